@@ -1,0 +1,98 @@
+//! What every connector shares: the bindings to its host, and a few comforts over them.
+//!
+//! A connector is a component that exports `pipepost:connector/step` and imports what it uses of the contract in
+//! `wit/`. The bindings here are made from everything a host can give; what a connector does not call is not imported
+//! by its component, so depending on this crate widens nothing.
+//!
+//! A connector whose calls have nothing to do with one another implements [`Each`] and ends with
+//! [`export_each!`](crate::export_each). One that wants the whole batch (to send it over one connection) implements
+//! [`Batch`] and ends with [`export_batch!`](crate::export_batch).
+//!
+//! This is the one crate without `forbid(unsafe_code)`: the generated bindings need it.
+
+/// The generated bindings, as the contract names them.
+#[allow(missing_docs, clippy::all)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        world: "pipepost:host/everything",
+        path: [
+            "../../wit/wasi-clocks-0.2.0",
+            "../../wit/wasi-random-0.2.0",
+            "../../wit/pipepost-connector-0.1.0",
+            "../../wit/pipepost-mail-0.1.0",
+            "../../wit/pipepost-host",
+        ],
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_bindings",
+        default_bindings_module: "pipepost_guest::bindings",
+    });
+}
+
+mod each;
+mod files;
+
+pub use bindings::exports::pipepost::connector::step::{Call, Guest as Batch, Manifest};
+pub use bindings::pipepost::connector::log::Level;
+pub use bindings::pipepost::connector::types::{Failure, FailureKind, FileError, Part};
+pub use bindings::pipepost::connector::{files as run_files, new_files, outcomes};
+pub use bindings::pipepost::mail::transport;
+pub use each::Each;
+#[doc(hidden)]
+pub use each::perform_each;
+pub use files::{NewFileWriter, RunFileReader};
+
+/// Writes a line to the run's log, about `call` if given. The host bounds length and number.
+pub fn log(level: Level, call: Option<u32>, message: &str) {
+    bindings::pipepost::connector::log::write(level, call, message);
+}
+
+/// The host's clock: the time since the Unix epoch. (`std::time::SystemTime::now` traps on this target.)
+pub fn now() -> std::time::Duration {
+    let now = bindings::wasi::clocks::wall_clock::now();
+    std::time::Duration::new(now.seconds, now.nanoseconds)
+}
+
+/// Sixty-four bits of the host's randomness. (Generators seeded without it repeat themselves in every instance.)
+pub fn random() -> u64 {
+    bindings::wasi::random::random::get_random_u64()
+}
+
+/// A failure of `kind` that says what happened, and nothing more; fill in the rest with the record's own fields.
+pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
+    Failure {
+        kind,
+        message: message.into(),
+        advice: None,
+        link: None,
+        wait: None,
+        remainder: None,
+        output: None,
+    }
+}
+
+/// Exports a type that implements [`Batch`] as this component's connector.
+#[macro_export]
+macro_rules! export_batch {
+    ($connector:ty) => {
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::export_bindings!($connector with_types_in $crate::bindings);
+    };
+}
+
+/// Exports a type that implements [`Each`] as this component's connector.
+#[macro_export]
+macro_rules! export_each {
+    ($connector:ty) => {
+        struct ExportedConnector;
+        impl $crate::Batch for ExportedConnector {
+            fn describe() -> $crate::Manifest {
+                <$connector as $crate::Each>::describe()
+            }
+            fn perform(account: Option<String>, calls: Vec<$crate::Call>) {
+                $crate::perform_each::<$connector>(account, calls)
+            }
+        }
+        $crate::export_batch!(ExportedConnector);
+    };
+}

@@ -1,0 +1,63 @@
+//! Everything that has to be done with this repository: `cargo xtask help` lists it.
+#![forbid(unsafe_code)]
+
+mod plugins;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [ARGS...]           build everything, and watch a pipeline send a message through the sandbox
+  test [--filter TEXT]     formatting, lints, documentation, and every test; PIPEPOST_REQUIRE_PEERS=1 makes a missing
+                           peer (Postfix, aiosmtpd) a failure
+  build [--release]        the connectors, and the binary with the connectors in it
+  plugins                  the connectors alone, into target/connectors
+  run ARGS...              the binary with ARGS, built first
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let (command, rest) = arguments.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    match command {
+        "demo" => {
+            plugins::build()?;
+            run::binary(false)?;
+            run::execute("demo", rest)
+        }
+        "test" => test::all(rest),
+        "build" => {
+            let release = rest.iter().any(|argument| argument == "--release");
+            plugins::build()?;
+            let binary = run::binary(release)?;
+            println!("{}", binary.display());
+            Ok(())
+        }
+        "plugins" => plugins::build(),
+        "run" => {
+            plugins::build()?;
+            run::binary(false)?;
+            let (first, rest) = rest.split_first().map_or(("help", rest), |(first, rest)| (first.as_str(), rest));
+            run::execute(first, rest)
+        }
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no command `{other}`; `cargo xtask help` lists them"),
+    }
+}

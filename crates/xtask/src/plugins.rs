@@ -1,0 +1,102 @@
+//! Building the connectors: each package under `plugins/` becomes a component in `target/connectors`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use wit_component::ComponentEncoder;
+
+use crate::run::{cargo, check, root, target};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Builds every plugin and makes a component of each. Files that did not change keep their time, so that nothing is
+/// embedded anew for nothing.
+pub(crate) fn build() -> Result<()> {
+    add_target()?;
+    let folder = root().join("plugins");
+    let modules = target().join("plugins");
+    let mut build = cargo(&folder);
+    build.args(["build", "--quiet", "--release", "--lib", "--target", TARGET]).env("CARGO_TARGET_DIR", &modules);
+    for name in names(&folder)? {
+        build.args(["--package", &format!("pipepost-{name}")]);
+    }
+    check(&mut build)?;
+
+    let components = target().join("connectors");
+    fs::create_dir_all(&components).with_context(|| format!("`{}` cannot be made", components.display()))?;
+    let names = names(&folder)?;
+    for name in &names {
+        let module = modules.join(TARGET).join("release").join(format!("pipepost_{}.wasm", name.replace('-', "_")));
+        componentise(&module, &components.join(format!("{name}.wasm")))?;
+    }
+    remove_strangers(&components, &names)
+}
+
+/// The folders of `plugins/` that hold a package: a connector's name is its folder's.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("`{}` cannot be read", folder.display()))? {
+        let path = entry?.path();
+        if path.join("Cargo.toml").is_file()
+            && let Some(name) = path.file_name()
+        {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A core module with its embedded WIT becomes a component that imports what the module uses, and not one interface more.
+fn componentise(module: &Path, component: &Path) -> Result<()> {
+    let name = module.display();
+    let bytes = fs::read(module).with_context(|| format!("`{name}` was not built"))?;
+    let encoded = ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .with_context(|| format!("`{name}` holds no bindings to the contract"))?
+        .encode()
+        .with_context(|| format!("`{name}` makes no component"))?;
+    if fs::read(component).is_ok_and(|old| old == encoded) {
+        return Ok(());
+    }
+    fs::write(component, encoded).with_context(|| format!("`{}` cannot be written", component.display()))
+}
+
+/// What is left of a plugin that is gone would be embedded for ever.
+fn remove_strangers(components: &Path, names: &[String]) -> Result<()> {
+    for entry in fs::read_dir(components)? {
+        let path: PathBuf = entry?.path();
+        let known = path.file_stem().is_some_and(|stem| names.iter().any(|name| stem == name.as_str()));
+        if !known {
+            fs::remove_file(&path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that the compiler can make WebAssembly.
+fn add_target() -> Result<()> {
+    if has_target() {
+        return Ok(());
+    }
+    eprintln!("adding the target {TARGET}");
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) && has_target() {
+        return Ok(());
+    }
+    bail!(
+        "the Rust target {TARGET} is missing and `rustup target add {TARGET}` did not bring it. \
+         Install rustup (https://rustup.rs) and run that command, or see \"Without rustup\" in docs/building.md"
+    )
+}
+
+fn has_target() -> bool {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    output.is_ok_and(|output| {
+        let path = String::from_utf8_lossy(&output.stdout);
+        fs::read_dir(path.trim()).is_ok_and(|mut entries| entries.next().is_some())
+    })
+}

@@ -1,0 +1,73 @@
+//! Running cargo and what it builds.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The repository's top folder.
+pub(crate) fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A cargo command in a folder of the repository.
+pub(crate) fn cargo(folder: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(folder);
+    command
+}
+
+/// Runs a command to its end and fails when it does.
+pub(crate) fn check(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    let status = command.status().with_context(|| format!("`{shown}` cannot be started"))?;
+    if !status.success() {
+        bail!("`{shown}` failed");
+    }
+    Ok(())
+}
+
+fn show(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(name).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// Builds the binary with the connectors in it.
+pub(crate) fn binary(release: bool) -> Result<PathBuf> {
+    let mut build = cargo(&root());
+    build.args(["build", "--quiet", "--package", "pipepost", "--bin", "pipepost"]);
+    build.env("PIPEPOST_CONNECTORS", target().join("connectors"));
+    if release {
+        build.arg("--release");
+    } else {
+        eprintln!("building the host (the first time takes a few minutes: wasmtime and its compiler)");
+    }
+    check(&mut build)?;
+    Ok(path(release))
+}
+
+fn path(release: bool) -> PathBuf {
+    let profile = if release { "release" } else { "debug" };
+    target().join(profile).join(format!("pipepost{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Runs the built binary; its exit code becomes ours.
+pub(crate) fn execute(command: &str, arguments: &[String]) -> Result<()> {
+    let binary = path(false);
+    let status = Command::new(&binary)
+        .arg(command)
+        .args(arguments)
+        .status()
+        .with_context(|| format!("`{}` cannot be started", binary.display()))?;
+    if !status.success() {
+        std::process::exit(status.code().unwrap_or(1));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The test command: formatting, lints, documentation, and every test of both workspaces.
+
+use anyhow::{Result, bail};
+
+use crate::run::{cargo, check, root, target};
+use crate::{plugins, run};
+
+/// Runs everything; `--filter TEXT` only the tests whose names hold TEXT.
+pub(crate) fn all(arguments: &[String]) -> Result<()> {
+    let filter = match arguments {
+        [] => None,
+        [flag, text] if flag == "--filter" => Some(text.as_str()),
+        _ => bail!("`cargo xtask test` takes nothing but `--filter TEXT`"),
+    };
+    plugins::build()?;
+    // The tests run the real binary.
+    run::binary(false)?;
+    if filter.is_none() {
+        for folder in [root(), root().join("plugins")] {
+            lint(&folder)?;
+        }
+    }
+    for folder in [root(), root().join("plugins")] {
+        let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet"]);
+        if let Some(text) = filter {
+            test.arg(text);
+        }
+        say(&format!("tests of {}", folder.file_name().unwrap_or_default().to_string_lossy()));
+        check(&mut test)?;
+    }
+    Ok(())
+}
+
+fn lint(folder: &std::path::Path) -> Result<()> {
+    say(&format!("formatting, lints and documentation of {}", folder.file_name().unwrap_or_default().to_string_lossy()));
+    check(cargo(folder).args(["fmt", "--all", "--check"]))?;
+    check(in_workspace(folder, &["clippy", "--workspace", "--all-targets", "--quiet"]).args(["--", "--deny", "warnings"]))?;
+    check(in_workspace(folder, &["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// A cargo command that shares one target folder a workspace with the builds before it.
+fn in_workspace(folder: &std::path::Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = cargo(folder);
+    command.args(arguments).env("PIPEPOST_CONNECTORS", target().join("connectors"));
+    if folder != root() {
+        command.env("CARGO_TARGET_DIR", target().join("plugins"));
+    }
+    command
+}
+
+fn say(what: &str) {
+    eprintln!("== {what}");
+}

@@ -1,0 +1,389 @@
+//! What the host does when a connector calls it.
+//!
+//! Every function here answers for the one instance whose state it is given. A breach of the contract (a handle that is
+//! no handle, a call of another batch, a flood of log lines) ends the instance; anything that a connector could meet in
+//! good faith is an answer.
+
+use pipepost_accounts::Security;
+use wasmtime::component::Resource;
+
+use super::instance::{Breach, Guest, Work};
+use super::watch::CallFailure;
+use crate::bindings::transport::{Endpoint, Facts, TransportError};
+use crate::bindings::types::{FailureKind, FileError};
+use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
+use crate::failure::{Failure, Kind};
+use crate::files::{NewFile, OpenFile};
+use crate::transport::{Address, Link, LinkError};
+
+/// The most bytes of randomness that one call gives.
+const RANDOM: u64 = 64 * 1024;
+
+/// The most bytes that one read of a file gives.
+const FILE_READ: u32 = 1 << 20;
+
+impl Guest {
+    /// The batch's grants; an instance that only describes itself has none.
+    fn work(&mut self) -> wasmtime::Result<&mut Work> {
+        self.work.as_mut().ok_or_else(|| breach("it called its host while it described itself, which gives it nothing"))
+    }
+}
+
+fn breach(what: impl Into<String>) -> wasmtime::Error {
+    Breach(what.into()).into()
+}
+
+fn bad_handle(error: wasmtime::component::ResourceTableError) -> wasmtime::Error {
+    breach(format!("it used a handle that is not its own ({error})"))
+}
+
+impl types::Host for Guest {}
+
+impl wall_clock::Host for Guest {
+    async fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        self.work()?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
+    }
+
+    async fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        self.work()?;
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1_000 })
+    }
+}
+
+impl random::Host for Guest {
+    async fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        self.work()?;
+        if len > RANDOM {
+            return Err(breach(format!("it wanted {len} bytes of randomness at once")));
+        }
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+        getrandom::fill(&mut bytes).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        Ok(bytes)
+    }
+
+    async fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.work()?;
+        getrandom::u64().map_err(|error| wasmtime::Error::msg(error.to_string()))
+    }
+}
+
+impl log::Host for Guest {
+    async fn write(&mut self, level: log::Level, call: Option<u32>, message: String) -> wasmtime::Result<()> {
+        let (lines, longest) = (self.limits.log_lines, self.limits.log_line);
+        let work = self.work()?;
+        work.log_lines += 1;
+        if work.log_lines > lines {
+            return Err(breach(format!("it wrote more than {lines} lines of log")));
+        }
+        let message = printable(&message, longest);
+        let connector = &*work.connector;
+        match level {
+            log::Level::Debug => tracing::debug!(connector, call, "{message}"),
+            log::Level::Info => tracing::info!(connector, call, "{message}"),
+            log::Level::Warn => tracing::warn!(connector, call, "{message}"),
+            log::Level::Error => tracing::error!(connector, call, "{message}"),
+        }
+        Ok(())
+    }
+}
+
+/// A connector's words for a log or a terminal: cut to `longest` bytes, and nothing in them that a terminal would obey.
+fn printable(message: &str, longest: usize) -> String {
+    let cut = message.floor_char_boundary(longest);
+    let mut text: String = message[..cut]
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect();
+    if cut < message.len() {
+        text.push('…');
+    }
+    text
+}
+
+impl outcomes::Host for Guest {
+    async fn committing(&mut self, parts: Vec<types::Part>) -> wasmtime::Result<Result<(), outcomes::Stop>> {
+        let work = self.work()?;
+        if work.ending.is_ending() {
+            return Ok(Err(outcomes::Stop::Ending));
+        }
+        let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
+        let answer = work.watch.committing(&parts).map_err(breach);
+        // A durable ledger waits for its disk, and that time is not the connector's.
+        self.host_waits();
+        answer
+    }
+
+    async fn confirmed(&mut self, part: types::Part, _output: String) -> wasmtime::Result<()> {
+        self.work()?.watch.confirmed(part.call, part.number).map_err(breach)
+    }
+
+    async fn refused(&mut self, part: types::Part, evidence: String) -> wasmtime::Result<()> {
+        self.work()?.watch.refused(part.call, part.number, &evidence).map_err(breach)
+    }
+
+    async fn settled(&mut self, call: u32, outcome: Result<String, types::Failure>) -> wasmtime::Result<()> {
+        let longest = self.limits.json;
+        let work = self.work()?;
+        let outcome = match outcome {
+            Ok(output) => Ok(json(output, longest)?),
+            Err(failure) => Err(call_failure(failure, longest)?),
+        };
+        work.watch.settle(call, outcome).map_err(breach)?;
+        if let Some(tell) = &mut work.on_settled {
+            tell(call);
+        }
+        Ok(())
+    }
+}
+
+/// JSON of a bearable size; anything else from a connector is a breach.
+fn json(text: String, longest: usize) -> wasmtime::Result<String> {
+    if text.len() > longest {
+        return Err(breach(format!("it returned {} bytes, more than the {longest} that a result may have", text.len())));
+    }
+    if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
+        return Err(breach("it returned a result that is not JSON"));
+    }
+    Ok(text)
+}
+
+fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<CallFailure> {
+    /// Words for people are short.
+    const WORDS: usize = 2000;
+    let types::Failure { kind, message, advice, link, wait, remainder, output } = failure;
+    Ok(CallFailure {
+        failure: Failure {
+            kind: kind.into(),
+            message: printable(&message, WORDS),
+            advice: advice.map(|advice| printable(&advice, WORDS)),
+            link: link.map(|link| printable(&link, WORDS)).filter(|link| link.starts_with("https://")),
+            wait,
+        },
+        remainder: remainder.map(|remainder| json(remainder, longest)).transpose()?,
+        output: output.map(|output| json(output, longest)).transpose()?,
+    })
+}
+
+impl From<FailureKind> for Kind {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Invalid => Kind::Invalid,
+            FailureKind::Configuration => Kind::Configuration,
+            FailureKind::Authentication => Kind::Authentication,
+            FailureKind::Refused => Kind::Refused,
+            FailureKind::Quota => Kind::Quota,
+            FailureKind::Transient => Kind::Transient,
+            FailureKind::Uncertain => Kind::Uncertain,
+            FailureKind::Limit => Kind::Limit,
+        }
+    }
+}
+
+impl files::Host for Guest {
+    async fn open(&mut self, call: u32, name: String) -> wasmtime::Result<Result<Resource<OpenFile>, FileError>> {
+        let work = self.work()?;
+        if !work.watch.knows(call) {
+            return Err(breach(format!("it named call {call}, which is not of this batch")));
+        }
+        let opened = work.files.open(&name);
+        self.host_waits();
+        opened.map(|file| self.table.push(file).map_err(bad_handle)).map_or_else(|error| Ok(Err(error)), |file| file.map(Ok))
+    }
+}
+
+impl files::HostFile for Guest {
+    async fn size(&mut self, file: Resource<OpenFile>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&file).map_err(bad_handle)?.size())
+    }
+
+    async fn media_type(&mut self, file: Resource<OpenFile>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&file).map_err(bad_handle)?.media_type().map(str::to_owned))
+    }
+
+    async fn read(&mut self, file: Resource<OpenFile>, offset: u64, max: u32) -> wasmtime::Result<Result<Vec<u8>, FileError>> {
+        let bytes = self.table.get_mut(&file).map_err(bad_handle)?.read(offset, max.min(FILE_READ));
+        self.host_waits();
+        Ok(bytes)
+    }
+
+    async fn drop(&mut self, file: Resource<OpenFile>) -> wasmtime::Result<()> {
+        self.table.delete(file).map(drop).map_err(bad_handle)
+    }
+}
+
+impl new_files::Host for Guest {
+    async fn create(&mut self, call: u32, name: String) -> wasmtime::Result<Result<Resource<NewFile>, FileError>> {
+        let work = self.work()?;
+        if !work.watch.knows(call) {
+            return Err(breach(format!("it named call {call}, which is not of this batch")));
+        }
+        match work.files.create(&name) {
+            Ok(file) => Ok(Ok(self.table.push(file).map_err(bad_handle)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl new_files::HostNewFile for Guest {
+    async fn append(&mut self, file: Resource<NewFile>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), FileError>> {
+        let most = self.limits.new_files;
+        let work = self.work()?;
+        work.new_file_bytes += bytes.len() as u64;
+        if work.new_file_bytes > most {
+            return Ok(Err(FileError::TooLarge));
+        }
+        let result = self.table.get_mut(&file).map_err(bad_handle)?.append(&bytes);
+        self.host_waits();
+        Ok(result)
+    }
+
+    async fn finish(&mut self, file: Resource<NewFile>) -> wasmtime::Result<Result<(), FileError>> {
+        Ok(self.table.delete(file).map_err(bad_handle)?.finish())
+    }
+
+    async fn drop(&mut self, file: Resource<NewFile>) -> wasmtime::Result<()> {
+        self.table.delete(file).map(drop).map_err(bad_handle)
+    }
+}
+
+impl transport::Host for Guest {}
+
+impl Guest {
+    /// Waits for something on a connection, within its deadline and the run's end. Once the end was called, only what was
+    /// announced and is unconfirmed is still waited for.
+    async fn wait_on_link<T>(
+        &mut self,
+        link: &Resource<Link>,
+        act: impl AsyncFnOnce(&mut Link) -> Result<T, LinkError>,
+    ) -> wasmtime::Result<Result<T, TransportError>> {
+        let work = self.work.as_ref().ok_or_else(|| breach("it called its host while it described itself"))?;
+        let open_parts = work.watch.has_open_parts();
+        let ending = work.ending.clone();
+        let link = self.table.get_mut(link).map_err(bad_handle)?;
+        let deadline = link.deadline;
+        let past_deadline = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let no_longer_wanted = async {
+            if open_parts { std::future::pending().await } else { ending.called().await }
+        };
+        let result = tokio::select! {
+            biased;
+            result = act(link) => result.map_err(TransportError::from),
+            () = past_deadline => Err(TransportError::TimedOut),
+            () = no_longer_wanted => Err(TransportError::Ending),
+        };
+        self.host_waits();
+        Ok(result)
+    }
+}
+
+impl transport::HostConnection for Guest {
+    async fn open(
+        &mut self,
+        endpoint: Endpoint,
+        security: transport::Security,
+    ) -> wasmtime::Result<Result<Resource<Link>, TransportError>> {
+        let work = self.work()?;
+        let Some(grant) = work.transport.clone() else {
+            return Ok(Err(TransportError::Denied("This step was granted no connection.".to_owned())));
+        };
+        if work.has_connection {
+            return Ok(Err(TransportError::Denied("One connection at a time: close the other one first.".to_owned())));
+        }
+        if work.ending.is_ending() {
+            return Ok(Err(TransportError::Ending));
+        }
+        let ending = work.ending.clone();
+        let wanted = Address { host: endpoint.host, port: endpoint.port };
+        let security = match security {
+            transport::Security::Tls => Security::Tls,
+            transport::Security::StartTls => Security::StartTls,
+            transport::Security::None => Security::None,
+        };
+        let opened = tokio::select! {
+            biased;
+            opened = Link::open(&grant, &wanted, security) => opened.map_err(TransportError::from),
+            () = ending.called() => Err(TransportError::Ending),
+        };
+        self.host_waits();
+        let link = match opened {
+            Ok(link) => link,
+            Err(error) => return Ok(Err(error)),
+        };
+        let work = self.work()?;
+        work.watch.traffic().follow(link.written_counter());
+        work.has_connection = true;
+        Ok(Ok(self.table.push(link).map_err(bad_handle)?))
+    }
+
+    async fn facts(&mut self, link: Resource<Link>) -> wasmtime::Result<Facts> {
+        Ok(self.table.get(&link).map_err(bad_handle)?.facts())
+    }
+
+    async fn memo(&mut self, link: Resource<Link>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.table.get(&link).map_err(bad_handle)?.memo())
+    }
+
+    async fn arm(&mut self, link: Resource<Link>, milliseconds: u32) -> wasmtime::Result<()> {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(milliseconds.into());
+        self.table.get_mut(&link).map_err(bad_handle)?.deadline = Some(deadline);
+        Ok(())
+    }
+
+    async fn read(&mut self, link: Resource<Link>, max: u32) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
+        let result = self.wait_on_link(&link, async |link| link.read(max).await).await?;
+        if let Ok(bytes) = &result {
+            self.work()?.watch.traffic().received(bytes);
+        }
+        Ok(result)
+    }
+
+    async fn write(&mut self, link: Resource<Link>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), TransportError>> {
+        self.wait_on_link(&link, async |link| link.write(&bytes).await).await
+    }
+
+    async fn start_tls(&mut self, link: Resource<Link>) -> wasmtime::Result<Result<(), TransportError>> {
+        let result = self.wait_on_link(&link, async |link| link.start_tls().await).await?;
+        let counter = self.table.get(&link).map_err(bad_handle)?.written_counter();
+        self.work()?.watch.traffic().follow(counter);
+        Ok(result)
+    }
+
+    async fn sign_in(&mut self, link: Resource<Link>, mechanism: String) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
+        self.wait_on_link(&link, async |link| link.sign_in(&mechanism).await).await
+    }
+
+    async fn release(&mut self, link: Resource<Link>, memo: Vec<u8>, farewell: Vec<u8>) -> wasmtime::Result<()> {
+        let link = self.table.delete(link).map_err(bad_handle)?;
+        let work = self.work()?;
+        work.has_connection = false;
+        let settled = !work.watch.has_open_parts();
+        link.release(memo, farewell, settled).await;
+        self.host_waits();
+        Ok(())
+    }
+
+    async fn drop(&mut self, link: Resource<Link>) -> wasmtime::Result<()> {
+        self.table.delete(link).map_err(bad_handle)?;
+        self.work()?.has_connection = false;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_connectors_words_are_cut_and_disarmed() {
+        assert_eq!(printable("plain — text", 100), "plain — text");
+        assert_eq!(printable("a\u{1b}[2Jb\r\nc", 100), "a\\u{1b}[2Jb\\r\\nc");
+        assert_eq!(printable("äöü", 3), "ä…");
+    }
+}

@@ -1,0 +1,66 @@
+//! What a component asks for, read from its bytes.
+//!
+//! The answer comes from the binary itself, not from what the component says: a component can reach what stands among
+//! its imports and nothing else, so this list is the whole of its authority before any grant narrows it.
+
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload};
+
+/// The imports and exports of a component, as its bytes name them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Such as `pipepost:mail/transport@0.1.0`, in the binary's order.
+    pub imports: Vec<String>,
+    /// Such as `pipepost:connector/step@0.1.0`.
+    pub exports: Vec<String>,
+}
+
+/// Why bytes are no component.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAComponent {
+    /// A core module: compiled, but not componentised.
+    #[error("it is a core WebAssembly module and not a component; `cargo xtask build` makes components of modules")]
+    CoreModule,
+    /// Not WebAssembly, or damaged.
+    #[error("it is not WebAssembly, or it is damaged ({0})")]
+    Malformed(String),
+}
+
+/// Reads the top-level imports and exports.
+///
+/// # Errors
+/// When the bytes are not a component.
+pub fn interfaces(bytes: &[u8]) -> Result<Interfaces, NotAComponent> {
+    let malformed = |error: wasmparser::BinaryReaderError| NotAComponent::Malformed(error.message().to_owned());
+    let mut found = Interfaces::default();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(malformed)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(NotAComponent::CoreModule),
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    let import = import.map_err(malformed)?;
+                    if is_authority(&import.ty) {
+                        found.imports.push(import.name.name.to_owned());
+                    }
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                for export in exports {
+                    let export = export.map_err(malformed)?;
+                    if export.kind == ComponentExternalKind::Instance {
+                        found.exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// A type import names a type and reaches nothing; anything else (an instance, a function, a module, a value) counts.
+fn is_authority(import: &ComponentTypeRef) -> bool {
+    !matches!(import, ComponentTypeRef::Type(_))
+}

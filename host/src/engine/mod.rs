@@ -1,0 +1,226 @@
+//! The sandbox: an engine that compiles components, says what they ask for, and runs them with what they were granted.
+//!
+//! An [`Engine`] is made once a process. [`Engine::load`] compiles a component (or takes the compiled code from the
+//! cache), after every import that its bytes name was found among the grants. A loaded [`Component`] is instantiated
+//! afresh for each batch: an instance remembers nothing of an earlier one.
+
+mod config;
+mod imports;
+pub mod inspect;
+mod instance;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wasmtime::component::{HasSelf, Linker};
+
+pub use config::{EngineOptions, Limits};
+pub(crate) use instance::{Batch, Guest, run_batch};
+
+use crate::bindings::{EverythingPre, Manifest};
+
+/// Compiles and runs components. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<Guest>,
+    limits: Limits,
+    /// A permit is taken before an instance is made, so that the pool never refuses one.
+    places: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.inner.limits).finish_non_exhaustive()
+    }
+}
+
+/// A compiled component whose every import was granted.
+#[derive(Clone)]
+pub struct Component {
+    pre: Arc<EverythingPre<Guest>>,
+    /// As its bytes name them.
+    pub interfaces: inspect::Interfaces,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("interfaces", &self.interfaces).finish_non_exhaustive()
+    }
+}
+
+/// Why a component was not loaded, or did not describe itself. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The bytes are not a component.
+    #[error(transparent)]
+    NotAComponent(#[from] inspect::NotAComponent),
+    /// It asks for what nobody granted.
+    #[error(
+        "it imports {}, which is not granted to connectors; it may import {} and nothing else",
+        one_or_more(.imports), one_or_more(.granted)
+    )]
+    NotGranted {
+        /// The imports that were not granted.
+        imports: Vec<String>,
+        /// What may be imported.
+        granted: Vec<String>,
+    },
+    /// It exports no step.
+    #[error("it is no connector: it does not export `{STEP}`")]
+    NoConnector,
+    /// The code does not compile, or does not fit the contract.
+    #[error("it does not fit this host: {0}")]
+    Unfit(String),
+    /// `describe` did not answer.
+    #[error("it did not describe itself: {0}")]
+    Describe(String),
+    /// The engine could not be made on this machine.
+    #[error("the WebAssembly engine does not start on this machine: {0}")]
+    Engine(String),
+}
+
+/// What every connector exports.
+const STEP: &str = "pipepost:connector/step@0.1.0";
+
+/// What a host of this version can give: the ceiling of every grant.
+pub const GRANTABLE: [&str; 8] = [
+    "pipepost:connector/types@0.1.0",
+    "pipepost:connector/outcomes@0.1.0",
+    "pipepost:connector/files@0.1.0",
+    "pipepost:connector/new-files@0.1.0",
+    "pipepost:connector/log@0.1.0",
+    "pipepost:mail/transport@0.1.0",
+    "wasi:clocks/wall-clock@0.2.0",
+    "wasi:random/random@0.2.0",
+];
+
+impl Engine {
+    /// Makes the engine.
+    ///
+    /// # Errors
+    /// When the machine cannot give what the configuration asks for.
+    pub fn new(options: &EngineOptions) -> Result<Self, LoadError> {
+        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let config = config::configuration(options).map_err(failed)?;
+        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
+        let mut linker = Linker::new(&wasmtime);
+        crate::bindings::Everything::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)
+            .map_err(failed)?;
+        start_ticking(&wasmtime);
+        let places = Arc::new(Semaphore::new(options.limits.instances as usize));
+        Ok(Self { inner: Arc::new(Inner { wasmtime, linker, limits: options.limits.clone(), places }) })
+    }
+
+    /// What every instance may use.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Checks what the component imports against `granted`, and compiles it.
+    ///
+    /// # Errors
+    /// When it asks for more than it was granted (each such import is named), is no connector, or does not compile.
+    pub fn load(&self, bytes: &[u8], granted: &[&str]) -> Result<Component, LoadError> {
+        let interfaces = inspect::interfaces(bytes)?;
+        let refused: Vec<String> =
+            interfaces.imports.iter().filter(|import| !is_granted(import, granted)).cloned().collect();
+        if !refused.is_empty() {
+            let granted = granted.iter().map(ToString::to_string).collect();
+            return Err(LoadError::NotGranted { imports: refused, granted });
+        }
+        if !interfaces.exports.iter().any(|export| same_track(export, STEP)) {
+            return Err(LoadError::NoConnector);
+        }
+        let unfit = |error: wasmtime::Error| LoadError::Unfit(format!("{error:#}"));
+        let compiled = wasmtime::component::Component::from_binary(&self.inner.wasmtime, bytes).map_err(unfit)?;
+        let pre = self.inner.linker.instantiate_pre(&compiled).map_err(unfit)?;
+        let pre = Arc::new(EverythingPre::new(pre).map_err(unfit)?);
+        Ok(Component { pre, interfaces })
+    }
+
+    /// Asks a component what it is, in an instance whose imports all refuse.
+    ///
+    /// # Errors
+    /// When it does not answer within its limits.
+    pub async fn describe(&self, component: &Component) -> Result<Manifest, LoadError> {
+        instance::describe(self, component).await
+    }
+}
+
+/// Advances the epoch for as long as the engine lives. The thread holds the engine weakly and ends after it.
+fn start_ticking(engine: &wasmtime::Engine) {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(config::TICK);
+        }
+    };
+    // Without the ticker nothing would ever be interrupted; a process that cannot start a thread cannot run tokio either.
+    if let Err(error) = std::thread::Builder::new().name("pipepost-epoch".into()).spawn(tick) {
+        tracing::error!(%error, "the thread that interrupts busy connectors could not be started");
+    }
+}
+
+/// Whether an import is covered by a grant. Names compare by semver track and not by text: a component built against a
+/// later patch of an interface still means the same one.
+fn is_granted(import: &str, granted: &[&str]) -> bool {
+    granted.iter().any(|grant| same_track(import, grant))
+}
+
+fn same_track(one: &str, other: &str) -> bool {
+    fn split(name: &str) -> (&str, Option<&str>) {
+        name.split_once('@').map_or((name, None), |(name, version)| (name, Some(version)))
+    }
+    fn track(version: &str) -> Vec<&str> {
+        let mut parts = version.split(['-', '+']).next().unwrap_or(version).split('.');
+        let major = parts.next().unwrap_or("0");
+        let minor = parts.next().unwrap_or("0");
+        let patch = parts.next().unwrap_or("0");
+        // Semver: the first part that is not zero names the track.
+        match (major, minor) {
+            ("0", "0") => vec![major, minor, patch],
+            ("0", _) => vec![major, minor],
+            _ => vec![major],
+        }
+    }
+    let ((one, one_version), (other, other_version)) = (split(one), split(other));
+    one == other && one_version.map(track) == other_version.map(track)
+}
+
+fn one_or_more(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The CPU time that a `perform` of `calls` calls may use.
+fn cpu_budget(limits: &Limits, calls: usize) -> Duration {
+    limits.cpu + limits.cpu_per_call.saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_covers_its_semver_track_and_nothing_else() {
+        for (import, granted) in [
+            ("wasi:random/random@0.2.0", true),
+            ("wasi:random/random@0.2.6", true),
+            ("wasi:random/random@0.3.0", false),
+            ("wasi:random/random@1.2.0", false),
+            ("wasi:random/random", false),
+            ("wasi:random/insecure@0.2.0", false),
+        ] {
+            assert_eq!(is_granted(import, &["wasi:random/random@0.2.0"]), granted, "{import}");
+        }
+        assert!(!is_granted("wasi:random/random@0.2.0", &[]));
+    }
+}

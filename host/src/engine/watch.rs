@@ -1,0 +1,390 @@
+//! Watching what a connector says of its commits against what the host knows of the bytes.
+//!
+//! The connector announces, writes, and reports; the host counts the bytes itself. Whatever a connector claims, or fails
+//! to, a part ends as one of: confirmed, refused, uncertain, not sent. `uncertain` is what remains where a claim does not
+//! agree with the bytes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::bindings::outcomes::Stop;
+use crate::failure::{Failure, Kind};
+use crate::ledger::{ClaimError, Ledger, Part, PartOutcome};
+
+/// How much of what was received is kept to look for evidence in.
+const RECEIVED: usize = 64 * 1024;
+
+/// The bytes of an instance's connection, as the host counted them.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Bytes written on connections that are gone.
+    settled_written: u64,
+    /// Of the live connection.
+    live: Option<Arc<std::sync::atomic::AtomicU64>>,
+    live_base: u64,
+    /// Bytes that the connector has read.
+    read: u64,
+    /// What was received lately, less its line ends.
+    received: String,
+}
+
+impl Traffic {
+    /// From here on the counter of a live connection counts.
+    pub(crate) fn follow(&mut self, counter: Arc<std::sync::atomic::AtomicU64>) {
+        self.settled_written = self.written();
+        self.live_base = counter.load(std::sync::atomic::Ordering::Relaxed);
+        self.live = Some(counter);
+    }
+
+    /// Bytes that left so far.
+    pub(crate) fn written(&self) -> u64 {
+        let live = self.live.as_ref().map_or(0, |live| live.load(std::sync::atomic::Ordering::Relaxed) - self.live_base);
+        self.settled_written + live
+    }
+
+    /// The connector has read these bytes.
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
+        self.read += bytes.len() as u64;
+        let text = String::from_utf8_lossy(bytes);
+        self.received.extend(text.chars().filter(|c| !matches!(c, '\r' | '\n')));
+        if self.received.len() > 2 * RECEIVED {
+            let mut cut = self.received.len() - RECEIVED;
+            while !self.received.is_char_boundary(cut) {
+                cut += 1;
+            }
+            self.received.drain(..cut);
+        }
+    }
+
+    /// Looks for a reply among what was received, and takes it: one reply proves one refusal.
+    fn take_evidence(&mut self, evidence: &str) -> bool {
+        let wanted: String = evidence.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        let is_refusal = wanted.len() >= 3
+            && matches!(wanted.as_bytes()[0], b'4' | b'5')
+            && wanted.as_bytes()[1..3].iter().all(u8::is_ascii_digit);
+        if !is_refusal {
+            return false;
+        }
+        let Some(at) = self.received.find(&wanted) else { return false };
+        self.received.replace_range(at..at + wanted.len(), "");
+        true
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Announced { written: u64, read: u64 },
+    Confirmed,
+    Refused,
+    Uncertain,
+}
+
+/// What the connector said about one call, judged.
+#[derive(Debug)]
+pub(crate) struct CallState {
+    key: String,
+    parts: BTreeMap<u32, Status>,
+    settled: Option<Result<String, CallFailure>>,
+}
+
+/// A failure as the connector reported it.
+#[derive(Debug, Clone)]
+pub(crate) struct CallFailure {
+    pub(crate) failure: Failure,
+    /// JSON: what is left to do.
+    pub(crate) remainder: Option<String>,
+    /// JSON: what there is of the output.
+    pub(crate) output: Option<String>,
+}
+
+impl From<Failure> for CallFailure {
+    fn from(failure: Failure) -> Self {
+        Self { failure, remainder: None, output: None }
+    }
+}
+
+/// How a call ended, after the host has judged it.
+#[derive(Debug, Clone)]
+pub(crate) struct CallEnd {
+    pub(crate) result: Result<String, CallFailure>,
+    /// Something of it was announced as committing, so it may not simply be tried again.
+    pub(crate) announced: bool,
+    /// The connector settled it, and was not stopped before.
+    pub(crate) settled: bool,
+}
+
+/// The watch over one `perform`.
+pub(crate) struct Watch {
+    ledger: Arc<dyn Ledger>,
+    calls: HashMap<u32, CallState>,
+    traffic: Traffic,
+    /// Success means that something was confirmed: true of connectors that hold a connection.
+    must_commit: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, calls: impl Iterator<Item = (u32, String)>, must_commit: bool) -> Self {
+        let calls =
+            calls.map(|(id, key)| (id, CallState { key, parts: BTreeMap::new(), settled: None })).collect();
+        Self { ledger, calls, traffic: Traffic::default(), must_commit }
+    }
+
+    pub(crate) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
+    pub(crate) fn knows(&self, call: u32) -> bool {
+        self.calls.contains_key(&call)
+    }
+
+    /// Whether anything announced is still open.
+    pub(crate) fn has_open_parts(&self) -> bool {
+        self.calls.values().flat_map(|call| call.parts.values()).any(|status| matches!(status, Status::Announced { .. }))
+    }
+
+    /// The connector announces. An `Err` of the outer kind is a breach of the contract.
+    pub(crate) fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+        let mut claims = Vec::with_capacity(parts.len());
+        for (call, number) in parts {
+            let state = self.calls.get(call).ok_or_else(|| unknown_call(*call))?;
+            if state.settled.is_some() {
+                return Err(format!("it announced a part of call {call}, which it had settled"));
+            }
+            if state.parts.get(number).is_some_and(|status| *status != Status::Refused) {
+                return Ok(Err(Stop::Claimed));
+            }
+            claims.push(Part { key: state.key.clone(), number: *number });
+        }
+        match self.ledger.claim(&claims) {
+            Ok(()) => {}
+            Err(ClaimError::Claimed) => return Ok(Err(Stop::Claimed)),
+            Err(ClaimError::Unrecorded(reason)) => {
+                tracing::error!(%reason, "the ledger could not be written");
+                return Ok(Err(Stop::Unrecorded));
+            }
+        }
+        let status = Status::Announced { written: self.traffic.written(), read: self.traffic.read };
+        for (call, number) in parts {
+            if let Some(state) = self.calls.get_mut(call) {
+                state.parts.insert(*number, status);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The connector says that a part was confirmed.
+    pub(crate) fn confirmed(&mut self, call: u32, number: u32) -> Result<(), String> {
+        let (written, read) = (self.traffic.written(), self.traffic.read);
+        self.judge(call, number, |announced_written, announced_read| {
+            if written > announced_written && read > announced_read { Status::Confirmed } else { Status::Uncertain }
+        })
+    }
+
+    /// The connector says that a part was refused, and by which reply.
+    pub(crate) fn refused(&mut self, call: u32, number: u32, evidence: &str) -> Result<(), String> {
+        let written = self.traffic.written();
+        let proven = self.traffic.take_evidence(evidence);
+        self.judge(call, number, |announced_written, _| {
+            if proven || written == announced_written { Status::Refused } else { Status::Uncertain }
+        })
+    }
+
+    fn judge(&mut self, call: u32, number: u32, verdict: impl Fn(u64, u64) -> Status) -> Result<(), String> {
+        let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
+        let part = Part { key: state.key.clone(), number };
+        let status = match state.parts.get(&number) {
+            Some(Status::Announced { written, read }) => verdict(*written, *read),
+            // What was settled stays settled; what was never announced cannot be believed.
+            Some(settled) => *settled,
+            None => Status::Uncertain,
+        };
+        state.parts.insert(number, status);
+        self.ledger.settle(&part, ledger_outcome(status));
+        Ok(())
+    }
+
+    /// The connector says that a call is over.
+    pub(crate) fn settle(&mut self, call: u32, outcome: Result<String, CallFailure>) -> Result<(), String> {
+        let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
+        if state.settled.is_some() {
+            return Err(format!("it settled call {call} twice"));
+        }
+        state.settled = Some(outcome);
+        Ok(())
+    }
+
+    /// Closes the books: every open part is settled by what the bytes say, every call gets its one end. `stopped` is the
+    /// failure of calls that were never settled.
+    pub(crate) fn close(mut self, stopped: &Failure) -> HashMap<u32, CallEnd> {
+        let written = self.traffic.written();
+        let mut ends = HashMap::new();
+        for (id, mut state) in std::mem::take(&mut self.calls) {
+            for (number, status) in &mut state.parts {
+                if let Status::Announced { written: announced, .. } = *status {
+                    *status = if written > announced { Status::Uncertain } else { Status::Refused };
+                    let part = Part { key: state.key.clone(), number: *number };
+                    self.ledger.settle(&part, ledger_outcome(*status));
+                }
+            }
+            ends.insert(id, self.end(state, stopped));
+        }
+        ends
+    }
+
+    fn end(&self, state: CallState, stopped: &Failure) -> CallEnd {
+        let announced = !state.parts.is_empty();
+        let settled = state.settled.is_some();
+        let uncertain = state.parts.values().any(|status| *status == Status::Uncertain);
+        let confirmed = state.parts.values().any(|status| *status == Status::Confirmed);
+        let result = match state.settled {
+            Some(Ok(output)) if uncertain || (self.must_commit && !confirmed) => {
+                Err(CallFailure { failure: unproven(), remainder: None, output: Some(output) })
+            }
+            Some(Err(failure)) if uncertain && failure.failure.kind != Kind::Uncertain => {
+                Err(CallFailure { failure: unproven(), remainder: None, output: failure.output })
+            }
+            Some(result) => result,
+            None if uncertain || confirmed => {
+                let message = format!("{} The message may have been sent and may not.", stopped.message);
+                Err(Failure::new(Kind::Uncertain, message).into())
+            }
+            None => Err(stopped.clone().into()),
+        };
+        CallEnd { result, announced, settled }
+    }
+}
+
+fn ledger_outcome(status: Status) -> PartOutcome {
+    match status {
+        Status::Confirmed => PartOutcome::Confirmed,
+        Status::Refused => PartOutcome::NotCommitted,
+        Status::Uncertain | Status::Announced { .. } => PartOutcome::Uncertain,
+    }
+}
+
+fn unknown_call(call: u32) -> String {
+    format!("it named call {call}, which is not of this batch")
+}
+
+fn unproven() -> Failure {
+    Failure::new(
+        Kind::Uncertain,
+        "What the connector reports does not agree with what was written and received: the message may have been sent and may not.",
+    )
+    .advise("Look for it in the sender's Sent folder or the server's log before sending it again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::RunLedger;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn watch() -> (Watch, Arc<AtomicU64>) {
+        let counter = Arc::new(AtomicU64::new(0));
+        let mut watch = Watch::new(Arc::new(RunLedger::default()), [(7, "key".to_owned())].into_iter(), true);
+        watch.traffic().follow(Arc::clone(&counter));
+        (watch, counter)
+    }
+
+    fn end(watch: Watch) -> CallEnd {
+        watch.close(&Failure::new(Kind::Limit, "Stopped.")).remove(&7).expect("every call ends")
+    }
+
+    fn kind(end: &CallEnd) -> Option<Kind> {
+        end.result.as_ref().err().map(|failure| failure.failure.kind)
+    }
+
+    #[test]
+    fn announced_written_answered_and_confirmed_is_a_success() {
+        let (mut watch, counter) = watch();
+        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        watch.traffic().received(b"250 ok\r\n");
+        watch.confirmed(7, 0).expect("in order");
+        watch.settle(7, Ok("{}".into())).expect("in order");
+        assert_eq!(kind(&end(watch)), None);
+    }
+
+    #[test]
+    fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
+        let (mut silent, _) = watch();
+        silent.settle(7, Ok("{}".into())).expect("in order");
+        assert_eq!(kind(&end(silent)), Some(Kind::Uncertain));
+
+        let (mut unwritten, _) = watch();
+        unwritten.committing(&[(7, 0)]).expect("in order").expect("granted");
+        unwritten.traffic().received(b"250 ok\r\n");
+        unwritten.confirmed(7, 0).expect("in order");
+        unwritten.settle(7, Ok("{}".into())).expect("in order");
+        assert_eq!(kind(&end(unwritten)), Some(Kind::Uncertain));
+
+        let (mut unanswered, counter) = watch();
+        unanswered.committing(&[(7, 0)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        unanswered.confirmed(7, 0).expect("in order");
+        unanswered.settle(7, Ok("{}".into())).expect("in order");
+        assert_eq!(kind(&end(unanswered)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_refusal_needs_the_reply_that_was_received() {
+        for (evidence, expected) in [
+            ("550 5.7.1 no", Kind::Refused),
+            ("550 5.7.1 invented", Kind::Uncertain),
+            ("250 ok", Kind::Uncertain),
+            ("", Kind::Uncertain),
+        ] {
+            let (mut watch, counter) = watch();
+            watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+            counter.fetch_add(10, Ordering::Relaxed);
+            watch.traffic().received(b"250 ok\r\n550 5.7.1 no\r\n");
+            watch.refused(7, 0, evidence).expect("in order");
+            watch.settle(7, Err(Failure::new(Kind::Refused, "Refused.").into())).expect("in order");
+            assert_eq!(kind(&end(watch)), Some(expected), "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn one_reply_proves_one_refusal() {
+        let (mut watch, counter) = watch();
+        watch.committing(&[(7, 0), (7, 1)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        watch.traffic().received(b"550 5.7.1 no\r\n");
+        watch.refused(7, 0, "550 5.7.1 no").expect("in order");
+        watch.refused(7, 1, "550 5.7.1 no").expect("in order");
+        watch.settle(7, Err(Failure::new(Kind::Refused, "Refused.").into())).expect("in order");
+        assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn what_a_stopped_connector_leaves_open_is_settled_by_the_bytes() {
+        let (mut unwritten, _) = watch();
+        unwritten.committing(&[(7, 0)]).expect("in order").expect("granted");
+        assert_eq!(kind(&end(unwritten)), Some(Kind::Limit));
+
+        let (mut written, counter) = watch();
+        written.committing(&[(7, 0)]).expect("in order").expect("granted");
+        counter.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(kind(&end(written)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn uncertain_is_never_folded_into_another_failure() {
+        let (mut watch, counter) = watch();
+        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        watch.settle(7, Err(Failure::new(Kind::Transient, "Lost.").into())).expect("in order");
+        assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_part_is_announced_once() {
+        let (mut watch, counter) = watch();
+        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        assert!(matches!(watch.committing(&[(7, 0)]), Ok(Err(Stop::Claimed))));
+        counter.fetch_add(1, Ordering::Relaxed);
+        assert!(watch.committing(&[(8, 0)]).is_err());
+        assert!(watch.confirmed(8, 0).is_err());
+    }
+}

@@ -1,0 +1,237 @@
+//! The files of a run: a directory of its own, and a read-only one behind it.
+//!
+//! Names are relative and stay inside: no absolute name, no `..`, no link that leads out. The run's own directory is
+//! looked up first, then `--files`.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::bindings::types::FileError;
+
+/// Where the files of one run are.
+#[derive(Debug)]
+pub struct RunFiles {
+    /// Made for the run, and removed with it unless it is to be kept.
+    own: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+    /// Read-only, behind the run's own.
+    given: Option<PathBuf>,
+}
+
+impl RunFiles {
+    /// A fresh directory for the run, removed with this value; `given` is only read.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn temporary(given: Option<PathBuf>) -> io::Result<Self> {
+        let temporary = tempfile::Builder::new().prefix("pipepost-run-").tempdir()?;
+        Ok(Self { own: temporary.path().to_owned(), _temporary: Some(temporary), given })
+    }
+
+    /// The run's files in a directory that stays.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn kept_in(own: PathBuf, given: Option<PathBuf>) -> io::Result<Self> {
+        fs::create_dir_all(&own)?;
+        Ok(Self { own, _temporary: None, given })
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// [`FileError::NotFound`], [`FileError::NotAllowed`] when the name leads out, [`FileError::Io`].
+    pub fn open(&self, name: &str) -> Result<OpenFile, FileError> {
+        let relative = relative(name)?;
+        for root in std::iter::once(&self.own).chain(self.given.as_ref()) {
+            match open_within(root, &relative) {
+                Err(FileError::NotFound) => {}
+                other => return other,
+            }
+        }
+        Err(FileError::NotFound)
+    }
+
+    /// Begins a new file in the run's own directory; sub-directories are made.
+    ///
+    /// # Errors
+    /// [`FileError::NotAllowed`] when the name leads out, [`FileError::Io`].
+    pub fn create(&self, name: &str) -> Result<NewFile, FileError> {
+        let relative = relative(name)?;
+        let target = self.own.join(&relative);
+        let parent = target.parent().unwrap_or(&self.own);
+        fs::create_dir_all(parent).map_err(|_| FileError::Io)?;
+        if !is_within(&self.own, parent) {
+            return Err(FileError::NotAllowed);
+        }
+        let temporary = tempfile::NamedTempFile::new_in(parent).map_err(|_| FileError::Io)?;
+        Ok(NewFile { temporary, target })
+    }
+}
+
+/// A file of the run, open for reading.
+#[derive(Debug)]
+pub struct OpenFile {
+    file: File,
+    size: u64,
+    modified: Option<SystemTime>,
+    media_type: Option<&'static str>,
+}
+
+impl OpenFile {
+    /// In bytes, as it was when it was opened.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// By its name's ending; none for an unknown one.
+    pub fn media_type(&self) -> Option<&'static str> {
+        self.media_type
+    }
+
+    /// At most `max` bytes from `offset`; empty at the end.
+    ///
+    /// # Errors
+    /// [`FileError::Changed`] when the file is not as it was opened, [`FileError::Io`].
+    pub fn read(&mut self, offset: u64, max: u32) -> Result<Vec<u8>, FileError> {
+        let now = self.file.metadata().map_err(|_| FileError::Io)?;
+        if now.len() != self.size || now.modified().ok() != self.modified {
+            return Err(FileError::Changed);
+        }
+        let left = self.size.saturating_sub(offset).min(u64::from(max));
+        let mut bytes = vec![0; usize::try_from(left).map_err(|_| FileError::TooLarge)?];
+        self.file.seek(io::SeekFrom::Start(offset)).map_err(|_| FileError::Io)?;
+        self.file.read_exact(&mut bytes).map_err(|_| FileError::Changed)?;
+        Ok(bytes)
+    }
+}
+
+/// A file of the run in the making: it appears under its name with [`NewFile::finish`].
+#[derive(Debug)]
+pub struct NewFile {
+    temporary: tempfile::NamedTempFile,
+    target: PathBuf,
+}
+
+impl NewFile {
+    /// Adds to its end.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.temporary.write_all(bytes).map_err(|_| FileError::Io)
+    }
+
+    /// The file appears, whole.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn finish(self) -> Result<(), FileError> {
+        self.temporary.persist(&self.target).map(drop).map_err(|_| FileError::Io)
+    }
+}
+
+/// A name that stays inside: plain components only.
+fn relative(name: &str) -> Result<PathBuf, FileError> {
+    let path = Path::new(name);
+    let plain = !name.is_empty()
+        && !name.contains(['\0', '\\'])
+        && path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+    if plain { Ok(path.to_owned()) } else { Err(FileError::NotAllowed) }
+}
+
+fn open_within(root: &Path, relative: &Path) -> Result<OpenFile, FileError> {
+    let path = root.join(relative);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FileError::NotFound),
+        Err(_) => return Err(FileError::Io),
+    };
+    if !is_within(root, &path) {
+        return Err(FileError::NotAllowed);
+    }
+    let metadata = file.metadata().map_err(|_| FileError::Io)?;
+    if !metadata.is_file() {
+        return Err(FileError::NotFound);
+    }
+    let media_type = mime_guess::from_path(relative).first_raw();
+    Ok(OpenFile { file, size: metadata.len(), modified: metadata.modified().ok(), media_type })
+}
+
+/// Whether a path, with every link followed, is still inside.
+fn is_within(root: &Path, path: &Path) -> bool {
+    match (root.canonicalize(), path.canonicalize()) {
+        (Ok(root), Ok(path)) => path.starts_with(root),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> (tempfile::TempDir, RunFiles) {
+        let given = tempfile::tempdir().expect("a directory");
+        fs::write(given.path().join("given.txt"), "given").expect("a file");
+        let files = RunFiles::temporary(Some(given.path().to_owned())).expect("a run directory");
+        (given, files)
+    }
+
+    fn write(files: &RunFiles, name: &str, text: &str) {
+        let mut file = files.create(name).expect("allowed");
+        file.append(text.as_bytes()).expect("written");
+        file.finish().expect("kept");
+    }
+
+    fn text(files: &RunFiles, name: &str) -> Result<String, FileError> {
+        let mut file = files.open(name)?;
+        Ok(String::from_utf8(file.read(0, 100)?).expect("text"))
+    }
+
+    #[test]
+    fn the_runs_own_files_come_before_the_given_ones() {
+        let (_given, files) = files();
+        assert_eq!(text(&files, "given.txt").as_deref(), Ok("given"));
+        write(&files, "given.txt", "own");
+        assert_eq!(text(&files, "given.txt").as_deref(), Ok("own"));
+        write(&files, "a/b.txt", "deep");
+        assert_eq!(text(&files, "./a/b.txt").as_deref(), Ok("deep"));
+    }
+
+    #[test]
+    fn no_name_leads_out() {
+        let (given, files) = files();
+        for name in ["/etc/passwd", "../x", "a/../../x", "", "a\0b", "..\\x"] {
+            assert_eq!(files.open(name).err(), Some(FileError::NotAllowed), "{name:?}");
+            assert_eq!(files.create(name).err(), Some(FileError::NotAllowed), "{name:?}");
+        }
+        #[cfg(unix)]
+        {
+            let outside = tempfile::tempdir().expect("a directory");
+            fs::write(outside.path().join("secret"), "secret").expect("a file");
+            std::os::unix::fs::symlink(outside.path(), given.path().join("link")).expect("a link");
+            assert_eq!(files.open("link/secret").err(), Some(FileError::NotAllowed));
+        }
+        assert_eq!(files.open("absent").err(), Some(FileError::NotFound));
+    }
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let (_given, files) = files();
+        let mut file = files.create("half.txt").expect("allowed");
+        file.append(b"half").expect("written");
+        assert_eq!(files.open("half.txt").err(), Some(FileError::NotFound));
+        drop(file);
+        assert_eq!(files.open("half.txt").err(), Some(FileError::NotFound));
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_says_so() {
+        let (given, files) = files();
+        let mut file = files.open("given.txt").expect("there");
+        fs::write(given.path().join("given.txt"), "given, and changed").expect("changed");
+        assert_eq!(file.read(0, 5), Err(FileError::Changed));
+    }
+}

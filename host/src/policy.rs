@@ -1,0 +1,262 @@
+//! The operator's word: which hosts, networks and connectors, within which limits.
+//!
+//! A step may reach only what its account and the policy both allow; neither side widens the other. Without a policy the
+//! accounts alone decide.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::engine::{GRANTABLE, Limits};
+use crate::transport::Address;
+
+/// A policy file, parsed and checked.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    hosts: Option<Vec<HostPattern>>,
+    networks: Vec<IpNet>,
+    limits: LimitsFile,
+    connectors: Option<BTreeMap<String, Option<Vec<String>>>>,
+}
+
+/// What the policy says of one connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectorRule {
+    /// Nothing: it gets what every connector gets.
+    Open,
+    /// It gets these interfaces and no other.
+    Granted(Vec<String>),
+    /// The policy lists connectors, and this is none of them.
+    Refused,
+}
+
+/// Why a policy is no policy. Each is a whole sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The file cannot be read.
+    #[error("The policy `{file}` cannot be read: {source}.")]
+    Read {
+        /// Which.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what a policy looks like.
+    #[error("The policy `{file}` cannot be used: {reason}.")]
+    Invalid {
+        /// Which.
+        file: String,
+        /// Why, with line and column where there are some.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct HostPattern {
+    host: String,
+    /// `*.example.com`: every name below it.
+    below: bool,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    #[serde(rename = "$schema")]
+    _schema: Option<String>,
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    hosts: Option<Vec<String>>,
+    #[serde(default)]
+    networks: Vec<IpNet>,
+    #[serde(default)]
+    limits: LimitsFile,
+    connectors: Option<Vec<ConnectorFile>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsFile {
+    memory_mib: Option<usize>,
+    cpu_seconds: Option<u64>,
+    instances: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectorFile {
+    digest: String,
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    grants: Option<Vec<String>>,
+}
+
+impl Policy {
+    /// Reads a policy file (JSON): `hosts` (`name`, `name:port`, `*.domain`), `networks` (CIDR, the inner networks that
+    /// hosts which only a step names may lie in), `limits` (`memory_mib`, `cpu_seconds`, `instances`), `connectors`
+    /// (`digest`, `grants`). What is left out is not limited.
+    ///
+    /// # Errors
+    /// When it cannot be read or makes no sense.
+    pub fn from_file(path: &Path) -> Result<Self, PolicyError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Read { file: file.clone(), source })?;
+        Self::parse(&text).map_err(|reason| PolicyError::Invalid { file, reason })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: PolicyFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let hosts = match file.hosts {
+            Some(hosts) => Some(hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<Vec<_>, _>>()?),
+            None => None,
+        };
+        let mut connectors = None;
+        for connector in file.connectors.into_iter().flatten() {
+            let hexadecimal = connector.digest.strip_prefix("sha256:").unwrap_or_default();
+            if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(format!("`{}` is no digest; `pipepost plugins inspect` shows it as `sha256:...`", connector.digest));
+            }
+            for grant in connector.grants.iter().flatten() {
+                if !GRANTABLE.contains(&grant.as_str()) {
+                    return Err(format!("`{grant}` cannot be granted; what can is {}", GRANTABLE.join(", ")));
+                }
+            }
+            connectors
+                .get_or_insert_with(BTreeMap::new)
+                .insert(connector.digest.to_ascii_lowercase(), connector.grants);
+        }
+        Ok(Self { hosts, networks: file.networks, limits: file.limits, connectors })
+    }
+
+    /// Whether the operator allows this server.
+    pub fn allows(&self, address: &Address) -> bool {
+        self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
+    }
+
+    /// Whether the operator named this server, so that a step may go there without an account.
+    pub fn names(&self, address: &Address) -> bool {
+        self.hosts.as_ref().is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
+    }
+
+    /// The inner networks that the operator opened.
+    pub fn networks(&self) -> &[IpNet] {
+        &self.networks
+    }
+
+    /// What it says of the connector with this digest.
+    pub fn connector(&self, digest: &str) -> ConnectorRule {
+        match &self.connectors {
+            None => ConnectorRule::Open,
+            Some(listed) => match listed.get(digest) {
+                None => ConnectorRule::Refused,
+                Some(None) => ConnectorRule::Open,
+                Some(Some(grants)) => ConnectorRule::Granted(grants.clone()),
+            },
+        }
+    }
+
+    /// The limits of every instance: the policy's, else the defaults.
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        if let Some(mebibytes) = self.limits.memory_mib {
+            limits.memory = mebibytes << 20;
+        }
+        if let Some(seconds) = self.limits.cpu_seconds {
+            limits.cpu = Duration::from_secs(seconds);
+        }
+        if let Some(instances) = self.limits.instances {
+            limits.instances = instances.max(1);
+        }
+        limits
+    }
+}
+
+impl HostPattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, port) = match text.rsplit_once(':') {
+            // An IPv6 address has colons of its own; its port stands behind brackets.
+            Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
+                let port = port.parse().map_err(|_| format!("the host `{text}` has no port behind its colon"))?;
+                (name, Some(port))
+            }
+            _ => (text, None),
+        };
+        let bare = name.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+        let (host, below) = bare.strip_prefix("*.").map_or((bare.as_str(), false), |rest| (rest, true));
+        if host.is_empty() || host.contains(['*', '/', ' ', '@']) {
+            return Err(format!("`{text}` is no host; write `mail.example.com`, `mail.example.com:587` or `*.example.com`"));
+        }
+        Ok(Self { host: host.to_owned(), below, port })
+    }
+
+    fn matches(&self, address: &Address) -> bool {
+        let host = address.host.trim_end_matches('.').to_ascii_lowercase();
+        let named = if self.below {
+            host.strip_suffix(&self.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        } else {
+            host == self.host
+        };
+        named && self.port.is_none_or(|port| port == address.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: &str, port: u16) -> Address {
+        Address { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn none_exact_and_wildcard() {
+        let open = Policy::default();
+        assert!(open.allows(&address("anywhere.example", 25)));
+        assert!(!open.names(&address("anywhere.example", 25)));
+
+        let closed = Policy::parse(r#"{"hosts": []}"#).expect("a policy");
+        assert!(!closed.allows(&address("anywhere.example", 25)));
+
+        let policy = Policy::parse(r#"{"hosts": ["mail.example:587", "*.corp.example", "[::1]:25"]}"#).expect("a policy");
+        for (host, port, allowed) in [
+            ("mail.example", 587, true),
+            ("MAIL.example.", 587, true),
+            ("mail.example", 465, false),
+            ("a.corp.example", 25, true),
+            ("corp.example", 25, false),
+            ("evilcorp.example", 25, false),
+            ("::1", 25, true),
+            ("::1", 26, false),
+        ] {
+            assert_eq!(policy.allows(&address(host, port)), allowed, "{host}:{port}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, words) in [
+            (r#"{"hosts": ["a b"]}"#, "is no host"),
+            (r#"{"host": []}"#, "unknown field `host`"),
+            (r#"{"networks": ["10.0.0.0/99"]}"#, "line 1"),
+            (r#"{"connectors": [{"digest": "sha256:12"}]}"#, "is no digest"),
+            (r#"{"hosts": ["a:b"]}"#, "port"),
+            ("", "EOF"),
+        ] {
+            let error = Policy::parse(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn listed_connectors_get_what_is_listed_and_others_nothing() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let text = format!(r#"{{"connectors": [{{"digest": "{digest}", "grants": ["pipepost:connector/log@0.1.0"]}}]}}"#);
+        let policy = Policy::parse(&text).expect("a policy");
+        assert_eq!(policy.connector(&digest), ConnectorRule::Granted(vec!["pipepost:connector/log@0.1.0".to_owned()]));
+        assert_eq!(policy.connector("sha256:00"), ConnectorRule::Refused);
+        assert_eq!(Policy::default().connector(&digest), ConnectorRule::Open);
+    }
+}

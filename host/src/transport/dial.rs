@@ -1,0 +1,186 @@
+//! Resolving a name and connecting to it: all its addresses are tried, the families in turn and soon after one another
+//! ("happy eyeballs", RFC 8305).
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::Address;
+use super::address::{self, Reach};
+
+/// How long an attempt has before the next one begins beside it (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// How many addresses of a name are tried at most.
+const ADDRESSES: usize = 16;
+
+/// Why no connection came about. Each is a whole sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The name is unknown, or the resolver does not answer.
+    #[error("The name `{host}` does not resolve: {source}.")]
+    Unresolved {
+        /// As it was named.
+        host: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// It resolves, but not to an address that may be dialled.
+    #[error("`{host}` resolves to {address}, which is not dialled, because it is {reason}.")]
+    Forbidden {
+        /// As it was named.
+        host: String,
+        /// The first address that was refused.
+        address: std::net::IpAddr,
+        /// Why.
+        reason: address::Forbidden,
+    },
+    /// No address took the connection.
+    #[error("No connection to {endpoint}: {source}.")]
+    Refused {
+        /// Where to.
+        endpoint: Address,
+        /// What the last attempt ended with.
+        source: io::Error,
+    },
+    /// The time for connecting ran out.
+    #[error("No connection to {endpoint} within {seconds} s: the server, or a firewall before it, does not answer.")]
+    TimedOut {
+        /// Where to.
+        endpoint: Address,
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+/// Resolves, checks and connects, all within `limit`.
+///
+/// # Errors
+/// A [`DialError`].
+pub async fn dial(endpoint: &Address, reach: &Reach, limit: Duration) -> Result<TcpStream, DialError> {
+    match tokio::time::timeout(limit, resolve_and_connect(endpoint, reach)).await {
+        Ok(result) => result,
+        Err(_) => Err(DialError::TimedOut { endpoint: endpoint.clone(), seconds: limit.as_secs() }),
+    }
+}
+
+async fn resolve_and_connect(endpoint: &Address, reach: &Reach) -> Result<TcpStream, DialError> {
+    let addresses = resolve(endpoint, reach).await?;
+    let stream = connect_any(addresses)
+        .await
+        .map_err(|source| DialError::Refused { endpoint: endpoint.clone(), source })?;
+    // Our writes are whole groups already: waiting to fill a segment would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    Ok(stream)
+}
+
+/// The addresses of the name that may be dialled, in the order to try them.
+async fn resolve(endpoint: &Address, reach: &Reach) -> Result<Vec<SocketAddr>, DialError> {
+    let host = endpoint.host.as_str();
+    let unresolved = |source| DialError::Unresolved { host: host.to_owned(), source };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, endpoint.port)).await.map_err(unresolved)?.collect();
+    let mut allowed = Vec::new();
+    let mut refused = None;
+    for candidate in found {
+        match address::check(candidate.ip(), reach) {
+            Ok(()) if !allowed.contains(&candidate) => allowed.push(candidate),
+            Ok(()) => {}
+            Err(reason) => {
+                refused.get_or_insert((candidate.ip(), reason));
+            }
+        }
+    }
+    match refused {
+        Some((address, reason)) if allowed.is_empty() => {
+            Err(DialError::Forbidden { host: host.to_owned(), address, reason })
+        }
+        _ if allowed.is_empty() => Err(unresolved(io::Error::new(io::ErrorKind::NotFound, "it has no address"))),
+        _ => Ok(interleave(allowed)),
+    }
+}
+
+/// The families in turn, beginning with the one that the resolver put first (RFC 8305, section 4).
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut ordered = Vec::new();
+    loop {
+        let before = ordered.len();
+        ordered.extend(first.next());
+        ordered.extend(second.next());
+        if ordered.len() == before || ordered.len() >= ADDRESSES {
+            return ordered;
+        }
+    }
+}
+
+async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "there is no address to try");
+    loop {
+        if let Some(address) = waiting.next() {
+            attempts.spawn(TcpStream::connect(address));
+        }
+        let more = waiting.len() > 0;
+        let ended = if more {
+            tokio::time::timeout(ATTEMPT_DELAY, attempts.join_next()).await.ok().flatten()
+        } else {
+            match attempts.join_next().await {
+                Some(ended) => Some(ended),
+                None => return Err(last_error),
+            }
+        };
+        match ended {
+            Some(Ok(Ok(stream))) => return Ok(stream),
+            Some(Ok(Err(error))) => last_error = error,
+            Some(Err(join)) => last_error = io::Error::other(join),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(host: &str, port: u16) -> Address {
+        Address { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let addresses: Vec<SocketAddr> =
+            ["[::1]:1", "[::2]:1", "127.0.0.1:1", "[::3]:1", "127.0.0.2:1"].map(|a| a.parse().expect("an address")).into();
+        let order: Vec<String> = interleave(addresses).iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_stop_the_next() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let open = listener.local_addr().expect("its address");
+        let closed = {
+            let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            gone.local_addr().expect("its address")
+        };
+        assert!(connect_any(vec![closed, open]).await.is_ok());
+        assert!(connect_any(vec![closed]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_forbidden_address_is_named_with_its_reason() {
+        let error = dial(&endpoint("169.254.169.254", 587), &Reach::Operator, Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`169.254.169.254` resolves to 169.254.169.254, which is not dialled, because it is link-local."
+        );
+    }
+}

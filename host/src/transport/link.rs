@@ -1,0 +1,379 @@
+//! One connection, as a connector holds it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use pipepost_accounts::Security;
+use tokio::time::Instant;
+
+use super::dial::{self, DialError};
+use super::pool::Key;
+use super::sign_in;
+use super::socket::{Carrier, Socket};
+use super::tls::TlsError;
+use super::{Address, Transport, gate};
+use crate::bindings::transport::{Facts, TransportError};
+
+/// How much memo a connection keeps.
+const MEMO: usize = 4 * 1024;
+
+/// How much a farewell may be.
+const FAREWELL: usize = 64;
+
+/// How much one read gives at most.
+const READ: usize = 256 * 1024;
+
+/// How long closing in order may take: long enough for the bytes to leave, short enough that nobody notices.
+const CLOSE: Duration = Duration::from_millis(500);
+
+/// Why the transport did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Not granted.
+    #[error("{0}")]
+    Denied(String),
+    /// No connection came about.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The peer closed.
+    #[error("The server closed the connection.")]
+    Closed,
+    /// The credentials cannot be had.
+    #[error("{0}")]
+    Credentials(String),
+    /// The operating system's word.
+    #[error("The connection failed: {0}.")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<LinkError> for TransportError {
+    fn from(error: LinkError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            LinkError::Denied(_) => TransportError::Denied(sentence),
+            LinkError::Dial(DialError::Unresolved { .. }) => TransportError::Unresolved(sentence),
+            LinkError::Dial(DialError::Forbidden { .. }) => TransportError::Denied(sentence),
+            LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => TransportError::Refused(sentence),
+            LinkError::Tls(_) => TransportError::Tls(sentence),
+            LinkError::Closed => TransportError::Closed,
+            LinkError::Credentials(_) => TransportError::Credentials(sentence),
+            LinkError::Io(error) if is_closed(&error) => TransportError::Closed,
+            LinkError::Io(_) => TransportError::Io(sentence),
+        }
+    }
+}
+
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof, WriteZero};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | WriteZero)
+}
+
+/// One connection on a route.
+pub struct Link {
+    /// None only while TLS is being put around it, and after that has failed.
+    socket: Option<Socket>,
+    transport: Transport,
+    key: Key,
+    tls: Option<&'static str>,
+    signed_in: Option<String>,
+    sign_in_asked: bool,
+    /// Something left that a sign-in may not follow.
+    spoke: bool,
+    client_name: String,
+    peer: Option<SocketAddr>,
+    warm: bool,
+    idle: Duration,
+    memo: Vec<u8>,
+    opened: Instant,
+    /// Of everything that follows; set by the connector.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("address", &self.transport.route.address)
+            .field("tls", &self.tls)
+            .field("signed_in", &self.signed_in)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Opens a connection on the route, warm or fresh.
+    ///
+    /// # Errors
+    /// When the connector asks for more than the route grants, and when no connection comes about.
+    pub(crate) async fn open(transport: &Transport, wanted: &Address, security: Security) -> Result<Self, LinkError> {
+        let route = &transport.route;
+        check_grant(transport, wanted, security)?;
+        let key = Key::new(route, security, &transport.component);
+        if let Some(parked) = transport.connections.take(&key).await {
+            return Ok(parked.into_link(transport.clone(), key));
+        }
+        transport.connections.make_room(&key, route.max_connections).await;
+        let mut link = Self {
+            socket: None,
+            transport: transport.clone(),
+            key,
+            tls: None,
+            signed_in: None,
+            sign_in_asked: false,
+            spoke: false,
+            client_name: String::new(),
+            peer: None,
+            warm: false,
+            idle: Duration::ZERO,
+            memo: Vec::new(),
+            opened: Instant::now(),
+            deadline: None,
+        };
+        link.connect(security).await?;
+        Ok(link)
+    }
+
+    async fn connect(&mut self, security: Security) -> Result<(), LinkError> {
+        let transport = self.transport.clone();
+        let route = &transport.route;
+        if let Some(rehearsal) = &route.rehearsal {
+            self.socket = Some(Socket::new(Carrier::Memory(rehearsal())));
+            self.client_name = route.client_name.clone().unwrap_or_else(|| sign_in::client_name(None));
+            // The server inside speaks no TLS; for the dialogue it counts as if it did.
+            self.tls = (security != Security::None).then_some("TLSv1.3");
+            return Ok(());
+        }
+        let limit = route.connect_timeout;
+        let connecting = async {
+            let stream = dial::dial(&route.address, &route.reach, limit).await?;
+            self.peer = stream.peer_addr().ok();
+            self.client_name = route.client_name.clone().unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
+            self.socket = Some(Socket::new(Carrier::Plain(stream)));
+            if security == Security::Tls { self.wrap_in_tls().await } else { Ok(()) }
+        };
+        let timed_out = || DialError::TimedOut { endpoint: route.address.clone(), seconds: limit.as_secs() };
+        tokio::time::timeout(limit, connecting).await.map_err(|_| timed_out())?
+    }
+
+    /// What the host knows for certain.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            tls: self.tls.map(str::to_owned),
+            signed_in: self.signed_in.clone(),
+            client_name: self.client_name.clone(),
+            warm: self.warm,
+            idle: u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(crate) fn memo(&self) -> Vec<u8> {
+        self.memo.clone()
+    }
+
+    /// The count of bytes that left.
+    pub(crate) fn written_counter(&self) -> Arc<AtomicU64> {
+        self.socket.as_ref().map(Socket::written_counter).unwrap_or_default()
+    }
+
+    fn socket(&mut self) -> Result<&mut Socket, LinkError> {
+        self.socket.as_mut().ok_or(LinkError::Closed)
+    }
+
+    /// At least one byte and at most `max`.
+    pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
+        let bytes = self.socket()?.read((max as usize).min(READ)).await?;
+        if bytes.is_empty() { Err(LinkError::Closed) } else { Ok(bytes) }
+    }
+
+    /// All of it, if it may leave now.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if self.is_gated() {
+            gate::check(bytes).map_err(|reason| LinkError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
+        } else {
+            self.spoke = true;
+        }
+        self.socket()?.write_all(bytes).await?;
+        Ok(())
+    }
+
+    /// Whether only greetings may leave: before a sign-in that is due, and before a TLS that is demanded.
+    fn is_gated(&self) -> bool {
+        let sign_in_due = self.transport.route.signs_in && self.signed_in.is_none();
+        let tls_due = self.transport.route.least != Security::None && self.tls.is_none();
+        sign_in_due || tls_due
+    }
+
+    /// Puts TLS around the connection, after a `220` to STARTTLS.
+    pub(crate) async fn start_tls(&mut self) -> Result<(), LinkError> {
+        if self.tls.is_some() {
+            return Err(LinkError::Denied("TLS has begun on this connection already.".to_owned()));
+        }
+        if self.socket()?.has_news().await {
+            self.socket = None;
+            return Err(TlsError::Handshake(format!(
+                "{} sent bytes between its reply to STARTTLS and the handshake: somebody may be injecting them, so the connection was closed.",
+                self.transport.route.address
+            ))
+            .into());
+        }
+        self.wrap_in_tls().await
+    }
+
+    async fn wrap_in_tls(&mut self) -> Result<(), LinkError> {
+        let route = Arc::clone(&self.transport.route);
+        let Some(Carrier::Plain(stream)) = self.socket.take().map(Socket::into_carrier) else {
+            return Err(LinkError::Denied("TLS cannot begin on this connection.".to_owned()));
+        };
+        let wrapped = self.transport.connections.tls.handshake(stream, &route.address, &route.tls).await?;
+        self.tls = Some(match wrapped.get_ref().1.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        });
+        self.socket = Some(Socket::new(Carrier::Tls(Box::new(wrapped))));
+        Ok(())
+    }
+
+    /// The whole SASL exchange with the account's secret.
+    pub(crate) async fn sign_in(&mut self, mechanism: &str) -> Result<Vec<u8>, LinkError> {
+        let denied = |message: String| Err(LinkError::Denied(message));
+        let route = Arc::clone(&self.transport.route);
+        let Some(account) = route.account.as_ref().filter(|_| route.signs_in) else {
+            return denied("This step has no account to sign in with.".to_owned());
+        };
+        if std::mem::replace(&mut self.sign_in_asked, true) {
+            return denied("A connection signs in once.".to_owned());
+        }
+        if self.spoke {
+            return denied("A sign-in may not follow what was written on this connection.".to_owned());
+        }
+        let plain_loopback = account.allow_plaintext_auth() && self.peer.is_some_and(|peer| peer.ip().is_loopback());
+        if self.tls.is_none() && !plain_loopback {
+            return denied(format!(
+                "No sign-in in clear: the account `{}` signs in over TLS, or, with `allow_plaintext_auth`, at a loopback address.",
+                account.label()
+            ));
+        }
+        if route.rehearsal.is_some() {
+            self.signed_in = Some(mechanism.to_owned());
+            return Ok(b"235 2.7.0 Accepted\r\n".to_vec());
+        }
+        self.transport.connections.sign_in_turn(&route.owner()).await;
+        let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
+        let reply = sign_in::run(socket, account, mechanism, &route.address).await?;
+        if reply.signed_in {
+            self.signed_in = Some(mechanism.to_ascii_uppercase());
+        }
+        Ok(reply.text)
+    }
+
+    /// Lays the connection into the pool, or closes it, if anything about it is open. `settled`: no part of a message is
+    /// unconfirmed.
+    pub(crate) async fn release(mut self, memo: Vec<u8>, farewell: Vec<u8>, settled: bool) {
+        let signed_in = !self.transport.route.signs_in || self.signed_in.is_some();
+        let harmless = farewell.len() <= FAREWELL && gate::check(&farewell).is_ok();
+        let Some(mut socket) = self.socket.take() else { return };
+        let quiet = !socket.has_news().await;
+        let parked = Parked {
+            socket,
+            tls: self.tls,
+            signed_in: self.signed_in,
+            client_name: self.client_name,
+            peer: self.peer,
+            memo,
+            farewell: if harmless { farewell } else { Vec::new() },
+            opened: self.opened,
+            parked: Instant::now(),
+        };
+        if settled && signed_in && harmless && quiet && parked.memo.len() <= MEMO && self.transport.route.rehearsal.is_none() {
+            self.transport.connections.park(self.key, parked);
+        } else {
+            let mut parked = parked;
+            parked.close().await;
+        }
+    }
+}
+
+fn check_grant(transport: &Transport, wanted: &Address, security: Security) -> Result<(), LinkError> {
+    let route = &transport.route;
+    if !wanted.host.eq_ignore_ascii_case(&route.address.host) || wanted.port != route.address.port {
+        return Err(LinkError::Denied(format!("This step may talk to {} and to no other server; it asked for {wanted}.", route.address)));
+    }
+    let fits = match route.least {
+        Security::Tls => security == Security::Tls,
+        Security::StartTls => security != Security::None,
+        Security::None => true,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(LinkError::Denied(format!(
+            "The account demands the security `{}` at {}; the connector asked for `{}`.",
+            route.least.as_str(),
+            route.address,
+            security.as_str()
+        )))
+    }
+}
+
+/// A connection at rest in the pool.
+pub(super) struct Parked {
+    socket: Socket,
+    tls: Option<&'static str>,
+    signed_in: Option<String>,
+    client_name: String,
+    peer: Option<SocketAddr>,
+    memo: Vec<u8>,
+    farewell: Vec<u8>,
+    opened: Instant,
+    parked: Instant,
+}
+
+impl Parked {
+    pub(super) fn idle(&self) -> Duration {
+        self.parked.elapsed()
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    pub(super) async fn has_news(&mut self) -> bool {
+        self.socket.has_news().await
+    }
+
+    fn into_link(self, transport: Transport, key: Key) -> Link {
+        Link {
+            idle: self.idle(),
+            socket: Some(self.socket),
+            transport,
+            key,
+            tls: self.tls,
+            signed_in: self.signed_in,
+            sign_in_asked: true,
+            spoke: true,
+            client_name: self.client_name,
+            peer: self.peer,
+            warm: true,
+            memo: self.memo,
+            opened: self.opened,
+            deadline: None,
+        }
+    }
+
+    /// Says farewell and closes, without waiting for an answer.
+    pub(super) async fn close(&mut self) {
+        let closing = async {
+            if !self.farewell.is_empty() && let Err(error) = self.socket.write_all(&self.farewell).await {
+                tracing::debug!(%error, "the connection was gone before its farewell");
+            }
+            self.socket.shut_down().await;
+        };
+        if tokio::time::timeout(CLOSE, closing).await.is_err() {
+            tracing::debug!("the server took no farewell");
+        }
+    }
+}

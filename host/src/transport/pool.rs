@@ -1,0 +1,159 @@
+//! The process's connections: warm ones waiting for use, places for live ones, and how often an account signs in.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pipepost_accounts::{Revision, Security};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::link::Parked;
+use super::tls::TlsConfigs;
+use super::{Address, Route};
+
+/// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How old a connection grows at most, however busy it is.
+const AGE: Duration = Duration::from_secs(3600);
+
+/// Sign-ins of one account within [`SIGN_IN_WINDOW`]. Gmail answers many with `454 4.7.0 Too many login attempts`.
+const SIGN_INS: usize = 60;
+const SIGN_IN_WINDOW: Duration = Duration::from_secs(60);
+
+/// What two uses of one connection must have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    revision: Option<Revision>,
+    owner: String,
+    address: Address,
+    security: Security,
+    tls12: bool,
+    client_name: Option<String>,
+    component: Arc<str>,
+    signs_in: bool,
+    rehearsed: bool,
+}
+
+impl Key {
+    pub(super) fn new(route: &Route, security: Security, component: &Arc<str>) -> Self {
+        Self {
+            revision: route.account.as_ref().map(|account| account.revision()),
+            owner: route.owner(),
+            address: route.address.clone(),
+            security,
+            tls12: route.tls.max == pipepost_accounts::TlsVersion::V1_2,
+            client_name: route.client_name.clone(),
+            component: Arc::clone(component),
+            signs_in: route.signs_in,
+            rehearsed: route.rehearsal.is_some(),
+        }
+    }
+}
+
+/// The connections of a process. Dropping it closes what lies warm; [`Connections::close`] does so in order.
+#[derive(Default)]
+pub struct Connections {
+    pub(super) tls: TlsConfigs,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    warm: HashMap<Key, Vec<Parked>>,
+    places: HashMap<String, Arc<Semaphore>>,
+    sign_ins: HashMap<String, VecDeque<Instant>>,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let warm: usize = self.state().warm.values().map(Vec::len).sum();
+        f.debug_struct("Connections").field("warm", &warm).finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn place(&self, route: &Route) -> Option<OwnedSemaphorePermit> {
+        let places = {
+            let mut state = self.state();
+            let places = state
+                .places
+                .entry(route.owner())
+                .or_insert_with(|| Arc::new(Semaphore::new(route.max_connections.max(1) as usize)));
+            Arc::clone(places)
+        };
+        // Never closed: the semaphore lives as long as this value.
+        places.acquire_owned().await.ok()
+    }
+
+    /// A warm connection for exactly this use that nothing has happened to since.
+    pub(super) async fn take(&self, key: &Key) -> Option<Parked> {
+        loop {
+            let mut parked = self.state().warm.get_mut(key)?.pop()?;
+            if parked.idle() <= IDLE && parked.age() <= AGE && !parked.has_news().await {
+                return Some(parked);
+            }
+            parked.close().await;
+        }
+    }
+
+    /// Makes room for a fresh connection: what lies warm for the same owner under another key has to go first.
+    pub(super) async fn make_room(&self, key: &Key, max: u32) {
+        let surplus: Vec<Parked> = {
+            let mut state = self.state();
+            let warm: usize =
+                state.warm.iter().filter(|(other, _)| other.owner == key.owner).map(|(_, parked)| parked.len()).sum();
+            let live = max as usize - state.places.get(&key.owner).map_or(0, |places| places.available_permits().min(max as usize));
+            let mut excess = (warm + live).saturating_sub(max as usize);
+            let mut surplus = Vec::new();
+            for (_, parked) in state.warm.iter_mut().filter(|(other, _)| other.owner == key.owner) {
+                while excess > 0 && let Some(oldest) = (!parked.is_empty()).then(|| parked.remove(0)) {
+                    surplus.push(oldest);
+                    excess -= 1;
+                }
+            }
+            surplus
+        };
+        for mut parked in surplus {
+            parked.close().await;
+        }
+    }
+
+    pub(super) fn park(&self, key: Key, parked: Parked) {
+        self.state().warm.entry(key).or_default().push(parked);
+    }
+
+    /// Waits until the account may sign in once more.
+    pub(super) async fn sign_in_turn(&self, owner: &str) {
+        loop {
+            let wait = {
+                let mut state = self.state();
+                let turns = state.sign_ins.entry(owner.to_owned()).or_default();
+                let now = Instant::now();
+                while turns.front().is_some_and(|turn| now.duration_since(*turn) >= SIGN_IN_WINDOW) {
+                    turns.pop_front();
+                }
+                if turns.len() < SIGN_INS {
+                    turns.push_back(now);
+                    return;
+                }
+                turns.front().map_or(Duration::ZERO, |turn| SIGN_IN_WINDOW.saturating_sub(now.duration_since(*turn)))
+            };
+            tracing::info!(account = owner, ?wait, "waiting with the sign-in: this account has signed in often of late");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Closes what lies warm, each with the farewell that its connector left.
+    pub async fn close(&self) {
+        let parked: Vec<Parked> = self.state().warm.drain().flat_map(|(_, parked)| parked).collect();
+        for mut parked in parked {
+            parked.close().await;
+        }
+    }
+}

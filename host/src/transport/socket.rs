@@ -1,0 +1,246 @@
+//! The bytes of one connection, in clear or under TLS, and the counting of them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// How much is read ahead of the connector at most: while a write waits, replies are taken in up to this, so that full
+/// windows in both directions cannot lock each other.
+const READ_AHEAD: usize = 256 * 1024;
+
+/// How much one read asks the operating system for.
+const READ: usize = 32 * 1024;
+
+/// What carries the bytes.
+pub(crate) enum Carrier {
+    /// TCP in clear.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// A server inside this process, for dry runs.
+    Memory(DuplexStream),
+}
+
+impl Carrier {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Carrier::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Carrier::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Carrier::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+}
+
+/// A carrier with what was read ahead of the connector, and the count of what left.
+pub(crate) struct Socket {
+    carrier: Carrier,
+    ahead: Vec<u8>,
+    /// The first byte of `ahead` that was not handed out.
+    taken: usize,
+    ended: bool,
+    /// Bytes that the operating system (under TLS: the TLS session) has accepted. Shared, so that it tells the truth
+    /// also when a write is cancelled half-way.
+    written: Arc<AtomicU64>,
+}
+
+impl Socket {
+    pub(crate) fn new(carrier: Carrier) -> Self {
+        Self { carrier, ahead: Vec::new(), taken: 0, ended: false, written: Arc::default() }
+    }
+
+    /// The carrier alone, to be wrapped in TLS. The caller has made sure that nothing was read ahead.
+    pub(crate) fn into_carrier(self) -> Carrier {
+        self.carrier
+    }
+
+    pub(crate) fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    /// The count of bytes that left, for whoever watches.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn written_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written)
+    }
+
+    /// Whether bytes have arrived that nobody has read, or the stream has ended. Does not wait.
+    pub(crate) async fn has_news(&mut self) -> bool {
+        if !self.ahead.is_empty() || self.ended {
+            return true;
+        }
+        std::future::poll_fn(|cx| {
+            Poll::Ready(match self.poll_fill(cx) {
+                Poll::Ready(_) => !self.ahead.is_empty() || self.ended,
+                Poll::Pending => false,
+            })
+        })
+        .await
+    }
+
+    /// At least one byte and at most `max`; none at the end of the stream.
+    pub(crate) async fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        if self.ahead.is_empty() && !self.ended {
+            std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
+        }
+        Ok(self.take(max))
+    }
+
+    /// One line with its line end, of at most `max` bytes; none at the end of the stream.
+    pub(crate) async fn read_line(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let waiting = &self.ahead[self.taken..];
+            if let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                return Ok(Some(self.take(end + 1)));
+            }
+            if waiting.len() > max {
+                return Err(io::Error::other("the server's line has no end"));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
+        }
+    }
+
+    /// All of it, reading ahead while it waits.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut left = bytes;
+        std::future::poll_fn(|cx| {
+            loop {
+                let progress = if left.is_empty() {
+                    match self.carrier.poll_flush(cx) {
+                        Poll::Ready(result) => return Poll::Ready(result),
+                        Poll::Pending => Poll::Pending,
+                    }
+                } else {
+                    self.carrier.poll_write(cx, left)
+                };
+                match progress {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(count)) => {
+                        self.written.fetch_add(count as u64, Ordering::Relaxed);
+                        left = &left[count..];
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    // A read that ends or fails shows itself to the next read; here it only must not stop the write.
+                    Poll::Pending => match self.poll_fill(cx) {
+                        Poll::Ready(Ok(())) if !self.ended && self.ahead.len() < READ_AHEAD => {}
+                        _ => return Poll::Pending,
+                    },
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends the stream in order, as far as that goes without waiting for the peer.
+    pub(crate) async fn shut_down(&mut self) {
+        use tokio::io::AsyncWriteExt as _;
+        let result = match &mut self.carrier {
+            Carrier::Plain(stream) => stream.shutdown().await,
+            Carrier::Tls(stream) => stream.shutdown().await,
+            Carrier::Memory(stream) => stream.shutdown().await,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "the connection was not closed in order");
+        }
+    }
+
+    /// Reads once into the read-ahead, if there is room.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ended || self.ahead.len() >= READ_AHEAD {
+            return Poll::Pending;
+        }
+        let start = self.ahead.len();
+        self.ahead.resize(start + READ, 0);
+        let mut buffer = ReadBuf::new(&mut self.ahead[start..]);
+        let result = self.carrier.poll_read(cx, &mut buffer);
+        let count = buffer.filled().len();
+        self.ahead.truncate(start + count);
+        match result {
+            Poll::Ready(Ok(())) if count == 0 => {
+                self.ended = true;
+                Poll::Ready(Ok(()))
+            }
+            // A peer that closes TLS without a close_notify has closed all the same; what was cut shows in the replies.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.ended = true;
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+
+    fn take(&mut self, max: usize) -> Vec<u8> {
+        let waiting = &self.ahead[self.taken..];
+        let count = waiting.len().min(max.max(1));
+        let bytes = waiting[..count].to_vec();
+        self.taken += count;
+        if self.taken == self.ahead.len() {
+            self.ahead.clear();
+            self.taken = 0;
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn full_windows_in_both_directions_do_not_lock() {
+        // The peer writes its replies before it reads what we write; both windows are far smaller than the traffic.
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let peer = tokio::spawn(async move {
+            theirs.write_all(&[b'r'; 10_000]).await.expect("our read-ahead takes it");
+            let mut got = vec![0; 10_000];
+            theirs.read_exact(&mut got).await.expect("our write");
+            got
+        });
+        let mut socket = Socket::new(Carrier::Memory(ours));
+        socket.write_all(&[b'w'; 10_000]).await.expect("no lock");
+        assert_eq!(peer.await.expect("the peer"), vec![b'w'; 10_000]);
+        assert_eq!(socket.written(), 10_000);
+        let mut read = 0;
+        while read < 10_000 {
+            read += socket.read(1000).await.expect("the replies").len();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_is_an_empty_read_and_counts_as_news() {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let mut socket = Socket::new(Carrier::Memory(ours));
+        assert!(!socket.has_news().await);
+        drop(theirs);
+        assert!(socket.has_news().await);
+        assert_eq!(socket.read(10).await.expect("an end, no error"), Vec::<u8>::new());
+    }
+}

@@ -1,0 +1,150 @@
+//! TLS: who is trusted, which versions, and what a failed handshake means to a person.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use pipepost_accounts::{TlsSettings, TlsVersion};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::Address;
+
+/// Why there is no TLS. Each is a whole sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The host's name can stand in no certificate.
+    #[error("`{0}` is no name that a certificate could be issued for.")]
+    Name(String),
+    /// The handshake failed.
+    #[error("{0}")]
+    Handshake(String),
+}
+
+/// Makes client configurations, one for each settings, so that sessions resume between connections.
+#[derive(Debug, Default)]
+pub(super) struct TlsConfigs {
+    made: Mutex<HashMap<Key, Arc<ClientConfig>>>,
+}
+
+type Key = (TlsVersion, TlsVersion, Vec<CertificateDer<'static>>);
+
+impl TlsConfigs {
+    fn get(&self, settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
+        let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = (settings.min, settings.max, settings.ca.clone());
+        if let Some(config) = made.get(&key) {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(client_config(settings)?);
+        made.insert(key, Arc::clone(&config));
+        Ok(config)
+    }
+
+    /// Shakes hands with the server, whose certificate must be valid for the endpoint's own name.
+    ///
+    /// # Errors
+    /// A [`TlsError`].
+    pub(super) async fn handshake(
+        &self,
+        stream: TcpStream,
+        address: &Address,
+        settings: &TlsSettings,
+    ) -> Result<TlsStream<TcpStream>, TlsError> {
+        let config = self.get(settings)?;
+        let bare = address.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(bare).map_err(|_| TlsError::Name(address.host.clone()))?;
+        TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .map_err(|error| TlsError::Handshake(explain(&error, address)))
+    }
+}
+
+fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
+    let mut roots = system_roots().clone();
+    for certificate in &settings.ca {
+        // The account's own certificates were read and judged with the account; one that is no root at all adds nothing.
+        if let Err(error) = roots.add(certificate.clone()) {
+            tracing::warn!(%error, "a certificate of the account's `ca_file` cannot be trusted");
+        }
+    }
+    let versions: &[&rustls::SupportedProtocolVersion] = match (settings.min, settings.max) {
+        (TlsVersion::V1_3, _) => &[&rustls::version::TLS13],
+        (_, TlsVersion::V1_2) => &[&rustls::version::TLS12],
+        _ => &[&rustls::version::TLS13, &rustls::version::TLS12],
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .map_err(|error| TlsError::Handshake(format!("TLS cannot be set up: {error}.")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // A replayed early flight could be a replayed message.
+    config.enable_early_data = false;
+    Ok(config)
+}
+
+/// The system's roots, read once; the built-in set of Mozilla's where a machine has none (a bare container).
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        for error in found.errors {
+            tracing::debug!(%error, "some of the system's certificates could not be read");
+        }
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            tracing::info!("this machine has no trusted certificates: the built-in set is used");
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots
+    })
+}
+
+/// What a failed handshake means, and what to do about it.
+fn explain(error: &io::Error, address: &Address) -> String {
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match rustls {
+        Some(rustls::Error::InvalidCertificate(problem)) => explain_certificate(problem, address),
+        Some(rustls::Error::InvalidMessage(_)) => format!(
+            "{address} does not begin with TLS there: it answers in clear. Port 587 begins in clear (STARTTLS), port 465 with TLS."
+        ),
+        Some(rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)) => {
+            format!("{address} and this client have no TLS version or cipher in common; TLS 1.2 is the least: {error}.")
+        }
+        Some(other) => format!("The TLS handshake with {address} failed: {other}."),
+        None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+            format!("{address} closed the connection during the TLS handshake.")
+        }
+        None => format!("The TLS handshake with {address} failed: {error}."),
+    }
+}
+
+fn explain_certificate(problem: &CertificateError, address: &Address) -> String {
+    let host = &address.host;
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
+            "The certificate of {address} has expired. If it has not, this machine's clock is wrong."
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
+            "The certificate of {address} is not valid yet. Most often this machine's clock is wrong."
+        ),
+        CertificateError::NotValidForName => format!(
+            "The certificate of {address} is not issued for `{host}`. Name the host as its certificate does."
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            let names = presented.iter().take(5).map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ");
+            format!("The certificate of {address} is not issued for `{host}` but for {names}. Name the host as its certificate does.")
+        }
+        CertificateError::UnknownIssuer => format!(
+            "The certificate of {address} is signed by nobody this machine trusts. If the server is your own, name its authority's certificate in the account's `ca_file`."
+        ),
+        CertificateError::Revoked => format!("The certificate of {address} has been revoked."),
+        other => format!("The certificate of {address} is not valid: {other}."),
+    }
+}
