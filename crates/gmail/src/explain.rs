@@ -19,7 +19,7 @@ pub struct Explanation {
     pub scope: Scope,
     /// What another try may do.
     pub retry: Retry,
-    /// The kinds of remedy, the foremost first; never empty.
+    /// The kinds of remedy, the foremost first; empty only for a code that is no 4yz or 5yz.
     pub classes: &'static [Class],
     /// What happened: one sentence.
     pub cause: Cow<'static, str>,
@@ -36,7 +36,8 @@ pub struct Explanation {
 ///
 /// `text` is the reply's text, its lines joined by anything white; codes that it repeats on each line do no harm.
 /// `enhanced` is the enhanced code, if it has one. `stage` is where it came: without it, what the reply itself tells
-/// of that is used. Any code is taken; one of 200 to 399 is no failure and is explained so.
+/// of that is used. Any code is taken; one of 200 to 399 is no failure
+/// and is explained so, with the kind `uncertain`, because in a failure's place it shows that the dialogue is out of step.
 pub fn explain(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Option<Stage>) -> Explanation {
     explain_parts(Some(code), enhanced, text, stage, None)
 }
@@ -195,7 +196,9 @@ fn classes_of(kind: Kind, retry: Retry, code: u16) -> &'static [Class] {
         Kind::Quota => &[Class::Quota],
         Kind::Configuration | Kind::Authentication | Kind::Invalid => &[Class::Configure],
         Kind::Refused if matches!(code, 500..=503) => &[Class::Bug],
-        Kind::Refused | Kind::Uncertain | Kind::Limit => &[Class::Permanent],
+        Kind::Refused => &[Class::Permanent],
+        // Not a failure of the server's, so there is nothing to remedy.
+        Kind::Uncertain | Kind::Limit => &[],
     }
 }
 

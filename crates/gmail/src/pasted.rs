@@ -68,6 +68,14 @@ impl PastedReply {
         self.code
     }
 
+    /// Whether the server refused, for now or for good.
+    pub fn is_failure(&self) -> bool {
+        match (self.code, self.enhanced) {
+            (Some(code), _) => code >= 400,
+            (None, enhanced) => enhanced.is_some_and(|(class, ..)| class >= 4),
+        }
+    }
+
     /// The enhanced code, if there is one.
     pub fn enhanced(&self) -> Option<EnhancedCode> {
         self.enhanced

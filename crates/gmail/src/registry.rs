@@ -136,8 +136,8 @@ pub(crate) const DETAILS: &[Detail] = &[
     // X.7: security and policy.
     on(7, 0, Refused, Transaction, "A rule or a safety measure of the server forbids it.",
         "Read the reply's own text, and ask the server's administrator which rule it is."),
-    on(7, 1, Refused, Transaction, "The sender is not authorized to send this message there.",
-        "Check that the account signs in and that from is its own address, then ask the server's administrator."),
+    on(7, 1, Refused, Transaction, "The server's rules do not allow this delivery.",
+        "Check that the account signs in and that from is its own address, then ask the server's administrator for the rule."),
     on(7, 2, Refused, Recipient, "The sender may not send to this mailing list.",
         "Ask the owner of the list to let the sender in."),
     on(7, 3, Refused, Transaction, "The message would have to be converted for safety, and that is not possible.",

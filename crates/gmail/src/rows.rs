@@ -90,12 +90,12 @@ pub(crate) struct Question<'a> {
 }
 
 /// The row that speaks of this reply. First by codes and text; then, where the server is known, by code and text with
-/// an enhanced code that the provider has changed; then, where the server is known, by the codes with a text that it
-/// has changed.
+/// an enhanced code that the provider has changed or left out; then, where the server is known, by the codes with a
+/// text that it has changed.
 pub(crate) fn find(question: &Question<'_>) -> Option<&'static Row> {
-    let by_all = |row: &&Row| row.has_enhanced(question) && row.has_text(question);
+    let by_all = |row: &&Row| (row.enhanced.is_empty() || row.has_enhanced(question)) && row.has_text(question);
     let by_text = |row: &&Row| row.is_of(question) && row.has_text(question);
-    let by_code = |row: &&Row| row.is_of(question) && row.by_code && row.lists_enhanced(question);
+    let by_code = |row: &&Row| row.is_of(question) && row.by_code && row.has_enhanced(question);
     let placed = || rows().filter(|row| row.has_code(question) && row.has_stage(question));
     placed()
         .find(by_all)
@@ -109,10 +109,6 @@ impl Row {
     }
 
     fn has_enhanced(&self, question: &Question<'_>) -> bool {
-        self.enhanced.is_empty() || question.enhanced.is_none() || self.lists_enhanced(question)
-    }
-
-    fn lists_enhanced(&self, question: &Question<'_>) -> bool {
         question
             .enhanced
             .is_some_and(|enhanced| self.enhanced.contains(&enhanced))

@@ -97,6 +97,19 @@ fn a_text_that_has_lost_its_code_is_explained_by_the_rest() {
 }
 
 #[test]
+fn an_agreement_is_no_failure() {
+    for (text, failed) in [
+        ("250 2.0.0 OK", false),
+        ("354 Go ahead", false),
+        ("2.1.5 OK", false),
+        ("450 later", true),
+        ("5.1.1 no", true),
+    ] {
+        assert_eq!(PastedReply::parse(text).expect(text).is_failure(), failed, "{text}");
+    }
+}
+
+#[test]
 fn numbers_that_are_no_codes_are_passed_over() {
     assert_eq!(
         parts("[254] at 10.0.550.1 port 465 line 739: 421 4.7.0 Try again later").0,

@@ -163,6 +163,22 @@ fn common_words_of_another_server_are_not_taken_for_gmails() {
 }
 
 #[test]
+fn a_provider_is_not_named_on_words_alone() {
+    let got = explain(535, None, "Authentication unsuccessful", Some(Stage::Auth));
+    assert_eq!((got.row, got.kind), (None, Kind::Authentication));
+    let got = explain_for(
+        Provider::Outlook,
+        535,
+        None,
+        "Authentication unsuccessful",
+        Some(Stage::Auth),
+    );
+    assert_eq!(got.row.map(|row| row.id), Some("outlook-bad-credentials"));
+    let got = explain(421, Some((4, 7, 0)), "Too many failed recipients", Some(Stage::Rcpt));
+    assert_eq!(got.row, None);
+}
+
+#[test]
 fn a_change_of_the_enhanced_code_does_not_hide_what_gmail_says() {
     let got = explain(
         550,
@@ -170,6 +186,8 @@ fn a_change_of_the_enhanced_code_does_not_hide_what_gmail_says() {
         "Daily user sending limit exceeded. p6 - gsmtp",
         None,
     );
+    assert_eq!(got.kind, Kind::Quota);
+    let got = explain(550, None, "Daily user sending limit exceeded. p6 - gsmtp", None);
     assert_eq!(got.kind, Kind::Quota);
 }
 

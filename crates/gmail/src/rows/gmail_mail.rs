@@ -296,7 +296,7 @@ pub(super) const ROWS: &[Row] = &[
             "message is suspicious",
             "likely suspicious",
         ],
-        cause: "Gmail takes the content of this message for spam and has not delivered it.",
+        cause: "The server takes the content of this message for spam and has not delivered it.",
         cure: "Change subject, text and links so that the recipient recognises sender and purpose, and do not send it \
                unchanged again.",
         ..GMAIL

@@ -170,8 +170,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "ses-unverified",
         codes: &[554],
         texts: &[
-            "address is not verified",
-            "addresses are not verified",
+            "email address is not verified",
+            "email addresses are not verified",
             "identities failed the check",
         ],
         kind: Kind::Configuration,
@@ -206,7 +206,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "ses-paused",
         codes: &[554],
-        texts: &["sending paused for this account", "account is paused"],
+        texts: &["sending paused for this account"],
         kind: Kind::Configuration,
         cause: "Amazon has paused sending for this account, mostly for bounces or complaints.",
         cure: "Read the notice in the console of Amazon SES, under reputation, and answer it.",
@@ -278,7 +278,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "postmark-inactive-recipient",
         codes: &[550],
-        texts: &["marked as inactive"],
+        texts: &["recipient(s) that have been marked as inactive"],
         classes: &[Class::Permanent],
         kind: Kind::Refused,
         scope: Scope::Recipient,
@@ -323,6 +323,27 @@ pub(super) const ROWS: &[Row] = &[
         ..ANY
     },
     Row {
+        id: "ehlo-name-rejected",
+        codes: &[450, 504, 550, 554],
+        texts: &["helo command rejected"],
+        kind: Kind::Configuration,
+        scope: Scope::Connection,
+        cause: "The server does not accept the name that this machine gives in EHLO, or does not find it in the DNS.",
+        cure: "Set mail.smtp.localhost to a full public name of this machine that resolves in the DNS.",
+        ..ANY
+    },
+    Row {
+        id: "blocklisted",
+        codes: &[521, 550, 554],
+        texts: &["blocked using", "spamhaus"],
+        classes: &[Class::Permanent],
+        kind: Kind::Refused,
+        scope: Scope::Connection,
+        cause: "This machine's public address stands on a blocklist that the server asks.",
+        cure: "Send through your provider's submission server with a sign-in, or ask the blocklist to take the address off.",
+        ..ANY
+    },
+    Row {
         id: "greylisted",
         codes: &[450, 451],
         texts: &["greylist", "graylist"],
@@ -337,7 +358,12 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "too-many-sign-ins",
         codes: &[421, 454],
-        texts: &["too many authentication failures", "too many failed", "too many auth"],
+        texts: &[
+            "too many authentication failures",
+            "too many failed login",
+            "too many failed sign",
+            "too many auth",
+        ],
         classes: &[Class::Transient],
         kind: Kind::Transient,
         retry: Retry::After(HOUR),
