@@ -1,0 +1,218 @@
+//! From the parts of a reply to its explanation: the row that knows it, else its enhanced code, else its code.
+
+use std::borrow::Cow;
+
+use crate::link::first_link;
+use crate::meaning::{Class, Kind, Retry, Scope};
+use crate::normal::normal_text;
+use crate::registry::{Detail, detail_of};
+use crate::reply_code::{CodeMeaning, meaning_of};
+use crate::rows::{MINUTE, Question, Row, find};
+use crate::{EnhancedCode, Provider, Stage};
+
+/// What a reply means, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What went wrong, for retry decisions and exit codes.
+    pub kind: Kind,
+    /// What else the reply stops.
+    pub scope: Scope,
+    /// What another try may do.
+    pub retry: Retry,
+    /// The kinds of remedy, the foremost first; empty only for a code that is no 4yz or 5yz.
+    pub classes: &'static [Class],
+    /// What happened: one sentence.
+    pub cause: Cow<'static, str>,
+    /// What to do now: one sentence.
+    pub cure: Cow<'static, str>,
+    /// The page to open: the table's, or the one that the server names in this reply. An `https` link of printable
+    /// ASCII; where a row of Gmail's takes it from the reply, it leads to Google.
+    pub link: Option<String>,
+    /// The row of the table that knows this reply; none where the RFCs' meaning had to do.
+    pub row: Option<&'static Row>,
+}
+
+/// Explains a reply of a server that is not known beyond what the reply says.
+///
+/// `text` is the reply's text, its lines joined by anything white; codes that it repeats on each line do no harm.
+/// `enhanced` is the enhanced code, if it has one. `stage` is where it came: without it, what the reply itself tells
+/// of that is used. Any code is taken; one of 200 to 399 is no failure
+/// and is explained so, with the kind `uncertain`, because in a failure's place it shows that the dialogue is out of step.
+pub fn explain(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Option<Stage>) -> Explanation {
+    explain_parts(Some(code), enhanced, text, stage, None)
+}
+
+/// Explains a reply of a provider's server, which needs no mark of the provider in its text then.
+pub fn explain_for(
+    provider: Provider,
+    code: u16,
+    enhanced: Option<EnhancedCode>,
+    text: &str,
+    stage: Option<Stage>,
+) -> Explanation {
+    explain_parts(Some(code), enhanced, text, stage, Some(provider))
+}
+
+/// As [`explain`], of a reply that may have lost its code. One of `code` and `enhanced` is there.
+pub(crate) fn explain_parts(
+    code: Option<u16>,
+    enhanced: Option<EnhancedCode>,
+    text: &str,
+    stage: Option<Stage>,
+    provider: Option<Provider>,
+) -> Explanation {
+    let normal = normal_text(text);
+    let stage = stage.or_else(|| Stage::guess(code, &normal));
+    // A host of one provider may be a front for another's servers: what the reply says is the better evidence.
+    let provider = match Provider::of_normal_text(&normal) {
+        Provider::Other => provider.unwrap_or(Provider::Other),
+        spoken => spoken,
+    };
+    if let Some(row) = find(&Question {
+        code,
+        enhanced,
+        normal_text: &normal,
+        stage,
+        provider,
+    }) {
+        return by_row(row, text);
+    }
+    let code = code.unwrap_or(match enhanced {
+        Some((4, ..)) => 450,
+        Some((2, ..)) => 250,
+        _ => 550,
+    });
+    by_standard(code, enhanced, text, stage)
+}
+
+fn by_row(row: &'static Row, text: &str) -> Explanation {
+    let beneath = (row.provider == Provider::Gmail).then_some("google.com");
+    Explanation {
+        kind: row.kind,
+        scope: row.scope,
+        retry: row.retry,
+        classes: row.classes,
+        cause: Cow::Borrowed(row.cause),
+        cure: Cow::Borrowed(row.cure),
+        link: row.link.map(str::to_owned).or_else(|| first_link(text, beneath)),
+        row: Some(row),
+    }
+}
+
+/// By the RFCs alone.
+fn by_standard(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Option<Stage>) -> Explanation {
+    let at_auth = stage == Some(Stage::Auth) || matches!(code, 432 | 534 | 535 | 538);
+    // An enhanced code of another class than the code's contradicts it, and the code counts (RFC 2034, section 4).
+    let enhanced = enhanced.filter(|(class, ..)| u16::from(*class) == code / 100);
+    let detail = enhanced.and_then(|(_, subject, detail)| telling_detail(code, subject, detail, at_auth));
+    let meaning = meaning_of(meant_code(code, at_auth));
+
+    let temporary = (400..500).contains(&code);
+    let too_many_recipients = match detail {
+        Some(detail) => (detail.subject, detail.detail) == (5, 3),
+        None => code == 452 && stage == Some(Stage::Rcpt),
+    };
+    let kind = if temporary || too_many_recipients {
+        Kind::Transient
+    } else {
+        permanent_kind(code, at_auth, detail.map_or(meaning.kind, |detail| detail.kind))
+    };
+    let retry = match kind {
+        _ if too_many_recipients => Retry::SplitRecipients,
+        Kind::Transient if code == 421 => Retry::After(MINUTE),
+        Kind::Transient => Retry::After(5 * MINUTE),
+        _ => Retry::No,
+    };
+    Explanation {
+        kind,
+        scope: scope_at(
+            code,
+            stage,
+            at_auth,
+            detail.map_or(meaning.scope, |detail| detail.scope),
+        ),
+        retry,
+        classes: classes_of(kind, retry, code),
+        cause: Cow::Borrowed(detail.map_or(meaning.cause, |detail| detail.cause)),
+        cure: cure_of(temporary, detail, meaning),
+        link: first_link(text, None),
+        row: None,
+    }
+}
+
+/// The entry of the registry, where it tells more than the code does.
+fn telling_detail(code: u16, subject: u16, detail: u16, at_auth: bool) -> Option<&'static Detail> {
+    let about_sign_in = matches!((subject, detail), (5, 6) | (7, 8..=14));
+    let code_tells_more = match code {
+        200..=399 | 530 => true,
+        _ if at_auth => true,
+        421 | 454 | 455 | 501..=504 | 521 | 551 | 555 | 556 => detail == 0,
+        _ => false,
+    };
+    if code_tells_more && !about_sign_in {
+        None
+    } else {
+        detail_of(subject, detail)
+    }
+}
+
+/// Servers answer AUTH with all kinds of codes; there, a refusal is one of the credentials.
+fn meant_code(code: u16, at_auth: bool) -> u16 {
+    match code {
+        421 | 432 | 503 | 504 | 530 | 534 | 538 => code,
+        400..=499 if at_auth => 454,
+        500..=599 if at_auth => 535,
+        _ => code,
+    }
+}
+
+fn permanent_kind(code: u16, at_auth: bool, kind: Kind) -> Kind {
+    // 503, 530 and 538 at AUTH speak of the order and of TLS, not of the credentials.
+    let about_credentials = at_auth && (500..600).contains(&code) && !matches!(code, 503 | 530 | 538);
+    if about_credentials && kind != Kind::Configuration || at_auth && code == 504 {
+        Kind::Authentication
+    } else {
+        kind
+    }
+}
+
+fn scope_at(code: u16, stage: Option<Stage>, at_auth: bool, scope: Scope) -> Scope {
+    match (stage, scope) {
+        _ if code == 421 => Scope::Connection,
+        _ if at_auth => Scope::Account,
+        (Some(Stage::Greeting | Stage::Ehlo | Stage::StartTls), _) => Scope::Connection,
+        (Some(Stage::Rcpt), Scope::Transaction) => Scope::Recipient,
+        // One reply speaks for all recipients there, and for none in particular.
+        (Some(Stage::Mail | Stage::Data | Stage::Content), Scope::Recipient) => Scope::Transaction,
+        _ => scope,
+    }
+}
+
+fn classes_of(kind: Kind, retry: Retry, code: u16) -> &'static [Class] {
+    match kind {
+        _ if retry == Retry::SplitRecipients => &[Class::Split],
+        Kind::Transient if code == 421 => &[Class::Reconnect],
+        Kind::Transient => &[Class::Transient],
+        Kind::Quota => &[Class::Quota],
+        Kind::Configuration | Kind::Authentication | Kind::Invalid => &[Class::Configure],
+        Kind::Refused if matches!(code, 500..=503) => &[Class::Bug],
+        Kind::Refused => &[Class::Permanent],
+        // Not a failure of the server's, so there is nothing to remedy.
+        Kind::Uncertain | Kind::Limit => &[],
+    }
+}
+
+fn cure_of(temporary: bool, detail: Option<&'static Detail>, meaning: &'static CodeMeaning) -> Cow<'static, str> {
+    match detail {
+        // Entries begin with a verb in plain ASCII, so the first letter can be made small.
+        Some(detail) if temporary => {
+            let (first, rest) = detail.cure.split_at(1);
+            Cow::Owned(format!(
+                "Try again later; if it lasts, {}{rest}",
+                first.to_ascii_lowercase()
+            ))
+        }
+        Some(detail) => Cow::Borrowed(detail.cure),
+        None => Cow::Borrowed(meaning.cure),
+    }
+}

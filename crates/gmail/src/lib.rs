@@ -1,0 +1,46 @@
+//! What an SMTP reply means: its cause, its class, and what to do now.
+//!
+//! Gmail says in a code, an enhanced code and a line of text what a person must do, and often the code alone misleads:
+//! `550 5.4.5` is a quota that passes, `454 4.7.0 Too many login attempts` is no wrong password, and a `421` that
+//! answers EHLO is often a setting. This crate is the table that tells them apart, with the sign-in replies of other
+//! well-known providers, and the meanings that the RFCs give for everything else.
+//!
+//! It is not a parser of the protocol, it does no I/O and reads no clock, and it depends on nothing: it is compiled
+//! into the plugin unchanged. Nothing that a server says comes out of it, save a checked link.
+//!
+//! The order of calls: the reply's parts go to [`explain`], or to [`explain_for`] where the server's provider is known
+//! ([`Provider::of_host`]). Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the
+//! table, for documentation and tests.
+//!
+//! ```
+//! use pipepost_gmail::{Kind, Retry, Stage, explain};
+//!
+//! let text = "Daily user sending limit exceeded. 41be03b00d2f7 - gsmtp";
+//! let explanation = explain(550, Some((5, 4, 5)), text, Some(Stage::Mail));
+//! assert_eq!(explanation.kind, Kind::Quota);
+//! assert_eq!(explanation.retry, Retry::After(24 * 60 * 60));
+//! println!("{} {}", explanation.cause, explanation.cure);
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod explain;
+mod link;
+mod meaning;
+mod normal;
+mod pasted;
+mod provider;
+mod registry;
+mod reply_code;
+mod rows;
+mod stage;
+
+pub use explain::{Explanation, explain, explain_for};
+pub use meaning::{Class, Kind, Retry, Scope};
+pub use pasted::{ParseError, ParseErrorKind, PastedReply};
+pub use provider::Provider;
+pub use rows::{Row, rows};
+pub use stage::Stage;
+
+/// An enhanced status code (RFC 3463): class, subject, detail.
+pub type EnhancedCode = (u8, u16, u16);

@@ -1,0 +1,156 @@
+//! The vocabulary in which a reply is explained.
+
+use std::fmt;
+
+/// What went wrong, by who can mend it and when. Retry decisions read this and never a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// What the step was given is wrong.
+    Invalid,
+    /// A setting is wrong: of the account, of the step, or of the provider.
+    Configuration,
+    /// The server did not take the credentials, or wants some.
+    Authentication,
+    /// The server refused for good, the message or a recipient.
+    Refused,
+    /// A quota is used up: it passes with time, for the whole account.
+    Quota,
+    /// It passes with time.
+    Transient,
+    /// Nobody knows whether the message was taken.
+    Uncertain,
+    /// A limit of our own was reached.
+    Limit,
+}
+
+impl Kind {
+    /// The name in outputs and in the contract: lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Invalid => "invalid",
+            Kind::Configuration => "configuration",
+            Kind::Authentication => "authentication",
+            Kind::Refused => "refused",
+            Kind::Quota => "quota",
+            Kind::Transient => "transient",
+            Kind::Uncertain => "uncertain",
+            Kind::Limit => "limit",
+        }
+    }
+
+    /// Whether the same message may be taken later with nothing changed.
+    pub const fn is_temporary(self) -> bool {
+        matches!(self, Kind::Quota | Kind::Transient)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a reply speaks about, and so what else it stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// One recipient; the others are not touched.
+    Recipient,
+    /// This message, or the transaction that carries it; the next one may pass.
+    Transaction,
+    /// This connection; another one may do better.
+    Connection,
+    /// The account, on whatever connection.
+    Account,
+}
+
+impl Scope {
+    /// The name in outputs: lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Recipient => "recipient",
+            Scope::Transaction => "transaction",
+            Scope::Connection => "connection",
+            Scope::Account => "account",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What another try may do without anybody changing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// None helps.
+    No,
+    /// At once, on this connection, after RSET.
+    SameConnection,
+    /// At once, on a new connection.
+    NewConnection,
+    /// Not before this many seconds; on a new connection if this one was closed, as a 421 does.
+    After(u32),
+    /// At once, with the recipients that were not accepted in further transactions.
+    SplitRecipients,
+    /// At once, with the recipients of each domain in a transaction of their own.
+    SplitDomains,
+}
+
+impl Retry {
+    /// The seconds to let pass; none where no time is asked for.
+    pub const fn wait(self) -> Option<u32> {
+        match self {
+            Retry::After(seconds) => Some(seconds),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Retry::No => f.write_str("no"),
+            Retry::SameConnection => f.write_str("same connection"),
+            Retry::NewConnection => f.write_str("new connection"),
+            Retry::After(seconds) => write!(f, "after {seconds} s"),
+            Retry::SplitRecipients => f.write_str("split recipients"),
+            Retry::SplitDomains => f.write_str("split domains"),
+        }
+    }
+}
+
+/// The kind of remedy. A reply may need two: the first is the machine's or the likelier, the second is the person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// C: fix the configuration or the credentials.
+    Configure,
+    /// T: try again later.
+    Transient,
+    /// R: try again on a new connection.
+    Reconnect,
+    /// Q: wait for the quota.
+    Quota,
+    /// P: permanent for this message or recipient.
+    Permanent,
+    /// S: split the recipients.
+    Split,
+    /// B: the client broke the protocol; report it.
+    Bug,
+}
+
+impl Class {
+    /// The letter that reports and the documentation use.
+    pub const fn letter(self) -> char {
+        match self {
+            Class::Configure => 'C',
+            Class::Transient => 'T',
+            Class::Reconnect => 'R',
+            Class::Quota => 'Q',
+            Class::Permanent => 'P',
+            Class::Split => 'S',
+            Class::Bug => 'B',
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The table of known replies: one row a meaning.
+//!
+//! Rows are tried in their order, in three rounds (see [`find`]). A row that a reply of another row could match stands
+//! after it; the tests play every row and so show that none is hidden.
+
+mod gmail_domain;
+mod gmail_mail;
+mod gmail_session;
+mod others;
+
+use crate::meaning::{Class, Kind, Retry, Scope};
+use crate::{EnhancedCode, Provider, Stage};
+
+pub(crate) const MINUTE: u32 = 60;
+pub(crate) const HOUR: u32 = 60 * MINUTE;
+pub(crate) const DAY: u32 = 24 * HOUR;
+
+/// Where app passwords of a Google account are made.
+pub(crate) const APP_PASSWORDS: &str = "https://myaccount.google.com/apppasswords";
+
+/// One known reply and its meaning.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Row {
+    /// A stable name, such as `gmail-daily-limit`.
+    pub id: &'static str,
+    /// Whose reply it is.
+    pub provider: Provider,
+    /// The reply codes that it comes with.
+    pub codes: &'static [u16],
+    /// The enhanced codes that it comes with; empty: any, or none.
+    pub enhanced: &'static [EnhancedCode],
+    /// Phrases of which one occurs in the text, in lower case with single blanks.
+    pub texts: &'static [&'static str],
+    /// The places at which it has this meaning; empty: all.
+    pub stages: &'static [Stage],
+    /// The phrases are common words: they count only when the server is known to be the provider's.
+    pub marked: bool,
+    /// Code and enhanced code alone have this meaning, whatever the text, when the server is known to be the provider's.
+    pub by_code: bool,
+    /// The kinds of remedy, the foremost first; never empty.
+    pub classes: &'static [Class],
+    /// What went wrong, for retry decisions.
+    pub kind: Kind,
+    /// What the reply speaks about.
+    pub scope: Scope,
+    /// What another try may do.
+    pub retry: Retry,
+    /// What happened: one sentence.
+    pub cause: &'static str,
+    /// What to do now: one sentence.
+    pub cure: &'static str,
+    /// The page to open; none: the one that the reply itself names.
+    pub link: Option<&'static str>,
+}
+
+/// What a row has unless it says otherwise: a permanent refusal of the message, by Gmail.
+const GMAIL: Row = Row {
+    id: "",
+    provider: Provider::Gmail,
+    codes: &[],
+    enhanced: &[],
+    texts: &[],
+    stages: &[],
+    marked: false,
+    by_code: false,
+    classes: &[Class::Permanent],
+    kind: Kind::Refused,
+    scope: Scope::Transaction,
+    retry: Retry::No,
+    cause: "",
+    cure: "",
+    link: None,
+};
+
+/// The whole table, in the order in which it is tried.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    [gmail_session::ROWS, gmail_mail::ROWS, gmail_domain::ROWS, others::ROWS]
+        .into_iter()
+        .flatten()
+}
+
+/// What is known of a reply, in the form that rows are compared with.
+pub(crate) struct Question<'a> {
+    /// None where a person pasted a text that has lost it.
+    pub(crate) code: Option<u16>,
+    pub(crate) enhanced: Option<EnhancedCode>,
+    pub(crate) normal_text: &'a str,
+    pub(crate) stage: Option<Stage>,
+    pub(crate) provider: Provider,
+}
+
+/// The row that speaks of this reply. First by codes and text; then, where the server is known, by code and text with
+/// an enhanced code that the provider has changed or left out; then, where the server is known, by the codes with a
+/// text that it has changed.
+pub(crate) fn find(question: &Question<'_>) -> Option<&'static Row> {
+    let by_all = |row: &&Row| (row.enhanced.is_empty() || row.has_enhanced(question)) && row.has_text(question);
+    let by_text = |row: &&Row| row.is_of(question) && row.has_text(question);
+    let by_code = |row: &&Row| row.is_of(question) && row.by_code && row.has_enhanced(question);
+    let placed = || rows().filter(|row| row.has_code(question) && row.has_stage(question));
+    placed()
+        .find(by_all)
+        .or_else(|| placed().find(by_text))
+        .or_else(|| placed().find(by_code))
+}
+
+impl Row {
+    fn has_code(&self, question: &Question<'_>) -> bool {
+        question.code.is_none_or(|code| self.codes.contains(&code))
+    }
+
+    fn has_enhanced(&self, question: &Question<'_>) -> bool {
+        question
+            .enhanced
+            .is_some_and(|enhanced| self.enhanced.contains(&enhanced))
+    }
+
+    fn has_text(&self, question: &Question<'_>) -> bool {
+        let allowed = !self.marked || self.is_of(question);
+        allowed && self.texts.iter().any(|text| question.normal_text.contains(text))
+    }
+
+    fn has_stage(&self, question: &Question<'_>) -> bool {
+        self.stages.is_empty() || question.stage.is_some_and(|stage| self.stages.contains(&stage))
+    }
+
+    fn is_of(&self, question: &Question<'_>) -> bool {
+        self.provider == question.provider
+    }
+}
