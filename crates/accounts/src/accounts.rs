@@ -1,0 +1,212 @@
+//! The accounts of a run: read from files, unique by label.
+
+use crate::account::Account;
+use crate::assemble::assemble;
+use crate::document::Node;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
+use crate::fields::Findings;
+use crate::nearest::nearest;
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// An accounts file beyond this is a mistake.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Every account of a run, by label.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    accounts: Vec<Arc<Account>>,
+    warnings: Vec<Warning>,
+}
+
+impl Accounts {
+    /// Reads account files, each one account or an array of them.
+    ///
+    /// References in secret fields stay unread; those in all other fields are resolved now, since everything about an
+    /// account but its secrets is checked here.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of every file, in order.
+    pub fn load<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, environment: &Environment) -> Result<Self, Errors> {
+        let mut loading = Loading::new(environment);
+        for path in paths {
+            loading.add_file(path.as_ref());
+        }
+        loading.finish()
+    }
+
+    /// The account of this label.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuchAccount`], with the nearest label.
+    pub fn get(&self, label: &str) -> Result<&Arc<Account>, Error> {
+        self.accounts
+            .iter()
+            .find(|account| account.label() == label)
+            .ok_or_else(|| {
+                let labels = || self.accounts.iter().map(|account| account.label());
+                let advice = match nearest(label, labels()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None if self.accounts.is_empty() => "no account was given; name a file with --accounts.".to_owned(),
+                    None => format!("there are {}.", labels().collect::<Vec<_>>().join(", ")),
+                };
+                Error::new(
+                    ErrorKind::NoSuchAccount,
+                    Place::default(),
+                    format!("there is no account \"{label}\"; {advice}"),
+                )
+            })
+    }
+
+    /// Every account, in the order of the files.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.iter()
+    }
+
+    /// What should be known though it works, in the order of the files.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+/// Files read so far.
+pub(crate) struct Loading<'a> {
+    environment: &'a Environment,
+    accounts: Vec<Arc<Account>>,
+    /// The labels met, with their places, built or not: a label that is there twice is named even beside other problems.
+    labels: Vec<(String, Place)>,
+    found: Findings,
+}
+
+impl<'a> Loading<'a> {
+    pub(crate) fn new(environment: &'a Environment) -> Self {
+        let found = Findings {
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
+        Self {
+            environment,
+            accounts: Vec::new(),
+            labels: Vec::new(),
+            found,
+        }
+    }
+
+    pub(crate) fn add_file(&mut self, path: &Path) {
+        let place = Place::file(path);
+        let objects = match read_file(path).and_then(|text| parse_objects(&text, &place)) {
+            Ok(objects) => objects,
+            Err(error) => return self.found.errors.push(error),
+        };
+        let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let before = self.accounts.len();
+        for object in objects {
+            self.add(object, &place, &base);
+        }
+        let holds_secret = |account: &Arc<Account>| account.secrets().iter().any(|(_, source)| source.has_literal());
+        if self.accounts[before..].iter().any(holds_secret) && is_open_to_others(path) {
+            let message = "it holds a secret in clear and can be read by others; run chmod 600 on it, or use ${env:}, ${file:} or the store.";
+            self.found
+                .warnings
+                .push(Warning::new(WarningKind::FileMode, place, message));
+        }
+    }
+
+    pub(crate) fn add(&mut self, object: Vec<(String, Node)>, place: &Place, base: &Path) {
+        let label = object.iter().find_map(|(name, value)| match value {
+            Node::Text(text) if crate::fields::normal(name) == "label" => Some(text.trim().to_owned()),
+            _ => None,
+        });
+        if let Some(label) = label.filter(|label| !label.is_empty()) {
+            let here = place.with_label(&label);
+            if let Some((_, first)) = self.labels.iter().find(|(known, _)| *known == label) {
+                let other = first
+                    .path()
+                    .map_or("another file".to_owned(), |path| path.display().to_string());
+                let message = format!("the label is taken already, in {other}; give one of the two another label.");
+                return self
+                    .found
+                    .errors
+                    .push(Error::new(ErrorKind::DuplicateLabel, here, message));
+            }
+            self.labels.push((label, here));
+        }
+        if let Some(account) = assemble(object, place, base, self.environment, &mut self.found) {
+            self.accounts.push(Arc::new(account));
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<Accounts, Errors> {
+        match Errors::from_found(self.found.errors) {
+            Some(errors) => Err(errors),
+            None => Ok(Accounts {
+                accounts: self.accounts,
+                warnings: self.found.warnings,
+            }),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let fail = |message: String| Error::new(ErrorKind::File, Place::file(path), message);
+    let unreadable = |error: std::io::Error| {
+        fail(format!(
+            "the accounts file cannot be read ({error}); correct the path or its mode."
+        ))
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_FILE {
+        return Err(fail(
+            "the file is larger than 16 MiB, too large for accounts; name another.".to_owned(),
+        ));
+    }
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(fail("the file is not UTF-8 text; save it as UTF-8.".to_owned())),
+    }
+}
+
+/// One account or an array of them.
+pub(crate) fn parse_objects(text: &str, place: &Place) -> Result<Vec<Vec<(String, Node)>>, Error> {
+    let fail = |message: String| Error::new(ErrorKind::Syntax, place.clone(), message);
+    let document = Node::parse(text).map_err(|error| fail(error.to_string()))?;
+    let items = match document {
+        Node::Object(_) => vec![document],
+        Node::List(items) => items,
+        other => {
+            return Err(fail(format!(
+                "the file holds {}; write one account {{ ... }} or an array of them.",
+                other.describe()
+            )));
+        }
+    };
+    items
+        .into_iter()
+        .enumerate()
+        .map(|(position, item)| match item {
+            Node::Object(object) => Ok(object),
+            other => Err(fail(format!(
+                "element {} of the array is {}; write an account {{ ... }}.",
+                position + 1,
+                other.describe()
+            ))),
+        })
+        .collect()
+}
+
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+/// Elsewhere the user's folders are the user's own.
+#[cfg(not(unix))]
+fn is_open_to_others(_path: &Path) -> bool {
+    false
+}

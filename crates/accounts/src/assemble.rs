@@ -1,0 +1,418 @@
+//! From the fields of one object to one [`Account`].
+
+mod connection;
+mod sign_in;
+
+use crate::account::{Account, AccountType, Delivery, Limits, Pipelining, Revision, Timeouts};
+use crate::document::Node;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Place};
+use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
+use crate::nearest::advice;
+use crate::properties::{Properties, read_address};
+use ring::{hmac, rand};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// Fields of every type.
+const COMMON: [&str; 16] = [
+    "label",
+    "type",
+    "description",
+    "environments",
+    "username",
+    "properties",
+    "ca_file",
+    "from",
+    "from_name",
+    "limits",
+    "pipelining",
+    "allow_plaintext_auth",
+    "allowed_hosts",
+    "allowed_networks",
+    "exposed_fields",
+    "auth",
+];
+const SERVER: [&str; 3] = ["host", "port", "starttls_enable"];
+const PASSWORD: [&str; 1] = ["password"];
+const OAUTH: [&str; 7] = [
+    "provider",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+    "scopes",
+    "token_endpoint",
+    "authorization_endpoint",
+];
+const GOOGLE_KEY: [&str; 4] = ["key", "subject", "scopes", "token_endpoint"];
+const LIMITS: [&str; 4] = [
+    "max_connections",
+    "messages_per_second",
+    "messages_per_day",
+    "recipients_per_message",
+];
+
+fn known_fields(kind: AccountType) -> Vec<&'static str> {
+    let own: [&[&str]; 2] = match kind {
+        AccountType::SmtpAuthAndProperties => [&SERVER, &PASSWORD],
+        AccountType::Basic => [&PASSWORD, &[]],
+        AccountType::OAuth2 => [&SERVER, &OAUTH],
+        AccountType::GoogleKey => [&SERVER, &GOOGLE_KEY],
+    };
+    COMMON.iter().chain(own[0]).chain(own[1]).copied().collect()
+}
+
+/// Builds the account, or says in `found` why there is none. `place` and `base` are the file's and its folder's.
+pub(crate) fn assemble(
+    object: Vec<(String, Node)>,
+    place: &Place,
+    base: &Path,
+    environment: &Environment,
+    found: &mut Findings,
+) -> Option<Account> {
+    let before = found.errors.len();
+    let label = read_label(&object, place, found)?;
+    let place = place.with_label(&label);
+    let kind = read_type(&object, &place, found)?;
+    let known = known_fields(kind);
+    let object = choose_environment(object, &known, &place, environment, found)?;
+
+    let key = revision_key(&place).map_err(|error| found.errors.push(error)).ok()?;
+    let mut digest = hmac::Context::with_key(key);
+    Node::Object(object.clone()).digest(&mut |bytes| digest.update(bytes));
+
+    let context = Context {
+        environment: environment.clone(),
+        base: base.to_path_buf(),
+        place: place.clone(),
+    };
+    let mut fields = Fields::new(object, context.clone(), "", found);
+    for name in ["label", "type", "environments"] {
+        fields.skip(name);
+    }
+    let description = fields.peek_text("description");
+    let properties = fields.object("properties", found).unwrap_or_default();
+    let properties = Properties::read(properties, &context, found);
+    let limits = read_limits(&mut fields, found);
+    let sign_in = sign_in::read(kind, &mut fields, &properties, found);
+    let server = connection::read_server(kind, &mut fields, &properties, &sign_in, found);
+    let tls = connection::read_tls(&mut fields, &properties, found);
+    let (from, from_name) = read_sender(&mut fields, found);
+    let pipelining = fields
+        .parsed("pipelining", "full, transaction or off", read_pipelining, found)
+        .unwrap_or_default();
+    let exposed_fields = fields
+        .list("exposed_fields", found)
+        .iter()
+        .map(|name| normal(name))
+        .collect();
+    refuse_fields_of_other_types(kind, &mut fields, &known, found);
+    fields.finish(&format!("the type {kind}"), &known, found);
+    if found.errors.len() > before {
+        return None;
+    }
+    let mut account = Account {
+        label,
+        kind,
+        description,
+        environment: environment.clone(),
+        place,
+        server: server?,
+        tls,
+        timeouts: Timeouts {
+            connect: properties.connect,
+            read: properties.read,
+            write: properties.write,
+        },
+        client_name: properties.client_name,
+        delivery: Delivery {
+            envelope_from: properties.envelope_from,
+            send_partial: properties.send_partial.unwrap_or(true),
+            dsn_notify: properties.dsn_notify,
+            dsn_ret: properties.dsn_ret,
+            allow_8bit: properties.allow_8bit.unwrap_or(true),
+            allow_utf8: properties.allow_utf8.unwrap_or(true),
+            chunk_size: properties.chunk_size,
+            pipelining,
+        },
+        from,
+        from_name,
+        limits,
+        username: sign_in.username,
+        username_shown: sign_in.username_shown,
+        sign_in: sign_in.way,
+        mechanisms: sign_in.mechanisms,
+        exposed_fields,
+        revision: Revision([0; 32]),
+    };
+    check_exposed(&account, found);
+    // Beside what was written: what references in it stood for, and the certificates.
+    digest.update(format!("{account:?}").as_bytes());
+    account.tls.ca.iter().for_each(|certificate| digest.update(certificate));
+    account.revision.0.copy_from_slice(digest.sign().as_ref());
+    (found.errors.len() == before).then_some(account)
+}
+
+fn read_label(object: &[(String, Node)], place: &Place, found: &mut Findings) -> Option<String> {
+    let missing = "an account has no label; write \"label\": \"a-name\".";
+    let wrong = "a label is text of at most 200 characters without control characters; correct it.";
+    let message = match object
+        .iter()
+        .find(|(name, _)| normal(name) == "label")
+        .map(|(_, value)| value)
+    {
+        Some(Node::Text(text)) if text.trim().is_empty() => missing,
+        Some(Node::Text(text)) if text.chars().count() > 200 || text.chars().any(char::is_control) => wrong,
+        Some(Node::Text(text)) => return Some(text.trim().to_owned()),
+        Some(Node::Null) | None => missing,
+        Some(_) => wrong,
+    };
+    found
+        .errors
+        .push(Error::new(ErrorKind::Missing, place.with_field("label"), message));
+    None
+}
+
+fn read_type(object: &[(String, Node)], place: &Place, found: &mut Findings) -> Option<AccountType> {
+    let names = AccountType::ALL.map(AccountType::as_str);
+    let fail = |kind, message| Error::new(kind, place.with_field("type"), message);
+    match object
+        .iter()
+        .find(|(name, _)| normal(name) == "type")
+        .map(|(_, value)| value)
+    {
+        Some(Node::Text(text)) => {
+            let wanted = normal(text);
+            let kind = AccountType::ALL
+                .into_iter()
+                .find(|kind| normal(kind.as_str()) == wanted);
+            if kind.is_none() {
+                let shown: String = text.chars().take(40).collect();
+                let message = format!("there is no account type \"{shown}\"; {}", advice(&wanted, names));
+                found.errors.push(fail(ErrorKind::Unknown, message));
+            }
+            kind
+        }
+        _ => {
+            let message = format!("the account has no type; write one of {}.", names.join(", "));
+            found.errors.push(fail(ErrorKind::Missing, message));
+            None
+        }
+    }
+}
+
+/// Lays the chosen environment's values over the others, and checks the names in all of them.
+fn choose_environment(
+    mut object: Vec<(String, Node)>,
+    known: &[&str],
+    place: &Place,
+    environment: &Environment,
+    found: &mut Findings,
+) -> Option<Vec<(String, Node)>> {
+    let Some(at) = object
+        .iter()
+        .position(|(name, value)| normal(name) == "environments" && !matches!(value, Node::Null))
+    else {
+        return Some(object);
+    };
+    let fail = |kind, field: &str, message: String| Error::new(kind, place.with_field(field), message);
+    let (written, value) = object.remove(at);
+    let sets = match into_object(value) {
+        Ok(sets) => sets,
+        Err(reason) => {
+            let message = format!(
+                "it takes an object with a set of fields for each environment, {reason}; write {{\"test\": {{ ... }}}}."
+            );
+            found.errors.push(fail(ErrorKind::Invalid, &written, message));
+            return None;
+        }
+    };
+    let before = found.errors.len();
+    let mut names = Vec::new();
+    let mut chosen = None;
+    for (name, set) in sets {
+        if matches!(normal(&name).as_str(), "$schema" | "description") {
+            continue;
+        }
+        let field = format!("{written}.{name}");
+        match into_object(set) {
+            Ok(set) => {
+                check_overlay(&set, &field, known, place, found);
+                if environment.name() == Some(name.as_str()) {
+                    chosen = Some(set);
+                }
+            }
+            Err(reason) => {
+                found.errors.push(fail(
+                    ErrorKind::Invalid,
+                    &field,
+                    format!("it takes an object of fields, {reason}; write {{ ... }}."),
+                ));
+            }
+        }
+        names.push(name);
+    }
+    if found.errors.len() > before {
+        return None;
+    }
+    if names.is_empty() {
+        return Some(object);
+    }
+    match (chosen, environment.name()) {
+        (Some(set), _) => return Some(lay_over(object, set)),
+        (None, None) => {
+            let message = format!(
+                "the account has environments, and none was chosen; choose one of {} with --environment.",
+                names.join(", ")
+            );
+            found.errors.push(fail(ErrorKind::Environment, &written, message));
+        }
+        (None, Some(name)) => {
+            let message = format!(
+                "the account has no environment \"{name}\"; {}",
+                advice(name, names.iter().map(String::as_str))
+            );
+            found.errors.push(fail(ErrorKind::Environment, &written, message));
+        }
+    }
+    None
+}
+
+fn check_overlay(set: &[(String, Node)], field: &str, known: &[&str], place: &Place, found: &mut Findings) {
+    for (written, _) in set {
+        let name = normal(written);
+        let message = if matches!(name.as_str(), "label" | "type" | "environments") {
+            "it is the same in every environment; write it outside.".to_owned()
+        } else if known.contains(&name.as_str()) || name == "$schema" {
+            continue;
+        } else {
+            format!("there is no such field; {}", advice(&name, known.iter().copied()))
+        };
+        found.errors.push(Error::new(
+            ErrorKind::Unknown,
+            place.with_field(&format!("{field}.{written}")),
+            message,
+        ));
+    }
+}
+
+fn read_limits(fields: &mut Fields, found: &mut Findings) -> Limits {
+    let Some(object) = fields.object("limits", found) else {
+        return Limits::default();
+    };
+    let mut fields = Fields::new(object, fields.context().clone(), "limits.", found);
+    let mut limit = |name, greatest| fields.integer(name, 1..=greatest, found);
+    let limits = Limits {
+        max_connections: limit("max_connections", 1000),
+        messages_per_second: limit("messages_per_second", 100_000),
+        messages_per_day: limit("messages_per_day", u32::MAX),
+        recipients_per_message: limit("recipients_per_message", 100_000),
+    };
+    fields.finish("limits", &LIMITS, found);
+    limits
+}
+
+fn read_sender(fields: &mut Fields, found: &mut Findings) -> (Option<String>, Option<String>) {
+    let from = fields.parsed(
+        "from",
+        "a bare address such as me@example.com (the display name goes into \"from_name\")",
+        read_address,
+        found,
+    );
+    let from_name = fields.text("from_name", found);
+    if from_name
+        .as_deref()
+        .is_some_and(|name| name.chars().any(char::is_control))
+    {
+        let message = "a display name holds no control characters; write it on one line.";
+        found
+            .errors
+            .push(fields.error("from_name", ErrorKind::Invalid, message));
+    }
+    (from, from_name)
+}
+
+fn read_pipelining(text: &str) -> Option<Pipelining> {
+    [Pipelining::Full, Pipelining::Transaction, Pipelining::Off]
+        .into_iter()
+        .find(|pipelining| pipelining.as_str().eq_ignore_ascii_case(text))
+}
+
+/// A field that another type has is no typing error: the sentence names that type.
+fn refuse_fields_of_other_types(kind: AccountType, fields: &mut Fields, known: &[&str], found: &mut Findings) {
+    let names: Vec<String> = fields.names().map(str::to_owned).collect();
+    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+        let other = AccountType::ALL
+            .into_iter()
+            .find(|other| known_fields(*other).contains(&name.as_str()));
+        if let Some(other) = other {
+            fields.skip(name);
+            let message = format!(
+                "it belongs to the type {other}, and this account is of the type {kind}; correct the type, or leave it out."
+            );
+            found.errors.push(fields.error(name, ErrorKind::Unknown, message));
+        }
+    }
+}
+
+/// What may be exposed is a secret of this account; anything else there is a typing error.
+fn check_exposed(account: &Account, found: &mut Findings) {
+    let secrets: Vec<&str> = account.secrets().into_iter().map(|(name, _)| name).collect();
+    for name in account
+        .exposed_fields
+        .iter()
+        .filter(|name| !secrets.contains(&name.as_str()))
+    {
+        let message = if secrets.is_empty() {
+            format!("the account has no secret \"{name}\" to expose; leave it out.")
+        } else {
+            format!(
+                "the account has no secret \"{name}\"; its secrets are {}.",
+                secrets.join(", ")
+            )
+        };
+        found.errors.push(Error::new(
+            ErrorKind::Unknown,
+            account.place.with_field("exposed_fields"),
+            message,
+        ));
+    }
+}
+
+/// A key of this process alone, so that a revision is no oracle for the password in it.
+fn revision_key(place: &Place) -> Result<&'static hmac::Key, Error> {
+    static KEY: OnceLock<hmac::Key> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new()).map_err(|_| {
+        Error::new(
+            ErrorKind::File,
+            place.clone(),
+            "the system gives no random numbers; nothing can be kept safe without.",
+        )
+    })?;
+    Ok(KEY.get_or_init(|| key))
+}
+
+/// A field and the property of the same meaning: either, and equal when both.
+pub(crate) fn agreed<T: PartialEq + std::fmt::Display>(
+    field: Option<T>,
+    property: Option<T>,
+    names: (&str, &str),
+    fields: &Fields,
+    found: &mut Findings,
+) -> Option<T> {
+    if let (Some(field), Some(property)) = (&field, &property)
+        && field != property
+    {
+        let message = format!(
+            "it says {field}, and the property mail.smtp.{} says {property}; keep one of them.",
+            names.1
+        );
+        found
+            .errors
+            .push(fields.error(names.0, ErrorKind::Contradiction, message));
+    }
+    field.or(property)
+}

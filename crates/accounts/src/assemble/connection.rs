@@ -1,0 +1,247 @@
+//! Host, port and how TLS begins.
+
+use super::agreed;
+use super::sign_in::Reading;
+use crate::account::{AccountType, Server, SignIn, TlsSettings, TlsVersion};
+use crate::endpoint::{AllowedHost, SUBMISSION, SUBMISSIONS, parse_host};
+use crate::error::{ErrorKind, WarningKind};
+use crate::fields::{Fields, Findings};
+use crate::gmail;
+use crate::properties::Properties;
+use ipnet::IpNet;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use std::path::PathBuf;
+
+/// None when an error was found on the way.
+pub(super) fn read_server(
+    kind: AccountType,
+    fields: &mut Fields,
+    properties: &Properties,
+    sign_in: &Reading,
+    found: &mut Findings,
+) -> Option<Server> {
+    let before = found.errors.len();
+    if kind == AccountType::Basic {
+        refuse_server_properties(fields, properties, found);
+        return Some(Server {
+            host: None,
+            port: SUBMISSION,
+            tls_from_first_byte: false,
+            starttls: true,
+            allow_plaintext_auth: fields.boolean("allow_plaintext_auth", found).unwrap_or(false),
+            allowed_hosts: read_allowed_hosts(fields, found),
+            allowed_networks: read_allowed_networks(fields, found),
+        })
+        .inspect(|server| check_gmail_username(kind, server, sign_in, fields, found));
+    }
+    let host = fields.parsed("host", "a host name or an address", parse_host, found);
+    let host = agreed(host, properties.host.clone(), ("host", "host"), fields, found);
+    let host = host.or_else(|| sign_in.provider.map(|provider| provider.smtp_host().to_owned()));
+    let port = fields.integer("port", 1..=u16::MAX, found);
+    let port = agreed(port, properties.port, ("port", "port"), fields, found);
+    let starttls = fields.boolean("starttls_enable", found);
+    let starttls = agreed(
+        starttls,
+        properties.starttls_enable,
+        ("starttls_enable", "starttls.enable"),
+        fields,
+        found,
+    );
+    if properties.starttls_required == Some(true) && starttls == Some(false) {
+        let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them.";
+        found
+            .errors
+            .push(fields.error("starttls_enable", ErrorKind::Contradiction, message));
+    }
+    let allow_plaintext_auth = fields.boolean("allow_plaintext_auth", found).unwrap_or(false);
+    let mut server = Server {
+        port: port.unwrap_or(if properties.ssl_enable == Some(true) {
+            SUBMISSIONS
+        } else {
+            SUBMISSION
+        }),
+        host,
+        tls_from_first_byte: properties.ssl_enable == Some(true),
+        starttls: starttls.unwrap_or(true),
+        allow_plaintext_auth,
+        allowed_hosts: read_allowed_hosts(fields, found),
+        allowed_networks: read_allowed_networks(fields, found),
+    };
+    if server.host.is_none()
+        && kind != AccountType::Basic
+        && !matches!(sign_in.way, SignIn::None)
+        && !fields.is_written("host")
+    {
+        let message = "it is needed, since the account alone says where its secret goes; write the server's name.";
+        found.errors.push(fields.error("host", ErrorKind::Missing, message));
+    }
+    correct_tls(&mut server, starttls, properties, sign_in, fields, found);
+    check_gmail_username(kind, &server, sign_in, fields, found);
+    (found.errors.len() == before).then_some(server)
+}
+
+fn refuse_server_properties(fields: &Fields, properties: &Properties, found: &mut Findings) {
+    let named = [
+        ("host", properties.host.is_some()),
+        ("port", properties.port.is_some()),
+        ("ssl.enable", properties.ssl_enable.is_some()),
+        ("starttls.enable", properties.starttls_enable.is_some()),
+        ("starttls.required", properties.starttls_required.is_some()),
+    ];
+    for (name, _) in named.iter().filter(|(_, is_named)| *is_named) {
+        let message = "a basic account has no server of its own; use the type smtp-auth-and-properties.";
+        found
+            .errors
+            .push(fields.error(&format!("properties.{name}"), ErrorKind::Unknown, message));
+    }
+}
+
+/// On the two ports that say how TLS begins, the port is believed and not the flag. Elsewhere the flag is, unless there
+/// are two that differ.
+fn correct_tls(
+    server: &mut Server,
+    starttls: Option<bool>,
+    properties: &Properties,
+    sign_in: &Reading,
+    fields: &Fields,
+    found: &mut Findings,
+) {
+    let signs_in = !matches!(sign_in.way, SignIn::None);
+    let mut corrected = |field: &str, message: &str| {
+        found
+            .warnings
+            .push(fields.warning(field, WarningKind::Corrected, message));
+    };
+    match server.port {
+        SUBMISSIONS if properties.ssl_enable == Some(false) || starttls == Some(true) => {
+            let field = if starttls == Some(true) {
+                "starttls_enable"
+            } else {
+                "properties"
+            };
+            corrected(
+                field,
+                "on port 465 TLS begins with the first byte, whatever is said here; write 587 for STARTTLS, or leave it out.",
+            );
+        }
+        SUBMISSION if properties.ssl_enable == Some(true) => {
+            corrected(
+                "properties",
+                "on port 587 TLS begins with STARTTLS, whatever mail.smtp.ssl.enable says; write 465 for TLS from the first byte.",
+            );
+            server.starttls = true;
+        }
+        SUBMISSION if starttls == Some(false) && signs_in && !server.allow_plaintext_auth => {
+            corrected(
+                "starttls_enable",
+                "on port 587 an account that signs in uses STARTTLS, whatever is said here; leave it out.",
+            );
+            server.starttls = true;
+        }
+        SUBMISSION | SUBMISSIONS => {}
+        _ if properties.ssl_enable == Some(true) && starttls == Some(true) => {
+            let message = "STARTTLS and TLS from the first byte (mail.smtp.ssl.enable) exclude each other; keep the one that the server's port speaks.";
+            found
+                .errors
+                .push(fields.error("starttls_enable", ErrorKind::Contradiction, message));
+        }
+        port if signs_in && !server.allow_plaintext_auth && server.security_at(port) == crate::Security::None => {
+            let message = "the account signs in, and asks for no TLS: a step that asks for none either will be refused; write true.";
+            found
+                .warnings
+                .push(fields.warning("starttls_enable", WarningKind::PlaintextSignIn, message));
+        }
+        _ => {}
+    }
+}
+
+fn check_gmail_username(kind: AccountType, server: &Server, sign_in: &Reading, fields: &Fields, found: &mut Findings) {
+    let only_gmail = match kind {
+        AccountType::Basic => server.allowed_hosts.is_empty(),
+        _ => server.host.as_deref().is_some_and(gmail::is_gmail),
+    };
+    if let Some(username) = sign_in
+        .username_shown
+        .as_deref()
+        .filter(|name| only_gmail && !name.contains('@'))
+    {
+        let message = gmail::username_without_domain(username);
+        found.errors.push(fields.error("username", ErrorKind::Invalid, message));
+    }
+}
+
+fn read_allowed_hosts(fields: &mut Fields, found: &mut Findings) -> Vec<AllowedHost> {
+    let mut allowed = Vec::new();
+    for text in fields.list("allowed_hosts", found) {
+        match AllowedHost::parse(&text) {
+            Some(host) => allowed.push(host),
+            None => {
+                let message = format!(
+                    "\"{text}\" is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525."
+                );
+                found
+                    .errors
+                    .push(fields.error("allowed_hosts", ErrorKind::Invalid, message));
+            }
+        }
+    }
+    allowed
+}
+
+fn read_allowed_networks(fields: &mut Fields, found: &mut Findings) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in fields.list("allowed_networks", found) {
+        let network = text
+            .parse::<IpNet>()
+            .ok()
+            .or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?)));
+        match network {
+            Some(network) => networks.push(network.trunc()),
+            None => {
+                let message = format!("\"{text}\" is not a network; write it as address/bits, such as 10.1.0.0/16.");
+                found
+                    .errors
+                    .push(fields.error("allowed_networks", ErrorKind::Invalid, message));
+            }
+        }
+    }
+    networks
+}
+
+pub(super) fn read_tls(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> TlsSettings {
+    let (min, max) = properties.tls_versions.unwrap_or((TlsVersion::V1_2, TlsVersion::V1_3));
+    let ca_file = fields
+        .text("ca_file", found)
+        .map(|path| fields.context().base.join(path));
+    let ca = match &ca_file {
+        Some(path) => read_certificates(path, fields, found),
+        None => Vec::new(),
+    };
+    TlsSettings { min, max, ca_file, ca }
+}
+
+fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> Vec<CertificateDer<'static>> {
+    let shown = path.display();
+    let mut fail = |message: String| {
+        found.errors.push(fields.error("ca_file", ErrorKind::Invalid, message));
+        Vec::new()
+    };
+    let pem = match std::fs::read(path) {
+        Ok(pem) => pem,
+        Err(error) => {
+            return fail(format!(
+                "the file {shown} cannot be read ({error}); correct the path or its mode."
+            ));
+        }
+    };
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if certificates.is_empty() => fail(format!(
+            "the file {shown} holds no certificate; write the path of a PEM file that begins with -----BEGIN CERTIFICATE-----."
+        )),
+        Ok(certificates) => certificates,
+        Err(_) => fail(format!(
+            "the file {shown} is not whole PEM; export the certificate anew."
+        )),
+    }
+}

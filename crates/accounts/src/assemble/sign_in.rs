@@ -1,0 +1,295 @@
+//! Who signs in, with what, by which mechanisms.
+
+use super::agreed;
+use crate::account::{AccountType, SignIn};
+use crate::error::{ErrorKind, WarningKind};
+use crate::fields::{Fields, Findings};
+use crate::oauth::{OAuthClient, Provider, ServiceAccount, read_endpoint};
+use crate::properties::{Auth, Properties, not_spoken, read_address, read_auth};
+use crate::reference::SecretSource;
+use crate::sasl::Mechanism;
+
+/// The sign-in as read; an account is made from it only when no error was found.
+pub(super) struct Reading {
+    pub(super) username: Option<SecretSource>,
+    pub(super) username_shown: Option<String>,
+    pub(super) way: SignIn,
+    pub(super) mechanisms: Vec<Mechanism>,
+    pub(super) provider: Option<Provider>,
+}
+
+impl Reading {
+    fn none() -> Self {
+        Self {
+            username: None,
+            username_shown: None,
+            way: SignIn::None,
+            mechanisms: Vec::new(),
+            provider: None,
+        }
+    }
+}
+
+pub(super) fn read(kind: AccountType, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
+    let auth = read_auth_field(fields, properties, found);
+    match kind {
+        AccountType::SmtpAuthAndProperties | AccountType::Basic => read_password(kind, auth, fields, properties, found),
+        AccountType::OAuth2 => read_oauth(auth, fields, properties, found),
+        AccountType::GoogleKey => read_google_key(auth, fields, properties, found),
+    }
+}
+
+/// What `auth` and its properties say: whether to sign in, and by which mechanisms.
+struct AuthSetting {
+    on: Option<bool>,
+    mechanisms: Option<Vec<Mechanism>>,
+}
+
+fn read_auth_field(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> AuthSetting {
+    let written = fields.text("auth", found);
+    let parsed = written.as_deref().and_then(read_auth);
+    if let (Some(text), None) = (&written, &parsed) {
+        let message = if fields.is_reference("auth") {
+            not_spoken("(its value)")
+        } else {
+            not_spoken(text)
+        };
+        found.errors.push(fields.error(
+            "auth",
+            ErrorKind::Invalid,
+            format!("it takes true, false or a mechanism, and {message}"),
+        ));
+    }
+    let (on, mechanism) = match parsed {
+        Some(Auth::Flag(on)) => (Some(on), None),
+        Some(Auth::Mechanism(mechanism)) => (Some(true), Some(mechanism)),
+        None => (None, None),
+    };
+    let on = agreed(on, properties.auth, ("auth", "auth"), fields, found);
+    if let (Some(field), Some(property)) = (mechanism, &properties.mechanisms)
+        && property.as_slice() != [field]
+    {
+        let message =
+            format!("it says {field}, and the property mail.smtp.auth.mechanisms says otherwise; keep one of them.");
+        found
+            .errors
+            .push(fields.error("auth", ErrorKind::Contradiction, message));
+    }
+    AuthSetting {
+        on,
+        mechanisms: mechanism
+            .map(|mechanism| vec![mechanism])
+            .or_else(|| properties.mechanisms.clone()),
+    }
+}
+
+fn read_password(
+    kind: AccountType,
+    auth: AuthSetting,
+    fields: &mut Fields,
+    properties: &Properties,
+    found: &mut Findings,
+) -> Reading {
+    let username = fields.secret("username", found).filter(|source| !source.is_blank());
+    let password = fields.secret("password", found);
+    let has_username = username.is_some() || properties.user.is_some();
+    let is_on = auth
+        .on
+        .unwrap_or(kind == AccountType::Basic || has_username || password.is_some());
+    if !is_on {
+        if has_username || password.is_some() {
+            let message = "the account does not sign in, so its user name and password are not used; leave them out, or write true.";
+            found
+                .warnings
+                .push(fields.warning("auth", WarningKind::NoEffect, message));
+        }
+        return Reading::none();
+    }
+    let is_unreadable = password.is_none() && fields.is_written("password");
+    let Some(password) = password.filter(|source| !source.is_blank()) else {
+        if is_unreadable {
+            return Reading::none();
+        }
+        let message = "it is needed to sign in; write a reference such as ${env:SMTP_PASSWORD}, or \"auth\": false.";
+        found.errors.push(fields.error("password", ErrorKind::Missing, message));
+        return Reading::none();
+    };
+    // Where user name and password are one token, neither may be shown.
+    let is_secret = username.as_ref().is_some_and(|username| username.is_same(&password));
+    let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_PASSWORD.to_vec());
+    if mechanisms.iter().any(|one| one.takes_token()) && !mechanisms.iter().all(|one| one.takes_token()) {
+        let message =
+            "some of the mechanisms take a password and some a token, and the account has one secret; keep one kind.";
+        found
+            .errors
+            .push(fields.error("auth", ErrorKind::Contradiction, message));
+    }
+    let way = SignIn::Password(password);
+    if is_secret {
+        return Reading {
+            username,
+            username_shown: None,
+            way,
+            mechanisms,
+            provider: None,
+        };
+    }
+    let shown = read_username(fields, properties, found);
+    let username = shown
+        .as_deref()
+        .map(|name| SecretSource::literal(name, fields.place("username")));
+    Reading {
+        username,
+        username_shown: shown,
+        way,
+        mechanisms,
+        provider: None,
+    }
+}
+
+fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Option<String> {
+    let name = agreed(
+        fields.text("username", found),
+        properties.user.clone(),
+        ("username", "user"),
+        fields,
+        found,
+    );
+    if name.is_none() && !fields.is_written("username") {
+        let message = "it is needed to sign in; write the user name.";
+        found.errors.push(fields.error("username", ErrorKind::Missing, message));
+    }
+    if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+        let message = "a user name holds no control characters; write it on one line.";
+        found.errors.push(fields.error("username", ErrorKind::Invalid, message));
+    }
+    name
+}
+
+fn token_mechanisms(auth: AuthSetting, fields: &Fields, found: &mut Findings) -> Vec<Mechanism> {
+    if auth.on == Some(false) {
+        let message = "an account with tokens signs in with them; leave it out.";
+        found
+            .errors
+            .push(fields.error("auth", ErrorKind::Contradiction, message));
+    }
+    let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_TOKEN.to_vec());
+    if let Some(other) = mechanisms.iter().find(|one| !one.takes_token()) {
+        let message = format!("{other} takes a password, and this account has tokens; write XOAUTH2 or OAUTHBEARER.");
+        found
+            .errors
+            .push(fields.error("auth", ErrorKind::Contradiction, message));
+    }
+    mechanisms
+}
+
+fn read_scopes(fields: &mut Fields, provider: Option<Provider>, found: &mut Findings) -> Vec<String> {
+    let scopes = fields.list("scopes", found);
+    if !scopes.is_empty() {
+        return scopes;
+    }
+    provider.map_or(Vec::new(), |provider| {
+        provider.scopes().iter().map(|scope| (*scope).to_owned()).collect()
+    })
+}
+
+const ENDPOINT: &str = "an https address (http only to a loopback address)";
+
+fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
+    let provider = fields.parsed("provider", &Provider::NAMES.join(" or "), Provider::from_name, found);
+    let client_id = fields.text("client_id", found);
+    if client_id.is_none() && !fields.is_written("client_id") {
+        let message = "it is needed to obtain tokens; write the client id that the provider's console shows.";
+        found
+            .errors
+            .push(fields.error("client_id", ErrorKind::Missing, message));
+    }
+    let client_secret = fields
+        .secret("client_secret", found)
+        .filter(|source| !source.is_blank());
+    let refresh_token = fields
+        .secret("refresh_token", found)
+        .filter(|source| !source.is_blank());
+    let scopes = read_scopes(fields, provider, found);
+    let own_token = fields.parsed("token_endpoint", ENDPOINT, read_endpoint, found);
+    let own_authorization = fields.parsed("authorization_endpoint", ENDPOINT, read_endpoint, found);
+    let token_endpoint = own_token.or_else(|| read_endpoint(provider?.token_endpoint()));
+    let authorization_endpoint = own_authorization.or_else(|| read_endpoint(provider?.authorization_endpoint()));
+    if token_endpoint.is_none() && !fields.is_written("provider") && !fields.is_written("token_endpoint") {
+        let message = "it is needed to obtain tokens; write google or microsoft, or a \"token_endpoint\".";
+        found.errors.push(fields.error("provider", ErrorKind::Missing, message));
+    }
+    let mechanisms = token_mechanisms(auth, fields, found);
+    let shown = read_username(fields, properties, found);
+    let (Some(client_id), Some(token_endpoint)) = (client_id, token_endpoint) else {
+        return Reading::none();
+    };
+    let client = OAuthClient {
+        provider,
+        client_id,
+        client_secret,
+        refresh_token,
+        scopes,
+        token_endpoint,
+        authorization_endpoint,
+    };
+    let username = shown
+        .as_deref()
+        .map(|name| SecretSource::literal(name, fields.place("username")));
+    Reading {
+        username,
+        username_shown: shown,
+        way: SignIn::OAuth(Box::new(client)),
+        mechanisms,
+        provider,
+    }
+}
+
+fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
+    let key = fields.secret("key", found).filter(|source| !source.is_blank());
+    if key.is_none() && !fields.is_written("key") {
+        let message = "it is needed to obtain tokens; write a reference to the service account's key file, such as ${file:key.json}.";
+        found.errors.push(fields.error("key", ErrorKind::Missing, message));
+    }
+    let subject = fields.parsed("subject", "the address of the user to act for", read_address, found);
+    if subject.is_none() && !fields.is_written("subject") {
+        let message = "it is needed, since a service account has no mailbox; write the address of the user to act for.";
+        found.errors.push(fields.error("subject", ErrorKind::Missing, message));
+    }
+    let scopes = read_scopes(fields, Some(Provider::Google), found);
+    let token_endpoint = fields.parsed("token_endpoint", ENDPOINT, read_endpoint, found);
+    let mechanisms = token_mechanisms(auth, fields, found);
+    let named = agreed(
+        fields.text("username", found),
+        properties.user.clone(),
+        ("username", "user"),
+        fields,
+        found,
+    );
+    if let (Some(named), Some(subject)) = (&named, &subject)
+        && named != subject
+    {
+        let message = format!("it says {named}, and the account acts for {subject}; leave it out.");
+        found
+            .errors
+            .push(fields.error("username", ErrorKind::Contradiction, message));
+    }
+    let (Some(key), Some(subject)) = (key, subject) else {
+        return Reading::none();
+    };
+    let username = Some(SecretSource::literal(&subject, fields.place("subject")));
+    let username_shown = Some(subject.clone());
+    let way = SignIn::ServiceAccount(Box::new(ServiceAccount {
+        key,
+        subject,
+        scopes,
+        token_endpoint,
+    }));
+    Reading {
+        username,
+        username_shown,
+        way,
+        mechanisms,
+        provider: Some(Provider::Google),
+    }
+}

@@ -1,0 +1,175 @@
+//! JSON with its keys in order and its texts overwritten when dropped: an accounts file may hold passwords in clear.
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// One JSON value. Objects keep every key as written, so that a field written twice can be refused.
+pub(crate) enum Node {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(Zeroizing<String>),
+    List(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// Parses a whole document.
+    ///
+    /// The error says what is wrong at which line and column; none of the document's text is in it.
+    pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| SyntaxError {
+            line: error.line(),
+            column: error.column(),
+            reason: match error.classify() {
+                serde_json::error::Category::Eof => "the document ends too early".to_owned(),
+                // The parser's words end in the position and never quote the document.
+                _ => format!(
+                    "this is not JSON, {}",
+                    error.to_string().split(" at line ").next().unwrap_or_default()
+                ),
+            },
+        })
+    }
+
+    /// What it is, for a sentence that says what was expected instead.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::List(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// Feeds everything that the value says, unambiguously, to a digest.
+    pub(crate) fn digest(&self, feed: &mut dyn FnMut(&[u8])) {
+        match self {
+            Self::Null => feed(b"n;"),
+            Self::Bool(value) => feed(if *value { b"t;" } else { b"f;" }),
+            Self::Number(value) => feed(format!("#{value};").as_bytes()),
+            Self::Text(text) => {
+                feed(format!("s{}:", text.len()).as_bytes());
+                feed(text.as_bytes());
+            }
+            Self::List(items) => {
+                feed(format!("l{}:", items.len()).as_bytes());
+                items.iter().for_each(|item| item.digest(feed));
+            }
+            Self::Object(entries) => {
+                feed(format!("o{}:", entries.len()).as_bytes());
+                for (key, value) in entries {
+                    feed(format!("{}:{key}", key.len()).as_bytes());
+                    value.digest(feed);
+                }
+            }
+        }
+    }
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Bool(value) => Self::Bool(*value),
+            Self::Number(value) => Self::Number(value.clone()),
+            Self::Text(text) => Self::Text(text.clone()),
+            Self::List(items) => Self::List(items.clone()),
+            Self::Object(entries) => Self::Object(entries.clone()),
+        }
+    }
+}
+
+/// Shows the shape alone: any text may be a secret.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.describe())
+    }
+}
+
+/// Where a document stops being JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "line {}, column {}: {}; correct it there.",
+            self.line, self.column, self.reason
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
+        serde_json::Number::from_f64(value)
+            .map(Node::Number)
+            .ok_or_else(|| E::custom("not a number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(Zeroizing::new(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Node, E> {
+        Ok(Node::Text(Zeroizing::new(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry::<String, Node>()? {
+            entries.push(entry);
+        }
+        // Bounds what one object can cost; no account comes near it.
+        if entries.len() > 10_000 {
+            return Err(A::Error::custom("too many fields"));
+        }
+        Ok(Node::Object(entries))
+    }
+}

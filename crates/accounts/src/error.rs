@@ -1,0 +1,247 @@
+//! What went wrong with an account, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where in the accounts something stands: a file, in it a label, in it a field.
+///
+/// Shown as `accounts.json, account "gmail", field "port"`, with what is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) label: Option<String>,
+    pub(crate) field: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn file(path: &Path) -> Self {
+        Self {
+            file: Some(path.to_path_buf()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn with_label(&self, label: &str) -> Self {
+        Self {
+            label: Some(label.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn with_field(&self, field: &str) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The accounts file, or the store's file.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The label of the account.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The field, as it was written; nested ones with dots, such as `limits.messages_per_day`.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if let Some(file) = &self.file {
+            write!(f, "{}", file.display())?;
+            separator = ", ";
+        }
+        if let Some(label) = &self.label {
+            write!(f, "{separator}account \"{label}\"")?;
+            separator = ", ";
+        }
+        if let Some(field) = &self.field {
+            write!(f, "{separator}field \"{field}\"")?;
+        }
+        Ok(())
+    }
+}
+
+/// The kind of an [`Error`]; what to do follows from it, never from the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file cannot be read or written.
+    File,
+    /// A file is not JSON, or not an account or an array of accounts.
+    Syntax,
+    /// A field, a type or a property that does not exist, or does not belong to this type.
+    Unknown,
+    /// A field that must be there is not.
+    Missing,
+    /// A value that its field does not take.
+    Invalid,
+    /// Two values that cannot both hold.
+    Contradiction,
+    /// A label that is there twice.
+    DuplicateLabel,
+    /// No account has the label that was asked for.
+    NoSuchAccount,
+    /// The account has environments and none was chosen, or one that it does not have.
+    Environment,
+    /// A secret cannot be had: an unset variable, an empty file, an absent keyring entry.
+    Secret,
+    /// A token could not be obtained; see the sentence for the provider's reason.
+    Token,
+    /// The encrypted store cannot be opened: a wrong passphrase or key, a damaged file.
+    Store,
+}
+
+/// One problem of one account, as one sentence: what, where, and what to do now. It never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    place: Place,
+    message: String,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, place: Place, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            place,
+            message: message.into(),
+        }
+    }
+
+    /// What kind of problem it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The sentence without its place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place == Place::default() {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Every problem that loading found, at least one; shown one a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors(Vec<Error>);
+
+impl Errors {
+    /// None when there are no problems.
+    pub(crate) fn from_found(found: Vec<Error>) -> Option<Self> {
+        if found.is_empty() { None } else { Some(Self(found)) }
+    }
+}
+
+impl std::ops::Deref for Errors {
+    type Target = [Error];
+
+    fn deref(&self) -> &[Error] {
+        &self.0
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl IntoIterator for Errors {
+    type Item = Error;
+    type IntoIter = std::vec::IntoIter<Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, error) in self.0.iter().enumerate() {
+            if position > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// The kind of a [`Warning`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// A file that holds a secret in clear can be read by others than its owner.
+    FileMode,
+    /// A setting was corrected, or made stricter, because as written it cannot work.
+    Corrected,
+    /// A setting has no effect here.
+    NoEffect,
+    /// The account would sign in without TLS; the host refuses that unless the step asks for TLS.
+    PlaintextSignIn,
+    /// The provider no longer accepts passwords, or only special ones.
+    Provider,
+}
+
+/// Something that works but should be known, as one sentence. Returned, never printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    kind: WarningKind,
+    place: Place,
+    message: String,
+}
+
+impl Warning {
+    pub(crate) fn new(kind: WarningKind, place: Place, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            place,
+            message: message.into(),
+        }
+    }
+
+    /// What kind of warning it is.
+    pub fn kind(&self) -> WarningKind {
+        self.kind
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The sentence without its place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}

@@ -1,0 +1,58 @@
+//! Labeled accounts: who may send email where, and how that is proved.
+//!
+//! It reads account files, checks every field, and holds the rules about secrets: where they come from (references that
+//! are read late), where they may go ([`Account::endpoint_for`]), how they are said to a server ([`sasl`]) and what of an
+//! account others may see ([`Account::public_view`], [`Account::expression_view`]).
+//!
+//! It opens no connection, prints nothing and decides nothing about messages. The host does the dialling, the TLS and the
+//! reading and writing; this crate says to whom and what.
+//!
+//! The order of calls: [`Accounts::load`]; [`Accounts::get`] for a step's label; [`Account::endpoint_for`] with what the
+//! step names; dial that, with [`Account::tls`]; [`Account::credentials`], then a [`sasl::Exchange`] over the
+//! connection.
+//!
+//! ```
+//! use pipepost_accounts::{Accounts, Environment, Security};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("accounts.json");
+//! std::fs::write(&path, r#"{
+//!     "label": "gmail", "type": "smtp-auth-and-properties", "host": "smtp.gmail.com", "port": 587,
+//!     "username": "me@gmail.com", "password": "${env:GMAIL_APP_PASSWORD}"
+//! }"#)?;
+//! let accounts = Accounts::load([&path], &Environment::process())?;
+//! let endpoint = accounts.get("gmail")?.endpoint_for(None, None)?;
+//! assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.security), ("smtp.gmail.com", 587, Security::StartTls));
+//! assert!(accounts.get("gmail")?.endpoint_for(Some("smtp.example.com"), None).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod accounts;
+mod assemble;
+mod document;
+mod endpoint;
+mod environment;
+mod error;
+mod fields;
+mod gmail;
+mod nearest;
+pub mod oauth;
+mod properties;
+mod reference;
+pub mod sasl;
+mod secret;
+mod views;
+
+pub use account::{
+    Account, AccountType, Delivery, Limits, Pipelining, Revision, Security, SignIn, Timeouts, TlsSettings, TlsVersion,
+};
+pub use accounts::Accounts;
+pub use endpoint::{Denied, Endpoint, NamedBy};
+pub use environment::{Environment, Keyring};
+pub use error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
+pub use reference::SecretSource;
+pub use secret::Secret;
+pub use views::FieldAccess;

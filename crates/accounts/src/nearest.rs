@@ -1,0 +1,20 @@
+//! "Did you mean": the known name closest to what was written.
+
+/// The known name nearest to `written`, if any is near enough to be worth naming.
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// The tail of a sentence about an unknown name: `; did you mean "port"?` or `; known are ...`.
+pub(crate) fn advice<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    match nearest(written, known.clone()) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("known are {}.", known.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+}

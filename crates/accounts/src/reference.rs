@@ -1,0 +1,301 @@
+//! Text with references in it: `${env:NAME}`, `${file:PATH}`, `${keyring:NAME}`, and `$${` for a literal `${`.
+//!
+//! References are read when the text is needed and not before, so that a document can be checked on a machine that has
+//! none of its secrets.
+
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Place};
+use crate::nearest::advice;
+use crate::secret::Secret;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// More than any password, token or key; a reference to a disk image is a mistake.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A text that may hold secrets or references to them, not yet read.
+///
+/// Its `Debug` names the references and hides literal text.
+pub struct SecretSource {
+    pieces: Vec<Piece>,
+    base: PathBuf,
+    place: Place,
+}
+
+enum Piece {
+    Literal(Zeroizing<String>),
+    Variable(String),
+    File(String),
+    Keyring(String),
+}
+
+impl SecretSource {
+    /// Reads the references, not what they point to. `base` is the folder of the accounts file.
+    pub(crate) fn parse(text: &str, base: &Path, place: Place) -> Result<Self, Error> {
+        let pieces = parse_pieces(text).map_err(|message| Error::new(ErrorKind::Invalid, place.clone(), message))?;
+        Ok(Self {
+            pieces,
+            base: base.to_path_buf(),
+            place,
+        })
+    }
+
+    /// A text that was resolved already.
+    pub(crate) fn literal(text: &str, place: Place) -> Self {
+        let pieces = vec![Piece::Literal(Zeroizing::new(text.to_owned()))];
+        Self {
+            pieces,
+            base: PathBuf::new(),
+            place,
+        }
+    }
+
+    /// Whether any part of it stands in the accounts file in clear.
+    pub fn has_literal(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Literal(_)))
+    }
+
+    /// Whether nothing was written at all.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Whether both would give the same value, as far as can be said without reading either.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.pieces.len() == other.pieces.len()
+            && self.pieces.iter().zip(&other.pieces).all(|pair| match pair {
+                (Piece::Literal(a), Piece::Literal(b)) => a == b,
+                (Piece::Variable(a), Piece::Variable(b))
+                | (Piece::File(a), Piece::File(b))
+                | (Piece::Keyring(a), Piece::Keyring(b)) => a == b,
+                _ => false,
+            })
+    }
+
+    /// Where it was written.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Reads what it points to.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Secret`] when a variable is unset, a file unreadable, a keyring entry absent, or the whole empty;
+    /// the sentence names the reference, never a value.
+    pub fn resolve(&self, environment: &Environment) -> Result<Secret, Error> {
+        let fail = |message: String| Error::new(ErrorKind::Secret, self.place.clone(), message);
+        let mut value = Zeroizing::new(String::new());
+        for piece in &self.pieces {
+            let part = self.resolve_piece(piece, environment).map_err(fail)?;
+            if part.is_empty() {
+                return Err(fail(format!("{} is empty; put the value there.", piece.describe())));
+            }
+            // Growing in place would leave the shorter copy behind in freed memory.
+            let mut grown = Zeroizing::new(String::with_capacity(value.len() + part.len()));
+            grown.push_str(&value);
+            grown.push_str(&part);
+            value = grown;
+        }
+        if value.is_empty() {
+            return Err(fail(
+                "the value is empty; write it, or a reference such as ${env:NAME}.".to_owned(),
+            ));
+        }
+        Ok(Secret::from(value))
+    }
+
+    fn resolve_piece(&self, piece: &Piece, environment: &Environment) -> Result<Zeroizing<String>, String> {
+        match piece {
+            Piece::Literal(text) => Ok(text.clone()),
+            Piece::Variable(name) => environment.variable(name).map(Zeroizing::new),
+            Piece::File(path) => read_text(&self.base.join(path)),
+            Piece::Keyring(name) => environment
+                .keyring(name)
+                .map(|secret| Zeroizing::new(secret.expose().to_owned())),
+        }
+    }
+}
+
+impl Piece {
+    fn describe(&self) -> String {
+        match self {
+            Self::Literal(_) => "the value".to_owned(),
+            Self::Variable(name) => format!("the environment variable {name}"),
+            Self::File(path) => format!("the file {path}"),
+            Self::Keyring(name) => format!("the keyring entry {name}"),
+        }
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSource(")?;
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(_) => f.write_str("***")?,
+                Piece::Variable(name) => write!(f, "${{env:{name}}}")?,
+                Piece::File(path) => write!(f, "${{file:{path}}}")?,
+                Piece::Keyring(name) => write!(f, "${{keyring:{name}}}")?,
+            }
+        }
+        f.write_str(")")
+    }
+}
+
+fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut literal = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if at > 0 && rest.as_bytes()[at - 1] == b'$' {
+            literal.push_str(&rest[..at - 1]);
+            literal.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        literal.push_str(&rest[..at]);
+        let inside = &rest[at + 2..];
+        // The text around a malformed reference may be a password: the message shows none of it.
+        let Some(end) = inside.find('}') else {
+            return Err(
+                "a \"${\" has no closing \"}\"; close the reference, or write \"$${\" for a literal \"${\".".to_owned(),
+            );
+        };
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+        }
+        pieces.push(parse_reference(&inside[..end])?);
+        rest = &inside[end + 1..];
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
+}
+
+fn parse_reference(inside: &str) -> Result<Piece, String> {
+    const KINDS: [&str; 3] = ["env", "file", "keyring"];
+    let Some((kind, name)) = inside.split_once(':') else {
+        return Err(
+            "a \"${\" begins no reference; write ${env:NAME}, ${file:PATH} or ${keyring:NAME}, or \"$${\" for a literal \"${\"."
+                .to_owned(),
+        );
+    };
+    if name.trim().is_empty() {
+        return Err(format!(
+            "a ${{{}:}} reference has no name; write it after the colon.",
+            kind.trim()
+        ));
+    }
+    match kind.trim().to_ascii_lowercase().as_str() {
+        "env" => Ok(Piece::Variable(name.trim().to_owned())),
+        "file" => Ok(Piece::File(name.to_owned())),
+        "keyring" => Ok(Piece::Keyring(name.trim().to_owned())),
+        other if other.len() <= 12 && other.chars().all(|c| c.is_ascii_alphabetic()) => {
+            Err(format!("there is no ${{{other}:}} reference; {}", advice(other, KINDS)))
+        }
+        _ => Err("a \"${\" begins no reference; write \"$${\" for a literal \"${\".".to_owned()),
+    }
+}
+
+/// The text of a file, less one trailing line break.
+fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let shown = path.display();
+    let unreadable =
+        |error: std::io::Error| format!("the file {shown} cannot be read ({error}); correct the path or its mode.");
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    if size > MAX_FILE {
+        return Err(format!(
+            "the file {shown} is larger than 1 MiB, too large for a value; name another."
+        ));
+    }
+    // With the capacity reserved, reading does not leave copies behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE.min(size + 1) as usize + 64));
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| format!("the file {shown} is not UTF-8 text; name another."))?;
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn resolve(text: &str) -> Result<String, String> {
+        let environment = Environment::process().with_variables(HashMap::from([
+            ("A".to_owned(), "alpha".to_owned()),
+            ("EMPTY".to_owned(), String::new()),
+        ]));
+        SecretSource::parse(text, Path::new("."), Place::default())
+            .and_then(|source| source.resolve(&environment))
+            .map(|secret| secret.expose().to_owned())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn references_stand_alone_or_inside_text() {
+        assert_eq!(resolve("${env:A}").as_deref(), Ok("alpha"));
+        assert_eq!(resolve("x-${ENV: A }-y").as_deref(), Ok("x-alpha-y"));
+        assert_eq!(resolve("${env:A}${env:A}").as_deref(), Ok("alphaalpha"));
+    }
+
+    #[test]
+    fn a_doubled_dollar_is_a_literal_one() {
+        assert_eq!(resolve("$${env:A}").as_deref(), Ok("${env:A}"));
+        assert_eq!(resolve("a$b$$c{").as_deref(), Ok("a$b$$c{"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_never_shown() {
+        for (text, expected) in [
+            ("${env:B}", "variable B is not set"),
+            ("${env:EMPTY}", "variable EMPTY is empty"),
+            ("${keyring:mail}", "no keyring is available"),
+            ("${file:no-such-file}", "no-such-file cannot be read"),
+            ("hunter2${", "no closing"),
+            ("hunter2${x}", "begins no reference"),
+            ("hunter2${evn:B}", "did you mean \"env\"?"),
+            ("${env:}", "has no name"),
+            ("", "is empty"),
+        ] {
+            let error = resolve(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_trailing_line_break_of_a_file_is_dropped() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for (content, expected) in [
+            ("s3cret\n", "s3cret"),
+            ("s3cret\r\n", "s3cret"),
+            ("s3cret\n\n", "s3cret\n"),
+            (" s ", " s "),
+        ] {
+            std::fs::write(dir.path().join("pw"), content).expect("written");
+            let source = SecretSource::parse("${file:pw}", dir.path(), Place::default()).expect("a reference");
+            assert_eq!(
+                source.resolve(&Environment::process()).expect("readable").expose(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn debug_names_references_and_hides_text() {
+        let source = SecretSource::parse("hunter2${env:A}${file:f}${keyring:k}", Path::new("."), Place::default());
+        assert_eq!(
+            format!("{:?}", source.expect("parses")),
+            "SecretSource(***${env:A}${file:f}${keyring:k})"
+        );
+    }
+}
