@@ -1,0 +1,168 @@
+use std::fmt;
+
+/// A place in a text: both numbers start at 1, and columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: u32,
+    /// The character within the line.
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    /// `column 7` on the first line, `line 2, column 7` on others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 1 {
+            write!(f, "line {}, ", self.line)?;
+        }
+        write!(f, "column {}", self.column)
+    }
+}
+
+/// A text that is not an expression or a template: what stands where, and what should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    position: Position,
+    found: String,
+    expected: String,
+}
+
+impl ParseError {
+    pub(crate) fn new(position: Position, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        ParseError {
+            position,
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+
+    /// Where it is.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> u32 {
+        self.position.line
+    }
+
+    /// The column, from 1, in characters.
+    pub fn column(&self) -> u32 {
+        self.position.column
+    }
+
+    /// What stands there.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+
+    /// What would make sense there.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "at {}: found {}, expected {}",
+            self.position, self.found, self.expected
+        )
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// What went wrong while an expression was evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EvaluationErrorKind {
+    /// A function was given a value that it cannot take.
+    Argument,
+    /// The work or the result would be larger than is allowed.
+    Limit,
+    /// A file of the run's directory could not be looked at.
+    File,
+}
+
+/// An expression that has no value: the function, its place and the reason.
+///
+/// The reason quotes the expression and describes values by their type and size. It never holds a value that came from
+/// a scope, because a global or a message may hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvaluationError {
+    position: Position,
+    function: &'static str,
+    kind: EvaluationErrorKind,
+    reason: String,
+}
+
+impl EvaluationError {
+    pub(crate) fn new(position: Position, function: &'static str, failure: Failure) -> Self {
+        EvaluationError {
+            position,
+            function,
+            kind: failure.kind,
+            reason: failure.reason,
+        }
+    }
+
+    /// Where the call stands in the text that was parsed.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The function's name, in capitals.
+    pub fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> EvaluationErrorKind {
+        self.kind
+    }
+
+    /// The reason on its own, without function and place.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for EvaluationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.function, self.position, self.reason)
+    }
+}
+
+impl std::error::Error for EvaluationError {}
+
+/// What a function says when it cannot answer; its caller adds the name and the place.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: EvaluationErrorKind,
+    pub(crate) reason: String,
+}
+
+impl Failure {
+    pub(crate) fn argument(reason: impl Into<String>) -> Self {
+        Failure {
+            kind: EvaluationErrorKind::Argument,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn limit(reason: impl Into<String>) -> Self {
+        Failure {
+            kind: EvaluationErrorKind::Limit,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn file(reason: impl Into<String>) -> Self {
+        Failure {
+            kind: EvaluationErrorKind::File,
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::functions::{Compiled, Function};
+use crate::reference::{write_escaped, write_quoted};
+use crate::{Context, EvaluationError, ParseError, Piece, Position, Reference, parse};
+
+/// One expression, compiled: what stands between `{{` and `}}`.
+///
+/// `Display` prints it in one canonical form, which parses to the same expression again.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    pub(crate) node: Node,
+    pub(crate) position: Position,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    Literal(Value),
+    /// A text literal with expressions in it.
+    Text(Vec<Piece>),
+    Reference(Reference),
+    Call(Call),
+    Array(Vec<Expression>),
+    /// Keys are text literals, which may hold expressions.
+    Object(Vec<(Expression, Expression)>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) function: &'static Function,
+    pub(crate) arguments: Vec<Expression>,
+    pub(crate) compiled: Vec<Compiled>,
+}
+
+impl Expression {
+    /// Parses an expression that stands without its braces.
+    ///
+    /// # Errors
+    ///
+    /// A [`ParseError`] with the place, for anything that cannot be evaluated whatever the context holds.
+    pub fn parse(text: &str) -> Result<Expression, ParseError> {
+        parse::expression(text)
+    }
+
+    /// The value, with its JSON type.
+    ///
+    /// # Errors
+    ///
+    /// An [`EvaluationError`] that names the function which could not answer.
+    pub fn evaluate(&self, context: &dyn Context) -> Result<Value, EvaluationError> {
+        self.value(context).map(Cow::into_owned)
+    }
+
+    /// The paths that the expression uses, from left to right.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        let mut found = Vec::new();
+        self.collect_references(&mut found);
+        found.into_iter()
+    }
+
+    /// The names of the functions that the expression calls, from left to right.
+    pub fn functions(&self) -> impl Iterator<Item = &'static str> {
+        let mut found = Vec::new();
+        self.visit(&mut |expression| {
+            if let Node::Call(call) = &expression.node {
+                found.push(call.function.name);
+            }
+        });
+        found.into_iter()
+    }
+
+    /// Where it stands in the text that was parsed.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(crate) fn collect_references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        self.visit(&mut |expression| {
+            if let Node::Reference(reference) = &expression.node {
+                found.push(reference);
+            }
+        });
+    }
+
+    fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Expression)) {
+        see(self);
+        match &self.node {
+            Node::Literal(_) | Node::Reference(_) => {}
+            Node::Text(pieces) => {
+                for piece in pieces {
+                    if let Piece::Expression(expression) = piece {
+                        expression.visit(see);
+                    }
+                }
+            }
+            Node::Call(call) => call.arguments.iter().for_each(|argument| argument.visit(see)),
+            Node::Array(elements) => elements.iter().for_each(|element| element.visit(see)),
+            Node::Object(members) => {
+                for (key, value) in members {
+                    key.visit(see);
+                    value.visit(see);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.node {
+            Node::Literal(value) => write_literal(f, value),
+            Node::Reference(reference) => write!(f, "{reference}"),
+            Node::Text(pieces) => {
+                f.write_str("\"")?;
+                for piece in pieces {
+                    match piece {
+                        Piece::Text(text) => write_escaped(f, text, '"')?,
+                        Piece::Expression(expression) => write!(f, "{{{{ {expression} }}}}")?,
+                    }
+                }
+                f.write_str("\"")
+            }
+            Node::Call(call) => {
+                write!(f, "{}(", call.function.name)?;
+                separated(f, &call.arguments, |f, argument| write!(f, "{argument}"))?;
+                f.write_str(")")
+            }
+            Node::Array(elements) => {
+                f.write_str("[")?;
+                separated(f, elements, |f, element| write!(f, "{element}"))?;
+                f.write_str("]")
+            }
+            Node::Object(members) => {
+                f.write_str("{")?;
+                separated(f, members, |f, (key, value)| write!(f, "{key}: {value}"))?;
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+fn write_literal(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
+    match value {
+        Value::String(text) => write_quoted(f, text, '"'),
+        Value::Array(elements) => {
+            f.write_str("[")?;
+            separated(f, elements, write_literal)?;
+            f.write_str("]")
+        }
+        Value::Object(members) => {
+            f.write_str("{")?;
+            separated(f, members, |f, (key, value)| {
+                write_quoted(f, key, '"')?;
+                f.write_str(": ")?;
+                write_literal(f, value)
+            })?;
+            f.write_str("}")
+        }
+        plain => write!(f, "{plain}"),
+    }
+}
+
+fn separated<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+) -> fmt::Result {
+    for (number, item) in items.into_iter().enumerate() {
+        if number > 0 {
+            f.write_str(", ")?;
+        }
+        write(f, item)?;
+    }
+    Ok(())
+}

