@@ -1,0 +1,142 @@
+//! What a document is checked against: the connectors that are installed and the accounts that are known. The host
+//! has both; this crate only asks.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// What a connector tells about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnectorDescription {
+    /// Its name, such as `email-v2`.
+    pub name: String,
+    /// What documents may call it as well, such as `email-connector-v2`.
+    pub aliases: Vec<String>,
+    /// The JSON Schema of its parameters; see [`crate::parameters`] for what is read of it.
+    pub parameters: Value,
+    /// The account types it takes; empty when it takes no account.
+    pub account_types: Vec<String>,
+}
+
+/// The connectors that documents may use.
+pub trait Catalogue {
+    /// The connector that goes by this name or alias.
+    fn find(&self, name: &str) -> Option<&ConnectorDescription>;
+
+    /// All connectors, in a stable order.
+    fn all(&self) -> Vec<&ConnectorDescription>;
+}
+
+/// A [`Catalogue`] in memory, in which no two connectors share a name or an alias.
+#[derive(Debug, Clone, Default)]
+pub struct Connectors {
+    all: Vec<ConnectorDescription>,
+    names: BTreeMap<String, usize>,
+}
+
+impl Connectors {
+    /// Takes connectors in.
+    ///
+    /// # Errors
+    ///
+    /// Two of them claim one name, or one claims the name of a step that the runtime itself performs.
+    pub fn new(connectors: impl IntoIterator<Item = ConnectorDescription>) -> Result<Self, NameConflict> {
+        let mut taken = Self::default();
+        for connector in connectors {
+            taken.add(connector)?;
+        }
+        Ok(taken)
+    }
+
+    fn add(&mut self, connector: ConnectorDescription) -> Result<(), NameConflict> {
+        let index = self.all.len();
+        for name in std::iter::once(&connector.name).chain(&connector.aliases) {
+            let holder = match self.names.get(name) {
+                Some(holder) if *holder == index => continue,
+                Some(holder) => self.all.get(*holder).map(|other| other.name.clone()),
+                None => crate::steps::is_builtin(name).then(|| "the runtime itself".to_owned()),
+            };
+            if let Some(first) = holder {
+                return Err(NameConflict {
+                    name: name.clone(),
+                    first,
+                    second: connector.name.clone(),
+                });
+            }
+            self.names.insert(name.clone(), index);
+        }
+        self.all.push(connector);
+        Ok(())
+    }
+}
+
+impl Catalogue for Connectors {
+    fn find(&self, name: &str) -> Option<&ConnectorDescription> {
+        self.names.get(name).and_then(|index| self.all.get(*index))
+    }
+
+    fn all(&self) -> Vec<&ConnectorDescription> {
+        self.all.iter().collect()
+    }
+}
+
+/// Two connectors that go by one name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is claimed by two connectors, {first} and {second}; remove one of them")]
+pub struct NameConflict {
+    /// The name or alias.
+    pub name: String,
+    /// Who had it.
+    pub first: String,
+    /// Who wants it too.
+    pub second: String,
+}
+
+/// What an expression may read of an account's field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldAccess {
+    /// It is no secret, or the account exposes it.
+    Readable,
+    /// It is a secret that the account does not list under `exposed_fields`.
+    Secret,
+    /// The account has no such field.
+    Unknown,
+}
+
+/// The accounts that documents may name by label.
+pub trait Accounts {
+    /// The type of the account with this label; none when there is no such account.
+    fn account_type(&self, label: &str) -> Option<&str>;
+
+    /// Whether expressions may read this field of it. Case does not count, nor `-` for `_`.
+    fn field(&self, label: &str, field: &str) -> FieldAccess;
+
+    /// All labels, to find the nearest.
+    fn labels(&self) -> Vec<&str>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connector(name: &str, aliases: &[&str]) -> ConnectorDescription {
+        ConnectorDescription {
+            name: name.to_owned(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            parameters: Value::Null,
+            account_types: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn two_connectors_do_not_share_an_alias() {
+        let error = Connectors::new([connector("a", &["mail"]), connector("b", &["mail"])]).unwrap_err();
+        assert_eq!((error.first.as_str(), error.second.as_str()), ("a", "b"));
+        assert!(Connectors::new([connector("a", &["a", "mail"])]).is_ok());
+    }
+
+    #[test]
+    fn the_runtimes_own_steps_are_not_replaced() {
+        assert!(Connectors::new([connector("log-connector", &[])]).is_err());
+    }
+}

@@ -1,0 +1,460 @@
+//! From text to [`Pipeline`]: the shape of the document, then step by step, then what only the whole can tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::catalogue::{Accounts, Catalogue};
+use crate::flow;
+use crate::nearest;
+use crate::parameters::is_dynamic;
+use crate::pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
+use crate::positions::{Positions, push_token};
+use crate::problem::{Place, Position, Problem, Problems};
+use crate::reader::{Findings, Reported, Shared};
+use crate::references::{self, Known};
+use crate::step::Step;
+use crate::step_reader;
+use crate::wants::Wants;
+
+/// What a document is checked against.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The connectors.
+    pub catalogue: &'a dyn Catalogue,
+    /// The accounts; none when they are not known yet, and then labels are taken at their word.
+    pub accounts: Option<&'a dyn Accounts>,
+    /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
+    pub pins: &'a BTreeSet<String>,
+}
+
+/// All there is to say about a document.
+#[derive(Debug)]
+pub struct Report {
+    /// The pipeline; none when there are errors.
+    pub pipeline: Option<Pipeline>,
+    /// Errors and warnings.
+    pub problems: Problems,
+    /// What the document wants from outside, as far as it could be read.
+    pub wants: Wants,
+}
+
+/// Reads a document.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, warnings among it.
+pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Pipeline, Problems> {
+    let report = check(text, surroundings);
+    report.pipeline.ok_or(report.problems)
+}
+
+/// Reads a document and says all there is to say about it.
+pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
+    // A byte order mark is no JSON, and editors leave one.
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let document: Value = match serde_json::from_str(text) {
+        Ok(document) => document,
+        Err(error) => return refused(not_json(&error)),
+    };
+    let positions = Positions::of(text);
+    let mut findings = Findings::default();
+    for pointer in positions.duplicates() {
+        let name = pointer
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .replace("~1", "/")
+            .replace("~0", "~");
+        let problem = Problem::invalid(format!("`{name}` stands here twice")).advise("rename or remove one of them");
+        findings
+            .problems
+            .push((None, problem.at(Place::default(), positions.key(pointer))));
+    }
+    let pipeline = Reading {
+        document: &document,
+        positions: &positions,
+        surroundings,
+        findings: &mut findings,
+    }
+    .read();
+    let problems = Problems::sorted(findings.problems.into_iter().map(|(_, problem)| problem).collect());
+    let wants = Wants::of(&findings.uses, findings.wanted_accounts, findings.wanted_paths);
+    let pipeline = pipeline
+        .ok()
+        .filter(|_| !problems.has_errors())
+        .map(|pipeline| Pipeline {
+            warnings: problems.clone(),
+            ..pipeline
+        });
+    Report {
+        pipeline,
+        problems,
+        wants,
+    }
+}
+
+fn refused(problem: Problem) -> Report {
+    Report {
+        pipeline: None,
+        problems: Problems::sorted(vec![problem]),
+        wants: Wants::default(),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let whole = error.to_string();
+    let reason = whole.split(" at line ").next().unwrap_or(&whole).to_owned();
+    let position = (line > 0).then_some(Position {
+        line,
+        column: column.max(1),
+    });
+    Problem::invalid(format!("the document is not JSON: {reason}"))
+        .advise("a pipeline is a JSON document with a `flowSpec`")
+        .at(Place::default(), position)
+}
+
+struct Reading<'a> {
+    document: &'a Value,
+    positions: &'a Positions<'a>,
+    surroundings: &'a Surroundings<'a>,
+    findings: &'a mut Findings,
+}
+
+impl<'a> Reading<'a> {
+    fn read(mut self) -> Result<Pipeline, Reported> {
+        let Some(top) = self.document.as_object() else {
+            return Err(self.report("", Problem::invalid("the document is not a JSON object").advise(SHAPE)));
+        };
+        let flow_spec = match top.get("flowSpec") {
+            Some(Value::Object(flow_spec)) => flow_spec,
+            Some(_) => {
+                let problem = Problem::invalid("`flowSpec` is not an object of branches").advise(SHAPE);
+                return Err(self.report("/flowSpec", problem));
+            }
+            None => return Err(self.no_flow_spec(top)),
+        };
+        self.near_misses(top, TOP_KEYS, "");
+        let metadata = self.metadata(top);
+        let time_limit = self.time_limit(top.get("triggerSpec"));
+        let sensitive = self.sensitive(top.get("sensitive"));
+
+        let branch_names: Vec<String> = flow_spec.keys().cloned().collect();
+        let branch_ids: BTreeMap<String, BranchId> = branch_names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| (name.clone(), BranchId(index)))
+            .collect();
+        let first = self.first(&branch_names);
+        let branches = self.branches(flow_spec, &branch_names, &branch_ids);
+        self.unused_pins();
+
+        let (form, first) = first?;
+        let reachable = flow::reachable(first, &self.findings.edges, branch_names.len());
+        self.soften_unreachable(&reachable, &branch_names);
+        self.circles(&reachable);
+        self.expressions(&branches);
+
+        let mut complete = Vec::with_capacity(branches.len());
+        for ((name, steps), reached) in branch_names.into_iter().zip(branches).zip(reachable) {
+            let steps = if reached {
+                steps.into_iter().collect::<Result<_, _>>()?
+            } else {
+                Vec::new()
+            };
+            complete.push(Branch { name, steps });
+        }
+        let warnings = Problems::default();
+        Ok(Pipeline {
+            form,
+            metadata,
+            time_limit,
+            sensitive,
+            first,
+            branches: complete,
+            warnings,
+        })
+    }
+
+    fn report(&mut self, pointer: &str, problem: Problem) -> Reported {
+        let problem = problem.at(Place::default(), self.positions.value(pointer));
+        self.findings.problems.push((None, problem));
+        Reported::already()
+    }
+
+    fn no_flow_spec(&mut self, top: &Map<String, Value>) -> Reported {
+        let looks_like_branches = !top.is_empty() && top.values().all(Value::is_array);
+        let advice = if looks_like_branches {
+            Some("put these branches under `flowSpec`".to_owned())
+        } else {
+            nearest::nearest("flowSpec", top.keys().map(String::as_str))
+                .map(|name| format!("is `{name}` meant to be it?"))
+        };
+        let problem = Problem::invalid("the document has no `flowSpec`")
+            .advise(SHAPE)
+            .advise_some(advice);
+        self.report("", problem)
+    }
+
+    /// The platform writes keys that do not matter here, so an unknown one is no error; one that looks like a slip of
+    /// the pen is worth a word.
+    fn near_misses(&mut self, members: &Map<String, Value>, known: &[&str], at: &str) {
+        for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
+            if known
+                .iter()
+                .any(|known| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()) <= 2)
+            {
+                let mut pointer = at.to_owned();
+                push_token(&mut pointer, name);
+                let advice = nearest::advise(name, known.iter().copied());
+                let problem =
+                    Problem::warning(format!("`{name}` is not known here and has no effect")).advise_some(advice);
+                let problem = problem.at(Place::default(), self.positions.key(&pointer));
+                self.findings.problems.push((None, problem));
+            }
+        }
+    }
+
+    fn metadata(&mut self, top: &Map<String, Value>) -> PipelineMetadata {
+        let value = |name: &str| top.get(name).filter(|value| !value.is_null()).cloned();
+        let text = |name: &str| match top.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        PipelineMetadata {
+            name: text("name"),
+            id: text("id"),
+            version_major: value("versionMajor"),
+            version_minor: value("versionMinor"),
+            description: text("description"),
+            realm: text("realm"),
+            project: value("project"),
+        }
+    }
+
+    fn time_limit(&mut self, trigger: Option<&Value>) -> Option<Duration> {
+        let trigger = trigger.filter(|trigger| !trigger.is_null())?;
+        let Some(members) = trigger.as_object() else {
+            self.report("/triggerSpec", Problem::invalid("`triggerSpec` is not an object"));
+            return None;
+        };
+        self.near_misses(members, &["timeout", "type", "name"], "/triggerSpec");
+        let milliseconds = match members.get("timeout")? {
+            Value::Null => return None,
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => text.trim().parse().ok(),
+            value => value.as_u64(),
+        };
+        let longest = Pipeline::LONGEST_TIME_LIMIT.as_millis();
+        let problem = match milliseconds {
+            Some(found) if found > 0 && u128::from(found) <= longest => return Some(Duration::from_millis(found)),
+            Some(found) if found > 0 => Problem::invalid(format!(
+                "`triggerSpec.timeout` is longer than the {longest} ms that a document may ask for"
+            ))
+            .advise("lower it, or leave it out and give the limit where the run is started"),
+            _ => {
+                Problem::invalid("`triggerSpec.timeout` is not a number of milliseconds").advise("write 30000 for 30 s")
+            }
+        };
+        self.report("/triggerSpec/timeout", problem);
+        None
+    }
+
+    fn sensitive(&mut self, fields: Option<&Value>) -> Vec<String> {
+        match fields {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(fields)) if fields.iter().all(Value::is_string) => {
+                fields.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Some(_) => {
+                self.report(
+                    "/sensitive",
+                    Problem::invalid("`sensitive` is not an array of field names"),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn first(&mut self, names: &[String]) -> Result<(Form, BranchId), Reported> {
+        if let Some(index) = names.iter().position(|name| name == "start") {
+            return Ok((Form::Platform, BranchId(index)));
+        }
+        let mut roots = names
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| name.starts_with(CLIPBOARD_ROOT));
+        match (roots.next(), roots.next()) {
+            (Some((index, _)), None) => Ok((Form::Clipboard, BranchId(index))),
+            (Some((_, one)), Some((_, other))) => {
+                let problem = Problem::invalid(format!(
+                    "it is not clear where the document begins: both `{one}` and `{other}` are first branches"
+                ));
+                Err(self.report("/flowSpec", problem.advise("keep one of them, or call it `start`")))
+            }
+            (None, _) => {
+                let problem = Problem::invalid("the `flowSpec` has no first branch")
+                    .advise("call the branch to begin with `start`, or `disconnected-root:<id>` as the clipboard does");
+                Err(self.report("/flowSpec", problem))
+            }
+        }
+    }
+
+    fn branches(
+        &mut self,
+        flow_spec: &Map<String, Value>,
+        names: &[String],
+        ids: &BTreeMap<String, BranchId>,
+    ) -> Vec<Vec<Result<Step, Reported>>> {
+        let shared = Shared {
+            positions: self.positions,
+            branch_names: names,
+            branch_ids: ids,
+        };
+        let mut branches = Vec::with_capacity(names.len());
+        for (index, (name, steps)) in flow_spec.iter().enumerate() {
+            let mut pointer = "/flowSpec".to_owned();
+            push_token(&mut pointer, name);
+            let place = Place {
+                branch: Some(name.clone()),
+                ..Place::default()
+            };
+            let branch = BranchId(index);
+            let Some(steps) = steps.as_array() else {
+                let problem = Problem::invalid("the branch is not an array of steps");
+                self.findings
+                    .problems
+                    .push((Some(branch), problem.at(place, self.positions.value(&pointer))));
+                branches.push(vec![Err(Reported::already())]);
+                continue;
+            };
+            branches.push(step_reader::steps(
+                &shared,
+                self.findings,
+                self.surroundings,
+                branch,
+                &pointer,
+                steps,
+            ));
+        }
+        branches
+    }
+
+    fn unused_pins(&mut self) {
+        for pin in self.surroundings.pins.difference(&self.findings.used_pins.clone()) {
+            let problem = Problem::configuration(format!("no step of the document is called `{pin}`"))
+                .advise("pin a step by its `id`, its `stepName` or its `doubleBracesAlias`");
+            self.findings.problems.push((None, problem));
+        }
+    }
+
+    /// What nothing leads to cannot do harm: its faults are worth a warning.
+    fn soften_unreachable(&mut self, reachable: &[bool], names: &[String]) {
+        for (branch, problem) in &mut self.findings.problems {
+            if branch.is_some_and(|branch| reachable.get(branch.0) == Some(&false)) {
+                problem.soften();
+            }
+        }
+        self.findings
+            .uses
+            .retain(|found| reachable.get(found.branch.0) == Some(&true));
+        for (name, _) in names.iter().zip(reachable).filter(|(_, reached)| !**reached) {
+            let mut pointer = "/flowSpec".to_owned();
+            push_token(&mut pointer, name);
+            let place = Place {
+                branch: Some(name.clone()),
+                ..Place::default()
+            };
+            let problem = Problem::warning("no step leads to this branch, so it never runs");
+            self.findings
+                .problems
+                .push((None, problem.at(place, self.positions.key(&pointer))));
+        }
+    }
+
+    fn circles(&mut self, reachable: &[bool]) {
+        let closing = flow::circles(&self.findings.edges, reachable.len());
+        let found: Vec<_> = closing
+            .into_iter()
+            .filter(|edge| reachable.get(edge.from.0) == Some(&true))
+            .map(|edge| (edge.clone(), self.positions.value(&edge.pointer)))
+            .collect();
+        let names: Vec<&str> = self
+            .document
+            .get("flowSpec")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(Map::keys)
+            .map(String::as_str)
+            .collect();
+        for (edge, position) in found {
+            let name = |branch: BranchId| names.get(branch.0).copied().unwrap_or_default();
+            let place = Place {
+                branch: Some(name(edge.from).to_owned()),
+                step: Some(edge.step),
+                parameter: None,
+            };
+            let message = format!(
+                "this leads back to branch `{}`, from where it came, without end",
+                name(edge.to)
+            );
+            let problem = Problem::invalid(message).advise("use a retry or a for-each step to repeat work");
+            self.findings
+                .problems
+                .push((Some(edge.from), problem.at(place, position)));
+        }
+    }
+
+    fn expressions(&mut self, branches: &[Vec<Result<Step, Reported>>]) {
+        let mut aliases = BTreeSet::new();
+        collect_aliases(self.document.get("flowSpec"), &mut aliases);
+        let own_accounts = branches.iter().flatten().flatten().filter_map(|step| match &step.kind {
+            crate::step::StepKind::Connector(connector) => Some((step.path.clone(), connector.account_label.clone()?)),
+            _ => None,
+        });
+        let known = Known {
+            aliases,
+            accounts: self.surroundings.accounts,
+            own_accounts: own_accounts.collect(),
+        };
+        references::check(self.findings, &known, |branch| {
+            let names = self.document.get("flowSpec").and_then(Value::as_object);
+            names.and_then(|names| names.keys().nth(branch.0)).cloned()
+        });
+    }
+}
+
+const CLIPBOARD_ROOT: &str = "disconnected-root:";
+
+const SHAPE: &str = "a pipeline is `{\"flowSpec\": {\"start\": [...]}}`";
+
+/// What the top level of a document may say that matters here.
+const TOP_KEYS: &[&str] = &[
+    "$schema",
+    "name",
+    "id",
+    "versionMajor",
+    "versionMinor",
+    "flowSpec",
+    "triggerSpec",
+    "meta",
+    "description",
+    "realm",
+    "project",
+    "sensitive",
+];
+
+fn collect_aliases(flow_spec: Option<&Value>, aliases: &mut BTreeSet<String>) {
+    let branches = flow_spec.and_then(Value::as_object).into_iter().flat_map(Map::values);
+    for step in branches.filter_map(Value::as_array).flatten() {
+        let alias = step.get("doubleBracesAlias").and_then(Value::as_str);
+        aliases.extend(
+            alias
+                .filter(|alias| !alias.is_empty() && !is_dynamic(alias))
+                .map(str::to_owned),
+        );
+    }
+}

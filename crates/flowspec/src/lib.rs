@@ -1,0 +1,60 @@
+//! The pipeline document: parse it, check it, point at what is wrong.
+//!
+//! The document is Digibee's flowSpec in both its forms, the platform's (`{name, ..., flowSpec}`, which begins at the
+//! branch `start`) and the clipboard's (`{meta, flowSpec}`, which begins at `disconnected-root:<id>`). [`parse`] turns
+//! its text into a [`Pipeline`]: every step typed, every expression, path and condition parsed, every branch found. What
+//! is wrong comes as [`Problems`], all of them, each with its branch, step, parameter, line and column.
+//!
+//! The order of calls: describe what is there ([`Surroundings`]: the connectors, the accounts), then [`parse`] to run a
+//! document or [`check`] to report on it. During a run, each connector's parameters are evaluated and brought into its
+//! schema's types by [`parameters::check_resolved`].
+//!
+//! What it is not: it reads no file, knows no clock and runs nothing. Expressions are evaluated by the caller.
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use pipepost_flowspec::{Connectors, Surroundings, parse};
+//!
+//! let text = r#"{"flowSpec": {"start": [
+//!     {"type": "connector", "name": "log-connector", "params": {"logLevel": "INFO", "mesage": "hello"}}
+//! ]}}"#;
+//! let catalogue = Connectors::default();
+//! let pins = BTreeSet::new();
+//! let surroundings = Surroundings { catalogue: &catalogue, accounts: None, pins: &pins };
+//!
+//! let problems = parse(text, &surroundings).unwrap_err();
+//! assert_eq!(
+//!     problems.to_string(),
+//!     "error at line 2, column 83, branch start, step 1, parameter mesage: there is no parameter `mesage`; \
+//!      the nearest known is `message`"
+//! );
+//! ```
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod catalogue;
+mod condition;
+mod document;
+mod flow;
+mod json_path;
+mod nearest;
+pub mod parameters;
+mod pipeline;
+mod positions;
+mod problem;
+mod reader;
+mod references;
+mod step;
+mod step_reader;
+mod steps;
+mod wants;
+
+pub use catalogue::{Accounts, Catalogue, ConnectorDescription, Connectors, FieldAccess, NameConflict};
+pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
+pub use document::{Report, Surroundings, check, parse};
+pub use json_path::JsonPath;
+pub use pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
+pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
+pub use step::*;
+pub use wants::Wants;

@@ -1,0 +1,36 @@
+//! Parameters against the JSON Schema of their step.
+//!
+//! This is a checker of our own and not a JSON Schema validator, for three reasons. Documents hold numbers as text and
+//! arrays as JSON text, and both forms are right. A value with an expression in it is only known at run time. And the
+//! answer is for a person: which parameter, what is expected, which name was probably meant.
+//!
+//! Of JSON Schema it reads `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`,
+//! `minItems`, `minLength`, `minimum`, `maximum`, `anyOf`, `oneOf` and local `$ref`. An object with `properties` takes
+//! no other members unless `additionalProperties` says so. Beside them it reads the annotations of [`Annotations`].
+//!
+//! [`check_written`] is for the document, [`check_resolved`] for the run, once expressions have become values.
+
+mod annotations;
+mod check;
+mod coerce;
+
+pub use annotations::{Annotations, Grant};
+pub use check::{ParameterProblem, Written, check_resolved, check_written};
+
+/// Whether a text holds an expression, so that its value is known only at run time.
+pub(crate) fn is_dynamic(text: &str) -> bool {
+    text.contains("{{")
+}
+
+/// Whether a value holds an expression at any depth.
+pub(crate) fn holds_expression(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => is_dynamic(text),
+        serde_json::Value::Array(elements) => elements.iter().any(holds_expression),
+        serde_json::Value::Object(members) => members.values().any(holds_expression),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

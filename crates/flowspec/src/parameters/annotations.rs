@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The part of an endpoint that a parameter names. The host compares it with what the account and the operator allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Grant {
+    /// A host name or address.
+    Host,
+    /// A TCP port.
+    Port,
+    /// Whether to sign in.
+    SignIn,
+    /// Whether and how TLS begins.
+    Tls,
+}
+
+impl Grant {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "host" => Some(Grant::Host),
+            "port" => Some(Grant::Port),
+            "sign-in" => Some(Grant::SignIn),
+            "tls" => Some(Grant::Tls),
+            _ => None,
+        }
+    }
+}
+
+/// What a step's parameter schema tells the host, beside what values are right. Each stands on a property:
+///
+/// | keyword | value | meaning |
+/// | --- | --- | --- |
+/// | `x-pipepost-grant` | `host`, `port`, `sign-in`, `tls` | the parameter names this part of the endpoint |
+/// | `x-pipepost-alias` | a name or a list of them | other spellings, accepted with a warning |
+/// | `x-pipepost-default` | any | the value of an absent parameter, filled in by [`check_resolved`](super::check_resolved) |
+/// | `x-pipepost-template` | `true` | a FreeMarker template |
+/// | `x-pipepost-file` | `true` | takes `{"file": "name"}` too, a file beside the document |
+/// | `x-pipepost-account` | `true` | a boolean: while it is true, the step needs an account |
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// The parameters that name the endpoint.
+    pub grants: BTreeMap<String, Grant>,
+    /// Alias to name.
+    pub aliases: BTreeMap<String, String>,
+    /// What absent parameters stand for.
+    pub defaults: BTreeMap<String, Value>,
+    /// FreeMarker templates.
+    pub templates: Vec<String>,
+    /// What may name a file.
+    pub files: Vec<String>,
+    /// The parameter that says whether an account is needed.
+    pub account_switch: Option<String>,
+}
+
+impl Annotations {
+    /// Reads them off the `properties` of a schema. Unknown values of a keyword count as absent.
+    pub fn of(schema: &Value) -> Self {
+        let mut found = Annotations::default();
+        for (name, property) in schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            found.read(name, property);
+        }
+        found
+    }
+
+    fn read(&mut self, name: &str, property: &Value) {
+        let flag = |keyword: &str| property.get(keyword).and_then(Value::as_bool) == Some(true);
+        if let Some(grant) = property
+            .get("x-pipepost-grant")
+            .and_then(Value::as_str)
+            .and_then(Grant::from_name)
+        {
+            self.grants.insert(name.to_owned(), grant);
+        }
+        for alias in aliases(property) {
+            self.aliases.insert(alias.to_owned(), name.to_owned());
+        }
+        if let Some(default) = property.get("x-pipepost-default") {
+            self.defaults.insert(name.to_owned(), default.clone());
+        }
+        if flag("x-pipepost-template") {
+            self.templates.push(name.to_owned());
+        }
+        if flag("x-pipepost-file") {
+            self.files.push(name.to_owned());
+        }
+        if flag("x-pipepost-account") {
+            self.account_switch = Some(name.to_owned());
+        }
+    }
+}
+
+pub(super) fn aliases(property: &Value) -> Vec<&str> {
+    match property.get("x-pipepost-alias") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,392 @@
+use serde_json::{Map, Value};
+
+use super::{annotations, coerce, is_dynamic};
+use crate::nearest;
+use crate::positions::push_token;
+
+/// What is wrong with one parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterProblem {
+    /// Which one: a JSON pointer (RFC 6901) from the parameters; empty for all of them.
+    pub pointer: String,
+    /// Whether the name is at fault, and not the value.
+    pub in_key: bool,
+    /// It can be lived with.
+    pub is_warning: bool,
+    /// One sentence. It names types and names, never the value, which may be a secret.
+    pub message: String,
+    /// What to do now.
+    pub advice: Option<String>,
+}
+
+/// Parameters as a document holds them, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The parameters under their own names (not their aliases), those without expressions in their native form.
+    pub value: Value,
+    /// What is wrong.
+    pub problems: Vec<ParameterProblem>,
+}
+
+/// Checks parameters as the document holds them. A value with `{{ }}` in it may yet be anything.
+pub fn check_written(schema: &Value, value: &Value) -> Written {
+    let mut check = Check::new(schema, false);
+    let value = check.value(schema, value, &mut String::new(), 0);
+    Written {
+        value,
+        problems: check.problems,
+    }
+}
+
+/// Checks parameters whose expressions have been resolved, and brings them into the schema's types: `"587"` becomes
+/// 587, JSON text an array, an absent parameter its `x-pipepost-default`.
+///
+/// # Errors
+///
+/// All that is wrong. Names were checked in the document; here it is values.
+pub fn check_resolved(schema: &Value, value: &Value) -> Result<Value, Vec<ParameterProblem>> {
+    let mut check = Check::new(schema, true);
+    let value = check.value(schema, value, &mut String::new(), 0);
+    check.problems.retain(|problem| !problem.is_warning);
+    if check.problems.is_empty() {
+        Ok(value)
+    } else {
+        Err(check.problems)
+    }
+}
+
+/// A schema that refers to itself ends somewhere.
+const DEPTH: usize = 64;
+
+struct Check<'s> {
+    root: &'s Value,
+    resolved: bool,
+    problems: Vec<ParameterProblem>,
+}
+
+impl<'s> Check<'s> {
+    fn new(root: &'s Value, resolved: bool) -> Self {
+        Check {
+            root,
+            resolved,
+            problems: Vec::new(),
+        }
+    }
+
+    fn report(&mut self, pointer: &str, message: String, advice: Option<String>) {
+        let pointer = pointer.to_owned();
+        self.problems.push(ParameterProblem {
+            pointer,
+            in_key: false,
+            is_warning: false,
+            message,
+            advice,
+        });
+    }
+
+    fn value(&mut self, schema: &'s Value, value: &Value, pointer: &mut String, depth: usize) -> Value {
+        let schema = self.follow(schema);
+        if depth > DEPTH || takes_file(schema, value) {
+            return value.clone();
+        }
+        if !self.resolved && value.as_str().is_some_and(is_dynamic) {
+            // JSON text is read before its expressions are, so that no value can break out of its place in it.
+            let types = coerce::types(schema);
+            return match coerce::coerce(value, &types) {
+                Some(parsed) if !types.is_empty() && !parsed.is_string() => {
+                    self.value(schema, &parsed, pointer, depth + 1)
+                }
+                _ => value.clone(),
+            };
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(options) = schema.get(keyword).and_then(Value::as_array) {
+                return self.one_of(options, value, pointer, depth);
+            }
+        }
+        let types = coerce::types(schema);
+        let Some(value) = coerce::coerce(value, &types) else {
+            let message = format!(
+                "it must be {}, and is {}",
+                coerce::describe(&types),
+                coerce::describe_value(value)
+            );
+            self.report(pointer, message, json_error(value, &types));
+            return value.clone();
+        };
+        self.listed(schema, &value, pointer);
+        self.bounds(schema, &value, pointer);
+        match value {
+            Value::Object(members) => self.object(schema, members, pointer, depth),
+            Value::Array(elements) => self.array(schema, elements, pointer, depth),
+            Value::String(_) => self.canonical(schema, value),
+            other => other,
+        }
+    }
+
+    /// Resolves a local reference; any other stands for a schema that takes everything.
+    fn follow(&self, schema: &'s Value) -> &'s Value {
+        static ANY: Value = Value::Bool(true);
+        let mut schema = schema;
+        for _ in 0..DEPTH {
+            match schema.get("$ref").and_then(Value::as_str) {
+                None => return schema,
+                Some(reference) => {
+                    schema = reference
+                        .strip_prefix('#')
+                        .and_then(|path| self.root.pointer(path))
+                        .unwrap_or(&ANY);
+                }
+            }
+        }
+        &ANY
+    }
+
+    fn one_of(&mut self, options: &'s [Value], value: &Value, pointer: &mut String, depth: usize) -> Value {
+        let mut fewest: Option<Vec<ParameterProblem>> = None;
+        let before = std::mem::take(&mut self.problems);
+        for option in options {
+            let checked = self.value(option, value, pointer, depth + 1);
+            let problems = std::mem::take(&mut self.problems);
+            if problems.iter().all(|problem| problem.is_warning) {
+                self.problems = before;
+                self.problems.extend(problems);
+                return checked;
+            }
+            // The option whose own type was right is the one that was meant.
+            let is_nearer = |best: &Vec<ParameterProblem>| deepest(&problems) > deepest(best);
+            if fewest.as_ref().is_none_or(is_nearer) {
+                fewest = Some(problems);
+            }
+        }
+        self.problems = before;
+        self.problems.extend(fewest.into_iter().flatten());
+        value.clone()
+    }
+
+    fn listed(&mut self, schema: &Value, value: &Value, pointer: &str) {
+        let constant = schema.get("const").map(std::slice::from_ref);
+        let Some(allowed) = schema
+            .get("enum")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .or(constant)
+        else {
+            return;
+        };
+        if allowed.iter().any(|option| same(option, value)) {
+            return;
+        }
+        let names: Vec<String> = allowed.iter().map(|option| format!("`{}`", plain(option))).collect();
+        let message = format!("it must be {}", names.join(", "));
+        // At run time the value may come from anywhere: it is not repeated, not even to find its neighbour.
+        let advice = (!self.resolved)
+            .then(|| nearest::advise(value.as_str()?, allowed.iter().filter_map(Value::as_str)))
+            .flatten();
+        self.report(pointer, message, advice);
+    }
+
+    /// A listed text in the schema's own spelling.
+    fn canonical(&self, schema: &Value, value: Value) -> Value {
+        let allowed = schema.get("enum").and_then(Value::as_array);
+        allowed
+            .and_then(|allowed| allowed.iter().find(|option| same(option, &value)))
+            .cloned()
+            .unwrap_or(value)
+    }
+
+    fn bounds(&mut self, schema: &Value, value: &Value, pointer: &str) {
+        let number = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
+        let count = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
+        let shown = |keyword: &str| schema.get(keyword).map(Value::to_string).unwrap_or_default();
+        if let Some(found) = value.as_f64() {
+            if number("minimum").is_some_and(|least| found < least) {
+                self.report(pointer, format!("it must be at least {}", shown("minimum")), None);
+            }
+            if number("maximum").is_some_and(|most| found > most) {
+                self.report(pointer, format!("it must be at most {}", shown("maximum")), None);
+            }
+        }
+        if let Some(text) = value.as_str()
+            && count("minLength").is_some_and(|least| (text.chars().count() as u64) < least)
+        {
+            self.report(pointer, "it must not be empty".to_owned(), None);
+        }
+        if let Some(elements) = value.as_array()
+            && count("minItems").is_some_and(|least| (elements.len() as u64) < least)
+        {
+            self.report(
+                pointer,
+                format!("it needs at least {} elements", shown("minItems")),
+                None,
+            );
+        }
+    }
+
+    fn array(&mut self, schema: &'s Value, elements: Vec<Value>, pointer: &mut String, depth: usize) -> Value {
+        let Some(items) = schema.get("items") else {
+            return Value::Array(elements);
+        };
+        let mut checked = Vec::with_capacity(elements.len());
+        for (index, element) in elements.iter().enumerate() {
+            let length = pointer.len();
+            push_token(pointer, &index.to_string());
+            checked.push(self.value(items, element, pointer, depth + 1));
+            pointer.truncate(length);
+        }
+        Value::Array(checked)
+    }
+
+    fn object(&mut self, schema: &'s Value, members: Map<String, Value>, pointer: &mut String, depth: usize) -> Value {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            return Value::Object(members);
+        };
+        let others = schema.get("additionalProperties").unwrap_or(&Value::Bool(false));
+        let mut checked = Map::new();
+        for (written, value) in &members {
+            let length = pointer.len();
+            push_token(pointer, written);
+            match self.name(properties, &members, written, pointer) {
+                Some(name) => {
+                    // `properties` has the name: `name` took it from there.
+                    let property = self.follow(properties.get(name).unwrap_or(&Value::Null));
+                    if !is_absent(property, value) {
+                        checked.insert(name.to_owned(), self.value(property, value, pointer, depth + 1));
+                    }
+                }
+                None if *others == Value::Bool(false) => self.unknown(properties, written, pointer),
+                None => {
+                    checked.insert(written.clone(), value.clone());
+                }
+            }
+            pointer.truncate(length);
+        }
+        self.missing(schema, properties, &mut checked, pointer);
+        Value::Object(checked)
+    }
+
+    /// The property that a key stands for, itself or by an alias.
+    fn name(
+        &mut self,
+        properties: &'s Map<String, Value>,
+        members: &Map<String, Value>,
+        written: &str,
+        pointer: &str,
+    ) -> Option<&'s str> {
+        if let Some((name, _)) = properties.get_key_value(written) {
+            return Some(name);
+        }
+        let has_alias = |property: &Value| annotations::aliases(property).contains(&written);
+        let (name, _) = properties.iter().find(|(_, property)| has_alias(property))?;
+        let both = members.contains_key(name);
+        let message = if both {
+            format!("`{written}` is another spelling of `{name}`, and both are given")
+        } else {
+            format!("`{written}` is taken for `{name}`")
+        };
+        let advice = Some(if both {
+            "leave one out".to_owned()
+        } else {
+            format!("write `{name}`")
+        });
+        let pointer = pointer.to_owned();
+        self.problems.push(ParameterProblem {
+            pointer,
+            in_key: true,
+            is_warning: !both,
+            message,
+            advice,
+        });
+        Some(name)
+    }
+
+    fn unknown(&mut self, properties: &Map<String, Value>, written: &str, pointer: &str) {
+        let advice = nearest::advise(written, properties.keys().map(String::as_str));
+        let message = format!("there is no parameter `{written}`");
+        self.problems.push(ParameterProblem {
+            pointer: pointer.to_owned(),
+            in_key: true,
+            is_warning: false,
+            message,
+            advice,
+        });
+    }
+
+    fn missing(
+        &mut self,
+        schema: &Value,
+        properties: &Map<String, Value>,
+        checked: &mut Map<String, Value>,
+        pointer: &str,
+    ) {
+        if self.resolved {
+            for (name, property) in properties {
+                if let Some(default) = property.get("x-pipepost-default")
+                    && !checked.contains_key(name)
+                {
+                    checked.insert(name.clone(), default.clone());
+                }
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        for name in required
+            .filter_map(Value::as_str)
+            .filter(|name| !checked.contains_key(*name))
+        {
+            // It could not be read under its own name, and that was said where it stands.
+            let stands_there = self
+                .problems
+                .iter()
+                .any(|problem| problem.pointer == format!("{pointer}/{name}"));
+            if !stands_there {
+                self.report(pointer, format!("the parameter `{name}` is missing"), None);
+            }
+        }
+    }
+}
+
+fn deepest(problems: &[ParameterProblem]) -> usize {
+    problems.iter().map(|problem| problem.pointer.len()).max().unwrap_or(0)
+}
+
+/// Null is absent, and so is the empty text that the platform stores for an unused setting of another type.
+fn is_absent(property: &Value, value: &Value) -> bool {
+    let types = coerce::types(property);
+    let takes = |kind: &str| types.is_empty() || types.contains(&kind);
+    match value {
+        Value::Null => !types.contains(&"null"),
+        Value::String(text) => text.is_empty() && !takes("string") && property.get("anyOf").is_none(),
+        _ => false,
+    }
+}
+
+fn takes_file(schema: &Value, value: &Value) -> bool {
+    let is_file =
+        |members: &Map<String, Value>| members.len() == 1 && members.get("file").is_some_and(Value::is_string);
+    schema.get("x-pipepost-file") == Some(&Value::Bool(true)) && value.as_object().is_some_and(is_file)
+}
+
+/// Listed texts are compared without case: documents hold `append` and `APPEND`.
+fn same(option: &Value, value: &Value) -> bool {
+    match (option, value) {
+        (Value::String(option), Value::String(value)) => option.eq_ignore_ascii_case(value),
+        _ => option == value,
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Why a text that should be JSON is none.
+fn json_error(value: &Value, types: &[&str]) -> Option<String> {
+    let text = value
+        .as_str()
+        .filter(|_| types.contains(&"array") || types.contains(&"object"))?;
+    let error = serde_json::from_str::<Value>(text).err()?;
+    Some(format!(
+        "as JSON text it breaks off at line {}, column {}",
+        error.line(),
+        error.column()
+    ))
+}

@@ -1,0 +1,88 @@
+//! The two forms of a value: native, and as text.
+
+use serde_json::{Number, Value};
+
+/// The types a schema names; empty when it names none and takes any.
+pub(super) fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn is_of(value: &Value, kind: &str) -> bool {
+    match kind {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.as_i64().is_some() || value.as_u64().is_some(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    }
+}
+
+/// The value in one of these types, if it is or can be read as one.
+pub(super) fn coerce(value: &Value, types: &[&str]) -> Option<Value> {
+    if types.is_empty() || types.iter().any(|kind| is_of(value, kind)) {
+        return Some(value.clone());
+    }
+    types.iter().find_map(|kind| into(value, kind))
+}
+
+fn into(value: &Value, kind: &str) -> Option<Value> {
+    match (value, kind) {
+        (Value::String(text), "boolean") => match text.trim().to_ascii_lowercase().as_str() {
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ => None,
+        },
+        (Value::String(text), "integer") => text.trim().parse::<i64>().ok().map(Value::from),
+        (Value::String(text), "number") => text.trim().parse().ok().and_then(Number::from_f64).map(Value::Number),
+        (Value::String(text), "array" | "object") => serde_json::from_str(text)
+            .ok()
+            .filter(|parsed: &Value| is_of(parsed, kind)),
+        // What a sheet or an expression gives as 587.0 is 587.
+        (Value::Number(number), "integer") => {
+            let float = number.as_f64()?;
+            let whole = float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0;
+            whole.then(|| Value::from(float as i64))
+        }
+        (Value::Number(_) | Value::Bool(_), "string") => Some(Value::String(value.to_string())),
+        _ => None,
+    }
+}
+
+/// `a whole number`, `text or an array`.
+pub(super) fn describe(types: &[&str]) -> String {
+    let words: Vec<&str> = types
+        .iter()
+        .map(|kind| match *kind {
+            "null" => "null",
+            "boolean" => "true or false",
+            "integer" => "a whole number",
+            "number" => "a number",
+            "string" => "text",
+            "array" => "an array",
+            "object" => "an object",
+            other => other,
+        })
+        .collect();
+    words.join(" or ")
+}
+
+/// What a value is, without what it holds: it may be a secret.
+pub(super) fn describe_value(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a number with a fraction",
+        Value::Number(_) => "a number",
+        Value::String(text) if text.is_empty() => "an empty text",
+        Value::String(_) => "other text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

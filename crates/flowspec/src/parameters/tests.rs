@@ -1,0 +1,176 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["to"],
+        "properties": {
+            "to": {"type": ["string", "array"]},
+            "smtpPort": {"type": "integer", "minimum": 1, "maximum": 65535, "x-pipepost-grant": "port"},
+            "isOverTLS": {"type": "boolean", "x-pipepost-alias": "isOverTls", "x-pipepost-grant": "tls"},
+            "logLevel": {"enum": ["INFO", "WARN"]},
+            "body": {"type": "string", "x-pipepost-template": true, "x-pipepost-file": true},
+            "charset": {"type": "string", "x-pipepost-default": "UTF-8"},
+            "attachments": {"type": "array", "items": {"$ref": "#/$defs/attachment"}},
+            "isAuth": {"type": "boolean", "x-pipepost-account": true, "x-pipepost-default": true},
+            "either": {"anyOf": [{"type": "integer"}, {"type": "object", "properties": {"a": {"type": "integer"}}}]}
+        },
+        "$defs": {"attachment": {
+            "type": "object", "required": ["attachment"],
+            "properties": {"attachment": {"type": "string"}, "type": {"enum": ["ATTACHMENT", "INLINE"]}}
+        }}
+    })
+}
+
+fn written(value: Value) -> Vec<(String, String)> {
+    let checked = check_written(&schema(), &value);
+    checked
+        .problems
+        .into_iter()
+        .map(|problem| (problem.pointer, problem.message))
+        .collect()
+}
+
+fn only(value: Value) -> (String, String) {
+    let problems = written(value);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.into_iter().next().unwrap()
+}
+
+#[test]
+fn both_forms_of_a_value_are_the_same() {
+    let text = json!({"to": "a@b", "smtpPort": "587", "isOverTLS": "true", "attachments": "[{\"attachment\":\"f\"}]"});
+    let native = json!({"to": "a@b", "smtpPort": 587, "isOverTLS": true, "attachments": [{"attachment": "f"}]});
+    assert_eq!(
+        check_written(&schema(), &text).value,
+        check_written(&schema(), &native).value
+    );
+    assert_eq!(
+        check_resolved(&schema(), &text).unwrap(),
+        check_resolved(&schema(), &native).unwrap()
+    );
+}
+
+#[test]
+fn a_wrong_type_says_what_is_expected_and_not_what_was_there() {
+    let (pointer, message) = only(json!({"to": "a", "smtpPort": "hunter2"}));
+    assert_eq!(
+        (pointer.as_str(), message.as_str()),
+        ("/smtpPort", "it must be a whole number, and is other text")
+    );
+    let (_, message) = only(json!({"to": "a", "smtpPort": 70000}));
+    assert_eq!(message, "it must be at most 65535");
+}
+
+#[test]
+fn an_expression_may_yet_be_anything_until_it_is_resolved() {
+    assert_eq!(
+        written(json!({"to": "{{ message.to }}", "smtpPort": "{{ global.port }}"})),
+        []
+    );
+    let errors = check_resolved(
+        &schema(),
+        &json!({"to": "{{ message.to }}", "smtpPort": "{{ global.port }}"}),
+    );
+    assert_eq!(errors.unwrap_err()[0].pointer, "/smtpPort");
+}
+
+#[test]
+fn an_unknown_name_brings_the_nearest_known() {
+    let checked = check_written(&schema(), &json!({"to": "a", "smtpPrt": 1}));
+    assert_eq!(
+        checked.problems[0].advice.as_deref(),
+        Some("the nearest known is `smtpPort`")
+    );
+    assert!(checked.problems[0].in_key);
+}
+
+#[test]
+fn an_alias_is_taken_with_a_warning_and_not_beside_its_name() {
+    let checked = check_written(&schema(), &json!({"to": "a", "isOverTls": "false"}));
+    assert_eq!(checked.value["isOverTLS"], json!(false));
+    assert!(checked.problems[0].is_warning);
+    let both = check_written(&schema(), &json!({"to": "a", "isOverTls": true, "isOverTLS": true}));
+    assert!(!both.problems[0].is_warning);
+}
+
+#[test]
+fn a_missing_parameter_is_named_once() {
+    assert_eq!(
+        only(json!({})),
+        (String::new(), "the parameter `to` is missing".to_owned())
+    );
+}
+
+#[test]
+fn an_unused_setting_may_be_an_empty_text() {
+    assert_eq!(
+        written(json!({"to": "", "smtpPort": "", "isOverTLS": null, "attachments": ""})),
+        []
+    );
+}
+
+#[test]
+fn elements_are_checked_within_json_text() {
+    let (pointer, message) = only(json!({"to": "a", "attachments": "[{\"attachment\":\"f\",\"type\":\"INLNE\"}]"}));
+    assert_eq!(
+        (pointer.as_str(), message.as_str()),
+        ("/attachments/0/type", "it must be `ATTACHMENT`, `INLINE`")
+    );
+}
+
+#[test]
+fn json_text_that_breaks_off_says_where() {
+    let checked = check_written(&schema(), &json!({"to": "a", "attachments": "[{]"}));
+    assert!(
+        checked.problems[0].advice.as_ref().unwrap().contains("column 3"),
+        "{checked:?}"
+    );
+}
+
+#[test]
+fn listed_texts_take_the_schemas_spelling() {
+    assert_eq!(
+        check_written(&schema(), &json!({"to": "a", "logLevel": "warn"})).value["logLevel"],
+        "WARN"
+    );
+}
+
+#[test]
+fn a_file_stands_for_a_body_and_for_nothing_else() {
+    assert_eq!(written(json!({"to": "a", "body": {"file": "x.html"}})), []);
+    assert_eq!(only(json!({"to": "a", "charset": {"file": "x.html"}})).0, "/charset");
+}
+
+#[test]
+fn the_option_that_was_meant_speaks() {
+    assert_eq!(written(json!({"to": "a", "either": "3"})), []);
+    assert_eq!(only(json!({"to": "a", "either": {"a": "x"}})).0, "/either/a");
+}
+
+#[test]
+fn defaults_fill_what_is_absent_at_run_time_alone() {
+    let value = json!({"to": "a"});
+    assert_eq!(check_written(&schema(), &value).value, value);
+    assert_eq!(
+        check_resolved(&schema(), &value).unwrap(),
+        json!({"to": "a", "charset": "UTF-8", "isAuth": true})
+    );
+}
+
+#[test]
+fn annotations_are_read_off_the_properties() {
+    let found = Annotations::of(&schema());
+    assert_eq!(found.grants.get("smtpPort"), Some(&Grant::Port));
+    assert_eq!(found.aliases.get("isOverTls").map(String::as_str), Some("isOverTLS"));
+    assert_eq!(found.templates, ["body"]);
+    assert_eq!(found.account_switch.as_deref(), Some("isAuth"));
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_ends() {
+    let schema = json!({"properties": {"a": {"$ref": "#/properties/a"}}});
+    assert_eq!(check_written(&schema, &json!({"a": 1})).problems, []);
+}

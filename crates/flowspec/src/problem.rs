@@ -1,0 +1,278 @@
+//! What is wrong with a document, where, and what to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Whether a document with this problem can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing runs.
+    Error,
+    /// It runs; something in it is probably not what was meant.
+    Warning,
+}
+
+/// Who can mend it. The host makes its exit code of this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Kind {
+    /// The document itself has to change.
+    Invalid,
+    /// The surroundings have to change: an account, a connector, the command line.
+    Configuration,
+}
+
+/// A place in the document's text, both counted from 1; the column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// Which step, in the words a person knows it by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct StepPlace {
+    /// Its place in its branch, from 0.
+    pub index: usize,
+    /// Its `id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its `stepName`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Where in the document: ever narrower, as far as the problem has a place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Place {
+    /// The branch's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepPlace>,
+    /// The setting, as a JSON pointer (RFC 6901) from the step, such as `/params/smtpPort`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+}
+
+/// One thing that is wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    severity: Severity,
+    kind: Kind,
+    #[serde(flatten)]
+    place: Place,
+    #[serde(flatten)]
+    position: Option<Position>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(severity: Severity, kind: Kind, message: impl Into<String>) -> Self {
+        Problem {
+            severity,
+            kind,
+            place: Place::default(),
+            position: None,
+            message: message.into(),
+            advice: None,
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, Kind::Invalid, message)
+    }
+
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, Kind::Configuration, message)
+    }
+
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, Kind::Invalid, message)
+    }
+
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    pub(crate) fn advise_some(mut self, advice: Option<String>) -> Self {
+        self.advice = advice.or(self.advice);
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Place, position: Option<Position>) -> Self {
+        self.place = place;
+        self.position = position;
+        self
+    }
+
+    pub(crate) fn soften(&mut self) {
+        self.severity = Severity::Warning;
+    }
+
+    /// Whether it keeps the document from running.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Who can mend it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Branch, step and parameter.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Line and column in the document's text, where there is one.
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// One sentence: what is wrong. It holds no secret and no place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do now, where the message does not say it all.
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.severity {
+            Severity::Error => f.write_str("error")?,
+            Severity::Warning => f.write_str("warning")?,
+        }
+        if let Some(Position { line, column }) = self.position {
+            write!(f, " at line {line}, column {column}")?;
+        }
+        if self.place != Place::default() {
+            write!(f, ", {}", self.place)?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.advice {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for StepPlace {
+    /// People count steps from 1.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {}", self.index + 1)?;
+        match self.name.as_ref().or(self.id.as_ref()) {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(branch) = &self.branch {
+            parts.push(format!("branch {branch}"));
+        }
+        if let Some(step) = &self.step {
+            parts.push(step.to_string());
+        }
+        if let Some(parameter) = &self.parameter {
+            let shown = parameter
+                .strip_prefix("/params/")
+                .unwrap_or(parameter.trim_start_matches('/'));
+            parts.push(format!("parameter {shown}"));
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// All that is wrong with a document, in the order of its text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn sorted(mut all: Vec<Problem>) -> Self {
+        all.sort_by_key(|problem| problem.position.unwrap_or(Position { line: 0, column: 0 }));
+        Problems(all)
+    }
+
+    /// Whether anything keeps the document from running.
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// What keeps the document from running.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter().filter(|problem| problem.severity == Severity::Error)
+    }
+
+    /// What does not.
+    pub fn warnings(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter().filter(|problem| problem.severity == Severity::Warning)
+    }
+
+    /// The kind of the whole: [`Kind::Invalid`] as soon as one error is, since the document is to be mended first;
+    /// none without errors.
+    pub fn kind(&self) -> Option<Kind> {
+        let kinds: Vec<Kind> = self.errors().map(Problem::kind).collect();
+        kinds
+            .iter()
+            .find(|kind| **kind == Kind::Invalid)
+            .or(kinds.first())
+            .copied()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Problems {
+    type Item = &'a Problem;
+    type IntoIter = std::slice::Iter<'a, Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,400 @@
+//! Reads one step's settings out of the document, and notes everything that is wrong on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::json_path::JsonPath;
+use pipepost_double_braces::{self as double_braces, JsonTemplate, Reference, Template, ValueTemplate};
+use serde_json::{Map, Value};
+
+use crate::flow::Edge;
+use crate::nearest;
+use crate::parameters::{ParameterProblem, holds_expression, is_dynamic};
+use crate::pipeline::BranchId;
+use crate::positions::{Positions, push_token};
+use crate::problem::{Place, Position, Problem, Severity, StepPlace};
+use crate::step::{JsonSource, Setting, SettingValue};
+
+/// Says that a problem was noted, so that nothing is left out without a word.
+#[derive(Debug)]
+pub(crate) struct Reported(());
+
+impl Reported {
+    /// For those who have noted the problem themselves.
+    pub(crate) fn already() -> Self {
+        Reported(())
+    }
+}
+
+/// An expression's path with where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Use {
+    pub(crate) branch: BranchId,
+    pub(crate) step: StepPlace,
+    pub(crate) parameter: String,
+    pub(crate) position: Option<Position>,
+    pub(crate) reference: Reference,
+}
+
+/// What reading the document has brought to light so far.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// The branch that a problem belongs to, if any: what nothing leads to does no harm.
+    pub(crate) problems: Vec<(Option<BranchId>, Problem)>,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) uses: Vec<Use>,
+    pub(crate) wanted_accounts: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) wanted_paths: BTreeSet<String>,
+    pub(crate) used_pins: BTreeSet<String>,
+}
+
+/// What all steps of a document have in common.
+pub(crate) struct Shared<'a> {
+    pub(crate) positions: &'a Positions<'a>,
+    pub(crate) branch_names: &'a [String],
+    pub(crate) branch_ids: &'a BTreeMap<String, BranchId>,
+}
+
+/// One step under the reader's eye.
+pub(crate) struct Reader<'a> {
+    pub(crate) shared: &'a Shared<'a>,
+    pub(crate) findings: &'a mut Findings,
+    pub(crate) branch: BranchId,
+    pub(crate) step: StepPlace,
+    /// The step's pointer in the document.
+    pub(crate) pointer: String,
+    /// `/params` where the settings stand there; empty where they stand at step level.
+    pub(crate) base: &'static str,
+    /// The settings under their own names, checked against their schema.
+    pub(crate) settings: Map<String, Value>,
+    /// Settings that were refused; reading them again would refuse them twice.
+    pub(crate) refused: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn place(&self, parameter: Option<String>) -> Place {
+        Place {
+            branch: self.shared.branch_names.get(self.branch.0).cloned(),
+            step: Some(self.step.clone()),
+            parameter: parameter.filter(|parameter| !parameter.is_empty()),
+        }
+    }
+
+    /// Notes a problem at a value, given by its pointer from the step.
+    pub(crate) fn report(&mut self, parameter: &str, problem: Problem) -> Reported {
+        let position = self.shared.positions.value(&format!("{}{parameter}", self.pointer));
+        self.report_at(parameter, position, problem)
+    }
+
+    /// Notes a problem at a key.
+    pub(crate) fn report_key(&mut self, parameter: &str, problem: Problem) -> Reported {
+        let position = self.shared.positions.key(&format!("{}{parameter}", self.pointer));
+        self.report_at(parameter, position, problem)
+    }
+
+    fn report_at(&mut self, parameter: &str, position: Option<Position>, problem: Problem) -> Reported {
+        let place = self.place(Some(parameter.to_owned()));
+        self.findings
+            .problems
+            .push((Some(self.branch), problem.at(place, position)));
+        Reported(())
+    }
+
+    /// Notes a problem at a line and column within a text.
+    pub(crate) fn report_within(&mut self, parameter: &str, inner: Position, problem: Problem) -> Reported {
+        let position = self
+            .shared
+            .positions
+            .within(&format!("{}{parameter}", self.pointer), inner);
+        self.report_at(parameter, position, problem)
+    }
+
+    pub(crate) fn report_parameters(&mut self, problems: Vec<ParameterProblem>) {
+        for found in problems {
+            let severity = if found.is_warning {
+                Severity::Warning
+            } else {
+                Severity::Error
+            };
+            let problem =
+                Problem::new(severity, crate::problem::Kind::Invalid, found.message).advise_some(found.advice);
+            let parameter = format!("{}{}", self.base, found.pointer);
+            if found.in_key {
+                self.report_key(&parameter, problem);
+            } else {
+                self.report(&parameter, problem);
+            }
+            if !found.is_warning {
+                let first = found
+                    .pointer
+                    .trim_start_matches('/')
+                    .split('/')
+                    .next()
+                    .unwrap_or_default();
+                self.refused.insert(first.to_owned());
+            }
+        }
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> String {
+        let mut pointer = self.base.to_owned();
+        push_token(&mut pointer, name);
+        pointer
+    }
+
+    /// The setting, if it is there and nothing was wrong with it so far.
+    fn get(&self, name: &str) -> Result<Option<Value>, Reported> {
+        if self.refused.contains(name) {
+            return Err(Reported(()));
+        }
+        Ok(self.settings.get(name).cloned())
+    }
+
+    /// For a setting that its schema requires: where it is missing, that was said.
+    fn need(&self, name: &str) -> Result<Value, Reported> {
+        self.get(name)?.ok_or(Reported(()))
+    }
+
+    pub(crate) fn bool(&mut self, name: &str, default: bool) -> Result<bool, Reported> {
+        match self.get(name)? {
+            None => Ok(default),
+            Some(Value::Bool(value)) => Ok(value),
+            Some(_) => Err(self.no_expression(name)),
+        }
+    }
+
+    /// Text that stands for itself.
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Reported> {
+        match self.get(name)? {
+            Some(Value::String(text)) if is_dynamic(&text) => Err(self.no_expression(name)),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+            _ => Ok(None),
+        }
+    }
+
+    fn no_expression(&mut self, name: &str) -> Reported {
+        let problem = Problem::invalid("an expression cannot stand here, since it is needed before the run");
+        self.report(&self.parameter(name), problem.advise("write the value itself"))
+    }
+
+    pub(crate) fn setting<T: SettingValue>(&mut self, name: &str, default: T) -> Result<Setting<T>, Reported> {
+        match self.get(name)? {
+            None => Ok(Setting::Fixed(default)),
+            Some(Value::String(text)) if is_dynamic(&text) => self
+                .parse_template(&self.parameter(name), &text)
+                .map(Setting::Expression),
+            Some(value) => match T::from_value(&value) {
+                Some(value) => Ok(Setting::Fixed(value)),
+                None => {
+                    let problem = Problem::invalid(format!("it must be {}", T::EXPECTED));
+                    Err(self.report(&self.parameter(name), problem))
+                }
+            },
+        }
+    }
+
+    pub(crate) fn template(&mut self, name: &str) -> Result<Option<Template>, Reported> {
+        match self.get(name)? {
+            Some(Value::String(text)) => self.parse_template(&self.parameter(name), &text).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn needed_template(&mut self, name: &str) -> Result<Template, Reported> {
+        self.template(name)?.ok_or(Reported(()))
+    }
+
+    /// Where the schema has a default.
+    pub(crate) fn template_or(&mut self, name: &str, default: &str) -> Result<Template, Reported> {
+        match self.template(name)? {
+            Some(template) => Ok(template),
+            None => self.parse_template(&self.parameter(name), default),
+        }
+    }
+
+    fn parse_template(&mut self, parameter: &str, text: &str) -> Result<Template, Reported> {
+        let template = Template::parse(text).map_err(|error| self.expression_error(parameter, &error))?;
+        self.note_uses(parameter, template.references());
+        Ok(template)
+    }
+
+    pub(crate) fn value_template(&mut self, name: &str) -> Result<Option<ValueTemplate>, Reported> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        self.parse_value(&self.parameter(name), &value).map(Some)
+    }
+
+    pub(crate) fn needed_value_template(&mut self, name: &str) -> Result<ValueTemplate, Reported> {
+        self.value_template(name)?.ok_or(Reported(()))
+    }
+
+    pub(crate) fn parse_value(&mut self, parameter: &str, value: &Value) -> Result<ValueTemplate, Reported> {
+        match ValueTemplate::parse(value) {
+            Ok(template) => {
+                // One value at a time, so that each expression keeps its own place.
+                each_text(value, &mut parameter.to_owned(), &mut |pointer, text| {
+                    if let Ok(template) = Template::parse(text) {
+                        self.note_uses(pointer, template.references());
+                    }
+                });
+                Ok(template)
+            }
+            Err(errors) => {
+                let mut reported = Reported(());
+                for found in errors {
+                    reported = self.expression_error(&format!("{parameter}{}", found.pointer), &found.error);
+                }
+                Err(reported)
+            }
+        }
+    }
+
+    pub(crate) fn json(&mut self, name: &str) -> Result<Option<JsonSource>, Reported> {
+        match self.get(name)? {
+            None => Ok(None),
+            Some(Value::String(text)) => {
+                let parameter = self.parameter(name);
+                let template = JsonTemplate::parse(&text).map_err(|error| self.expression_error(&parameter, &error))?;
+                self.note_uses(&parameter, template.references());
+                Ok(Some(JsonSource::Text(template)))
+            }
+            Some(value) => self
+                .parse_value(&self.parameter(name), &value)
+                .map(|value| Some(JsonSource::Native(value))),
+        }
+    }
+
+    pub(crate) fn needed_json(&mut self, name: &str) -> Result<JsonSource, Reported> {
+        self.json(name)?.ok_or(Reported(()))
+    }
+
+    pub(crate) fn json_path(&mut self, parameter: &str, text: &str) -> Result<JsonPath, Reported> {
+        if is_dynamic(text) {
+            let problem = Problem::invalid("an expression cannot stand in a JSONPath");
+            return Err(self.report(parameter, problem));
+        }
+        match JsonPath::parse(text) {
+            Ok(path) => {
+                self.findings.wanted_paths.insert(text.to_owned());
+                Ok(path)
+            }
+            Err(error) => {
+                let inner = Position {
+                    line: 1,
+                    column: error.column(),
+                };
+                Err(self.report_within(
+                    parameter,
+                    inner,
+                    Problem::invalid(format!("the JSONPath is not understood: {error}")),
+                ))
+            }
+        }
+    }
+
+    pub(crate) fn needed_json_path(&mut self, name: &str) -> Result<JsonPath, Reported> {
+        let text = self.need_text(name)?;
+        self.json_path(&self.parameter(name), &text)
+    }
+
+    pub(crate) fn need_text(&mut self, name: &str) -> Result<String, Reported> {
+        match self.need(name)? {
+            Value::String(text) => Ok(text),
+            _ => Err(Reported(())),
+        }
+    }
+
+    /// One of the schema's listed texts, which it has checked.
+    pub(crate) fn choice<T: Copy>(&mut self, name: &str, options: &[(&str, T)], default: T) -> Result<T, Reported> {
+        match self.text(name)? {
+            None => Ok(default),
+            Some(text) => options
+                .iter()
+                .find(|(option, _)| option.eq_ignore_ascii_case(&text))
+                .map(|(_, value)| *value)
+                .ok_or(Reported(())),
+        }
+    }
+
+    pub(crate) fn list(&mut self, name: &str) -> Result<Vec<Value>, Reported> {
+        match self.get(name)? {
+            None => Ok(Vec::new()),
+            Some(Value::Array(elements)) if !elements.iter().any(holds_expression) => Ok(elements),
+            Some(_) => Err(self.no_expression(name)),
+        }
+    }
+
+    /// A branch by name, noted as a way that the run may take.
+    pub(crate) fn branch(&mut self, parameter: &str, name: &str) -> Result<BranchId, Reported> {
+        match self.shared.branch_ids.get(name) {
+            Some(target) => {
+                let pointer = format!("{}{parameter}", self.pointer);
+                self.findings.edges.push(Edge {
+                    from: self.branch,
+                    to: *target,
+                    step: self.step.clone(),
+                    pointer,
+                });
+                Ok(*target)
+            }
+            None => {
+                let advice = nearest::advise(name, self.shared.branch_names.iter().map(String::as_str));
+                let problem = Problem::invalid(format!("there is no branch `{name}`")).advise_some(advice);
+                Err(self.report(parameter, problem))
+            }
+        }
+    }
+
+    pub(crate) fn expression_error(&mut self, parameter: &str, error: &double_braces::ParseError) -> Reported {
+        let inner = Position {
+            line: error.line() as usize,
+            column: error.column() as usize,
+        };
+        let problem = Problem::invalid(format!(
+            "the expression is not understood: found {}, expected {}",
+            error.found(),
+            error.expected()
+        ));
+        self.report_within(parameter, inner, problem)
+    }
+
+    pub(crate) fn note_uses<'r>(&mut self, parameter: &str, references: impl Iterator<Item = &'r Reference>) {
+        for reference in references {
+            let inner = reference.position();
+            let inner = Position {
+                line: inner.line as usize,
+                column: inner.column as usize,
+            };
+            let position = self
+                .shared
+                .positions
+                .within(&format!("{}{parameter}", self.pointer), inner);
+            self.findings.uses.push(Use {
+                branch: self.branch,
+                step: self.step.clone(),
+                parameter: parameter.to_owned(),
+                position,
+                reference: reference.clone(),
+            });
+        }
+    }
+}
+
+/// Calls back for every text in a value, with its pointer.
+fn each_text(value: &Value, pointer: &mut String, visit: &mut dyn FnMut(&str, &str)) {
+    let mut descend = |token: &str, value: &Value| {
+        let length = pointer.len();
+        push_token(pointer, token);
+        each_text(value, pointer, visit);
+        pointer.truncate(length);
+    };
+    match value {
+        Value::Array(elements) => {
+            elements
+                .iter()
+                .enumerate()
+                .for_each(|(index, element)| descend(&index.to_string(), element));
+        }
+        Value::Object(members) => members.iter().for_each(|(key, member)| descend(key, member)),
+        Value::String(text) => visit(pointer, text),
+        _ => {}
+    }
+}

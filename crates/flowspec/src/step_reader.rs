@@ -1,0 +1,449 @@
+//! From a step's JSON to [`Step`]: which type it is, where its settings stand, and what they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use crate::catalogue::ConnectorDescription;
+use crate::document::Surroundings;
+use crate::flow::Edge;
+use crate::nearest;
+use crate::parameters::{Annotations, check_written, is_dynamic};
+use crate::pipeline::BranchId;
+use crate::positions::push_token;
+use crate::problem::{Problem, StepPlace};
+use crate::reader::{Findings, Reader, Reported, Shared};
+use crate::step::{Connector, Step, StepKind, StepPath};
+use crate::steps::{self, Builtin, INACTIVE_ANYWHERE, Inactive, Level, STEP_KEYS};
+
+/// Reads a branch's steps. Each is read whatever the others hold.
+pub(crate) fn steps(
+    shared: &Shared<'_>,
+    findings: &mut Findings,
+    surroundings: &Surroundings<'_>,
+    branch: BranchId,
+    pointer: &str,
+    steps: &[Value],
+) -> Vec<Result<Step, Reported>> {
+    let mut ids: BTreeMap<String, usize> = BTreeMap::new();
+    let mut read = Vec::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        let text = |key: &str| {
+            step.get(key)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let place = StepPlace {
+            index,
+            id: text("id"),
+            name: text("stepName"),
+        };
+        let mut pointer = pointer.to_owned();
+        push_token(&mut pointer, &index.to_string());
+        let mut reader = Reader {
+            shared,
+            findings: &mut *findings,
+            branch,
+            step: place,
+            pointer,
+            base: "",
+            settings: Map::new(),
+            refused: BTreeSet::new(),
+        };
+        if let Some(id) = &reader.step.id
+            && let Some(first) = ids.insert(id.clone(), index)
+        {
+            // Keys of messages are made of branch and id, so two steps would take each other's messages for their own.
+            let message = format!("step {} of this branch has the same id, `{id}`", first + 1);
+            reader.report(
+                "/id",
+                Problem::invalid(message).advise("give one of them another id, or none"),
+            );
+        }
+        let is_last = index + 1 == steps.len();
+        read.push(one(&mut reader, surroundings, step, is_last));
+    }
+    read
+}
+
+fn one(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Value,
+    is_last: bool,
+) -> Result<Step, Reported> {
+    let Some(step) = step.as_object() else {
+        return Err(reader.report("", Problem::invalid("the step is not an object")));
+    };
+    let alias = step
+        .get("doubleBracesAlias")
+        .and_then(Value::as_str)
+        .filter(|alias| !alias.is_empty());
+    let identity = [reader.step.id.as_deref(), reader.step.name.as_deref(), alias];
+    let pin = identity
+        .into_iter()
+        .flatten()
+        .find(|name| surroundings.pins.contains(*name))
+        .map(str::to_owned);
+    let (type_name, kind) = match pin {
+        Some(pin) => {
+            reader.findings.used_pins.insert(pin.clone());
+            (name_of(step).unwrap_or_default().to_owned(), StepKind::Pinned(pin))
+        }
+        None => kind(reader, surroundings, step)?,
+    };
+    if matches!(kind, StepKind::Choice(_) | StepKind::ThrowError(_)) && !is_last {
+        let message = format!("the steps behind this one never run, since `{type_name}` ends its branch");
+        reader.report("", Problem::warning(message));
+    }
+    Ok(Step {
+        id: reader.step.id.clone(),
+        name: reader.step.name.clone(),
+        alias: alias.map(str::to_owned),
+        type_name,
+        path: StepPath {
+            branch: reader
+                .shared
+                .branch_names
+                .get(reader.branch.0)
+                .cloned()
+                .unwrap_or_default(),
+            index: reader.step.index,
+        },
+        kind,
+    })
+}
+
+/// What a step is called: a connector by its name, any other by its type.
+fn name_of(step: &Map<String, Value>) -> Option<&str> {
+    let text = |key: &str| step.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    match text("type") {
+        Some("connector") | None => text("name"),
+        other => other,
+    }
+}
+
+fn kind(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Map<String, Value>,
+) -> Result<(String, StepKind), Reported> {
+    let written_type = step.get("type").and_then(Value::as_str);
+    let Some(name) = name_of(step) else {
+        let (at, problem) = match written_type {
+            Some(_) => ("/name", Problem::invalid("the connector has no `name`")),
+            None => ("", Problem::invalid("the step has no `type`")),
+        };
+        return Err(reader.report(
+            at,
+            problem.advise("a step is `{\"type\": \"connector\", \"name\": ..., \"params\": ...}`"),
+        ));
+    };
+    let level = if written_type == Some("connector") {
+        Level::Params
+    } else {
+        Level::Step
+    };
+    let found_connector = surroundings.catalogue.find(name);
+    let found_level = steps::builtin(name)
+        .map(|builtin| builtin.level)
+        .or(found_connector.map(|_| Level::Params));
+    match found_level {
+        Some(expected) if expected != level => Err(wrong_level(reader, name, expected)),
+        None => Err(unsupported(reader, surroundings, step, name, level)),
+        Some(_) => {
+            let kind = match (steps::builtin(name), found_connector) {
+                (Some(builtin), _) => read_builtin(reader, step, builtin),
+                (None, Some(connector)) => read_connector(reader, surroundings, step, connector),
+                (None, None) => Err(unsupported(reader, surroundings, step, name, level)),
+            };
+            Ok((name.to_owned(), kind?))
+        }
+    }
+}
+
+fn wrong_level(reader: &mut Reader<'_>, name: &str, expected: Level) -> Reported {
+    let advice = match expected {
+        Level::Params => format!("write `\"type\": \"connector\", \"name\": \"{name}\"`, its settings under `params`"),
+        Level::Step => format!("write `\"type\": \"{name}\"`, its settings beside it"),
+    };
+    let at = if expected == Level::Params { "/type" } else { "/name" };
+    reader.report(
+        at,
+        Problem::invalid(format!("`{name}` is written as the wrong sort of step")).advise(advice),
+    )
+}
+
+fn unsupported(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Map<String, Value>,
+    name: &str,
+    level: Level,
+) -> Reported {
+    // Its tracks are not loose ends, whatever it does with them.
+    let mut targets = BTreeSet::new();
+    branch_names(&Value::Object(step.clone()), reader.shared.branch_ids, &mut targets);
+    for to in targets {
+        let edge = Edge {
+            from: reader.branch,
+            to,
+            step: reader.step.clone(),
+            pointer: reader.pointer.clone(),
+        };
+        reader.findings.edges.push(edge);
+    }
+    let mut known: Vec<&str> = steps::builtins().map(|builtin| builtin.name).collect();
+    for connector in surroundings.catalogue.all() {
+        known.push(&connector.name);
+        known.extend(connector.aliases.iter().map(String::as_str));
+    }
+    let near = known
+        .into_iter()
+        .filter(|known| strsim::damerau_levenshtein(known, name) <= 3.max(name.len() / 6));
+    let advice = nearest::advise(name, near).unwrap_or_else(|| match level {
+        Level::Params => "install a connector of this name, or pin the step to an output to try the rest".to_owned(),
+        Level::Step => "pin the step to an output to try the rest".to_owned(),
+    });
+    let at = if level == Level::Params { "/name" } else { "/type" };
+    reader.report(
+        at,
+        Problem::invalid(format!("steps of type `{name}` are not supported")).advise(advice),
+    )
+}
+
+fn branch_names(value: &Value, ids: &BTreeMap<String, BranchId>, found: &mut BTreeSet<BranchId>) {
+    match value {
+        Value::String(text) => {
+            found.extend(ids.get(text));
+            // Lists of branches stand as JSON text.
+            if text.starts_with('[')
+                && let Ok(list @ Value::Array(_)) = serde_json::from_str(text)
+            {
+                branch_names(&list, ids, found);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| branch_names(element, ids, found)),
+        Value::Object(members) => members.values().for_each(|member| branch_names(member, ids, found)),
+        _ => {}
+    }
+}
+
+fn read_builtin(reader: &mut Reader<'_>, step: &Map<String, Value>, builtin: &Builtin) -> Result<StepKind, Reported> {
+    let schema = (builtin.schema)();
+    let written = settings(reader, step, builtin.level, &schema, builtin.inactive);
+    if step
+        .get("accountLabel")
+        .is_some_and(|label| label.as_str() != Some("") && !label.is_null())
+    {
+        reader.report_key(
+            "/accountLabel",
+            Problem::warning(format!("`{}` uses no account", builtin.name)),
+        );
+    }
+    take(reader, &schema, written?)?;
+    (builtin.read)(reader)
+}
+
+/// Checks the settings and hands them to the reader.
+fn take(reader: &mut Reader<'_>, schema: &Value, written: Map<String, Value>) -> Result<(), Reported> {
+    let checked = check_written(schema, &Value::Object(written));
+    reader.report_parameters(checked.problems);
+    match checked.value {
+        Value::Object(settings) => {
+            reader.settings = settings;
+            Ok(())
+        }
+        _ => Err(Reported::already()),
+    }
+}
+
+/// The step's settings without the keys that have no effect. What stands at the wrong level is unknown there.
+fn settings(
+    reader: &mut Reader<'_>,
+    step: &Map<String, Value>,
+    level: Level,
+    schema: &Value,
+    inactive: &[Inactive],
+) -> Result<Map<String, Value>, Reported> {
+    let beside: Map<String, Value> = step
+        .iter()
+        .filter(|(key, _)| !STEP_KEYS.contains(&key.as_str()) && (level == Level::Step || *key != "params"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let beside = without_inactive(reader, beside, schema, inactive);
+    if level == Level::Step {
+        return Ok(beside);
+    }
+    for key in beside.keys() {
+        let is_parameter = schema
+            .get("properties")
+            .is_some_and(|properties| properties.get(key).is_some());
+        let advice = if is_parameter {
+            Some(format!("`{key}` belongs under `params`"))
+        } else {
+            nearest::advise(key, STEP_KEYS.iter().copied().chain(["params"]))
+        };
+        let problem = Problem::invalid(format!("a step has no `{key}`")).advise_some(advice);
+        let mut parameter = String::new();
+        push_token(&mut parameter, key);
+        reader.report_key(&parameter, problem);
+    }
+    reader.base = "/params";
+    match step.get("params") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(params)) => Ok(without_inactive(reader, params.clone(), schema, inactive)),
+        Some(_) => Err(reader.report("/params", Problem::invalid("`params` is not an object"))),
+    }
+}
+
+fn without_inactive(
+    reader: &mut Reader<'_>,
+    settings: Map<String, Value>,
+    schema: &Value,
+    inactive: &[Inactive],
+) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for (key, value) in settings {
+        let is_known = schema
+            .get("properties")
+            .is_some_and(|properties| properties.get(&key).is_some());
+        let rule = inactive.iter().chain(INACTIVE_ANYWHERE).find(|rule| match rule {
+            Inactive::Always(name) | Inactive::WhenOff(name) => *name == key,
+        });
+        match rule {
+            Some(Inactive::Always(_)) if !is_known => {}
+            Some(Inactive::WhenOff(_)) if !is_known => {
+                if !is_off(&value) {
+                    let parameter = reader.parameter(&key);
+                    let problem = Problem::invalid(format!("`{key}` is not supported"));
+                    reader.report(&parameter, problem.advise("switch it off or remove it"));
+                }
+            }
+            _ => {
+                kept.insert(key, value);
+            }
+        }
+    }
+    kept
+}
+
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty() || text.eq_ignore_ascii_case("false"),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+fn read_connector(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Map<String, Value>,
+    description: &ConnectorDescription,
+) -> Result<StepKind, Reported> {
+    let schema = &description.parameters;
+    let annotations = Annotations::of(schema);
+    let written = settings(reader, step, Level::Params, schema, &[]);
+    let checked = written.and_then(|written| take(reader, schema, written));
+    let account_label = account(reader, surroundings, step, description, &annotations);
+    checked?;
+    let written = Value::Object(reader.settings.clone());
+    let params = reader.parse_value(reader.base, &written)?;
+    let name = description.name.clone();
+    Ok(StepKind::Connector(Box::new(Connector {
+        name,
+        account_label: account_label?,
+        params,
+        written,
+        annotations,
+    })))
+}
+
+fn account(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Map<String, Value>,
+    description: &ConnectorDescription,
+    annotations: &Annotations,
+) -> Result<Option<String>, Reported> {
+    let label = match step.get("accountLabel") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(label)) => Some(label.trim()).filter(|label| !label.is_empty()),
+        Some(_) => return Err(reader.report("/accountLabel", Problem::invalid("`accountLabel` is not text"))),
+    };
+    let Some(label) = label else {
+        return no_account(reader, annotations);
+    };
+    if description.account_types.is_empty() {
+        reader.report_key(
+            "/accountLabel",
+            Problem::warning(format!("`{}` uses no account", description.name)),
+        );
+        return Ok(None);
+    }
+    if is_dynamic(label) {
+        let problem = Problem::invalid("`accountLabel` is an expression, and accounts are not chosen by messages");
+        return Err(reader.report("/accountLabel", problem.advise("write the label itself")));
+    }
+    reader.findings.wanted_accounts.entry(label.to_owned()).or_default();
+    if let Some(accounts) = surroundings.accounts {
+        let Some(found) = accounts.account_type(label) else {
+            let problem = Problem::configuration(format!("there is no account labelled `{label}`"));
+            let advice = nearest::advise(label, accounts.labels())
+                .unwrap_or_else(|| "add it to an accounts file, and name that file with `--accounts`".to_owned());
+            return Err(reader.report("/accountLabel", problem.advise(advice)));
+        };
+        if !description.account_types.iter().any(|taken| taken == found) {
+            let message = format!(
+                "account `{label}` is of type `{found}`, which `{}` does not take",
+                description.name
+            );
+            let advice = format!("it takes {}", description.account_types.join(", "));
+            return Err(reader.report("/accountLabel", Problem::configuration(message).advise(advice)));
+        }
+        account_type(reader, label, found);
+    }
+    Ok(Some(label.to_owned()))
+}
+
+/// The step's own idea of the account's type is the platform's bookkeeping; the account knows better.
+fn account_type(reader: &mut Reader<'_>, label: &str, found: &str) {
+    let written = reader
+        .settings
+        .get("accountType")
+        .and_then(Value::as_str)
+        .unwrap_or(found);
+    if !written.eq_ignore_ascii_case(found) && !is_dynamic(written) && !written.is_empty() {
+        let message = format!("`accountType` says `{written}`, and account `{label}` is of type `{found}`");
+        reader.report(
+            "/params/accountType",
+            Problem::warning(message).advise("the account's own type counts"),
+        );
+    }
+}
+
+fn no_account(reader: &mut Reader<'_>, annotations: &Annotations) -> Result<Option<String>, Reported> {
+    let Some(switch) = &annotations.account_switch else {
+        return Ok(None);
+    };
+    let default = annotations
+        .defaults
+        .get(switch)
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    let is_on = match reader.settings.get(switch) {
+        None => default,
+        Some(value) => *value == Value::Bool(true),
+    };
+    if !is_on {
+        return Ok(None);
+    }
+    let problem = Problem::configuration("the step names no account, and it signs in").advise(format!(
+        "add `accountLabel` beside `params`, or set `{switch}` to false"
+    ));
+    Err(reader.report("", problem))
+}

@@ -1,0 +1,61 @@
+//! What a document wants from outside, for whoever sets it up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipepost_double_braces::{Scope, Segment};
+use serde::Serialize;
+
+use crate::reader::Use;
+
+/// What a document wants from outside: its accounts, globals and message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Wants {
+    /// Account labels, with the fields that expressions read of them.
+    pub accounts: BTreeMap<String, BTreeSet<String>>,
+    /// The names of globals.
+    pub globals: BTreeSet<String>,
+    /// Paths into the message, of any step: `message.order.id` is `order.id`, the whole message `$`.
+    pub message: BTreeSet<String>,
+    /// Paths into what triggered the run.
+    pub trigger: BTreeSet<String>,
+    /// The paths that conditions, loops and transformers look for in the message, as the document writes them.
+    pub paths: BTreeSet<String>,
+}
+
+impl Wants {
+    pub(crate) fn of(uses: &[Use], accounts: BTreeMap<String, BTreeSet<String>>, paths: BTreeSet<String>) -> Self {
+        let mut wants = Wants {
+            accounts,
+            paths,
+            ..Wants::default()
+        };
+        for found in uses {
+            let segments = found.reference.segments();
+            match found.reference.scope() {
+                Scope::Message => wants.message.insert(dotted(segments)),
+                Scope::Trigger => wants.trigger.insert(dotted(segments)),
+                Scope::Global => match segments.first() {
+                    Some(Segment::Name(name)) => wants.globals.insert(name.clone()),
+                    _ => false,
+                },
+                _ => false,
+            };
+        }
+        wants
+    }
+}
+
+fn dotted(segments: &[Segment]) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        match segment {
+            Segment::Name(name) if path.is_empty() => path.push_str(name),
+            Segment::Name(name) => {
+                path.push('.');
+                path.push_str(name);
+            }
+            Segment::Index(index) => path.push_str(&format!("[{index}]")),
+        }
+    }
+    if path.is_empty() { "$".to_owned() } else { path }
+}
