@@ -45,6 +45,7 @@ mod positions;
 mod problem;
 mod reader;
 mod references;
+pub mod schema;
 mod step;
 mod step_reader;
 mod steps;

@@ -14,8 +14,11 @@ mod annotations;
 mod check;
 mod coerce;
 
+pub(crate) use annotations::aliases;
 pub use annotations::{Annotations, Grant};
 pub use check::{ParameterProblem, Written, check_resolved, check_written};
+
+pub(crate) use coerce::types;
 
 /// Whether a text holds an expression, so that its value is known only at run time.
 pub(crate) fn is_dynamic(text: &str) -> bool {

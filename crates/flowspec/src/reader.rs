@@ -143,7 +143,8 @@ impl Reader<'_> {
 
     /// The setting, if it is there and nothing was wrong with it so far.
     fn get(&self, name: &str) -> Result<Option<Value>, Reported> {
-        if self.refused.contains(name) {
+        let is_within = |refused: &String| refused.split('/').next() == Some(name);
+        if self.refused.iter().any(is_within) {
             return Err(Reported(()));
         }
         Ok(self.settings.get(name).cloned())
@@ -314,8 +315,12 @@ impl Reader<'_> {
         }
     }
 
+    /// The elements, also those of which something was refused: one fault does not hide the next.
     pub(crate) fn list(&mut self, name: &str) -> Result<Vec<Value>, Reported> {
-        match self.get(name)? {
+        if self.refused.contains(name) {
+            return Err(Reported(()));
+        }
+        match self.settings.get(name).cloned() {
             None => Ok(Vec::new()),
             Some(Value::Array(elements)) if !elements.iter().any(holds_expression) => Ok(elements),
             Some(_) => Err(self.no_expression(name)),
@@ -349,7 +354,7 @@ impl Reader<'_> {
             column: error.column() as usize,
         };
         let problem = Problem::invalid(format!(
-            "the expression is not understood: found {}, expected {}",
+            "it is not understood: found {}, expected {}",
             error.found(),
             error.expected()
         ));
