@@ -1,0 +1,47 @@
+//! The email step, from its parameters to a message and its outcome.
+//!
+//! What it is: the pure part of the `email-v2` connector. [`parameters::Parameters::parse`] turns the step's JSON into
+//! types that can no longer be wrong, [`message::prepare`] makes the message and its envelope, and
+//! [`output::Base::render`] writes what the step leaves behind. What it is not: a conversation with a server, and
+//! nothing here reads a clock, a random source or a file of its own: time, seed and files are handed in.
+//!
+//! The order of calls, for one message:
+//!
+//! ```
+//! use pipepost_email_v2::{account::Account, files::{File, FileError, Files}, message, output, parameters::Parameters};
+//!
+//! struct NoFiles;
+//! impl Files for NoFiles {
+//!     fn open(&mut self, _: &str) -> Result<Box<dyn File>, FileError> {
+//!         Err(FileError::NotFound)
+//!     }
+//! }
+//!
+//! let account = Account { username: Some("ops@example.com".into()), ..Account::default() };
+//! let json = r#"{"to": "ana@example.org", "subject": "Olá", "body": "<p>Hello</p>"}"#;
+//! let parameters = Parameters::parse(json, Some(&account))?;
+//! let origin = message::Origin { key: "run-7/start/2", now: 1_790_000_000, seed: 42 };
+//! let mut prepared = message::prepare(&parameters, &origin, &mut NoFiles)?;
+//! assert_eq!(prepared.envelope.recipients, ["ana@example.org"]);
+//!
+//! let mut wire = Vec::new();
+//! while prepared.content.read_next(&mut wire, 64 * 1024)? > 0 {}
+//! assert_eq!(wire.len() as u64, prepared.content.size());
+//!
+//! let report = output::Report { accepted: &prepared.envelope.recipients, ..output::Report::new(output::Outcome::Sent) };
+//! let json = prepared.output.render(&report);
+//! assert!(json.contains(r#""success":true"#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod address;
+pub mod failure;
+pub mod files;
+mod html;
+pub mod message;
+pub mod output;
+pub mod parameters;
+pub mod schema;

@@ -1,0 +1,156 @@
+//! The message and its envelope, made from checked parameters.
+//!
+//! The frame (headers, boundaries, texts) is lettre's work. Three things are not left to it: header values, because a
+//! value that looks like an encoded word must not be read as one, and a long word must be folded; the encoding of
+//! texts, because they may be in another character set; and files, which are not read here at all: a random token
+//! stands in their place, the frame is split there, and [`Content`] encodes them while they are sent.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    address::{Address, AddressList},
+    failure::Failure,
+    files::Files,
+    output,
+    parameters::Parameters,
+};
+
+mod content;
+mod headers;
+mod inline;
+mod media;
+mod structure;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use content::Content;
+
+/// What a message is made with, apart from its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The call's key, the same in every attempt: the Message-ID is made of it.
+    pub key: &'a str,
+    /// The time of its Date header, in seconds since 1970-01-01 UTC.
+    pub now: u64,
+    /// For boundaries; another one for each message, and not to be guessed by who writes the message's texts.
+    pub seed: u64,
+}
+
+/// Who sends and who receives, as the SMTP commands say it (RFC 5321, section 2.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// MAIL FROM; none is the null sender, `<>`.
+    pub sender: Option<String>,
+    /// RCPT TO: each once, in the order of to, cc, bcc.
+    pub recipients: Vec<String>,
+}
+
+impl Envelope {
+    /// The addresses that only a server with SMTPUTF8 takes (RFC 6531): those beyond ASCII before the `@`.
+    pub fn beyond_ascii(&self) -> impl Iterator<Item = &str> {
+        self.sender
+            .iter()
+            .chain(&self.recipients)
+            .map(String::as_str)
+            .filter(|address| !address.is_ascii())
+    }
+}
+
+/// A message that is ready to be sent.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// Its octets.
+    pub content: Content,
+    /// Its Message-ID, with angle brackets.
+    pub message_id: String,
+    /// Its date, in seconds since 1970-01-01 UTC.
+    pub date: u64,
+    /// The content holds octets beyond ASCII: `BODY=8BITMIME`. Only a message that needs SMTPUTF8 does.
+    pub eight_bit: bool,
+    /// Envelope or headers hold an address that needs SMTPUTF8.
+    pub utf8: bool,
+    /// What is odd and no reason to refuse: one sentence each.
+    pub warnings: Vec<String>,
+    /// The step's output, as far as it is known before sending.
+    pub output: output::Base,
+}
+
+/// Makes the message. Files are opened and measured, and read only when the content is.
+///
+/// # Errors
+///
+/// When a file of the run cannot be had; the failure names the attachment.
+pub fn prepare(parameters: &Parameters, origin: &Origin<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
+    let envelope = envelope(parameters);
+    let message_id = match &parameters.message_id {
+        Some(written) => written.clone(),
+        None => message_id(origin.key, &parameters.from.address),
+    };
+    let utf8_in_headers = header_lists(parameters).any(|list| list.mailboxes().any(|m| m.address.needs_utf8()))
+        || parameters.from.address.needs_utf8();
+    let utf8 = utf8_in_headers || envelope.beyond_ascii().next().is_some();
+
+    let mut warnings = parameters.warnings.clone();
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(origin.now.min(headers::LAST_DATE));
+    let head = headers::head(parameters, &message_id, date);
+    let mut parts = structure::Parts::new(origin.seed, &message_id, &mut warnings);
+    let built = parts.build(head, parameters, files)?;
+
+    Ok(Prepared {
+        output: output::Base::new(parameters, &built.charset, &message_id),
+        envelope,
+        content: built.content,
+        message_id,
+        date: origin.now,
+        eight_bit: utf8_in_headers,
+        utf8,
+        warnings,
+    })
+}
+
+fn envelope(parameters: &Parameters) -> Envelope {
+    let sender = match &parameters.envelope_from {
+        Some(written) => written.as_ref(),
+        None => Some(&parameters.from.address),
+    };
+    let mut seen = HashSet::new();
+    let recipients = [&parameters.to, &parameters.cc, &parameters.bcc]
+        .into_iter()
+        .flat_map(AddressList::mailboxes)
+        .filter(|mailbox| seen.insert(mailbox.address.as_str()))
+        .map(|mailbox| mailbox.address.as_str().to_owned())
+        .collect();
+    Envelope {
+        sender: sender.map(|address| address.as_str().to_owned()),
+        recipients,
+    }
+}
+
+fn header_lists(parameters: &Parameters) -> impl Iterator<Item = &AddressList> {
+    [&parameters.to, &parameters.cc, &parameters.reply_to].into_iter()
+}
+
+/// The same for every attempt of one call, and for no other call; nothing of the key can be read from it.
+fn message_id(key: &str, sender: &Address) -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(key.as_bytes());
+    let mut id = String::with_capacity(36 + sender.domain().len());
+    id.push('<');
+    for byte in &digest[..16] {
+        id.push(char::from(HEX[usize::from(byte >> 4)]));
+        id.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+    id.push('@');
+    // An address literal is fine there as it is (RFC 5322, section 3.6.4: no-fold-literal).
+    id.push_str(sender.domain());
+    id.push('>');
+    id
+}

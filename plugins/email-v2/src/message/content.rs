@@ -1,0 +1,167 @@
+//! The octets of a message: what is in memory, and the files that are encoded while they are sent.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use crate::files::{File, FileError};
+
+/// What one line of base64 carries, and how long it is (RFC 2045, section 6.8).
+const LINE_RAW: usize = 57;
+const LINE_ENCODED: usize = 76;
+
+/// A message's octets, in order, with CRLF line ends, and ending in one. Dots at line starts are as they are: doubling
+/// them is the protocol's (RFC 5321, section 4.5.2).
+pub struct Content {
+    segments: Vec<Segment>,
+    size: u64,
+    /// The segment that is read, and how much of it has been; of a file before its encoding.
+    segment: usize,
+    offset: u64,
+}
+
+pub(super) enum Segment {
+    Bytes(Vec<u8>),
+    /// In base64, lines of 76, without a CRLF at the end.
+    File {
+        file: Box<dyn File>,
+        size: u64,
+    },
+}
+
+impl Content {
+    pub(super) fn new(segments: Vec<Segment>) -> Self {
+        let size = segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Bytes(bytes) => bytes.len() as u64,
+                Segment::File { size, .. } => encoded_size(*size),
+            })
+            .sum();
+        Self {
+            segments,
+            size,
+            segment: 0,
+            offset: 0,
+        }
+    }
+
+    /// How many octets it has in all: what `SIZE=` and `BDAT` announce.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// All of it, when it is in memory in one piece: every message without files is.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self.segments.as_slice() {
+            [Segment::Bytes(bytes)] => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Appends the next octets to `buffer`, at most `max` of them (at least one line of base64 all the same, 78
+    /// octets), and answers how many; 0 is the end. What was there stays.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] when a file changed or cannot be read. The octets that are missing can then not be had: end the
+    /// connection before the last one, and nothing was committed.
+    pub fn read_next(&mut self, buffer: &mut Vec<u8>, max: usize) -> Result<usize, FileError> {
+        let before = buffer.len();
+        let max = max.max(LINE_ENCODED + 2);
+        loop {
+            let room = max - (buffer.len() - before);
+            let offset = self.offset;
+            let is_done = match self.segments.get_mut(self.segment) {
+                None => break,
+                Some(Segment::Bytes(bytes)) => {
+                    // The offset lies within a vector's length.
+                    let rest = &bytes[offset as usize..];
+                    let piece = &rest[..rest.len().min(room)];
+                    buffer.extend_from_slice(piece);
+                    self.offset += piece.len() as u64;
+                    piece.len() == rest.len()
+                }
+                Some(Segment::File { file, size }) => {
+                    let raw = (room / (LINE_ENCODED + 2) * LINE_RAW) as u64;
+                    let raw = raw.min(*size - offset);
+                    if raw > 0 {
+                        encode_piece(file.as_mut(), offset, raw as usize, buffer)?;
+                        self.offset += raw;
+                    }
+                    self.offset == *size
+                }
+            };
+            if is_done {
+                self.segment += 1;
+                self.offset = 0;
+            } else {
+                break;
+            }
+        }
+        Ok(buffer.len() - before)
+    }
+
+    /// Back to the first octet, for another attempt.
+    pub fn rewind(&mut self) {
+        self.segment = 0;
+        self.offset = 0;
+    }
+}
+
+impl fmt::Debug for Content {
+    /// Its shape; the content is the sender's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("size", &self.size)
+            .field("segments", &self.segments.len())
+            .finish()
+    }
+}
+
+/// The size of so many octets in base64 lines, the last one without CRLF.
+fn encoded_size(raw: u64) -> u64 {
+    raw.div_ceil(3) * 4 + raw.div_ceil(LINE_RAW as u64).saturating_sub(1) * 2
+}
+
+/// Octets in base64 lines, the last one without CRLF.
+pub(super) fn base64_lines(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len() / 3 * 4 + raw.len() / LINE_RAW * 2 + 8);
+    append_lines(raw, true, &mut out);
+    out
+}
+
+/// Reads exactly `length` octets from `offset` and appends them encoded.
+fn encode_piece(file: &mut dyn File, offset: u64, length: usize, out: &mut Vec<u8>) -> Result<(), FileError> {
+    let mut raw = read_some(file, offset, length)?;
+    while raw.len() < length {
+        let more = read_some(file, offset + raw.len() as u64, length - raw.len())?;
+        raw.extend_from_slice(&more);
+    }
+    append_lines(&raw, offset == 0, out);
+    Ok(())
+}
+
+/// At least one octet, and no more than asked for: a file that ends early is not the one that was measured.
+fn read_some(file: &mut dyn File, offset: u64, length: usize) -> Result<Vec<u8>, FileError> {
+    let bytes = file.read(offset, u32::try_from(length).unwrap_or(u32::MAX))?;
+    match bytes.len() {
+        0 => Err(FileError::Changed),
+        n if n > length => Err(FileError::Io),
+        _ => Ok(bytes),
+    }
+}
+
+/// The raw octets begin where a line begins.
+fn append_lines(raw: &[u8], is_first: bool, out: &mut Vec<u8>) {
+    let mut line = [0; LINE_ENCODED];
+    for (i, chunk) in raw.chunks(LINE_RAW).enumerate() {
+        if i > 0 || !is_first {
+            out.extend_from_slice(b"\r\n");
+        }
+        // A line has room for what 57 octets become.
+        if let Ok(length) = BASE64_STANDARD.encode_slice(chunk, &mut line) {
+            out.extend_from_slice(&line[..length]);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Header values: folded, and encoded where they have to be.
+//!
+//! Every value is a row of tokens with one blank between two of them, where the line may be folded. A run of words
+//! that cannot stand as they are becomes encoded words (RFC 2047): words beyond ASCII, words that look like an encoded
+//! word, several blanks in a row. Lines are kept within 76 octets where the tokens allow it, and within 998 always.
+
+use std::time::SystemTime;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lettre::{
+    Address as LettreAddress, Message,
+    address::Envelope,
+    message::{
+        MessageBuilder,
+        header::{self, Header, HeaderName, HeaderValue},
+    },
+};
+
+use crate::{
+    address::{AddressList, Entry, Mailbox, is_atext, quoted},
+    parameters::{Parameters, Priority},
+};
+
+/// The last second of the year 9999: what a Date header can say.
+pub(super) const LAST_DATE: u64 = 253_402_300_799;
+const LINE: usize = 76;
+/// An encoded word is at most this long (RFC 2047, section 2).
+const ENCODED_WORD: usize = 75;
+const ENCODED_WORD_FRAME: usize = "=?utf-8?B??=".len();
+/// A word longer than this is encoded, because an encoded one can be folded.
+const LONGEST_WORD: usize = 900;
+
+/// The message's headers, apart from those that say what its content is.
+pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) -> MessageBuilder {
+    let mut builder = Message::builder().raw_header(from(&parameters.from));
+    if let Some(envelope) = placeholder_envelope() {
+        builder = builder.envelope(envelope);
+    }
+    let lists = [
+        ("To", &parameters.to),
+        ("Cc", &parameters.cc),
+        ("Reply-To", &parameters.reply_to),
+    ];
+    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        builder = builder.raw_header(addresses(name, list));
+    }
+    if parameters.to.is_empty() && parameters.cc.is_empty() {
+        // Some servers add a header of their own to a message without any visible recipient.
+        builder = builder.raw_header(value("To", "undisclosed-recipients:;".to_owned()));
+    }
+    builder = builder.raw_header(unstructured("Subject", &parameters.subject));
+    builder = builder.date(date);
+    builder = builder.raw_header(value("Message-ID", message_id.to_owned()));
+    for (name, ids) in [
+        ("In-Reply-To", &parameters.in_reply_to),
+        ("References", &parameters.references),
+    ] {
+        if !ids.is_empty() {
+            builder = builder.raw_header(tokens(name, ids.iter().map(String::as_str)));
+        }
+    }
+    let urgency = match parameters.priority {
+        Priority::High => Some(("1 (Highest)", "High")),
+        Priority::Normal => None,
+        Priority::Low => Some(("5 (Lowest)", "Low")),
+    };
+    if let Some((number, word)) = urgency {
+        for (name, text) in [
+            ("X-Priority", number),
+            ("X-MSMail-Priority", word),
+            ("Importance", word),
+        ] {
+            builder = builder.raw_header(value(name, text.to_owned()));
+        }
+    }
+    if let Some(unsubscribe) = &parameters.list_unsubscribe {
+        let last = unsubscribe.targets.len() - 1;
+        let targets: Vec<String> = unsubscribe
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(i, target)| format!("<{target}>{}", if i < last { "," } else { "" }))
+            .collect();
+        builder = builder.raw_header(tokens("List-Unsubscribe", targets.iter().map(String::as_str)));
+        if unsubscribe.one_click {
+            builder = builder.raw_header(value("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+        }
+    }
+    custom(builder, &parameters.headers)
+}
+
+/// lettre keeps one value a name: further ones are written into the value of the first, each as a line of its own.
+fn custom(mut builder: MessageBuilder, headers: &[(String, String)]) -> MessageBuilder {
+    for (i, (name, first)) in headers.iter().enumerate() {
+        let same = |other: &&(String, String)| other.0.eq_ignore_ascii_case(name);
+        if headers[..i].iter().any(|other| same(&other)) {
+            continue;
+        }
+        let Ok(header_name) = HeaderName::new_from_ascii(name.clone()) else {
+            continue; // parameters have no such name
+        };
+        let mut encoded = encode_unstructured(name, first);
+        for (_, further) in headers[i + 1..].iter().filter(same) {
+            encoded.push_str("\r\n");
+            encoded.push_str(name);
+            encoded.push_str(": ");
+            encoded.push_str(&encode_unstructured(name, further));
+        }
+        builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(
+            header_name,
+            String::new(),
+            encoded,
+        ));
+    }
+    builder
+}
+
+/// The envelope is ours to make: lettre would parse the headers again for one.
+fn placeholder_envelope() -> Option<Envelope> {
+    Envelope::new(None, vec![LettreAddress::new_dangerous("recipient", "example.invalid")]).ok()
+}
+
+fn value(name: &'static str, encoded: String) -> HeaderValue {
+    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), encoded)
+}
+
+/// lettre wants to see that there is an author, and parses the raw value for it: it gets one that costs nothing to
+/// parse and that no spelling of ours can break.
+fn from(mailbox: &Mailbox) -> HeaderValue {
+    let mut line = Line::new("From");
+    line.mailbox(mailbox, "");
+    HeaderValue::dangerous_new_pre_encoded(
+        HeaderName::new_from_ascii_str("From"),
+        "author@example.invalid".to_owned(),
+        line.out,
+    )
+}
+
+fn addresses(name: &'static str, list: &AddressList) -> HeaderValue {
+    let mut line = Line::new(name);
+    let last = list.entries().len().saturating_sub(1);
+    for (i, entry) in list.entries().iter().enumerate() {
+        let comma = if i < last { "," } else { "" };
+        match entry {
+            Entry::Mailbox(mailbox) => line.mailbox(mailbox, comma),
+            Entry::Group { name, members } => {
+                line.phrase(name);
+                line.glue(":");
+                let last = members.len().saturating_sub(1);
+                for (i, member) in members.iter().enumerate() {
+                    line.mailbox(member, if i < last { "," } else { "" });
+                }
+                line.glue(";");
+                line.glue(comma);
+            }
+        }
+    }
+    value(name, line.out)
+}
+
+fn tokens<'a>(name: &'static str, tokens: impl Iterator<Item = &'a str>) -> HeaderValue {
+    let mut line = Line::new(name);
+    for token in tokens {
+        line.token(token);
+    }
+    value(name, line.out)
+}
+
+/// A text header (RFC 5322, section 2.2.1).
+pub(super) fn unstructured(name: &'static str, text: &str) -> HeaderValue {
+    value(name, encode_unstructured(name, text))
+}
+
+fn encode_unstructured(name: &str, text: &str) -> String {
+    let mut line = Line::new(name);
+    let mut words = text.split(' ').peekable();
+    let mut run = String::new();
+    while let Some(word) = words.next() {
+        if is_plain(word) {
+            line.token(word);
+            continue;
+        }
+        run.clear();
+        run.push_str(word);
+        while let Some(word) = words.next_if(|word| !is_plain(word)) {
+            run.push(' ');
+            run.push_str(word);
+        }
+        line.encoded(&run);
+    }
+    line.out
+}
+
+/// Whether the word can stand in a text header as it is. An empty one is the place between two blanks.
+fn is_plain(word: &str) -> bool {
+    !word.is_empty() && word.len() <= LONGEST_WORD && word.bytes().all(|b| b.is_ascii_graphic()) && !word.contains("=?")
+}
+
+/// One header's value on its way.
+struct Line {
+    out: String,
+    column: usize,
+    at_start: bool,
+}
+
+impl Line {
+    fn new(name: &str) -> Self {
+        Self {
+            out: String::with_capacity(64),
+            column: name.len() + 2,
+            at_start: true,
+        }
+    }
+
+    /// A blank before the next token, folded where a token of this length would pass the line's end.
+    fn space(&mut self, length: usize) {
+        if self.at_start {
+            self.at_start = false;
+        } else if self.column + 1 + length > LINE {
+            self.fold();
+        } else {
+            self.out.push(' ');
+            self.column += 1;
+        }
+    }
+
+    fn fold(&mut self) {
+        self.out.push_str("\r\n ");
+        self.column = 1;
+    }
+
+    fn token(&mut self, token: &str) {
+        self.space(token.len());
+        self.glue(token);
+    }
+
+    /// Right behind what is there.
+    fn glue(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.column += text.len();
+    }
+
+    fn mailbox(&mut self, mailbox: &Mailbox, comma: &str) {
+        let address = mailbox.address.as_str();
+        match &mailbox.name {
+            None => self.token(address),
+            Some(name) => {
+                self.phrase(name);
+                self.space(address.len() + 2 + comma.len());
+                self.glue("<");
+                self.glue(address);
+                self.glue(">");
+            }
+        }
+        self.glue(comma);
+    }
+
+    /// A display name (RFC 5322, section 3.2.5): as it is, as a quoted string, or encoded.
+    fn phrase(&mut self, name: &str) {
+        let is_printable = name.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !name.contains("=?");
+        if !is_printable || name.len() > LINE {
+            self.encoded(name);
+        } else if name
+            .split(' ')
+            .all(|word| !word.is_empty() && word.chars().all(is_atext))
+        {
+            for word in name.split(' ') {
+                self.token(word);
+            }
+        } else {
+            self.token(&quoted(name));
+        }
+    }
+
+    /// One or more encoded words; readers join them without the blanks between them.
+    fn encoded(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let start = self.column + usize::from(!self.at_start);
+            let room = (LINE.saturating_sub(start))
+                .min(ENCODED_WORD)
+                .saturating_sub(ENCODED_WORD_FRAME)
+                / 4
+                * 3;
+            if room < first.len_utf8() {
+                self.fold();
+                // The blank of the fold is the one before the next word.
+                self.at_start = true;
+                continue;
+            }
+            let (word, tail) = rest.split_at(rest.floor_char_boundary(room));
+            self.space(0);
+            self.glue("=?utf-8?B?");
+            let before = self.out.len();
+            BASE64_STANDARD.encode_string(word, &mut self.out);
+            self.column += self.out.len() - before;
+            self.glue("?=");
+            rest = tail;
+        }
+    }
+}
+
+/// A header of a part whose value is already as it is to be sent.
+macro_rules! part_header {
+    ($(#[$doc:meta])* $type:ident, $name:literal) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub(super) struct $type(pub(super) String);
+
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self(text.to_owned()))
+            }
+
+            fn display(&self) -> HeaderValue {
+                HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
+            }
+        }
+    };
+}
+
+part_header!(
+    /// Content-Type, with its parameters.
+    ContentType,
+    "Content-Type"
+);
+part_header!(
+    /// Content-ID, with its angle brackets.
+    ContentId,
+    "Content-ID"
+);
+
+/// Content-Disposition with the file's name (RFC 2183, RFC 2231).
+pub(super) fn disposition(is_inline: bool, file_name: &str) -> header::ContentDisposition {
+    if is_inline {
+        header::ContentDisposition::inline_with_name(file_name)
+    } else {
+        header::ContentDisposition::attachment(file_name)
+    }
+}

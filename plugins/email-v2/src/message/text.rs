@@ -1,0 +1,186 @@
+//! Text parts: the character set, the line ends, and the transfer encoding (RFC 2045, section 6).
+//!
+//! Whatever line ends a text comes with, CRLF leaves. What is plain ASCII in lines that fit travels as it is; else it
+//! is quoted-printable, or base64 where most of it would have to be quoted.
+
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use lettre::message::{Body, header::ContentTransferEncoding};
+use memchr::{memchr, memchr2};
+
+use super::content;
+
+/// The longest line that SMTP carries, less its CRLF (RFC 5321, section 4.5.3.1.6).
+const LONGEST_LINE: usize = 998;
+/// The longest line of quoted-printable, less its CRLF (RFC 2045, section 6.7).
+const QUOTED_LINE: usize = 76;
+
+/// The octets of a text in a character set; none when the set lacks one of its characters.
+pub(super) fn in_charset<'a>(text: &'a str, charset: &'static Encoding) -> Option<Cow<'a, [u8]>> {
+    if charset == UTF_8 {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    }
+    match charset.encode(text) {
+        (octets, _, false) => Some(octets),
+        (_, _, true) => None,
+    }
+}
+
+/// The character set's name for a header. ISO-8859-1 is a part of windows-1252, and the name that old readers know.
+pub(super) fn charset_name(charset: &'static Encoding, octets: &[u8]) -> String {
+    let is_latin_1 = charset == WINDOWS_1252 && !octets.iter().any(|octet| matches!(octet, 0x80..=0x9F));
+    if is_latin_1 {
+        "iso-8859-1".to_owned()
+    } else {
+        charset.name().to_ascii_lowercase()
+    }
+}
+
+/// The text as the body of a part, in the encoding that suits it best.
+///
+/// `is_whole` says that it is the message's only part: lettre ends it with a CRLF, which is then the text's own last
+/// line end, and not that of a boundary.
+pub(super) fn body(octets: &[u8], is_whole: bool) -> Body {
+    let mut lines = with_crlf(octets);
+    let drops_end = is_whole && lines.ends_with(b"\r\n");
+    if drops_end {
+        lines.truncate(lines.len() - 2);
+    }
+    match Shape::of(&lines) {
+        Shape::Plain => Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit),
+        Shape::Quoted => {
+            Body::dangerous_pre_encoded(quoted_printable(&lines), ContentTransferEncoding::QuotedPrintable)
+        }
+        Shape::Base64 => {
+            // What is encoded whole keeps its last line end.
+            if drops_end {
+                lines.extend_from_slice(b"\r\n");
+            }
+            Body::dangerous_pre_encoded(content::base64_lines(&lines), ContentTransferEncoding::Base64)
+        }
+    }
+}
+
+/// Every CR, LF and CRLF becomes CRLF.
+fn with_crlf(octets: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(octets.len() + octets.len() / 16 + 2);
+    let mut rest = octets;
+    while let Some(end) = memchr2(b'\r', b'\n', rest) {
+        out.extend_from_slice(&rest[..end]);
+        out.extend_from_slice(b"\r\n");
+        let is_pair = rest[end] == b'\r' && rest.get(end + 1) == Some(&b'\n');
+        rest = &rest[end + 1 + usize::from(is_pair)..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+enum Shape {
+    Plain,
+    Quoted,
+    Base64,
+}
+
+impl Shape {
+    fn of(lines: &[u8]) -> Self {
+        let special = lines.iter().filter(|&&octet| !is_plain(octet)).count();
+        if special == 0 && fits(lines) {
+            Self::Plain
+        } else if special * 6 <= lines.len() {
+            Self::Quoted
+        } else {
+            Self::Base64
+        }
+    }
+}
+
+/// Printable ASCII, the blank, the tab, and what line ends are made of.
+const fn is_plain(octet: u8) -> bool {
+    matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n')
+}
+
+fn fits(lines: &[u8]) -> bool {
+    let mut rest = lines;
+    while rest.len() > LONGEST_LINE {
+        match memchr(b'\n', &rest[..rest.len().min(LONGEST_LINE + 2)]) {
+            Some(end) => rest = &rest[end + 1..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Lines that end in CRLF, and no other CR or LF.
+fn quoted_printable(lines: &[u8]) -> Vec<u8> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = Vec::with_capacity(lines.len() + lines.len() / 4 + 16);
+    let mut rest = lines;
+    loop {
+        let end = memchr(b'\r', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        let mut room = QUOTED_LINE;
+        for (i, &octet) in line.iter().enumerate() {
+            let is_last = i + 1 == line.len();
+            // A blank at a line's end would be taken for padding (rule 3).
+            let as_is = matches!(octet, b'!'..=b'<' | b'>'..=b'~') || matches!(octet, b' ' | b'\t') && !is_last;
+            let length = if as_is { 1 } else { 3 };
+            // Only the last of a line may use the place of the soft line break.
+            if length > room - usize::from(!is_last) {
+                out.extend_from_slice(b"=\r\n");
+                room = QUOTED_LINE;
+            }
+            if as_is {
+                out.push(octet);
+            } else {
+                out.extend_from_slice(&[b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
+            }
+            room -= length;
+        }
+        if end == rest.len() {
+            return out;
+        }
+        out.extend_from_slice(b"\r\n");
+        rest = &rest[end + 2..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quoted(text: &str) -> String {
+        String::from_utf8(quoted_printable(text.as_bytes())).expect("quoted-printable is ASCII")
+    }
+
+    #[test]
+    fn every_line_end_becomes_crlf() {
+        assert_eq!(with_crlf(b"a\nb\rc\r\nd\n\re\r"), b"a\r\nb\r\nc\r\nd\r\n\r\ne\r\n");
+    }
+
+    #[test]
+    fn quotes_what_has_to_be_quoted() {
+        assert_eq!(quoted("a=b \r\n\tc\u{e9}\t"), "a=3Db=20\r\n\tc=C3=A9=09");
+    }
+
+    #[test]
+    fn lines_of_quoted_printable_fit_whatever_stands_at_their_end() {
+        for length in 70..80 {
+            for tail in ["x", "=", " ", "\u{e9}", "\u{1F600}"] {
+                let encoded = quoted(&format!("{}{tail}{tail}", "a".repeat(length)));
+                assert!(encoded.split("\r\n").all(|line| line.len() <= QUOTED_LINE), "{encoded}");
+                assert!(!encoded.contains(" \r\n"), "{encoded}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_998_octets_travels_as_it_is_and_one_more_does_not() {
+        assert!(matches!(Shape::of(&[b'a'; 998]), Shape::Plain));
+        assert!(matches!(Shape::of(&[b'a'; 999]), Shape::Quoted));
+        let two = [[b'a'; 998].as_slice(), b"\r\n", &[b'b'; 998]].concat();
+        assert!(matches!(Shape::of(&two), Shape::Plain));
+        let two = [[b'a'; 999].as_slice(), b"\r\n", &[b'b'; 998]].concat();
+        assert!(matches!(Shape::of(&two), Shape::Quoted));
+    }
+}

@@ -1,0 +1,421 @@
+//! The step's parameters: from JSON to types that can no longer be wrong.
+//!
+//! Every parameter is taken in text and in native form. What the host has done before is not done again: expressions
+//! and templates are resolved, files in `body` and `text` are read, unknown parameters are refused. What is left here
+//! is the content: addresses, header values, names, and each refusal names its parameter.
+
+use encoding_rs::Encoding;
+use serde_json::{Map, Value};
+
+use crate::{
+    account::Account,
+    address::{Address, AddressList, Mailbox},
+    failure::{Failure, Kind},
+};
+
+mod attachments;
+mod fields;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+pub use attachments::{Attachment, Disposition, Source};
+pub use headers::{CalendarEvent, ListUnsubscribe, Priority};
+
+use fields::{Fields, addresses, boolean, port, refuse_controls, shown};
+
+/// Parameters that the host reads, or that a document carries without meaning. None of them is ours to judge.
+const NOT_OURS: &[&str] = &[
+    "accountLabel",
+    "accountName",
+    "escape",
+    "items",
+    "onUncertain",
+    "retry",
+    "scoped",
+    "useDynamicAccount",
+];
+
+/// How TLS begins, as the step asks for it. The host may raise it, and never lowers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+    /// STARTTLS, required (RFC 3207).
+    StartTls,
+    /// None asked for.
+    None,
+}
+
+/// What the step says about its server. The endpoint is the account's all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// `smtpHost`, when written.
+    pub host: Option<String>,
+    /// `smtpPort`, when written.
+    pub port: Option<u16>,
+    /// `socketPort`, when written: the port under TLS from the first byte.
+    pub socket_port: Option<u16>,
+    /// `isOverTLS`, when written; its default is true.
+    pub over_tls: Option<bool>,
+    /// `isOverSSL`, when written; its default is false.
+    pub over_ssl: Option<bool>,
+    /// `forceTLS1_2`.
+    pub force_tls_1_2: bool,
+}
+
+impl Server {
+    /// What the three switches come to: `isOverSSL` counts only where `isOverTLS` is off.
+    pub fn security(&self) -> Security {
+        match (self.over_tls.unwrap_or(true), self.over_ssl.unwrap_or(false)) {
+            (true, _) => Security::StartTls,
+            (false, true) => Security::Tls,
+            (false, false) => Security::None,
+        }
+    }
+}
+
+/// What the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyType {
+    /// `text/html`.
+    Html,
+    /// `text/plain`.
+    Plain,
+}
+
+/// A character set that mail can be written in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charset {
+    /// The name, as written.
+    pub name: String,
+    /// The set.
+    pub encoding: &'static Encoding,
+}
+
+impl Default for Charset {
+    fn default() -> Self {
+        Self {
+            name: "UTF-8".to_owned(),
+            encoding: encoding_rs::UTF_8,
+        }
+    }
+}
+
+/// Who the mail is from and for, as it was written: for the step's output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The sender, the account's when the step names none.
+    pub from: String,
+    /// `to`, or empty.
+    pub to: String,
+    /// `cc`, or empty.
+    pub cc: String,
+    /// `bcc`, or empty.
+    pub bcc: String,
+}
+
+/// One call's parameters, checked.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// `accountType`, when written.
+    pub account_type: Option<String>,
+    /// What it says about the server.
+    pub server: Server,
+    /// `isAuth`: an account is mandatory.
+    pub authenticated: bool,
+    /// `failOnError`: the run stops with the error.
+    pub fail_on_error: bool,
+    /// The author.
+    pub from: Mailbox,
+    /// The recipients that everybody sees.
+    pub to: AddressList,
+    /// Those in copy.
+    pub cc: AddressList,
+    /// Those that nobody sees.
+    pub bcc: AddressList,
+    /// Where replies go.
+    pub reply_to: AddressList,
+    /// MAIL FROM where it is not the author: `Some(None)` is the null sender, `<>`.
+    pub envelope_from: Option<Option<Address>>,
+    /// All of the above as written.
+    pub written: Written,
+    /// The subject.
+    pub subject: String,
+    /// The body; see `body_type`.
+    pub body: String,
+    /// What the body is.
+    pub body_type: BodyType,
+    /// The plain alternative, where one is given.
+    pub text: Option<String>,
+    /// The character set of body and text.
+    pub charset: Charset,
+    /// Further headers: names and values, in their order; a name may stand twice.
+    pub headers: Vec<(String, String)>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Message-IDs with their angle brackets.
+    pub in_reply_to: Vec<String>,
+    /// Message-IDs with their angle brackets.
+    pub references: Vec<String>,
+    /// A Message-ID of the step's own, with its angle brackets.
+    pub message_id: Option<String>,
+    /// How to unsubscribe (RFC 2369, RFC 8058).
+    pub list_unsubscribe: Option<ListUnsubscribe>,
+    /// An invitation.
+    pub ical_event: Option<CalendarEvent>,
+    /// The attachments in their order.
+    pub attachments: Vec<Attachment>,
+    /// What is odd and no reason to refuse: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Parameters {
+    /// Reads one call's parameters from their JSON text.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`] with the parameter's name where a value cannot be used, [`Kind::Configuration`] where the
+    /// account does not supply what the step leaves out.
+    pub fn parse(json: &str, account: Option<&Account>) -> Result<Self, Failure> {
+        match serde_json::from_str(json) {
+            Ok(value) => Self::from_value(value, account),
+            Err(error) => Err(Failure::new(
+                Kind::Invalid,
+                format!("the step's parameters are not JSON: {error}"),
+            )),
+        }
+    }
+
+    /// Reads one call's parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parameters::parse`].
+    pub fn from_value(value: Value, account: Option<&Account>) -> Result<Self, Failure> {
+        match value {
+            Value::Object(object) => Self::from_object(object, account),
+            _ => Err(Failure::new(
+                Kind::Invalid,
+                "the step's parameters are not a JSON object",
+            )),
+        }
+    }
+
+    fn from_object(object: Map<String, Value>, account: Option<&Account>) -> Result<Self, Failure> {
+        let mut fields = Fields::new(object);
+        let mut warnings = Vec::new();
+
+        let server = server(&mut fields)?;
+        let authenticated = boolean("isAuth", fields.take_aliased("isAuth", "authenticated"))?.unwrap_or(true);
+        let fail_on_error = boolean("failOnError", fields.take("failOnError"))?.unwrap_or(false);
+        boolean("attachmentRawMode", fields.take("attachmentRawMode"))?;
+        let account_type = fields.some_text("accountType")?;
+
+        let (from, written_from) = sender(fields.take("from"), account)?;
+        let (to, written_to) = recipients("to", &mut fields)?;
+        let (cc, written_cc) = recipients("cc", &mut fields)?;
+        let (bcc, written_bcc) = recipients("bcc", &mut fields)?;
+        if [&to, &cc, &bcc].iter().all(|list| list.mailboxes().next().is_none()) {
+            return Err(Failure::invalid(
+                "to",
+                "the message has no recipient in `to`, `cc` or `bcc`",
+            ));
+        }
+        let reply_to = addresses("replyTo", fields.take("replyTo"))?;
+        let envelope_from = envelope_from(&mut fields, account)?;
+
+        let subject = fields.text("subject")?;
+        refuse_controls("subject", "the subject", &subject)?;
+        let body = fields.text("body")?;
+        let text = fields.some_text("text")?;
+        let body_type = body_type(fields.some_text("contentType")?, &body, text.is_some())?;
+        if body_type == BodyType::Plain && text.is_some() && !body.is_empty() {
+            warnings.push("parameter `text` was ignored: the body is plain text itself".to_owned());
+        }
+        let charset = charset(fields.some_text("charset")?)?;
+
+        let parameters = Self {
+            account_type,
+            server,
+            authenticated,
+            fail_on_error,
+            from,
+            to,
+            cc,
+            bcc,
+            reply_to,
+            envelope_from,
+            written: Written {
+                from: written_from,
+                to: written_to,
+                cc: written_cc,
+                bcc: written_bcc,
+            },
+            subject,
+            body,
+            body_type,
+            text,
+            charset,
+            headers: headers::custom(fields.take("headers"))?,
+            priority: headers::priority(fields.take("priority"))?,
+            in_reply_to: headers::message_ids("inReplyTo", fields.take("inReplyTo"))?,
+            references: headers::message_ids("references", fields.take("references"))?,
+            message_id: headers::message_id(fields.take("messageId"))?,
+            list_unsubscribe: headers::list_unsubscribe(fields.take("listUnsubscribe"))?,
+            ical_event: headers::calendar_event(fields.take("icalEvent"))?,
+            attachments: attachments::parse(fields.take("attachments"))?,
+            warnings,
+        };
+        parameters.with_warnings_of_unknown(fields)
+    }
+
+    fn with_warnings_of_unknown(mut self, fields: Fields) -> Result<Self, Failure> {
+        for key in fields.left().filter(|key| !NOT_OURS.contains(&key.as_str())) {
+            self.warnings.push(format!(
+                "`{}` is no parameter of the email step and was ignored",
+                shown(&key)
+            ));
+        }
+        Ok(self)
+    }
+}
+
+fn server(fields: &mut Fields) -> Result<Server, Failure> {
+    let host = fields.some_text("smtpHost")?.map(|host| host.trim().to_owned());
+    if let Some(host) = &host {
+        refuse_controls("smtpHost", "the name", host)?;
+    }
+    Ok(Server {
+        host,
+        port: port("smtpPort", fields.take("smtpPort"))?,
+        socket_port: port("socketPort", fields.take("socketPort"))?,
+        over_tls: boolean("isOverTLS", fields.take_aliased("isOverTLS", "isOverTls"))?,
+        over_ssl: boolean("isOverSSL", fields.take_aliased("isOverSSL", "isOverSsl"))?,
+        force_tls_1_2: boolean("forceTLS1_2", fields.take_aliased("forceTLS1_2", "forceTlsv12"))?.unwrap_or(false),
+    })
+}
+
+/// The step's sender; else the account's; else who signs in, when that is an address.
+fn sender(value: Value, account: Option<&Account>) -> Result<(Mailbox, String), Failure> {
+    let as_written = written(&value);
+    let list = addresses("from", value)?;
+    let mut mailboxes = list.mailboxes();
+    match (mailboxes.next(), mailboxes.next()) {
+        (Some(mailbox), None) => Ok((mailbox.clone(), as_written)),
+        (Some(_), Some(_)) => Err(Failure::invalid(
+            "from",
+            "it holds more than one address, and a message has one sender",
+        )),
+        (None, _) => {
+            let mailbox = account.map_or(Ok(None), accounts_sender)?.ok_or_else(|| {
+                Failure::new(Kind::Configuration, "parameter `from`: the message has no sender")
+                    .with_advice("write `from` in the step, or in the account as the default of its steps")
+            })?;
+            let shown = mailbox.to_string();
+            Ok((mailbox, shown))
+        }
+    }
+}
+
+fn accounts_sender(account: &Account) -> Result<Option<Mailbox>, Failure> {
+    let fault = |error| Failure::new(Kind::Configuration, format!("the account's field `from`: {error}"));
+    let mut mailbox = match (&account.from, &account.username) {
+        (Some(from), _) => Mailbox::parse(from).map_err(fault)?,
+        (None, Some(username)) => match Address::parse(username) {
+            Ok(address) => Mailbox { name: None, address },
+            Err(_) => return Ok(None),
+        },
+        (None, None) => return Ok(None),
+    };
+    if let Some(name) = &account.from_name {
+        mailbox = Mailbox::new(name, mailbox.address.as_str()).map_err(fault)?;
+    }
+    Ok(Some(mailbox))
+}
+
+fn recipients(key: &str, fields: &mut Fields) -> Result<(AddressList, String), Failure> {
+    let value = fields.take(key);
+    let as_written = written(&value);
+    let list = addresses(key, value)?;
+    Ok(match as_written.is_empty() {
+        true => (AddressList::default(), as_written),
+        false => (list, as_written),
+    })
+}
+
+/// Text as it stands; arrays and objects in the way a person would write them.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => addresses("", other.clone())
+            .map(|list| list.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+/// The step's word, else the account's. `<>` is the null sender, which bounces go nowhere from (RFC 5321, section 4.5.5).
+fn envelope_from(fields: &mut Fields, account: Option<&Account>) -> Result<Option<Option<Address>>, Failure> {
+    let parse = |text: &str, fault: &dyn Fn(&dyn std::fmt::Display) -> Failure| match text.trim() {
+        "<>" => Ok(Some(None)),
+        text => Address::parse(text)
+            .map(|address| Some(Some(address)))
+            .map_err(|error| fault(&error)),
+    };
+    if let Some(text) = fields.some_text("envelopeFrom")? {
+        return parse(&text, &|error| Failure::invalid("envelopeFrom", error));
+    }
+    match account.and_then(|account| account.envelope_from.as_deref()) {
+        None => Ok(None),
+        Some(text) => parse(text, &|error| {
+            Failure::new(
+                Kind::Configuration,
+                format!("the account's property `mail.smtp.from`: {error}"),
+            )
+        }),
+    }
+}
+
+/// `contentType` decides; else a plain alternative makes the body HTML, and so does a tag in it.
+fn body_type(written: Option<String>, body: &str, has_text: bool) -> Result<BodyType, Failure> {
+    let Some(written) = written else {
+        let is_html = has_text && !body.is_empty() || crate::html::holds_a_tag(body);
+        return Ok(if is_html { BodyType::Html } else { BodyType::Plain });
+    };
+    match written
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "text/html" | "html" => Ok(BodyType::Html),
+        "text/plain" | "plain" | "text" => Ok(BodyType::Plain),
+        other => Err(Failure::invalid(
+            "contentType",
+            format_args!("`{}` is neither `text/html` nor `text/plain`", shown(other)),
+        )),
+    }
+}
+
+fn charset(written: Option<String>) -> Result<Charset, Failure> {
+    let Some(written) = written else {
+        return Ok(Charset::default());
+    };
+    let name = written.trim();
+    match Encoding::for_label(name.as_bytes()) {
+        // What has no encoder of its own (UTF-16, `replacement`) is not for mail either: text parts are octets in
+        // which CR LF ends a line (RFC 2046, section 4.1.1).
+        Some(encoding) if encoding.output_encoding() == encoding => Ok(Charset {
+            name: name.to_owned(),
+            encoding,
+        }),
+        _ => Err(Failure::invalid(
+            "charset",
+            format_args!("`{}` is no character set that mail can be written in", shown(name)),
+        )
+        .with_advice("leave it out, or write `UTF-8`: every mail client reads it")),
+    }
+}

@@ -1,0 +1,204 @@
+//! Reading JSON values leniently in form and strictly in content: documents hold numbers as text, and arrays and
+//! objects as JSON text.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    address::{AddressList, Mailbox},
+    failure::Failure,
+};
+
+/// The parameters that have not been read yet.
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(super) fn new(object: Map<String, Value>) -> Self {
+        Self(object)
+    }
+
+    /// The value under the key, or null.
+    pub(super) fn take(&mut self, key: &str) -> Value {
+        self.0.remove(key).unwrap_or_default()
+    }
+
+    /// The value under the key, or under its alias.
+    pub(super) fn take_aliased(&mut self, key: &str, alias: &str) -> Value {
+        match (self.take(key), self.take(alias)) {
+            (Value::Null, value) | (value, _) => value,
+        }
+    }
+
+    /// The text under the key; empty when absent.
+    pub(super) fn text(&mut self, key: &str) -> Result<String, Failure> {
+        text(key, self.take(key)).map(Option::unwrap_or_default)
+    }
+
+    /// The text under the key, unless it is absent or blank.
+    pub(super) fn some_text(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        Ok(text(key, self.take(key))?.filter(|text| !text.trim().is_empty()))
+    }
+
+    /// The names of what nobody has read.
+    pub(super) fn left(self) -> impl Iterator<Item = String> {
+        self.0
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, _)| key)
+    }
+}
+
+/// Text, or what an expression left in its place: numbers and booleans as they print, arrays and objects as JSON.
+pub(super) fn text(key: &str, value: Value) -> Result<Option<String>, Failure> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Object(object) if object.len() == 1 && object.contains_key("file") => Err(Failure::invalid(
+            key,
+            "a `{\"file\": ...}` that was not replaced by the file's content",
+        )),
+        other => Ok(Some(other.to_string())),
+    }
+}
+
+/// A boolean, or its text.
+pub(super) fn boolean(key: &str, value: Value) -> Result<Option<bool>, Failure> {
+    match &value {
+        Value::Null => Ok(None),
+        Value::Bool(flag) => Ok(Some(*flag)),
+        Value::String(text) => match text.trim() {
+            "" => Ok(None),
+            text if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            text if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            _ => Err(Failure::invalid(
+                key,
+                format_args!("`{}` is neither true nor false", shown(text)),
+            )),
+        },
+        other => Err(Failure::invalid(
+            key,
+            format_args!("`{}` is neither true nor false", shown(&other.to_string())),
+        )),
+    }
+}
+
+/// A TCP port, or its text.
+pub(super) fn port(key: &str, value: Value) -> Result<Option<u16>, Failure> {
+    let number = match &value {
+        Value::Null => return Ok(None),
+        Value::String(text) if text.trim().is_empty() => return Ok(None),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
+        _ => None,
+    };
+    match number {
+        Some(1..) => Ok(number),
+        _ => {
+            let found = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Err(Failure::invalid(
+                key,
+                format_args!("`{}` is no port; ports go from 1 to 65535", shown(&found)),
+            ))
+        }
+    }
+}
+
+/// An array or an object, or the JSON text of one. Blank text is null, and so is `[]` as documents have it for none.
+pub(super) fn structured(key: &str, value: Value) -> Result<Value, Failure> {
+    let Value::String(text) = &value else {
+        return Ok(value);
+    };
+    match text.trim() {
+        "" => Ok(Value::Null),
+        json if json.starts_with(['[', '{']) => {
+            serde_json::from_str(json).map_err(|error| Failure::invalid(key, format_args!("it is not JSON: {error}")))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// Addresses as text, as `{name, address}`, or as an array of both.
+pub(super) fn addresses(key: &str, value: Value) -> Result<AddressList, Failure> {
+    let mut list = AddressList::default();
+    match structured_list(value) {
+        Value::Null => {}
+        Value::Array(elements) => {
+            for element in elements {
+                list.append(addresses_of_one(key, element)?);
+            }
+        }
+        one => list = addresses_of_one(key, one)?,
+    }
+    Ok(list)
+}
+
+/// An array that arrives as JSON text is an array; any other text may be an address that begins with a bracket.
+fn structured_list(value: Value) -> Value {
+    match &value {
+        Value::String(text) if text.trim_start().starts_with(['[', '{']) => serde_json::from_str(text).unwrap_or(value),
+        _ => value,
+    }
+}
+
+fn addresses_of_one(key: &str, value: Value) -> Result<AddressList, Failure> {
+    match value {
+        Value::Null => Ok(AddressList::default()),
+        Value::String(text) => AddressList::parse(&text).map_err(|error| Failure::invalid(key, error)),
+        Value::Object(mut object) => {
+            let name = object.remove("name").unwrap_or_default();
+            let address = object.remove("address").unwrap_or_default();
+            match (name, address, object.keys().next()) {
+                (_, _, Some(unknown)) => Err(Failure::invalid(
+                    key,
+                    format_args!("an address has `name` and `address`, and no `{}`", shown(unknown)),
+                )),
+                (Value::Null, Value::String(address), None) => mailbox(key, "", &address),
+                (Value::String(name), Value::String(address), None) => mailbox(key, &name, &address),
+                _ => Err(Failure::invalid(
+                    key,
+                    "an address given as an object has its `address`, and maybe a `name`, as text",
+                )),
+            }
+        }
+        other => Err(Failure::invalid(
+            key,
+            format_args!(
+                "`{}` is not an address; addresses are text or objects with `name` and `address`",
+                shown(&other.to_string())
+            ),
+        )),
+    }
+}
+
+fn mailbox(key: &str, name: &str, address: &str) -> Result<AddressList, Failure> {
+    let mut list = AddressList::default();
+    list.push(Mailbox::new(name, address).map_err(|error| Failure::invalid(key, error))?);
+    Ok(list)
+}
+
+/// Refuses what could end a header line, or hide in one. `what` names the thing within the parameter.
+pub(super) fn refuse_controls(key: &str, what: &str, text: &str) -> Result<(), Failure> {
+    match text.chars().find(|&c| c.is_control() && c != '\t') {
+        None => Ok(()),
+        Some(c) => Err(Failure::invalid(
+            key,
+            format_args!(
+                "{what} holds the control character U+{:04X}, and no header may hold one",
+                u32::from(c)
+            ),
+        )
+        .with_advice("line breaks are refused, not removed: they would let a value write headers of its own")),
+    }
+}
+
+/// A foreign text for use in a message: short, on one line.
+pub(super) fn shown(text: &str) -> String {
+    let mut out: String = text
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(60).is_some() {
+        out.push_str("...");
+    }
+    out
+}

@@ -1,0 +1,88 @@
+//! What the connector's manifest says about its parameters and its output: JSON Schema, draft 2020-12.
+//!
+//! Beside the standard keywords the parameters have annotations that the host obeys:
+//!
+//! | keyword | meaning |
+//! | --- | --- |
+//! | `x-pipepost-grant` | the parameter asks for a grant: `host`, `port`, `sign-in` or `tls` |
+//! | `x-pipepost-alias` | other keys that stand for it in older documents |
+//! | `x-pipepost-template` | its text is a body template |
+//! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file beside the document |
+
+/// JSON Schema of the step's parameters.
+pub const PARAMETERS: &str = include_str!("schema/parameters.json");
+
+/// JSON Schema of the step's output.
+pub const OUTPUT: &str = include_str!("schema/output.json");
+
+/// The account types that the connector takes.
+pub const ACCOUNT_TYPES: &[&str] = &["smtp-auth-and-properties", "basic", "oauth-2", "google-key"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).expect("the schema is JSON")
+    }
+
+    #[test]
+    fn every_parameter_is_described_and_typed() {
+        let schema = parsed(PARAMETERS);
+        assert_eq!(schema["additionalProperties"], Value::Bool(false));
+        let properties = schema["properties"].as_object().expect("the schema has properties");
+        for (name, property) in properties {
+            assert!(
+                property["description"].as_str().is_some_and(|text| text.len() > 10),
+                "{name}"
+            );
+            let types: Vec<&str> = match &property["type"] {
+                Value::String(one) => vec![one],
+                Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+                other => panic!("{name} has the type {other}"),
+            };
+            assert!(types.contains(&"string"), "{name} cannot be written as text");
+        }
+    }
+
+    #[test]
+    fn the_parser_reads_exactly_what_the_schema_names() {
+        let schema = parsed(PARAMETERS);
+        let mut object = serde_json::Map::new();
+        for name in schema["properties"]
+            .as_object()
+            .expect("the schema has properties")
+            .keys()
+        {
+            object.insert(name.clone(), Value::String(String::new()));
+        }
+        object.insert("from".into(), "a@example.com".into());
+        object.insert("to".into(), "b@example.com".into());
+        let parameters = crate::parameters::Parameters::from_value(Value::Object(object), None).expect("all are empty");
+        assert_eq!(parameters.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_output_has_the_members_that_the_schema_requires() {
+        let schema = parsed(OUTPUT);
+        let names = |value: &Value| -> BTreeSet<String> {
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|name| name.as_str().map(str::to_owned))
+                .collect()
+        };
+        let properties: BTreeSet<String> = schema["properties"]
+            .as_object()
+            .expect("the schema has properties")
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(names(&schema["required"]), properties);
+    }
+}
