@@ -141,7 +141,7 @@ impl Running {
     }
 
     /// The lines of the dialogue so far, in their order: connection, direction, line. Empty without
-    /// [`Builder::record_dialogue`]; what may hold a secret is left out.
+    /// [`Builder::record_dialogue`](crate::Builder::record_dialogue); what may hold a secret is left out.
     pub fn transcript(&self) -> Vec<(u64, Direction, String)> {
         self.shared
             .transcript

@@ -1,5 +1,6 @@
 //! The server, spoken to by a client that we did not write: Python's smtplib.
 
+use std::io::Write as _;
 use std::process::Stdio;
 
 use pipepost_inbox::{Inbox, Running, Script, Security, Transfer};
@@ -22,6 +23,25 @@ def submission():
     return client
 "#;
 
+/// Whether there is a Python to test with. Without one these tests say so and pass, unless `PIPEPOST_REQUIRE_PEERS` is set.
+async fn python_is_here() -> bool {
+    let here = Command::new("python3")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .is_ok_and(|status| status.success());
+    assert!(
+        here || std::env::var_os("PIPEPOST_REQUIRE_PEERS").is_none(),
+        "python3 is required and missing"
+    );
+    if !here {
+        // Not by a macro, whose output the test harness would swallow.
+        let _ = std::io::stderr().write_all(b"skipped: there is no python3 to test with\n");
+    }
+    here
+}
+
 /// Runs the script against the inbox, with `starttls`, `implicit` and `context` at hand; gives what it printed.
 async fn python(inbox: &Running, script: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
@@ -40,7 +60,7 @@ async fn python(inbox: &Running, script: &str) -> String {
         .kill_on_drop(true)
         .output()
         .await
-        .expect("these tests need python3");
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     String::from_utf8(output.stdout).unwrap()
@@ -60,6 +80,9 @@ async fn inbox() -> Running {
 
 #[tokio::test]
 async fn mail_by_starttls_and_by_tls_from_the_first_byte() {
+    if !python_is_here().await {
+        return;
+    }
     let inbox = inbox().await;
     let script = r#"
 for client in submission(), smtplib.SMTP_SSL("localhost", implicit, context=context):
@@ -87,6 +110,9 @@ for client in submission(), smtplib.SMTP_SSL("localhost", implicit, context=cont
 
 #[tokio::test]
 async fn sign_in_by_each_mechanism_and_its_refusal() {
+    if !python_is_here().await {
+        return;
+    }
     let inbox = inbox().await;
     let script = r#"
 client = submission()
@@ -118,6 +144,9 @@ print(client.auth("LOGIN", client.auth_login, initial_response_ok=False)[0])
 
 #[tokio::test]
 async fn chunks_over_tls_in_one_write() {
+    if !python_is_here().await {
+        return;
+    }
     let inbox = inbox().await;
     let script = r#"
 import base64, socket
@@ -146,6 +175,9 @@ print(lines.readline())
 
 #[tokio::test]
 async fn an_untrusted_authority_is_refused() {
+    if !python_is_here().await {
+        return;
+    }
     let (inbox, other) = (inbox().await, inbox().await);
     let script = r#"
 try:
