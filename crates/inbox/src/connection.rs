@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::event::Event;
-use crate::inbox::Shared;
 use crate::message::TlsInfo;
+use crate::running::Shared;
 use crate::session::{NotStored, Session, Signal, Wait};
 use crate::settings::Security;
 

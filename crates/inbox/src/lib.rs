@@ -57,11 +57,13 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod builder;
 mod connection;
 mod event;
-mod inbox;
 mod message;
+mod running;
 pub mod script;
 mod service;
 pub mod session;
@@ -69,9 +71,10 @@ mod settings;
 mod store;
 pub mod tls;
 
+pub use builder::{Builder, Inbox, StartError};
 pub use event::{Direction, Event};
-pub use inbox::{Builder, Inbox, Running, StartError};
 pub use message::{Envelope, Message, Parameters, TlsInfo, Transfer};
+pub use running::Running;
 pub use script::Script;
 pub use service::Service;
 pub use session::{Session, Signal};

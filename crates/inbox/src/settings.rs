@@ -29,7 +29,8 @@ pub struct Settings {
     pub require_tls: bool,
     /// Whether MAIL is refused without sign-in. `None`, the default, means: as soon as any credentials are known.
     pub require_auth: Option<bool>,
-    /// What EHLO offers besides STARTTLS and AUTH, in its order. What is not offered is not obeyed either.
+    /// What EHLO offers besides SIZE, STARTTLS and AUTH, in its order. What is not offered is not obeyed either, save that
+    /// nobody is stopped from pipelining.
     pub capabilities: Vec<String>,
     /// What `AUTH` offers. Of these the server speaks `LOGIN`, `PLAIN`, `XOAUTH2` and `OAUTHBEARER`.
     pub mechanisms: Vec<String>,

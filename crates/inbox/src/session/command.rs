@@ -115,8 +115,8 @@ pub(super) enum Fault {
     ParameterValue,
 }
 
-/// The argument of MAIL FROM: the reverse-path, without brackets, and the parameters.
-pub(super) fn reverse_path(argument: &str, smtputf8: bool) -> Result<(String, Parameters), Fault> {
+/// The argument of MAIL FROM: the reverse-path, without brackets, and the parameters, each only if its capability is offered.
+pub(super) fn reverse_path(argument: &str, offers: impl Fn(&str) -> bool) -> Result<(String, Parameters), Fault> {
     let (path, rest) = path(argument)?;
     let mut parameters = Parameters::default();
     for word in rest.split_ascii_whitespace() {
@@ -130,11 +130,11 @@ pub(super) fn reverse_path(argument: &str, smtputf8: bool) -> Result<(String, Pa
                 let size = value.parse().ok().filter(|_| digits);
                 parameters.size = Some(size.ok_or(Fault::ParameterValue)?);
             }
-            ("BODY", Some(value)) => match value.to_ascii_uppercase() {
+            ("BODY", Some(value)) if offers("8BITMIME") => match value.to_ascii_uppercase() {
                 value if value == "7BIT" || value == "8BITMIME" => parameters.body = Some(value),
                 _ => return Err(Fault::ParameterValue),
             },
-            ("SMTPUTF8", None) if smtputf8 => parameters.smtputf8 = true,
+            ("SMTPUTF8", None) if offers("SMTPUTF8") => parameters.smtputf8 = true,
             // RFC 4954 section 5: taken, and of no consequence here.
             ("AUTH", Some(_)) => {}
             _ => return Err(Fault::Parameter),
@@ -278,7 +278,7 @@ mod tests {
             "<a@b.example>x",
             "Ann <a@b.example>",
         ] {
-            assert_eq!(reverse_path(argument, false), Err(Fault::Syntax), "{argument}");
+            assert_eq!(reverse_path(argument, |_| true), Err(Fault::Syntax), "{argument}");
         }
     }
 
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn parameters_of_mail_are_read() {
-        let (from, parameters) = reverse_path("<> SIZE=12 BODY=8bitmime SMTPUTF8", true).unwrap();
+        let (from, parameters) = reverse_path("<> SIZE=12 BODY=8bitmime SMTPUTF8", |_| true).unwrap();
         assert_eq!(from, "");
         assert_eq!(
             parameters,
@@ -324,9 +324,16 @@ mod tests {
                 smtputf8: true
             }
         );
-        assert_eq!(reverse_path("<> SMTPUTF8", false), Err(Fault::Parameter));
-        assert_eq!(reverse_path("<> SIZE=-1", false), Err(Fault::ParameterValue));
-        assert_eq!(reverse_path("<> BODY=BINARYMIME", false), Err(Fault::ParameterValue));
-        assert_eq!(reverse_path("<> RET=FULL", false), Err(Fault::Parameter));
+        assert_eq!(
+            reverse_path("<> SMTPUTF8", |word| word != "SMTPUTF8"),
+            Err(Fault::Parameter)
+        );
+        assert_eq!(
+            reverse_path("<> BODY=8BITMIME", |word| word != "8BITMIME"),
+            Err(Fault::Parameter)
+        );
+        assert_eq!(reverse_path("<> SIZE=-1", |_| true), Err(Fault::ParameterValue));
+        assert_eq!(reverse_path("<> BODY=BINARYMIME", |_| true), Err(Fault::ParameterValue));
+        assert_eq!(reverse_path("<> RET=FULL", |_| true), Err(Fault::Parameter));
     }
 }

@@ -47,7 +47,7 @@ impl Session {
         if self.transaction.is_some() {
             return self.refuse(503, "5.5.1 MAIL was given already, RSET first.");
         }
-        match command::reverse_path(argument, self.settings.offers("SMTPUTF8")) {
+        match command::reverse_path(argument, |word| self.settings.offers(word)) {
             Ok((_, parameters)) if parameters.size.is_some_and(|size| size > self.settings.size_limit) => {
                 self.too_large()
             }
