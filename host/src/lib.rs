@@ -1,4 +1,10 @@
 //! Pipepost sends email from integration pipelines through a sandbox.
+//!
+//! A connector is a WebAssembly component. It is given exactly one conversation with exactly one server, and never sees
+//! a password: this library, its host, resolves, dials, speaks TLS and signs in. [`Host`] holds what pipelines of one
+//! operator share; [`Host::prepare`] checks a document; [`Host::run`] runs it.
+//!
+//! The binary `pipepost` is a thin shell over this library.
 #![forbid(unsafe_code)]
 
 mod bindings;
@@ -7,6 +13,13 @@ pub mod ending;
 pub mod engine;
 pub mod failure;
 pub mod files;
+mod host;
 pub mod ledger;
 pub mod policy;
+mod run;
 pub mod transport;
+
+pub use failure::{Failure, Kind};
+pub use host::{Host, HostBuilder, HostError, Prepared};
+pub use policy::Policy;
+pub use run::{Counts, RunError, RunOptions, RunReport, TimeLimit};

@@ -4,7 +4,7 @@
 //!
 //! | keyword | meaning |
 //! | --- | --- |
-//! | `x-pipepost-grant` | the parameter asks for a grant: `host`, `port`, `sign-in` or `tls` |
+//! | `x-pipepost-grant` | the parameter asks for a grant: `host`, `port`, `tls-port`, `sign-in`, `start-tls`, `tls` or `tls-1.2` |
 //! | `x-pipepost-alias` | other keys that stand for it in older documents |
 //! | `x-pipepost-template` | its text is a body template |
 //! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file beside the document |

@@ -10,10 +10,16 @@ pub enum Grant {
     Host,
     /// A TCP port.
     Port,
+    /// A TCP port where TLS begins with the first byte.
+    TlsPort,
     /// Whether to sign in.
     SignIn,
-    /// Whether and how TLS begins.
+    /// Whether TLS begins with STARTTLS.
+    StartTls,
+    /// Whether TLS begins with the first byte; of no account while STARTTLS is on.
     Tls,
+    /// Whether nothing newer than TLS 1.2 is spoken.
+    Tls12,
 }
 
 impl Grant {
@@ -21,8 +27,11 @@ impl Grant {
         match name {
             "host" => Some(Grant::Host),
             "port" => Some(Grant::Port),
+            "tls-port" => Some(Grant::TlsPort),
             "sign-in" => Some(Grant::SignIn),
+            "start-tls" => Some(Grant::StartTls),
             "tls" => Some(Grant::Tls),
+            "tls-1.2" => Some(Grant::Tls12),
             _ => None,
         }
     }
@@ -32,7 +41,7 @@ impl Grant {
 ///
 /// | keyword | value | meaning |
 /// | --- | --- | --- |
-/// | `x-pipepost-grant` | `host`, `port`, `sign-in`, `tls` | the parameter names this part of the endpoint |
+/// | `x-pipepost-grant` | `host`, `port`, `tls-port`, `sign-in`, `start-tls`, `tls`, `tls-1.2` | the parameter names this part of the endpoint |
 /// | `x-pipepost-alias` | a name or a list of them | other spellings, accepted with a warning |
 /// | `x-pipepost-default` | any | the value of an absent parameter, filled in by [`check_resolved`](super::check_resolved) |
 /// | `x-pipepost-template` | `true` | a FreeMarker template |

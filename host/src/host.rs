@@ -1,0 +1,227 @@
+//! The host: connectors, accounts and policy, ready to check and run pipelines.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipepost_accounts::{Accounts, FieldAccess};
+use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
+
+use crate::connectors::{Connectors, ConnectorsError};
+use crate::engine::{Engine, EngineOptions, LoadError};
+use crate::policy::Policy;
+use crate::run::{self, RunOptions, RunReport};
+use crate::transport::{Connections, Rehearsal};
+
+/// Everything that pipelines of one operator share. Make one a process, and run as many pipelines on it as you like.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use pipepost::{Host, RunOptions};
+/// use pipepost_accounts::{Accounts, Environment};
+/// use serde_json::json;
+///
+/// let accounts = Accounts::load(["accounts.json"], &Environment::process())?;
+/// let host = Host::builder().accounts(accounts).build().await?;
+/// let pipeline = host.prepare(&std::fs::read_to_string("welcome.json")?)?;
+/// let report = host.run(&pipeline, RunOptions::new(json!({"name": "Ada", "email": "ada@example.com"}))).await;
+/// println!("{}", report.result?);
+/// host.close().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) connectors: Connectors,
+    pub(crate) accounts: Accounts,
+    pub(crate) policy: Policy,
+    pub(crate) connections: Arc<Connections>,
+    /// The name of the environment whose account values are used; expressions see it.
+    pub(crate) environment: Option<String>,
+    pub(crate) rehearsal: Option<RehearsalSlot>,
+}
+
+/// Wraps the closure, so that the host can be shown.
+#[derive(Clone)]
+pub(crate) struct RehearsalSlot(pub(crate) Rehearsal);
+
+impl std::fmt::Debug for RehearsalSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rehearsal")
+    }
+}
+
+/// Why there is no host.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The engine does not start.
+    #[error(transparent)]
+    Engine(#[from] LoadError),
+    /// A connector does not load.
+    #[error(transparent)]
+    Connectors(#[from] ConnectorsError),
+}
+
+/// Sets up a [`Host`].
+#[derive(Debug, Default)]
+pub struct HostBuilder {
+    accounts: Accounts,
+    policy: Policy,
+    directories: Vec<PathBuf>,
+    cache: Option<PathBuf>,
+    environment: Option<String>,
+    rehearsal: Option<RehearsalSlot>,
+    memory_dumps: bool,
+}
+
+impl HostBuilder {
+    /// The accounts that steps may name.
+    #[must_use]
+    pub fn accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
+    /// The operator's word. Without one the accounts alone decide.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Connectors in this directory (`*.wasm`) beside the built-in ones. May be called again.
+    #[must_use]
+    pub fn connectors_from(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directories.push(directory.into());
+        self
+    }
+
+    /// Keeps compiled code here, so that the next process need not compile.
+    #[must_use]
+    pub fn cache(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache = Some(directory.into());
+        self
+    }
+
+    /// The environment that the accounts were loaded for, for `{{ metadata.runtime.environment }}`.
+    #[must_use]
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = Some(name.into());
+        self
+    }
+
+    /// Every connection leads to what this makes, a server inside the process: nothing is dialled and no secret is read.
+    #[must_use]
+    pub fn rehearse(mut self, rehearsal: Rehearsal) -> Self {
+        self.rehearsal = Some(RehearsalSlot(rehearsal));
+        self
+    }
+
+    /// Writes the linear memory of a connector that traps to the log's directory. For autopsies.
+    #[must_use]
+    pub fn memory_dumps(mut self) -> Self {
+        self.memory_dumps = true;
+        self
+    }
+
+    /// Starts the engine and loads the connectors.
+    ///
+    /// # Errors
+    /// When the engine does not start or a connector does not load.
+    pub async fn build(self) -> Result<Host, HostError> {
+        let options =
+            EngineOptions { limits: self.policy.limits(), cache: self.cache, memory_dumps: self.memory_dumps };
+        let engine = Engine::new(&options)?;
+        let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
+        Ok(Host {
+            engine,
+            connectors,
+            accounts: self.accounts,
+            policy: self.policy,
+            connections: Arc::default(),
+            environment: self.environment,
+            rehearsal: self.rehearsal,
+        })
+    }
+}
+
+/// A pipeline that was checked against a host and can run on it.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) wants: Wants,
+}
+
+impl Prepared {
+    /// What is odd about the document, though it runs.
+    pub fn warnings(&self) -> &flowspec::Problems {
+        self.pipeline.warnings()
+    }
+}
+
+impl Host {
+    /// Sets one up.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// The connectors.
+    pub fn connectors(&self) -> &Connectors {
+        &self.connectors
+    }
+
+    /// The accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Every problem of a document, and what it wants from outside. Runs nothing.
+    pub fn check(&self, document: &str) -> Report {
+        let pins = BTreeSet::new();
+        let accounts = KnownAccounts(&self.accounts);
+        flowspec::check(document, &Surroundings { catalogue: &self.connectors, accounts: Some(&accounts), pins: &pins })
+    }
+
+    /// Checks a document for running it.
+    ///
+    /// # Errors
+    /// Every problem that keeps it from running.
+    pub fn prepare(&self, document: &str) -> Result<Prepared, flowspec::Problems> {
+        let report = self.check(document);
+        match report.pipeline {
+            Some(pipeline) => Ok(Prepared { pipeline, wants: report.wants }),
+            None => Err(report.problems),
+        }
+    }
+
+    /// Runs a pipeline to its end.
+    pub async fn run(&self, pipeline: &Prepared, options: RunOptions) -> RunReport {
+        run::run(self, pipeline, options).await
+    }
+
+    /// Closes what lies warm between runs.
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+/// The accounts as the document's checker asks for them.
+pub(crate) struct KnownAccounts<'a>(pub(crate) &'a Accounts);
+
+impl flowspec::Accounts for KnownAccounts<'_> {
+    fn account_type(&self, label: &str) -> Option<&str> {
+        self.0.get(label).ok().map(|account| account.kind().as_str())
+    }
+
+    fn field(&self, label: &str, field: &str) -> flowspec::FieldAccess {
+        match self.0.get(label).map(|account| account.field_access(field)) {
+            Ok(FieldAccess::Allowed(_)) => flowspec::FieldAccess::Readable,
+            Ok(FieldAccess::Refused(_)) => flowspec::FieldAccess::Secret,
+            _ => flowspec::FieldAccess::Unknown,
+        }
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        self.0.iter().map(|account| account.label()).collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! The run of a pipeline: the message goes from step to step, and every step's output becomes the next message.
+
+mod beside;
+mod connect;
+mod execute;
+mod route;
+mod scopes;
+mod steps;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipepost_flowspec::Pipeline;
+use serde_json::{Value, json};
+
+use crate::ending::{EndCall, Ending, GRACE, ending};
+use crate::failure::{Failure, Kind};
+use crate::files::RunFiles;
+use crate::host::{Host, Prepared};
+use crate::ledger::{Ledger, RunLedger};
+
+use execute::Execution;
+
+/// How long a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeLimit {
+    /// As the document says, else 30 seconds.
+    #[default]
+    Document,
+    /// This long.
+    After(Duration),
+    /// As long as it takes.
+    None,
+}
+
+/// What one run is given.
+#[derive(Debug, Default)]
+pub struct RunOptions {
+    /// The first step's message.
+    pub message: Value,
+    /// `{{ global.name }}`.
+    pub globals: serde_json::Map<String, Value>,
+    /// The execution's key; a random one if none. The same key makes the same Message-IDs.
+    pub execution: Option<String>,
+    /// Read-only files for attachments.
+    pub files: Option<PathBuf>,
+    /// Where `{"file": "..."}` in a parameter is looked up: beside the document.
+    pub beside: Option<PathBuf>,
+    /// How long it may take.
+    pub time_limit: TimeLimit,
+    /// Told to end the run early, by [`RunOptions::interruptible`].
+    pub(crate) ending: Option<(EndCall, Ending)>,
+}
+
+impl RunOptions {
+    /// A run that begins with this message.
+    pub fn new(message: Value) -> Self {
+        Self { message, ..Self::default() }
+    }
+
+    /// A handle to end the run before its time: nothing new starts, and what is in flight gets a grace.
+    pub fn interruptible(&mut self) -> EndCall {
+        self.ending.get_or_insert_with(ending).0.clone()
+    }
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The execution's key.
+    pub execution: String,
+    /// The last step's output, or why there is none.
+    pub result: Result<Value, RunError>,
+    /// Messages (calls of connectors) by how they ended.
+    pub counts: Counts,
+    /// Failures that the pipeline went on from, with their places.
+    pub tolerated: Vec<(String, Failure)>,
+}
+
+impl RunReport {
+    /// The process exit code: 0, the failure's kind, or 1 for an error that the pipeline itself threw. An output that
+    /// says `success: false` counts as its failure.
+    pub fn exit_code(&self) -> u8 {
+        match &self.result {
+            Err(error) => error.exit_code(),
+            Ok(output) if output.get("success") == Some(&Value::Bool(false)) => {
+                let kind = output.pointer("/failure/kind").and_then(Value::as_str).and_then(Kind::from_name);
+                kind.map_or(1, Kind::exit_code)
+            }
+            Ok(_) => 0,
+        }
+    }
+}
+
+/// How the calls of connectors ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Ended well.
+    pub sent: u64,
+    /// Failed for certain.
+    pub failed: u64,
+    /// Nobody can tell.
+    pub uncertain: u64,
+}
+
+/// Why a run ended without an output.
+#[derive(Debug, Clone)]
+pub struct RunError {
+    /// What went wrong; none for an error that the pipeline itself threw.
+    pub failure: Option<Failure>,
+    /// Branch and step.
+    pub place: String,
+    /// The error object, as onException tracks and the caller see it.
+    pub object: Value,
+}
+
+impl RunError {
+    pub(crate) fn new(place: impl Into<String>, failure: Failure) -> Self {
+        let object = json!({
+            "timestamp": timestamp(),
+            "error": failure.to_string(),
+            "exception": failure.kind.as_str(),
+            "code": failure.kind.exit_code(),
+            "failure": failure,
+        });
+        Self { place: place.into(), object, failure: Some(failure) }
+    }
+
+    /// The process exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.failure.as_ref().map_or(1, |failure| failure.kind.exit_code())
+    }
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        match &self.failure {
+            Some(failure) => write!(f, "{failure}"),
+            None => match self.object.get("error").and_then(Value::as_str) {
+                Some(error) => f.write_str(error),
+                None => write!(f, "{}", self.object),
+            },
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Milliseconds since the Unix epoch, as the platform's error objects have them.
+pub(crate) fn timestamp() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Runs a prepared pipeline.
+pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
+    let (end_call, ending) = options.ending.take().unwrap_or_else(ending);
+    let execution_key = options.execution.take().unwrap_or_else(random_key);
+    let limit = time_limit(&prepared.pipeline, options.time_limit);
+    let ledger: Arc<dyn Ledger> = Arc::new(RunLedger::default());
+    let files = match RunFiles::temporary(options.files.take()) {
+        Ok(files) => Arc::new(files),
+        Err(error) => {
+            let failure = Failure::new(Kind::Configuration, format!("The run's directory cannot be made: {error}."));
+            return RunReport {
+                execution: execution_key,
+                result: Err(RunError::new("", failure)),
+                counts: Counts::default(),
+                tolerated: Vec::new(),
+            };
+        }
+    };
+    let execution = Execution::new(host, prepared, options, &execution_key, limit, files, ledger, ending);
+    let working = execution.work();
+    let alarm = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+        execution.note_time_limit();
+        // At the limit nothing new starts; what was announced may still be confirmed.
+        end_call.end_within(GRACE);
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        result = working => result,
+        () = alarm => unreachable_alarm(),
+    };
+    let (counts, tolerated) = execution.tally();
+    RunReport { execution: execution_key, result, counts, tolerated }
+}
+
+/// The alarm only rings; it never ends.
+fn unreachable_alarm() -> Result<Value, RunError> {
+    Err(RunError::new("", Failure::new(Kind::Limit, "The run's time is over.")))
+}
+
+fn time_limit(pipeline: &Pipeline, wanted: TimeLimit) -> Option<Duration> {
+    match wanted {
+        TimeLimit::Document => Some(pipeline.time_limit().unwrap_or(Pipeline::DEFAULT_TIME_LIMIT)),
+        TimeLimit::After(limit) => Some(limit),
+        TimeLimit::None => None,
+    }
+}
+
+/// 128 random bits in hexadecimal digits.
+fn random_key() -> String {
+    let high = getrandom::u64().unwrap_or_default();
+    let low = getrandom::u64().unwrap_or_default();
+    format!("{high:016x}{low:016x}")
+}

@@ -1,0 +1,133 @@
+//! Where a step's connection may lead, decided by the host before the connector sees anything.
+//!
+//! The order of the checks: what the step's document names of the endpoint (only what is written counts); the account's
+//! rule, which a step can raise and never widen; the operator's policy, which both stay within.
+
+use std::sync::Arc;
+
+use pipepost_accounts::{Account, Security};
+use pipepost_flowspec::parameters::Grant;
+use pipepost_flowspec::Connector;
+use serde_json::Value;
+
+use crate::failure::{Failure, Kind};
+use crate::host::Host;
+use crate::transport::{Address, Route};
+
+/// What a step says of its endpoint.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    host: Option<String>,
+    port: Option<u16>,
+    tls_port: Option<u16>,
+    sign_in: bool,
+    start_tls: bool,
+    tls: bool,
+    only_tls12: bool,
+}
+
+impl Wanted {
+    /// Reads the parameters that name the endpoint. Host and ports count only when the document writes them; the flags
+    /// also by their defaults.
+    fn read(connector: &Connector, resolved: &Value) -> Result<Self, Failure> {
+        let mut wanted = Self { sign_in: true, ..Self::default() };
+        for (name, grant) in &connector.annotations.grants {
+            let is_written = connector.written.get(name).is_some_and(|value| !is_blank(value));
+            let Some(value) = resolved.get(name) else { continue };
+            let flag = || value.as_bool().unwrap_or_default();
+            match grant {
+                Grant::Host if is_written => wanted.host = value.as_str().map(|host| host.trim().to_owned()),
+                Grant::Port if is_written => wanted.port = Some(port(name, value)?),
+                Grant::TlsPort if is_written => wanted.tls_port = Some(port(name, value)?),
+                Grant::SignIn => wanted.sign_in = flag(),
+                Grant::StartTls => wanted.start_tls = flag(),
+                Grant::Tls => wanted.tls = flag(),
+                Grant::Tls12 => wanted.only_tls12 = flag(),
+                _ => {}
+            }
+        }
+        // TLS from the first byte is of account only while STARTTLS is off; so is its port.
+        wanted.tls &= !wanted.start_tls;
+        if wanted.tls && wanted.tls_port.is_some() {
+            wanted.port = wanted.tls_port;
+        }
+        Ok(wanted)
+    }
+}
+
+fn is_blank(value: &Value) -> bool {
+    matches!(value, Value::Null) || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn port(name: &str, value: &Value) -> Result<u16, Failure> {
+    let number = value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|port| *port != 0);
+    number.ok_or_else(|| Failure::new(Kind::Invalid, format!("The parameter `{name}` is no port: it must be a number from 1 to 65535.")))
+}
+
+/// The route of one call, and the account it uses.
+pub(super) fn route(
+    host: &Host,
+    account: Option<&Arc<Account>>,
+    connector: &Connector,
+    resolved: &Value,
+) -> Result<Route, Failure> {
+    let wanted = Wanted::read(connector, resolved)?;
+    let mut route = match account {
+        Some(account) => of_account(account, &wanted)?,
+        None => of_policy(host, &wanted)?,
+    };
+    if !host.policy.allows(&route.address) {
+        let message = format!("The policy does not allow {}.", route.address);
+        return Err(Failure::new(Kind::Configuration, message)
+            .advise(format!("Add \"{}\" to the policy's `hosts`, or use another account.", route.address)));
+    }
+    if wanted.only_tls12 {
+        route.force_tls12();
+    }
+    if let Some(rehearsal) = &host.rehearsal {
+        route = route.rehearsed(Arc::clone(&rehearsal.0));
+    }
+    Ok(route)
+}
+
+fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure> {
+    let endpoint = account
+        .endpoint_for(wanted.host.as_deref(), wanted.port)
+        .map_err(|denied| Failure::new(Kind::Configuration, sentence(&denied.to_string())))?;
+    let endpoint = if wanted.start_tls || wanted.tls { endpoint.raised() } else { endpoint };
+    if endpoint.security == Security::None && wanted.sign_in && account.has_secret() && !account.allow_plaintext_auth() {
+        let message = format!(
+            "The account `{}` would sign in at {} without TLS.",
+            account.label(),
+            Address { host: endpoint.host, port: endpoint.port }
+        );
+        return Err(Failure::new(Kind::Configuration, message)
+            .advise("Turn TLS on, in the account (\"starttls_enable\": true) or in the step (isOverTLS)."));
+    }
+    Ok(Route::of_account(account, endpoint, wanted.sign_in))
+}
+
+fn of_policy(host: &Host, wanted: &Wanted) -> Result<Route, Failure> {
+    let configuration = |message: &str| Failure::new(Kind::Configuration, message);
+    let Some(name) = &wanted.host else {
+        return Err(configuration("The step has no account and names no host.").advise("Give the step an `accountLabel`."));
+    };
+    let address = Address { host: name.trim_start_matches('[').trim_end_matches(']').to_owned(), port: wanted.port.unwrap_or(587) };
+    if !host.policy.names(&address) {
+        return Err(configuration(&format!("The step names {address} without an account, and no policy allows that."))
+            .advise("Give the step an account of that host, or name the host in a policy (--policy)."));
+    }
+    let mut route = Route::of_policy(address, host.policy.networks().to_vec());
+    route.least = match (wanted.start_tls, wanted.tls) {
+        (true, _) => Security::StartTls,
+        (false, true) => Security::Tls,
+        (false, false) => Security::None,
+    };
+    Ok(route)
+}
+
+/// The first letter large, as a sentence begins.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
