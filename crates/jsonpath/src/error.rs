@@ -1,0 +1,80 @@
+use std::fmt;
+
+/// A text that is not a path: what stands where, and what should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    column: usize,
+    found: String,
+    expected: String,
+}
+
+impl ParseError {
+    pub(crate) fn new(column: usize, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        ParseError {
+            column,
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+
+    /// Where it is: the number of the character, from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What stands there.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+
+    /// What would make sense there.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "at column {} of the path: found {}, expected {}",
+            self.column, self.found, self.expected
+        )
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// A path that has no result in a document. None of its sentences shows a value of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FindError {
+    /// The search was stopped, because it took too many steps or a regular expression went back and forth too often.
+    TooMuchWork,
+    /// A function that calculates found no number.
+    NoNumbers(&'static str),
+    /// A function got a value of a kind that it cannot work on.
+    WrongKind {
+        /// The function.
+        function: &'static str,
+        /// What it works on.
+        wanted: &'static str,
+    },
+    /// The result of a function is too large for a number.
+    Overflow(&'static str),
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FindError::TooMuchWork => {
+                f.write_str("the path takes too much work on this document: make it more specific")
+            }
+            FindError::NoNumbers(function) => write!(f, "{function}() of the path found no number to work on"),
+            FindError::WrongKind { function, wanted } => write!(f, "{function}() of the path works on {wanted} only"),
+            FindError::Overflow(function) => write!(f, "the result of {function}() of the path is too large"),
+        }
+    }
+}
+
+impl std::error::Error for FindError {}

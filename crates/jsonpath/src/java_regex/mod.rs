@@ -1,0 +1,223 @@
+//! Regular expressions as `java.util.regex` reads them, on the engine of `fancy-regex`.
+//!
+//! The pattern is translated, because the two differ in what `\d`, `.`, `$`, `\h` or `\p{Alpha}` mean. What Java has and
+//! the engine does not is refused when the pattern is parsed. Matching is bounded: a pattern with back references or
+//! lookaround that goes back and forth too often ends in [`TooMuchWork`]; all others take time linear in the text.
+
+mod replacement;
+mod translate;
+
+use std::fmt;
+
+use fancy_regex::{Regex, RegexBuilder};
+
+pub use replacement::Replacement;
+
+/// How often a match may go back, over one call.
+const BACKTRACK_LIMIT: usize = 100_000;
+/// The size of a compiled pattern, in bytes: bounds nested repetitions.
+const SIZE_LIMIT: usize = 4 * 1024 * 1024;
+/// The longest pattern, in bytes.
+const MAX_PATTERN: usize = 64 * 1024;
+
+/// The flags of `java.util.regex.Pattern` that are supported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `CASE_INSENSITIVE`. Letters beyond ASCII are folded as well, as with `UNICODE_CASE`.
+    pub case_insensitive: bool,
+    /// `MULTILINE`: `^` and `$` match at every line.
+    pub multiline: bool,
+    /// `DOTALL`: `.` matches line breaks.
+    pub dotall: bool,
+    /// `COMMENTS`: blanks and `#` comments are ignored.
+    pub comments: bool,
+    /// `UNIX_LINES`: only `\n` ends a line.
+    pub unix_lines: bool,
+    /// `UNICODE_CHARACTER_CLASS`: `\d`, `\w`, `\s` go beyond ASCII.
+    pub unicode: bool,
+    /// `LITERAL`: the pattern stands for itself.
+    pub literal: bool,
+}
+
+impl Flags {
+    /// Sets the flag that Java calls so; false when there is none of this name.
+    #[must_use]
+    pub fn set(&mut self, name: &str) -> bool {
+        match name {
+            "CASE_INSENSITIVE" => self.case_insensitive = true,
+            "MULTILINE" => self.multiline = true,
+            "DOTALL" => self.dotall = true,
+            "COMMENTS" => self.comments = true,
+            "UNIX_LINES" => self.unix_lines = true,
+            "UNICODE_CHARACTER_CLASS" => self.unicode = true,
+            "LITERAL" => self.literal = true,
+            // Folding is Unicode's anyway.
+            "UNICODE_CASE" => {}
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub struct JavaRegex {
+    regex: Regex,
+}
+
+impl JavaRegex {
+    /// A pattern that is looked for anywhere in a text.
+    ///
+    /// # Errors
+    ///
+    /// When it is no pattern, is too large, or uses what the engine does not have.
+    pub fn new(pattern: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
+        compile(&translate::translate(pattern, flags, false)?, flags)
+    }
+
+    /// A pattern that the whole text must match, as with Java's `matches`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn whole(pattern: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
+        compile(
+            &format!(r"\A(?:{})\z", translate::translate(pattern, flags, true)?),
+            flags,
+        )
+    }
+
+    /// Whether the text matches.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`].
+    pub fn is_match(&self, text: &str) -> Result<bool, TooMuchWork> {
+        self.regex.is_match(text).map_err(|_| TooMuchWork)
+    }
+
+    /// Every match, from left to right.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`].
+    pub fn find_all<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, TooMuchWork> {
+        let spans = self.spans(text)?;
+        Ok(spans
+            .into_iter()
+            .filter_map(|(start, end)| text.get(start..end))
+            .collect())
+    }
+
+    /// The text between the matches, as `String.split` of Java gives it: empty texts at the end are left out, and so is
+    /// one before a match of nothing at the start.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`].
+    pub fn split<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, TooMuchWork> {
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for (start, end) in self.spans(text)? {
+            if end > 0 && !(start == end && start == text.len()) {
+                parts.extend(text.get(from..start));
+                from = end;
+            }
+        }
+        if from == 0 {
+            // Nothing matched: the text as it is, also when it is empty.
+            return Ok(vec![text]);
+        }
+        parts.extend(text.get(from..));
+        while parts.last().is_some_and(|part| part.is_empty()) {
+            parts.pop();
+        }
+        Ok(parts)
+    }
+
+    /// The text with every match replaced. `longest` bounds the result, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`], also when the result would be too long.
+    pub fn replace_all(&self, text: &str, replacement: &Replacement, longest: usize) -> Result<String, TooMuchWork> {
+        let mut result = String::new();
+        let mut from = 0;
+        for captures in self.regex.captures_iter(text) {
+            let captures = captures.map_err(|_| TooMuchWork)?;
+            let Some(all) = captures.get(0) else { continue };
+            result.push_str(text.get(from..all.start()).unwrap_or_default());
+            replacement.expand(&captures, &mut result);
+            if result.len() > longest {
+                return Err(TooMuchWork);
+            }
+            from = all.end();
+        }
+        result.push_str(text.get(from..).unwrap_or_default());
+        Ok(result)
+    }
+
+    fn spans(&self, text: &str) -> Result<Vec<(usize, usize)>, TooMuchWork> {
+        self.regex
+            .find_iter(text)
+            .map(|found| found.map(|found| (found.start(), found.end())).map_err(|_| TooMuchWork))
+            .collect()
+    }
+
+    /// How many groups the pattern has, the whole match not counted.
+    pub(crate) fn groups(&self) -> usize {
+        self.regex.captures_len().saturating_sub(1)
+    }
+
+    /// The number of the group with this name.
+    pub(crate) fn group(&self, name: &str) -> Option<usize> {
+        self.regex.capture_names().position(|group| group == Some(name))
+    }
+}
+
+fn compile(translated: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
+    let regex = RegexBuilder::new(translated)
+        .case_insensitive(flags.case_insensitive)
+        .ignore_whitespace(flags.comments && !flags.literal)
+        .backtrack_limit(BACKTRACK_LIMIT)
+        .delegate_size_limit(SIZE_LIMIT)
+        .build()
+        .map_err(|_| PatternError::new("it is malformed, too large, or uses what is not supported here"))?;
+    Ok(JavaRegex { regex })
+}
+
+/// A text that is not a pattern, or not one that is supported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternError {
+    reason: String,
+}
+
+impl PatternError {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        PatternError { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this is not a Java regular expression that can be used: {}",
+            self.reason
+        )
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+/// A match that was given up, because it went back and forth too often or its result grew too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMuchWork;
+
+impl fmt::Display for TooMuchWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the regular expression takes too much work on this text: make it simpler")
+    }
+}
+
+impl std::error::Error for TooMuchWork {}
