@@ -11,7 +11,7 @@ use crate::nearest;
 use crate::parameters::is_dynamic;
 use crate::pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
 use crate::positions::{Positions, push_token};
-use crate::problem::{Place, Position, Problem, Problems};
+use crate::problem::{Place, Position, Problem, Problems, StepPlace};
 use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
 use crate::step::Step;
@@ -61,16 +61,11 @@ pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
     let positions = Positions::of(text);
     let mut findings = Findings::default();
     for pointer in positions.duplicates() {
-        let name = pointer
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .replace("~1", "/")
-            .replace("~0", "~");
+        let name = unescaped(pointer.rsplit('/').next().unwrap_or_default());
         let problem = Problem::invalid(format!("`{name}` stands here twice")).advise("rename or remove one of them");
         findings
             .problems
-            .push((None, problem.at(Place::default(), positions.key(pointer))));
+            .push((None, problem.at(place_of(pointer, &document), positions.key(pointer))));
     }
     let pipeline = Reading {
         document: &document,
@@ -114,6 +109,29 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::invalid(format!("the document is not JSON: {reason}"))
         .advise("a pipeline is a JSON document with a `flowSpec`")
         .at(Place::default(), position)
+}
+
+/// Branch, step and parameter of a pointer into the document.
+fn place_of(pointer: &str, document: &Value) -> Place {
+    let mut tokens = pointer.splitn(5, '/').skip(1);
+    if tokens.next() != Some("flowSpec") {
+        return Place::default();
+    }
+    let branch = tokens.next().map(unescaped);
+    let step = tokens.next().and_then(|index| index.parse().ok()).map(|index: usize| {
+        let steps = branch.as_ref().and_then(|branch| document.get("flowSpec")?.get(branch));
+        let step = steps.and_then(|steps| steps.get(index)).unwrap_or(&Value::Null);
+        StepPlace::of(index, step)
+    });
+    Place {
+        branch,
+        step,
+        parameter: tokens.next().map(|rest| format!("/{rest}")),
+    }
+}
+
+fn unescaped(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
 }
 
 struct Reading<'a> {
@@ -398,7 +416,7 @@ impl<'a> Reading<'a> {
                 parameter: None,
             };
             let message = format!(
-                "this leads back to branch `{}`, from where it came, without end",
+                "this leads back to branch `{}`, which leads here, without end",
                 name(edge.to)
             );
             let problem = Problem::invalid(message).advise("use a retry or a for-each step to repeat work");

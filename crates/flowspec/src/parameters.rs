@@ -14,22 +14,15 @@ mod annotations;
 mod check;
 mod coerce;
 
+pub(crate) use annotations::aliases;
 pub use annotations::{Annotations, Grant};
 pub use check::{ParameterProblem, Written, check_resolved, check_written};
+
+pub(crate) use coerce::types;
 
 /// Whether a text holds an expression, so that its value is known only at run time.
 pub(crate) fn is_dynamic(text: &str) -> bool {
     text.contains("{{")
-}
-
-/// Whether a value holds an expression at any depth.
-pub(crate) fn holds_expression(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::String(text) => is_dynamic(text),
-        serde_json::Value::Array(elements) => elements.iter().any(holds_expression),
-        serde_json::Value::Object(members) => members.values().any(holds_expression),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

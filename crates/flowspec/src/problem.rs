@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// Whether a document with this problem can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -45,6 +46,22 @@ pub struct StepPlace {
     /// Its `stepName`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+impl StepPlace {
+    pub(crate) fn of(index: usize, step: &Value) -> Self {
+        let text = |key: &str| {
+            step.get(key)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        StepPlace {
+            index,
+            id: text("id"),
+            name: text("stepName"),
+        }
+    }
 }
 
 /// Where in the document: ever narrower, as far as the problem has a place.
@@ -190,7 +207,7 @@ impl fmt::Display for Place {
         if let Some(step) = &self.step {
             parts.push(step.to_string());
         }
-        if let Some(parameter) = &self.parameter {
+        if let Some(parameter) = self.parameter.as_ref().filter(|parameter| *parameter != "/params") {
             let shown = parameter
                 .strip_prefix("/params/")
                 .unwrap_or(parameter.trim_start_matches('/'));

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::json_path::JsonPath;
 use pipepost_double_braces::{self as double_braces, JsonTemplate, Reference, Template, ValueTemplate};
+use pipepost_jsonpath::JsonPath;
 use serde_json::{Map, Value};
 
 use crate::flow::Edge;
 use crate::nearest;
-use crate::parameters::{ParameterProblem, holds_expression, is_dynamic};
+use crate::parameters::{ParameterProblem, is_dynamic};
 use crate::pipeline::BranchId;
 use crate::positions::{Positions, push_token};
 use crate::problem::{Place, Position, Problem, Severity, StepPlace};
@@ -66,7 +66,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) base: &'static str,
     /// The settings under their own names, checked against their schema.
     pub(crate) settings: Map<String, Value>,
-    /// Settings that were refused; reading them again would refuse them twice.
+    /// What was refused, as pointers without their first slash; reading it again would refuse it twice.
     pub(crate) refused: BTreeSet<String>,
 }
 
@@ -124,13 +124,7 @@ impl Reader<'_> {
                 self.report(&parameter, problem);
             }
             if !found.is_warning {
-                let first = found
-                    .pointer
-                    .trim_start_matches('/')
-                    .split('/')
-                    .next()
-                    .unwrap_or_default();
-                self.refused.insert(first.to_owned());
+                self.refused.insert(found.pointer.trim_start_matches('/').to_owned());
             }
         }
     }
@@ -143,7 +137,8 @@ impl Reader<'_> {
 
     /// The setting, if it is there and nothing was wrong with it so far.
     fn get(&self, name: &str) -> Result<Option<Value>, Reported> {
-        if self.refused.contains(name) {
+        let is_within = |refused: &String| refused.split('/').next() == Some(name);
+        if self.refused.iter().any(is_within) {
             return Err(Reported(()));
         }
         Ok(self.settings.get(name).cloned())
@@ -171,7 +166,7 @@ impl Reader<'_> {
         }
     }
 
-    fn no_expression(&mut self, name: &str) -> Reported {
+    pub(crate) fn no_expression(&mut self, name: &str) -> Reported {
         let problem = Problem::invalid("an expression cannot stand here, since it is needed before the run");
         self.report(&self.parameter(name), problem.advise("write the value itself"))
     }
@@ -284,7 +279,11 @@ impl Reader<'_> {
                 Err(self.report_within(
                     parameter,
                     inner,
-                    Problem::invalid(format!("the JSONPath is not understood: {error}")),
+                    Problem::invalid(format!(
+                        "the JSONPath is not understood: found {}, expected {}",
+                        error.found(),
+                        error.expected()
+                    )),
                 ))
             }
         }
@@ -314,10 +313,14 @@ impl Reader<'_> {
         }
     }
 
+    /// The elements, also those of which something was refused: one fault does not hide the next.
     pub(crate) fn list(&mut self, name: &str) -> Result<Vec<Value>, Reported> {
-        match self.get(name)? {
+        if self.refused.contains(name) {
+            return Err(Reported(()));
+        }
+        match self.settings.get(name).cloned() {
             None => Ok(Vec::new()),
-            Some(Value::Array(elements)) if !elements.iter().any(holds_expression) => Ok(elements),
+            Some(Value::Array(elements)) => Ok(elements),
             Some(_) => Err(self.no_expression(name)),
         }
     }
@@ -349,7 +352,7 @@ impl Reader<'_> {
             column: error.column() as usize,
         };
         let problem = Problem::invalid(format!(
-            "the expression is not understood: found {}, expected {}",
+            "it is not understood: found {}, expected {}",
             error.found(),
             error.expected()
         ));

@@ -28,17 +28,7 @@ pub(crate) fn steps(
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
     let mut read = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
-        let text = |key: &str| {
-            step.get(key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
-        let place = StepPlace {
-            index,
-            id: text("id"),
-            name: text("stepName"),
-        };
+        let place = StepPlace::of(index, step);
         let mut pointer = pointer.to_owned();
         push_token(&mut pointer, &index.to_string());
         let mut reader = Reader {
@@ -274,7 +264,7 @@ fn settings(
         .collect();
     let beside = without_inactive(reader, beside, schema, inactive);
     if level == Level::Step {
-        return Ok(beside);
+        return Ok(without_params(reader, beside));
     }
     for key in beside.keys() {
         let is_parameter = schema
@@ -296,6 +286,14 @@ fn settings(
         Some(Value::Object(params)) => Ok(without_inactive(reader, params.clone(), schema, inactive)),
         Some(_) => Err(reader.report("/params", Problem::invalid("`params` is not an object"))),
     }
+}
+
+fn without_params(reader: &mut Reader<'_>, mut beside: Map<String, Value>) -> Map<String, Value> {
+    if beside.remove("params").is_some_and(|params| !is_off(&params)) {
+        let problem = Problem::invalid("a step of this type has no `params`").advise("put its settings beside `type`");
+        reader.report_key("/params", problem);
+    }
+    beside
 }
 
 fn without_inactive(

@@ -96,7 +96,7 @@ impl Annotations {
     }
 }
 
-pub(super) fn aliases(property: &Value) -> Vec<&str> {
+pub(crate) fn aliases(property: &Value) -> Vec<&str> {
     match property.get("x-pipepost-alias") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),

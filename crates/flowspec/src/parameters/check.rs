@@ -108,7 +108,7 @@ impl<'s> Check<'s> {
         let Some(value) = coerce::coerce(value, &types) else {
             let message = format!(
                 "it must be {}, and is {}",
-                coerce::describe(&types),
+                coerce::describe(schema),
                 coerce::describe_value(value)
             );
             self.report(pointer, message, json_error(value, &types));
@@ -215,11 +215,11 @@ impl<'s> Check<'s> {
         if let Some(elements) = value.as_array()
             && count("minItems").is_some_and(|least| (elements.len() as u64) < least)
         {
-            self.report(
-                pointer,
-                format!("it needs at least {} elements", shown("minItems")),
-                None,
-            );
+            let message = match shown("minItems").as_str() {
+                "1" => "it must not be empty".to_owned(),
+                least => format!("it needs at least {least} elements"),
+            };
+            self.report(pointer, message, None);
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 /// The types a schema names; empty when it names none and takes any.
-pub(super) fn types(schema: &Value) -> Vec<&str> {
+pub(crate) fn types(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
@@ -56,10 +56,10 @@ fn into(value: &Value, kind: &str) -> Option<Value> {
 }
 
 /// `a whole number`, `text or an array`.
-pub(super) fn describe(types: &[&str]) -> String {
-    let words: Vec<&str> = types
-        .iter()
-        .map(|kind| match *kind {
+pub(super) fn describe(schema: &Value) -> String {
+    let mut words: Vec<&str> = types(schema)
+        .into_iter()
+        .map(|kind| match kind {
             "null" => "null",
             "boolean" => "true or false",
             "integer" => "a whole number",
@@ -70,6 +70,9 @@ pub(super) fn describe(types: &[&str]) -> String {
             other => other,
         })
         .collect();
+    if schema.get("x-pipepost-file") == Some(&Value::Bool(true)) {
+        words.push("`{\"file\": \"name\"}`");
+    }
     words.join(" or ")
 }
 

@@ -180,14 +180,18 @@ fn read_when(reader: &mut Reader<'_>, index: usize, way: &Map<String, Value>) ->
             Problem::invalid("there are two conditions, `jsonPath` and `simple`").advise("leave one out"),
         )),
     };
-    // A missing target was reported by the check against the schema.
-    let target = text("target").map(|name| reader.branch(&format!("{at}/target"), name));
-    match target {
-        Some(target) => Ok(When {
-            condition: condition?,
-            target: target?,
-        }),
-        None => Err(reader.report(&at, Problem::invalid("the condition has no target"))),
+    let target = read_target(reader, &at, way);
+    Ok(When {
+        condition: condition?,
+        target: target?,
+    })
+}
+
+/// One without a target was refused by the check against the schema.
+fn read_target(reader: &mut Reader<'_>, at: &str, way: &Map<String, Value>) -> Result<BranchId, Reported> {
+    match way.get("target") {
+        Some(Value::String(name)) => reader.branch(&format!("{at}/target"), name),
+        _ => Err(Reported::already()),
     }
 }
 
@@ -204,7 +208,7 @@ fn read_simple(reader: &mut Reader<'_>, parameter: &str, text: &str) -> Result<C
             Err(reader.report(parameter, problem.advise("write the path as `#{path}`")))
         }
         Err(error) => {
-            let message = format!("the condition is not understood: expected {}", error.expected);
+            let message = format!("it is not understood: expected {}", error.expected);
             Err(reader.report_within(parameter, error.position, Problem::invalid(message)))
         }
     }
@@ -250,11 +254,17 @@ fn read_parallel(reader: &mut Reader<'_>) -> Result<StepKind, Reported> {
         .list("parallelExecutions")?
         .iter()
         .enumerate()
+        .filter_map(|(index, execution)| execution.as_object().map(|execution| (index, execution)))
         .map(|(index, execution)| {
-            let text = |key: &str| execution.get(key).and_then(Value::as_str);
-            let at = format!("{}/{index}/target", reader.parameter("parallelExecutions"));
-            let target = reader.branch(&at, text("target").unwrap_or_default())?;
-            let owned = |key: &str| text(key).filter(|text| !text.is_empty()).map(str::to_owned);
+            let at = format!("{}/{index}", reader.parameter("parallelExecutions"));
+            let target = read_target(reader, &at, execution)?;
+            let text = |key: &str| {
+                execution
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .filter(|text| !text.is_empty())
+            };
+            let owned = |key: &str| text(key).map(str::to_owned);
             Ok(Execution {
                 execution_id: owned("executionId"),
                 description: owned("description"),
