@@ -416,7 +416,7 @@ impl<'a> Reading<'a> {
                 parameter: None,
             };
             let message = format!(
-                "this leads back to branch `{}`, from where it came, without end",
+                "this leads back to branch `{}`, which leads here, without end",
                 name(edge.to)
             );
             let problem = Problem::invalid(message).advise("use a retry or a for-each step to repeat work");

@@ -1,7 +1,7 @@
 //! The steps, typed: one struct a step type, its settings in the form in which the run uses them.
 
-use crate::json_path::JsonPath;
 use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
+use pipepost_jsonpath::JsonPath;
 use serde_json::Value;
 
 use crate::condition::Condition;
