@@ -37,7 +37,9 @@ impl Address {
             return fail(AddressErrorKind::ControlCharacter);
         }
         // A domain holds no `@`, a quoted local part may.
-        let Some(at) = text.rfind('@') else { return fail(AddressErrorKind::NoAt) };
+        let Some(at) = text.rfind('@') else {
+            return fail(AddressErrorKind::NoAt);
+        };
         let (local, domain) = (&text[..at], &text[at + 1..]);
         if local.len() > Self::MAX_LOCAL || text.len() > Self::MAX {
             return fail(AddressErrorKind::TooLong);
@@ -128,16 +130,24 @@ fn is_forbidden(c: char) -> bool {
 }
 
 fn is_dot_atom(local: &str) -> bool {
-    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
+    local
+        .split('.')
+        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
 }
 
 /// RFC 5322, section 3.2.3, and everything beyond ASCII (RFC 6531, section 3.3) that is not a blank.
 fn is_atom(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { !c.is_whitespace() }
+    if c.is_ascii() {
+        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
+    } else {
+        !c.is_whitespace()
+    }
 }
 
 fn is_quoted(local: &str) -> bool {
-    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return false;
+    };
     let mut escaped = false;
     for c in inner.chars() {
         match c {
@@ -152,7 +162,11 @@ fn is_quoted(local: &str) -> bool {
 
 fn check_domain(domain: &str) -> Result<(), AddressErrorKind> {
     if let Some(literal) = domain.strip_prefix('[') {
-        return if literal.strip_suffix(']').is_some_and(is_literal) { Ok(()) } else { Err(AddressErrorKind::Literal) };
+        return if literal.strip_suffix(']').is_some_and(is_literal) {
+            Ok(())
+        } else {
+            Err(AddressErrorKind::Literal)
+        };
     }
     if !domain.is_ascii() {
         return Err(AddressErrorKind::DomainNotAscii);
@@ -161,7 +175,11 @@ fn check_domain(domain: &str) -> Result<(), AddressErrorKind> {
     if domain.len() > 255 {
         return Err(AddressErrorKind::TooLong);
     }
-    if domain.split('.').all(is_label) { Ok(()) } else { Err(AddressErrorKind::Domain) }
+    if domain.split('.').all(is_label) {
+        Ok(())
+    } else {
+        Err(AddressErrorKind::Domain)
+    }
 }
 
 fn is_label(label: &str) -> bool {

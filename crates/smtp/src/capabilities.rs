@@ -47,7 +47,9 @@ impl Capabilities {
 
     /// True when `mechanism` is offered, in whatever case it is written.
     pub fn offers(&self, mechanism: &str) -> bool {
-        self.mechanisms.iter().any(|offered| offered.eq_ignore_ascii_case(mechanism))
+        self.mechanisms
+            .iter()
+            .any(|offered| offered.eq_ignore_ascii_case(mechanism))
     }
 
     /// The value as the lines of an EHLO reply, one keyword a line, of at most [`MAX_MEMO`](Self::MAX_MEMO) bytes.
@@ -95,7 +97,9 @@ impl Capabilities {
         // Servers older than RFC 2554 write `AUTH=LOGIN`; some write both forms.
         let (keyword, parameters) = line.split_once([' ', '=']).unwrap_or((line, ""));
         let mut buffer = [0; 24];
-        let Some(upper) = buffer.get_mut(..keyword.len()) else { return };
+        let Some(upper) = buffer.get_mut(..keyword.len()) else {
+            return;
+        };
         upper.copy_from_slice(keyword.as_bytes());
         upper.make_ascii_uppercase();
         match &*upper {
@@ -124,7 +128,10 @@ impl Capabilities {
 
 /// The names that RFC 4422, section 3.1, allows, in either case.
 fn is_mechanism(name: &str) -> bool {
-    (1..=20).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    (1..=20).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 #[cfg(test)]

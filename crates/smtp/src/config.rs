@@ -82,7 +82,11 @@ pub struct Window {
 impl Default for Window {
     /// 16 messages, 1 MiB, 512 replies.
     fn default() -> Self {
-        Self { messages: 16, bytes: 1024 * 1024, replies: 512 }
+        Self {
+            messages: 16,
+            bytes: 1024 * 1024,
+            replies: 512,
+        }
     }
 }
 

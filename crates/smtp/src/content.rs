@@ -31,7 +31,13 @@ const MAX_LINE: usize = 998;
 
 impl ContentWriter {
     pub(crate) fn new(framing: Framing, size: u64, eight_bit: bool) -> Self {
-        Self { framing, eight_bit, left: size, line: 0, after_cr: false }
+        Self {
+            framing,
+            eight_bit,
+            left: size,
+            line: 0,
+            after_cr: false,
+        }
     }
 
     /// How many octets are still to come.
@@ -65,7 +71,11 @@ impl ContentWriter {
             rest = &rest[at + 1..];
         }
         out.extend_from_slice(run);
-        if self.left == 0 && self.after_cr { Err(ContentError::BareLineEnd) } else { Ok(()) }
+        if self.left == 0 && self.after_cr {
+            Err(ContentError::BareLineEnd)
+        } else {
+            Ok(())
+        }
     }
 
     /// What ends the content, once nothing is left.
@@ -77,7 +87,9 @@ impl ContentWriter {
 
     /// Takes a part of a line that holds no LF.
     fn check_line(&mut self, part: &[u8]) -> Result<(), ContentError> {
-        let Some((&last, body)) = part.split_last() else { return Ok(()) };
+        let Some((&last, body)) = part.split_last() else {
+            return Ok(());
+        };
         if self.after_cr {
             return Err(ContentError::BareLineEnd);
         }
@@ -99,7 +111,11 @@ impl ContentWriter {
         }
         self.after_cr = last == b'\r';
         self.line += part.len();
-        if self.line - usize::from(self.after_cr) > MAX_LINE { Err(ContentError::LineTooLong) } else { Ok(()) }
+        if self.line - usize::from(self.after_cr) > MAX_LINE {
+            Err(ContentError::LineTooLong)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -120,7 +136,11 @@ fn find_lf(bytes: &[u8]) -> Option<usize> {
         }
         offset += 8;
     }
-    chunks.remainder().iter().position(|&b| b == b'\n').map(|at| offset + at)
+    chunks
+        .remainder()
+        .iter()
+        .position(|&b| b == b'\n')
+        .map(|at| offset + at)
 }
 
 /// Why a message's content cannot be sent as it was supplied.
@@ -190,11 +210,28 @@ mod tests {
 
     #[test]
     fn smuggling_sequences_are_refused() {
-        for content in ["a\n.\nb", "a\r.\rb", "a\n.\r\nb", "a\r\n.\nb", "a\r", "\n", "\r\r\n", "a\r\n\n"] {
+        for content in [
+            "a\n.\nb",
+            "a\r.\rb",
+            "a\n.\r\nb",
+            "a\r\n.\nb",
+            "a\r",
+            "\n",
+            "\r\r\n",
+            "a\r\n\n",
+        ] {
             for framing in [Framing::Chunk, Framing::Dots] {
-                assert_eq!(write(framing, &[content.as_bytes()]), Err(ContentError::BareLineEnd), "{content:?}");
+                assert_eq!(
+                    write(framing, &[content.as_bytes()]),
+                    Err(ContentError::BareLineEnd),
+                    "{content:?}"
+                );
                 let bytes: Vec<_> = content.as_bytes().chunks(1).collect();
-                assert_eq!(write(framing, &bytes), Err(ContentError::BareLineEnd), "{content:?} octet by octet");
+                assert_eq!(
+                    write(framing, &bytes),
+                    Err(ContentError::BareLineEnd),
+                    "{content:?} octet by octet"
+                );
             }
         }
         assert_eq!(write(Framing::Chunk, &[b"a\0b"]), Err(ContentError::Nul));
@@ -208,7 +245,10 @@ mod tests {
 
         let mut writer = ContentWriter::new(Framing::Chunk, 2, false);
         assert_eq!(writer.write(b"abc", &mut Vec::new()), Err(ContentError::TooLong));
-        assert_eq!(writer.write("ä".as_bytes(), &mut Vec::new()), Err(ContentError::EightBit));
+        assert_eq!(
+            writer.write("ä".as_bytes(), &mut Vec::new()),
+            Err(ContentError::EightBit)
+        );
     }
 
     #[test]

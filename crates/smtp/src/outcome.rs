@@ -124,6 +124,8 @@ pub enum Stage {
     Data,
     /// The end of the content, by BDAT or by the final dot.
     Content,
+    /// Nothing: no reply was owed.
+    Idle,
 }
 
 impl fmt::Display for Stage {
@@ -138,6 +140,7 @@ impl fmt::Display for Stage {
             Self::Recipient => "RCPT TO",
             Self::Data => "DATA",
             Self::Content => "the message",
+            Self::Idle => "nothing in particular",
         })
     }
 }
@@ -258,7 +261,10 @@ impl fmt::Display for OutOfStep {
             Self::Unparsable(error) => write!(f, "{error}"),
             Self::Unasked => f.write_str("the server sent a reply to nothing"),
             Self::Misplaced { stage, reply } => {
-                write!(f, "the server sent a reply to {stage} that makes no sense there ({reply})")
+                write!(
+                    f,
+                    "the server sent a reply to {stage} that makes no sense there ({reply})"
+                )
             }
         }
     }

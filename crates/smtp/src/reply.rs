@@ -28,8 +28,11 @@ impl EnhancedCode {
         if parts.next().is_some() || class.len() != 1 {
             return None;
         }
-        let code =
-            Self { class: number(class)?.try_into().ok()?, subject: number(subject)?, detail: number(detail)? };
+        let code = Self {
+            class: number(class)?.try_into().ok()?,
+            subject: number(subject)?,
+            detail: number(detail)?,
+        };
         matches!(code.class, 2 | 4 | 5).then_some((code, rest))
     }
 }
@@ -105,7 +108,9 @@ impl Reply {
 
     /// The text of each line, without the code and without the enhanced code that servers repeat on each.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.text.split('\n').map(|line| enhanced(self.code, line).map_or(line, |(_, rest)| rest))
+        self.text
+            .split('\n')
+            .map(|line| enhanced(self.code, line).map_or(line, |(_, rest)| rest))
     }
 
     /// The text as one line, without codes.

@@ -103,7 +103,9 @@ impl ReplyParser {
     fn take_line(&mut self, end: usize) -> Result<bool, ReplyErrorKind> {
         let line = &self.buffer[self.line..end];
         check_start(line)?;
-        let Some((b'\r', line)) = line.split_last() else { return Err(ReplyErrorKind::BareLineEnd) };
+        let Some((b'\r', line)) = line.split_last() else {
+            return Err(ReplyErrorKind::BareLineEnd);
+        };
         if line.contains(&b'\r') {
             return Err(ReplyErrorKind::BareLineEnd);
         }
@@ -115,7 +117,9 @@ impl ReplyParser {
             [b'-', ..] => false,
             _ => return Err(ReplyErrorKind::Malformed),
         };
-        let code = [a, b, c].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+        let code = [a, b, c]
+            .iter()
+            .fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
         if self.lines > 0 && code != self.code {
             return Err(ReplyErrorKind::MixedCodes);
         }
@@ -163,14 +167,18 @@ pub fn parse_reply(text: &str) -> Result<Reply, ReplyError> {
     let mut parser = ReplyParser::new();
     for line in text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty()) {
         if line.len() > ReplyParser::MAX_LINE {
-            return Err(ReplyError { kind: ReplyErrorKind::LineTooLong });
+            return Err(ReplyError {
+                kind: ReplyErrorKind::LineTooLong,
+            });
         }
         parser.push(line.as_bytes());
         parser.push(b"\r\n");
     }
     match parser.next_reply()? {
         Some(reply) if parser.is_empty() => Ok(reply),
-        _ => Err(ReplyError { kind: ReplyErrorKind::Malformed }),
+        _ => Err(ReplyError {
+            kind: ReplyErrorKind::Malformed,
+        }),
     }
 }
 
@@ -226,13 +234,25 @@ impl fmt::Display for ReplyError {
             ReplyErrorKind::BareLineEnd => f.write_str("the server sent a reply line that does not end with CR LF"),
             ReplyErrorKind::MixedCodes => f.write_str("the server sent one reply with several codes"),
             ReplyErrorKind::LineTooLong => {
-                write!(f, "the server sent a reply line of more than {} bytes", ReplyParser::MAX_LINE)
+                write!(
+                    f,
+                    "the server sent a reply line of more than {} bytes",
+                    ReplyParser::MAX_LINE
+                )
             }
             ReplyErrorKind::TooManyLines => {
-                write!(f, "the server sent a reply of more than {} lines", ReplyParser::MAX_LINES)
+                write!(
+                    f,
+                    "the server sent a reply of more than {} lines",
+                    ReplyParser::MAX_LINES
+                )
             }
             ReplyErrorKind::TooLong => {
-                write!(f, "the server sent a reply of more than {} bytes", ReplyParser::MAX_REPLY)
+                write!(
+                    f,
+                    "the server sent a reply of more than {} bytes",
+                    ReplyParser::MAX_REPLY
+                )
             }
         }
     }

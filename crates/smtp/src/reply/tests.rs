@@ -16,7 +16,14 @@ fn whole(bytes: &[u8]) -> Reply {
 fn a_reply_of_one_line() {
     let reply = whole(b"250 2.1.5 OK ab12 - gsmtp\r\n");
     assert_eq!(reply.code(), 250);
-    assert_eq!(reply.enhanced(), Some(EnhancedCode { class: 2, subject: 1, detail: 5 }));
+    assert_eq!(
+        reply.enhanced(),
+        Some(EnhancedCode {
+            class: 2,
+            subject: 1,
+            detail: 5
+        })
+    );
     assert_eq!(reply.text(), "OK ab12 - gsmtp");
     assert_eq!(reply.to_string(), "250 2.1.5 OK ab12 - gsmtp");
     assert_eq!(reply.verbatim(), "250 2.1.5 OK ab12 - gsmtp");
@@ -26,7 +33,10 @@ fn a_reply_of_one_line() {
 fn the_enhanced_code_is_stripped_from_each_line() {
     let reply = whole(b"550-5.1.1 The account does\r\n550-5.1.1 not exist.\r\n550 5.1.1  More at x - gsmtp\r\n");
     assert_eq!(reply.text(), "The account does not exist. More at x - gsmtp");
-    assert_eq!(reply.verbatim(), "550-5.1.1 The account does\n550-5.1.1 not exist.\n550 5.1.1  More at x - gsmtp");
+    assert_eq!(
+        reply.verbatim(),
+        "550-5.1.1 The account does\n550-5.1.1 not exist.\n550 5.1.1  More at x - gsmtp"
+    );
 }
 
 #[test]
@@ -34,7 +44,15 @@ fn an_enhanced_code_that_contradicts_the_code_is_text() {
     let reply = whole(b"250 5.1.1 odd\r\n");
     assert_eq!(reply.enhanced(), None);
     assert_eq!(reply.text(), "5.1.1 odd");
-    for text in ["2.1 x", "2.1.1.1 x", "2.1.1234 x", "2..1 x", "22.1.1 x", "3.1.1 x", "2.1.1x y"] {
+    for text in [
+        "2.1 x",
+        "2.1.1.1 x",
+        "2.1.1234 x",
+        "2..1 x",
+        "22.1.1 x",
+        "3.1.1 x",
+        "2.1.1x y",
+    ] {
         assert_eq!(whole(format!("250 {text}\r\n").as_bytes()).enhanced(), None, "{text}");
     }
 }
@@ -42,7 +60,14 @@ fn an_enhanced_code_that_contradicts_the_code_is_text() {
 #[test]
 fn a_code_alone_is_a_reply() {
     assert_eq!(whole(b"354\r\n").text(), "");
-    assert_eq!(whole(b"250 2.0.0\r\n").enhanced(), Some(EnhancedCode { class: 2, subject: 0, detail: 0 }));
+    assert_eq!(
+        whole(b"250 2.0.0\r\n").enhanced(),
+        Some(EnhancedCode {
+            class: 2,
+            subject: 0,
+            detail: 0
+        })
+    );
     assert_eq!(whole(b"250-\r\n250\r\n").lines().count(), 2);
 }
 
@@ -55,10 +80,22 @@ fn only_crlf_ends_a_line() {
 
 #[test]
 fn what_is_not_a_reply_is_refused() {
-    for bytes in [&b"hello\r\n"[..], b"25 ok\r\n", b"250_ok\r\n", b"150 x\r\n", b"650 x\r\n", b"\r\n", b"25x ok\r\n"] {
+    for bytes in [
+        &b"hello\r\n"[..],
+        b"25 ok\r\n",
+        b"250_ok\r\n",
+        b"150 x\r\n",
+        b"650 x\r\n",
+        b"\r\n",
+        b"25x ok\r\n",
+    ] {
         assert_eq!(one(bytes), Err(ReplyErrorKind::Malformed), "{bytes:?}");
     }
-    assert_eq!(one(b"x"), Err(ReplyErrorKind::Malformed), "without waiting for the line end");
+    assert_eq!(
+        one(b"x"),
+        Err(ReplyErrorKind::Malformed),
+        "without waiting for the line end"
+    );
     assert_eq!(one(b"250-a\r\n251 b\r\n"), Err(ReplyErrorKind::MixedCodes));
 }
 
@@ -68,7 +105,11 @@ fn each_bound_obeyed_and_violated() {
     let longest = line(ReplyParser::MAX_LINE);
     assert!(one(&[&longest[..], b"\r\n"].concat()).unwrap().is_some());
     assert_eq!(one(&longest), Ok(None));
-    assert_eq!(one(&line(ReplyParser::MAX_LINE + 2)), Err(ReplyErrorKind::LineTooLong), "before the newline");
+    assert_eq!(
+        one(&line(ReplyParser::MAX_LINE + 2)),
+        Err(ReplyErrorKind::LineTooLong),
+        "before the newline"
+    );
     assert_eq!(
         one(&[&line(ReplyParser::MAX_LINE + 1)[..], b"\r\n"].concat()),
         Err(ReplyErrorKind::LineTooLong),
@@ -77,10 +118,17 @@ fn each_bound_obeyed_and_violated() {
 
     let lines = |n: usize| ["250-x\r\n".repeat(n - 1), "250 x\r\n".into()].concat();
     assert!(one(lines(ReplyParser::MAX_LINES).as_bytes()).unwrap().is_some());
-    assert_eq!(one(lines(ReplyParser::MAX_LINES + 1).as_bytes()), Err(ReplyErrorKind::TooManyLines));
+    assert_eq!(
+        one(lines(ReplyParser::MAX_LINES + 1).as_bytes()),
+        Err(ReplyErrorKind::TooManyLines)
+    );
 
     let long = format!("250-{}\r\n", "x".repeat(1018));
-    assert!(one([long.repeat(63), "250 x\r\n".into()].concat().as_bytes()).unwrap().is_some());
+    assert!(
+        one([long.repeat(63), "250 x\r\n".into()].concat().as_bytes())
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(one(long.repeat(65).as_bytes()), Err(ReplyErrorKind::TooLong));
 }
 
