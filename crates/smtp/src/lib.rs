@@ -1,5 +1,6 @@
 //! The client side of SMTP (RFC 5321) as a state machine: no sockets, no clock, no randomness.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod address;
 pub mod capabilities;
