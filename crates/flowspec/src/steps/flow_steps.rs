@@ -195,14 +195,6 @@ fn read_target(reader: &mut Reader<'_>, at: &str, way: &Map<String, Value>) -> R
     }
 }
 
-/// One without a target was refused by the check against the schema.
-fn read_target(reader: &mut Reader<'_>, at: &str, way: &Map<String, Value>) -> Result<BranchId, Reported> {
-    match way.get("target") {
-        Some(Value::String(name)) => reader.branch(&format!("{at}/target"), name),
-        _ => Err(Reported::already()),
-    }
-}
-
 fn read_simple(reader: &mut Reader<'_>, parameter: &str, text: &str) -> Result<Condition, Reported> {
     match Simple::parse(text) {
         Ok(simple) => {
