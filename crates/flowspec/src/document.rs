@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Accounts, Catalogue};
+use crate::catalogue::Surroundings;
 use crate::flow;
 use crate::nearest;
 use crate::parameters::is_dynamic;
@@ -17,17 +17,6 @@ use crate::references::{self, Known};
 use crate::step::{SettingValue, Step};
 use crate::step_reader;
 use crate::wants::Wants;
-
-/// What a document is checked against.
-#[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The connectors.
-    pub catalogue: &'a dyn Catalogue,
-    /// The accounts; none when they are not known yet, and then labels are taken at their word.
-    pub accounts: Option<&'a dyn Accounts>,
-    /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
-    pub pins: &'a BTreeSet<String>,
-}
 
 /// All there is to say about a document.
 #[derive(Debug)]

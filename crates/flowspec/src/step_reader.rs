@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::ConnectorDescription;
-use crate::document::Surroundings;
+use crate::catalogue::{ConnectorDescription, Surroundings};
 use crate::flow::Edge;
 use crate::nearest;
 use crate::parameters::{Annotations, check_written, is_dynamic};

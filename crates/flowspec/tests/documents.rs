@@ -161,13 +161,7 @@ fn a_pinned_step_may_be_of_any_type() {
 fn accounts_that_are_not_known_yet_are_taken_at_their_word() {
     let text = ORDER.replace("gmail-orders", "not-here");
     let catalogue = common::connectors();
-    let pins = std::collections::BTreeSet::new();
-    let surroundings = pipepost_flowspec::Surroundings {
-        catalogue: &catalogue,
-        accounts: None,
-        pins: &pins,
-    };
-    let report = check(&text, &surroundings);
+    let report = check(&text, &pipepost_flowspec::Surroundings::new(&catalogue));
     assert!(report.pipeline.is_some(), "{}", report.problems);
     assert!(report.wants.accounts.contains_key("not-here"));
 }
@@ -194,4 +188,22 @@ fn machines_get_problems_as_json() {
             "message": "it must be a whole number, and is other text"
         }])
     );
+}
+
+#[test]
+fn the_document_is_mended_before_its_surroundings() {
+    let invalid = r#"{"type": "delayer", "dely": 1}"#;
+    let no_account = r#"{"type": "connector", "name": "email-v2", "params": {}}"#;
+    let kind = |steps: &str| {
+        let text = format!(r#"{{"flowSpec": {{"start": [{steps}]}}}}"#);
+        with_surroundings(&[], |surroundings| check(&text, surroundings))
+            .problems
+            .kind()
+    };
+    assert_eq!(kind(no_account), Some(pipepost_flowspec::Kind::Configuration));
+    assert_eq!(
+        kind(&format!("{no_account}, {invalid}")),
+        Some(pipepost_flowspec::Kind::Invalid)
+    );
+    assert_eq!(kind(""), None);
 }
