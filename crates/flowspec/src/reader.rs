@@ -43,6 +43,8 @@ pub(crate) struct Findings {
     pub(crate) edges: Vec<Edge>,
     pub(crate) uses: Vec<Use>,
     pub(crate) wanted_accounts: BTreeMap<String, BTreeSet<String>>,
+    /// The account of each step that names one.
+    pub(crate) own_accounts: BTreeMap<(BranchId, usize), String>,
     pub(crate) wanted_paths: BTreeSet<String>,
     pub(crate) used_pins: BTreeSet<String>,
 }
