@@ -1,7 +1,7 @@
 //! What a document is checked against: the connectors that are installed and the accounts that are known. The host
 //! has both; this crate only asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -113,6 +113,42 @@ pub trait Accounts {
 
     /// All labels, to find the nearest.
     fn labels(&self) -> Vec<&str>;
+}
+
+/// What a document is checked against.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The connectors.
+    pub catalogue: &'a dyn Catalogue,
+    /// The accounts; none when they are not known yet, and then labels are taken at their word.
+    pub accounts: Option<&'a dyn Accounts>,
+    /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
+    pub pins: &'a BTreeSet<String>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// These connectors, accounts not known yet, nothing pinned.
+    pub fn new(catalogue: &'a dyn Catalogue) -> Self {
+        static NO_PINS: BTreeSet<String> = BTreeSet::new();
+        Surroundings {
+            catalogue,
+            accounts: None,
+            pins: &NO_PINS,
+        }
+    }
+
+    /// With these accounts.
+    pub fn with_accounts(self, accounts: &'a dyn Accounts) -> Self {
+        Surroundings {
+            accounts: Some(accounts),
+            ..self
+        }
+    }
+
+    /// With these steps pinned.
+    pub fn with_pins(self, pins: &'a BTreeSet<String>) -> Self {
+        Surroundings { pins, ..self }
+    }
 }
 
 #[cfg(test)]

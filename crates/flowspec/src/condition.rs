@@ -7,7 +7,8 @@ mod simple;
 
 use std::fmt;
 
-use crate::json_path::JsonPath;
+use pipepost_jsonpath::JsonPath;
+use serde_json::Value;
 
 use crate::problem::Position;
 pub use simple::{Comparison, Literal, Operator, Simple};
@@ -15,10 +16,29 @@ pub use simple::{Comparison, Literal, Operator, Simple};
 /// A condition of a choice.
 #[derive(Debug, Clone)]
 pub enum Condition {
-    /// Holds when the path's result is not empty: neither null nor an empty text, list or object.
+    /// Holds when the path's result is not empty: there is one, and it is neither null nor an empty list or object.
     JsonPath(JsonPath),
     /// Holds when the comparison does.
     Simple(Simple),
+}
+
+impl Condition {
+    /// Whether it holds for this message.
+    ///
+    /// # Errors
+    ///
+    /// A path that has no result in this message, or a condition that takes too much work on it.
+    pub fn matches(&self, message: &Value) -> Result<bool, ConditionError> {
+        match self {
+            Condition::JsonPath(path) => match path.find(message) {
+                Ok(found) => Ok(!found.is_empty()),
+                Err(error) => Err(ConditionError {
+                    reason: error.to_string(),
+                }),
+            },
+            Condition::Simple(simple) => simple.matches(message),
+        }
+    }
 }
 
 /// A condition that could not be evaluated.
@@ -44,3 +64,22 @@ impl fmt::Display for ConditionSyntaxError {
 }
 
 impl std::error::Error for ConditionSyntaxError {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_holds_when_it_finds_something() {
+        let holds = |path: &str, message: Value| Condition::JsonPath(JsonPath::parse(path).unwrap()).matches(&message);
+        let city = "$.[?(@.city == 'New York')]";
+        assert_eq!(holds(city, json!({"city": "New York"})), Ok(true));
+        assert_eq!(holds(city, json!({"city": "Porto Alegre"})), Ok(false));
+        assert_eq!(holds("$.a", json!({"a": null})), Ok(false));
+        assert_eq!(holds("$.a", json!({"a": []})), Ok(false));
+        assert_eq!(holds("$.a", json!({"a": 0})), Ok(true));
+        assert_eq!(holds("$.a.b", json!({})), Ok(false));
+    }
+}

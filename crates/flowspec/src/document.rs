@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Accounts, Catalogue};
+use crate::catalogue::Surroundings;
 use crate::flow;
 use crate::nearest;
 use crate::parameters::is_dynamic;
@@ -14,20 +14,9 @@ use crate::positions::{Positions, push_token};
 use crate::problem::{Place, Position, Problem, Problems, StepPlace};
 use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
-use crate::step::Step;
+use crate::step::{SettingValue, Step};
 use crate::step_reader;
 use crate::wants::Wants;
-
-/// What a document is checked against.
-#[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The connectors.
-    pub catalogue: &'a dyn Catalogue,
-    /// The accounts; none when they are not known yet, and then labels are taken at their word.
-    pub accounts: Option<&'a dyn Accounts>,
-    /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
-    pub pins: &'a BTreeSet<String>,
-}
 
 /// All there is to say about a document.
 #[derive(Debug)]
@@ -55,7 +44,7 @@ pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
     // A byte order mark is no JSON, and editors leave one.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let document: Value = match serde_json::from_str(text) {
-        Ok(document) => document,
+        Ok(document) => with_native_parts(document),
         Err(error) => return refused(not_json(&error)),
     };
     let positions = Positions::of(text);
@@ -88,6 +77,18 @@ pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
         problems,
         wants,
     }
+}
+
+/// Like any object in a document, these may stand there as JSON text.
+fn with_native_parts(mut document: Value) -> Value {
+    for name in ["flowSpec", "triggerSpec"] {
+        if let Some(part) = document.get_mut(name)
+            && let Some(Ok(parsed @ Value::Object(_))) = part.as_str().map(serde_json::from_str)
+        {
+            *part = parsed;
+        }
+    }
+    document
 }
 
 fn refused(problem: Problem) -> Report {
@@ -172,8 +173,8 @@ impl<'a> Reading<'a> {
         let (form, first) = first?;
         let reachable = flow::reachable(first, &self.findings.edges, branch_names.len());
         self.soften_unreachable(&reachable, &branch_names);
-        self.circles(&reachable);
-        self.expressions(&branches);
+        self.circles(&reachable, &branch_names);
+        self.expressions(&branch_names);
 
         let mut complete = Vec::with_capacity(branches.len());
         for ((name, steps), reached) in branch_names.into_iter().zip(branches).zip(reachable) {
@@ -263,8 +264,7 @@ impl<'a> Reading<'a> {
         let milliseconds = match members.get("timeout")? {
             Value::Null => return None,
             Value::String(text) if text.is_empty() => return None,
-            Value::String(text) => text.trim().parse().ok(),
-            value => value.as_u64(),
+            value => u64::from_value(value),
         };
         let longest = Pipeline::LONGEST_TIME_LIMIT.as_millis();
         let problem = match milliseconds {
@@ -393,30 +393,22 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn circles(&mut self, reachable: &[bool]) {
+    fn circles(&mut self, reachable: &[bool], names: &[String]) {
         let closing = flow::circles(&self.findings.edges, reachable.len());
         let found: Vec<_> = closing
             .into_iter()
             .filter(|edge| reachable.get(edge.from.0) == Some(&true))
             .map(|edge| (edge.clone(), self.positions.value(&edge.pointer)))
             .collect();
-        let names: Vec<&str> = self
-            .document
-            .get("flowSpec")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(Map::keys)
-            .map(String::as_str)
-            .collect();
         for (edge, position) in found {
-            let name = |branch: BranchId| names.get(branch.0).copied().unwrap_or_default();
+            let name = |branch: BranchId| names.get(branch.0).map(String::as_str).unwrap_or_default();
             let place = Place {
                 branch: Some(name(edge.from).to_owned()),
                 step: Some(edge.step),
                 parameter: None,
             };
             let message = format!(
-                "this leads back to branch `{}`, from where it came, without end",
+                "this leads back to branch `{}`, which leads here, without end",
                 name(edge.to)
             );
             let problem = Problem::invalid(message).advise("use a retry or a for-each step to repeat work");
@@ -426,22 +418,17 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn expressions(&mut self, branches: &[Vec<Result<Step, Reported>>]) {
+    fn expressions(&mut self, branch_names: &[String]) {
         let mut aliases = BTreeSet::new();
         collect_aliases(self.document.get("flowSpec"), &mut aliases);
-        let own_accounts = branches.iter().flatten().flatten().filter_map(|step| match &step.kind {
-            crate::step::StepKind::Connector(connector) => Some((step.path.clone(), connector.account_label.clone()?)),
-            _ => None,
-        });
-        let known = Known {
-            aliases,
-            accounts: self.surroundings.accounts,
-            own_accounts: own_accounts.collect(),
-        };
-        references::check(self.findings, &known, |branch| {
-            let names = self.document.get("flowSpec").and_then(Value::as_object);
-            names.and_then(|names| names.keys().nth(branch.0)).cloned()
-        });
+        references::check(
+            self.findings,
+            &Known {
+                aliases,
+                accounts: self.surroundings.accounts,
+                branch_names,
+            },
+        );
     }
 }
 

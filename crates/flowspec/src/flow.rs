@@ -15,6 +15,7 @@ pub(crate) struct Edge {
 
 /// Which branches the run can reach, by number.
 pub(crate) fn reachable(first: BranchId, edges: &[Edge], branches: usize) -> Vec<bool> {
+    let outgoing = outgoing(edges, branches);
     let mut reached = vec![false; branches];
     let mut waiting = vec![first];
     while let Some(branch) = waiting.pop() {
@@ -22,7 +23,7 @@ pub(crate) fn reachable(first: BranchId, edges: &[Edge], branches: usize) -> Vec
             Some(seen) if !*seen => *seen = true,
             _ => continue,
         }
-        waiting.extend(edges.iter().filter(|edge| edge.from == branch).map(|edge| edge.to));
+        waiting.extend(outgoing[branch.0].iter().map(|edge| edge.to));
     }
     reached
 }
@@ -36,12 +37,7 @@ pub(crate) fn circles(edges: &[Edge], branches: usize) -> Vec<&Edge> {
         Open,
         Done,
     }
-    let mut outgoing: Vec<Vec<&Edge>> = vec![Vec::new(); branches];
-    for edge in edges {
-        if let Some(list) = outgoing.get_mut(edge.from.0) {
-            list.push(edge);
-        }
-    }
+    let outgoing = outgoing(edges, branches);
     let mut states = vec![State::New; branches];
     let mut closing = Vec::new();
     for root in 0..branches {
@@ -69,6 +65,16 @@ pub(crate) fn circles(edges: &[Edge], branches: usize) -> Vec<&Edge> {
         }
     }
     closing
+}
+
+fn outgoing(edges: &[Edge], branches: usize) -> Vec<Vec<&Edge>> {
+    let mut outgoing: Vec<Vec<&Edge>> = vec![Vec::new(); branches];
+    for edge in edges {
+        if let Some(list) = outgoing.get_mut(edge.from.0) {
+            list.push(edge);
+        }
+    }
+    outgoing
 }
 
 #[cfg(test)]

@@ -12,18 +12,14 @@
 //! What it is not: it reads no file, knows no clock and runs nothing. Expressions are evaluated by the caller.
 //!
 //! ```
-//! use std::collections::BTreeSet;
-//!
 //! use pipepost_flowspec::{Connectors, Surroundings, parse};
 //!
 //! let text = r#"{"flowSpec": {"start": [
 //!     {"type": "connector", "name": "log-connector", "params": {"logLevel": "INFO", "mesage": "hello"}}
 //! ]}}"#;
-//! let catalogue = Connectors::default();
-//! let pins = BTreeSet::new();
-//! let surroundings = Surroundings { catalogue: &catalogue, accounts: None, pins: &pins };
+//! let connectors = Connectors::default();
 //!
-//! let problems = parse(text, &surroundings).unwrap_err();
+//! let problems = parse(text, &Surroundings::new(&connectors)).unwrap_err();
 //! assert_eq!(
 //!     problems.to_string(),
 //!     "error at line 2, column 83, branch start, step 1, parameter mesage: there is no parameter `mesage`; \
@@ -37,7 +33,6 @@ mod catalogue;
 mod condition;
 mod document;
 mod flow;
-mod json_path;
 mod nearest;
 pub mod parameters;
 mod pipeline;
@@ -51,10 +46,9 @@ mod step_reader;
 mod steps;
 mod wants;
 
-pub use catalogue::{Accounts, Catalogue, ConnectorDescription, Connectors, FieldAccess, NameConflict};
+pub use catalogue::{Accounts, Catalogue, ConnectorDescription, Connectors, FieldAccess, NameConflict, Surroundings};
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
-pub use document::{Report, Surroundings, check, parse};
-pub use json_path::JsonPath;
+pub use document::{Report, check, parse};
 pub use pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
 pub use step::*;

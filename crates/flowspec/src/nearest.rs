@@ -10,6 +10,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
     let wanted = fold(written);
     known
         .into_iter()
+        .take(1000)
         .map(|name| (strsim::normalized_damerau_levenshtein(&wanted, &fold(name)), name))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))

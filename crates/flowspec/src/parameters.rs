@@ -25,15 +25,5 @@ pub(crate) fn is_dynamic(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// Whether a value holds an expression at any depth.
-pub(crate) fn holds_expression(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::String(text) => is_dynamic(text),
-        serde_json::Value::Array(elements) => elements.iter().any(holds_expression),
-        serde_json::Value::Object(members) => members.values().any(holds_expression),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests;

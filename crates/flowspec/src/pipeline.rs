@@ -95,6 +95,7 @@ impl Pipeline {
     /// The branch; `id` comes from this pipeline, so there is one. For an id of another pipeline the answer is this
     /// pipeline's first branch.
     pub fn branch(&self, id: BranchId) -> &Branch {
+        // A pipeline has the branch that it begins with.
         self.branches.get(id.0).unwrap_or(&self.branches[self.first.0])
     }
 

@@ -50,8 +50,17 @@ pub struct StepPlace {
 
 impl StepPlace {
     pub(crate) fn of(index: usize, step: &Value) -> Self {
-        let text = |key: &str| step.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-        StepPlace { index, id: text("id"), name: text("stepName") }
+        let text = |key: &str| {
+            step.get(key)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        StepPlace {
+            index,
+            id: text("id"),
+            name: text("stepName"),
+        }
     }
 }
 

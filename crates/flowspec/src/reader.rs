@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::json_path::JsonPath;
 use pipepost_double_braces::{self as double_braces, JsonTemplate, Reference, Template, ValueTemplate};
+use pipepost_jsonpath::JsonPath;
 use serde_json::{Map, Value};
 
 use crate::flow::Edge;
 use crate::nearest;
-use crate::parameters::{ParameterProblem, holds_expression, is_dynamic};
+use crate::parameters::{ParameterProblem, is_dynamic};
 use crate::pipeline::BranchId;
 use crate::positions::{Positions, push_token};
 use crate::problem::{Place, Position, Problem, Severity, StepPlace};
@@ -43,6 +43,8 @@ pub(crate) struct Findings {
     pub(crate) edges: Vec<Edge>,
     pub(crate) uses: Vec<Use>,
     pub(crate) wanted_accounts: BTreeMap<String, BTreeSet<String>>,
+    /// The account of each step that names one.
+    pub(crate) own_accounts: BTreeMap<(BranchId, usize), String>,
     pub(crate) wanted_paths: BTreeSet<String>,
     pub(crate) used_pins: BTreeSet<String>,
 }
@@ -66,7 +68,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) base: &'static str,
     /// The settings under their own names, checked against their schema.
     pub(crate) settings: Map<String, Value>,
-    /// Settings that were refused; reading them again would refuse them twice.
+    /// What was refused, as pointers without their first slash; reading it again would refuse it twice.
     pub(crate) refused: BTreeSet<String>,
 }
 
@@ -124,13 +126,7 @@ impl Reader<'_> {
                 self.report(&parameter, problem);
             }
             if !found.is_warning {
-                let first = found
-                    .pointer
-                    .trim_start_matches('/')
-                    .split('/')
-                    .next()
-                    .unwrap_or_default();
-                self.refused.insert(first.to_owned());
+                self.refused.insert(found.pointer.trim_start_matches('/').to_owned());
             }
         }
     }
@@ -172,7 +168,7 @@ impl Reader<'_> {
         }
     }
 
-    fn no_expression(&mut self, name: &str) -> Reported {
+    pub(crate) fn no_expression(&mut self, name: &str) -> Reported {
         let problem = Problem::invalid("an expression cannot stand here, since it is needed before the run");
         self.report(&self.parameter(name), problem.advise("write the value itself"))
     }
@@ -285,7 +281,11 @@ impl Reader<'_> {
                 Err(self.report_within(
                     parameter,
                     inner,
-                    Problem::invalid(format!("the JSONPath is not understood: {error}")),
+                    Problem::invalid(format!(
+                        "the JSONPath is not understood: found {}, expected {}",
+                        error.found(),
+                        error.expected()
+                    )),
                 ))
             }
         }
@@ -322,7 +322,7 @@ impl Reader<'_> {
         }
         match self.settings.get(name).cloned() {
             None => Ok(Vec::new()),
-            Some(Value::Array(elements)) if !elements.iter().any(holds_expression) => Ok(elements),
+            Some(Value::Array(elements)) => Ok(elements),
             Some(_) => Err(self.no_expression(name)),
         }
     }

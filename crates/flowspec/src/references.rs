@@ -1,34 +1,27 @@
 //! What expressions point at: earlier steps, accounts, metadata. Messages and globals are known only to the run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pipepost_double_braces::{Reference, Scope, Segment};
 
 use crate::catalogue::{Accounts, FieldAccess};
 use crate::nearest;
-use crate::pipeline::BranchId;
 use crate::problem::{Place, Problem};
 use crate::reader::Findings;
-use crate::step::StepPath;
 
 /// What there is to point at.
 pub(crate) struct Known<'a> {
     pub(crate) aliases: BTreeSet<String>,
     pub(crate) accounts: Option<&'a dyn Accounts>,
-    /// The account of each step that has one.
-    pub(crate) own_accounts: BTreeMap<StepPath, String>,
+    pub(crate) branch_names: &'a [String],
 }
 
 /// Checks every expression's path that was noted.
-pub(crate) fn check(findings: &mut Findings, known: &Known<'_>, branch_name: impl Fn(BranchId) -> Option<String>) {
+pub(crate) fn check(findings: &mut Findings, known: &Known<'_>) {
     let mut wanted: Vec<(String, String)> = Vec::new();
     for found in &findings.uses {
-        let branch = branch_name(found.branch);
-        let path = StepPath {
-            branch: branch.clone().unwrap_or_default(),
-            index: found.step.index,
-        };
-        let own = known.own_accounts.get(&path);
+        let branch = known.branch_names.get(found.branch.0).cloned();
+        let own = findings.own_accounts.get(&(found.branch, found.step.index));
         if let (Some(label), Some(field)) = (
             found.reference.account_label().or(own.map(String::as_str)),
             found.reference.account_field(),
@@ -89,6 +82,8 @@ fn account(reference: &Reference, known: &Known<'_>, own: Option<&String>) -> Op
     };
     let accounts = known.accounts?;
     if accounts.account_type(label).is_none() {
+        // The step's own label was refused where it stands.
+        reference.account_label()?;
         let advice = nearest::advise(label, accounts.labels())
             .unwrap_or_else(|| "add it to an accounts file, and name that file with `--accounts`".to_owned());
         return Some(Problem::configuration(format!("there is no account labelled `{label}`")).advise(advice));

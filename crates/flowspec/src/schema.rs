@@ -277,12 +277,12 @@ fn text_form(schema: &Value, types: &[&str]) -> Option<Value> {
     if types.contains(&"string") {
         return Some(json!({"type": ["number", "boolean"]}));
     }
-    let pattern = match types.first()? {
-        &"boolean" => r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])?\s*$|\{\{",
-        &"integer" => r"^\s*([-+]?\d+)?\s*$|\{\{",
-        &"number" => r"^\s*[-+.\deE]*\s*$|\{\{",
-        &"array" => r"^\s*(\[|$)|\{\{",
-        &"object" => r"^\s*(\{|$)|\{\{",
+    let pattern = match *types.first()? {
+        "boolean" => r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])?\s*$|\{\{",
+        "integer" => r"^\s*([-+]?\d+)?\s*$|\{\{",
+        "number" => r"^\s*[-+.\deE]*\s*$|\{\{",
+        "array" => r"^\s*(\[|$)|\{\{",
+        "object" => r"^\s*(\{|$)|\{\{",
         _ => return None,
     };
     Some(json!({"type": "string", "pattern": pattern}))

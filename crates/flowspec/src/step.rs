@@ -1,12 +1,13 @@
 //! The steps, typed: one struct a step type, its settings in the form in which the run uses them.
 
-use crate::json_path::JsonPath;
 use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
+use pipepost_jsonpath::JsonPath;
 use serde_json::Value;
 
 use crate::condition::Condition;
 use crate::parameters::{Annotations, Grant};
 use crate::pipeline::BranchId;
+use crate::positions::push_token;
 
 /// A step of a branch.
 #[derive(Debug, Clone)]
@@ -31,13 +32,16 @@ impl Step {
         self.name.as_ref().or(self.id.as_ref()).unwrap_or(&self.type_name)
     }
 
-    /// What tells it from every other step of the document, for keys that outlive a run: branch and id, or branch and
-    /// position where it has no id.
+    /// What tells it from every other step of the document, for keys that outlive a run: `/branch/id`, or
+    /// `/branch#position` where it has no id, with `/` in names written as in a JSON pointer (RFC 6901).
     pub fn key(&self) -> String {
+        let mut key = String::new();
+        push_token(&mut key, &self.path.branch);
         match &self.id {
-            Some(id) => format!("{}/{id}", self.path.branch),
-            None => format!("{}/#{}", self.path.branch, self.path.index),
+            Some(id) => push_token(&mut key, id),
+            None => key.push_str(&format!("#{}", self.path.index)),
         }
+        key
     }
 }
 
@@ -188,10 +192,13 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// The parameters that name the endpoint and that the document really writes, with what it writes.
+    /// The parameters that name the endpoint and that the document really writes, with what it writes. An empty text
+    /// names nothing.
     pub fn endpoint(&self) -> impl Iterator<Item = (Grant, &str, &Value)> {
-        let grants = self.annotations.grants.iter();
-        grants.filter_map(|(name, grant)| self.written.get(name).map(|value| (*grant, name.as_str(), value)))
+        self.annotations.grants.iter().filter_map(|(name, grant)| {
+            let value = self.written.get(name).filter(|value| value.as_str() != Some(""))?;
+            Some((*grant, name.as_str(), value))
+        })
     }
 }
 
@@ -450,4 +457,45 @@ pub struct FileWriter {
     pub coalesce: bool,
     /// Whether a failure ends the run.
     pub fail_on_error: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_is_read_in_either_form() {
+        let expression = Setting::<u64>::Expression(Template::parse("{{ message.n }}").unwrap());
+        let read = |value: Value| expression.read(|_| Ok::<_, SettingError>(value));
+        assert_eq!(read(json!("5")), Ok(5));
+        assert_eq!(read(json!(5.0)), Ok(5));
+        assert_eq!(read(json!(-5)).unwrap_err().expected, u64::EXPECTED);
+        let fixed = Setting::Fixed(true);
+        assert_eq!(
+            fixed.read(|_| Err(SettingError {
+                expected: "never evaluated"
+            })),
+            Ok(true)
+        );
+    }
+
+    #[test]
+    fn keys_of_steps_do_not_run_into_each_other() {
+        let step = |branch: &str, id: Option<&str>| Step {
+            id: id.map(str::to_owned),
+            name: None,
+            alias: None,
+            type_name: "x".to_owned(),
+            path: StepPath {
+                branch: branch.to_owned(),
+                index: 2,
+            },
+            kind: StepKind::Pinned("x".to_owned()),
+        };
+        assert_eq!(step("start", Some("a")).key(), "/start/a");
+        assert_eq!(step("start", None).key(), "/start#2");
+        assert_ne!(step("a/b", Some("c")).key(), step("a", Some("b/c")).key());
+    }
 }

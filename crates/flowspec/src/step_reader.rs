@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::ConnectorDescription;
-use crate::document::Surroundings;
+use crate::catalogue::{ConnectorDescription, Surroundings};
 use crate::flow::Edge;
 use crate::nearest;
 use crate::parameters::{Annotations, check_written, is_dynamic};
@@ -281,7 +280,9 @@ fn settings(
         reader.report_key(&parameter, problem);
     }
     reader.base = "/params";
-    match step.get("params") {
+    let text = step.get("params").and_then(Value::as_str);
+    let parsed = text.and_then(|text| serde_json::from_str(text).ok());
+    match parsed.as_ref().or(step.get("params")) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(params)) => Ok(without_inactive(reader, params.clone(), schema, inactive)),
         Some(_) => Err(reader.report("/params", Problem::invalid("`params` is not an object"))),
@@ -387,6 +388,10 @@ fn account(
         let problem = Problem::invalid("`accountLabel` is an expression, and accounts are not chosen by messages");
         return Err(reader.report("/accountLabel", problem.advise("write the label itself")));
     }
+    reader
+        .findings
+        .own_accounts
+        .insert((reader.branch, reader.step.index), label.to_owned());
     reader.findings.wanted_accounts.entry(label.to_owned()).or_default();
     if let Some(accounts) = surroundings.accounts {
         let Some(found) = accounts.account_type(label) else {

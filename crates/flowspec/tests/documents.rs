@@ -69,7 +69,10 @@ fn a_connector_keeps_its_account_its_parameters_and_its_endpoint() {
         "{endpoint:?}"
     );
     assert!(endpoint.contains(&(Grant::Tls, "isOverSSL", &json!(false))));
-    assert_eq!(step.key(), "with address #Py2q38#/a0c9a6e4-2e7e-4ad0-8b0c-0f6f2a7c1004");
+    assert_eq!(
+        step.key(),
+        "/with address #Py2q38#/a0c9a6e4-2e7e-4ad0-8b0c-0f6f2a7c1004"
+    );
 }
 
 #[test]
@@ -152,4 +155,55 @@ fn a_pinned_step_may_be_of_any_type() {
     assert!(matches!(&pinned.steps().next().unwrap().kind, StepKind::Pinned(pin) if pin == "Read"));
     let other = with_surroundings(&["Read", "Raed"], |surroundings| parse(text, surroundings)).unwrap_err();
     assert_eq!(other.kind(), Some(pipepost_flowspec::Kind::Configuration));
+}
+
+#[test]
+fn accounts_that_are_not_known_yet_are_taken_at_their_word() {
+    let text = ORDER.replace("gmail-orders", "not-here");
+    let catalogue = common::connectors();
+    let report = check(&text, &pipepost_flowspec::Surroundings::new(&catalogue));
+    assert!(report.pipeline.is_some(), "{}", report.problems);
+    assert!(report.wants.accounts.contains_key("not-here"));
+}
+
+#[test]
+fn objects_may_stand_as_json_text() {
+    let steps =
+        json!({"start": [{"type": "connector", "name": "log-connector", "params": "{\"logLevel\": \"WARN\"}"}]});
+    let document = json!({"flowSpec": steps.to_string(), "triggerSpec": "{\"timeout\": 1000}"});
+    let pipeline = read(&document.to_string());
+    assert_eq!(pipeline.time_limit(), Some(Duration::from_secs(1)));
+    assert!(matches!(&pipeline.steps().next().unwrap().kind, StepKind::Log(log) if log.message.is_none()));
+}
+
+#[test]
+fn machines_get_problems_as_json() {
+    let text = r#"{"flowSpec": {"start": [{"type": "delayer", "id": "d", "delay": "x"}]}}"#;
+    let problems = with_surroundings(&[], |surroundings| parse(text, surroundings)).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&problems).unwrap(),
+        json!([{
+            "severity": "error", "kind": "invalid", "branch": "start", "step": {"index": 0, "id": "d"},
+            "parameter": "/delay", "line": 1, "column": 65,
+            "message": "it must be a whole number, and is other text"
+        }])
+    );
+}
+
+#[test]
+fn the_document_is_mended_before_its_surroundings() {
+    let invalid = r#"{"type": "delayer", "dely": 1}"#;
+    let no_account = r#"{"type": "connector", "name": "email-v2", "params": {}}"#;
+    let kind = |steps: &str| {
+        let text = format!(r#"{{"flowSpec": {{"start": [{steps}]}}}}"#);
+        with_surroundings(&[], |surroundings| check(&text, surroundings))
+            .problems
+            .kind()
+    };
+    assert_eq!(kind(no_account), Some(pipepost_flowspec::Kind::Configuration));
+    assert_eq!(
+        kind(&format!("{no_account}, {invalid}")),
+        Some(pipepost_flowspec::Kind::Invalid)
+    );
+    assert_eq!(kind(""), None);
 }

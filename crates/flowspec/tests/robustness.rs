@@ -88,7 +88,7 @@ proptest! {
         for (place, new) in changes {
             let mut all = Vec::new();
             pointers(&value, String::new(), &mut all);
-            *value.pointer_mut(place.get(&all)).unwrap() = new;
+            *value.pointer_mut(&all[place.index(all.len())]).unwrap() = new;
         }
         answers(&value.to_string());
     }

@@ -74,7 +74,7 @@ pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
 /// Exports a type that implements [`Batch`] as this component's connector.
 #[macro_export]
 macro_rules! export_batch {
-    ($connector:ty) => {
+    ($connector:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::bindings::export_bindings!($connector with_types_in $crate::bindings);
     };

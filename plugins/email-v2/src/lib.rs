@@ -38,10 +38,17 @@
 
 pub mod account;
 pub mod address;
+pub mod batch;
+#[cfg(target_family = "wasm")]
+mod component;
 pub mod failure;
 pub mod files;
 mod html;
+mod letter;
 pub mod message;
 pub mod output;
 pub mod parameters;
+pub mod replies;
 pub mod schema;
+pub mod settings;
+pub mod world;

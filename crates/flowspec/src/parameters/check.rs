@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::{annotations, coerce, is_dynamic};
@@ -18,6 +20,21 @@ pub struct ParameterProblem {
     /// What to do now.
     pub advice: Option<String>,
 }
+
+impl fmt::Display for ParameterProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.pointer.is_empty() {
+            write!(f, "parameter {}: ", self.pointer.trim_start_matches('/'))?;
+        }
+        f.write_str(&self.message)?;
+        match &self.advice {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ParameterProblem {}
 
 /// Parameters as a document holds them, checked.
 #[derive(Debug, Clone, PartialEq)]

@@ -174,3 +174,35 @@ fn a_schema_that_refers_to_itself_ends() {
     let schema = json!({"properties": {"a": {"$ref": "#/properties/a"}}});
     assert_eq!(check_written(&schema, &json!({"a": 1})).problems, []);
 }
+
+#[test]
+fn a_problem_is_a_sentence() {
+    let errors = check_resolved(&schema(), &json!({"to": "a", "smtpPort": "x"})).unwrap_err();
+    assert_eq!(
+        errors[0].to_string(),
+        "parameter smtpPort: it must be a whole number, and is other text"
+    );
+}
+
+#[test]
+fn a_value_at_run_time_is_never_repeated() {
+    let secret = json!({"to": "a", "logLevel": "s3cret", "smtpPort": "s3cret", "charset": ["s3cret"]});
+    let errors = check_resolved(&schema(), &secret).unwrap_err();
+    assert_eq!(errors.len(), 3);
+    assert!(
+        errors.iter().all(|error| !format!("{error:?}").contains("s3cret")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_value_cannot_break_out_of_json_text() {
+    let text = json!({"to": "a", "attachments": "[{\"attachment\": \"{{ message.name }}\"}]"});
+    let checked = check_written(&schema(), &text);
+    assert_eq!(
+        checked.value["attachments"],
+        json!([{"attachment": "{{ message.name }}"}])
+    );
+    let whole = json!({"to": "a", "attachments": "{{ message.files }}"});
+    assert_eq!(check_written(&schema(), &whole).value, whole);
+}

@@ -180,15 +180,11 @@ fn read_when(reader: &mut Reader<'_>, index: usize, way: &Map<String, Value>) ->
             Problem::invalid("there are two conditions, `jsonPath` and `simple`").advise("leave one out"),
         )),
     };
-    // A missing target was reported by the check against the schema.
-    let target = text("target").map(|name| reader.branch(&format!("{at}/target"), name));
-    match target {
-        Some(target) => Ok(When {
-            condition: condition?,
-            target: target?,
-        }),
-        None => Err(reader.report(&at, Problem::invalid("the condition has no target"))),
-    }
+    let target = read_target(reader, &at, way);
+    Ok(When {
+        condition: condition?,
+        target: target?,
+    })
 }
 
 /// One without a target was refused by the check against the schema.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Builtin, Level, fail_on_error, object};
+use crate::parameters::is_dynamic;
 use crate::problem::Problem;
 use crate::reader::{Reader, Reported};
 use crate::step::{
@@ -276,6 +277,9 @@ fn read_session(reader: &mut Reader<'_>) -> Result<StepKind, Reported> {
         return Err(reader.report(&reader.parameter("sessionType"), problem));
     }
     let fields = reader.list("fields")?;
+    if fields.iter().filter_map(Value::as_str).any(is_dynamic) {
+        return Err(reader.no_expression("fields"));
+    }
     let fields = fields.into_iter().filter_map(|field| match field {
         Value::String(field) => Some(field),
         _ => None,

@@ -101,9 +101,9 @@ impl Accounts for TestAccounts {
 pub(crate) fn with_surroundings<T>(pins: &[&str], call: impl FnOnce(&Surroundings<'_>) -> T) -> T {
     let pins: BTreeSet<String> = pins.iter().map(|pin| (*pin).to_owned()).collect();
     let catalogue = connectors();
-    call(&Surroundings {
-        catalogue: &catalogue,
-        accounts: Some(&TestAccounts),
-        pins: &pins,
-    })
+    call(
+        &Surroundings::new(&catalogue)
+            .with_accounts(&TestAccounts)
+            .with_pins(&pins),
+    )
 }

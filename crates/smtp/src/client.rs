@@ -1,0 +1,421 @@
+//! The state machine: what to write, when to read, and what became of each transaction.
+
+mod dialogue;
+mod flight;
+mod session;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::capabilities::Capabilities;
+use crate::config::{Config, Security};
+use crate::content::{ContentError, ContentWriter};
+use crate::outcome::{Ending, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
+use crate::reply::{Reply, ReplyParser};
+use flight::{Commit, Flight};
+use session::Phase;
+use wire::{Expect, Wire};
+
+/// One connection's conversation.
+///
+/// The order of calls: [`new`](Self::new) or [`resume`](Self::resume); [`submit`](Self::submit) whenever there is
+/// something to send; then in turn [`poll_settled`](Self::poll_settled) until it has none, and [`poll`](Self::poll),
+/// whose [`Action`] names the one call that answers it. Polling again before that call gives the same action again.
+/// [`connection_lost`](Self::connection_lost) is the answer to every action that the transport could not do. A call that
+/// answers nothing that was asked has no effect.
+#[derive(Debug)]
+pub struct Client {
+    config: Config,
+    phase: Phase,
+    parser: ReplyParser,
+    capabilities: Capabilities,
+    /// TLS is there, or was never wanted.
+    secured: bool,
+    signed_in: bool,
+    quitting: bool,
+    /// The server may hold the remains of a transaction: RSET comes before the next MAIL.
+    dirty: bool,
+    wire: Wire,
+    queue: VecDeque<Transaction>,
+    /// Transactions that were begun and not settled, in the order of their commands, which is that of their replies. So
+    /// every reply to a transaction belongs to the first of them.
+    flights: VecDeque<Flight>,
+    /// The sum of their weights.
+    in_flight: u64,
+    /// The window fills until it is full, then drains to its half, so that writes and announcements stay few.
+    filling: bool,
+    settled: VecDeque<Settled>,
+}
+
+/// What the owner of the connection does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// Announce `commits` if there are any, write `bytes` within `deadline`, then call [`Client::written`]. If the
+    /// announcement is refused write nothing and call [`Client::withhold`].
+    Write {
+        /// What to write, whole.
+        bytes: &'a [u8],
+        /// The transactions of which these bytes are the last part: once written, the server may take them.
+        commits: &'a [Id],
+        /// The longest that this write may take.
+        deadline: Duration,
+    },
+    /// Call [`Client::supply`] with the next octets of this transaction's content, or [`Client::fail_content`].
+    Content {
+        /// Which transaction.
+        id: Id,
+        /// How many octets are still to come.
+        left: u64,
+        /// How many octets are a good piece: more are copied into memory all the same, fewer make more calls.
+        room: usize,
+    },
+    /// Read at least one byte and call [`Client::handle_bytes`].
+    Read {
+        /// A new deadline, from now. None: the one of the last read goes on, however many bytes trickled in.
+        deadline: Option<Duration>,
+    },
+    /// Start TLS (RFC 3207), then call [`Client::tls_started`].
+    StartTls {
+        /// The longest that the handshake may take.
+        deadline: Duration,
+    },
+    /// Sign in by this mechanism, then call [`Client::signed_in`].
+    SignIn {
+        /// As the server offers it and the configuration allows it.
+        mechanism: &'a str,
+        /// The longest that the exchange may take.
+        deadline: Duration,
+    },
+    /// Nothing is outstanding: submit more, or release the connection with [`Client::memo`], or call [`Client::quit`].
+    Ready,
+    /// Close the connection and drop the client. Every transaction is settled.
+    Close(&'a Ending),
+}
+
+/// An action without what it borrows.
+enum Next {
+    Write,
+    Content { id: Id, left: u64 },
+    Read,
+    Ready,
+}
+
+/// A write is not held back for more once it has this many bytes.
+const FLUSH: usize = 64 * 1024;
+
+impl Client {
+    /// A client on a fresh connection, on which the server speaks first.
+    pub fn new(config: Config) -> Self {
+        let mut client = Self::with(config, Phase::Greeting);
+        client.wire.expect_unasked(Expect::Greeting);
+        client
+    }
+
+    /// A client on a connection that was released by another client with `memo`, after its greeting, its TLS handshake
+    /// and its sign-in.
+    ///
+    /// The memo is not trusted: what is not one says nothing, and EHLO is said again. With `probe` the connection is
+    /// tried with RSET first, which is wise after a long rest: a message can then not be lost in a dead connection.
+    pub fn resume(config: Config, memo: &[u8], probe: bool) -> Self {
+        let mut client = Self::with(config, Phase::Ready);
+        (client.secured, client.signed_in) = (true, true);
+        match session::read_memo(memo) {
+            Some((capabilities, dirty)) => {
+                (client.capabilities, client.dirty) = (capabilities, dirty);
+                if probe {
+                    client.probe();
+                }
+            }
+            None => client.say_hello(),
+        }
+        client
+    }
+
+    fn with(config: Config, phase: Phase) -> Self {
+        let secured = config.security != Security::StartTls;
+        Self {
+            config,
+            phase,
+            parser: ReplyParser::new(),
+            capabilities: Capabilities::default(),
+            secured,
+            signed_in: false,
+            quitting: false,
+            dirty: false,
+            wire: Wire::default(),
+            queue: VecDeque::new(),
+            flights: VecDeque::new(),
+            in_flight: 0,
+            filling: true,
+            settled: VecDeque::new(),
+        }
+    }
+
+    /// Queues a transaction. It is settled once, whatever happens.
+    pub fn submit(&mut self, transaction: Transaction) {
+        match &self.phase {
+            Phase::Closed(ending) => {
+                let why = NotSent::Connection(ending.clone());
+                self.settle_unsent(transaction, why);
+            }
+            _ => self.queue.push_back(transaction),
+        }
+    }
+
+    /// True when a transaction submitted now would travel with what is written next: submit until this is false, or
+    /// until there is nothing more, before each [`poll`](Self::poll).
+    pub fn wants_more(&self) -> bool {
+        let room = match self.phase {
+            Phase::Closed(_) | Phase::Quitting => false,
+            Phase::Ready => self.has_room(),
+            _ => true,
+        };
+        room && self.queue.is_empty() && !self.quitting
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> Action<'_> {
+        let next = match self.phase {
+            Phase::Closed(_) | Phase::Handshake | Phase::SignIn(_) => Next::Ready,
+            _ => self.advance(),
+        };
+        match (next, &self.phase) {
+            (_, Phase::Closed(ending)) => Action::Close(ending),
+            (_, Phase::Handshake) => Action::StartTls {
+                deadline: self.config.timeouts.command,
+            },
+            (_, Phase::SignIn(mechanism)) => Action::SignIn {
+                mechanism,
+                deadline: self.config.timeouts.command,
+            },
+            (Next::Write, _) => {
+                let (bytes, commits) = self.wire.hand_out();
+                Action::Write {
+                    bytes,
+                    commits,
+                    deadline: self.config.timeouts.block,
+                }
+            }
+            (Next::Content { id, left }, _) => Action::Content {
+                id,
+                left,
+                room: FLUSH.saturating_sub(self.wire.len()).max(FLUSH / 16),
+            },
+            (Next::Read, _) => Action::Read {
+                deadline: self.wire.wait(&self.config.timeouts),
+            },
+            (Next::Ready, _) => Action::Ready,
+        }
+    }
+
+    /// The next transaction that has ended.
+    pub fn poll_settled(&mut self) -> Option<Settled> {
+        self.settled.pop_front()
+    }
+
+    /// Answers [`Action::Write`]: all of it was written.
+    pub fn written(&mut self) {
+        if !self.wire.is_handed() {
+            return;
+        }
+        self.wire.written();
+        self.flights.iter_mut().for_each(Flight::written);
+        if self.phase == Phase::Quitting {
+            self.phase = Phase::Closed(Ending::Finished);
+        }
+    }
+
+    /// Answers [`Action::Write`] with commits: the announcement was refused for `reason`, and nothing was written.
+    ///
+    /// All announced transactions end unsent. The connection lives on, unless it stands in the middle of a message: after
+    /// a 354, or after a part of a chunk, there is no way back but to close it.
+    pub fn withhold(&mut self, reason: &str) {
+        if !self.wire.is_handed() || self.wire.commits().is_empty() {
+            return;
+        }
+        let chunking = self.chunking();
+        let mut cut = false;
+        let mut kept = VecDeque::with_capacity(self.flights.len());
+        let mut unbegun = Vec::new();
+        for flight in std::mem::take(&mut self.flights) {
+            if flight.commit == Commit::Buffered {
+                cut |= !chunking || flight.content_written;
+                self.in_flight -= flight.weight;
+                self.settled
+                    .push_back(flight.settle(Outcome::NotSent(NotSent::Withheld(reason.to_owned()))));
+            } else if flight.begun {
+                kept.push_back(flight);
+            } else {
+                self.in_flight -= flight.weight;
+                unbegun.push(flight.transaction);
+            }
+        }
+        self.flights = kept;
+        unbegun
+            .into_iter()
+            .rev()
+            .for_each(|transaction| self.queue.push_front(transaction));
+        self.wire.discard();
+        self.dirty = true;
+        if cut {
+            self.end(Ending::Withheld);
+        }
+    }
+
+    /// Answers [`Action::Content`] with the next octets, at most as many as are left.
+    ///
+    /// A message that breaks a rule here (see [`ContentError`]) ends unsent, and its connection with it if a part of it
+    /// has left.
+    pub fn supply(&mut self, piece: &[u8]) {
+        let Some((id, writer)) = supplying(&mut self.flights) else {
+            return;
+        };
+        match writer.write(piece, self.wire.buffer()) {
+            Err(error) => self.drop_content(error),
+            Ok(()) if writer.left() == 0 => {
+                writer.finish(self.wire.buffer());
+                self.wire.commit(id);
+                self.content_complete();
+            }
+            Ok(()) => {}
+        }
+    }
+
+    /// Answers [`Action::Content`]: the rest cannot be had, for `reason`.
+    pub fn fail_content(&mut self, reason: &str) {
+        if supplying(&mut self.flights).is_some() {
+            self.drop_content(ContentError::Unavailable(reason.to_owned()));
+        }
+    }
+
+    /// Answers [`Action::Read`] with what was received.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        self.parser.push(bytes);
+        while !matches!(self.phase, Phase::Closed(_) | Phase::Handshake) {
+            match self.parser.next_reply() {
+                Ok(Some(reply)) => self.handle_reply(reply),
+                Ok(None) => break,
+                Err(error) => self.end(Ending::OutOfStep(OutOfStep::Unparsable(error))),
+            }
+        }
+        if self.parser.is_empty() {
+            return;
+        }
+        match self.phase {
+            Phase::Closed(_) => {}
+            Phase::Handshake => self.end(Ending::Injected),
+            _ if !self.wire.is_waiting() => self.end(Ending::OutOfStep(OutOfStep::Unasked)),
+            _ => {}
+        }
+    }
+
+    /// Answers [`Action::StartTls`]. Everything learnt before is forgotten.
+    pub fn tls_started(&mut self) {
+        if self.phase == Phase::Handshake {
+            self.secured = true;
+            self.capabilities = Capabilities::default();
+            self.say_hello();
+        }
+    }
+
+    /// Answers [`Action::SignIn`] with the server's last reply, as it came, and whether it signed in.
+    pub fn signed_in(&mut self, reply: &[u8], success: bool) {
+        self.handle_sign_in(&String::from_utf8_lossy(reply), success);
+    }
+
+    /// Answers any action: the transport failed, for `reason`. This settles every transaction: those of which the last
+    /// part was handed out to be written are uncertain, the others are not sent.
+    pub fn connection_lost(&mut self, reason: &str) {
+        self.end(Ending::Lost(reason.to_owned()));
+    }
+
+    /// Closes the session in order, after everything that was submitted.
+    pub fn quit(&mut self) {
+        self.quitting = true;
+    }
+
+    /// What the server can do, as far as is known: nothing before its reply to EHLO, nor between STARTTLS and the next.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// What the next client on this connection needs to know ([`resume`](Self::resume)), of at most 4 KiB. None unless
+    /// [`poll`](Self::poll) says [`Action::Ready`], as a connection is not to be released otherwise.
+    pub fn memo(&self) -> Option<Vec<u8>> {
+        let idle =
+            self.phase == Phase::Ready && self.queue.is_empty() && self.flights.is_empty() && self.wire.is_idle();
+        (idle && self.parser.is_empty()).then(|| session::write_memo(&self.capabilities, self.dirty))
+    }
+
+    fn handle_reply(&mut self, reply: Reply) {
+        let Some(expect) = self.wire.answered() else {
+            return self.end(match reply.code() {
+                421 => Ending::Closing {
+                    stage: Stage::Idle,
+                    reply,
+                },
+                _ => Ending::OutOfStep(OutOfStep::Unasked),
+            });
+        };
+        if reply.code() == 421 {
+            return self.end(Ending::Closing {
+                stage: expect.stage(),
+                reply,
+            });
+        }
+        match expect {
+            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Probe | Expect::Reset => {
+                self.handle_session_reply(expect, reply);
+            }
+            Expect::Sender | Expect::Recipient | Expect::Data | Expect::Lone | Expect::Content => {
+                self.handle_transaction_reply(expect, reply);
+            }
+        }
+    }
+
+    fn misplaced(&mut self, stage: Stage, reply: Reply) {
+        self.end(Ending::OutOfStep(OutOfStep::Misplaced { stage, reply }));
+    }
+
+    /// Ends the connection and settles everything.
+    fn end(&mut self, ending: Ending) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        let handed = self.wire.is_handed();
+        for flight in std::mem::take(&mut self.flights) {
+            let outcome = flight.outcome_of(&ending, handed);
+            self.settled.push_back(flight.settle(outcome));
+        }
+        for transaction in std::mem::take(&mut self.queue) {
+            self.settle_unsent(transaction, NotSent::Connection(ending.clone()));
+        }
+        self.in_flight = 0;
+        self.wire = Wire::default();
+        self.phase = Phase::Closed(ending);
+    }
+
+    /// Settles a transaction of which nothing was written.
+    fn settle_unsent(&mut self, transaction: Transaction, why: NotSent) {
+        self.settled.push_back(Settled {
+            id: transaction.id,
+            outcome: Outcome::NotSent(why),
+            recipients: vec![Verdict::Unanswered; transaction.recipients.len()],
+        });
+    }
+}
+
+/// The transaction that takes content now: always the last one begun.
+fn supplying(flights: &mut VecDeque<Flight>) -> Option<(Id, &mut ContentWriter)> {
+    let flight = flights.back_mut()?;
+    match &mut flight.stage {
+        flight::Progress::Supplying(writer) => Some((flight.transaction.id, writer)),
+        _ => None,
+    }
+}

@@ -1,0 +1,139 @@
+//! From the greeting to the first transaction: EHLO, STARTTLS, the choice of a mechanism; and what a warm connection
+//! remembers.
+
+use super::Client;
+use super::wire::Expect;
+use crate::capabilities::Capabilities;
+use crate::config::Security;
+use crate::outcome::{Ending, Stage};
+use crate::reply::{Class, Reply, parse_reply};
+
+/// Where a connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Greeting,
+    Hello,
+    StartTls,
+    /// The owner starts TLS.
+    Handshake,
+    /// The owner signs in by this mechanism.
+    SignIn(String),
+    Probe,
+    Ready,
+    Quitting,
+    Closed(Ending),
+}
+
+impl Client {
+    pub(super) fn say_hello(&mut self) {
+        self.phase = Phase::Hello;
+        self.wire.put(&["EHLO ", self.config.client_name.as_str(), "\r\n"]);
+        self.wire.expect(Expect::Ehlo);
+    }
+
+    pub(super) fn probe(&mut self) {
+        self.phase = Phase::Probe;
+        self.wire.put(&["RSET\r\n"]);
+        self.wire.expect(Expect::Probe);
+    }
+
+    pub(super) fn handle_session_reply(&mut self, expect: Expect, reply: Reply) {
+        let stage = expect.stage();
+        if reply.class() == Class::Intermediate {
+            return self.misplaced(stage, reply);
+        }
+        match (expect, reply.is_positive()) {
+            (Expect::Greeting, true) => self.say_hello(),
+            (Expect::Ehlo, true) => {
+                self.capabilities = Capabilities::from_ehlo(&reply);
+                self.after_hello();
+            }
+            (Expect::Ehlo, false) if reply.class() == Class::Permanent && self.can_do_without_extensions() => {
+                self.wire.put(&["HELO ", self.config.client_name.as_str(), "\r\n"]);
+                self.wire.expect(Expect::Helo);
+            }
+            (Expect::Helo, true) => {
+                self.capabilities = Capabilities::default();
+                self.after_hello();
+            }
+            (Expect::StartTls, true) => self.phase = Phase::Handshake,
+            (Expect::StartTls, false) => self.end(Ending::StartTlsRefused(reply)),
+            (Expect::Probe, true) => {
+                self.dirty = false;
+                self.phase = Phase::Ready;
+            }
+            (_, true) => {}
+            (_, false) => self.end(Ending::Refused { stage, reply }),
+        }
+    }
+
+    pub(super) fn handle_sign_in(&mut self, text: &str, success: bool) {
+        let Phase::SignIn(mechanism) = &self.phase else { return };
+        if success {
+            self.signed_in = true;
+            self.phase = Phase::Ready;
+            return;
+        }
+        let ending = match parse_reply(text).ok() {
+            Some(reply) if reply.code() == 421 => Ending::Closing {
+                stage: Stage::SignIn,
+                reply,
+            },
+            reply => Ending::SignInRefused {
+                mechanism: mechanism.clone(),
+                reply,
+            },
+        };
+        self.end(ending);
+    }
+
+    /// HELO is for servers from which nothing is wanted that only EHLO can offer.
+    fn can_do_without_extensions(&self) -> bool {
+        self.config.security == Security::None && self.config.mechanisms.is_empty()
+    }
+
+    fn after_hello(&mut self) {
+        if !self.secured {
+            if !self.capabilities.starttls {
+                return self.end(Ending::StartTlsMissing);
+            }
+            self.phase = Phase::StartTls;
+            self.wire.put(&["STARTTLS\r\n"]);
+            self.wire.expect(Expect::StartTls);
+        } else if !self.signed_in && !self.config.mechanisms.is_empty() {
+            let chosen = self
+                .config
+                .mechanisms
+                .iter()
+                .find(|mechanism| self.capabilities.offers(mechanism));
+            match chosen {
+                Some(mechanism) => self.phase = Phase::SignIn(mechanism.to_ascii_uppercase()),
+                None => self.end(Ending::NoMechanism {
+                    offered: self.capabilities.mechanisms.clone(),
+                }),
+            }
+        } else {
+            self.phase = Phase::Ready;
+        }
+    }
+}
+
+/// The first line of a memo, for the two states in which a connection can be released.
+const CLEAN: &str = "pipepost-smtp 1 clean\n";
+const DIRTY: &str = "pipepost-smtp 1 dirty\n";
+
+pub(super) fn write_memo(capabilities: &Capabilities, dirty: bool) -> Vec<u8> {
+    let mut memo = String::from(if dirty { DIRTY } else { CLEAN });
+    memo.push_str(&capabilities.to_memo());
+    memo.into_bytes()
+}
+
+/// What [`write_memo`] wrote, and nothing else.
+pub(super) fn read_memo(memo: &[u8]) -> Option<(Capabilities, bool)> {
+    let memo = std::str::from_utf8(memo).ok()?;
+    let (dirty, rest) = match memo.strip_prefix(CLEAN) {
+        Some(rest) => (false, rest),
+        None => (true, memo.strip_prefix(DIRTY)?),
+    };
+    Some((Capabilities::from_memo(rest)?, dirty))
+}

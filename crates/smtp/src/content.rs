@@ -1,0 +1,294 @@
+//! Message content on its way out: checked, and stuffed where DATA needs it, while it is copied once.
+//!
+//! Only CRLF leaves. A CR or LF on its own, or a NUL, is what lets one server see the end of a message where another
+//! does not (message smuggling), so content with one is refused before its last byte, whichever command carries it.
+
+use std::fmt;
+
+/// How content is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// As it is, its length having been announced (RFC 3030).
+    Chunk,
+    /// With a dot more before each leading dot, until a line with a lone dot (RFC 5321, section 4.5.2).
+    Dots,
+}
+
+/// The state between two pieces of one content.
+#[derive(Debug)]
+pub(crate) struct ContentWriter {
+    framing: Framing,
+    eight_bit: bool,
+    left: u64,
+    /// Octets of the current line so far.
+    line: usize,
+    /// The last octet was a CR.
+    after_cr: bool,
+}
+
+/// The most octets of a line without its CRLF (RFC 5321, section 4.5.3.1.6).
+const MAX_LINE: usize = 998;
+
+impl ContentWriter {
+    pub(crate) fn new(framing: Framing, size: u64, eight_bit: bool) -> Self {
+        Self {
+            framing,
+            eight_bit,
+            left: size,
+            line: 0,
+            after_cr: false,
+        }
+    }
+
+    /// How many octets are still to come.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Appends `piece` to `out`. After an error `out` holds some part of it.
+    pub(crate) fn write(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), ContentError> {
+        self.left = self.left.checked_sub(piece.len() as u64).ok_or(ContentError::TooLong)?;
+        out.reserve(piece.len() + 64);
+        let mut rest = piece;
+        // Start of what was checked and not copied yet: whole runs of lines are copied at once.
+        let mut run = piece;
+        while !rest.is_empty() {
+            if self.framing == Framing::Dots && self.line == 0 && !self.after_cr && rest[0] == b'.' {
+                out.extend_from_slice(&run[..run.len() - rest.len()]);
+                out.push(b'.');
+                run = rest;
+            }
+            let Some(at) = find_lf(rest) else {
+                self.check_line(rest)?;
+                break;
+            };
+            let line = &rest[..at];
+            self.check_line(line)?;
+            if !self.after_cr {
+                return Err(ContentError::BareLineEnd);
+            }
+            (self.line, self.after_cr) = (0, false);
+            rest = &rest[at + 1..];
+        }
+        out.extend_from_slice(run);
+        if self.left == 0 && self.after_cr {
+            Err(ContentError::BareLineEnd)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What ends the content, once nothing is left.
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
+        if self.framing == Framing::Dots {
+            out.extend_from_slice(if self.line == 0 { b".\r\n" } else { b"\r\n.\r\n" });
+        }
+    }
+
+    /// Takes a part of a line that holds no LF.
+    fn check_line(&mut self, part: &[u8]) -> Result<(), ContentError> {
+        let Some((&last, body)) = part.split_last() else {
+            return Ok(());
+        };
+        if self.after_cr {
+            return Err(ContentError::BareLineEnd);
+        }
+        // Without branches, so that it becomes vector code.
+        let (mut high, mut nul, mut cr) = (last, last == 0, false);
+        for &b in body {
+            high |= b;
+            nul |= b == 0;
+            cr |= b == b'\r';
+        }
+        if cr {
+            return Err(ContentError::BareLineEnd);
+        }
+        if nul {
+            return Err(ContentError::Nul);
+        }
+        if high >= 0x80 && !self.eight_bit {
+            return Err(ContentError::EightBit);
+        }
+        self.after_cr = last == b'\r';
+        self.line += part.len();
+        if self.line - usize::from(self.after_cr) > MAX_LINE {
+            Err(ContentError::LineTooLong)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The place of the first LF, eight octets at a time.
+fn find_lf(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut chunks = bytes.chunks_exact(8);
+    let mut offset = 0;
+    for chunk in &mut chunks {
+        let word = u64::from_le_bytes([
+            chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7],
+        ]) ^ (ONES * b'\n' as u64);
+        // The lowest bit set belongs to the first octet that is zero.
+        let zero = word.wrapping_sub(ONES) & !word & HIGHS;
+        if zero != 0 {
+            return Some(offset + zero.trailing_zeros() as usize / 8);
+        }
+        offset += 8;
+    }
+    chunks
+        .remainder()
+        .iter()
+        .position(|&b| b == b'\n')
+        .map(|at| offset + at)
+}
+
+/// Why a message's content cannot be sent as it was supplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// A CR without LF, or an LF without CR.
+    BareLineEnd,
+    /// A NUL (RFC 5321, section 2.3.8, and RFC 6152 exclude it).
+    Nul,
+    /// A line of more than 998 octets.
+    LineTooLong,
+    /// Octets beyond ASCII in a transaction that said there were none.
+    EightBit,
+    /// More octets than the transaction's size.
+    TooLong,
+    /// The content could not be supplied to its end, with the reason that the caller gave.
+    Unavailable(String),
+}
+
+impl fmt::Display for ContentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BareLineEnd => f.write_str("the message holds a CR or LF that is not part of a CRLF"),
+            Self::Nul => f.write_str("the message holds a NUL octet"),
+            Self::LineTooLong => write!(f, "the message holds a line of more than {MAX_LINE} octets"),
+            Self::EightBit => f.write_str("the message holds octets beyond ASCII though it was declared to have none"),
+            Self::TooLong => f.write_str("the message is longer than the size that was declared for it"),
+            Self::Unavailable(reason) => write!(f, "the message could not be read to its end: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ContentError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn write(framing: Framing, pieces: &[&[u8]]) -> Result<Vec<u8>, ContentError> {
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let mut writer = ContentWriter::new(framing, size, true);
+        let mut out = Vec::new();
+        for piece in pieces {
+            writer.write(piece, &mut out)?;
+        }
+        assert_eq!(writer.left(), 0);
+        writer.finish(&mut out);
+        Ok(out)
+    }
+
+    #[test]
+    fn dots_are_stuffed_at_line_starts_only() {
+        let out = write(Framing::Dots, &[b".a\r\n..\r\nb.c\r\n.\r\n"]).unwrap();
+        assert_eq!(out, b"..a\r\n...\r\nb.c\r\n..\r\n.\r\n");
+        assert_eq!(write(Framing::Chunk, &[b".a\r\n.\r\n"]).unwrap(), b".a\r\n.\r\n");
+    }
+
+    #[test]
+    fn the_terminator_stands_on_its_own_line() {
+        assert_eq!(write(Framing::Dots, &[b"a"]).unwrap(), b"a\r\n.\r\n");
+        assert_eq!(write(Framing::Dots, &[b""]).unwrap(), b".\r\n");
+        assert_eq!(write(Framing::Chunk, &[b"a"]).unwrap(), b"a");
+    }
+
+    #[test]
+    fn smuggling_sequences_are_refused() {
+        for content in [
+            "a\n.\nb",
+            "a\r.\rb",
+            "a\n.\r\nb",
+            "a\r\n.\nb",
+            "a\r",
+            "\n",
+            "\r\r\n",
+            "a\r\n\n",
+        ] {
+            for framing in [Framing::Chunk, Framing::Dots] {
+                assert_eq!(
+                    write(framing, &[content.as_bytes()]),
+                    Err(ContentError::BareLineEnd),
+                    "{content:?}"
+                );
+                let bytes: Vec<_> = content.as_bytes().chunks(1).collect();
+                assert_eq!(
+                    write(framing, &bytes),
+                    Err(ContentError::BareLineEnd),
+                    "{content:?} octet by octet"
+                );
+            }
+        }
+        assert_eq!(write(Framing::Chunk, &[b"a\0b"]), Err(ContentError::Nul));
+    }
+
+    #[test]
+    fn each_bound_obeyed_and_violated() {
+        let line = |n: usize| [vec![b'x'; n], b"\r\n".to_vec()].concat();
+        assert!(write(Framing::Chunk, &[&line(998)]).is_ok());
+        assert_eq!(write(Framing::Chunk, &[&line(999)]), Err(ContentError::LineTooLong));
+
+        let mut writer = ContentWriter::new(Framing::Chunk, 2, false);
+        assert_eq!(writer.write(b"abc", &mut Vec::new()), Err(ContentError::TooLong));
+        assert_eq!(
+            writer.write("ä".as_bytes(), &mut Vec::new()),
+            Err(ContentError::EightBit)
+        );
+    }
+
+    #[test]
+    fn line_feeds_are_found_everywhere() {
+        for length in 0..40 {
+            for at in 0..length {
+                let mut bytes = vec![0x8a; length];
+                bytes[at] = b'\n';
+                bytes[length - 1] = b'\n';
+                assert_eq!(find_lf(&bytes), Some(at));
+            }
+            assert_eq!(find_lf(&vec![b'\x0b'; length]), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter_and_unstuffing_gives_it_back(
+            lines in prop::collection::vec("[.a\r\n]{0,4}|\\.{1,3}|[a-z]{0,40}", 0..8),
+            cuts in prop::collection::vec(0usize..100, 0..6),
+        ) {
+            let content = lines.join("\r\n");
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(content.len())).collect();
+            cuts.sort_unstable();
+            let mut pieces = Vec::new();
+            let mut from = 0;
+            for to in cuts.into_iter().chain([content.len()]) {
+                pieces.push(&content.as_bytes()[from..to]);
+                from = to;
+            }
+            let whole = write(Framing::Dots, &[content.as_bytes()]);
+            prop_assert_eq!(&whole, &write(Framing::Dots, &pieces));
+            if let Ok(out) = whole {
+                let out = String::from_utf8(out).unwrap();
+                let body = out.strip_suffix(".\r\n").unwrap();
+                prop_assert!(!body.contains("\r\n.\r\n") && !body.starts_with(".\r\n"), "ends early: {:?}", out);
+                let plain: Vec<_> = body.split("\r\n").map(|line| line.strip_prefix('.').unwrap_or(line)).collect();
+                let plain = plain.join("\r\n");
+                prop_assert!(plain.strip_suffix("\r\n") == Some(&content) || plain == content);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The dialogue in each mode, byte for byte.

@@ -1,0 +1,230 @@
+//! The shell around the client, with a server in place of a network, and a network that can break.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipepost_smtp::{Action, Address, Client, ClientName, Config, Id, Outcome, Security, Settled, Transaction, Verdict};
+
+use crate::server::Server;
+
+/// A message of a test.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub transaction: Transaction,
+    pub content: Vec<u8>,
+}
+
+/// `recipients` separated by blanks; the content says which message it is.
+pub fn message(id: u32, sender: &str, recipients: &str, body: &str) -> Message {
+    let content = format!("Message-ID: <{id}@test>\r\n\r\n{body}\r\n").into_bytes();
+    let address = |text: &str| Address::parse(text).expect("an address");
+    Message {
+        transaction: Transaction {
+            id: Id(id),
+            sender: (!sender.is_empty()).then(|| address(sender)),
+            recipients: recipients.split_whitespace().map(address).collect(),
+            size: content.len() as u64,
+            eight_bit: !content.is_ascii(),
+            utf8: false,
+        },
+        content,
+    }
+}
+
+pub fn config(security: Security) -> Config {
+    Config::new(ClientName::parse("client.test").expect("a name"), security)
+}
+
+/// Where the network breaks, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Never,
+    /// The write that would pass this point fails, and nothing more is read.
+    ToServer(usize),
+    /// The bytes beyond this point vanish, and that is noticed once everything that the server said is read.
+    ToServerUnnoticed(usize),
+    /// The server's words end here.
+    ToClient(usize),
+}
+
+/// How to run a conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct Ride {
+    pub cut: Cut,
+    /// The largest piece that a read gives and that a supply takes.
+    pub piece: usize,
+    /// The number of the announcement that is refused.
+    pub withhold: Option<usize>,
+    /// Submit when the client asks for more, and not all at once.
+    pub late: bool,
+}
+
+impl Default for Ride {
+    fn default() -> Self {
+        Self { cut: Cut::Never, piece: usize::MAX, withhold: None, late: false }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+pub struct Log {
+    pub settled: Vec<Settled>,
+    /// What the client wrote, write by write, as far as it arrived.
+    pub writes: Vec<String>,
+    pub to_server: usize,
+    pub to_client: usize,
+    pub announcements: usize,
+    pub ending: String,
+    pub memo: Option<Vec<u8>>,
+}
+
+pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], options: Ride) -> Log {
+    let mut log = Log::default();
+    let mut supplied: BTreeMap<Id, usize> = BTreeMap::new();
+    let mut announced: BTreeSet<Id> = BTreeSet::new();
+    let mut waiting = messages.iter();
+    if !options.late {
+        waiting.by_ref().for_each(|message| client.submit(message.transaction.clone()));
+    }
+    let mut pending = Vec::new();
+    let mut server_gone = false;
+    for turn in 0.. {
+        assert!(turn < 1_000_000, "no end");
+        while let Some(settled) = client.poll_settled() {
+            log.settled.push(settled);
+        }
+        while client.wants_more() {
+            match waiting.next() {
+                Some(message) => client.submit(message.transaction.clone()),
+                None => break,
+            }
+        }
+        match client.poll() {
+            Action::Write { bytes, commits, .. } => {
+                assert!(!bytes.is_empty());
+                if !commits.is_empty() {
+                    log.announcements += 1;
+                    if options.withhold == Some(log.announcements - 1) {
+                        client.withhold("the test says no");
+                        continue;
+                    }
+                    announced.extend(commits);
+                }
+                let whole = bytes.len();
+                let room = match options.cut {
+                    Cut::ToServer(limit) | Cut::ToServerUnnoticed(limit) => limit - log.to_server,
+                    _ => usize::MAX,
+                };
+                let arrives = &bytes[..whole.min(room)];
+                log.writes.push(String::from_utf8_lossy(arrives).into_owned());
+                log.to_server += arrives.len();
+                server.receive(arrives);
+                for stored in &server.stored {
+                    assert!(announced.contains(&id_of(&stored.content)), "taken and not announced");
+                }
+                if arrives.len() < whole && matches!(options.cut, Cut::ToServer(_)) {
+                    client.connection_lost("broken pipe");
+                } else {
+                    server_gone |= arrives.len() < whole;
+                    client.written();
+                }
+            }
+            Action::Content { id, left, .. } => {
+                let message = messages.iter().find(|message| message.transaction.id == id).expect("a known message");
+                let from = supplied.entry(id).or_default();
+                assert_eq!(message.transaction.size - *from as u64, left, "content is asked for in order");
+                let to = message.content.len().min(from.saturating_add(options.piece));
+                if *from == to {
+                    client.fail_content("the file changed");
+                } else {
+                    client.supply(&message.content[*from..to]);
+                }
+                *from = to;
+            }
+            Action::Read { .. } => {
+                pending.extend(server.take_output());
+                let room = match options.cut {
+                    Cut::ToClient(limit) => limit - log.to_client,
+                    _ => usize::MAX,
+                };
+                let length = pending.len().min(options.piece).min(room);
+                if length == 0 {
+                    client.connection_lost(if server_gone { "reset by peer" } else { "timed out" });
+                } else {
+                    log.to_client += length;
+                    client.handle_bytes(&pending[..length]);
+                    pending.drain(..length);
+                }
+            }
+            Action::StartTls { .. } => {
+                pending.clear();
+                if server.start_tls() { client.tls_started() } else { client.connection_lost("handshake failed") }
+            }
+            Action::SignIn { mechanism, .. } => {
+                let (reply, success) = server.sign_in(mechanism);
+                client.signed_in(&reply, success);
+            }
+            Action::Ready => match waiting.next() {
+                Some(message) => client.submit(message.transaction.clone()),
+                None => {
+                    log.memo = client.memo();
+                    assert!(log.memo.is_some(), "what is ready can be released");
+                    client.quit();
+                }
+            },
+            Action::Close(ending) => {
+                log.ending = ending.to_string();
+                break;
+            }
+        }
+    }
+    // What was never submitted has no outcome to be checked.
+    waiting.for_each(|message| client.submit(message.transaction.clone()));
+    while let Some(settled) = client.poll_settled() {
+        log.settled.push(settled);
+    }
+    log
+}
+
+pub fn id_of(content: &[u8]) -> Id {
+    let text = String::from_utf8_lossy(content);
+    let number = text.strip_prefix("Message-ID: <").and_then(|rest| rest.split('@').next());
+    Id(number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("a foreign message: {text}")))
+}
+
+/// The invariants, checked against what the server really took.
+pub fn check(log: &Log, server: &Server, messages: &[Message]) -> Result<(), String> {
+    for stored in &server.stored {
+        let id = id_of(&stored.content);
+        let message = messages.iter().find(|message| message.transaction.id == id).ok_or("a foreign message")?;
+        let sender = message.transaction.sender.as_ref().map_or("", |sender| sender.as_str());
+        let known = |name: &String| message.transaction.recipients.iter().any(|address| address.as_str() == name);
+        if stored.content != message.content || stored.sender != sender || !stored.recipients.iter().all(known) {
+            return Err(format!("message {id:?} was taken as another: {stored:?}"));
+        }
+    }
+    if log.settled.len() != messages.len() {
+        return Err(format!("{} outcomes for {} messages", log.settled.len(), messages.len()));
+    }
+    for message in messages {
+        let id = message.transaction.id;
+        let mut outcomes = log.settled.iter().filter(|settled| settled.id == id);
+        let (Some(settled), None) = (outcomes.next(), outcomes.next()) else {
+            return Err(format!("{id:?} has not one outcome"));
+        };
+        let taken: Vec<_> = server.stored.iter().filter(|stored| id_of(&stored.content) == id).collect();
+        let fine = match (&settled.outcome, taken.as_slice()) {
+            (Outcome::Accepted { .. }, [stored]) => {
+                let verdicts = message.transaction.recipients.iter().zip(&settled.recipients);
+                let accepted = verdicts.filter(|(_, verdict)| **verdict == Verdict::Accepted);
+                accepted.map(|(address, _)| address.as_str()).eq(stored.recipients.iter().map(String::as_str))
+            }
+            (Outcome::Accepted { .. }, _) => false,
+            (Outcome::Uncertain(_), taken) => taken.len() <= 1,
+            (_, taken) => taken.is_empty(),
+        };
+        if !fine || settled.recipients.len() != message.transaction.recipients.len() {
+            return Err(format!("{settled:?}, but the server took {taken:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Every fault at every point.
+//!
+//! The space is finite: each dialogue is cut before every byte in each direction, and each reply is replaced by each kind
+//! of wrong one. At every point the invariants must hold against what the server really took.
+
+use pipepost_smtp::{Client, Config, Pipelining, Security};
+
+use crate::driver::{Cut, Message, Ride, check, config, message, ride};
+use crate::server::{FAULTS, Fault, Manners, Server};
+
+/// One dialogue of which every fault is tried.
+struct Scene {
+    name: String,
+    config: Config,
+    manners: Manners,
+    messages: Vec<Message>,
+    warm: bool,
+}
+
+impl Scene {
+    fn play(&self, fault: Option<(usize, Fault)>, options: Ride) -> (crate::driver::Log, Server) {
+        let (client, mut server) = if self.warm {
+            let memo = self.memo();
+            (Client::resume(self.config.clone(), &memo, true), Server::warm(self.manners.clone(), fault))
+        } else {
+            let tls = self.config.security == Security::Tls;
+            (Client::new(self.config.clone()), Server::new(self.manners.clone(), tls, fault))
+        };
+        let log = ride(client, &mut server, &self.messages, options);
+        (log, server)
+    }
+
+    /// What an earlier client left.
+    fn memo(&self) -> Vec<u8> {
+        let mut server = Server::new(self.manners.clone(), self.config.security == Security::Tls, None);
+        ride(Client::new(self.config.clone()), &mut server, &[], Ride::default()).memo.unwrap()
+    }
+
+    fn judge(&self, fault: Option<(usize, Fault)>, options: Ride) -> Result<(), String> {
+        let (log, server) = self.play(fault, options);
+        check(&log, &server, &self.messages)
+            .map_err(|error| format!("{}, {fault:?}, {options:?}: {error}\n{:#?}", self.name, log.writes))
+    }
+}
+
+fn single() -> Vec<Message> {
+    vec![message(1, "a@x.test", "b@y.test nobody@y.test", ".hello\r\n..\r\n.")]
+}
+
+fn batch() -> Vec<Message> {
+    vec![
+        message(1, "a@x.test", "b@y.test", "one"),
+        message(2, "", "nobody@y.test c@y.test later@y.test d@y.test", ".two\r\n."),
+        message(3, "a@x.test", "nobody@y.test", "three"),
+        message(4, "bad@x.test", "e@y.test", "four"),
+        message(5, "a@x.test", "f@y.test", "five"),
+        message(6, "a@x.test", "g@y.test", "spam"),
+        message(7, "a@x.test", "h@y.test i@y.test", "seven \u{e4}"),
+    ]
+}
+
+fn good_batch() -> Vec<Message> {
+    (1..=5).map(|id| message(id, "a@x.test", "b@y.test c@y.test", "text")).collect()
+}
+
+fn scenes() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    for security in [Security::None, Security::StartTls, Security::Tls] {
+        for (carrier, chunking) in [("BDAT", true), ("DATA", false)] {
+            for pipelining in [Pipelining::Full, Pipelining::Transaction, Pipelining::Off] {
+                for send_partial in [true, false] {
+                    for warm in [false, true] {
+                        for (kind, messages) in [("single", single()), ("batch", batch()), ("good batch", good_batch())] {
+                            // Off is DATA anyway, and one rest in the pool is like the other.
+                            if pipelining == Pipelining::Off && chunking || warm && security != Security::Tls {
+                                continue;
+                            }
+                            let sign_in = security != Security::None;
+                            let mut config = config(security);
+                            (config.pipelining, config.send_partial) = (pipelining, send_partial);
+                            config.window.messages = 4;
+                            if sign_in {
+                                config.mechanisms = vec!["XOAUTH2".into(), "PLAIN".into()];
+                            }
+                            scenes.push(Scene {
+                                name: format!(
+                                    "{security:?} {carrier} {pipelining:?} {kind}, partial: {send_partial}, warm: {warm}"
+                                ),
+                                config,
+                                manners: Manners {
+                                    chunking,
+                                    starttls: security == Security::StartTls,
+                                    auth: if sign_in { "PLAIN LOGIN" } else { "" },
+                                    needs_sign_in: sign_in,
+                                    ..Manners::default()
+                                },
+                                messages,
+                                warm,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    scenes
+}
+
+/// Collects what went wrong, so that one run shows all of it.
+#[derive(Default)]
+struct Verdicts {
+    points: usize,
+    failures: Vec<String>,
+}
+
+impl Verdicts {
+    fn add(&mut self, result: Result<(), String>) {
+        self.points += 1;
+        self.failures.extend(result.err());
+    }
+
+    fn end(self, what: &str) {
+        println!("{what}: {} points", self.points);
+        let shown: Vec<_> = self.failures.iter().take(3).collect();
+        assert!(shown.is_empty(), "{} of {} points: {:#?}", self.failures.len(), self.points, shown);
+        assert!(self.points > 0);
+    }
+}
+
+#[test]
+fn without_a_fault_everything_goes_through() {
+    let mut verdicts = Verdicts::default();
+    for scene in scenes() {
+        for piece in [1, 2, 3, 7, 64, usize::MAX] {
+            for late in [false, true] {
+                verdicts.add(scene.judge(None, Ride { piece, late, ..Ride::default() }));
+            }
+        }
+        let (_, server) = scene.play(None, Ride::default());
+        assert!(!server.stored.is_empty() || !scene.config.send_partial, "{}", scene.name);
+    }
+    verdicts.end("no fault");
+}
+
+#[test]
+fn cut_before_every_byte_in_each_direction() {
+    let mut verdicts = Verdicts::default();
+    for scene in scenes() {
+        let (log, _) = scene.play(None, Ride::default());
+        for at in 0..log.to_server {
+            for cut in [Cut::ToServer(at), Cut::ToServerUnnoticed(at)] {
+                verdicts.add(scene.judge(None, Ride { cut, ..Ride::default() }));
+            }
+        }
+        for at in 0..log.to_client {
+            verdicts.add(scene.judge(None, Ride { cut: Cut::ToClient(at), ..Ride::default() }));
+        }
+    }
+    verdicts.end("cuts");
+}
+
+#[test]
+fn each_reply_replaced_by_each_wrong_one() {
+    let mut verdicts = Verdicts::default();
+    for scene in scenes() {
+        let (_, server) = scene.play(None, Ride::default());
+        for at in 0..server.replies {
+            for fault in FAULTS {
+                for piece in [1, 5, usize::MAX] {
+                    verdicts.add(scene.judge(Some((at, fault)), Ride { piece, ..Ride::default() }));
+                }
+            }
+        }
+    }
+    verdicts.end("wrong replies");
+}
+
+#[test]
+fn each_announcement_refused() {
+    let mut verdicts = Verdicts::default();
+    for scene in scenes() {
+        let (log, _) = scene.play(None, Ride::default());
+        for at in 0..log.announcements {
+            for piece in [4, usize::MAX] {
+                verdicts.add(scene.judge(None, Ride { withhold: Some(at), piece, ..Ride::default() }));
+            }
+        }
+    }
+    verdicts.end("refused announcements");
+}

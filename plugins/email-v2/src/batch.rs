@@ -1,0 +1,350 @@
+//! A batch of calls over as few connections as possible.
+//!
+//! The protocol's state machine says what to do; this loop does it, through the host. A connection that ends is followed
+//! by another one only where that is safe and of use: after messages went through it, when it came from the pool and had
+//! died there, or when the server lost step, and then in the plain dialogue.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use pipepost_smtp::{Action, Client, Ending, Id, NotSent, Outcome, Settled};
+use serde_json::Value;
+
+use crate::account::Account;
+use crate::failure::Failure;
+use crate::letter::{Job, Letter, PartEnd};
+use crate::message::{self, Origin};
+use crate::parameters::Parameters;
+use crate::replies;
+use crate::settings::Settings;
+use crate::world::{CallFailure, Facts, Part, Stop, Wire, WireError, World};
+
+/// A warm connection is tried with RSET before a message is trusted to it when it lay longer than this.
+const PROBE_AFTER: u64 = 20_000;
+
+/// How much one read takes.
+const READ: u32 = 64 * 1024;
+
+/// One call of the batch.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Names it to the host.
+    pub id: u32,
+    /// The same in every attempt.
+    pub key: String,
+    /// JSON.
+    pub parameters: String,
+}
+
+/// Sends every call's message, and settles each call once.
+pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
+    let view: Value = account.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    let settings = match Settings::from_view(&view) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            for call in calls {
+                world.settled(call.id, Err(bare(failure.clone())));
+            }
+            return;
+        }
+    };
+    let mut batch = Batch {
+        world,
+        account: Account::from_view(&view),
+        settings,
+        calls: calls.into(),
+        letters: HashMap::new(),
+        next_letter: 0,
+        jobs: VecDeque::new(),
+    };
+    batch.run();
+}
+
+fn bare(failure: Failure) -> CallFailure {
+    CallFailure { failure, wait: None, remainder: None, output: None }
+}
+
+struct Batch<'w, W: World> {
+    world: &'w mut W,
+    account: Account,
+    settings: Settings,
+    /// Not looked at yet: messages are made when they can travel, so that few are in memory at once.
+    calls: VecDeque<Call>,
+    letters: HashMap<usize, Letter>,
+    next_letter: usize,
+    /// Transactions that are ready to travel.
+    jobs: VecDeque<Job>,
+}
+
+/// What is known when a connection is over.
+struct Over {
+    ending: Ending,
+    wire: Option<WireError>,
+    /// A transaction was settled over it by the server's word.
+    progress: bool,
+    warm: bool,
+}
+
+impl<W: World> Batch<'_, W> {
+    fn run(&mut self) {
+        let mut plain = false;
+        while self.fill() {
+            let over = match self.converse(plain) {
+                Ok(None) => return,
+                Ok(Some(over)) => over,
+                Err(failure) => return self.fail_all(&failure),
+            };
+            let ends_run = over.wire == Some(WireError::Ending);
+            let lost_step = over.ending.advises_plain_dialogue() && !plain;
+            plain |= over.ending.advises_plain_dialogue();
+            if ends_run || !(over.progress || over.warm || lost_step) {
+                let verdict = replies::of_ending(&self.settings.host, &over.ending, over.wire.as_ref());
+                return self.fail_all(&CallFailure {
+                    failure: verdict.failure,
+                    wait: verdict.wait,
+                    remainder: None,
+                    output: None,
+                });
+            }
+        }
+    }
+
+    /// Makes sure that there is a job, if anything is left to do.
+    fn fill(&mut self) -> bool {
+        while self.jobs.is_empty() {
+            let Some(call) = self.calls.pop_front() else { return false };
+            self.prepare(&call);
+        }
+        true
+    }
+
+    /// Makes a call's message, or settles the call when it cannot be made.
+    fn prepare(&mut self, call: &Call) {
+        let made = Parameters::parse(&call.parameters, Some(&self.account)).and_then(|parameters| {
+            let origin = Origin { key: &call.key, now: self.world.now(), seed: self.world.random() };
+            let prepared = message::prepare(&parameters, &origin, self.world.files(call.id).as_mut())?;
+            if prepared.utf8 && !self.settings.allows_utf8() {
+                return Err(Failure::new(
+                    crate::failure::Kind::Invalid,
+                    "The message needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
+                ));
+            }
+            let mut letter = Letter::new(call.id, prepared)?;
+            let jobs = letter.jobs(self.next_letter, self.settings.recipients)?;
+            Ok((letter, jobs))
+        });
+        match made {
+            Ok((letter, jobs)) => {
+                for warning in &letter.prepared.warnings {
+                    self.world.warn(call.id, warning);
+                }
+                self.letters.insert(self.next_letter, letter);
+                self.next_letter += 1;
+                self.jobs.extend(jobs);
+            }
+            Err(failure) => self.world.settled(call.id, Err(bare(failure))),
+        }
+    }
+
+    /// One connection, until there is nothing more to do or it ends.
+    fn converse(&mut self, plain: bool) -> Result<Option<Over>, CallFailure> {
+        let wire = self
+            .world
+            .open(&self.settings.host, self.settings.port, self.settings.security)
+            .map_err(|error| {
+                let verdict = replies::of_wire(&error);
+                CallFailure { failure: verdict.failure, wait: verdict.wait, remainder: None, output: None }
+            })?;
+        let facts = wire.facts();
+        let config = self.settings.config(&facts.client_name, plain).map_err(bare)?;
+        let client = if facts.warm {
+            Client::resume(config, &wire.memo(), facts.idle > PROBE_AFTER)
+        } else {
+            Client::new(config)
+        };
+        Conversation { batch: self, client, travelling: HashMap::new(), announced: HashSet::new(), next_id: 0, progress: false }
+            .run(wire, &facts)
+    }
+
+    fn settle_if_over(&mut self, letter: usize) {
+        if self.letters.get(&letter).is_some_and(Letter::is_over)
+            && let Some(letter) = self.letters.remove(&letter)
+        {
+            self.world.settled(letter.call, letter.outcome());
+        }
+    }
+
+    /// Everything that is left fails alike.
+    fn fail_all(&mut self, failure: &CallFailure) {
+        for job in std::mem::take(&mut self.jobs) {
+            if let Some(letter) = self.letters.get_mut(&job.letter) {
+                letter.fail(&job, failure);
+            }
+            self.settle_if_over(job.letter);
+        }
+        while let Some(call) = self.calls.pop_front() {
+            // A message that could not have been made is told so all the same.
+            self.prepare(&call);
+            for job in std::mem::take(&mut self.jobs) {
+                if let Some(letter) = self.letters.get_mut(&job.letter) {
+                    letter.fail(&job, failure);
+                }
+                self.settle_if_over(job.letter);
+            }
+        }
+    }
+}
+
+/// One connection's part of a batch.
+struct Conversation<'b, 'w, W: World> {
+    batch: &'b mut Batch<'w, W>,
+    client: Client,
+    travelling: HashMap<Id, Job>,
+    /// Transactions that the host knows to be committing.
+    announced: HashSet<Id>,
+    next_id: u32,
+    progress: bool,
+}
+
+impl<W: World> Conversation<'_, '_, W> {
+    fn run(mut self, wire: W::Wire, facts: &Facts) -> Result<Option<Over>, CallFailure> {
+        let mut failed: Option<WireError> = None;
+        let mut scratch = Vec::new();
+        loop {
+            self.take_settled(failed.as_ref());
+            self.submit();
+            let done = match self.client.poll() {
+                Action::Write { bytes, commits, deadline } => {
+                    let parts: Vec<Part> = commits.iter().filter_map(|id| part(&self.batch.letters, &self.travelling, *id)).collect();
+                    let ids: Vec<Id> = commits.to_vec();
+                    match announce(self.batch.world, &parts) {
+                        Err(stop) => {
+                            self.client.withhold(reason(stop));
+                            Ok(())
+                        }
+                        Ok(()) => {
+                            wire.arm(milliseconds(deadline));
+                            let result = wire.write(bytes);
+                            self.announced.extend(ids);
+                            result.map(|()| self.client.written())
+                        }
+                    }
+                }
+                Action::Content { id, room, .. } => {
+                    self.supply(id, room, &mut scratch);
+                    Ok(())
+                }
+                Action::Read { deadline } => {
+                    if let Some(deadline) = deadline {
+                        wire.arm(milliseconds(deadline));
+                    }
+                    wire.read(READ).map(|bytes| self.client.handle_bytes(&bytes))
+                }
+                Action::StartTls { deadline } => {
+                    wire.arm(milliseconds(deadline));
+                    wire.start_tls().map(|()| self.client.tls_started())
+                }
+                Action::SignIn { mechanism, deadline } => {
+                    wire.arm(milliseconds(deadline));
+                    let mechanism = mechanism.to_owned();
+                    wire.sign_in(&mechanism).map(|reply| self.client.signed_in(&reply, wire.facts().signed_in))
+                }
+                Action::Ready => {
+                    if self.batch.fill() {
+                        continue;
+                    }
+                    if let Some(memo) = self.client.memo() {
+                        wire.release(&memo, b"QUIT\r\n");
+                    }
+                    return Ok(None);
+                }
+                Action::Close(ending) => {
+                    let ending = ending.clone();
+                    drop(wire);
+                    self.take_settled(failed.as_ref());
+                    let over = Over { ending, wire: failed, progress: self.progress, warm: facts.warm };
+                    return if self.batch.fill() { Ok(Some(over)) } else { Ok(None) };
+                }
+            };
+            if let Err(error) = done {
+                self.client.connection_lost(&error.to_string());
+                failed = Some(error);
+            }
+        }
+    }
+
+    /// Lets as many transactions travel as the protocol has room for.
+    fn submit(&mut self) {
+        while self.client.wants_more() && self.batch.fill() {
+            let Some(job) = self.batch.jobs.pop_front() else { return };
+            let Some(letter) = self.batch.letters.get_mut(&job.letter) else { continue };
+            letter.prepared.content.rewind();
+            let id = Id(self.next_id);
+            self.next_id += 1;
+            self.client.submit(letter.transaction(id, &job));
+            self.travelling.insert(id, job);
+        }
+    }
+
+    fn supply(&mut self, id: Id, room: usize, scratch: &mut Vec<u8>) {
+        let letter = self.travelling.get(&id).and_then(|job| self.batch.letters.get_mut(&job.letter));
+        let Some(letter) = letter else { return self.client.fail_content("its message is gone") };
+        if let Some(bytes) = letter.prepared.content.as_bytes() {
+            return self.client.supply(bytes);
+        }
+        scratch.clear();
+        match letter.prepared.content.read_next(scratch, room) {
+            Ok(_) => self.client.supply(scratch),
+            Err(error) => self.client.fail_content(&error.to_string()),
+        }
+    }
+
+    fn take_settled(&mut self, wire: Option<&WireError>) {
+        while let Some(settled) = self.client.poll_settled() {
+            let Some(job) = self.travelling.remove(&settled.id) else { continue };
+            let announced = self.announced.remove(&settled.id);
+            self.handle(job, settled, announced, wire);
+        }
+    }
+
+    fn handle(&mut self, job: Job, settled: Settled, announced: bool, wire: Option<&WireError>) {
+        // It may travel over another connection; whether there is one is not decided here.
+        if !announced && matches!(settled.outcome, Outcome::NotSent(NotSent::Connection(_))) {
+            return self.batch.jobs.push_front(job);
+        }
+        let letter_number = job.letter;
+        let Some(letter) = self.batch.letters.get_mut(&letter_number) else { return };
+        self.progress |= matches!(settled.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
+        let part = (letter.call, job.part);
+        let consequence = letter.note(&self.batch.settings.host, &job, settled, wire);
+        match consequence.part {
+            PartEnd::Confirmed => self.batch.world.confirmed(part),
+            PartEnd::Refused(evidence) if announced => self.batch.world.refused(part, &evidence),
+            PartEnd::Refused(_) | PartEnd::Open => {}
+        }
+        if let Some(further) = consequence.further {
+            self.batch.jobs.push_back(further);
+        }
+        self.batch.settle_if_over(letter_number);
+    }
+}
+
+fn announce<W: World>(world: &mut W, parts: &[Part]) -> Result<(), Stop> {
+    if parts.is_empty() { Ok(()) } else { world.committing(parts) }
+}
+
+fn part(letters: &HashMap<usize, Letter>, travelling: &HashMap<Id, Job>, id: Id) -> Option<Part> {
+    let job = travelling.get(&id)?;
+    Some((letters.get(&job.letter)?.call, job.part))
+}
+
+fn reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Ending => "The run ended before this message was sent.",
+        Stop::Claimed => "This message was committed before, and is not sent again.",
+        Stop::Unrecorded => "The ledger could not be written, so the message was not sent.",
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,234 @@
+//! One message on its way: its transactions, what became of them, and what that makes of the message.
+
+use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Transaction, Verdict as RecipientVerdict};
+
+use crate::failure::{Failure, Kind};
+use crate::message::Prepared;
+use crate::output::{Outcome, Rejection, Report};
+use crate::replies::{self, Verdict};
+use crate::world::{CallFailure, WireError};
+
+/// A message and what is known of it so far.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) call: u32,
+    pub(crate) prepared: Prepared,
+    sender: Option<Address>,
+    /// Transactions that are under way or to be sent.
+    open: usize,
+    next_part: u32,
+    accepted: Vec<String>,
+    rejected: Vec<Rejection>,
+    uncertain: Vec<String>,
+    response: Option<String>,
+    /// The first reason for which somebody does not get it.
+    failure: Option<Verdict>,
+}
+
+/// One transaction of a message: some of its recipients.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) letter: usize,
+    pub(crate) part: u32,
+    pub(crate) recipients: Vec<Address>,
+}
+
+/// What a settled transaction means for the part that the host keeps books of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PartEnd {
+    /// The server took it.
+    Confirmed,
+    /// The server refused it with this reply, verbatim.
+    Refused(String),
+    /// Nothing was sent, or nobody can tell: the host knows from the bytes.
+    Open,
+}
+
+/// What follows from a settled transaction.
+#[derive(Debug)]
+pub(crate) struct Consequence {
+    pub(crate) part: PartEnd,
+    /// To be sent in a further transaction.
+    pub(crate) further: Option<Job>,
+}
+
+impl Letter {
+    /// # Errors
+    ///
+    /// When an address cannot be said in the protocol.
+    pub(crate) fn new(call: u32, prepared: Prepared) -> Result<Self, Failure> {
+        let sender = prepared.envelope.sender.as_deref().map(address).transpose()?;
+        Ok(Self {
+            call,
+            prepared,
+            sender,
+            open: 0,
+            next_part: 0,
+            accepted: Vec::new(),
+            rejected: Vec::new(),
+            uncertain: Vec::new(),
+            response: None,
+            failure: None,
+        })
+    }
+
+    /// The transactions that it takes, with at most so many recipients each.
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be said in the protocol.
+    pub(crate) fn jobs(&mut self, letter: usize, recipients: usize) -> Result<Vec<Job>, Failure> {
+        let all = self.prepared.envelope.recipients.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(all.chunks(recipients.max(1)).map(|some| self.job(letter, some.to_vec())).collect())
+    }
+
+    fn job(&mut self, letter: usize, recipients: Vec<Address>) -> Job {
+        let part = self.next_part;
+        self.next_part += 1;
+        self.open += 1;
+        Job { letter, part, recipients }
+    }
+
+    /// The job as the protocol takes it.
+    pub(crate) fn transaction(&self, id: Id, job: &Job) -> Transaction {
+        Transaction {
+            id,
+            sender: self.sender.clone(),
+            recipients: job.recipients.clone(),
+            size: self.prepared.content.size(),
+            eight_bit: self.prepared.eight_bit,
+            utf8: self.prepared.utf8,
+        }
+    }
+
+    /// Takes note of how a transaction ended. It is not one that will be sent again as it is.
+    pub(crate) fn note(&mut self, host: &str, job: &Job, settled: Settled, wire: Option<&WireError>) -> Consequence {
+        self.open -= 1;
+        let names = job.recipients.iter().map(|recipient| recipient.as_str().to_owned());
+        let mut deferred = Vec::new();
+        let is_accepted = matches!(settled.outcome, SmtpOutcome::Accepted { .. });
+        let is_uncertain = matches!(settled.outcome, SmtpOutcome::Uncertain(_));
+        let first_refused = settled.recipients.iter().find_map(|verdict| match verdict {
+            RecipientVerdict::Rejected(reply) => Some(reply.clone()),
+            _ => None,
+        });
+        // Why those fail who were not rejected themselves.
+        let common = match &settled.outcome {
+            SmtpOutcome::Accepted { .. } => None,
+            SmtpOutcome::Refused { reply, stage } => Some((replies::of_reply(host, reply, *stage), Some(reply.clone()))),
+            SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(host, reason, wire), None)),
+            SmtpOutcome::Uncertain(ending) => Some((uncertain(host, ending, wire), None)),
+        };
+        for ((name, address), verdict) in names.zip(&job.recipients).zip(settled.recipients) {
+            match verdict {
+                RecipientVerdict::Rejected(reply) => self.reject(host, name, &reply, Stage::Recipient),
+                RecipientVerdict::Deferred(_) if is_accepted => deferred.push(address.clone()),
+                RecipientVerdict::Accepted if is_accepted => self.accepted.push(name),
+                _ if is_uncertain => self.uncertain.push(name),
+                _ => {
+                    if let Some((verdict, reply)) = &common {
+                        self.rejected.push(Rejection {
+                            recipient: name,
+                            code: reply.as_ref().map(pipepost_smtp::Reply::code),
+                            enhanced: reply.as_ref().and_then(|reply| reply.enhanced().map(|code| code.to_string())),
+                            text: reply.as_ref().map_or_else(|| verdict.failure.message.clone(), pipepost_smtp::Reply::text),
+                            kind: verdict.failure.kind,
+                        });
+                    }
+                }
+            }
+        }
+        if let Some((verdict, _)) = common
+            && (self.failure.is_none() || verdict.failure.kind == Kind::Uncertain)
+        {
+            self.failure = Some(verdict);
+        } else if self.failure.is_none()
+            && let Some(reply) = first_refused
+        {
+            self.failure = Some(replies::of_reply(host, &reply, Stage::Recipient));
+        }
+        let part = match &settled.outcome {
+            SmtpOutcome::Accepted { reply } => {
+                self.response = Some(replies::said(reply));
+                PartEnd::Confirmed
+            }
+            SmtpOutcome::Refused { reply, .. } => {
+                self.response = Some(replies::said(reply));
+                PartEnd::Refused(reply.verbatim())
+            }
+            SmtpOutcome::NotSent(_) | SmtpOutcome::Uncertain(_) => PartEnd::Open,
+        };
+        let further = (!deferred.is_empty()).then(|| self.job(job.letter, deferred));
+        Consequence { part, further }
+    }
+
+    fn reject(&mut self, host: &str, recipient: String, reply: &pipepost_smtp::Reply, stage: Stage) {
+        let kind = replies::of_reply(host, reply, stage).failure.kind;
+        self.rejected.push(Rejection {
+            recipient,
+            code: Some(reply.code()),
+            enhanced: reply.enhanced().map(|code| code.to_string()),
+            text: reply.text(),
+            kind,
+        });
+    }
+
+    /// A transaction of it will not travel.
+    pub(crate) fn fail(&mut self, job: &Job, failed: &CallFailure) {
+        self.open -= 1;
+        self.rejected.extend(job.recipients.iter().map(|recipient| Rejection {
+            recipient: recipient.as_str().to_owned(),
+            code: None,
+            enhanced: None,
+            text: failed.failure.message.clone(),
+            kind: failed.failure.kind,
+        }));
+        let verdict = || Verdict { failure: failed.failure.clone(), wait: failed.wait };
+        self.failure.get_or_insert_with(verdict);
+    }
+
+    /// Whether every transaction of it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open == 0
+    }
+
+    /// The message's outcome: the worst of its transactions. It is sent when somebody gets it and nobody is uncertain.
+    pub(crate) fn outcome(self) -> Result<String, CallFailure> {
+        let outcome = if !self.uncertain.is_empty() {
+            Outcome::Uncertain
+        } else if self.accepted.is_empty() {
+            Outcome::Failed
+        } else {
+            Outcome::Sent
+        };
+        let verdict = (outcome != Outcome::Sent).then(|| {
+            self.failure.unwrap_or_else(|| Failure::new(Kind::Refused, "The server took the message for nobody.").into())
+        });
+        let output = self.prepared.output.render(&Report {
+            outcome,
+            accepted: &self.accepted,
+            rejected: &self.rejected,
+            uncertain: &self.uncertain,
+            response: self.response.as_deref(),
+            failure: verdict.as_ref().map(|verdict| &verdict.failure),
+        });
+        match verdict {
+            None => Ok(output),
+            Some(Verdict { failure, wait }) => Err(CallFailure { failure, wait, remainder: None, output: Some(output) }),
+        }
+    }
+}
+
+fn uncertain(host: &str, ending: &pipepost_smtp::Ending, wire: Option<&WireError>) -> Verdict {
+    let why = wire.map_or_else(|| format!("{ending}."), ToString::to_string);
+    Failure::new(
+        Kind::Uncertain,
+        format!("The message was sent to `{host}` to its end, and the server's answer did not come: {why} It may have been delivered and may not."),
+    )
+    .with_advice("Look for it in the Sent folder or the server's log before sending it again; a second copy would carry the same Message-ID")
+    .into()
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    Address::parse(text).map_err(|error| Failure::new(Kind::Invalid, format!("The address `{}` cannot be used: {error}.", text.escape_debug())))
+}

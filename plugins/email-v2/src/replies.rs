@@ -1,0 +1,151 @@
+//! From what a server said, or did not, to a failure that a person can act on.
+
+use pipepost_gmail::{self as gmail, Provider, Retry, explain_for};
+use pipepost_smtp::{Ending, NotSent, Reply, Stage};
+
+use crate::failure::{Failure, Kind};
+use crate::world::WireError;
+
+/// A failure, and how long to wait before another try is worth it, in seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What went wrong.
+    pub failure: Failure,
+    /// Seconds.
+    pub wait: Option<u32>,
+}
+
+impl From<Failure> for Verdict {
+    fn from(failure: Failure) -> Self {
+        Self { failure, wait: None }
+    }
+}
+
+/// What a reply of this server means.
+pub fn of_reply(host: &str, reply: &Reply, stage: Stage) -> Verdict {
+    let enhanced = reply.enhanced().map(|code| (code.class, code.subject, code.detail));
+    let text = reply.text();
+    let meaning = explain_for(Provider::of_host(host), reply.code(), enhanced, &text, Some(stage_of(stage)));
+    let message = format!("{} The server said: {}", meaning.cause, said(reply));
+    let mut failure = Failure::new(kind_of(meaning.kind), message);
+    if !meaning.cure.is_empty() {
+        failure = failure.with_advice(meaning.cure.into_owned());
+    }
+    failure.link = meaning.link;
+    let wait = match meaning.retry {
+        Retry::After(seconds) => Some(seconds),
+        _ => None,
+    };
+    Verdict { failure, wait }
+}
+
+/// A reply on one line.
+pub fn said(reply: &Reply) -> String {
+    match reply.enhanced() {
+        Some(code) => format!("{} {code} {}", reply.code(), reply.text()),
+        None => format!("{} {}", reply.code(), reply.text()),
+    }
+}
+
+/// Why a connection ended before a message was sent over it.
+pub fn of_ending(host: &str, ending: &Ending, wire: Option<&WireError>) -> Verdict {
+    if let Some(error) = wire {
+        return of_wire(error);
+    }
+    match ending {
+        Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(host, reply, *stage),
+        Ending::StartTlsRefused(reply) => of_reply(host, reply, Stage::StartTls),
+        Ending::SignInRefused { reply: Some(reply), .. } => of_reply(host, reply, Stage::SignIn),
+        Ending::SignInRefused { mechanism, reply: None } => {
+            Failure::new(Kind::Authentication, format!("Signing in at `{host}` by {mechanism} failed.")).into()
+        }
+        Ending::StartTlsMissing => Failure::new(
+            Kind::Configuration,
+            format!("The server `{host}` does not offer STARTTLS, and TLS is required."),
+        )
+        .with_advice("Use its TLS port (465), or, if this server is to be spoken to in clear, turn TLS off in account and step")
+        .into(),
+        Ending::NoMechanism { offered } if offered.is_empty() => Failure::new(
+            Kind::Configuration,
+            format!("The server `{host}` offers no sign-in, and the account has credentials."),
+        )
+        .with_advice("If this server needs no sign-in, say \"auth\": false in the account; many servers offer it only after TLS")
+        .into(),
+        Ending::NoMechanism { offered } => Failure::new(
+            Kind::Configuration,
+            format!("The server `{host}` offers {}, and the account signs in by none of them.", offered.join(", ")),
+        )
+        .with_advice("Change `auth` in the account")
+        .into(),
+        Ending::Injected => Failure::new(
+            Kind::Configuration,
+            format!("The server `{host}` sent more than its reply before the TLS handshake; somebody may be injecting replies, so nothing was sent."),
+        )
+        .into(),
+        other => Failure::new(Kind::Transient, format!("The conversation with `{host}` ended early: {other}.")).into(),
+    }
+}
+
+/// Why the transport did not do as asked.
+pub fn of_wire(error: &WireError) -> Verdict {
+    let kind = match error {
+        WireError::Denied(_) | WireError::Tls(_) => Kind::Configuration,
+        WireError::Credentials(_) => Kind::Authentication,
+        WireError::Ending => Kind::Limit,
+        WireError::Unresolved(_) | WireError::Refused(_) | WireError::TimedOut | WireError::Closed | WireError::Io(_) => {
+            Kind::Transient
+        }
+    };
+    Failure::new(kind, error.to_string()).into()
+}
+
+/// Why a message was not sent.
+pub fn of_not_sent(host: &str, reason: &NotSent, wire: Option<&WireError>) -> Verdict {
+    match reason {
+        NotSent::Connection(ending) => of_ending(host, ending, wire),
+        NotSent::TooLarge { size, limit } => Failure::new(
+            Kind::Invalid,
+            format!("The message has {size} octets, and the server `{host}` takes at most {limit}; it was not sent."),
+        )
+        .with_advice("Send smaller attachments, or a link to them")
+        .into(),
+        NotSent::NeedsSmtpUtf8 { address } => {
+            let what = address.as_ref().map_or("the headers need".to_owned(), |address| format!("the address `{address}` needs"));
+            Failure::new(Kind::Invalid, format!("The server `{host}` does not take SMTPUTF8, which {what}.")).into()
+        }
+        NotSent::NeedsEightBitMime => {
+            Failure::new(Kind::Invalid, format!("The server `{host}` does not take 8BITMIME, which this message needs.")).into()
+        }
+        NotSent::NoRecipients => Failure::new(Kind::Invalid, "The message has no recipient.").into(),
+        NotSent::Content(error) => Failure::new(Kind::Invalid, format!("The message could not be read to its end: {error}.")).into(),
+        NotSent::Withheld(reason) => Failure::new(Kind::Limit, reason.clone()).into(),
+        other => Failure::new(Kind::Transient, format!("The message was not sent: {other:?}.")).into(),
+    }
+}
+
+fn stage_of(stage: Stage) -> gmail::Stage {
+    match stage {
+        Stage::Greeting => gmail::Stage::Greeting,
+        Stage::Hello => gmail::Stage::Ehlo,
+        Stage::StartTls => gmail::Stage::StartTls,
+        Stage::SignIn => gmail::Stage::Auth,
+        Stage::Sender => gmail::Stage::Mail,
+        Stage::Recipient => gmail::Stage::Rcpt,
+        Stage::Data => gmail::Stage::Data,
+        Stage::Content => gmail::Stage::Content,
+        Stage::Reset | Stage::Idle => gmail::Stage::Other,
+    }
+}
+
+fn kind_of(kind: gmail::Kind) -> Kind {
+    match kind {
+        gmail::Kind::Invalid => Kind::Invalid,
+        gmail::Kind::Configuration => Kind::Configuration,
+        gmail::Kind::Authentication => Kind::Authentication,
+        gmail::Kind::Refused => Kind::Refused,
+        gmail::Kind::Quota => Kind::Quota,
+        gmail::Kind::Transient => Kind::Transient,
+        gmail::Kind::Uncertain => Kind::Uncertain,
+        gmail::Kind::Limit => Kind::Limit,
+    }
+}
