@@ -117,9 +117,9 @@ impl Aiosmtpd {
         Some(server)
     }
 
-    /// On 127.0.0.1, which `localhost` is as well.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// The host and port of it. `localhost` is the same host.
+    pub fn at(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
     }
 
     /// What a client has to trust.

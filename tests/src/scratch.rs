@@ -196,12 +196,18 @@ impl Ending {
         self
     }
 
-    /// The last line of stderr, where a failure is said.
-    pub fn sentence(&self) -> &str {
-        self.stderr
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .unwrap_or_default()
+    /// What it says last on stderr is a sentence: it begins like one, ends like one, or with a link, and holds neither a
+    /// program's debug form nor a colour.
+    ///
+    /// # Panics
+    /// Otherwise.
+    pub fn is_a_sentence(&self, what: &str) {
+        let last = self.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        let ends = last.ends_with(['.', '?', '!']) || last.rsplit(' ').next().is_some_and(|word| word.starts_with("https://"));
+        assert!(ends && last.contains(' '), "{what}: its last line is no sentence: `{last}`\n{self}");
+        for form in ["Error {", "Some(", "Err(", "\u{1b}", "kind: ", "Os {"] {
+            assert!(!self.stderr.contains(form), "{what}: it shows `{form}`\n{self}");
+        }
     }
 
     fn is_orderly(&self, secrets: &[String]) {

@@ -71,7 +71,7 @@ fn aiosmtpd_takes_what_python_sends_however_tls_begins() {
         }) else {
             return;
         };
-        send(("127.0.0.1", server.port()), server.authority(), tls);
+        send(server.at(), server.authority(), tls);
         is_what_was_sent(&server.next());
         let seen = server.finish();
         assert!(
