@@ -1,0 +1,208 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sends email from integration pipelines through a sandbox.
+#[derive(Debug, Parser)]
+#[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a server of its own and shows what arrived.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) logging: Logging,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What goes to standard error besides sentences about failures.
+#[derive(Debug, Args)]
+pub(super) struct Logging {
+    /// Say more: -v steps and connections, -vv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 100)]
+    pub(super) verbose: u8,
+    /// Say nothing but failures
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 101)]
+    pub(super) quiet: bool,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t, env = "PIPEPOST_LOG_FORMAT", display_order = 102)]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The example pipeline, sent end to end to a server of its own, shown step by step
+    Demo(DemoOptions),
+    /// Run a pipeline: the last step's output goes to standard output as JSON, everything else to standard error
+    #[command(after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May")]
+    Run(Box<RunOptions>),
+    /// Every problem of a pipeline, with its branch, step and parameter; runs nothing
+    #[command(after_help = "Example:\n  pipepost check welcome.json --accounts accounts.json")]
+    Check(CheckOptions),
+    /// The connectors: what they are, what they take, and exactly what they import
+    #[command(subcommand)]
+    Plugins(PluginsCommand),
+    /// A local SMTP server that speaks Gmail's dialect and keeps what it receives
+    #[command(after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account to send to it with.")]
+    Inbox(InboxOptions),
+    /// Where everything lives: caches and configuration
+    Paths,
+    /// Completions for a shell, to be sourced
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, for `man -l -`
+    Man,
+}
+
+/// Accounts, connectors and policy: the same for every command that needs a host.
+#[derive(Debug, Args)]
+pub(super) struct HostOptions {
+    /// A file of accounts: one, or an array. May be given more than once
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
+    pub(super) accounts: Vec<PathBuf>,
+    /// Which of the accounts' environments to use, such as `test` or `prod`
+    #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
+    pub(super) environment: Option<String>,
+    /// Connectors (*.wasm) in this directory, beside the built-in ones. May be given more than once
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_PLUGINS", value_delimiter = ':')]
+    pub(super) plugins: Vec<PathBuf>,
+    /// The operator's policy: hosts, networks, limits, connectors
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
+    pub(super) policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// The pipeline document
+    pub(super) pipeline: PathBuf,
+    /// The first step's message, a JSON file; `-` reads standard input. Without it the message is {}
+    #[arg(long, value_name = "FILE|-", env = "PIPEPOST_INPUT")]
+    pub(super) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) host: HostOptions,
+    /// Files for attachments; they are only read
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_FILES")]
+    pub(super) files: Option<PathBuf>,
+    /// A value for `{{ global.K }}`; JSON where it is JSON, else text. May be given more than once
+    #[arg(long = "global", value_name = "K=V")]
+    pub(super) globals: Vec<String>,
+    /// Names this execution: the same key makes the same Message-IDs
+    #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
+    pub(super) execution: Option<String>,
+    /// How long the run may take, such as `90s`, `5m` or `none`; by default what the document says, else 30s
+    #[arg(long, value_name = "DURATION", env = "PIPEPOST_TIMEOUT", value_parser = timeout)]
+    pub(super) timeout: Option<Timeout>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckOptions {
+    /// The pipeline document
+    pub(super) pipeline: PathBuf,
+    #[command(flatten)]
+    pub(super) host: HostOptions,
+    /// For machines: the problems, and the accounts, globals and message paths that the document wants, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginsCommand {
+    /// All connectors
+    List {
+        #[command(flatten)]
+        host: HostOptions,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// All about one: its imports and exports are read from its bytes
+    Inspect {
+        /// A connector's name or alias, or a file
+        connector: String,
+        #[command(flatten)]
+        host: HostOptions,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InboxOptions {
+    /// Where to listen with STARTTLS; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2525", env = "PIPEPOST_INBOX_LISTEN")]
+    pub(super) listen: std::net::SocketAddr,
+    /// Where to listen with TLS from the first byte
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen_tls: Option<std::net::SocketAddr>,
+    /// Keep each message as .eml here, with its envelope beside it; `account.json` and `ca.pem` go there too
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_INBOX_DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Misbehave as this script (JSON) says
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoOptions {
+    /// Leave the demo's files here, to play with
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+}
+
+/// A limit that was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timeout {
+    After(Duration),
+    None,
+}
+
+fn timeout(text: &str) -> Result<Timeout, String> {
+    if text == "none" {
+        return Ok(Timeout::None);
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| "write a number and a unit, such as `90s`, or `none`".to_owned())?;
+    let seconds = match &text[digits.len()..] {
+        "ms" => number / 1000.0,
+        "s" | "" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        unit => return Err(format!("there is no unit `{unit}`; there are ms, s, m and h")),
+    };
+    Duration::try_from_secs_f64(seconds).map(Timeout::After).map_err(|_| "it must be a time that can pass".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn time_limits_have_units() {
+        assert_eq!(timeout("90s"), Ok(Timeout::After(Duration::from_secs(90))));
+        assert_eq!(timeout("1.5m"), Ok(Timeout::After(Duration::from_secs(90))));
+        assert_eq!(timeout("250ms"), Ok(Timeout::After(Duration::from_millis(250))));
+        assert_eq!(timeout("none"), Ok(Timeout::None));
+        for wrong in ["", "s", "5 parsecs", "-1s", "1e400s"] {
+            assert!(timeout(wrong).is_err(), "{wrong}");
+        }
+    }
+}

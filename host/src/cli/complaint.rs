@@ -1,0 +1,59 @@
+//! What keeps a command from being done, told to the person who typed it.
+
+use std::io;
+
+use pipepost::Kind;
+
+/// `EX_NOINPUT` of `sysexits.h`.
+const NO_INPUT: u8 = 66;
+
+/// One or more sentences, and the exit code that goes with them.
+#[derive(Debug)]
+pub(super) struct Complaint {
+    sentences: Vec<String>,
+    code: u8,
+}
+
+impl Complaint {
+    pub(super) fn new(kind: Kind, sentence: impl Into<String>) -> Self {
+        Self { sentences: vec![sentence.into()], code: kind.exit_code() }
+    }
+
+    pub(super) fn usage(sentence: impl Into<String>) -> Self {
+        Self { sentences: vec![sentence.into()], code: super::USAGE }
+    }
+
+    /// A file that cannot be read.
+    pub(super) fn no_input(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
+        let path = path.display();
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => format!("The {what} `{path}` is not there."),
+            _ => format!("The {what} `{path}` cannot be read: {error}."),
+        };
+        Self { sentences: vec![why], code: NO_INPUT }
+    }
+
+    pub(super) fn io(what: &str, error: &io::Error) -> Self {
+        Self::new(Kind::Transient, format!("The work with {what} failed: {error}."))
+    }
+
+    pub(super) fn many(kind: Kind, sentences: impl IntoIterator<Item = String>) -> Self {
+        Self { sentences: sentences.into_iter().collect(), code: kind.exit_code() }
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        self.code
+    }
+
+    pub(super) fn print(&self) {
+        for sentence in &self.sentences {
+            super::logging::say(&format!("pipepost: {sentence}"));
+        }
+    }
+}
+
+impl From<pipepost::HostError> for Complaint {
+    fn from(error: pipepost::HostError) -> Self {
+        Self::new(Kind::Configuration, error.to_string())
+    }
+}

@@ -1,0 +1,99 @@
+//! `pipepost inbox`.
+
+use std::path::Path;
+
+use pipepost::Kind;
+use pipepost_inbox::{Event, Inbox, Running, Script, Security};
+use serde_json::json;
+
+use super::arguments::InboxOptions;
+use super::complaint::Complaint;
+use super::logging::{answer, say};
+use super::setup;
+
+/// Who signs in to a local inbox. It protects nothing: the server keeps what it is sent, and listens to this machine.
+pub(super) const USER: &str = "you@gmail.example";
+/// As an app password looks.
+pub(super) const PASSWORD: &str = "abcd efgh ijkl mnop";
+
+pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
+    let mut builder = Inbox::builder().listen(Security::StartTls, options.listen).users([(USER, PASSWORD)]);
+    if let Some(address) = options.listen_tls {
+        builder = builder.listen(Security::Implicit, address);
+    }
+    if let Some(directory) = &options.dir {
+        std::fs::create_dir_all(directory).map_err(|error| Complaint::io("the directory for messages", &error))?;
+        builder = builder.directory(directory);
+    }
+    if let Some(path) = &options.script {
+        let text = setup::read("script", path)?;
+        let script = Script::from_json(&text)
+            .map_err(|error| Complaint::new(Kind::Invalid, format!("The script `{}` cannot be used: {error}.", path.display())))?;
+        builder = builder.script(script);
+    }
+    let running = builder.observer(|event| tell(event)).start().await;
+    let running = running.map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
+    introduce(&running, options.dir.as_deref())?;
+    let ended = tokio::signal::ctrl_c().await;
+    ended.map_err(|error| Complaint::io("signals", &error))?;
+    let caught = running.store().count();
+    running.shutdown().await;
+    say(&format!("inbox: {caught} messages caught."));
+    Ok(0)
+}
+
+/// Where it listens, and the account to send to it with.
+fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), Complaint> {
+    let address = running.address();
+    let out = |line: &str| answer(line).map_err(|error| Complaint::io("standard output", &error));
+    out(&format!("listening on {address} (STARTTLS)"))?;
+    if let Some(address) = running.address_of(Security::Implicit) {
+        out(&format!("listening on {address} (TLS from the first byte)"))?;
+    }
+    if let Some(directory) = directory {
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.join(name), text).map_err(|error| Complaint::io("the directory for messages", &error))
+        };
+        write("ca.pem", running.ca_pem())?;
+        write("account.json", &format!("{:#}\n", account(running, "inbox", "ca.pem")))?;
+        let file = directory.join("account.json");
+        out(&format!("send to it with --accounts {} (the account's label is `inbox`)", file.display()))?;
+        out(&format!("messages go to {}", directory.display()))?;
+    } else {
+        out("messages are kept in memory and told here; name a directory with --dir to keep them, and to get an account file")?;
+    }
+    Ok(())
+}
+
+/// An account that sends to a running inbox.
+pub(super) fn account(running: &Running, label: &str, ca_file: &str) -> serde_json::Value {
+    let address = running.address();
+    json!({
+        "label": label,
+        "type": "smtp-auth-and-properties",
+        "description": "The local inbox: nothing leaves this machine.",
+        "host": address.ip().to_string(),
+        "port": address.port(),
+        "username": USER,
+        "password": PASSWORD,
+        "starttls_enable": true,
+        "ca_file": ca_file,
+    })
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Caught { message, .. } => {
+            let subject = message.header("Subject").unwrap_or_default();
+            say(&format!(
+                "inbox: caught a message from <{}> to {} ({} bytes): {}",
+                message.envelope.from,
+                message.envelope.to.join(", "),
+                message.content.len(),
+                subject.escape_debug(),
+            ));
+        }
+        Event::SignInRefused { user, .. } => say(&format!("inbox: refused the sign-in of {user:?}")),
+        other => tracing::debug!(?other, "inbox"),
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line.
+
+mod arguments;
+mod check;
+mod complaint;
+mod demo;
+mod inbox;
+mod logging;
+mod paths;
+mod plugins;
+mod run;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use arguments::{Arguments, Command};
+use complaint::Complaint;
+
+/// `EX_USAGE` of `sysexits.h`.
+const USAGE: u8 = 64;
+
+/// Parses, runs, and maps the result to an exit code.
+pub(crate) fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let wanted = !error.use_stderr();
+            // Nowhere to complain when standard error itself is gone.
+            let _ = error.print();
+            return if wanted { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    logging::start(&arguments.logging);
+    match dispatch(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(complaint) => {
+            complaint.print();
+            ExitCode::from(complaint.exit_code())
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
+    match arguments.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "pipepost", &mut std::io::stdout());
+            return Ok(0);
+        }
+        Command::Man => {
+            let page = clap_mangen::Man::new(Arguments::command());
+            page.render(&mut std::io::stdout()).map_err(|error| Complaint::io("standard output", &error))?;
+            return Ok(0);
+        }
+        Command::Paths => return paths::show(),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Complaint::io("the runtime", &error))?;
+    let code = runtime.block_on(async {
+        match arguments.command {
+            Command::Run(options) => run::run(*options).await,
+            Command::Check(options) => check::check(options).await,
+            Command::Plugins(command) => plugins::plugins(command).await,
+            Command::Inbox(options) => inbox::inbox(options).await,
+            Command::Demo(options) => demo::demo(options).await,
+            Command::Completions { .. } | Command::Man | Command::Paths => Ok(0),
+        }
+    });
+    // Nothing is left to wait for; a thread that still reads standard input must not keep the process.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,41 @@
+//! Where everything lives.
+
+use std::path::PathBuf;
+
+use super::complaint::Complaint;
+use super::logging::answer;
+
+/// Where compiled connectors are kept: `PIPEPOST_CACHE`, else the user's cache directory.
+pub(super) fn cache() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("PIPEPOST_CACHE") {
+        return (!named.is_empty()).then(|| PathBuf::from(named));
+    }
+    base("XDG_CACHE_HOME", ".cache")
+}
+
+/// Where the user's configuration is: `PIPEPOST_CONFIG`, else the user's configuration directory.
+pub(super) fn configuration() -> Option<PathBuf> {
+    match std::env::var_os("PIPEPOST_CONFIG") {
+        Some(named) => Some(PathBuf::from(named)),
+        None => base("XDG_CONFIG_HOME", ".config"),
+    }
+}
+
+/// After the XDG base directory specification: the variable if it is an absolute path, else a folder of the home.
+fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below_home)))?;
+    Some(folder.join("pipepost"))
+}
+
+pub(super) fn show() -> Result<u8, Complaint> {
+    let shown = |path: Option<PathBuf>| path.map_or_else(|| "none (no home directory)".to_owned(), |path| path.display().to_string());
+    let lines = [
+        format!("cache          {}    compiled connectors; may be deleted at any time (PIPEPOST_CACHE)", shown(cache())),
+        format!("configuration  {}    (PIPEPOST_CONFIG)", shown(configuration())),
+    ];
+    for line in lines {
+        answer(&line).map_err(|error| Complaint::io("standard output", &error))?;
+    }
+    Ok(0)
+}
