@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::certificates::{Authority, Certificate, Flaw};
 use crate::lines::Lines;
-use crate::{Message, PASSWORD, REFUSED, USER, python, skip};
+use crate::{Message, PASSWORD, REFUSED, USER, python, show, skip};
 
 /// How TLS begins at a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,7 +195,11 @@ impl Drop for Aiosmtpd {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("aiosmtpd's side:\n{}{}", self.events.seen(), self.errors.seen());
+            show(&format!(
+                "aiosmtpd's side:\n{}{}",
+                self.events.seen(),
+                self.errors.seen()
+            ));
         }
     }
 }

@@ -32,7 +32,7 @@ pub use certificates::{Authority, Certificate, Flaw};
 pub use document::{choice, document, email, step};
 pub use message::Message;
 pub use postfix::{Postfix, PostfixOptions};
-pub use scratch::{Ending, Scratch};
+pub use scratch::{Ending, Running, Scratch};
 pub use source::{lines_of_code, root};
 
 /// The user that every peer knows.
@@ -57,6 +57,12 @@ pub fn skip(why: &str) {
     let test = thread.name().unwrap_or("a test");
     // Not `eprintln!`, which the test runner keeps to itself when a test passes.
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// For whoever looks at a test that failed; the runner shows it then, and only then.
+#[expect(clippy::print_stderr, reason = "the test runner collects what is printed so")]
+fn show(text: &str) {
+    eprintln!("{text}");
 }
 
 #[cfg(test)]

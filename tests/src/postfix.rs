@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::certificates::{Authority, Certificate, Flaw};
 use crate::lines::Lines;
-use crate::{Message, PASSWORD, REFUSED, USER, skip};
+use crate::{Message, PASSWORD, REFUSED, USER, show, skip};
 
 /// What is unusual about an instance.
 #[derive(Clone, Debug)]
@@ -221,7 +221,7 @@ impl Drop for Postfix {
     fn drop(&mut self) {
         self.end();
         if std::thread::panicking() {
-            eprintln!("Postfix's side:\n{}", self.log.seen());
+            show(&format!("Postfix's side:\n{}", self.log.seen()));
         }
     }
 }

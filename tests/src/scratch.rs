@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -51,6 +51,12 @@ impl Scratch {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().expect("a folder above")).expect("a writable folder");
         fs::write(&path, contents).expect("a writable folder");
+        // As account files should be.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a file of our own");
+        }
         path
     }
 
@@ -80,6 +86,14 @@ impl Scratch {
 
     /// The same with something on its standard input.
     pub fn pipepost_with_input(&self, arguments: &[&str], input: &str) -> Ending {
+        let mut running = self.start(arguments);
+        // It may end without reading it.
+        let _ = running.child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        running.ended(&self.secrets)
+    }
+
+    /// Starts the binary, for commands that go on until they are ended.
+    pub fn start(&self, arguments: &[&str]) -> Running {
         let mut child = self
             .command()
             .args(arguments)
@@ -88,27 +102,12 @@ impl Scratch {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("`{}` cannot be started: {error}; {HOW}", binary().display()));
-        // It may end without reading it.
-        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-        let stdout = Lines::of(child.stdout.take().expect("a pipe"));
-        let stderr = Lines::of(child.stderr.take().expect("a pipe"));
-        let everything = std::panic::catch_unwind(|| {
-            while stdout.next().is_some() {}
-            while stderr.next().is_some() {}
-        });
-        if everything.is_err() {
-            let _ = child.kill();
-        }
-        let status = child.wait().expect("it ended");
-        let ending = Ending {
+        Running {
             command: format!("pipepost {}", arguments.join(" ")),
-            code: status.code(),
-            stdout: stdout.seen(),
-            stderr: stderr.seen(),
-        };
-        assert!(everything.is_ok(), "it hung, and was ended\n{ending}");
-        ending.is_orderly(&self.secrets);
-        ending
+            stdout: Lines::of(child.stdout.take().expect("a pipe")),
+            stderr: Lines::of(child.stderr.take().expect("a pipe")),
+            child,
+        }
     }
 
     /// The binary in this folder, with nothing of the caller's environment but what a program needs to start.
@@ -153,6 +152,69 @@ fn binary() -> PathBuf {
 
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The binary while it runs. Dropped, it is killed.
+pub struct Running {
+    command: String,
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Running {
+    /// The next line of stdout that holds these words, waited for.
+    ///
+    /// # Panics
+    /// When it ends without.
+    pub fn says(&self, words: &str) -> String {
+        loop {
+            match self.stdout.next() {
+                Some(line) if line.contains(words) => return line,
+                Some(_) => {}
+                None => panic!(
+                    "it ended without `{words}`\n{}{}",
+                    self.stdout.seen(),
+                    self.stderr.seen()
+                ),
+            }
+        }
+    }
+
+    /// Interrupts it, as Ctrl+C does, and waits for its end.
+    pub fn interrupt(mut self) -> Ending {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-INT", &id]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "it was gone before");
+        self.ended(&[])
+    }
+
+    fn ended(&mut self, secrets: &[String]) -> Ending {
+        let everything = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            while self.stdout.next().is_some() {}
+            while self.stderr.next().is_some() {}
+        }));
+        if everything.is_err() {
+            let _ = self.child.kill();
+        }
+        let status = self.child.wait().expect("it ended");
+        let ending = Ending {
+            command: self.command.clone(),
+            code: status.code(),
+            stdout: self.stdout.seen(),
+            stderr: self.stderr.seen(),
+        };
+        assert!(everything.is_ok(), "it hung, and was ended\n{ending}");
+        ending.is_orderly(secrets);
+        ending
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// How a run ended. Shown, it is the whole of it.
@@ -202,9 +264,19 @@ impl Ending {
     /// # Panics
     /// Otherwise.
     pub fn is_a_sentence(&self, what: &str) {
-        let last = self.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-        let ends = last.ends_with(['.', '?', '!']) || last.rsplit(' ').next().is_some_and(|word| word.starts_with("https://"));
-        assert!(ends && last.contains(' '), "{what}: its last line is no sentence: `{last}`\n{self}");
+        let last = self
+            .stderr
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or_default();
+        let ends =
+            last.ends_with(['.', '?', '!']) || last.rsplit(' ').next().is_some_and(|word| word.starts_with("https://"));
+        // The problems of a document are told one a line, as compilers do.
+        let is_problem = last.contains(": error");
+        assert!(
+            (ends || is_problem) && last.contains(' '),
+            "{what}: its last line is no sentence: `{last}`\n{self}"
+        );
         for form in ["Error {", "Some(", "Err(", "\u{1b}", "kind: ", "Os {"] {
             assert!(!self.stderr.contains(form), "{what}: it shows `{form}`\n{self}");
         }

@@ -1,6 +1,6 @@
 //! What goes wrong ends in one sentence, the right exit code, and nothing sent.
 
 mod bad_input {
-    pub mod beforehand;
-    pub mod server;
+    mod beforehand;
+    mod server;
 }
