@@ -1,5 +1,7 @@
 //! Templates, paths and what parsing says about wrong ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod fixed;
 
 use fixed::Fixed;

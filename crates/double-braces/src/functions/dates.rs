@@ -1,7 +1,8 @@
 //! Dates, as Java's patterns, as ISO 8601, or as milliseconds since 1970.
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Span, SpanRound, Timestamp, Unit, Zoned};
+use jiff::{Span, Timestamp, Unit, Zoned};
 use serde_json::Value;
 
 use super::conditional::Answer;
@@ -132,26 +133,34 @@ fn difference(arguments: Arguments<'_>) -> Outcome<'_> {
         .answer()
 }
 
-/// How many whole units lie between, towards zero.
+/// How many whole units lie between, towards zero, as Java's `ChronoUnit.between` counts them: a month is whole when
+/// its day is reached, so that one year after 29 February ends on 1 March.
 fn count_units(from: &Zoned, to: &Zoned, unit: Unit) -> Option<i64> {
-    let span = from.until((unit, to)).ok()?;
-    let rounded = span.round(
-        SpanRound::new()
-            .largest(unit)
-            .smallest(unit)
-            .mode(jiff::RoundMode::Trunc)
-            .relative(from),
-    );
-    let span = rounded.ok()?;
+    let milliseconds = to
+        .timestamp()
+        .as_millisecond()
+        .checked_sub(from.timestamp().as_millisecond())?;
+    match unit {
+        Unit::Hour => return Some(milliseconds / 3_600_000),
+        Unit::Minute => return Some(milliseconds / 60_000),
+        Unit::Second => return Some(milliseconds / 1000),
+        Unit::Year | Unit::Month | Unit::Week | Unit::Day => {}
+        _ => return Some(milliseconds),
+    }
+    let mut end = to.date();
+    if end > from.date() && to.time() < from.time() {
+        end = end.yesterday().ok()?;
+    } else if end < from.date() && to.time() > from.time() {
+        end = end.tomorrow().ok()?;
+    }
+    let days = i64::from(from.date().until(end).ok()?.get_days());
+    let month = |date: Date| (i64::from(date.year()) * 12 + i64::from(date.month())) * 32 + i64::from(date.day());
+    let months = (month(end) - month(from.date())) / 32;
     Some(match unit {
-        Unit::Year => span.get_years().into(),
-        Unit::Month => span.get_months().into(),
-        Unit::Week => span.get_weeks().into(),
-        Unit::Day => span.get_days().into(),
-        Unit::Hour => span.get_hours().into(),
-        Unit::Minute => span.get_minutes(),
-        Unit::Second => span.get_seconds(),
-        _ => span.get_milliseconds(),
+        Unit::Year => months / 12,
+        Unit::Month => months,
+        Unit::Week => days / 7,
+        _ => days,
     })
 }
 

@@ -115,8 +115,14 @@ impl DateFormat {
         match self {
             DateFormat::Timestamp => date.timestamp().as_millisecond().to_string(),
             DateFormat::Iso => {
-                let seconds = date.strftime("%Y-%m-%dT%H:%M:%S");
-                format!("{seconds}.{:03}{}", date.millisecond(), iso_offset(date, 3))
+                let sign = if date.year() < 0 { "-" } else { "" };
+                let rest = date.strftime("%m-%dT%H:%M:%S");
+                format!(
+                    "{sign}{:04}-{rest}.{:03}{}",
+                    date.year().unsigned_abs(),
+                    date.millisecond(),
+                    iso_offset(date, 3)
+                )
             }
             DateFormat::Pattern(items) => {
                 let mut text = String::new();

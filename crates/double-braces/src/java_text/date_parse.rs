@@ -233,5 +233,6 @@ fn strip_ignoring_case<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     start
         .chars()
         .all(|c| rest.next().is_some_and(|found| same(found, c)))
-        .then(|| rest.as_str())
+        .then_some(rest)
+        .map(|rest| rest.as_str())
 }

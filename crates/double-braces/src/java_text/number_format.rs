@@ -327,7 +327,8 @@ fn strip_start<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     start
         .chars()
         .all(|c| rest.next().is_some_and(|found| plain(found) == plain(c)))
-        .then(|| rest.as_str())
+        .then_some(rest)
+        .map(|rest| rest.as_str())
 }
 
 fn localised(affix: &str, locale: Locale) -> String {
