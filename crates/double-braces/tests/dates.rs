@@ -174,7 +174,7 @@ fn texts_are_read_as_in_java() {
             "yyyy-MM-dd HH:mm z",
             "en-US",
             "UTC",
-            "2021-05-07T17:11:00.000Z",
+            "2021-05-07T18:11:00.000Z",
         ),
         (
             "2021-05-07 10:11 GMT-3",

@@ -347,7 +347,8 @@ fn randomness_is_the_contexts() {
             .is_i64()
     );
     assert_eq!(run.eval("RANDOMNUMBERS(7, 7)"), json!(7));
-    let kinds: [(&str, fn(char) -> bool); 4] = [
+    type Allowed = fn(char) -> bool;
+    let kinds: [(&str, Allowed); 4] = [
         ("alphanumeric", |c| c.is_ascii_alphanumeric()),
         ("ALPHABETIC", |c| c.is_ascii_alphabetic()),
         ("ASCII", |c| (' '..='~').contains(&c)),

@@ -12,6 +12,7 @@ use crate::Context;
 use crate::error::Failure;
 use crate::expression::Call;
 use crate::java_text::{DateFormat, Locale, NumberFormat};
+use crate::parse::cut;
 use crate::text::to_text;
 
 /// The evaluated arguments of one call.
@@ -183,19 +184,10 @@ impl<'a> Arguments<'a> {
 
     /// The argument as the expression writes it, or its start.
     pub(crate) fn describe(&self, index: usize) -> String {
-        const SHOWN: usize = 60;
-        let Some(argument) = self.call.arguments.get(index) else {
-            return format!("argument {}", index + 1);
-        };
-        let source = argument.to_string();
-        if source.chars().count() <= SHOWN {
-            return format!("argument {}, {source},", index + 1);
+        match self.call.arguments.get(index) {
+            Some(argument) => format!("argument {}, {},", index + 1, cut(&argument.to_string())),
+            None => format!("argument {}", index + 1),
         }
-        format!(
-            "argument {}, {}…,",
-            index + 1,
-            source.chars().take(SHOWN).collect::<String>()
-        )
     }
 }
 

@@ -9,6 +9,7 @@ use crate::ParseError;
 use crate::expression::{Expression, Node};
 use crate::functions::Function;
 use crate::java_text::{DateFormat, Locale, NumberFormat, time_zone};
+use crate::parse::cut;
 
 /// What an argument is a pattern of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,11 @@ impl Compiled {
             let pattern = Compiled::new(*kind, value, flags).map_err(|expected| {
                 ParseError::new(
                     *position,
-                    format!("{} as an argument of {}", arguments[*index], function.name),
+                    format!(
+                        "{} as an argument of {}",
+                        cut(&arguments[*index].to_string()),
+                        function.name
+                    ),
                     expected,
                 )
             })?;

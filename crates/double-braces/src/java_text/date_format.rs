@@ -104,6 +104,7 @@ impl DateFormat {
         let format = DateFormat::parse_pattern(pattern)?;
         let weeks = |item: &Item| matches!(item, Item::Field(field, _) if field.counts_weeks());
         match &format {
+            DateFormat::Pattern(items) if items.is_empty() => Err("it is empty".to_owned()),
             DateFormat::Pattern(items) if items.iter().any(weeks) => {
                 Err("Y, w, W and F count weeks, by which dates are not read; y is the year".to_owned())
             }

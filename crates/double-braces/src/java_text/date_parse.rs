@@ -6,7 +6,7 @@ use jiff::{Span, Timestamp};
 
 use super::Locale;
 use super::date_format::{Field, Item};
-use super::zone::{offset, time_zone};
+use super::zone::{abbreviation, offset, time_zone};
 
 /// An instant, or a date and time, or a date, in ISO 8601.
 pub(super) fn iso(text: &str, zone: &TimeZone) -> Option<Timestamp> {
@@ -175,7 +175,7 @@ impl Reader<'_> {
                 .rest
                 .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+')));
             let (name, rest) = self.rest.split_at(length.unwrap_or(self.rest.len()));
-            self.fields.zone = Some(time_zone(name)?);
+            self.fields.zone = Some(abbreviation(name).or_else(|| time_zone(name))?);
             self.rest = rest;
         }
         Some(())

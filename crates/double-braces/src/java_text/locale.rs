@@ -52,17 +52,19 @@ impl Locale {
         let american_week = (Weekday::Sunday, 1);
         let european_week = (Weekday::Monday, 4);
         let ((names, group, decimal), week) = match (language, region) {
-            ("en", "gb" | "ie") => ((&ENGLISH, ',', '.'), european_week),
+            ("en", "gb" | "au") => ((&BRITISH, ',', '.'), european_week),
+            ("en", "ie") => ((&ENGLISH, ',', '.'), european_week),
             ("en", _) => ((&ENGLISH, ',', '.'), american_week),
-            ("pt", "pt") => ((&PORTUGUESE, '\u{a0}', ','), (Weekday::Sunday, 4)),
+            ("pt", "pt") => ((&EUROPEAN_PORTUGUESE, '\u{a0}', ','), (Weekday::Sunday, 4)),
             ("pt", _) => ((&PORTUGUESE, '.', ','), american_week),
             ("es", "mx" | "us" | "pr" | "gt" | "hn" | "ni" | "pa" | "sv" | "do" | "pe" | "419") => {
-                ((&SPANISH, ',', '.'), american_week)
+                ((&AMERICAN_SPANISH, ',', '.'), american_week)
             }
-            ("es", "ar" | "co" | "py" | "ve") => ((&SPANISH, '.', ','), american_week),
+            ("es", "co" | "py" | "ve") => ((&AMERICAN_SPANISH, '.', ','), american_week),
+            ("es", "ar" | "bo" | "cl" | "ec" | "uy") => ((&AMERICAN_SPANISH, '.', ','), (Weekday::Monday, 1)),
             ("es", _) => ((&SPANISH, '.', ','), european_week),
             ("de", "ch" | "li") => ((&GERMAN, '’', '.'), european_week),
-            ("de", "at") => ((&GERMAN, '\u{a0}', ','), european_week),
+            ("de", "at") => ((&AUSTRIAN, '\u{a0}', ','), european_week),
             ("de", _) => ((&GERMAN, '.', ','), european_week),
             ("fr", "ca") => ((&FRENCH, '\u{a0}', ','), american_week),
             ("fr", _) => ((&FRENCH, '\u{202f}', ','), european_week),
@@ -125,6 +127,14 @@ const ENGLISH: Names = Names {
     eras: ["BC", "AD"],
 };
 
+const BRITISH: Names = Names {
+    short_months: [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec",
+    ],
+    halves: ["am", "pm"],
+    ..ENGLISH
+};
+
 const PORTUGUESE: Names = Names {
     months: [
         "janeiro",
@@ -157,6 +167,12 @@ const PORTUGUESE: Names = Names {
     eras: ["a.C.", "d.C."],
 };
 
+const EUROPEAN_PORTUGUESE: Names = Names {
+    short_days: ["segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo"],
+    halves: ["da manhã", "da tarde"],
+    ..PORTUGUESE
+};
+
 const SPANISH: Names = Names {
     months: [
         "enero",
@@ -179,6 +195,13 @@ const SPANISH: Names = Names {
     short_days: ["lun", "mar", "mié", "jue", "vie", "sáb", "dom"],
     halves: ["a.\u{a0}m.", "p.\u{a0}m."],
     eras: ["a. C.", "d. C."],
+};
+
+const AMERICAN_SPANISH: Names = Names {
+    short_months: [
+        "ene.", "feb.", "mar.", "abr.", "may.", "jun.", "jul.", "ago.", "sep.", "oct.", "nov.", "dic.",
+    ],
+    ..SPANISH
 };
 
 const GERMAN: Names = Names {
@@ -211,6 +234,27 @@ const GERMAN: Names = Names {
     short_days: ["Mo.", "Di.", "Mi.", "Do.", "Fr.", "Sa.", "So."],
     halves: ["AM", "PM"],
     eras: ["v. Chr.", "n. Chr."],
+};
+
+const AUSTRIAN: Names = Names {
+    months: [
+        "Jänner",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+    ],
+    short_months: [
+        "Jän.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sep.", "Okt.", "Nov.", "Dez.",
+    ],
+    ..GERMAN
 };
 
 const FRENCH: Names = Names {

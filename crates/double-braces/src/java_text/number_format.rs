@@ -82,6 +82,8 @@ impl NumberFormat {
     pub(crate) fn format(&self, number: &Number, locale: Locale) -> String {
         let (negative, decimal) = self.decimal(number);
         let body = match self.digits.least_exponent {
+            // The multiplier of a percentage may take a double beyond its range.
+            _ if decimal.value.is_some_and(f64::is_infinite) => "∞".to_owned(),
             Some(least) => self.scientific(&decimal, least, locale),
             None => self.plain(&decimal, locale),
         };
@@ -191,7 +193,7 @@ impl NumberFormat {
         let (mut digits, mut point) = decimal.significant(usize::MAX);
         let zero = digits.is_empty();
         let grouped = most > 1 && most > least;
-        let significant = if grouped { most + fraction } else { least + fraction };
+        let significant = most + fraction;
         if significant > 0 {
             (digits, point) = decimal.significant(significant);
         }

@@ -43,6 +43,34 @@ pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
     ZONES.get(alias.map_or(name, |(_, zone)| zone)).ok()
 }
 
+/// What stands in dates for a zone at one side of its daylight saving time, with its hours.
+const ABBREVIATIONS: [(&str, i8); 16] = [
+    ("PST", -8),
+    ("PDT", -7),
+    ("MST", -7),
+    ("MDT", -6),
+    ("CST", -6),
+    ("CDT", -5),
+    ("EST", -5),
+    ("EDT", -4),
+    ("BRT", -3),
+    ("WET", 0),
+    ("WEST", 1),
+    ("BST", 1),
+    ("CET", 1),
+    ("CEST", 2),
+    ("EET", 2),
+    ("EEST", 3),
+];
+
+/// The offset that an abbreviation in a date stands for.
+pub(crate) fn abbreviation(name: &str) -> Option<TimeZone> {
+    let (_, hours) = ABBREVIATIONS
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    Some(Offset::constant(*hours).to_time_zone())
+}
+
 /// An offset such as `-3`, `-03`, `-0300` or `-03:00` at the start of a text, and how long it is written.
 pub(crate) fn offset(text: &str) -> Option<(Offset, usize)> {
     let sign = match text.as_bytes().first()? {

@@ -456,11 +456,14 @@ fn describe(c: char) -> String {
     }
 }
 
-/// Enough of a word to recognise it.
-fn cut(word: &str) -> String {
-    if word.chars().count() <= 40 {
+/// How many characters of a document's text a sentence quotes.
+const SHOWN: usize = 60;
+
+/// Enough of a text to recognise it.
+pub(crate) fn cut(word: &str) -> String {
+    if word.chars().count() <= SHOWN {
         word.to_owned()
     } else {
-        word.chars().take(40).chain(['…']).collect()
+        word.chars().take(SHOWN).chain(['…']).collect()
     }
 }
