@@ -25,8 +25,6 @@ mod headers;
 mod inline;
 mod media;
 mod structure;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub use content::Content;
