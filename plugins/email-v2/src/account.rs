@@ -11,7 +11,7 @@ pub struct Account {
     pub from: Option<String>,
     /// The name shown with it.
     pub from_name: Option<String>,
-    /// MAIL FROM where the step names none: `mail.smtp.from`.
+    /// MAIL FROM where the step names none: the account's `mail.smtp.from`.
     pub envelope_from: Option<String>,
 }
 
@@ -25,13 +25,11 @@ impl Account {
                 .filter(|text| !text.is_empty())
                 .map(str::to_owned)
         };
-        let properties = view.get("properties");
-        let property = |name| properties.and_then(|properties| properties.get(name));
         Self {
             username: text(view.get("username")),
             from: text(view.get("from")),
             from_name: text(view.get("from_name")),
-            envelope_from: text(property("mail.smtp.from").or_else(|| property("from"))),
+            envelope_from: text(view.get("envelope_from")),
         }
     }
 }
@@ -44,7 +42,7 @@ mod tests {
     fn reads_what_the_view_holds_and_takes_the_rest_for_absent() {
         let view = serde_json::json!({
             "label": "mail", "username": " ops@example.com ", "from": "", "from_name": "Operations",
-            "properties": {"mail.smtp.from": "bounces@example.com"}, "port": 587,
+            "envelope_from": "bounces@example.com", "port": 587,
         });
         assert_eq!(
             Account::from_view(&view),

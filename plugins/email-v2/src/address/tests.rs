@@ -142,7 +142,7 @@ fn what_is_no_address_is_refused_and_shown() {
         "a@b.example\u{0}",
         "a@b.example\r\nBcc: x@y.example",
         "Ana\n <a@b.example>",
-        "a@b_.example ]",
+        "a@b_c.example",
         "<a@b.example",
         "a@!.example",
         "a@b\u{202e}.example",

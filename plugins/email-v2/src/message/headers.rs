@@ -321,39 +321,52 @@ fn split_point(text: &str, room: usize) -> usize {
     }
 }
 
-/// A header of a part whose value is already as it is to be sent.
-macro_rules! part_header {
-    ($(#[$doc:meta])* $type:ident, $name:literal) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        pub(super) struct $type(pub(super) String);
-
-        impl Header for $type {
-            fn name() -> HeaderName {
-                HeaderName::new_from_ascii_str($name)
-            }
-
-            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-                Ok(Self(text.to_owned()))
-            }
-
-            fn display(&self) -> HeaderValue {
-                HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
-            }
-        }
-    };
+/// Content-Type, with its parameters.
+#[derive(Clone)]
+pub(super) struct ContentType {
+    /// What lettre reads a boundary back from: one line. Only a multipart needs it.
+    raw: String,
+    encoded: String,
 }
 
-part_header!(
-    /// Content-Type, with its parameters.
-    ContentType,
-    "Content-Type"
-);
-part_header!(
-    /// Content-ID, with its angle brackets.
-    ContentId,
-    "Content-ID"
-);
+impl ContentType {
+    /// Of a part without parts.
+    pub(super) const fn single(encoded: String) -> Self {
+        Self {
+            raw: String::new(),
+            encoded,
+        }
+    }
+
+    /// `root` is the media type of a related message's first part (RFC 2387, section 3.1).
+    pub(super) fn multipart(kind: &str, boundary: &str, root: Option<&str>) -> Self {
+        let mut encoded = format!("multipart/{kind}; boundary=\"{boundary}\"");
+        let raw = encoded.clone();
+        if let Some(root) = root {
+            encoded.push_str(";\r\n type=\"");
+            encoded.push_str(root);
+            encoded.push('"');
+        }
+        Self { raw, encoded }
+    }
+}
+
+impl Header for ContentType {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Type")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self {
+            raw: text.to_owned(),
+            encoded: text.to_owned(),
+        })
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.raw.clone(), self.encoded.clone())
+    }
+}
 
 /// Content-Disposition with the file's name (RFC 2183, RFC 2231).
 pub(super) fn disposition(is_inline: bool, file_name: &str) -> header::ContentDisposition {
