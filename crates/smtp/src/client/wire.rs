@@ -156,7 +156,12 @@ impl Wire {
 
     /// True when a reply is owed to something that was written.
     pub(super) fn is_waiting(&self) -> bool {
-        self.expects.len() > self.unwritten
+        self.awaited() > 0
+    }
+
+    /// How many replies are owed to what was written.
+    pub(super) fn awaited(&self) -> usize {
+        self.expects.len() - self.unwritten
     }
 
     /// How many replies are owed, or will be once `out` is written.
