@@ -3,8 +3,6 @@
 mod dialogue;
 mod flight;
 mod session;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use std::collections::VecDeque;
@@ -308,6 +306,7 @@ impl Client {
             return;
         }
         self.parser.push(bytes);
+        self.wire.received();
         let mut replies = Vec::new();
         let broken = loop {
             match self.parser.next_reply() {
@@ -316,11 +315,12 @@ impl Client {
                 Err(error) => break Some(Ending::OutOfStep(OutOfStep::Unparsable(error))),
             }
         };
+        let clear = matches!(self.phase, Phase::StartTls | Phase::Handshake);
+        if clear && replies.len() + usize::from(broken.is_some()) > 1 {
+            return self.end(Ending::Injected);
+        }
         if broken.is_none() && self.is_surplus(&replies) {
-            return self.end(match self.phase {
-                Phase::StartTls | Phase::Handshake => Ending::Injected,
-                _ => Ending::OutOfStep(OutOfStep::Unasked),
-            });
+            return self.end(if clear { Ending::Injected } else { Ending::OutOfStep(OutOfStep::Unasked) });
         }
         replies.into_iter().for_each(|reply| self.handle_reply(reply));
         if let Some(ending) = broken {

@@ -54,6 +54,10 @@ pub struct Ride {
     pub cut: Cut,
     /// The largest piece that a read gives and that a supply takes.
     pub piece: usize,
+    /// Pieces of every size up to that, in an order that this decides.
+    pub seed: Option<u64>,
+    /// The content of this message cannot be had from this octet on.
+    pub fail: Option<(Id, usize)>,
     /// The number of the announcement that is refused.
     pub withhold: Option<usize>,
     /// Submit when the client asks for more, and not all at once.
@@ -65,6 +69,8 @@ impl Default for Ride {
         Self {
             cut: Cut::Never,
             piece: usize::MAX,
+            seed: None,
+            fail: None,
             withhold: None,
             late: false,
         }
@@ -96,6 +102,12 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
     }
     let mut pending = Vec::new();
     let mut server_gone = false;
+    let mut random = options.seed.unwrap_or(0);
+    let mut piece = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let size = usize::try_from(random >> 33).expect("31 bits") % options.piece.max(1) + 1;
+        options.seed.map_or(options.piece, |_| size)
+    };
     for turn in 0.. {
         assert!(turn < 1_000_000, "no end");
         while let Some(settled) = client.poll_settled() {
@@ -148,8 +160,8 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
                     left,
                     "content is asked for in order"
                 );
-                let to = message.content.len().min(from.saturating_add(options.piece));
-                if *from == to {
+                let to = message.content.len().min(from.saturating_add(piece()));
+                if *from == to || options.fail.is_some_and(|(failing, at)| failing == id && to > at) {
                     client.fail_content("the file changed");
                 } else {
                     client.supply(&message.content[*from..to]);
@@ -162,7 +174,7 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
                     Cut::ToClient(limit) => limit - log.to_client,
                     _ => usize::MAX,
                 };
-                let length = pending.len().min(options.piece).min(room);
+                let length = pending.len().min(piece()).min(room);
                 if length == 0 {
                     client.connection_lost(if server_gone { "reset by peer" } else { "timed out" });
                 } else {

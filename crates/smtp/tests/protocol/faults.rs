@@ -224,6 +224,46 @@ fn each_reply_replaced_by_each_wrong_one() {
 }
 
 #[test]
+fn each_content_breaking_off_at_each_octet() {
+    let mut verdicts = Verdicts::default();
+    for scene in scenes() {
+        for message in &scene.messages {
+            for at in 0..message.content.len() {
+                let fail = Some((message.transaction.id, at));
+                verdicts.add(scene.judge(None, Ride { piece: 1, fail, ..Ride::default() }));
+            }
+        }
+    }
+    verdicts.end("contents that break off");
+}
+
+#[test]
+fn large_messages_cut_in_every_block() {
+    let mut verdicts = Verdicts::default();
+    for chunking in [true, false] {
+        let large = |id| message(id, "a@x.test", "b@y.test", &"A line of some length\r\n".repeat(8000));
+        let scene = Scene {
+            name: format!("large, BDAT: {chunking}"),
+            config: config(Security::None),
+            manners: Manners { chunking, ..Manners::default() },
+            messages: vec![message(1, "a@x.test", "b@y.test", "small"), large(2), large(3)],
+            warm: false,
+        };
+        let (log, _) = scene.play(None, Ride { piece: 10_000, ..Ride::default() });
+        for at in (0..log.to_server).step_by(3001).chain(log.to_server - 60..log.to_server) {
+            for cut in [Cut::ToServer(at), Cut::ToServerUnnoticed(at)] {
+                verdicts.add(scene.judge(None, Ride { cut, piece: 10_000, ..Ride::default() }));
+            }
+        }
+        for at in (0..200_000).step_by(7001) {
+            let fail = Some((pipepost_smtp::Id(2), at));
+            verdicts.add(scene.judge(None, Ride { fail, piece: 10_000, ..Ride::default() }));
+        }
+    }
+    verdicts.end("large messages");
+}
+
+#[test]
 fn each_announcement_refused() {
     let mut verdicts = Verdicts::default();
     for scene in scenes() {

@@ -5,3 +5,4 @@ mod dialogues;
 mod driver;
 mod faults;
 mod server;
+mod hostile;
