@@ -320,7 +320,11 @@ impl Client {
             return self.end(Ending::Injected);
         }
         if broken.is_none() && self.is_surplus(&replies) {
-            return self.end(if clear { Ending::Injected } else { Ending::OutOfStep(OutOfStep::Unasked) });
+            return self.end(if clear {
+                Ending::Injected
+            } else {
+                Ending::OutOfStep(OutOfStep::Unasked)
+            });
         }
         replies.into_iter().for_each(|reply| self.handle_reply(reply));
         if let Some(ending) = broken {

@@ -96,7 +96,10 @@ impl fmt::Display for NotSent {
                 write!(f, "the message has {size} octets, and the server takes at most {limit}")
             }
             Self::NeedsSmtpUtf8 { address: Some(address) } => {
-                write!(f, "the server does not take addresses beyond ASCII (SMTPUTF8), such as {address}")
+                write!(
+                    f,
+                    "the server does not take addresses beyond ASCII (SMTPUTF8), such as {address}"
+                )
             }
             Self::NeedsSmtpUtf8 { address: None } => {
                 f.write_str("the server does not take headers in UTF-8 (SMTPUTF8)")

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pipepost_smtp::{
-    Action, Client, Config, ContentError, Ending, Id, NotSent, OutOfStep, Outcome, Pipelining, Security, Settled, Stage,
-    Verdict,
+    Action, Client, Config, ContentError, Ending, Id, NotSent, OutOfStep, Outcome, Pipelining, Security, Settled,
+    Stage, Verdict,
 };
 
 use crate::driver::{Message, config, message};
@@ -18,11 +18,16 @@ struct Talk {
 impl Talk {
     /// On a connection on which the server has greeted and answered EHLO.
     fn new(config: Config, capabilities: &[&str], messages: Vec<Message>) -> Self {
-        let mut talk = Self { client: Client::new(config), messages };
+        let mut talk = Self {
+            client: Client::new(config),
+            messages,
+        };
         talk.server("220 mx.test ESMTP\r\n");
         talk.client("EHLO client.test\r\n");
         talk.ehlo(capabilities);
-        talk.messages.iter().for_each(|message| talk.client.submit(message.transaction.clone()));
+        talk.messages
+            .iter()
+            .for_each(|message| talk.client.submit(message.transaction.clone()));
         talk
     }
 
@@ -58,7 +63,11 @@ impl Talk {
     /// The next action that is not about content.
     fn poll(&mut self) -> Action<'_> {
         while let Action::Content { id, .. } = self.client.poll() {
-            let message = self.messages.iter().find(|message| message.transaction.id == id).unwrap();
+            let message = self
+                .messages
+                .iter()
+                .find(|message| message.transaction.id == id)
+                .unwrap();
             self.client.supply(&message.content);
         }
         self.client.poll()
@@ -106,7 +115,10 @@ fn piped(pipelining: Pipelining) -> Config {
 }
 
 fn two() -> Vec<Message> {
-    vec![message(1, "a@x.test", "b@y.test c@y.test", ".1"), message(2, "", "d@y.test", "2")]
+    vec![
+        message(1, "a@x.test", "b@y.test c@y.test", ".1"),
+        message(2, "", "d@y.test", "2"),
+    ]
 }
 
 fn accepted(settled: &Settled) -> bool {
@@ -128,7 +140,10 @@ fn bdat_streams() {
         &[1, 2],
     );
     talk.server(&[OK, RCPT_OK, RCPT_OK, DONE].concat());
-    assert!(talk.settled().is_empty(), "the replies behind it are still to prove the count");
+    assert!(
+        talk.settled().is_empty(),
+        "the replies behind it are still to prove the count"
+    );
     talk.server(&[DONE, OK].concat());
     assert!(accepted(&talk.one()));
     talk.server(&[RCPT_OK, DONE].concat());
@@ -152,7 +167,13 @@ fn bdat_a_transaction_at_a_time() {
     talk.server(&[OK, RCPT_OK, "554 5.7.1 No\r\n"].concat());
     let settled = talk.settled();
     assert!(accepted(&settled[0]));
-    assert!(matches!(&settled[1].outcome, Outcome::Refused { stage: Stage::Content, .. }));
+    assert!(matches!(
+        &settled[1].outcome,
+        Outcome::Refused {
+            stage: Stage::Content,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -205,7 +226,13 @@ fn the_plain_dialogue() {
     talk.server("250 a\r\n");
     talk.client("RCPT TO:<d@y.test>\r\n");
     talk.server("550 d\r\n");
-    assert!(matches!(talk.one().outcome, Outcome::Refused { stage: Stage::Recipient, .. }));
+    assert!(matches!(
+        talk.one().outcome,
+        Outcome::Refused {
+            stage: Stage::Recipient,
+            ..
+        }
+    ));
     talk.client.submit(message(3, "a@x.test", "e@y.test", "3").transaction);
     talk.client("RSET\r\n");
     talk.server("250 reset\r\n");
@@ -241,7 +268,14 @@ fn a_sender_refused_in_a_stream() {
     let mut talk = Talk::new(plain(), &CHUNKS, two());
     assert!(matches!(talk.poll(), Action::Write { .. }));
     talk.client.written();
-    talk.server(&["550 5.7.1 No\r\n", "503 5.5.1 MAIL first\r\n", "503 5.5.1 MAIL first\r\n"].concat());
+    talk.server(
+        &[
+            "550 5.7.1 No\r\n",
+            "503 5.5.1 MAIL first\r\n",
+            "503 5.5.1 MAIL first\r\n",
+        ]
+        .concat(),
+    );
     talk.server(&["503 5.5.1 MAIL first\r\n", DONE, OK].concat());
     let settled = talk.one();
     assert!(matches!(settled.outcome, Outcome::Refused { reply, stage: Stage::Sender } if reply.code() == 550));
@@ -256,7 +290,13 @@ fn all_or_nobody() {
     talk.client("MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\n");
     talk.server(&[OK, RCPT_OK, "550 5.1.1 Nobody\r\n"].concat());
     let settled = talk.one();
-    assert!(matches!(settled.outcome, Outcome::Refused { stage: Stage::Recipient, .. }));
+    assert!(matches!(
+        settled.outcome,
+        Outcome::Refused {
+            stage: Stage::Recipient,
+            ..
+        }
+    ));
     assert_eq!(settled.recipients[0], Verdict::Accepted);
     talk.client("RSET\r\nMAIL FROM:<> SIZE=27\r\nRCPT TO:<d@y.test>\r\n");
     talk.server(&[DONE, OK, RCPT_OK].concat());
@@ -281,7 +321,11 @@ fn too_many_recipients_are_named() {
     let deferred = |settled: &Settled| {
         assert!(accepted(settled));
         assert_eq!(settled.recipients[0], Verdict::Accepted);
-        assert!(settled.recipients[1..].iter().all(|verdict| matches!(verdict, Verdict::Deferred(_))));
+        assert!(
+            settled.recipients[1..]
+                .iter()
+                .all(|verdict| matches!(verdict, Verdict::Deferred(_)))
+        );
     };
 
     let mut talk = Talk::new(plain(), &CHUNKS, many());
@@ -369,7 +413,10 @@ fn starttls_then_a_mechanism_then_quit() {
     talk.server("220 2.0.0 Go\r\n");
     assert!(matches!(talk.poll(), Action::StartTls { .. }));
     talk.client.tls_started();
-    assert!(!talk.client.capabilities().chunking, "what was learnt in clear is forgotten");
+    assert!(
+        !talk.client.capabilities().chunking,
+        "what was learnt in clear is forgotten"
+    );
     talk.client("EHLO client.test\r\n");
     talk.ehlo(&["AUTH LOGIN PLAIN"]);
     assert!(matches!(talk.poll(), Action::SignIn { mechanism: "PLAIN", .. }));
@@ -382,7 +429,12 @@ fn starttls_then_a_mechanism_then_quit() {
 
 #[test]
 fn injected_bytes_before_tls_end_the_connection() {
-    for injected in ["220 Go\r\n250 injected\r\n", "220 Go\r\n2", "220 Go\r\n\0", "220 Go\r\n421 x\r\n"] {
+    for injected in [
+        "220 Go\r\n250 injected\r\n",
+        "220 Go\r\n2",
+        "220 Go\r\n\0",
+        "220 Go\r\n421 x\r\n",
+    ] {
         let mut talk = Talk::new(config(Security::StartTls), &["STARTTLS"], two());
         talk.client("STARTTLS\r\n");
         talk.server(injected);
@@ -412,21 +464,39 @@ fn mechanisms_that_do_not_meet() {
     let mut wanted = config(Security::Tls);
     wanted.mechanisms = vec!["XOAUTH2".into()];
     let mut talk = Talk::new(wanted.clone(), &["AUTH LOGIN PLAIN"], vec![]);
-    assert_eq!(talk.closed(), Ending::NoMechanism { offered: vec!["LOGIN".into(), "PLAIN".into()] });
+    assert_eq!(
+        talk.closed(),
+        Ending::NoMechanism {
+            offered: vec!["LOGIN".into(), "PLAIN".into()]
+        }
+    );
     let mut talk = Talk::new(wanted.clone(), &[], vec![]);
     assert_eq!(talk.closed(), Ending::NoMechanism { offered: vec![] });
 
     let mut talk = Talk::new(wanted, &["AUTH XOAUTH2"], vec![message(1, "a@x.test", "b@y.test", "1")]);
-    assert!(matches!(talk.poll(), Action::SignIn { mechanism: "XOAUTH2", .. }));
-    talk.client.signed_in(b"535-5.7.8 Username and Password\r\n535 5.7.8 not accepted\r\n", false);
+    assert!(matches!(
+        talk.poll(),
+        Action::SignIn {
+            mechanism: "XOAUTH2",
+            ..
+        }
+    ));
+    talk.client
+        .signed_in(b"535-5.7.8 Username and Password\r\n535 5.7.8 not accepted\r\n", false);
     let ending = talk.closed();
-    assert_eq!(ending.reply().map(|reply| reply.text()), Some("Username and Password not accepted".into()));
+    assert_eq!(
+        ending.reply().map(|reply| reply.text()),
+        Some("Username and Password not accepted".into())
+    );
     assert_eq!(talk.one().outcome, Outcome::NotSent(NotSent::Connection(ending)));
 }
 
 #[test]
 fn helo_for_those_who_know_no_ehlo() {
-    let mut talk = Talk { client: Client::new(plain()), messages: vec![] };
+    let mut talk = Talk {
+        client: Client::new(plain()),
+        messages: vec![],
+    };
     talk.server("220 old\r\n");
     talk.client("EHLO client.test\r\n");
     talk.server("502 what\r\n");
@@ -435,24 +505,48 @@ fn helo_for_those_who_know_no_ehlo() {
     talk.ready();
 
     for security in [Security::Tls, Security::StartTls] {
-        let mut talk = Talk { client: Client::new(config(security)), messages: vec![] };
+        let mut talk = Talk {
+            client: Client::new(config(security)),
+            messages: vec![],
+        };
         talk.server("220 old\r\n");
         talk.client("EHLO client.test\r\n");
         talk.server("502 what\r\n");
-        assert!(matches!(talk.closed(), Ending::Refused { stage: Stage::Hello, .. }));
+        assert!(matches!(
+            talk.closed(),
+            Ending::Refused {
+                stage: Stage::Hello,
+                ..
+            }
+        ));
     }
 }
 
 #[test]
 fn a_greeting_that_is_none() {
-    for (greeting, stage) in [("554 No service\r\n", Stage::Greeting), ("450 busy\r\n", Stage::Greeting)] {
-        let mut talk = Talk { client: Client::new(plain()), messages: vec![] };
+    for (greeting, stage) in [
+        ("554 No service\r\n", Stage::Greeting),
+        ("450 busy\r\n", Stage::Greeting),
+    ] {
+        let mut talk = Talk {
+            client: Client::new(plain()),
+            messages: vec![],
+        };
         talk.server(greeting);
         assert!(matches!(talk.closed(), Ending::Refused { stage: at, .. } if at == stage));
     }
-    let mut talk = Talk { client: Client::new(plain()), messages: vec![] };
+    let mut talk = Talk {
+        client: Client::new(plain()),
+        messages: vec![],
+    };
     talk.server("421 4.3.2 Closing\r\n");
-    assert!(matches!(talk.closed(), Ending::Closing { stage: Stage::Greeting, .. }));
+    assert!(matches!(
+        talk.closed(),
+        Ending::Closing {
+            stage: Stage::Greeting,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -462,7 +556,10 @@ fn a_warm_connection() {
     let memo = talk.client.memo().unwrap();
     assert!(memo.len() <= 4096);
 
-    let mut warm = Talk { client: Client::resume(plain(), &memo, false), messages: two() };
+    let mut warm = Talk {
+        client: Client::resume(plain(), &memo, false),
+        messages: two(),
+    };
     warm.ready();
     warm.client.submit(warm.messages[1].transaction.clone());
     warm.commits(
@@ -475,22 +572,36 @@ fn a_warm_connection() {
 
     // The next one knows that something may have remained.
     let memo = warm.client.memo().unwrap();
-    let mut next = Talk { client: Client::resume(plain(), &memo, false), messages: two() };
+    let mut next = Talk {
+        client: Client::resume(plain(), &memo, false),
+        messages: two(),
+    };
     next.client.submit(next.messages[1].transaction.clone());
     next.commits(
         "RSET\r\nMAIL FROM:<> SIZE=27\r\nRCPT TO:<d@y.test>\r\nBDAT 27 LAST\r\nMessage-ID: <2@test>\r\n\r\n2\r\n",
         &[2],
     );
 
-    let mut probed = Talk { client: Client::resume(plain(), &memo, true), messages: vec![] };
+    let mut probed = Talk {
+        client: Client::resume(plain(), &memo, true),
+        messages: vec![],
+    };
     probed.client("RSET\r\n");
     probed.server("250 2.0.0 Fine\r\n");
     probed.ready();
 
     let mut config = plain();
     config.mechanisms = vec!["PLAIN".into()];
-    for hostile in [&b""[..], b"\xff", b"pipepost-smtp 1 clean\nSIZE 1\nEVIL\n", b"pipepost-smtp 9 clean\n"] {
-        let mut fresh = Talk { client: Client::resume(config.clone(), hostile, true), messages: vec![] };
+    for hostile in [
+        &b""[..],
+        b"\xff",
+        b"pipepost-smtp 1 clean\nSIZE 1\nEVIL\n",
+        b"pipepost-smtp 9 clean\n",
+    ] {
+        let mut fresh = Talk {
+            client: Client::resume(config.clone(), hostile, true),
+            messages: vec![],
+        };
         fresh.client("EHLO client.test\r\n");
         fresh.ehlo(&["AUTH LOGIN"]);
         fresh.ready();
@@ -499,11 +610,20 @@ fn a_warm_connection() {
 
 #[test]
 fn a_connection_that_died_in_the_pool_costs_nothing() {
-    let mut talk = Talk { client: Client::resume(plain(), b"pipepost-smtp 1 clean\n", true), messages: vec![] };
+    let mut talk = Talk {
+        client: Client::resume(plain(), b"pipepost-smtp 1 clean\n", true),
+        messages: vec![],
+    };
     talk.client.submit(message(1, "a@x.test", "b@y.test", "1").transaction);
     talk.client("RSET\r\n");
     talk.server("421 4.4.2 Timeout\r\n");
-    assert!(matches!(talk.closed(), Ending::Closing { stage: Stage::Reset, .. }));
+    assert!(matches!(
+        talk.closed(),
+        Ending::Closing {
+            stage: Stage::Reset,
+            ..
+        }
+    ));
     assert!(matches!(talk.one().outcome, Outcome::NotSent(NotSent::Connection(_))));
 }
 
@@ -548,7 +668,10 @@ fn replies_that_make_no_sense_end_the_connection() {
         talk.client.written();
         talk.server(replies);
         let ending = talk.closed();
-        assert!(matches!(ending, Ending::OutOfStep(OutOfStep::Misplaced { .. })), "{replies:?}: {ending:?}");
+        assert!(
+            matches!(ending, Ending::OutOfStep(OutOfStep::Misplaced { .. })),
+            "{replies:?}: {ending:?}"
+        );
         assert!(ending.advises_plain_dialogue());
         let settled = talk.settled();
         assert_eq!(settled.len(), 2);
@@ -568,17 +691,30 @@ fn one_reply_too_many_makes_the_others_doubtful() {
     assert!(matches!(talk.poll(), Action::Write { .. }));
     talk.client.written();
     talk.server(&[OK, RCPT_OK, RCPT_OK, DONE, DONE].concat());
-    assert!(matches!(talk.one().outcome, Outcome::Uncertain(Ending::OutOfStep(OutOfStep::Unasked))));
+    assert!(matches!(
+        talk.one().outcome,
+        Outcome::Uncertain(Ending::OutOfStep(OutOfStep::Unasked))
+    ));
 }
 
 #[test]
 fn a_refused_announcement_leaves_no_trace() {
     let mut talk = Talk::new(plain(), &CHUNKS, two());
-    assert!(matches!(talk.poll(), Action::Write { commits: [Id(1), Id(2)], .. }));
+    assert!(matches!(
+        talk.poll(),
+        Action::Write {
+            commits: [Id(1), Id(2)],
+            ..
+        }
+    ));
     talk.client.withhold("claimed");
     let settled = talk.settled();
     assert_eq!(settled.len(), 2);
-    assert!(settled.iter().all(|end| end.outcome == Outcome::NotSent(NotSent::Withheld("claimed".into()))));
+    assert!(
+        settled
+            .iter()
+            .all(|end| end.outcome == Outcome::NotSent(NotSent::Withheld("claimed".into())))
+    );
     talk.ready();
     talk.client.submit(talk.messages[1].transaction.clone());
     assert!(matches!(talk.poll(), Action::Write { commits: [Id(2)], .. }));
@@ -593,14 +729,21 @@ fn a_refused_announcement_leaves_no_trace() {
     assert_eq!(talk.closed(), Ending::Withheld);
     let settled = talk.settled();
     assert!(matches!(settled[0].outcome, Outcome::NotSent(NotSent::Withheld(_))));
-    assert!(matches!(settled[1].outcome, Outcome::NotSent(NotSent::Connection(Ending::Withheld))));
+    assert!(matches!(
+        settled[1].outcome,
+        Outcome::NotSent(NotSent::Connection(Ending::Withheld))
+    ));
 }
 
 #[test]
 fn content_that_fails_takes_only_itself_back() {
     let mut bad = message(2, "a@x.test", "d@y.test", "x");
     bad.content[3] = b'\n';
-    let messages = vec![message(1, "a@x.test", "b@y.test", "1"), bad, message(3, "a@x.test", "e@y.test", "3")];
+    let messages = vec![
+        message(1, "a@x.test", "b@y.test", "1"),
+        bad,
+        message(3, "a@x.test", "e@y.test", "3"),
+    ];
     let mut talk = Talk::new(plain(), &CHUNKS, messages.clone());
     talk.commits(
         "MAIL FROM:<a@x.test> SIZE=27\r\nRCPT TO:<b@y.test>\r\nBDAT 27 LAST\r\nMessage-ID: <1@test>\r\n\r\n1\r\n\
@@ -608,7 +751,10 @@ fn content_that_fails_takes_only_itself_back() {
         &[1, 3],
     );
     let end = talk.one();
-    assert_eq!((end.id, end.outcome), (Id(2), Outcome::NotSent(NotSent::Content(ContentError::BareLineEnd))));
+    assert_eq!(
+        (end.id, end.outcome),
+        (Id(2), Outcome::NotSent(NotSent::Content(ContentError::BareLineEnd)))
+    );
 
     // After a 354 the connection goes too.
     let mut talk = Talk::new(plain(), &GROUPS, messages[1..].to_vec());
@@ -620,7 +766,10 @@ fn content_that_fails_takes_only_itself_back() {
 
 #[test]
 fn a_large_message_streams_and_is_announced_with_its_last_piece() {
-    for capabilities in [&["PIPELINING"][..], &["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"][..]] {
+    for capabilities in [
+        &["PIPELINING"][..],
+        &["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"][..],
+    ] {
         let mut large = message(1, "a@x.test", "b@y.test", "");
         large.content = b"0123456789012345678901234567890123456789012345678901234567890123456789\r\n".repeat(50_000);
         large.transaction.size = large.content.len() as u64;
@@ -657,7 +806,11 @@ fn a_large_message_that_breaks_off_was_not_sent() {
     let mut large = message(1, "a@x.test", "b@y.test", "");
     large.transaction.size = 1_000_000;
     for fail in [true, false] {
-        let mut talk = Talk::new(plain(), &["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"], vec![large.clone()]);
+        let mut talk = Talk::new(
+            plain(),
+            &["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"],
+            vec![large.clone()],
+        );
         for _ in 0..2 {
             while let Action::Content { .. } = talk.client.poll() {
                 talk.client.supply(&b"0123456\r\n".repeat(1000));
@@ -673,7 +826,10 @@ fn a_large_message_that_breaks_off_was_not_sent() {
             assert_eq!(talk.one().outcome, Outcome::NotSent(NotSent::Content(why)));
         } else {
             talk.client.connection_lost("reset");
-            assert!(matches!(talk.one().outcome, Outcome::NotSent(NotSent::Connection(Ending::Lost(_)))));
+            assert!(matches!(
+                talk.one().outcome,
+                Outcome::NotSent(NotSent::Connection(Ending::Lost(_)))
+            ));
         }
     }
 }
@@ -738,19 +894,39 @@ fn deadlines_start_again_with_a_reply_and_not_with_a_byte() {
     assert!(matches!(talk.poll(), Action::Write { deadline, .. } if deadline == Duration::from_secs(180)));
     talk.client.written();
     let ten_minutes = Duration::from_secs(600);
-    assert_eq!(talk.poll(), Action::Read { deadline: Some(ten_minutes) });
+    assert_eq!(
+        talk.poll(),
+        Action::Read {
+            deadline: Some(ten_minutes)
+        }
+    );
     for byte in OK.as_bytes()[..5].chunks(1) {
         talk.client.handle_bytes(byte);
         assert_eq!(talk.poll(), Action::Read { deadline: None });
     }
     talk.client.handle_bytes(&OK.as_bytes()[5..]);
-    assert_eq!(talk.poll(), Action::Read { deadline: Some(ten_minutes) });
+    assert_eq!(
+        talk.poll(),
+        Action::Read {
+            deadline: Some(ten_minutes)
+        }
+    );
 
     let mut talk = Talk::new(plain(), &GROUPS, two());
     talk.client("MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nDATA\r\n");
-    assert_eq!(talk.poll(), Action::Read { deadline: Some(Duration::from_secs(300)) });
+    assert_eq!(
+        talk.poll(),
+        Action::Read {
+            deadline: Some(Duration::from_secs(300))
+        }
+    );
     talk.server("250 a\r\n250 b\r\n250 c\r\n");
-    assert_eq!(talk.poll(), Action::Read { deadline: Some(Duration::from_secs(120)) });
+    assert_eq!(
+        talk.poll(),
+        Action::Read {
+            deadline: Some(Duration::from_secs(120))
+        }
+    );
 }
 
 #[test]
@@ -769,5 +945,8 @@ fn calls_that_answer_nothing_have_no_effect() {
     talk.client.handle_bytes(b"250 x\r\n");
     assert_eq!(talk.closed(), Ending::Lost("gone".into()));
     talk.client.submit(message(1, "a@x.test", "b@y.test", "1").transaction);
-    assert!(matches!(talk.one().outcome, Outcome::NotSent(NotSent::Connection(Ending::Lost(_)))));
+    assert!(matches!(
+        talk.one().outcome,
+        Outcome::NotSent(NotSent::Connection(Ending::Lost(_)))
+    ));
 }

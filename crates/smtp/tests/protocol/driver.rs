@@ -104,7 +104,9 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
     let mut server_gone = false;
     let mut random = options.seed.unwrap_or(0);
     let mut piece = || {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let size = usize::try_from(random >> 33).expect("31 bits") % options.piece.max(1) + 1;
         options.seed.map_or(options.piece, |_| size)
     };

@@ -163,6 +163,14 @@ fn without_a_fault_everything_goes_through() {
                 ));
             }
         }
+        for seed in 0..8 {
+            let random = Ride {
+                piece: 50,
+                seed: Some(seed),
+                ..Ride::default()
+            };
+            verdicts.add(scene.judge(None, random));
+        }
         let (_, server) = scene.play(None, Ride::default());
         assert!(
             !server.stored.is_empty() || !scene.config.send_partial,
@@ -217,6 +225,14 @@ fn each_reply_replaced_by_each_wrong_one() {
                         },
                     ));
                 }
+                if fault != Fault::ThenRefusal {
+                    let random = Ride {
+                        piece: 60,
+                        seed: Some(at as u64),
+                        ..Ride::default()
+                    };
+                    verdicts.add(scene.judge(Some((at, fault)), random));
+                }
             }
         }
     }
@@ -230,7 +246,14 @@ fn each_content_breaking_off_at_each_octet() {
         for message in &scene.messages {
             for at in 0..message.content.len() {
                 let fail = Some((message.transaction.id, at));
-                verdicts.add(scene.judge(None, Ride { piece: 1, fail, ..Ride::default() }));
+                verdicts.add(scene.judge(
+                    None,
+                    Ride {
+                        piece: 1,
+                        fail,
+                        ..Ride::default()
+                    },
+                ));
             }
         }
     }
@@ -245,19 +268,45 @@ fn large_messages_cut_in_every_block() {
         let scene = Scene {
             name: format!("large, BDAT: {chunking}"),
             config: config(Security::None),
-            manners: Manners { chunking, ..Manners::default() },
+            manners: Manners {
+                chunking,
+                ..Manners::default()
+            },
             messages: vec![message(1, "a@x.test", "b@y.test", "small"), large(2), large(3)],
             warm: false,
         };
-        let (log, _) = scene.play(None, Ride { piece: 10_000, ..Ride::default() });
-        for at in (0..log.to_server).step_by(3001).chain(log.to_server - 60..log.to_server) {
+        let (log, _) = scene.play(
+            None,
+            Ride {
+                piece: 10_000,
+                ..Ride::default()
+            },
+        );
+        for at in (0..log.to_server)
+            .step_by(3001)
+            .chain(log.to_server - 60..log.to_server)
+        {
             for cut in [Cut::ToServer(at), Cut::ToServerUnnoticed(at)] {
-                verdicts.add(scene.judge(None, Ride { cut, piece: 10_000, ..Ride::default() }));
+                verdicts.add(scene.judge(
+                    None,
+                    Ride {
+                        cut,
+                        piece: 10_000,
+                        ..Ride::default()
+                    },
+                ));
             }
         }
         for at in (0..200_000).step_by(7001) {
             let fail = Some((pipepost_smtp::Id(2), at));
-            verdicts.add(scene.judge(None, Ride { fail, piece: 10_000, ..Ride::default() }));
+            verdicts.add(scene.judge(
+                None,
+                Ride {
+                    fail,
+                    piece: 10_000,
+                    ..Ride::default()
+                },
+            ));
         }
     }
     verdicts.end("large messages");

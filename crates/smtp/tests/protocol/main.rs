@@ -4,5 +4,5 @@
 mod dialogues;
 mod driver;
 mod faults;
-mod server;
 mod hostile;
+mod server;
