@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
 use crate::nearest::advice;
+use crate::presets::Preset;
 use crate::properties::{Properties, read_address};
 use ring::{hmac, rand};
 use std::path::Path;
@@ -33,7 +34,7 @@ const COMMON: [&str; 16] = [
     "exposed_fields",
     "auth",
 ];
-const SERVER: [&str; 3] = ["host", "port", "starttls_enable"];
+const SERVER: [&str; 5] = ["host", "port", "starttls_enable", "preset", "region"];
 const PASSWORD: [&str; 1] = ["password"];
 const OAUTH: [&str; 7] = [
     "provider",
@@ -94,8 +95,13 @@ pub(crate) fn assemble(
     let properties = fields.object("properties", found).unwrap_or_default();
     let properties = Properties::read(properties, &context, found);
     let limits = read_limits(&mut fields, found);
-    let sign_in = sign_in::read(kind, &mut fields, &properties, found);
-    let server = connection::read_server(kind, &mut fields, &properties, &sign_in, found);
+    let preset = if kind == AccountType::Basic {
+        None
+    } else {
+        Preset::read(&mut fields, found)
+    };
+    let sign_in = sign_in::read(kind, &mut fields, &properties, preset.as_ref(), found);
+    let server = connection::read_server(kind, &mut fields, &properties, &sign_in, preset.as_ref(), found);
     let tls = connection::read_tls(&mut fields, &properties, found);
     let (from, from_name) = read_sender(&mut fields, found);
     let pipelining = fields
@@ -111,13 +117,18 @@ pub(crate) fn assemble(
     if found.errors.len() > before {
         return None;
     }
+    let mut limits = limits;
+    let server = server?;
+    if kind == AccountType::Basic || server.host.as_deref().is_some_and(crate::gmail::is_gmail) {
+        limits.recipients_per_message.get_or_insert(crate::gmail::RECIPIENTS);
+    }
     let mut account = Account {
         label,
         kind,
         description,
         environment: environment.clone(),
         place,
-        server: server?,
+        server,
         tls,
         timeouts: Timeouts {
             connect: properties.connect,
@@ -325,9 +336,7 @@ fn read_sender(fields: &mut Fields, found: &mut Findings) -> (Option<String>, Op
         .is_some_and(|name| name.chars().any(char::is_control))
     {
         let message = "a display name holds no control characters; write it on one line.";
-        found
-            .errors
-            .push(fields.error("from_name", ErrorKind::Invalid, message));
+        fields.refuse("from_name", ErrorKind::Invalid, message, found);
     }
     (from, from_name)
 }
@@ -350,7 +359,7 @@ fn refuse_fields_of_other_types(kind: AccountType, fields: &mut Fields, known: &
             let message = format!(
                 "it belongs to the type {other}, and this account is of the type {kind}; correct the type, or leave it out."
             );
-            found.errors.push(fields.error(name, ErrorKind::Unknown, message));
+            fields.refuse(name, ErrorKind::Unknown, message, found);
         }
     }
 }
@@ -410,9 +419,32 @@ pub(crate) fn agreed<T: PartialEq + std::fmt::Display>(
             "it says {field}, and the property mail.smtp.{} says {property}; keep one of them.",
             names.1
         );
-        found
-            .errors
-            .push(fields.error(names.0, ErrorKind::Contradiction, message));
+        fields.refuse(names.0, ErrorKind::Contradiction, message, found);
     }
     field.or(property)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_lists_exactly_the_fields_of_each_type() {
+        let schema: serde_json::Value = serde_json::from_str(crate::ACCOUNT_SCHEMA).expect("JSON");
+        let names = |definition: &str| {
+            let fields = schema["$defs"][definition]["properties"]
+                .as_object()
+                .expect("an object");
+            let mut names: Vec<String> = fields.keys().filter(|name| *name != "$schema").cloned().collect();
+            names.sort();
+            names
+        };
+        for kind in AccountType::ALL {
+            let mut known = known_fields(kind);
+            known.sort_unstable();
+            assert_eq!(names(kind.as_str()), known);
+            known.retain(|name| !matches!(*name, "label" | "type" | "environments"));
+            assert_eq!(names(&format!("{kind}-fields")), known);
+        }
+    }
 }

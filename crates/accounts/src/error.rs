@@ -93,8 +93,10 @@ pub enum ErrorKind {
     Environment,
     /// A secret cannot be had: an unset variable, an empty file, an absent keyring entry.
     Secret,
-    /// A token could not be obtained; see the sentence for the provider's reason.
+    /// The provider refused to give an access token; the sentence has its reason.
     Token,
+    /// The provider could not be asked for an access token now; trying again later can help.
+    TokenUnavailable,
     /// The encrypted store cannot be opened: a wrong passphrase or key, a damaged file.
     Store,
 }

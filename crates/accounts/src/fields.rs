@@ -74,9 +74,7 @@ impl Fields {
                     "it is written twice, as \"{}\" and \"{written}\"; keep one.",
                     first.written
                 );
-                found
-                    .errors
-                    .push(fields.error(&name, ErrorKind::Contradiction, message));
+                fields.refuse(&name, ErrorKind::Contradiction, message, found);
                 continue;
             }
             let taken = FOR_PEOPLE.contains(&name.as_str());
@@ -102,6 +100,16 @@ impl Fields {
 
     pub(crate) fn error(&self, name: &str, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, self.place(name), message)
+    }
+
+    /// Notes an error about a field.
+    pub(crate) fn refuse(&self, name: &str, kind: ErrorKind, message: impl Into<String>, found: &mut Findings) {
+        found.errors.push(self.error(name, kind, message));
+    }
+
+    /// Notes a warning about a field.
+    pub(crate) fn warn(&self, name: &str, kind: WarningKind, message: impl Into<String>, found: &mut Findings) {
+        found.warnings.push(self.warning(name, kind, message));
     }
 
     pub(crate) fn warning(&self, name: &str, kind: WarningKind, message: impl Into<String>) -> Warning {
@@ -161,7 +169,7 @@ impl Fields {
             Node::Object(_) => zeroize::Zeroizing::new(to_json(&entry.value)),
             other => {
                 let message = format!("it takes text, not {}; put it into quotes.", other.describe());
-                found.errors.push(self.error(name, ErrorKind::Invalid, message));
+                self.refuse(name, ErrorKind::Invalid, message, found);
                 return None;
             }
         };
@@ -197,7 +205,7 @@ impl Fields {
                 format!("\"{}\"", short(&text))
             };
             let message = format!("{shown} is not {expected}; correct it.");
-            found.errors.push(self.error(name, ErrorKind::Invalid, message));
+            self.refuse(name, ErrorKind::Invalid, message, found);
         }
         value
     }
@@ -252,7 +260,7 @@ impl Fields {
             Ok(object) => Some(object),
             Err(reason) => {
                 let message = format!("it takes an object, {reason}; write {{ ... }}.");
-                found.errors.push(self.error(name, ErrorKind::Invalid, message));
+                self.refuse(name, ErrorKind::Invalid, message, found);
                 None
             }
         }
@@ -270,7 +278,7 @@ impl Fields {
                 "{what} has no such field; {}",
                 advice(&entry.name, known.iter().copied())
             );
-            found.errors.push(self.error(&entry.name, ErrorKind::Unknown, message));
+            self.refuse(&entry.name, ErrorKind::Unknown, message, found);
         }
     }
 

@@ -6,6 +6,9 @@ use zeroize::Zeroizing;
 /// Where a `basic` account signs in.
 pub(crate) const HOST: &str = "smtp.gmail.com";
 
+/// The recipients that one message may have over SMTP.
+pub(crate) const RECIPIENTS: u32 = 100;
+
 /// Whether a host is one of Gmail's submission servers.
 pub(crate) fn is_gmail(host: &str) -> bool {
     [HOST, "smtp-relay.gmail.com", "smtp.googlemail.com"]

@@ -40,9 +40,11 @@ mod fields;
 mod gmail;
 mod nearest;
 pub mod oauth;
+mod presets;
 mod properties;
 mod reference;
 pub mod sasl;
+mod schema;
 mod secret;
 mod views;
 
@@ -54,5 +56,6 @@ pub use endpoint::{Denied, Endpoint, NamedBy};
 pub use environment::{Environment, Keyring};
 pub use error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
 pub use reference::SecretSource;
+pub use schema::ACCOUNT_SCHEMA;
 pub use secret::Secret;
 pub use views::FieldAccess;

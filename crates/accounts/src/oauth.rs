@@ -1,4 +1,20 @@
-//! What token accounts are made of.
+//! Access tokens: what accounts with tokens are made of, and how tokens are asked for and kept.
+//!
+//! Nothing here opens a connection: [`HttpPost`] is the caller's.
+
+mod assertion;
+mod authorize;
+mod callback;
+mod client_file;
+mod explain;
+mod grant;
+mod http;
+mod tokens;
+
+pub use authorize::{Authorization, Flow, PATIENCE};
+pub use client_file::ClientFile;
+pub use http::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse, SystemClock};
+pub use tokens::{Granted, RefreshTokenKeeper, TokenId, Tokens};
 
 use crate::reference::SecretSource;
 use std::fmt;

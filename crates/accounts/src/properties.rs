@@ -159,9 +159,7 @@ impl Properties {
         check_trust(&mut fields, found);
         if fields.boolean("ssl.checkserveridentity", found) == Some(false) {
             let message = "the server's name is always checked; leave it out, or correct \"host\" to the name in the certificate.";
-            found
-                .errors
-                .push(fields.error("ssl.checkserveridentity", ErrorKind::Invalid, message));
+            fields.refuse("ssl.checkserveridentity", ErrorKind::Invalid, message, found);
         }
         fields.finish("the list of supported properties", &HONOURED, found);
         properties
@@ -182,17 +180,16 @@ fn refuse_known(fields: &mut Fields, found: &mut Findings) {
     for name in &names {
         if let Some((_, remedy)) = REFUSED.iter().find(|(start, _)| name.starts_with(start)) {
             fields.skip(name);
-            found.errors.push(fields.error(
+            fields.refuse(
                 name,
                 ErrorKind::Unknown,
                 format!("this property is not supported: {remedy}."),
-            ));
+                found,
+            );
         } else if WITHOUT_EFFECT.contains(&name.as_str()) {
             fields.skip(name);
             let message = "it changes nothing here; leave it out.";
-            found
-                .warnings
-                .push(fields.warning(name, WarningKind::NoEffect, message));
+            fields.warn(name, WarningKind::NoEffect, message, found);
         }
     }
 }
@@ -264,9 +261,7 @@ fn read_mechanisms(fields: &mut Fields, found: &mut Findings) -> Option<Vec<Mech
         match Mechanism::from_name(&name) {
             Some(mechanism) if mechanisms.contains(&mechanism) => {}
             Some(mechanism) => mechanisms.push(mechanism),
-            None => found
-                .errors
-                .push(fields.error("auth.mechanisms", ErrorKind::Invalid, not_spoken(&name))),
+            None => fields.refuse("auth.mechanisms", ErrorKind::Invalid, not_spoken(&name), found),
         }
     }
     (!mechanisms.is_empty()).then_some(mechanisms)
@@ -292,9 +287,7 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
             "tlsv1" | "tlsv1.0" | "tlsv1.1" | "sslv3" | "sslv2" | "sslv2hello" => old.push(name.as_str()),
             _ => {
                 let message = "it takes TLSv1.2 and TLSv1.3, with blanks between; write one or both.";
-                found
-                    .errors
-                    .push(fields.error("ssl.protocols", ErrorKind::Invalid, message));
+                fields.refuse("ssl.protocols", ErrorKind::Invalid, message, found);
                 return None;
             }
         }
@@ -304,9 +297,7 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
             "{} is not spoken, since it is not safe; write TLSv1.2 or TLSv1.3.",
             old.join(" ")
         );
-        found
-            .errors
-            .push(fields.error("ssl.protocols", ErrorKind::Invalid, message));
+        fields.refuse("ssl.protocols", ErrorKind::Invalid, message, found);
         return None;
     };
     if !old.is_empty() {
@@ -314,9 +305,7 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
             "{} is not spoken, since it is not safe; the others are used.",
             old.join(" ")
         );
-        found
-            .warnings
-            .push(fields.warning("ssl.protocols", WarningKind::Corrected, message));
+        fields.warn("ssl.protocols", WarningKind::Corrected, message, found);
     }
     Some((*min, *max))
 }
@@ -326,14 +315,10 @@ fn check_trust(fields: &mut Fields, found: &mut Findings) {
     let hosts = fields.list("ssl.trust", found);
     if hosts.iter().any(|host| host.contains('*')) {
         let message = "trusting any certificate is not supported; put the server's CA into a PEM file and name it in \"ca_file\".";
-        found
-            .errors
-            .push(fields.error("ssl.trust", ErrorKind::Invalid, message));
+        fields.refuse("ssl.trust", ErrorKind::Invalid, message, found);
     } else if !hosts.is_empty() {
         let message = "certificates are verified all the same; for a private CA, name its PEM file in \"ca_file\".";
-        found
-            .warnings
-            .push(fields.warning("ssl.trust", WarningKind::NoEffect, message));
+        fields.warn("ssl.trust", WarningKind::NoEffect, message, found);
     }
 }
 

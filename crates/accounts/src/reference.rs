@@ -57,6 +57,14 @@ impl SecretSource {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Literal(_)))
     }
 
+    /// The value, when it stands in the file and nothing else does.
+    pub(crate) fn as_literal(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether nothing was written at all.
     pub(crate) fn is_blank(&self) -> bool {
         self.pieces.is_empty()

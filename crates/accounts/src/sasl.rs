@@ -8,6 +8,7 @@ mod exchange;
 mod scrub;
 
 pub use exchange::{Exchange, Next, Outcome, SaslError};
+pub(crate) use scrub::Needles;
 
 use crate::secret::Secret;
 use std::fmt;

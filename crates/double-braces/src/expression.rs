@@ -32,7 +32,8 @@ pub(crate) enum Node {
 pub(crate) struct Call {
     pub(crate) function: &'static Function,
     pub(crate) arguments: Vec<Expression>,
-    pub(crate) compiled: Vec<Compiled>,
+    /// Constant patterns, each with its argument's index.
+    pub(crate) compiled: Vec<(usize, Compiled)>,
 }
 
 impl Expression {

@@ -50,6 +50,7 @@ mod error;
 mod evaluate;
 mod expression;
 mod functions;
+mod java_text;
 mod json_template;
 mod parse;
 mod reference;

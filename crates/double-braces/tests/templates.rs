@@ -1,5 +1,7 @@
 //! Templates, paths and what parsing says about wrong ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod fixed;
 
 use fixed::Fixed;
@@ -280,13 +282,18 @@ fn errors_say_where_what_and_what_instead() {
         let error = Template::parse(text).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{text}\n  {error}\n  {expected}");
     }
-    let deep = format!("{{{{ {}1{} }}}}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(
-        Template::parse(&deep)
-            .unwrap_err()
-            .expected()
-            .starts_with("at most 64 levels")
-    );
+}
+
+#[test]
+fn hostile_nesting_is_refused() {
+    for open in ["[", "{{ ", "{'a':", "NOT(", "'{{ ", "\"{{ \\\"{{ "] {
+        let deep = format!("{{{{ {}", open.repeat(50_000));
+        let error = Template::parse(&deep).unwrap_err();
+        assert!(error.expected().starts_with("at most 64 levels"), "{open}: {error}");
+        assert!(JsonTemplate::parse(&open.repeat(50_000)).is_err(), "{open}");
+    }
+    let within = format!("{{{{ {}1{} }}}}", "NOT(".repeat(60), ")".repeat(60));
+    assert!(Template::parse(&within).is_ok());
 }
 
 #[test]

@@ -167,10 +167,10 @@ impl Selector {
                     }
                 }
             }
-            (Selector::Filter(condition), Value::Object(_)) => {
-                if condition.holds(Start { root, current: value }, budget)? {
-                    selected.push(value);
-                }
+            (Selector::Filter(condition), Value::Object(_))
+                if condition.holds(Start { root, current: value }, budget)? =>
+            {
+                selected.push(value);
             }
             _ => {}
         }

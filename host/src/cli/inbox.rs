@@ -17,9 +17,9 @@ pub(super) const USER: &str = "you@gmail.example";
 pub(super) const PASSWORD: &str = "abcd efgh ijkl mnop";
 
 pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
-    let mut builder = Inbox::builder().listen(Security::StartTls, options.listen).users([(USER, PASSWORD)]);
+    let mut builder = Inbox::builder().listen(Security::StartTls, options.listen.to_string()).users([(USER, PASSWORD)]);
     if let Some(address) = options.listen_tls {
-        builder = builder.listen(Security::Implicit, address);
+        builder = builder.listen(Security::Implicit, address.to_string());
     }
     if let Some(directory) = &options.dir {
         std::fs::create_dir_all(directory).map_err(|error| Complaint::io("the directory for messages", &error))?;

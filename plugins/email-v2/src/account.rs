@@ -11,7 +11,7 @@ pub struct Account {
     pub from: Option<String>,
     /// The name shown with it.
     pub from_name: Option<String>,
-    /// MAIL FROM where the step names none: `mail.smtp.from`.
+    /// MAIL FROM where the step names none: the account's `mail.smtp.from`.
     pub envelope_from: Option<String>,
 }
 

@@ -322,9 +322,7 @@ fn ascii_domain(domain: &str) -> Result<Cow<'_, str>, &'static str> {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if ascii.len() > 253 || !ascii.split('.').all(label_is_valid) {
         return Err("has a domain that cannot be one");

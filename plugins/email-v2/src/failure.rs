@@ -77,8 +77,14 @@ impl Failure {
     }
 
     /// The parameter holds something that cannot be used. `what` continues the sentence that its name begins.
+    #[cold]
     pub(crate) fn invalid(parameter: &str, what: impl fmt::Display) -> Self {
-        Self::new(Kind::Invalid, format!("parameter `{parameter}`: {what}"))
+        // One body for all the types of `what`: the guest's size is compile time in the host.
+        #[inline(never)]
+        fn of(parameter: &str, what: &dyn fmt::Display) -> Failure {
+            Failure::new(Kind::Invalid, format!("parameter `{parameter}`: {what}"))
+        }
+        of(parameter, &what)
     }
 }
 

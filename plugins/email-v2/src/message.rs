@@ -12,21 +12,13 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    address::{Address, AddressList},
-    failure::Failure,
-    files::Files,
-    output,
-    parameters::Parameters,
-};
+use crate::{address::AddressList, failure::Failure, files::Files, output, parameters::Parameters};
 
 mod content;
 mod headers;
 mod inline;
 mod media;
 mod structure;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub use content::Content;
@@ -90,10 +82,7 @@ pub struct Prepared {
 /// When a file of the run cannot be had; the failure names the attachment.
 pub fn prepare(parameters: &Parameters, origin: &Origin<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
     let envelope = envelope(parameters);
-    let message_id = match &parameters.message_id {
-        Some(written) => written.clone(),
-        None => message_id(origin.key, &parameters.from.address),
-    };
+    let message_id = message_id(parameters, origin.key);
     let utf8_in_headers = header_lists(parameters).any(|list| list.mailboxes().any(|m| m.address.needs_utf8()))
         || parameters.from.address.needs_utf8();
     let utf8 = utf8_in_headers || envelope.beyond_ascii().next().is_some();
@@ -138,19 +127,24 @@ fn header_lists(parameters: &Parameters) -> impl Iterator<Item = &AddressList> {
     [&parameters.to, &parameters.cc, &parameters.reply_to].into_iter()
 }
 
-/// The same for every attempt of one call, and for no other call; nothing of the key can be read from it.
-fn message_id(key: &str, sender: &Address) -> String {
+/// The Message-ID of a call, with angle brackets: the step's own, else one made of the key. It is the same for every
+/// attempt and for no other call, and nothing of the key can be read from it.
+pub fn message_id(parameters: &Parameters, key: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    if let Some(written) = &parameters.message_id {
+        return written.clone();
+    }
+    // An address literal may stand there as it is (RFC 5322, section 3.6.4: no-fold-literal).
+    let domain = parameters.from.address.domain();
     let digest = Sha256::digest(key.as_bytes());
-    let mut id = String::with_capacity(36 + sender.domain().len());
+    let mut id = String::with_capacity(35 + domain.len());
     id.push('<');
     for byte in &digest[..16] {
         id.push(char::from(HEX[usize::from(byte >> 4)]));
         id.push(char::from(HEX[usize::from(byte & 15)]));
     }
     id.push('@');
-    // An address literal is fine there as it is (RFC 5322, section 3.6.4: no-fold-literal).
-    id.push_str(sender.domain());
+    id.push_str(domain);
     id.push('>');
     id
 }

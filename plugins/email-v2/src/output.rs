@@ -91,21 +91,32 @@ pub struct Base {
 }
 
 impl Base {
+    /// What is known of a message that could not be made: [`crate::message::prepare`] failed.
+    pub fn of_parameters(parameters: &Parameters, message_id: &str) -> Self {
+        Self::new(parameters, &parameters.charset, message_id)
+    }
+
+    /// What is known when not even the parameters could be read: every key, and nothing under it.
+    pub fn unknown() -> Self {
+        Self {
+            head: head([""; 7]),
+            attachments: "\"attachments\":[]".to_owned(),
+            message_id: "\"messageId\":\"\"".to_owned(),
+        }
+    }
+
     /// `charset` is the one that the texts were sent in.
     pub(crate) fn new(parameters: &Parameters, charset: &Charset, message_id: &str) -> Self {
         let written = &parameters.written;
-        let mut head = String::with_capacity(512);
-        for (key, text) in [
-            ("from", &written.from),
-            ("to", &written.to),
-            ("cc", &written.cc),
-            ("bcc", &written.bcc),
-        ] {
-            push_member(&mut head, key, text);
-        }
-        push_member(&mut head, "subject", &parameters.subject);
-        push_member(&mut head, "content", &shortened(&parameters.body));
-        push_member(&mut head, "charset", &charset.name);
+        let head = head([
+            &written.from,
+            &written.to,
+            &written.cc,
+            &written.bcc,
+            &parameters.subject,
+            &shortened(parameters.sent_text()),
+            &charset.name,
+        ]);
 
         let mut attachments = String::from("\"attachments\":[");
         for (i, attachment) in parameters.attachments.iter().enumerate() {
@@ -159,6 +170,16 @@ impl Base {
         out.push('}');
         out
     }
+}
+
+/// Digibee's keys with their texts, less `success` and `attachments`.
+fn head(texts: [&str; 7]) -> String {
+    const KEYS: [&str; 7] = ["from", "to", "cc", "bcc", "subject", "content", "charset"];
+    let mut head = String::with_capacity(512);
+    for (key, text) in KEYS.into_iter().zip(texts) {
+        push_member(&mut head, key, text);
+    }
+    head
 }
 
 fn push_rejection(out: &mut String, rejection: &Rejection) {
@@ -234,5 +255,100 @@ fn shortened(content: &str) -> std::borrow::Cow<'_, str> {
     match content.char_indices().nth(SHOWN_CONTENT) {
         None => content.into(),
         Some((end, _)) => format!("{}{TRUNCATED}", &content[..end]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn base(parameters: Value) -> Base {
+        let parameters = Parameters::from_value(parameters, None).expect("the parameters are right");
+        Base::of_parameters(&parameters, "<k@x.example>")
+    }
+
+    fn rendered(base: &Base, report: &Report<'_>) -> Value {
+        serde_json::from_str(&base.render(report)).expect("the output is JSON")
+    }
+
+    #[test]
+    fn the_values_stand_as_they_were_sent() {
+        let base = base(json!({
+            "from": "Ana \"A\" <a@x.example>", "to": "b@y.example, c@y.example", "subject": "line\ttab \\ é",
+            "body": "<p>\"Hi\"\n</p>", "charset": "iso-8859-1",
+            "attachments": [{"attachment": "d/f.csv"}, {"attachment": "g.png", "type": "INLINE"}],
+        }));
+        let accepted = ["b@y.example".to_owned()];
+        let rejected = [Rejection {
+            recipient: "c@y.example".into(),
+            code: Some(550),
+            enhanced: Some("5.1.1".into()),
+            text: "no such \"user\"\n".into(),
+            kind: Kind::Refused,
+        }];
+        let report = Report {
+            accepted: &accepted,
+            rejected: &rejected,
+            response: Some("250 2.0.0 OK"),
+            ..Report::new(Outcome::Sent)
+        };
+        assert_eq!(
+            rendered(&base, &report),
+            json!({
+                "from": "Ana \"A\" <a@x.example>", "to": "b@y.example, c@y.example", "cc": "", "bcc": "",
+                "subject": "line\ttab \\ é", "content": "<p>\"Hi\"\n</p>", "charset": "iso-8859-1", "success": true,
+                "attachments": [{"type": "ATTACHMENT", "attachment": "d/f.csv"}, {"type": "INLINE", "attachment": "g.png"}],
+                "messageId": "<k@x.example>", "outcome": "sent", "accepted": ["b@y.example"],
+                "rejected": [{
+                    "recipient": "c@y.example", "code": 550, "enhanced": "5.1.1", "text": "no such \"user\"\n", "kind": "refused",
+                }],
+                "uncertain": [], "response": "250 2.0.0 OK", "failure": null,
+            })
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_whole_and_is_no_success() {
+        let failure = Failure::new(Kind::Quota, "the day's limit is reached").with_advice("wait");
+        let report = Report {
+            failure: Some(&failure),
+            ..Report::new(Outcome::Failed)
+        };
+        for base in [
+            base(json!({"from": "a@x.example", "to": "b@y.example"})),
+            Base::unknown(),
+        ] {
+            let output = rendered(&base, &report);
+            assert_eq!(output["success"], false);
+            assert_eq!(
+                output["failure"],
+                json!({"kind": "quota", "message": "the day's limit is reached", "advice": "wait", "link": null})
+            );
+        }
+        let output = rendered(&Base::unknown(), &Report::new(Outcome::Uncertain));
+        assert_eq!(
+            (&output["success"], &output["outcome"]),
+            (&json!(false), &json!("uncertain"))
+        );
+    }
+
+    #[test]
+    fn long_content_is_cut_between_characters_and_marked() {
+        let content = |length: usize| {
+            let base = base(json!({"from": "a@x.example", "to": "b@y.example", "body": "é".repeat(length)}));
+            rendered(&base, &Report::new(Outcome::Sent))["content"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        assert_eq!(content(256), Some("é".repeat(256)));
+        assert_eq!(content(257), Some(format!("{} ...TRUNCATED", "é".repeat(256))));
+    }
+
+    #[test]
+    fn a_message_of_text_alone_shows_its_text() {
+        let base = base(json!({"from": "a@x.example", "to": "b@y.example", "text": "Hi"}));
+        assert_eq!(rendered(&base, &Report::new(Outcome::Sent))["content"], "Hi");
     }
 }

@@ -270,6 +270,14 @@ impl Parameters {
         parameters.with_warnings_of_unknown(fields)
     }
 
+    /// The body; the plain text of a message that has nothing else.
+    pub(crate) fn sent_text(&self) -> &str {
+        match &self.text {
+            Some(text) if self.body.is_empty() => text,
+            _ => &self.body,
+        }
+    }
+
     fn with_warnings_of_unknown(mut self, fields: Fields) -> Result<Self, Failure> {
         for key in fields.left().filter(|key| !NOT_OURS.contains(&key.as_str())) {
             self.warnings.push(format!(

@@ -25,6 +25,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::output;
 
     fn parsed(text: &str) -> Value {
         serde_json::from_str(text).expect("the schema is JSON")
@@ -84,5 +85,13 @@ mod tests {
             .cloned()
             .collect();
         assert_eq!(names(&schema["required"]), properties);
+        let output = parsed(&output::Base::unknown().render(&output::Report::new(output::Outcome::Failed)));
+        let rendered: BTreeSet<String> = output
+            .as_object()
+            .expect("the output is an object")
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(rendered, properties);
     }
 }

@@ -7,6 +7,7 @@ use crate::endpoint::{AllowedHost, SUBMISSION, SUBMISSIONS, parse_host};
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Fields, Findings};
 use crate::gmail;
+use crate::presets::{Filled, warn_of_password};
 use crate::properties::Properties;
 use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
@@ -19,6 +20,7 @@ pub(super) fn read_server(
     fields: &mut Fields,
     properties: &Properties,
     sign_in: &Reading,
+    preset: Option<&Filled>,
     found: &mut Findings,
 ) -> Option<Server> {
     let before = found.errors.len();
@@ -37,6 +39,13 @@ pub(super) fn read_server(
     }
     let host = fields.parsed("host", "a host name or an address", parse_host, found);
     let host = agreed(host, properties.host.clone(), ("host", "host"), fields, found);
+    if let (Some(host), Some(preset)) = (&host, preset)
+        && *host != preset.host
+    {
+        let message = format!("it says {host}, and the preset says {}; keep one of them.", preset.host);
+        fields.refuse("host", ErrorKind::Contradiction, message, found);
+    }
+    let host = host.or_else(|| preset.map(|preset| preset.host.clone()));
     let host = host.or_else(|| sign_in.provider.map(|provider| provider.smtp_host().to_owned()));
     let port = fields.integer("port", 1..=u16::MAX, found);
     let port = agreed(port, properties.port, ("port", "port"), fields, found);
@@ -50,16 +59,14 @@ pub(super) fn read_server(
     );
     if properties.starttls_required == Some(true) && starttls == Some(false) {
         let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them.";
-        found
-            .errors
-            .push(fields.error("starttls_enable", ErrorKind::Contradiction, message));
+        fields.refuse("starttls_enable", ErrorKind::Contradiction, message, found);
     }
     let allow_plaintext_auth = fields.boolean("allow_plaintext_auth", found).unwrap_or(false);
     let mut server = Server {
         port: port.unwrap_or(if properties.ssl_enable == Some(true) {
             SUBMISSIONS
         } else {
-            SUBMISSION
+            preset.map_or(SUBMISSION, |preset| preset.port)
         }),
         host,
         tls_from_first_byte: properties.ssl_enable == Some(true),
@@ -72,12 +79,18 @@ pub(super) fn read_server(
         && kind != AccountType::Basic
         && !matches!(sign_in.way, SignIn::None)
         && !fields.is_written("host")
+        && !fields.is_written("preset")
     {
         let message = "it is needed, since the account alone says where its secret goes; write the server's name.";
-        found.errors.push(fields.error("host", ErrorKind::Missing, message));
+        fields.refuse("host", ErrorKind::Missing, message, found);
     }
     correct_tls(&mut server, starttls, properties, sign_in, fields, found);
     check_gmail_username(kind, &server, sign_in, fields, found);
+    if let (Some(host), SignIn::Password(password)) = (&server.host, &sign_in.way)
+        && !sign_in.mechanisms.iter().all(|mechanism| mechanism.takes_token())
+    {
+        warn_of_password(host, password.as_literal(), fields, found);
+    }
     (found.errors.len() == before).then_some(server)
 }
 
@@ -91,9 +104,7 @@ fn refuse_server_properties(fields: &Fields, properties: &Properties, found: &mu
     ];
     for (name, _) in named.iter().filter(|(_, is_named)| *is_named) {
         let message = "a basic account has no server of its own; use the type smtp-auth-and-properties.";
-        found
-            .errors
-            .push(fields.error(&format!("properties.{name}"), ErrorKind::Unknown, message));
+        fields.refuse(&format!("properties.{name}"), ErrorKind::Unknown, message, found);
     }
 }
 
@@ -109,9 +120,7 @@ fn correct_tls(
 ) {
     let signs_in = !matches!(sign_in.way, SignIn::None);
     let mut corrected = |field: &str, message: &str| {
-        found
-            .warnings
-            .push(fields.warning(field, WarningKind::Corrected, message));
+        fields.warn(field, WarningKind::Corrected, message, found);
     };
     match server.port {
         SUBMISSIONS if properties.ssl_enable == Some(false) || starttls == Some(true) => {
@@ -142,15 +151,11 @@ fn correct_tls(
         SUBMISSION | SUBMISSIONS => {}
         _ if properties.ssl_enable == Some(true) && starttls == Some(true) => {
             let message = "STARTTLS and TLS from the first byte (mail.smtp.ssl.enable) exclude each other; keep the one that the server's port speaks.";
-            found
-                .errors
-                .push(fields.error("starttls_enable", ErrorKind::Contradiction, message));
+            fields.refuse("starttls_enable", ErrorKind::Contradiction, message, found);
         }
         port if signs_in && !server.allow_plaintext_auth && server.security_at(port) == crate::Security::None => {
             let message = "the account signs in, and asks for no TLS: a step that asks for none either will be refused; write true.";
-            found
-                .warnings
-                .push(fields.warning("starttls_enable", WarningKind::PlaintextSignIn, message));
+            fields.warn("starttls_enable", WarningKind::PlaintextSignIn, message, found);
         }
         _ => {}
     }
@@ -167,7 +172,7 @@ fn check_gmail_username(kind: AccountType, server: &Server, sign_in: &Reading, f
         .filter(|name| only_gmail && !name.contains('@'))
     {
         let message = gmail::username_without_domain(username);
-        found.errors.push(fields.error("username", ErrorKind::Invalid, message));
+        fields.refuse("username", ErrorKind::Invalid, message, found);
     }
 }
 
@@ -180,9 +185,7 @@ fn read_allowed_hosts(fields: &mut Fields, found: &mut Findings) -> Vec<AllowedH
                 let message = format!(
                     "\"{text}\" is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525."
                 );
-                found
-                    .errors
-                    .push(fields.error("allowed_hosts", ErrorKind::Invalid, message));
+                fields.refuse("allowed_hosts", ErrorKind::Invalid, message, found);
             }
         }
     }
@@ -200,9 +203,7 @@ fn read_allowed_networks(fields: &mut Fields, found: &mut Findings) -> Vec<IpNet
             Some(network) => networks.push(network.trunc()),
             None => {
                 let message = format!("\"{text}\" is not a network; write it as address/bits, such as 10.1.0.0/16.");
-                found
-                    .errors
-                    .push(fields.error("allowed_networks", ErrorKind::Invalid, message));
+                fields.refuse("allowed_networks", ErrorKind::Invalid, message, found);
             }
         }
     }
@@ -224,7 +225,7 @@ pub(super) fn read_tls(fields: &mut Fields, properties: &Properties, found: &mut
 fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> Vec<CertificateDer<'static>> {
     let shown = path.display();
     let mut fail = |message: String| {
-        found.errors.push(fields.error("ca_file", ErrorKind::Invalid, message));
+        fields.refuse("ca_file", ErrorKind::Invalid, message, found);
         Vec::new()
     };
     let pem = match std::fs::read(path) {

@@ -5,6 +5,7 @@ use crate::account::{AccountType, SignIn};
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Fields, Findings};
 use crate::oauth::{OAuthClient, Provider, ServiceAccount, read_endpoint};
+use crate::presets::{Filled, Preset};
 use crate::properties::{Auth, Properties, not_spoken, read_address, read_auth};
 use crate::reference::SecretSource;
 use crate::sasl::Mechanism;
@@ -19,6 +20,26 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// With a user name that may be seen.
+    fn of(
+        shown: Option<String>,
+        way: SignIn,
+        mechanisms: Vec<Mechanism>,
+        provider: Option<Provider>,
+        fields: &Fields,
+    ) -> Self {
+        let username = shown
+            .as_deref()
+            .map(|name| SecretSource::literal(name, fields.place("username")));
+        Self {
+            username,
+            username_shown: shown,
+            way,
+            mechanisms,
+            provider,
+        }
+    }
+
     fn none() -> Self {
         Self {
             username: None,
@@ -30,10 +51,19 @@ impl Reading {
     }
 }
 
-pub(super) fn read(kind: AccountType, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
+pub(super) fn read(
+    kind: AccountType,
+    fields: &mut Fields,
+    properties: &Properties,
+    preset: Option<&Filled>,
+    found: &mut Findings,
+) -> Reading {
+    let preset = preset.map(|filled| filled.preset);
     let auth = read_auth_field(fields, properties, found);
     match kind {
-        AccountType::SmtpAuthAndProperties | AccountType::Basic => read_password(kind, auth, fields, properties, found),
+        AccountType::SmtpAuthAndProperties | AccountType::Basic => {
+            read_password(kind, auth, fields, properties, preset, found)
+        }
         AccountType::OAuth2 => read_oauth(auth, fields, properties, found),
         AccountType::GoogleKey => read_google_key(auth, fields, properties, found),
     }
@@ -54,11 +84,12 @@ fn read_auth_field(fields: &mut Fields, properties: &Properties, found: &mut Fin
         } else {
             not_spoken(text)
         };
-        found.errors.push(fields.error(
+        fields.refuse(
             "auth",
             ErrorKind::Invalid,
             format!("it takes true, false or a mechanism, and {message}"),
-        ));
+            found,
+        );
     }
     let (on, mechanism) = match parsed {
         Some(Auth::Flag(on)) => (Some(on), None),
@@ -71,9 +102,7 @@ fn read_auth_field(fields: &mut Fields, properties: &Properties, found: &mut Fin
     {
         let message =
             format!("it says {field}, and the property mail.smtp.auth.mechanisms says otherwise; keep one of them.");
-        found
-            .errors
-            .push(fields.error("auth", ErrorKind::Contradiction, message));
+        fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     AuthSetting {
         on,
@@ -88,6 +117,7 @@ fn read_password(
     auth: AuthSetting,
     fields: &mut Fields,
     properties: &Properties,
+    preset: Option<Preset>,
     found: &mut Findings,
 ) -> Reading {
     let username = fields.secret("username", found).filter(|source| !source.is_blank());
@@ -99,9 +129,7 @@ fn read_password(
     if !is_on {
         if has_username || password.is_some() {
             let message = "the account does not sign in, so its user name and password are not used; leave them out, or write true.";
-            found
-                .warnings
-                .push(fields.warning("auth", WarningKind::NoEffect, message));
+            fields.warn("auth", WarningKind::NoEffect, message, found);
         }
         return Reading::none();
     }
@@ -111,21 +139,21 @@ fn read_password(
             return Reading::none();
         }
         let message = "it is needed to sign in; write a reference such as ${env:SMTP_PASSWORD}, or \"auth\": false.";
-        found.errors.push(fields.error("password", ErrorKind::Missing, message));
+        fields.refuse("password", ErrorKind::Missing, message, found);
         return Reading::none();
     };
     // Where user name and password are one token, neither may be shown.
-    let is_secret = username.as_ref().is_some_and(|username| username.is_same(&password));
+    let one_token = preset.is_some_and(Preset::username_is_password);
+    let is_secret = one_token || username.as_ref().is_some_and(|username| username.is_same(&password));
     let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_PASSWORD.to_vec());
     if mechanisms.iter().any(|one| one.takes_token()) && !mechanisms.iter().all(|one| one.takes_token()) {
         let message =
             "some of the mechanisms take a password and some a token, and the account has one secret; keep one kind.";
-        found
-            .errors
-            .push(fields.error("auth", ErrorKind::Contradiction, message));
+        fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     let way = SignIn::Password(password);
     if is_secret {
+        let username = username.or_else(|| fields.secret("password", found));
         return Reading {
             username,
             username_shown: None,
@@ -134,17 +162,12 @@ fn read_password(
             provider: None,
         };
     }
-    let shown = read_username(fields, properties, found);
-    let username = shown
-        .as_deref()
-        .map(|name| SecretSource::literal(name, fields.place("username")));
-    Reading {
-        username,
-        username_shown: shown,
-        way,
-        mechanisms,
-        provider: None,
-    }
+    let fixed = preset
+        .and_then(Preset::username)
+        .filter(|_| !has_username)
+        .map(str::to_owned);
+    let shown = fixed.or_else(|| read_username(fields, properties, found));
+    Reading::of(shown, way, mechanisms, None, fields)
 }
 
 fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Option<String> {
@@ -157,11 +180,11 @@ fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findi
     );
     if name.is_none() && !fields.is_written("username") {
         let message = "it is needed to sign in; write the user name.";
-        found.errors.push(fields.error("username", ErrorKind::Missing, message));
+        fields.refuse("username", ErrorKind::Missing, message, found);
     }
     if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
         let message = "a user name holds no control characters; write it on one line.";
-        found.errors.push(fields.error("username", ErrorKind::Invalid, message));
+        fields.refuse("username", ErrorKind::Invalid, message, found);
     }
     name
 }
@@ -169,16 +192,12 @@ fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findi
 fn token_mechanisms(auth: AuthSetting, fields: &Fields, found: &mut Findings) -> Vec<Mechanism> {
     if auth.on == Some(false) {
         let message = "an account with tokens signs in with them; leave it out.";
-        found
-            .errors
-            .push(fields.error("auth", ErrorKind::Contradiction, message));
+        fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_TOKEN.to_vec());
     if let Some(other) = mechanisms.iter().find(|one| !one.takes_token()) {
         let message = format!("{other} takes a password, and this account has tokens; write XOAUTH2 or OAUTHBEARER.");
-        found
-            .errors
-            .push(fields.error("auth", ErrorKind::Contradiction, message));
+        fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     mechanisms
 }
@@ -200,9 +219,7 @@ fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, f
     let client_id = fields.text("client_id", found);
     if client_id.is_none() && !fields.is_written("client_id") {
         let message = "it is needed to obtain tokens; write the client id that the provider's console shows.";
-        found
-            .errors
-            .push(fields.error("client_id", ErrorKind::Missing, message));
+        fields.refuse("client_id", ErrorKind::Missing, message, found);
     }
     let client_secret = fields
         .secret("client_secret", found)
@@ -217,7 +234,7 @@ fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, f
     let authorization_endpoint = own_authorization.or_else(|| read_endpoint(provider?.authorization_endpoint()));
     if token_endpoint.is_none() && !fields.is_written("provider") && !fields.is_written("token_endpoint") {
         let message = "it is needed to obtain tokens; write google or microsoft, or a \"token_endpoint\".";
-        found.errors.push(fields.error("provider", ErrorKind::Missing, message));
+        fields.refuse("provider", ErrorKind::Missing, message, found);
     }
     let mechanisms = token_mechanisms(auth, fields, found);
     let shown = read_username(fields, properties, found);
@@ -233,28 +250,19 @@ fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, f
         token_endpoint,
         authorization_endpoint,
     };
-    let username = shown
-        .as_deref()
-        .map(|name| SecretSource::literal(name, fields.place("username")));
-    Reading {
-        username,
-        username_shown: shown,
-        way: SignIn::OAuth(Box::new(client)),
-        mechanisms,
-        provider,
-    }
+    Reading::of(shown, SignIn::OAuth(Box::new(client)), mechanisms, provider, fields)
 }
 
 fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
     let key = fields.secret("key", found).filter(|source| !source.is_blank());
     if key.is_none() && !fields.is_written("key") {
         let message = "it is needed to obtain tokens; write a reference to the service account's key file, such as ${file:key.json}.";
-        found.errors.push(fields.error("key", ErrorKind::Missing, message));
+        fields.refuse("key", ErrorKind::Missing, message, found);
     }
     let subject = fields.parsed("subject", "the address of the user to act for", read_address, found);
     if subject.is_none() && !fields.is_written("subject") {
         let message = "it is needed, since a service account has no mailbox; write the address of the user to act for.";
-        found.errors.push(fields.error("subject", ErrorKind::Missing, message));
+        fields.refuse("subject", ErrorKind::Missing, message, found);
     }
     let scopes = read_scopes(fields, Some(Provider::Google), found);
     let token_endpoint = fields.parsed("token_endpoint", ENDPOINT, read_endpoint, found);
@@ -270,9 +278,7 @@ fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properti
         && named != subject
     {
         let message = format!("it says {named}, and the account acts for {subject}; leave it out.");
-        found
-            .errors
-            .push(fields.error("username", ErrorKind::Contradiction, message));
+        fields.refuse("username", ErrorKind::Contradiction, message, found);
     }
     let (Some(key), Some(subject)) = (key, subject) else {
         return Reading::none();

@@ -14,11 +14,11 @@ const SHORTEST: usize = 8;
 const MAX_REPLY: usize = 64 * 1024;
 
 /// The forms of one secret, as they are compared: lower case, and base64 in its one alphabet.
-pub(super) struct Needles(Vec<Zeroizing<Vec<u8>>>);
+pub(crate) struct Needles(Vec<Zeroizing<Vec<u8>>>);
 
 impl Needles {
     /// `messages` and `responses` are what goes over the wire, before base64 and after it.
-    pub(super) fn new(secret: &[u8], messages: &[Zeroizing<Vec<u8>>], responses: &[Zeroizing<Vec<u8>>]) -> Self {
+    pub(crate) fn new(secret: &[u8], messages: &[Zeroizing<Vec<u8>>], responses: &[Zeroizing<Vec<u8>>]) -> Self {
         let mut needles = vec![folded(secret)];
         needles.extend(responses.iter().map(|response| folded(response)));
         needles.extend(messages.iter().map(|message| folded(message)));
@@ -36,7 +36,7 @@ impl Needles {
         Self(needles)
     }
 
-    pub(super) fn scrub(&self, reply: &[u8]) -> Vec<u8> {
+    pub(crate) fn scrub(&self, reply: &[u8]) -> Vec<u8> {
         let reply = &reply[..reply.len().min(MAX_REPLY)];
         let compared = folded(reply);
         let mut hidden = vec![false; reply.len()];

@@ -2,11 +2,17 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
+use pipepost_jsonpath::JsonPath;
+use pipepost_jsonpath::java_regex::JavaRegex;
 use serde_json::{Number, Value};
 
+use super::{Compiled, PatternKind};
 use crate::Context;
 use crate::error::Failure;
 use crate::expression::Call;
+use crate::java_text::{DateFormat, Locale, NumberFormat};
+use crate::parse::cut;
 use crate::text::to_text;
 
 /// The evaluated arguments of one call.
@@ -85,6 +91,78 @@ impl<'a> Arguments<'a> {
             .ok_or_else(|| self.not(index, "a whole number"))
     }
 
+    /// The pattern in this argument, as its function declares it.
+    fn pattern(&self, index: usize) -> Result<Cow<'a, Compiled>, Failure> {
+        if let Some((_, compiled)) = self.call.compiled.iter().find(|(at, _)| *at == index) {
+            return Ok(Cow::Borrowed(compiled));
+        }
+        let kind = self
+            .call
+            .function
+            .patterns
+            .iter()
+            .find(|(at, _)| *at == index)
+            .map(|(_, kind)| *kind);
+        let Some(kind) = kind else {
+            return Err(self.not(index, "a pattern"));
+        };
+        // What is wrong with it in detail could quote it, and it may come from a scope.
+        Compiled::new(kind, self.get(index), self.get(index + 1))
+            .map(Cow::Owned)
+            .map_err(|_| self.not(index, kind.wanted()))
+    }
+
+    pub(crate) fn regex(&self, index: usize) -> Result<Cow<'a, JavaRegex>, Failure> {
+        match self.pattern(index)? {
+            Cow::Borrowed(Compiled::Regex(regex)) => Ok(Cow::Borrowed(regex)),
+            Cow::Owned(Compiled::Regex(regex)) => Ok(Cow::Owned(regex)),
+            _ => Err(self.not(index, PatternKind::Regex.wanted())),
+        }
+    }
+
+    pub(crate) fn json_path(&self, index: usize) -> Result<Cow<'a, JsonPath>, Failure> {
+        match self.pattern(index)? {
+            Cow::Borrowed(Compiled::JsonPath(path)) => Ok(Cow::Borrowed(path)),
+            Cow::Owned(Compiled::JsonPath(path)) => Ok(Cow::Owned(path)),
+            _ => Err(self.not(index, PatternKind::JsonPath.wanted())),
+        }
+    }
+
+    pub(crate) fn date_format(&self, index: usize) -> Result<Cow<'a, DateFormat>, Failure> {
+        match self.pattern(index)? {
+            Cow::Borrowed(Compiled::Date(format)) => Ok(Cow::Borrowed(format)),
+            Cow::Owned(Compiled::Date(format)) => Ok(Cow::Owned(format)),
+            _ => Err(self.not(index, PatternKind::DateToRead.wanted())),
+        }
+    }
+
+    pub(crate) fn number_format(&self, index: usize) -> Result<Cow<'a, NumberFormat>, Failure> {
+        match self.pattern(index)? {
+            Cow::Borrowed(Compiled::Number(format)) => Ok(Cow::Borrowed(format)),
+            Cow::Owned(Compiled::Number(format)) => Ok(Cow::Owned(format)),
+            _ => Err(self.not(index, PatternKind::Number.wanted())),
+        }
+    }
+
+    /// The locale in this argument; en-US when it is absent or null.
+    pub(crate) fn locale(&self, index: usize) -> Result<Locale, Failure> {
+        match &*self.pattern(index)? {
+            Compiled::Locale(locale) => Ok(*locale),
+            _ => Err(self.not(index, PatternKind::Locale.wanted())),
+        }
+    }
+
+    /// The time zone in this argument; the context's when it is absent or null.
+    pub(crate) fn time_zone(&self, index: usize) -> Result<TimeZone, Failure> {
+        if self.is_null(index) {
+            return Ok(self.context.time_zone());
+        }
+        match &*self.pattern(index)? {
+            Compiled::TimeZone(zone) => Ok(zone.clone()),
+            _ => Err(self.not(index, PatternKind::TimeZone.wanted())),
+        }
+    }
+
     /// The failure that says what an argument should have been. Values from scopes are described, never shown.
     pub(crate) fn not(&self, index: usize, wanted: &str) -> Failure {
         let what = match self.get(index) {
@@ -106,19 +184,10 @@ impl<'a> Arguments<'a> {
 
     /// The argument as the expression writes it, or its start.
     pub(crate) fn describe(&self, index: usize) -> String {
-        const SHOWN: usize = 60;
-        let Some(argument) = self.call.arguments.get(index) else {
-            return format!("argument {}", index + 1);
-        };
-        let source = argument.to_string();
-        if source.chars().count() <= SHOWN {
-            return format!("argument {}, {source},", index + 1);
+        match self.call.arguments.get(index) {
+            Some(argument) => format!("argument {}, {},", index + 1, cut(&argument.to_string())),
+            None => format!("argument {}", index + 1),
         }
-        format!(
-            "argument {}, {}…,",
-            index + 1,
-            source.chars().take(SHOWN).collect::<String>()
-        )
     }
 }
 

@@ -93,7 +93,7 @@ fn truths(arguments: &Arguments<'_>) -> Result<Vec<bool>, Failure> {
 }
 
 fn switch_case(mut arguments: Arguments<'_>) -> Outcome<'_> {
-    if arguments.count() % 2 == 0 {
+    if arguments.count().is_multiple_of(2) {
         return Err(Failure::argument("each condition needs a result after it"));
     }
     let mut chosen = 0;

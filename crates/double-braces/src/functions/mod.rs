@@ -3,13 +3,20 @@
 mod arguments;
 mod compiled;
 mod conditional;
+mod dates;
+mod escapes;
+mod json;
+mod math;
+mod numerical;
+mod strings;
+mod utilities;
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::error::Failure;
-pub(crate) use arguments::Arguments;
+pub(crate) use arguments::{Arguments, whole};
 pub(crate) use compiled::{Compiled, PatternKind};
 
 /// The longest text that a function makes, in bytes. It bounds what a short expression can ask for.
@@ -85,7 +92,16 @@ impl Function {
 }
 
 /// The groups in which the functions are documented.
-const GROUPS: [&[Function]; 1] = [conditional::FUNCTIONS];
+const GROUPS: [&[Function]; 8] = [
+    conditional::FUNCTIONS,
+    dates::FUNCTIONS,
+    escapes::FUNCTIONS,
+    json::FUNCTIONS,
+    math::FUNCTIONS,
+    numerical::FUNCTIONS,
+    strings::FUNCTIONS,
+    utilities::FUNCTIONS,
+];
 
 /// Names that Digibee lists without saying what they do.
 const UNDOCUMENTED: [&str; 2] = ["ARRAYTOOBJECT", "OBJECTTOARRAY"];

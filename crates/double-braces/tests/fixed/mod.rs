@@ -1,5 +1,7 @@
 //! A context in which nothing moves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use fancy_regex::{Regex, RegexBuilder};
 
 pub use replacement::Replacement;
 
-/// How often a match may go back, over one call.
+/// How often the search for one match may go back.
 const BACKTRACK_LIMIT: usize = 100_000;
 /// The size of a compiled pattern, in bytes: bounds nested repetitions.
 const SIZE_LIMIT: usize = 4 * 1024 * 1024;
@@ -143,25 +143,35 @@ impl JavaRegex {
     pub fn replace_all(&self, text: &str, replacement: &Replacement, longest: usize) -> Result<String, TooMuchWork> {
         let mut result = String::new();
         let mut from = 0;
-        for captures in self.regex.captures_iter(text) {
-            let captures = captures.map_err(|_| TooMuchWork)?;
-            let Some(all) = captures.get(0) else { continue };
+        let mut search = Some(0);
+        while let Some(at) = search {
+            let Some(captures) = self.regex.captures_from_pos(text, at).map_err(|_| TooMuchWork)? else {
+                break;
+            };
+            let Some(all) = captures.get(0) else { break };
             result.push_str(text.get(from..all.start()).unwrap_or_default());
             replacement.expand(&captures, &mut result);
             if result.len() > longest {
                 return Err(TooMuchWork);
             }
             from = all.end();
+            search = next_search(text, all.start(), all.end());
         }
         result.push_str(text.get(from..).unwrap_or_default());
         Ok(result)
     }
 
     fn spans(&self, text: &str) -> Result<Vec<(usize, usize)>, TooMuchWork> {
-        self.regex
-            .find_iter(text)
-            .map(|found| found.map(|found| (found.start(), found.end())).map_err(|_| TooMuchWork))
-            .collect()
+        let mut spans = Vec::new();
+        let mut search = Some(0);
+        while let Some(at) = search {
+            let Some(found) = self.regex.find_from_pos(text, at).map_err(|_| TooMuchWork)? else {
+                break;
+            };
+            spans.push((found.start(), found.end()));
+            search = next_search(text, found.start(), found.end());
+        }
+        Ok(spans)
     }
 
     /// How many groups the pattern has, the whole match not counted.
@@ -173,6 +183,15 @@ impl JavaRegex {
     pub(crate) fn group(&self, name: &str) -> Option<usize> {
         self.regex.capture_names().position(|group| group == Some(name))
     }
+}
+
+/// Where Java looks for the next match: at the end of the last one, or a character after a match of nothing. The engine
+/// on its own would leave out an empty match right after another.
+fn next_search(text: &str, start: usize, end: usize) -> Option<usize> {
+    if end > start {
+        return Some(end);
+    }
+    text.get(end..)?.chars().next().map(|c| end + c.len_utf8())
 }
 
 fn compile(translated: &str, flags: Flags) -> Result<JavaRegex, PatternError> {

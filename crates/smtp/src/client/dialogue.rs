@@ -8,11 +8,20 @@
 //! With DATA the group is `MAIL, RCPT..., DATA`. The content waits for its own 354, since a server that refused DATA
 //! obeys content as commands, and then travels with the next group. No RSET is needed between these: the end of the data
 //! clears the transaction, whether it is accepted or not (RFC 5321, section 4.1.1.4).
+//!
+//! Replies are told apart by nothing but their order, so one that is lost or doubled shifts all that follow. With DATA the
+//! 354 shows it, being like no other reply. With BDAT every good reply is a 250, and what shows it are the enhanced codes:
+//! `X.1.0` speaks of the sender and `X.1.5` of a recipient (RFC 3463), and neither belongs to a message. So BDAT is used
+//! only where ENHANCEDSTATUSCODES is offered. A sign of a shift ends the connection. And an outcome is held back until a
+//! reply behind it proves the count, or until no reply is owed any more: this costs no time, as those replies are on
+//! their way. What remains undetected takes two faults at once: a doubled RCPT reply in a message that is last in flight
+//! and has a last recipient refused for a reason that is not its address, from a server that sends the one reply too many
+//! only after a pause.
 
 use super::flight::{Commit, Flight, Progress, Sender, weight};
 use super::session::Phase;
 use super::wire::Expect;
-use super::{Client, FLUSH, Next};
+use super::{Client, FLUSH, Held, Next};
 use crate::config::Pipelining;
 use crate::content::{ContentError, ContentWriter, Framing};
 use crate::outcome::{Ending, NotSent, Outcome, Stage, Transaction, Verdict};
@@ -35,9 +44,13 @@ impl Client {
         }
     }
 
-    /// BDAT is left to servers that take commands in groups: the plain dialogue is as plain as can be.
+    /// BDAT is left to servers that take commands in groups, as the plain dialogue is to be as plain as can be, and to
+    /// those whose replies say what they speak of.
     pub(super) fn chunking(&self) -> bool {
-        self.config.chunking && self.capabilities.chunking && self.dialogue() != Dialogue::Lockstep
+        self.config.chunking
+            && self.capabilities.chunking
+            && self.capabilities.enhanced_status_codes
+            && self.dialogue() != Dialogue::Lockstep
     }
 
     /// Puts together as much as may leave now, and says what has to happen next.
@@ -305,22 +318,38 @@ impl Client {
     }
 
     pub(super) fn handle_transaction_reply(&mut self, expect: Expect, reply: Reply) {
+        let chunking = self.chunking();
+        if chunking && is_foreign(expect, &reply) {
+            return self.misplaced(expect.stage(), reply);
+        }
+        // A 354, or a refusal where it could stand, has its own place too.
+        if expect == Expect::Data && !reply.is_positive() || chunking && is_proof(expect, &reply) {
+            self.release();
+        }
         match expect {
             Expect::Sender => self.handle_sender_reply(reply),
             Expect::Recipient => self.handle_recipient_reply(reply),
             Expect::Data => self.handle_data_reply(reply),
+            Expect::Reset => self.handle_reset_reply(reply),
             _ => self.handle_content_reply(expect, reply),
         }
     }
 
+    fn handle_reset_reply(&mut self, reply: Reply) {
+        match reply.class() {
+            Class::Positive => {}
+            Class::Intermediate => self.misplaced(Stage::Reset, reply),
+            Class::Transient | Class::Permanent => self.end(Ending::Refused {
+                stage: Stage::Reset,
+                reply,
+            }),
+        }
+    }
+
     fn handle_sender_reply(&mut self, reply: Reply) {
-        let grouped = self.dialogue() != Dialogue::Lockstep;
         let Some(flight) = self.flights.front_mut() else { return };
         match reply.class() {
             Class::Intermediate => return self.misplaced(Stage::Sender, reply),
-            Class::Positive if grouped && speaks_of(&reply, |subject, detail| (subject, detail) == (1, 5)) => {
-                return self.misplaced(Stage::Sender, reply);
-            }
             Class::Positive => flight.sender = Sender::Accepted,
             Class::Transient | Class::Permanent => flight.sender = Sender::Refused(reply),
         }
@@ -395,7 +424,6 @@ impl Client {
     }
 
     fn handle_content_reply(&mut self, expect: Expect, reply: Reply) {
-        let grouped = self.dialogue() != Dialogue::Lockstep;
         let chunking = self.chunking();
         let Some(flight) = self.flights.front() else { return };
         let doom = flight.doom();
@@ -403,10 +431,6 @@ impl Client {
             (Class::Intermediate, _) => self.misplaced(Stage::Content, reply),
             (_, Some(refused)) if expect == Expect::Lone => self.settle_front(refused, true),
             (Class::Positive, Some(_)) => self.misplaced(Stage::Content, reply),
-            // An addressing code (RFC 3463, X.1.Y) belongs to MAIL or RCPT: a reply was lost or doubled on the way here.
-            (Class::Positive, None) if grouped && speaks_of(&reply, |subject, _| subject == 1) => {
-                self.misplaced(Stage::Content, reply);
-            }
             (Class::Positive, None) => self.settle_front(Outcome::Accepted { reply }, false),
             (_, Some(refused)) => self.settle_front(refused, chunking),
             (_, None) => self.settle_front(
@@ -425,7 +449,11 @@ impl Client {
         if let Some(flight) = self.flights.pop_front() {
             self.in_flight -= flight.weight;
             self.dirty |= remains && self.flights.is_empty();
-            self.settled.push_back(flight.settle(outcome));
+            let sent = flight.commit == Commit::Written;
+            self.held.push(Held {
+                settled: flight.settle(outcome),
+                sent,
+            });
         }
     }
 }
@@ -439,6 +467,19 @@ fn is_too_many(reply: &Reply) -> bool {
             .is_none_or(|code| (code.subject, code.detail) == (5, 3))
 }
 
-fn speaks_of(reply: &Reply, test: impl Fn(u16, u16) -> bool) -> bool {
-    reply.enhanced().is_some_and(|code| test(code.subject, code.detail))
+/// True when a reply's enhanced code shows that it answers another command than the one it stands for.
+fn is_foreign(expect: Expect, reply: &Reply) -> bool {
+    match (expect, reply.enhanced().map(|code| (code.subject, code.detail))) {
+        (Expect::Sender, Some((1, 5))) | (Expect::Recipient | Expect::Reset, Some((1, 0))) => reply.is_positive(),
+        (Expect::Content, Some((1, _))) => true,
+        _ => false,
+    }
+}
+
+/// True when a reply can only be the one to the command that it stands for.
+fn is_proof(expect: Expect, reply: &Reply) -> bool {
+    match (expect, reply.enhanced().map(|code| (code.subject, code.detail))) {
+        (Expect::Sender, Some((1, 0))) | (Expect::Recipient, Some((1, 5))) => reply.is_positive(),
+        _ => false,
+    }
 }

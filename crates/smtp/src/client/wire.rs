@@ -67,8 +67,8 @@ pub(super) struct Wire {
     expects: VecDeque<Expect>,
     /// How many of the last `expects` are for commands in `out`.
     unwritten: usize,
-    /// The deadline of the present wait was given.
-    armed: bool,
+    /// Bytes came since the last deadline was given, and no reply was whole.
+    trickling: bool,
 }
 
 impl Wire {
@@ -142,7 +142,7 @@ impl Wire {
     pub(super) fn written(&mut self) {
         self.out.clear();
         self.commits.clear();
-        (self.handed, self.unwritten, self.armed) = (false, 0, false);
+        (self.handed, self.unwritten, self.trickling) = (false, 0, false);
     }
 
     /// The reply that is owed next has come: to what is it? None when none was.
@@ -150,13 +150,23 @@ impl Wire {
         if !self.is_waiting() {
             return None;
         }
-        self.armed = false;
+        self.trickling = false;
         self.expects.pop_front()
+    }
+
+    /// Bytes have come.
+    pub(super) fn received(&mut self) {
+        self.trickling = true;
     }
 
     /// True when a reply is owed to something that was written.
     pub(super) fn is_waiting(&self) -> bool {
-        self.expects.len() > self.unwritten
+        self.awaited() > 0
+    }
+
+    /// How many replies are owed to what was written.
+    pub(super) fn awaited(&self) -> usize {
+        self.expects.len() - self.unwritten
     }
 
     /// How many replies are owed, or will be once `out` is written.
@@ -172,8 +182,8 @@ impl Wire {
     ///
     /// A server may keep all replies of a group back until it has done the last of its commands (RFC 2920, section 3.2),
     /// so the longest of the waits counts.
-    pub(super) fn wait(&mut self, timeouts: &Timeouts) -> Option<Duration> {
-        if std::mem::replace(&mut self.armed, true) {
+    pub(super) fn wait(&self, timeouts: &Timeouts) -> Option<Duration> {
+        if self.trickling {
             return None;
         }
         self.expects.iter().map(|expect| expect.timeout(timeouts)).max()

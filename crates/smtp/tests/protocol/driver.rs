@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipepost_smtp::{Action, Address, Client, ClientName, Config, Id, Outcome, Security, Settled, Transaction, Verdict};
+use pipepost_smtp::{
+    Action, Address, Client, ClientName, Config, Id, Outcome, Security, Settled, Transaction, Verdict,
+};
 
 use crate::server::Server;
 
@@ -52,6 +54,10 @@ pub struct Ride {
     pub cut: Cut,
     /// The largest piece that a read gives and that a supply takes.
     pub piece: usize,
+    /// Pieces of every size up to that, in an order that this decides.
+    pub seed: Option<u64>,
+    /// The content of this message cannot be had from this octet on.
+    pub fail: Option<(Id, usize)>,
     /// The number of the announcement that is refused.
     pub withhold: Option<usize>,
     /// Submit when the client asks for more, and not all at once.
@@ -60,7 +66,14 @@ pub struct Ride {
 
 impl Default for Ride {
     fn default() -> Self {
-        Self { cut: Cut::Never, piece: usize::MAX, withhold: None, late: false }
+        Self {
+            cut: Cut::Never,
+            piece: usize::MAX,
+            seed: None,
+            fail: None,
+            withhold: None,
+            late: false,
+        }
     }
 }
 
@@ -83,10 +96,20 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
     let mut announced: BTreeSet<Id> = BTreeSet::new();
     let mut waiting = messages.iter();
     if !options.late {
-        waiting.by_ref().for_each(|message| client.submit(message.transaction.clone()));
+        waiting
+            .by_ref()
+            .for_each(|message| client.submit(message.transaction.clone()));
     }
     let mut pending = Vec::new();
     let mut server_gone = false;
+    let mut random = options.seed.unwrap_or(0);
+    let mut piece = || {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let size = usize::try_from(random >> 33).expect("31 bits") % options.piece.max(1) + 1;
+        options.seed.map_or(options.piece, |_| size)
+    };
     for turn in 0.. {
         assert!(turn < 1_000_000, "no end");
         while let Some(settled) = client.poll_settled() {
@@ -129,11 +152,18 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
                 }
             }
             Action::Content { id, left, .. } => {
-                let message = messages.iter().find(|message| message.transaction.id == id).expect("a known message");
+                let message = messages
+                    .iter()
+                    .find(|message| message.transaction.id == id)
+                    .expect("a known message");
                 let from = supplied.entry(id).or_default();
-                assert_eq!(message.transaction.size - *from as u64, left, "content is asked for in order");
-                let to = message.content.len().min(from.saturating_add(options.piece));
-                if *from == to {
+                assert_eq!(
+                    message.transaction.size - *from as u64,
+                    left,
+                    "content is asked for in order"
+                );
+                let to = message.content.len().min(from.saturating_add(piece()));
+                if *from == to || options.fail.is_some_and(|(failing, at)| failing == id && to > at) {
                     client.fail_content("the file changed");
                 } else {
                     client.supply(&message.content[*from..to]);
@@ -146,7 +176,7 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
                     Cut::ToClient(limit) => limit - log.to_client,
                     _ => usize::MAX,
                 };
-                let length = pending.len().min(options.piece).min(room);
+                let length = pending.len().min(piece()).min(room);
                 if length == 0 {
                     client.connection_lost(if server_gone { "reset by peer" } else { "timed out" });
                 } else {
@@ -157,7 +187,11 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
             }
             Action::StartTls { .. } => {
                 pending.clear();
-                if server.start_tls() { client.tls_started() } else { client.connection_lost("handshake failed") }
+                if server.start_tls() {
+                    client.tls_started()
+                } else {
+                    client.connection_lost("handshake failed")
+                }
             }
             Action::SignIn { mechanism, .. } => {
                 let (reply, success) = server.sign_in(mechanism);
@@ -187,23 +221,40 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
 
 pub fn id_of(content: &[u8]) -> Id {
     let text = String::from_utf8_lossy(content);
-    let number = text.strip_prefix("Message-ID: <").and_then(|rest| rest.split('@').next());
-    Id(number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("a foreign message: {text}")))
+    let number = text
+        .strip_prefix("Message-ID: <")
+        .and_then(|rest| rest.split('@').next());
+    Id(number
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("a foreign message: {text}")))
 }
 
 /// The invariants, checked against what the server really took.
 pub fn check(log: &Log, server: &Server, messages: &[Message]) -> Result<(), String> {
     for stored in &server.stored {
         let id = id_of(&stored.content);
-        let message = messages.iter().find(|message| message.transaction.id == id).ok_or("a foreign message")?;
+        let message = messages
+            .iter()
+            .find(|message| message.transaction.id == id)
+            .ok_or("a foreign message")?;
         let sender = message.transaction.sender.as_ref().map_or("", |sender| sender.as_str());
-        let known = |name: &String| message.transaction.recipients.iter().any(|address| address.as_str() == name);
+        let known = |name: &String| {
+            message
+                .transaction
+                .recipients
+                .iter()
+                .any(|address| address.as_str() == name)
+        };
         if stored.content != message.content || stored.sender != sender || !stored.recipients.iter().all(known) {
             return Err(format!("message {id:?} was taken as another: {stored:?}"));
         }
     }
     if log.settled.len() != messages.len() {
-        return Err(format!("{} outcomes for {} messages", log.settled.len(), messages.len()));
+        return Err(format!(
+            "{} outcomes for {} messages",
+            log.settled.len(),
+            messages.len()
+        ));
     }
     for message in messages {
         let id = message.transaction.id;
@@ -211,12 +262,18 @@ pub fn check(log: &Log, server: &Server, messages: &[Message]) -> Result<(), Str
         let (Some(settled), None) = (outcomes.next(), outcomes.next()) else {
             return Err(format!("{id:?} has not one outcome"));
         };
-        let taken: Vec<_> = server.stored.iter().filter(|stored| id_of(&stored.content) == id).collect();
+        let taken: Vec<_> = server
+            .stored
+            .iter()
+            .filter(|stored| id_of(&stored.content) == id)
+            .collect();
         let fine = match (&settled.outcome, taken.as_slice()) {
             (Outcome::Accepted { .. }, [stored]) => {
                 let verdicts = message.transaction.recipients.iter().zip(&settled.recipients);
                 let accepted = verdicts.filter(|(_, verdict)| **verdict == Verdict::Accepted);
-                accepted.map(|(address, _)| address.as_str()).eq(stored.recipients.iter().map(String::as_str))
+                accepted
+                    .map(|(address, _)| address.as_str())
+                    .eq(stored.recipients.iter().map(String::as_str))
             }
             (Outcome::Accepted { .. }, _) => false,
             (Outcome::Uncertain(_), taken) => taken.len() <= 1,

@@ -4,4 +4,5 @@
 mod dialogues;
 mod driver;
 mod faults;
+mod hostile;
 mod server;

@@ -143,10 +143,6 @@ impl Server {
         std::mem::take(&mut self.output)
     }
 
-    pub fn say(&mut self, bytes: &[u8]) {
-        self.output.extend_from_slice(bytes);
-    }
-
     /// The handshake: everything said before is forgotten (RFC 3207, section 4.2).
     pub fn start_tls(&mut self) -> bool {
         let possible = !self.tls && !self.closed && self.input.is_empty();
@@ -181,7 +177,9 @@ impl Server {
     }
 
     fn command(&mut self) -> bool {
-        let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else { return false };
+        let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else {
+            return false;
+        };
         let line = String::from_utf8_lossy(&self.input[..end]).into_owned();
         self.input.drain(..end + 2);
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -191,7 +189,10 @@ impl Server {
             "BDAT" => {
                 let mut words = rest.split(' ');
                 let left = words.next().and_then(|n| n.parse().ok()).expect("a chunk size");
-                self.mode = Mode::Chunk { left, last: words.next() == Some("LAST") };
+                self.mode = Mode::Chunk {
+                    left,
+                    last: words.next() == Some("LAST"),
+                };
                 self.content.clear();
             }
             "DATA" => self.act(|server| {
@@ -203,6 +204,10 @@ impl Server {
                 "354 Go ahead".into()
             }),
             verb => {
+                // A server must do what RSET says (RFC 5321, section 4.1.1.5): only its reply can be wrong.
+                if verb == "RSET" {
+                    self.reset();
+                }
                 let verb = verb.to_owned();
                 self.act(move |server| server.simple(&verb, &rest));
             }
@@ -253,7 +258,12 @@ impl Server {
             (manners.starttls && !self.tls, "STARTTLS"),
             (manners.enhanced, "ENHANCEDSTATUSCODES"),
         ];
-        lines.extend(flags.iter().filter(|(set, _)| *set).map(|(_, keyword)| (*keyword).to_owned()));
+        lines.extend(
+            flags
+                .iter()
+                .filter(|(set, _)| *set)
+                .map(|(_, keyword)| (*keyword).to_owned()),
+        );
         if self.tls && !manners.auth.is_empty() {
             lines.push(format!("AUTH {}", manners.auth));
         }
@@ -268,7 +278,10 @@ impl Server {
         }
         for parameter in parameters.split_whitespace() {
             let fine = match parameter.split_once('=').unwrap_or((parameter, "")) {
-                ("SIZE", size) => self.manners.size.is_some_and(|limit| size.parse::<u64>().is_ok_and(|n| n <= limit)),
+                ("SIZE", size) => self
+                    .manners
+                    .size
+                    .is_some_and(|limit| size.parse::<u64>().is_ok_and(|n| n <= limit)),
                 ("BODY", "8BITMIME") => self.manners.eight_bit,
                 ("SMTPUTF8", "") => self.manners.utf8,
                 _ => false,
@@ -298,7 +311,9 @@ impl Server {
 
     fn data(&mut self) -> bool {
         // The end is looked for where a careful server looks: at whole lines.
-        let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else { return false };
+        let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else {
+            return false;
+        };
         let line: Vec<u8> = self.input.drain(..end + 2).collect();
         if line == b".\r\n" {
             self.mode = Mode::Commands;
@@ -315,7 +330,10 @@ impl Server {
         let taken = left.min(self.input.len());
         self.content.extend(self.input.drain(..taken));
         if taken < left {
-            self.mode = Mode::Chunk { left: left - taken, last };
+            self.mode = Mode::Chunk {
+                left: left - taken,
+                last,
+            };
             return false;
         }
         self.mode = Mode::Commands;
@@ -338,7 +356,11 @@ impl Server {
             return "554 5.7.1 No spam".into();
         }
         let sender = self.sender.clone().expect("a sender");
-        self.stored.push(Stored { sender, recipients: self.recipients.clone(), content: self.content.clone() });
+        self.stored.push(Stored {
+            sender,
+            recipients: self.recipients.clone(),
+            content: self.content.clone(),
+        });
         "250 2.0.0 Taken".into()
     }
 
@@ -368,7 +390,11 @@ impl Server {
                     Some(Fault::Garbage) => self.reply("what do you mean"),
                     Some(Fault::Mixed) => {
                         let code = if text.starts_with('2') { "550" } else { "250" };
-                        self.reply(&format!("{}-{}\r\n{code} x", &text[..3], &text[4..].replace("\r\n", " ")));
+                        self.reply(&format!(
+                            "{}-{}\r\n{code} x",
+                            &text[..3],
+                            &text[4..].replace("\r\n", " ")
+                        ));
                     }
                     Some(Fault::Twice) => {
                         self.reply(&text);
@@ -401,7 +427,10 @@ impl Server {
 
 /// The path and the parameters of MAIL or RCPT.
 fn path(rest: &str, prefix: &str) -> (String, String) {
-    let rest = rest.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('<')).expect("a path");
+    let rest = rest
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('<'))
+        .expect("a path");
     let (path, parameters) = rest.rsplit_once('>').expect("a closed path");
     (path.to_owned(), parameters.to_owned())
 }

@@ -173,25 +173,29 @@ pub(super) fn unstructured(name: &'static str, text: &str) -> HeaderValue {
 
 fn encode_unstructured(name: &str, text: &str) -> String {
     let mut line = Line::new(name);
-    let mut words = text.split(' ').peekable();
-    let mut run = String::new();
-    while let Some(word) = words.next() {
-        if is_plain(word) {
+    let words: Vec<&str> = text.split(' ').collect();
+    // An empty word is the place between two blanks: it and its neighbours are encoded together, blanks and all.
+    let is_gap = |i: usize| words.get(i).is_some_and(|word| word.is_empty());
+    let mut run = None;
+    let mut at = 0;
+    for (i, word) in words.iter().enumerate() {
+        if is_plain(word) && !is_gap(i + 1) && !(i > 0 && is_gap(i - 1)) {
+            if let Some(start) = run.take() {
+                line.encoded(&text[start..at - 1], false);
+            }
             line.token(word);
-            continue;
+        } else {
+            run.get_or_insert(at);
         }
-        run.clear();
-        run.push_str(word);
-        while let Some(word) = words.next_if(|word| !is_plain(word)) {
-            run.push(' ');
-            run.push_str(word);
-        }
-        line.encoded(&run);
+        at += word.len() + 1;
+    }
+    if let Some(start) = run {
+        line.encoded(&text[start..], false);
     }
     line.out
 }
 
-/// Whether the word can stand in a text header as it is. An empty one is the place between two blanks.
+/// Whether the word can stand in a text header as it is.
 fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.len() <= LONGEST_WORD && word.bytes().all(|b| b.is_ascii_graphic()) && !word.contains("=?")
 }
@@ -259,7 +263,7 @@ impl Line {
     fn phrase(&mut self, name: &str) {
         let is_printable = name.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !name.contains("=?");
         if !is_printable || name.len() > LINE {
-            self.encoded(name);
+            self.encoded(name, true);
         } else if name
             .split(' ')
             .all(|word| !word.is_empty() && word.chars().all(is_atext))
@@ -273,22 +277,20 @@ impl Line {
     }
 
     /// One or more encoded words; readers join them without the blanks between them.
-    fn encoded(&mut self, text: &str) {
+    fn encoded(&mut self, text: &str, is_name: bool) {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let start = self.column + usize::from(!self.at_start);
-            let room = (LINE.saturating_sub(start))
-                .min(ENCODED_WORD)
-                .saturating_sub(ENCODED_WORD_FRAME)
-                / 4
-                * 3;
-            if room < first.len_utf8() {
+            let room = octets_in(LINE.saturating_sub(start));
+            // Some readers do not join the words of a name: it is one word where a line of its own makes that possible.
+            let fits_alone = is_name && self.column > 1 && rest.len() <= octets_in(LINE - 1);
+            if room < first.len_utf8() || room < rest.len() && fits_alone {
                 self.fold();
                 // The blank of the fold is the one before the next word.
                 self.at_start = true;
                 continue;
             }
-            let (word, tail) = rest.split_at(rest.floor_char_boundary(room));
+            let (word, tail) = rest.split_at(split_point(rest, room));
             self.space(0);
             self.glue("=?utf-8?B?");
             let before = self.out.len();
@@ -300,39 +302,71 @@ impl Line {
     }
 }
 
-/// A header of a part whose value is already as it is to be sent.
-macro_rules! part_header {
-    ($(#[$doc:meta])* $type:ident, $name:literal) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        pub(super) struct $type(pub(super) String);
-
-        impl Header for $type {
-            fn name() -> HeaderName {
-                HeaderName::new_from_ascii_str($name)
-            }
-
-            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-                Ok(Self(text.to_owned()))
-            }
-
-            fn display(&self) -> HeaderValue {
-                HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
-            }
-        }
-    };
+/// How many octets an encoded word of this length carries.
+const fn octets_in(length: usize) -> usize {
+    let length = if length < ENCODED_WORD { length } else { ENCODED_WORD };
+    length.saturating_sub(ENCODED_WORD_FRAME) / 4 * 3
 }
 
-part_header!(
-    /// Content-Type, with its parameters.
-    ContentType,
-    "Content-Type"
-);
-part_header!(
-    /// Content-ID, with its angle brackets.
-    ContentId,
-    "Content-ID"
-);
+/// Where to end an encoded word of at most `room` octets: at the text's end, behind a blank that is not too far back, or
+/// between two characters.
+fn split_point(text: &str, room: usize) -> usize {
+    if text.len() <= room {
+        return text.len();
+    }
+    let end = text.floor_char_boundary(room);
+    match text[..end].rfind(' ') {
+        Some(blank) if blank >= room / 2 => blank + 1,
+        _ => end,
+    }
+}
+
+/// Content-Type, with its parameters.
+#[derive(Clone)]
+pub(super) struct ContentType {
+    /// What lettre reads a boundary back from: one line. Only a multipart needs it.
+    raw: String,
+    encoded: String,
+}
+
+impl ContentType {
+    /// Of a part without parts.
+    pub(super) const fn single(encoded: String) -> Self {
+        Self {
+            raw: String::new(),
+            encoded,
+        }
+    }
+
+    /// `root` is the media type of a related message's first part (RFC 2387, section 3.1).
+    pub(super) fn multipart(kind: &str, boundary: &str, root: Option<&str>) -> Self {
+        let mut encoded = format!("multipart/{kind}; boundary=\"{boundary}\"");
+        let raw = encoded.clone();
+        if let Some(root) = root {
+            encoded.push_str(";\r\n type=\"");
+            encoded.push_str(root);
+            encoded.push('"');
+        }
+        Self { raw, encoded }
+    }
+}
+
+impl Header for ContentType {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Type")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self {
+            raw: text.to_owned(),
+            encoded: text.to_owned(),
+        })
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.raw.clone(), self.encoded.clone())
+    }
+}
 
 /// Content-Disposition with the file's name (RFC 2183, RFC 2231).
 pub(super) fn disposition(is_inline: bool, file_name: &str) -> header::ContentDisposition {

@@ -6,12 +6,15 @@ use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 use fastrand::Rng;
-use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart, header::ContentTransferEncoding};
+use lettre::message::{
+    Body, Message, MessageBuilder, MultiPart, SinglePart,
+    header::{ContentId, ContentTransferEncoding},
+};
 use memchr::memmem;
 
 use super::{
     content::{Content, Segment, base64_lines},
-    headers::{ContentId, ContentType, disposition},
+    headers::{ContentType, disposition},
     inline, media, text,
 };
 use crate::{
@@ -176,7 +179,7 @@ impl<'a> Parts<'a> {
         }
         if let Some(event) = &parameters.ical_event {
             let content_type = format!("text/calendar; charset=utf-8; method={}", event.method);
-            let part = SinglePart::builder().header(ContentType(content_type));
+            let part = SinglePart::builder().header(ContentType::single(content_type));
             alternative = alternative.singlepart(part.body(text::body(event.content.as_bytes(), false)));
         }
         Part::Multi(alternative, "multipart/alternative")
@@ -185,13 +188,9 @@ impl<'a> Parts<'a> {
     fn multipart(&mut self, kind: &str, root: Option<&str>) -> MultiPart {
         // `=_` stands in no base64 and no quoted-printable text.
         let boundary = self.token("=_");
-        let mut content_type = format!("multipart/{kind}; boundary=\"{boundary}\"");
-        if let Some(root) = root {
-            content_type.push_str("; type=\"");
-            content_type.push_str(root);
-            content_type.push('"');
-        }
-        MultiPart::builder().header(ContentType(content_type)).build()
+        MultiPart::builder()
+            .header(ContentType::multipart(kind, &boundary, root))
+            .build()
     }
 
     fn token(&mut self, prefix: &str) -> String {
@@ -240,9 +239,9 @@ impl<'a> Parts<'a> {
             content_type.push_str("; charset=utf-8");
         }
         let name = attachment.file_name();
-        let mut part = SinglePart::builder().header(ContentType(with_name(content_type, name)));
+        let mut part = SinglePart::builder().header(ContentType::single(with_name(content_type, name)));
         if let Some(id) = id {
-            part = part.header(ContentId(format!("<{id}>")));
+            part = part.header(ContentId::from(format!("<{id}>")));
         }
         let is_inline = attachment.disposition == Disposition::Inline;
         let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::Base64);
@@ -294,7 +293,7 @@ fn text_part(kind: &str, text: &str, charset: &'static Encoding, is_whole: bool)
     let octets = text::in_charset(text, charset).unwrap_or(Cow::Borrowed(text.as_bytes()));
     let content_type = format!("text/{kind}; charset={}", text::charset_name(charset, &octets));
     SinglePart::builder()
-        .header(ContentType(content_type))
+        .header(ContentType::single(content_type))
         .body(text::body(&octets, is_whole))
 }
 
@@ -302,10 +301,10 @@ fn text_part(kind: &str, text: &str, charset: &'static Encoding, is_whole: bool)
 fn calendar_file(event: &CalendarEvent) -> SinglePart {
     let content_type = with_name("application/ics".to_owned(), &event.file_name);
     SinglePart::builder()
-        .header(ContentType(content_type))
+        .header(ContentType::single(content_type))
         .header(disposition(false, &event.file_name))
         .body(Body::dangerous_pre_encoded(
-            base64_lines(event.content.as_bytes()),
+            base64_lines(&text::with_crlf(event.content.as_bytes())),
             ContentTransferEncoding::Base64,
         ))
 }

@@ -63,7 +63,7 @@ pub(super) fn body(octets: &[u8], is_whole: bool) -> Body {
 }
 
 /// Every CR, LF and CRLF becomes CRLF.
-fn with_crlf(octets: &[u8]) -> Vec<u8> {
+pub(super) fn with_crlf(octets: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(octets.len() + octets.len() / 16 + 2);
     let mut rest = octets;
     while let Some(end) = memchr2(b'\r', b'\n', rest) {

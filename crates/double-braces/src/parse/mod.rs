@@ -3,8 +3,11 @@
 //! Three languages share it. A template is text with `{{ expression }}` in it; an expression may hold text literals,
 //! which are templates again; a JSON template is the sublanguage of expressions that has only JSON and `{{ }}`.
 
+mod literal;
+
 use serde_json::{Map, Number, Value};
 
+use self::literal::{Quotes, Read};
 use crate::expression::{Call, Expression, Node};
 use crate::functions::{self, Compiled};
 use crate::reference::is_name_char;
@@ -44,24 +47,6 @@ impl Language {
             Language::Json => "a JSON value or {{ }}",
         }
     }
-}
-
-/// A text literal: the quote that ends it, and how often its characters are escaped (once more for each escaped quote
-/// that opened a literal within a literal).
-#[derive(Clone, Copy)]
-struct Quotes {
-    quote: char,
-    level: u32,
-    language: Language,
-}
-
-/// A character as it is read at some level of escaping.
-#[derive(Clone, Copy)]
-struct Read {
-    c: char,
-    /// Whether an escape sequence made it at this level: such a quote does not end a literal, such a brace opens no
-    /// expression.
-    escaped: bool,
 }
 
 struct Parser<'a> {
@@ -257,55 +242,6 @@ impl<'a> Parser<'a> {
         Ok(Node::Literal(Value::Number(number)))
     }
 
-    /// The quotes that open a text literal here, if any.
-    fn quotes(&self, language: Language) -> Option<Quotes> {
-        let mut chars = self.rest.chars();
-        match chars.next()? {
-            '"' => Some(Quotes {
-                quote: '"',
-                level: self.level,
-                language,
-            }),
-            '\'' if language == Language::Expression => Some(Quotes {
-                quote: '\'',
-                level: self.level,
-                language,
-            }),
-            // Inside a literal, its own escaped quotes may serve the expressions within it.
-            '\\' if self.level > 0 => {
-                let quote = chars.next().filter(|c| matches!(c, '"' | '\''))?;
-                Some(Quotes {
-                    quote,
-                    level: self.level,
-                    language,
-                })
-            }
-            _ => None,
-        }
-    }
-
-    fn text(&mut self, language: Language) -> Result<Node, ParseError> {
-        let Some(mut quotes) = self.quotes(language) else {
-            return Err(self.unexpected("a text in quotes"));
-        };
-        // Opened by an escaped quote, the literal is written one level deeper than what surrounds it.
-        if self.take('\\') {
-            self.bump();
-        } else {
-            self.bump();
-            quotes.level = 0;
-        }
-        let outer = std::mem::replace(&mut self.level, quotes.level + 1);
-        let pieces = self.nested(|parser| parser.pieces(Some(quotes)));
-        self.level = outer;
-        let mut pieces = pieces?;
-        Ok(match pieces.as_mut_slice() {
-            [] => Node::Literal(Value::String(String::new())),
-            [Piece::Text(text)] => Node::Literal(Value::String(std::mem::take(text))),
-            _ => Node::Text(pieces),
-        })
-    }
-
     /// A constant, a path or a call.
     fn word(&mut self, language: Language) -> Result<Node, ParseError> {
         let position = self.position;
@@ -437,84 +373,6 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// The next character of a text literal, with its escapes resolved; `level` counts the literals around it whose
-    /// escapes come first.
-    fn read(&mut self, level: u32, language: Language) -> Result<Option<Read>, ParseError> {
-        let here = self.position;
-        let Some(c) = self.read_below(level, language)? else {
-            return Ok(None);
-        };
-        if c != '\\' {
-            return Ok(Some(Read { c, escaped: false }));
-        }
-        let saved = (self.rest, self.position);
-        let Some(letter) = self.read_below(level, language)? else {
-            return Ok(None);
-        };
-        let c = match letter {
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'u' => self.code_unit_pair(level, language, here)?,
-            '"' | '\'' | '\\' | '/' => letter,
-            _ if language == Language::Json => {
-                return Err(ParseError::new(
-                    here,
-                    format!("the escape \\{letter}"),
-                    "one of JSON's escapes, or \\\\",
-                ));
-            }
-            // Regular expressions are often written without doubling: `\d` stays what it is.
-            _ => {
-                (self.rest, self.position) = saved;
-                return Ok(Some(Read { c: '\\', escaped: true }));
-            }
-        };
-        Ok(Some(Read { c, escaped: true }))
-    }
-
-    fn read_below(&mut self, level: u32, language: Language) -> Result<Option<char>, ParseError> {
-        if level == 0 {
-            Ok(self.bump())
-        } else {
-            Ok(self.read(level - 1, language)?.map(|read| read.c))
-        }
-    }
-
-    /// What follows `\u`: four hexadecimal digits, or two such escapes that are a surrogate pair.
-    fn code_unit_pair(&mut self, level: u32, language: Language, here: Position) -> Result<char, ParseError> {
-        let wrong = |found: &str| ParseError::new(here, found, "\\u and four hexadecimal digits of a character");
-        let high = self
-            .code_unit(level, language)?
-            .ok_or_else(|| wrong("an incomplete \\u escape"))?;
-        if let Some(c) = char::from_u32(high) {
-            return Ok(c);
-        }
-        let next = (self.read_below(level, language)?, self.read_below(level, language)?);
-        let low = match next {
-            (Some('\\'), Some('u')) => self.code_unit(level, language)?,
-            _ => None,
-        };
-        let pair = [high, low.unwrap_or_default()].map(|unit| u16::try_from(unit).unwrap_or_default());
-        match char::decode_utf16(pair).next() {
-            Some(Ok(c)) => Ok(c),
-            _ => Err(wrong("half of a surrogate pair")),
-        }
-    }
-
-    fn code_unit(&mut self, level: u32, language: Language) -> Result<Option<u32>, ParseError> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            match self.read_below(level, language)?.and_then(|c| c.to_digit(16)) {
-                Some(digit) => unit = unit * 16 + digit,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(unit))
-    }
-
     fn blanks(&mut self) {
         while self.rest.starts_with(|c: char| c.is_whitespace() || c == '\u{feff}') {
             self.bump();
@@ -598,11 +456,14 @@ fn describe(c: char) -> String {
     }
 }
 
-/// Enough of a word to recognise it.
-fn cut(word: &str) -> String {
-    if word.chars().count() <= 40 {
+/// How many characters of a document's text a sentence quotes.
+const SHOWN: usize = 60;
+
+/// Enough of a text to recognise it.
+pub(crate) fn cut(word: &str) -> String {
+    if word.chars().count() <= SHOWN {
         word.to_owned()
     } else {
-        word.chars().take(40).chain(['…']).collect()
+        word.chars().take(SHOWN).chain(['…']).collect()
     }
 }

@@ -1,0 +1,278 @@
+//! Signing a person in: the authorization code flow with PKCE and a loopback redirect (RFC 6749, section 4.1; RFC 7636;
+//! RFC 8252, section 7.3).
+//!
+//! The order of calls: [`Flow::begin`]; show or open [`Flow::url`]; [`Flow::run`], which waits for the browser, or
+//! [`Flow::run_with`] the address at which a browser elsewhere ended; keep the refresh token.
+
+use super::callback::{Listener, Verdict};
+use super::explain::explain;
+use super::grant::{Grant, TokenRequest};
+use super::http::HttpPost;
+use super::tokens::ask;
+use super::{OAuthClient, Provider};
+use crate::account::{Account, SignIn};
+use crate::document::Node;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Place};
+use crate::secret::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth2::basic::BasicClient;
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
+use std::fmt;
+use std::time::Duration;
+use url::Url;
+
+/// How long the listener waits for the browser.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// One sign-in of one person, from the address to open to the refresh token.
+pub struct Flow<'a> {
+    client: &'a OAuthClient,
+    username: Option<&'a str>,
+    environment: &'a Environment,
+    place: Place,
+    listener: Listener,
+    redirect: Url,
+    url: Url,
+    state: CsrfToken,
+    verifier: PkceCodeVerifier,
+}
+
+/// What the person granted.
+#[derive(Debug)]
+pub struct Authorization {
+    /// For the account's `refresh_token`.
+    pub refresh_token: Secret,
+    /// The address signed in, when the provider said it; it is then the account's `username`.
+    pub address: Option<String>,
+}
+
+impl<'a> Flow<'a> {
+    /// Listens on a loopback port, the given one or any, and makes the address to open.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for an account of another type or without an authorization endpoint; [`ErrorKind::File`]
+    /// when the port cannot be had.
+    pub async fn begin(account: &'a Account, port: Option<u16>) -> Result<Self, Error> {
+        let place = account.place.clone();
+        let fail = |kind, message: String| Error::new(kind, place.clone(), message);
+        let SignIn::OAuth(client) = account.sign_in() else {
+            let message = format!(
+                "nobody signs in to an account of the type {}; only oauth-2 accounts are authorized.",
+                account.kind()
+            );
+            return Err(fail(ErrorKind::Invalid, message));
+        };
+        let endpoint = client.authorization_endpoint.clone().ok_or_else(|| {
+            fail(
+                ErrorKind::Invalid,
+                "it is not known where to sign in; write \"authorization_endpoint\".".to_owned(),
+            )
+        })?;
+        let listener = Listener::bind(port).await.map_err(|error| {
+            let which = port.map_or("a loopback port".to_owned(), |port| format!("port {port}"));
+            fail(
+                ErrorKind::File,
+                format!("{which} cannot be listened on ({error}); choose another with --port."),
+            )
+        })?;
+        // Microsoft ignores the port of a registered redirect for this name alone, Google for the address.
+        let host = if client.provider == Some(Provider::Microsoft) {
+            "localhost"
+        } else {
+            "127.0.0.1"
+        };
+        let invalid = |_| {
+            fail(
+                ErrorKind::Invalid,
+                "the redirect address cannot be made; correct \"authorization_endpoint\".".to_owned(),
+            )
+        };
+        let redirect = Url::parse(&format!("http://{host}:{}/", listener.port())).map_err(invalid)?;
+
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let oauth = BasicClient::new(ClientId::new(client.client_id.clone()))
+            .set_auth_uri(AuthUrl::from_url(endpoint))
+            .set_redirect_uri(RedirectUrl::from_url(redirect.clone()));
+        let mut request = oauth
+            .authorize_url(CsrfToken::new_random)
+            .add_scopes(client.scopes.iter().cloned().map(Scope::new))
+            .set_pkce_challenge(challenge);
+        if client.provider.is_some() {
+            // Who signed in comes back in the ID token.
+            request = request.add_scopes(["openid", "email"].map(|scope| Scope::new(scope.to_owned())));
+        }
+        if client.provider == Some(Provider::Google) {
+            // Without the prompt, a second sign-in brings no refresh token.
+            request = request
+                .add_extra_param("access_type", "offline")
+                .add_extra_param("prompt", "consent");
+        }
+        let username = account.username();
+        if let Some(username) = username {
+            request = request.add_extra_param("login_hint", username);
+        }
+        let (url, state) = request.url();
+        Ok(Self {
+            client,
+            username,
+            environment: &account.environment,
+            place,
+            listener,
+            redirect,
+            url,
+            state,
+            verifier,
+        })
+    }
+
+    /// The address to open in a browser.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The redirect address, to register with clients that are Web applications.
+    pub fn redirect(&self) -> &Url {
+        &self.redirect
+    }
+
+    /// Waits for the browser, at most [`PATIENCE`], and fetches the refresh token. The browser is shown how it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Token`] when the person, the organisation or the provider refuses, when the time is over, or when
+    /// another address signed in than the account's.
+    pub async fn run(self, http: &dyn HttpPost) -> Result<Authorization, Error> {
+        let judge = |query: &Url| self.judge(query);
+        let waited = tokio::time::timeout(PATIENCE, self.listener.wait(&self.redirect, judge)).await;
+        let Ok((answer, browser)) = waited else {
+            return Err(self.error(format!(
+                "nobody signed in within {} minutes; run pipepost accounts authorize once more.",
+                PATIENCE.as_secs() / 60
+            )));
+        };
+        let result = match answer {
+            Ok(code) => self.exchange(&code, http).await,
+            Err(message) => Err(self.error(message)),
+        };
+        browser
+            .finish(result.as_ref().map(|_| ()).map_err(|error| error.message()))
+            .await;
+        result
+    }
+
+    /// The same with the whole address at which a browser on another machine ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Flow::run`]; also for an address that is not this sign-in's.
+    pub async fn run_with(self, address: &str, http: &dyn HttpPost) -> Result<Authorization, Error> {
+        let foreign = || {
+            self.error(
+                "this is not the address at which this sign-in ended; copy it whole from the browser's address bar."
+                    .to_owned(),
+            )
+        };
+        let address = Url::parse(address.trim()).map_err(|_| foreign())?;
+        match self.judge(&address) {
+            Verdict::Code(code) => self.exchange(&code, http).await,
+            Verdict::Refused(message) => Err(self.error(message)),
+            Verdict::Foreign => Err(foreign()),
+        }
+    }
+
+    /// Whether an address is this sign-in's end, and which.
+    fn judge(&self, address: &Url) -> Verdict {
+        let value = |name: &str| {
+            address
+                .query_pairs()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let is_ours = value("state").is_some_and(|state| is_same(state.as_bytes(), self.state.secret().as_bytes()));
+        let is_here = address.path() == self.redirect.path() && address.port() == self.redirect.port();
+        if !is_ours || !is_here {
+            return Verdict::Foreign;
+        }
+        if let Some(code) = value("error") {
+            let code: String = code.chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
+            let said = value("error_description")
+                .map(|text| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>());
+            let message = explain(Grant::AuthorizationCode, self.client.provider, &code, said.as_deref());
+            return Verdict::Refused(message);
+        }
+        match value("code").filter(|code| !code.is_empty()) {
+            Some(code) => Verdict::Code(Secret::new(code)),
+            None => Verdict::Foreign,
+        }
+    }
+
+    async fn exchange(&self, code: &Secret, http: &dyn HttpPost) -> Result<Authorization, Error> {
+        let endpoint = self.client.token_endpoint.clone();
+        let mut request = TokenRequest::new(Grant::AuthorizationCode, self.client.provider, endpoint)
+            .with("code", code.expose())
+            .with("redirect_uri", self.redirect.as_str())
+            .with("client_id", &self.client.client_id)
+            .with("code_verifier", self.verifier.secret());
+        if let Some(secret) = &self.client.client_secret {
+            request = request.with("client_secret", secret.resolve(self.environment)?.expose());
+        }
+        let answer = ask(http, &request).await.map_err(|refusal| {
+            let kind = if refusal.is_transient {
+                ErrorKind::TokenUnavailable
+            } else {
+                ErrorKind::Token
+            };
+            Error::new(kind, self.place.clone(), refusal.message)
+        })?;
+        let address = answer.id_token.as_ref().and_then(|token| signed_in(token.expose()));
+        if let (Some(address), Some(username)) = (&address, self.username)
+            && !address.eq_ignore_ascii_case(username)
+        {
+            return Err(self.error(format!(
+                "{address} signed in, and the account's username is {username}; sign in as {username}, or correct the username."
+            )));
+        }
+        let refresh_token = answer.refresh_token.ok_or_else(|| {
+            self.error("the provider gave no refresh token; withdraw the app's access in the security settings of the person's account, then sign in once more.".to_owned())
+        })?;
+        Ok(Authorization { refresh_token, address })
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::new(ErrorKind::Token, self.place.clone(), message)
+    }
+}
+
+impl fmt::Debug for Flow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow")
+            .field("redirect", &self.redirect.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address in an ID token. It came over TLS from the token endpoint itself, which is what vouches for it (OpenID
+/// Connect Core, section 3.1.3.7, item 6); nothing but a comparison hangs on it.
+fn signed_in(id_token: &str) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.decode(id_token.split('.').nth(1)?).ok()?;
+    let Ok(Node::Object(claims)) = Node::parse(std::str::from_utf8(&claims).ok()?) else {
+        return None;
+    };
+    let claim = |name: &str| {
+        claims.iter().find_map(|(key, value)| match value {
+            Node::Text(text) if key == name && text.contains('@') => Some(text.to_string()),
+            _ => None,
+        })
+    };
+    claim("email")
+        .or_else(|| claim("preferred_username"))
+        .filter(|address| !address.chars().any(char::is_control))
+}
+
+/// Compares without telling by time how far two texts agree.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}

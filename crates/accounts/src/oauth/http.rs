@@ -1,0 +1,86 @@
+//! What tokens need of the world: one POST, and the time.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::SystemTime;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Sends one POST. The host implements it over its own TLS.
+///
+/// Implementations follow no redirect, since the body holds a secret; verify certificates; read at most 64 KiB of an
+/// answer; and give up after a time of their own.
+pub trait HttpPost: Send + Sync {
+    /// Sends the request and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    fn post(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
+}
+
+/// A request to a token endpoint.
+pub struct HttpRequest {
+    /// `https`, or `http` to a loopback address.
+    pub url: Url,
+    /// For the `Content-Type` header. Send `Accept: application/json` too.
+    pub content_type: &'static str,
+    /// Holds secrets.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer of a token endpoint.
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// Holds secrets.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no answer, as the end of a sentence: `the connection was refused`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpFailure(pub String);
+
+impl fmt::Display for HttpFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HttpFailure {}
+
+/// Says what time it is.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> SystemTime;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}

@@ -1,0 +1,253 @@
+//! Access tokens: minted, kept while they live, renewed before they die, one renewal at a time.
+
+use super::grant::{Grant, Refusal, TokenAnswer, TokenRequest};
+use super::http::{Clock, HttpPost, SystemClock};
+use super::{OAuthClient, assertion};
+use crate::account::{Account, Revision, SignIn};
+use crate::error::{Error, ErrorKind};
+use crate::sasl::Credentials;
+use crate::secret::Secret;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
+
+/// A token is renewed when this much of its life is left, or a quarter of a short life.
+const MARGIN: Duration = Duration::from_secs(300);
+
+/// Keeps refresh tokens that a provider gave in place of old ones.
+pub trait RefreshTokenKeeper: Send + Sync {
+    /// Keeps the new refresh token of an account; the old one may be dead from now on. Implementations report their own
+    /// failures: sign-ins go on all the same, with the new token in memory.
+    fn keep(&self, label: &str, refresh_token: &Secret);
+}
+
+/// The tokens of all accounts of a process. Share one among all runs.
+///
+/// The order of calls: [`Tokens::sign_in`] before each sign-in. When the server refuses a token, [`Tokens::refused`] with
+/// its [`TokenId`], and [`Tokens::sign_in`] once more: it then brings another. Close a connection when its token's
+/// [`Granted::expires`] has passed.
+pub struct Tokens {
+    http: Arc<dyn HttpPost>,
+    clock: Arc<dyn Clock>,
+    keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+    slots: Mutex<HashMap<Revision, Arc<Slot>>>,
+}
+
+/// What to sign in with.
+#[derive(Debug)]
+pub struct Granted {
+    /// For the SASL exchange.
+    pub credentials: Credentials,
+    /// When its token dies; none for a password.
+    pub expires: Option<SystemTime>,
+    /// Which token it is; none for a password.
+    pub token: Option<TokenId>,
+}
+
+/// One token of one account, by a number that is never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenId(u64);
+
+/// One account's token, and the right to renew it.
+#[derive(Default)]
+struct Slot {
+    /// Renewals begun and ended, so that whoever waited for one that failed takes its answer and does not try again.
+    ended: AtomicU64,
+    state: tokio::sync::Mutex<State>,
+    /// The token that a server refused; compared before the lock, so that `refused` need not wait for a renewal.
+    refused: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Token>,
+    rotated: Option<Secret>,
+    failure: Option<Error>,
+}
+
+struct Token {
+    id: u64,
+    secret: Secret,
+    renew_at: SystemTime,
+    expires: SystemTime,
+}
+
+impl Tokens {
+    /// With the machine's clock.
+    pub fn new(http: Arc<dyn HttpPost>) -> Self {
+        Self {
+            http,
+            clock: Arc::new(SystemClock),
+            keeper: None,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// With another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Hands new refresh tokens to this.
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
+        self.keeper = Some(keeper);
+        self
+    }
+
+    /// What `account` signs in with at `host`: its password, or a token that lives. None when it does not sign in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::credentials`]; [`ErrorKind::Token`] when the provider refuses, [`ErrorKind::TokenUnavailable`] when
+    /// it cannot be asked now.
+    pub async fn sign_in(&self, account: &Account, host: &str) -> Result<Option<Granted>, Error> {
+        match account.sign_in() {
+            SignIn::None => return Ok(None),
+            SignIn::Password(_) => {
+                let credentials = account.credentials(host)?;
+                return Ok(credentials.map(|credentials| Granted {
+                    credentials,
+                    expires: None,
+                    token: None,
+                }));
+            }
+            SignIn::OAuth(_) | SignIn::ServiceAccount(_) => {}
+        }
+        let slot = self.slot(account.revision());
+        let ended = slot.ended.load(Ordering::SeqCst);
+        let mut state = slot.state.lock().await;
+        let now = self.clock.now();
+        let refused = slot.refused.load(Ordering::SeqCst);
+        let is_good = |token: &Token| token.id != refused && now < token.renew_at;
+        if !state.current.as_ref().is_some_and(is_good) {
+            if slot.ended.load(Ordering::SeqCst) != ended
+                && let Some(failure) = &state.failure
+            {
+                return Err(failure.clone());
+            }
+            let renewed = self.renew(account, &mut state, now).await;
+            slot.ended.fetch_add(1, Ordering::SeqCst);
+            state.failure = renewed.as_ref().err().cloned();
+            if let Err(error) = renewed {
+                let still_lives = |token: &Token| token.id != refused && now < token.expires;
+                let may_go_on = error.kind() == ErrorKind::TokenUnavailable;
+                if !(may_go_on && state.current.as_ref().is_some_and(still_lives)) {
+                    return Err(error);
+                }
+            }
+        }
+        state.current.as_ref().map(|token| token.grant(account)).transpose()
+    }
+
+    /// Takes a token out of use that a server refused. What came since stays.
+    pub fn refused(&self, account: &Account, token: TokenId) {
+        self.slot(account.revision()).refused.store(token.0, Ordering::SeqCst);
+    }
+
+    fn slot(&self, revision: Revision) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(revision).or_default().clone()
+    }
+
+    async fn renew(&self, account: &Account, state: &mut State, now: SystemTime) -> Result<(), Error> {
+        let request = match account.sign_in() {
+            SignIn::OAuth(client) => refresh_request(account, client, state.rotated.as_ref())?,
+            SignIn::ServiceAccount(service) => assertion::request(service, &account.environment, now)?,
+            SignIn::None | SignIn::Password(_) => return Ok(()),
+        };
+        let answer = ask(self.http.as_ref(), &request).await.map_err(|refusal| {
+            let kind = if refusal.is_transient {
+                ErrorKind::TokenUnavailable
+            } else {
+                ErrorKind::Token
+            };
+            if kind == ErrorKind::Token {
+                // The source may hold a newer one by now.
+                state.rotated = None;
+            }
+            Error::new(
+                kind,
+                account.place.clone(),
+                format!("no access token could be had: {}", refusal.message),
+            )
+        })?;
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let margin = MARGIN.min(answer.life / 4);
+        state.current = Some(Token {
+            id: SERIAL.fetch_add(1, Ordering::SeqCst),
+            secret: answer.access_token,
+            renew_at: now + (answer.life - margin),
+            expires: now + answer.life,
+        });
+        if let Some(new) = answer.refresh_token {
+            if let Some(keeper) = &self.keeper {
+                keeper.keep(account.label(), &new);
+            }
+            state.rotated = Some(new);
+        }
+        Ok(())
+    }
+}
+
+impl Token {
+    fn grant(&self, account: &Account) -> Result<Granted, Error> {
+        let token = Secret::from(Zeroizing::new(self.secret.expose().to_owned()));
+        Ok(Granted {
+            credentials: account.credentials_with_token(token)?,
+            expires: Some(self.expires),
+            token: Some(TokenId(self.id)),
+        })
+    }
+}
+
+/// Asks for a token, once.
+pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<TokenAnswer, Refusal> {
+    match http.post(request.to_http()).await {
+        Ok(response) => request.read(&response),
+        Err(failure) => {
+            let endpoint = super::grant::shown(&request.endpoint);
+            let message = format!("{endpoint} did not answer ({failure}); check the network, or try again later.");
+            Err(Refusal {
+                message,
+                is_transient: true,
+                code: None,
+            })
+        }
+    }
+}
+
+fn refresh_request(account: &Account, client: &OAuthClient, rotated: Option<&Secret>) -> Result<TokenRequest, Error> {
+    let Some(source) = &client.refresh_token else {
+        let message = format!(
+            "nobody has signed in to this account yet; run pipepost accounts authorize {}.",
+            account.label()
+        );
+        return Err(Error::new(
+            ErrorKind::Token,
+            account.place.with_field("refresh_token"),
+            message,
+        ));
+    };
+    let mut request = TokenRequest::new(Grant::RefreshToken, client.provider, client.token_endpoint.clone());
+    request = match rotated {
+        Some(token) => request.with("refresh_token", token.expose()),
+        None => request.with("refresh_token", source.resolve(&account.environment)?.expose()),
+    };
+    request = request.with("client_id", &client.client_id);
+    if let Some(secret) = &client.client_secret {
+        request = request.with("client_secret", secret.resolve(&account.environment)?.expose());
+    }
+    Ok(request)
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! Numbers from text and text from numbers.
+
+use serde_json::{Number, Value};
+
+use super::arguments::whole;
+use super::conditional::Answer;
+use super::math::finite;
+use super::{Arguments, Function, Outcome, PatternKind};
+use crate::error::Failure;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new(
+        "FORMATNUMBER",
+        "value, \"formatDestination\", \"localeDest\"?, asInteger?",
+        2,
+        4,
+        format_number,
+    )
+    .patterns(&[(1, PatternKind::Number), (2, PatternKind::Locale)]),
+    Function::new("TODOUBLE", "num1", 1, 1, |arguments| finite(arguments.double(0)?)),
+    Function::new("TOINT", "num1", 1, 1, |arguments| {
+        match i32::try_from(truncated(&arguments)?) {
+            Ok(int) => int.answer(),
+            Err(_) => Err(Failure::argument(format!(
+                "{} is too large for an integer of 32 bits: TOLONG takes it",
+                arguments.describe(0)
+            ))),
+        }
+    }),
+    Function::new("TOLONG", "num1", 1, 1, |arguments| truncated(&arguments)?.answer()),
+    Function::new(
+        "TONUMBER",
+        "string, formatSource, localeSource?, asInteger?",
+        2,
+        4,
+        to_number,
+    )
+    .patterns(&[(1, PatternKind::Number), (2, PatternKind::Locale)]),
+    Function::new("RANDOMNUMBERS", "minValue, maxValue", 2, 2, random_numbers),
+];
+
+fn truncated(arguments: &Arguments<'_>) -> Result<i64, Failure> {
+    let number = arguments.number(0)?;
+    number
+        .as_i64()
+        .or_else(|| number.as_f64().and_then(whole))
+        .ok_or_else(|| {
+            Failure::argument(format!(
+                "{} is too large for an integer of 64 bits",
+                arguments.describe(0)
+            ))
+        })
+}
+
+fn format_number(arguments: Arguments<'_>) -> Outcome<'_> {
+    if arguments.is_null(0) {
+        return Value::Null.answer();
+    }
+    let number = if arguments.truth(3)? {
+        truncated(&arguments)?.into()
+    } else {
+        arguments.number(0)?
+    };
+    arguments
+        .number_format(1)?
+        .format(&number, arguments.locale(2)?)
+        .answer()
+}
+
+fn to_number(arguments: Arguments<'_>) -> Outcome<'_> {
+    let Some(text) = arguments.text(0) else {
+        return Value::Null.answer();
+    };
+    let number = arguments.number_format(1)?.parse(&text, arguments.locale(2)?);
+    let number = number.ok_or_else(|| arguments.not(0, "a text in the format of a number that is given"))?;
+    if !arguments.truth(3)? {
+        return Value::Number(number).answer();
+    }
+    match number.as_i64().or_else(|| number.as_f64().and_then(whole)) {
+        Some(integer) => Number::from(integer).answer(),
+        None => Err(Failure::argument(format!(
+            "{} is too large for an integer of 64 bits",
+            arguments.describe(0)
+        ))),
+    }
+}
+
+fn random_numbers(arguments: Arguments<'_>) -> Outcome<'_> {
+    let (least, most) = (arguments.integer(0)?, arguments.integer(1)?);
+    if most < least {
+        return Err(Failure::argument("minValue must not be larger than maxValue"));
+    }
+    let count = (i128::from(most) - i128::from(least) + 1).unsigned_abs();
+    // The high half of a product spreads 64 random bits evenly over the range.
+    let offset = (u128::from(arguments.context.random()) * count) >> 64;
+    let number = i128::from(least) + i128::try_from(offset).unwrap_or_default();
+    i64::try_from(number).unwrap_or(most).answer()
+}

@@ -1,0 +1,6 @@
+//! Whole messages: as octets, against hostile parameters, and as another mail library reads them.
+
+mod common;
+mod octets;
+mod python;
+mod smuggling;
