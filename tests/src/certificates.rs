@@ -16,6 +16,8 @@ pub enum Flaw {
     WrongName,
     /// It is signed with its own key.
     SelfSigned,
+    /// It is an authority's own certificate, as `openssl req -x509` makes it, and trusted as such.
+    Authority,
 }
 
 /// A certificate authority that lives as long as its test.
@@ -63,18 +65,27 @@ impl Authority {
             params.not_after = date_time_ymd(2020, 12, 31);
         }
         let key = KeyPair::generate().expect("a key");
+        if flaw == Flaw::Authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         let certificate = match flaw {
-            Flaw::SelfSigned => params.self_signed(&key),
+            Flaw::SelfSigned | Flaw::Authority => params.self_signed(&key),
             _ => params.signed_by(&key, &self.issuer),
+        };
+        let certificate = certificate.expect("a certificate").pem();
+        let trusted = if flaw == Flaw::Authority {
+            &certificate
+        } else {
+            &self.pem
         };
         let files = Certificate {
             certificate: folder.join("certificate.pem"),
             key: folder.join("key.pem"),
             authority: folder.join("authority.pem"),
         };
-        std::fs::write(&files.certificate, certificate.expect("a certificate").pem()).expect("a writable folder");
+        std::fs::write(&files.certificate, &certificate).expect("a writable folder");
         std::fs::write(&files.key, key.serialize_pem()).expect("a writable folder");
-        std::fs::write(&files.authority, &self.pem).expect("a writable folder");
+        std::fs::write(&files.authority, trusted).expect("a writable folder");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

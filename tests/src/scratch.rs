@@ -277,7 +277,7 @@ impl Ending {
             (ends || is_problem) && last.contains(' '),
             "{what}: its last line is no sentence: `{last}`\n{self}"
         );
-        for form in ["Error {", "Some(", "Err(", "\u{1b}", "kind: ", "Os {"] {
+        for form in ["Error {", "Some(", "Err(", "\u{1b}", "kind: ", "Os {", "Other("] {
             assert!(!self.stderr.contains(form), "{what}: it shows `{form}`\n{self}");
         }
     }

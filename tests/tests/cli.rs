@@ -299,7 +299,7 @@ fn a_thrown_error_is_what_the_run_ends_with() {
         "throw-error-connector",
         json!({ "errorMessage": "no {{ message.what }}", "errorCode": 404 }),
     );
-    let never = step("log-connector", json!({ "message": "never" }));
+    let never = step("log-connector", json!({ "message": "not reached" }));
     let scratch = Scratch::new();
     scratch.write("pipeline.json", document(&[thrown, never]).to_string());
     let ending = scratch.pipepost_with_input(&["run", "pipeline.json", "--input", "-"], r#"{"what": "stock"}"#);
@@ -314,7 +314,7 @@ fn a_thrown_error_is_what_the_run_ends_with() {
         error["timestamp"].is_number() && error["exception"].is_string(),
         "{ending}"
     );
-    assert!(!ending.stderr.contains("never"), "{ending}");
+    assert!(!ending.stderr.contains("not reached"), "{ending}");
 
     let custom =
         json!({ "customErrorEnabled": true, "customError": "{\"reason\": {{ message.none }}, \"ours\": true}" });

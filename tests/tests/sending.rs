@@ -11,10 +11,13 @@ const TEXT: &str = "Schöne Grüße\n\n.\n..punkt am Anfang\nFrom here it goes o
 const HTML: &str = "<html><body>\n<h1>Schöne Grüße</h1>\n.\n<p>naïve café, 東京 &amp; mehr</p></body></html>";
 
 /// Two recipients with names, one in copy, one hidden, and one that every peer refuses.
+///
+/// The names are such that none is folded: Python before 3.13 keeps the blank between the encoded words of one name, which
+/// RFC 2047, section 6.2, says is none.
 fn message() -> Value {
     json!({
-        "from": "Jürgen \"Jü\" Müller <tester@example.test>",
-        "to": format!("Zoë O'Brien <zoe@example.test>, \"Li, 李雷\" <lilei@example.test>, {REFUSED}"),
+        "from": r#""Jürgen \"Jü\" Müller" <tester@example.test>"#,
+        "to": format!("\"Li, 李雷\" <lilei@example.test>, {REFUSED}, Zoë <zoe@example.test>"),
         "cc": "Ævar Þór <aevar@example.test>",
         "bcc": "hidden@example.test",
         "subject": SUBJECT,
@@ -42,8 +45,8 @@ fn reports_each_recipient(output: &Value) {
     assert_eq!(
         output["accepted"],
         json!([
-            "zoe@example.test",
             "lilei@example.test",
+            "zoe@example.test",
             "aevar@example.test",
             "hidden@example.test"
         ]),
@@ -91,9 +94,9 @@ fn arrived_whole(message: &Message, output: &Value) -> Value {
     assert_eq!(
         parsed["to"],
         json!([
-            { "name": "Zoë O'Brien", "address": "zoe@example.test" },
             { "name": "Li, 李雷", "address": "lilei@example.test" },
             { "name": "", "address": REFUSED },
+            { "name": "Zoë", "address": "zoe@example.test" },
         ])
     );
     assert_eq!(
@@ -175,6 +178,12 @@ fn through_postfix_with_starttls() {
     text_and_html(&AccountFile::starttls(postfix.starttls(), postfix.authority()), || {
         postfix.next()
     });
+    let log = postfix.finish();
+    assert_eq!(
+        log.matches(" quit=1 ").count(),
+        2,
+        "both conversations end with QUIT\n{log}"
+    );
 }
 
 #[test]
@@ -196,7 +205,6 @@ fn through_aiosmtpd_with_starttls() {
     let commands = server.finish().commands;
     let position = |verb: &str| commands.iter().position(|line| line.starts_with(verb));
     assert!(position("STARTTLS") < position("AUTH"), "{commands:?}");
-    assert!(commands.iter().any(|line| line == "QUIT"), "{commands:?}");
 }
 
 #[test]

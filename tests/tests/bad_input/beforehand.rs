@@ -291,16 +291,6 @@ fn accounts() {
             says: &["accounts.json", "account \"mail\"", "pasword", "password"],
         },
         Case {
-            name: "a secret that is not set",
-            spoil: |scratch, account| {
-                let account = account.clone().with("password", "${env:NO_SUCH_VARIABLE}");
-                scratch.write("accounts.json", account.json().to_string());
-            },
-            arguments: RUN,
-            code: 78,
-            says: &["account \"mail\"", "NO_SUCH_VARIABLE"],
-        },
-        Case {
             name: "no accounts at all",
             spoil: |_, _| (),
             arguments: &["run", "pipeline.json"],

@@ -73,6 +73,7 @@ fn certificates_that_prove_nothing() {
             (Flaw::SelfSigned, good, "ca_file"),
             (Flaw::WrongName, good, "elsewhere.example"),
             (Flaw::Expired, good, "expired"),
+            (Flaw::Authority, good, "authority"),
         ] {
             let options = Options {
                 tls,
@@ -109,7 +110,9 @@ fn no_sign_in_in_clear_even_when_the_account_asks_for_no_tls() {
     let Some(ending) = fails(&options, in_clear, json!({ "isOverTLS": false }), NOTHING_SECRET) else {
         return;
     };
-    ending.with_code(78).says(&["step 1 (Send)", "allow_plaintext_auth"]);
+    ending
+        .with_code(78)
+        .says(&["step 1 (Send)", "account `mail`", "without TLS", "starttls_enable"]);
 }
 
 #[test]
@@ -148,6 +151,18 @@ fn a_wrong_password() {
         return;
     };
     ending.with_code(77).says(&["step 1 (Send)", "127.0.0.1", "535"]);
+}
+
+/// A secret is read when it is needed, and not before.
+#[test]
+fn a_secret_that_is_not_set() {
+    let unset = |account: AccountFile| account.with("password", "${env:NO_SUCH_VARIABLE}");
+    let Some(ending) = fails(&Options::default(), unset, json!({}), NOTHING_SECRET) else {
+        return;
+    };
+    ending
+        .with_code(78)
+        .says(&["step 1 (Send)", "account \"mail\"", "NO_SUCH_VARIABLE"]);
 }
 
 #[test]
