@@ -122,7 +122,7 @@ impl Postfix {
             starttls_port: 0,
             tls_port: 0,
         };
-        instance.wait_for("daemon started");
+        instance.logs("daemon started");
         (instance.starttls_port, instance.tls_port) = instance.ports();
         Some(instance)
     }
@@ -169,20 +169,25 @@ impl Postfix {
         }
     }
 
+    /// The next line of its log that holds these words, waited for.
+    ///
+    /// # Panics
+    /// When it ends without.
+    pub fn logs(&self, words: &str) -> String {
+        loop {
+            match self.log.next() {
+                Some(line) if line.contains(words) => return line,
+                Some(_) => {}
+                None => panic!("Postfix ended without `{words}`:\n{}", self.log.seen()),
+            }
+        }
+    }
+
     /// Ends the instance, and gives its log: everything that clients did is in it.
     pub fn finish(mut self) -> String {
         self.end();
         while self.log.next().is_some() {}
         self.log.seen()
-    }
-
-    fn wait_for(&self, words: &str) {
-        while let Some(line) = self.log.next() {
-            if line.contains(words) {
-                return;
-            }
-        }
-        panic!("Postfix did not start:\n{}", self.log.seen());
     }
 
     /// The master listens on ports that the system chose; which, stands in the system's own tables.
