@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::ast::{Block, Expr, ExprKind, Node, Operator, TextPart};
 use crate::builtins::Builtin;
 use crate::error::Position;
-use crate::source::{Piece, Source, Unit};
+use crate::source::{Source, Unit};
 
 /// An interpolation or inserted value whose text reaches the output unescaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +116,7 @@ const ELEMENTS: &[&str] = &[
     "video",
 ];
 
-/// Whether the source holds a tag of HTML, a document type or an HTML comment outside the template's own markup.
+/// Whether the source holds a tag of HTML, a document type or an HTML comment.
 pub(crate) fn is_html(source: &Source) -> bool {
     (0..source.len()).any(|at| {
         if source.char(at) != Some('<') {
@@ -142,10 +142,6 @@ pub(crate) fn is_html(source: &Source) -> bool {
         };
         ends && (name == "!doctype" || ELEMENTS.contains(&name.as_str()))
     })
-}
-
-pub(crate) fn source_is_html(pieces: &[Piece<'_>]) -> bool {
-    Source::new(pieces).is_ok_and(|source| is_html(&source))
 }
 
 /// Collects what reaches the output unescaped.
@@ -355,7 +351,6 @@ impl Collector {
     }
 
     fn inside(&mut self, first: &str, second: Option<&str>, element: Option<String>, body: &Block) {
-        let before = self.scopes.len();
         match second {
             None => self.scopes.push((first.to_owned(), element)),
             Some(second) => self
@@ -364,10 +359,8 @@ impl Collector {
         }
         self.block(body);
         // Assignments inside have been put at the front, and outlive the loop.
-        let loops = if second.is_some() { 2 } else { 1 };
-        let end = self.scopes.len();
-        self.scopes
-            .drain(end.saturating_sub(loops).max(before.min(end) - before.min(end))..);
+        let added = if second.is_some() { 2 } else { 1 };
+        self.scopes.truncate(self.scopes.len().saturating_sub(added));
     }
 
     fn expr(&mut self, expr: &Expr, optional: bool) {

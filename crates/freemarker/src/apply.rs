@@ -90,12 +90,17 @@ impl<'a> Run<'a> {
 
     fn existence(&mut self, target: &'a Expr, builtin: Builtin, arguments: &'a [Expr]) -> Evaluated<'a> {
         let value = self.lenient(target)?;
+        // An argument is evaluated also when it is not needed.
+        let fallback = match arguments.first() {
+            Some(fallback) => self.eval(fallback)?,
+            None => None,
+        };
         Ok(Some(match (builtin, value) {
             (Builtin::Exists, value) => Value::Bool(value.is_some()),
             (Builtin::HasContent, value) => Value::Bool(value.is_some_and(|value| self.has_content(&value))),
             (Builtin::IfExists, value) => value.unwrap_or(Value::Nothing),
             (_, Some(value)) => value,
-            (_, None) => return arguments.first().map_or(Ok(None), |fallback| self.eval(fallback)),
+            (_, None) => return Ok(fallback),
         }))
     }
 
@@ -196,7 +201,7 @@ impl<'a> Run<'a> {
                 Ok(Value::text(style.write(&date, &self.settings)))
             }
             (value, []) => self
-                .to_text(value, || crate::render::describe(target), position)
+                .printed(value, || crate::render::describe(target), position)
                 .map(Value::Text),
             (Value::Bool(_), _) => Err(RenderError::invalid(
                 position,
@@ -217,13 +222,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The text of an argument.
+    /// A string that is an argument. Other values do not become strings here.
     pub(crate) fn argument(
         &mut self,
         arguments: &'a [Expr],
         index: usize,
     ) -> Result<Option<Cow<'a, str>>, RenderError> {
-        arguments.get(index).map(|argument| self.text(argument)).transpose()
+        let Some(argument) = arguments.get(index) else {
+            return Ok(None);
+        };
+        match self.value(argument)? {
+            Value::Text(text) => Ok(Some(text)),
+            Value::Nothing => Ok(Some(Cow::Borrowed(""))),
+            other => Err(unexpected(argument, "a string", &other)),
+        }
     }
 
     /// The whole number of an argument.

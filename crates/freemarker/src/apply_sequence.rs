@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
                 out.push_str(&separator);
             }
             any = true;
-            out.push_str(&self.to_text(item, || "an element of the sequence".to_owned(), position)?);
+            out.push_str(&self.printed(item, || "an element of the sequence".to_owned(), position)?);
             self.check_length(out.len(), position)?;
         }
         match (any, arguments) {
@@ -220,16 +220,19 @@ impl<'a> Run<'a> {
         let Some(argument) = arguments.first() else {
             return Err(missing(position, "the argument"));
         };
-        let wanted = self.value(argument)?;
+        // A missing value is in no sequence, and no error.
+        let wanted = self.eval(argument)?;
         let from = self.whole(arguments, 1)?;
         let mut found = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let Some(item) = item else { continue };
+            let (Some(item), Some(wanted)) = (item, &wanted) else {
+                continue;
+            };
             // Values of different types are different here, and no error.
-            let comparable = std::mem::discriminant(item) == std::mem::discriminant(&wanted)
+            let comparable = std::mem::discriminant(item) == std::mem::discriminant(wanted)
                 && !item.is_sequence()
                 && !item.is_hash();
-            if comparable && self.compare(Operator::Equal, item, &wanted, position)? {
+            if comparable && self.compare(Operator::Equal, item, wanted, position)? {
                 found.push(i64::try_from(index).unwrap_or(i64::MAX));
             }
         }

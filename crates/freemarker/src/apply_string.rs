@@ -84,9 +84,13 @@ impl<'a> Run<'a> {
         position: Position,
     ) -> Result<Value<'a>, RenderError> {
         use Builtin as B;
-        let needle = self
-            .argument(arguments, 0)?
-            .ok_or_else(|| missing(position, "the argument"))?;
+        // Of these only two make strings of other values.
+        let needle = match (builtin, arguments.first()) {
+            (B::Replace | B::Split, Some(needle)) => self.text(needle)?,
+            _ => self
+                .argument(arguments, 0)?
+                .ok_or_else(|| missing(position, "the argument"))?,
+        };
         let needle = &*needle;
         self.work(text.len() / 16, position)?;
         let before = |at: Option<usize>| at.map_or(text, |at| &text[..at]).to_owned();
@@ -134,7 +138,11 @@ impl<'a> Run<'a> {
                 ));
             }
             B::Replace => {
-                let with = self.argument(arguments, 1)?.unwrap_or_default();
+                let with = arguments
+                    .get(1)
+                    .map(|with| self.text(with))
+                    .transpose()?
+                    .unwrap_or_default();
                 let flags = self.argument(arguments, 2)?.unwrap_or_default();
                 // The longest that it can become is known before it is made.
                 let places = if needle.is_empty() {

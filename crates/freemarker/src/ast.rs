@@ -235,6 +235,12 @@ impl Expr {
         }
     }
 
+    /// How often a variable is used.
+    pub(crate) fn uses(&self, name: &str) -> usize {
+        let own = matches!(&self.kind, ExprKind::Variable(variable) if variable == name);
+        usize::from(own) + self.children().into_iter().map(|child| child.uses(name)).sum::<usize>()
+    }
+
     /// Puts an expression in the place of each use of a variable. The caller sees to the depth.
     pub(crate) fn replace_variable(&mut self, name: &str, value: &Expr) {
         if matches!(&self.kind, ExprKind::Variable(variable) if variable == name) {

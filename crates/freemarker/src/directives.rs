@@ -45,6 +45,9 @@ const SUPPORTED: &[&str] = &[
     "noparse", "sep", "setting", "switch",
 ];
 
+/// Most escapes around one another, and most uses of an escape's variable.
+const MAX_ESCAPES: usize = 4;
+
 /// Both of FreeMarker's conventions give one name: `elseIf` is `elseif`.
 pub(crate) fn canonical(name: &str) -> String {
     name.to_ascii_lowercase()
@@ -365,6 +368,7 @@ impl Parser {
         self.tag_end()?;
         let (begin, end) = self.lines(at);
         self.layout.open(begin, end);
+        self.layout.captures();
         let body = self.body("assign", at)?;
         let line = self.here(at);
         self.layout.close(line);
@@ -462,7 +466,6 @@ impl Parser {
 
     fn noparse(&mut self, at: usize) -> Result<Node, ParseError> {
         self.tag_end()?;
-        let (begin, end) = self.lines(at);
         let start = self.at;
         while !self.source.starts_with(self.at, "</#noparse>") && !self.source.starts_with(self.at, "</#noParse>") {
             if self.at >= self.source.len() {
@@ -478,8 +481,8 @@ impl Parser {
         }
         let id = self.texts.len();
         self.texts.push(self.source.text(start, self.at));
-        self.layout.leaf(Kind::Text(id), begin, end);
         self.at += "</#noparse>".len();
+        self.leaf(Kind::Text(id), at);
         Ok(Node::Text(id))
     }
 
@@ -494,6 +497,15 @@ impl Parser {
         }
         let mut expr = self.expression()?;
         self.tag_end()?;
+        // Each use of the variable copies what is escaped, and nested escapes copy each other.
+        if self.escapes.len() >= MAX_ESCAPES || expr.uses(&name) > MAX_ESCAPES {
+            return Err(ParseError::new(
+                self.source.position(at),
+                format!(
+                    "at most {MAX_ESCAPES} escapes may be nested, and each may use its variable {MAX_ESCAPES} times"
+                ),
+            ));
+        }
         if let Some((outer_name, outer)) = self.escapes.last() {
             let mut whole = outer.clone();
             whole.depth += expr.depth;

@@ -11,7 +11,7 @@ use crate::error::{Position, RenderError, RenderErrorKind};
 use crate::number::Number;
 use crate::render::{Run, describe, missing};
 use crate::strings;
-use crate::value::{DateKind, DateValue, MAX_VALUE_DEPTH, Range, Value};
+use crate::value::{DateKind, DateValue, Entries, MAX_VALUE_DEPTH, Range, Value};
 
 type Evaluated<'a> = Result<Option<Value<'a>>, RenderError>;
 
@@ -76,10 +76,10 @@ impl<'a> Run<'a> {
     /// A value as text: strings, numbers and dates have one.
     pub(crate) fn text(&mut self, expr: &'a Expr) -> Result<Cow<'a, str>, RenderError> {
         let value = self.value(expr)?;
-        self.to_text(value, || describe(expr), expr.position)
+        self.printed(value, || describe(expr), expr.position)
     }
 
-    pub(crate) fn to_text(
+    pub(crate) fn printed(
         &mut self,
         value: Value<'a>,
         what: impl FnOnce() -> String,
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
     }
 
     fn hash(&mut self, entries: &'a [(Expr, Expr)], position: Position) -> Result<Value<'a>, RenderError> {
-        let mut built: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
+        let mut built: Entries<'a> = Vec::new();
         for (key, value) in entries {
             let Value::Text(key) = self.value(key)? else {
                 return Err(RenderError::invalid(key.position, "the key of a hash must be a string"));
@@ -189,7 +189,15 @@ impl<'a> Run<'a> {
 
     fn index(&mut self, target: &'a Expr, index: &'a Expr) -> Evaluated<'a> {
         let owner = self.value(target)?;
-        match self.value(index)? {
+        let key = self.value(index)?;
+        // Numbers and dates have characters too, but no fields.
+        let owner = match owner {
+            Value::Number(_) | Value::Date(_) if !matches!(key, Value::Text(_)) => {
+                Value::Text(self.printed(owner, String::new, target.position)?)
+            }
+            other => other,
+        };
+        match key {
             Value::Text(name) => self.entry(&owner, &name, target),
             Value::Number(number) => {
                 let at = number.truncate();
@@ -356,8 +364,12 @@ impl<'a> Run<'a> {
             Operator::Or => Ok(Value::Bool(self.boolean(left)? || self.boolean(right)?)),
             Operator::And => Ok(Value::Bool(self.boolean(left)? && self.boolean(right)?)),
             Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Modulo => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                self.arithmetic(operator, left, right, position)
+                let value = self.value(left)?;
+                if operator != Operator::Add && !matches!(value, Value::Number(_)) {
+                    return Err(unexpected(left, "a number", &value));
+                }
+                let more = self.value(right)?;
+                self.arithmetic(operator, value, more, position)
             }
             _ => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
@@ -410,8 +422,8 @@ impl<'a> Run<'a> {
             return bounded(Value::hash(entries), position);
         }
         let what = || "a side of '+'".to_owned();
-        let mut text = self.to_text(left, what, position)?.into_owned();
-        let more = self.to_text(right, what, position)?;
+        let mut text = self.printed(left, what, position)?.into_owned();
+        let more = self.printed(right, what, position)?;
         self.check_length(text.len() + more.len(), position)?;
         text.push_str(&more);
         Ok(Value::text(text))
@@ -478,7 +490,7 @@ impl<'a> Run<'a> {
 }
 
 /// The entries of a hash, nulls left out.
-pub(crate) fn entries_of<'a>(value: &Value<'a>) -> Option<Vec<(Cow<'a, str>, Value<'a>)>> {
+pub(crate) fn entries_of<'a>(value: &Value<'a>) -> Option<Entries<'a>> {
     match value {
         Value::Json(Json::Object(entries)) => Some(
             entries

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Output,
     /// Assignment, setting, comment: a blank text between two of these says nothing.
     Silent,
+    /// A variable that captures text: to the text around it, it has no inside.
+    Capture,
     /// Any other directive.
     Other,
 }
@@ -69,6 +71,11 @@ impl Layout {
         id
     }
 
+    /// Makes the element that is open one that captures its text.
+    pub(crate) fn captures(&mut self) {
+        self.elements[self.current].kind = Kind::Capture;
+    }
+
     /// Adds an element and goes into it.
     pub(crate) fn open(&mut self, begin: (u32, u32), end_line: u32) -> usize {
         self.current = self.leaf(Kind::Other, begin, end_line);
@@ -88,6 +95,11 @@ impl Layout {
 
     /// Takes from the texts what stripping takes.
     pub(crate) fn strip(&mut self, texts: &mut [String]) {
+        if let [only] = self.elements[ROOT].children.as_slice()
+            && matches!(self.elements[*only].kind, Kind::Text(_))
+        {
+            return;
+        }
         // In the order of the text; a branch without children left is a leaf to those that come after.
         let mut stack = vec![(ROOT, 0)];
         while let Some((id, next)) = stack.pop() {
@@ -192,7 +204,7 @@ impl Layout {
     fn heeds(&self, id: usize, texts: &[String], opening: bool) -> bool {
         match self.elements[id].kind {
             Kind::Output => true,
-            Kind::Silent | Kind::Other => false,
+            Kind::Silent | Kind::Capture | Kind::Other => false,
             Kind::Text(text) => {
                 if self.is_ignorable(id, text, texts) {
                     return false;
@@ -250,6 +262,9 @@ impl Layout {
         };
         loop {
             let children = &self.elements[found].children;
+            if self.elements[found].kind == Kind::Capture {
+                return Some(found);
+            }
             match if next { children.first() } else { children.last() } {
                 Some(child) => found = *child,
                 None => return Some(found),

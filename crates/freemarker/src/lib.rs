@@ -165,7 +165,7 @@ impl Template {
             block: parsed.block,
             texts: parsed.texts,
             options: *options,
-            html: analysis::source_is_html(pieces),
+            html: parsed.html,
         })
     }
 

@@ -52,6 +52,8 @@ impl Parser {
         let mut left = self.and()?;
         while let Some(at) = self.operator_of(&["||", "|"]) {
             let right = self.and()?;
+            self.wants_boolean(&left)?;
+            self.wants_boolean(&right)?;
             left = self.binary(Operator::Or, left, right, at)?;
         }
         Ok(left)
@@ -71,6 +73,8 @@ impl Parser {
             };
             let Some(at) = found else { return Ok(left) };
             let right = self.equality()?;
+            self.wants_boolean(&left)?;
+            self.wants_boolean(&right)?;
             left = self.binary(Operator::And, left, right, at)?;
         }
     }
@@ -83,6 +87,14 @@ impl Parser {
             None => return Ok(left),
         };
         let right = self.relation()?;
+        for side in [&left, &right] {
+            if matches!(side.kind, ExprKind::Sequence(_) | ExprKind::Hash(_)) {
+                return Err(ParseError::new(
+                    side.position,
+                    "sequences and hashes cannot be compared",
+                ));
+            }
+        }
         self.binary(operator.0, left, right, operator.1)
     }
 
@@ -94,6 +106,8 @@ impl Parser {
         let at = self.at;
         self.at += length;
         let right = self.range()?;
+        self.wants_number(&left)?;
+        self.wants_number(&right)?;
         self.binary(operator, left, right, at)
     }
 
@@ -137,6 +151,26 @@ impl Parser {
         }
     }
 
+    /// A literal that is no number has no order and no arithmetic, which shows before anything runs.
+    fn wants_number(&self, expr: &Expr) -> Result<(), ParseError> {
+        match expr.kind {
+            ExprKind::Text(_) | ExprKind::Bool(_) | ExprKind::Sequence(_) | ExprKind::Hash(_) => {
+                Err(ParseError::new(expr.position, "a number is expected here"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for conditions.
+    fn wants_boolean(&self, expr: &Expr) -> Result<(), ParseError> {
+        match expr.kind {
+            ExprKind::Text(_) | ExprKind::Number(_) | ExprKind::Sequence(_) | ExprKind::Hash(_) => {
+                Err(ParseError::new(expr.position, "a boolean is expected here"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn range(&mut self) -> Parsed {
         let start = self.sum()?;
         self.skip_blanks();
@@ -158,6 +192,10 @@ impl Parser {
         } else {
             None
         };
+        self.wants_number(&start)?;
+        if let Some(end) = &end {
+            self.wants_number(end)?;
+        }
         self.node(
             ExprKind::Range {
                 start: Box::new(start),
@@ -180,6 +218,10 @@ impl Parser {
             };
             self.at += 1;
             let right = self.product()?;
+            if operator == Operator::Subtract {
+                self.wants_number(&left)?;
+                self.wants_number(&right)?;
+            }
             left = self.binary(operator, left, right, at)?;
         }
     }
@@ -197,6 +239,8 @@ impl Parser {
             };
             self.at += 1;
             let right = self.unary()?;
+            self.wants_number(&left)?;
+            self.wants_number(&right)?;
             left = self.binary(operator, left, right, at)?;
         }
     }
@@ -211,7 +255,14 @@ impl Parser {
             _ => return self.postfix(),
         };
         self.at += 1;
-        let inner = self.nested(Self::unary)?;
+        // A sign stands before a value, `!` also before another `!`.
+        self.skip_blanks();
+        let again = self.source.char(at) == Some('!') && self.source.char(self.at) == Some('!');
+        let inner = if again {
+            self.nested(Self::unary)?
+        } else {
+            self.postfix()?
+        };
         self.node(wrap(Box::new(inner)), at)
     }
 
@@ -247,7 +298,7 @@ impl Parser {
                 Some('?') => self.builtin(expr)?,
                 Some('!') if next != Some('=') => {
                     self.at += 1;
-                    let fallback = if self.starts_expression() && !self.starts_assignment() {
+                    let fallback = if self.starts_expression() {
                         Some(Box::new(self.expression()?))
                     } else {
                         None
@@ -532,16 +583,6 @@ impl Parser {
             Some(Unit::Value(_)) => true,
             None => false,
         }
-    }
-
-    /// Whether `name =` stands here, the next assignment of an `<#assign>`.
-    fn starts_assignment(&mut self) -> bool {
-        let at = self.at;
-        let named = self.name().is_some();
-        self.skip_blanks();
-        let found = named && self.source.char(self.at) == Some('=') && self.source.char(self.at + 1) != Some('=');
-        self.at = at;
-        found
     }
 
     fn operator_of(&mut self, signs: &[&str]) -> Option<usize> {

@@ -87,7 +87,9 @@ impl Parser {
     /// Splits a decoded literal at its interpolations. These are read from the decoded text, as FreeMarker does.
     fn parts(&mut self, units: Vec<(Unit, Position)>, end: Position) -> Result<Vec<TextPart>, ParseError> {
         let is = |at: usize, c: char| matches!(units.get(at), Some((Unit::Char(found), _)) if *found == c);
-        let interpolated = (0..units.len()).any(|at| (is(at, '$') || is(at, '#')) && is(at + 1, '{'));
+        // FreeMarker looks into literals of more than three characters only: `"${"` is those two.
+        let interpolated =
+            units.len() > 3 && (0..units.len()).any(|at| (is(at, '$') || is(at, '#')) && is(at + 1, '{'));
         if !interpolated {
             return Ok(plain_parts(&units));
         }

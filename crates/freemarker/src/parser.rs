@@ -36,6 +36,7 @@ pub(crate) struct Parser {
 pub(crate) struct Parsed {
     pub(crate) block: Block,
     pub(crate) texts: Vec<String>,
+    pub(crate) html: bool,
 }
 
 /// The tag that ended a block.
@@ -74,6 +75,7 @@ impl Parser {
         }
         Ok(Parsed {
             block,
+            html: crate::analysis::is_html(&parser.source),
             texts: parser.texts,
         })
     }

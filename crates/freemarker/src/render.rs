@@ -314,9 +314,14 @@ impl<'a> Run<'a> {
                 break;
             }
         }
-        let start = start.or_else(|| cases.iter().position(|(condition, _)| condition.is_none()));
+        let Some(start) = start else {
+            // The default alone, whatever follows it.
+            let default = cases.iter().find(|(condition, _)| condition.is_none());
+            let flow = default.map_or(Ok(Flow::On), |(_, block)| self.block(block))?;
+            return Ok(if flow == Flow::Continue { flow } else { Flow::On });
+        };
         // Without a `<#break>` one case runs into the next.
-        for (_, block) in cases.iter().skip(start.unwrap_or(cases.len())) {
+        for (_, block) in cases.iter().skip(start) {
             match self.block(block)? {
                 Flow::On => {}
                 Flow::Break => return Ok(Flow::On),

@@ -21,7 +21,7 @@ pub(crate) enum Value<'a> {
     Json(&'a Json),
     /// An element of the model may be null.
     Sequence(Rc<Built<Vec<Option<Value<'a>>>>>),
-    Hash(Rc<Built<Vec<(Cow<'a, str>, Value<'a>)>>>),
+    Hash(Rc<Built<Entries<'a>>>),
     Range(Range),
     /// What a default without a right side gives: an empty string, sequence and hash in one.
     Nothing,
@@ -30,6 +30,9 @@ pub(crate) enum Value<'a> {
     /// The model and the template's own variables.
     Variables,
 }
+
+/// The entries of a hash in their order; keys are unique.
+pub(crate) type Entries<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 
 /// Something that the template has built, with its nesting.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ impl<'a> Value<'a> {
         Self::Sequence(Rc::new(Built { content: items, depth }))
     }
 
-    pub(crate) fn hash(entries: Vec<(Cow<'a, str>, Self)>) -> Self {
+    pub(crate) fn hash(entries: Entries<'a>) -> Self {
         let depth = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0) + 1;
         Self::Hash(Rc::new(Built {
             content: entries,
