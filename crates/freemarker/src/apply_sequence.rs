@@ -57,7 +57,7 @@ impl<'a> Run<'a> {
         match builtin {
             B::Size => return Ok(Some(Value::integer(length))),
             B::Last => return Ok(length.checked_sub(1).and_then(|last| value.element(last)).flatten()),
-            _ => self.work(length, position)?,
+            _ => self.elements(length, position)?,
         }
         let items: Vec<Option<Value<'a>>> = (0..length).map(|index| value.element(index).flatten()).collect();
         match builtin {
@@ -84,12 +84,13 @@ impl<'a> Run<'a> {
         let mut out = String::new();
         let mut any = false;
         for item in items.into_iter().flatten() {
+            let before = out.len();
             if any {
                 out.push_str(&separator);
             }
             any = true;
             out.push_str(&self.printed(item, || "an element of the sequence".to_owned(), position)?);
-            self.check_length(out.len(), position)?;
+            self.grow(out.len(), out.len() - before, position)?;
         }
         match (any, arguments) {
             (false, [_, empty, ..]) => out.push_str(&self.text(empty)?),
@@ -117,7 +118,7 @@ impl<'a> Run<'a> {
         {
             let filling = self.value(filling)?;
             let wanted = items.len().div_ceil(size).saturating_mul(size);
-            self.work(wanted, position)?;
+            self.elements(wanted, position)?;
             items.resize(wanted, Some(filling));
         }
         let chunks = items

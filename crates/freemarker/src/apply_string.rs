@@ -64,6 +64,8 @@ impl<'a> Run<'a> {
                 };
             }
             B::WordList => {
+                let blanks = text.bytes().filter(|byte| *byte <= b' ').count();
+                self.elements(blanks + 1, position)?;
                 let words = text.split(|c: char| c <= ' ').filter(|word| !word.is_empty());
                 return Ok(Value::sequence(words.map(|word| Some(Value::text(word))).collect()));
             }
@@ -131,8 +133,20 @@ impl<'a> Run<'a> {
             B::EnsureEndsWith => format!("{text}{needle}"),
             B::Split => {
                 let ignore_case = self.argument(arguments, 1)?.is_some_and(|flags| flags.contains('i'));
+                let most = if needle.is_empty() {
+                    text.len()
+                } else {
+                    text.len() / needle.len()
+                };
+                self.elements(
+                    if ignore_case {
+                        most
+                    } else {
+                        text.matches(needle).count()
+                    } + 1,
+                    position,
+                )?;
                 let parts = strings::split(text, needle, ignore_case);
-                self.work(parts.len(), position)?;
                 return Ok(Value::sequence(
                     parts.into_iter().map(|part| Some(Value::text(part))).collect(),
                 ));

@@ -36,11 +36,14 @@ mod error;
 mod eval;
 mod layout;
 mod number;
+mod parse_assign;
 mod parse_expr;
+mod parse_primary;
 mod parse_text;
 mod parser;
 mod render;
 mod settings;
+mod slices;
 mod source;
 mod strings;
 mod value;
@@ -78,15 +81,15 @@ pub enum Escape {
 pub struct Limits {
     /// Most bytes of the output, and of each text made on the way.
     pub output: usize,
-    /// Most steps of work: roughly a step for each iteration, interpolation, condition, built-in, element of a sequence that is
-    /// made or searched, and for each 32 bytes of text.
+    /// Most steps of work: one for each iteration, interpolation, condition and built-in, four for each element of a
+    /// sequence that is made, and one for each 16 bytes of text.
     pub work: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            output: 16 * 1024 * 1024,
+            output: 8 * 1024 * 1024,
             work: 10_000_000,
         }
     }

@@ -13,6 +13,11 @@ use crate::strings;
 use crate::value::Value;
 use crate::{Limits, Model};
 
+/// Bytes of text that count as one step of work.
+const TEXT_STEP: usize = 16;
+/// Steps for each element of a sequence: it takes memory as well as time.
+const ELEMENT_STEPS: usize = 4;
+
 /// What happens after a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -96,27 +101,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Refuses texts longer than the output may be, before they are made.
-    pub(crate) fn check_length(&mut self, length: usize, position: Position) -> Result<(), RenderError> {
+    /// Refuses a text longer than the output may be, before it is made, and counts the bytes that are added to it.
+    pub(crate) fn grow(&mut self, length: usize, added: usize, position: Position) -> Result<(), RenderError> {
         if length > self.limits.output {
             return Err(RenderError::limit(
                 position,
                 format!("the text grows beyond {} bytes", self.limits.output),
             ));
         }
-        self.work(length / 32 + 1, position)
+        self.work(added / TEXT_STEP + 1, position)
+    }
+
+    /// The same for a text that is made whole.
+    pub(crate) fn check_length(&mut self, length: usize, position: Position) -> Result<(), RenderError> {
+        self.grow(length, length, position)
+    }
+
+    /// Counts the elements of a sequence before it is made.
+    pub(crate) fn elements(&mut self, count: usize, position: Position) -> Result<(), RenderError> {
+        self.work(count.saturating_mul(ELEMENT_STEPS), position)
     }
 
     fn write(&mut self, text: &str, position: Position) -> Result<(), RenderError> {
-        self.check_length(self.out.len() + text.len(), position)
-            .or_else(|error| {
-                // Only the sum matters here: the work was done when the text was made.
-                if self.out.len() + text.len() > self.limits.output || self.work > self.limits.work {
-                    Err(error)
-                } else {
-                    Ok(())
-                }
-            })?;
+        self.grow(self.out.len() + text.len(), text.len(), position)?;
         self.out.push_str(text);
         Ok(())
     }

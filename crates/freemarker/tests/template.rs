@@ -352,6 +352,7 @@ fn loops_without_an_end_stop_at_the_limit() {
         "${\"x\"?left_pad(1000000000)}",
         "${(1..1000000000)?join(\"\")}",
         "${(0..)[0..500000]?size}",
+        "<#assign s = \"x\"?left_pad(9000)><#list 1..10 as i>${s?split(\"\")?size}${s?word_list?size}</#list>",
         "<#assign s = \"x\"?left_pad(5000)>${s?replace(\"\", s)}",
     ];
     for source in endless {
@@ -368,6 +369,12 @@ fn loops_without_an_end_stop_at_the_limit() {
             .expect_err(source);
         assert_eq!(error.kind(), RenderErrorKind::Limit, "{source}: {error}");
     }
+    // What is long but finite is no reason to stop.
+    let long = render(
+        "<#list 1..20000 as i>line ${i} of a long report\n</#list>${(1..20000)?join(\", \")}",
+        &Value::Null,
+    );
+    assert!(long.len() > 600_000);
     let enough = Template::parse(
         &[Piece::Source("<#list 1..1000 as i>x</#list>")],
         &Options {
