@@ -364,15 +364,7 @@ impl Collector {
     }
 
     fn expr(&mut self, expr: &Expr, optional: bool) {
-        if let Some(path) = self.path(expr) {
-            let position = expr.position;
-            let known = self.found.entry(path.clone()).or_insert(Reference {
-                path,
-                position,
-                optional,
-            });
-            known.optional &= optional;
-            known.position = known.position.min(position);
+        if self.note(expr, optional) {
             return;
         }
         match &expr.kind {
@@ -388,15 +380,35 @@ impl Collector {
                 builtin,
                 arguments,
             } => {
-                self.expr(
-                    target,
-                    optional && matches!(expr.kind, ExprKind::Parenthesis(_)) || builtin.takes_missing(),
-                );
+                self.expr(target, builtin.takes_missing());
                 arguments.iter().for_each(|argument| self.expr(argument, false));
             }
-            ExprKind::Parenthesis(inner) => self.expr(inner, optional),
+            // In parentheses a default covers each step.
+            ExprKind::Parenthesis(inner) if optional => self.covered(inner),
+            ExprKind::Parenthesis(inner) => self.expr(inner, false),
             _ => expr.children().into_iter().for_each(|child| self.expr(child, false)),
         }
+    }
+
+    /// Notes everything below a default in parentheses.
+    fn covered(&mut self, expr: &Expr) {
+        if !self.note(expr, true) {
+            expr.children().into_iter().for_each(|child| self.covered(child));
+        }
+    }
+
+    /// Notes an expression that is a path, and says whether it is one.
+    fn note(&mut self, expr: &Expr, optional: bool) -> bool {
+        let Some(path) = self.path(expr) else { return false };
+        let position = expr.position;
+        let known = self.found.entry(path.clone()).or_insert(Reference {
+            path,
+            position,
+            optional,
+        });
+        known.optional &= optional;
+        known.position = known.position.min(position);
+        true
     }
 
     /// The path of the model that an expression reads, when it can be told.

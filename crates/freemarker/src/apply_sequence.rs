@@ -260,10 +260,11 @@ enum SortKey {
 impl SortKey {
     fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
-            // Small letters go before capitals when nothing else differs.
-            (Self::Text(folded, text), Self::Text(other_folded, other_text)) => {
-                folded.cmp(other_folded).then_with(|| other_text.cmp(text))
-            }
+            // Then accents decide, and small letters go before capitals when nothing else differs.
+            (Self::Text(folded, text), Self::Text(other_folded, other_text)) => folded
+                .cmp(other_folded)
+                .then_with(|| text.to_lowercase().cmp(&other_text.to_lowercase()))
+                .then_with(|| other_text.cmp(text)),
             (Self::Number(left), Self::Number(right)) => left.compare(*right).unwrap_or(Ordering::Equal),
             (Self::Date(left), Self::Date(right)) => left.cmp(right),
             (Self::Bool(left), Self::Bool(right)) => left.cmp(right),

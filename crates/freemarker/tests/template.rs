@@ -283,7 +283,7 @@ fn a_tag_makes_a_body_html() {
 #[test]
 fn references_are_paths_of_the_model() {
     let source = "${a.b} ${a[\"c\"].d!\"x\"} <#list o.items as i>${i.name} ${i_index} <#list i.tags as t>${t}</#list></#list>\
-        <#assign q = a.b>${q.z} <#if w??>${l[0].k}</#if> <#list l><#items as e>${e.v}</#items></#list> ${.data_model.root} ${(p.q)!}";
+        <#assign q = a.b>${q.z} <#if w??>${l[0].k}</#if> <#list l><#items as e>${e.v}</#items></#list> ${.data_model.root} ${(p.q)!} ${(c.n?html)!\"\"}";
     let found: Vec<(String, bool)> = parse(source)
         .references()
         .into_iter()
@@ -303,6 +303,7 @@ fn references_are_paths_of_the_model() {
         ("l[].v", false),
         ("root", false),
         ("p.q", true),
+        ("c.n", true),
     ];
     assert_eq!(found, expected.map(|(path, optional)| (path.to_owned(), optional)));
 }

@@ -148,7 +148,7 @@ fn write_field(out: &mut String, letter: char, width: usize, when: &Zoned, data:
         'M' if width == 3 => return out.push_str(data.short_months[month]),
         'L' if width >= 4 => return out.push_str(data.months[month]),
         'L' if width == 3 => return out.push_str(data.standalone_short_months[month]),
-        'z' | 'Z' | 'X' => return write_zone(out, letter, width, when),
+        'z' | 'Z' | 'X' => return write_zone(out, letter, width, when, data),
         'y' if width == 2 => year_of_era % 100,
         'y' => year_of_era,
         'Y' if width == 2 => week_of_year(when, data).1.rem_euclid(100),
@@ -172,7 +172,7 @@ fn write_field(out: &mut String, letter: char, width: usize, when: &Zoned, data:
     out.push_str(&format!("{number:0width$}"));
 }
 
-fn write_zone(out: &mut String, letter: char, width: usize, when: &Zoned) {
+fn write_zone(out: &mut String, letter: char, width: usize, when: &Zoned, data: &Data) {
     let seconds = when.offset().seconds();
     let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
     let (hours, minutes) = (minutes / 60, minutes % 60);
@@ -182,16 +182,16 @@ fn write_zone(out: &mut String, letter: char, width: usize, when: &Zoned) {
         ('X', 1) => out.push_str(&format!("{sign}{hours:02}")),
         ('X', 2) => out.push_str(&format!("{sign}{hours:02}{minutes:02}")),
         ('X', _) => out.push_str(&format!("{sign}{hours:02}:{minutes:02}")),
-        _ => out.push_str(&zone_name(when, width >= 4)),
+        _ => out.push_str(&zone_name(when, width >= 4, data)),
     }
 }
 
-fn zone_name(when: &Zoned, long: bool) -> String {
+fn zone_name(when: &Zoned, long: bool, data: &Data) -> String {
     let zone = when.time_zone();
     let info = zone.to_offset_info(when.timestamp());
     let abbreviation = info.abbreviation();
     if abbreviation == "UTC" || zone.iana_name() == Some("UTC") {
-        return if long { "Coordinated Universal Time" } else { "UTC" }.to_owned();
+        return if long { data.utc } else { "UTC" }.to_owned();
     }
     if !long {
         let named = zone

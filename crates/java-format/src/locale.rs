@@ -36,6 +36,8 @@ pub(crate) struct Data {
     pub(crate) currency_code: &'static str,
     pub(crate) currency: &'static str,
     pub(crate) percent: &'static str,
+    /// The long name of the zone UTC.
+    pub(crate) utc: &'static str,
     /// Full, long, medium, short.
     pub(crate) date_styles: [&'static str; 4],
     pub(crate) time_styles: [&'static str; 4],
@@ -149,6 +151,7 @@ static EN_US: Data = Data {
     currency_code: "USD",
     currency: "\u{a4}#,##0.00",
     percent: "#,##0%",
+    utc: "Coordinated Universal Time",
     date_styles: ["EEEE, MMMM d, y", "MMMM d, y", "MMM d, y", "M/d/yy"],
     time_styles: ["h:mm:ss a zzzz", "h:mm:ss a z", "h:mm:ss a", "h:mm a"],
     joints: [" 'at' ", " 'at' ", ", ", ", "],
@@ -195,6 +198,7 @@ static PT_BR: Data = Data {
     currency_code: "BRL",
     currency: "\u{a4}\u{a0}#,##0.00",
     percent: "#,##0%",
+    utc: "Horário Universal Coordenado",
     date_styles: [
         "EEEE, d 'de' MMMM 'de' y",
         "d 'de' MMMM 'de' y",
@@ -238,6 +242,7 @@ static ES: Data = Data {
     currency_code: "EUR",
     currency: "#,##0.00\u{a0}\u{a4}",
     percent: "#,##0\u{a0}%",
+    utc: "tiempo universal coordinado",
     date_styles: ["EEEE, d 'de' MMMM 'de' y", "d 'de' MMMM 'de' y", "d MMM y", "d/M/yy"],
     time_styles: ["H:mm:ss (zzzz)", "H:mm:ss z", "H:mm:ss", "H:mm"],
     joints: [", ", ", ", " ", " "],
@@ -284,6 +289,7 @@ static DE: Data = Data {
     currency_code: "EUR",
     currency: "#,##0.00\u{a0}\u{a4}",
     percent: "#,##0\u{a0}%",
+    utc: "Koordinierte Weltzeit",
     date_styles: ["EEEE, d. MMMM y", "d. MMMM y", "dd.MM.y", "dd.MM.yy"],
     time_styles: ["HH:mm:ss zzzz", "HH:mm:ss z", "HH:mm:ss", "HH:mm"],
     joints: [" 'um' ", " 'um' ", ", ", ", "],
@@ -322,6 +328,7 @@ static FR: Data = Data {
     currency_code: "EUR",
     currency: "#,##0.00\u{a0}\u{a4}",
     percent: "#,##0\u{a0}%",
+    utc: "Temps universel coordonné",
     date_styles: ["EEEE d MMMM y", "d MMMM y", "d MMM y", "dd/MM/y"],
     time_styles: ["HH:mm:ss zzzz", "HH:mm:ss z", "HH:mm:ss", "HH:mm"],
     joints: [" 'à' ", " 'à' ", ", ", " "],
