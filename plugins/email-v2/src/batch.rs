@@ -355,8 +355,18 @@ impl<W: World> Conversation<'_, '_, W> {
 
     fn handle(&mut self, job: Job, settled: Settled, announced: bool, wire: Option<&WireError>) {
         // It may travel over another connection; whether there is one is not decided here.
-        if !announced && matches!(settled.outcome, Outcome::NotSent(NotSent::Connection(_))) {
-            return self.batch.jobs.push_front(job);
+        if let Outcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
+            match (announced, ending.reply()) {
+                (false, _) => return self.batch.jobs.push_front(job),
+                // A 421 speaks for everything that it found unanswered: the server has done none of it.
+                (true, Some(reply)) => {
+                    if let Some(letter) = self.batch.letters.get(&job.letter) {
+                        self.batch.world.refused((letter.call, job.part), &reply.verbatim());
+                    }
+                    return self.batch.jobs.push_front(job);
+                }
+                (true, None) => {}
+            }
         }
         let letter_number = job.letter;
         let Some(letter) = self.batch.letters.get_mut(&letter_number) else {
