@@ -9,7 +9,8 @@ use std::path::PathBuf;
 fn main() {
     println!("cargo::rerun-if-env-changed=PIPEPOST_CONNECTORS");
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let directory = env::var_os("PIPEPOST_CONNECTORS").map_or_else(|| manifest.join("../../target/connectors"), PathBuf::from);
+    let directory =
+        env::var_os("PIPEPOST_CONNECTORS").map_or_else(|| manifest.join("../../target/connectors"), PathBuf::from);
     println!("cargo::rerun-if-changed={}", directory.display());
 
     let mut components: Vec<PathBuf> = fs::read_dir(&directory)
@@ -24,11 +25,18 @@ fn main() {
         println!("cargo::rerun-if-changed={}", path.display());
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         // Writing into a String cannot fail.
-        let _ = writeln!(source, "    Embedded {{ name: {name:?}, bytes: include_bytes!({:?}) }},", path.display().to_string());
+        let _ = writeln!(
+            source,
+            "    Embedded {{ name: {name:?}, bytes: include_bytes!({:?}) }},",
+            path.display().to_string()
+        );
     }
     source.push(']');
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs");
     if let Err(error) = fs::write(&out, source) {
-        println!("cargo::error=the list of connectors cannot be written to {}: {error}", out.display());
+        println!(
+            "cargo::error=the list of connectors cannot be written to {}: {error}",
+            out.display()
+        );
     }
 }

@@ -65,7 +65,9 @@ impl Connector {
 
     /// Whether it holds connections.
     pub(crate) fn has_transport(&self) -> bool {
-        self.imports().iter().any(|import| import.starts_with("pipepost:mail/transport@"))
+        self.imports()
+            .iter()
+            .any(|import| import.starts_with("pipepost:mail/transport@"))
     }
 
     /// All about it, for people and machines.
@@ -189,9 +191,13 @@ impl Connectors {
         }
         let mut connectors = Self::default();
         for connector in built_in {
-            let replacement = from_files.iter().find(|other| other.description.name == connector.description.name);
+            let replacement = from_files
+                .iter()
+                .find(|other| other.description.name == connector.description.name);
             match replacement.map(|other| &other.origin) {
-                Some(Origin::File(path)) => connectors.replaced.push((connector.description.name.clone(), path.clone())),
+                Some(Origin::File(path)) => connectors
+                    .replaced
+                    .push((connector.description.name.clone(), path.clone())),
                 _ => connectors.add(connector)?,
             }
         }
@@ -252,7 +258,10 @@ fn shown(connector: &Connector) -> String {
 fn files(directories: &[PathBuf]) -> Result<Vec<PathBuf>, ConnectorsError> {
     let mut files = Vec::new();
     for directory in directories {
-        let unreadable = |source| ConnectorsError::Read { path: directory.display().to_string(), source };
+        let unreadable = |source| ConnectorsError::Read {
+            path: directory.display().to_string(),
+            source,
+        };
         for entry in fs::read_dir(directory).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             if path.extension().is_some_and(|extension| extension == "wasm") {
@@ -270,7 +279,10 @@ fn files(directories: &[PathBuf]) -> Result<Vec<PathBuf>, ConnectorsError> {
 /// When it cannot be read, or does not load.
 pub async fn load_file(engine: &Engine, policy: &Policy, path: &Path) -> Result<Connector, ConnectorsError> {
     let shown = path.display().to_string();
-    let bytes = fs::read(path).map_err(|source| ConnectorsError::Read { path: shown.clone(), source })?;
+    let bytes = fs::read(path).map_err(|source| ConnectorsError::Read {
+        path: shown.clone(),
+        source,
+    })?;
     load_one(engine, policy, &bytes, Origin::File(path.to_owned()), &shown).await
 }
 
@@ -292,17 +304,29 @@ async fn load_one(
         ConnectorRule::Granted(interfaces) => interfaces.iter().map(String::as_str).collect(),
         _ => GRANTABLE.to_vec(),
     };
-    let load = |source| ConnectorsError::Load { name: name.clone(), source };
+    let load = |source| ConnectorsError::Load {
+        name: name.clone(),
+        source,
+    };
     let component = engine.load(bytes, &granted).map_err(load)?;
     let manifest = engine.describe(&component).await.map_err(load)?;
-    let unusable = |reason: String| ConnectorsError::Manifest { name: name.clone(), reason };
+    let unusable = |reason: String| ConnectorsError::Manifest {
+        name: name.clone(),
+        reason,
+    };
     let schema = |what: &str, text: &str| match serde_json::from_str::<Value>(text) {
         Ok(schema) if schema.is_object() => Ok(schema),
         _ => Err(unusable(format!("its schema of the {what} is no JSON object"))),
     };
     for name in std::iter::once(&manifest.name).chain(&manifest.aliases) {
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            return Err(unusable("its names must be letters, digits, `-`, `_` and `.`".to_owned()));
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        {
+            return Err(unusable(
+                "its names must be letters, digits, `-`, `_` and `.`".to_owned(),
+            ));
         }
     }
     Ok(Connector {

@@ -98,7 +98,13 @@ pub struct Failure {
 impl Failure {
     /// A failure of `kind` that says what happened.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), advice: None, link: None, wait: None }
+        Self {
+            kind,
+            message: message.into(),
+            advice: None,
+            link: None,
+            wait: None,
+        }
     }
 
     /// The same with what to do now.

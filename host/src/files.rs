@@ -27,7 +27,11 @@ impl RunFiles {
     /// When the directory cannot be made.
     pub fn temporary(given: Option<PathBuf>) -> io::Result<Self> {
         let temporary = tempfile::Builder::new().prefix("pipepost-run-").tempdir()?;
-        Ok(Self { own: temporary.path().to_owned(), _temporary: Some(temporary), given })
+        Ok(Self {
+            own: temporary.path().to_owned(),
+            _temporary: Some(temporary),
+            given,
+        })
     }
 
     /// The run's files in a directory that stays.
@@ -36,7 +40,11 @@ impl RunFiles {
     /// When the directory cannot be made.
     pub fn kept_in(own: PathBuf, given: Option<PathBuf>) -> io::Result<Self> {
         fs::create_dir_all(&own)?;
-        Ok(Self { own, _temporary: None, given })
+        Ok(Self {
+            own,
+            _temporary: None,
+            given,
+        })
     }
 
     /// Opens a file for reading.
@@ -129,7 +137,10 @@ impl NewFile {
     /// # Errors
     /// [`FileError::Io`].
     pub fn finish(self) -> Result<(), FileError> {
-        self.temporary.persist(&self.target).map(drop).map_err(|_| FileError::Io)
+        self.temporary
+            .persist(&self.target)
+            .map(drop)
+            .map_err(|_| FileError::Io)
     }
 }
 
@@ -138,8 +149,14 @@ fn relative(name: &str) -> Result<PathBuf, FileError> {
     let path = Path::new(name);
     let plain = !name.is_empty()
         && !name.contains(['\0', '\\'])
-        && path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
-    if plain { Ok(path.to_owned()) } else { Err(FileError::NotAllowed) }
+        && path
+            .components()
+            .all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+    if plain {
+        Ok(path.to_owned())
+    } else {
+        Err(FileError::NotAllowed)
+    }
 }
 
 fn open_within(root: &Path, relative: &Path) -> Result<OpenFile, FileError> {
@@ -157,7 +174,12 @@ fn open_within(root: &Path, relative: &Path) -> Result<OpenFile, FileError> {
         return Err(FileError::NotFound);
     }
     let media_type = mime_guess::from_path(relative).first_raw();
-    Ok(OpenFile { file, size: metadata.len(), modified: metadata.modified().ok(), media_type })
+    Ok(OpenFile {
+        file,
+        size: metadata.len(),
+        modified: metadata.modified().ok(),
+        media_type,
+    })
 }
 
 /// Whether a path, with every link followed, is still inside.

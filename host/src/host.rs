@@ -129,8 +129,11 @@ impl HostBuilder {
     /// # Errors
     /// When the engine does not start or a connector does not load.
     pub async fn build(self) -> Result<Host, HostError> {
-        let options =
-            EngineOptions { limits: self.policy.limits(), cache: self.cache, memory_dumps: self.memory_dumps };
+        let options = EngineOptions {
+            limits: self.policy.limits(),
+            cache: self.cache,
+            memory_dumps: self.memory_dumps,
+        };
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
         Ok(Host {
@@ -179,7 +182,14 @@ impl Host {
     pub fn check(&self, document: &str) -> Report {
         let pins = BTreeSet::new();
         let accounts = KnownAccounts(&self.accounts);
-        flowspec::check(document, &Surroundings { catalogue: &self.connectors, accounts: Some(&accounts), pins: &pins })
+        flowspec::check(
+            document,
+            &Surroundings {
+                catalogue: &self.connectors,
+                accounts: Some(&accounts),
+                pins: &pins,
+            },
+        )
     }
 
     /// Checks a document for running it.
@@ -189,7 +199,10 @@ impl Host {
     pub fn prepare(&self, document: &str) -> Result<Prepared, flowspec::Problems> {
         let report = self.check(document);
         match report.pipeline {
-            Some(pipeline) => Ok(Prepared { pipeline, wants: report.wants }),
+            Some(pipeline) => Ok(Prepared {
+                pipeline,
+                wants: report.wants,
+            }),
             None => Err(report.problems),
         }
     }

@@ -120,7 +120,10 @@ mod tests {
     use super::*;
 
     fn part(number: u32) -> Part {
-        Part { key: "run/start/0".to_owned(), number }
+        Part {
+            key: "run/start/0".to_owned(),
+            number,
+        }
     }
 
     #[test]
@@ -139,7 +142,10 @@ mod tests {
             (PartOutcome::Confirmed, Err(ClaimError::Claimed)),
             (PartOutcome::Uncertain, Err(ClaimError::Claimed)),
         ] {
-            let part = Part { key: format!("{outcome:?}"), number: 0 };
+            let part = Part {
+                key: format!("{outcome:?}"),
+                number: 0,
+            };
             assert_eq!(ledger.claim(std::slice::from_ref(&part)), Ok(()));
             ledger.settle(&part, outcome);
             assert_eq!(ledger.claim(&[part]), again);

@@ -103,42 +103,65 @@ impl Policy {
     /// When it cannot be read or makes no sense.
     pub fn from_file(path: &Path) -> Result<Self, PolicyError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Read { file: file.clone(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Read {
+            file: file.clone(),
+            source,
+        })?;
         Self::parse(&text).map_err(|reason| PolicyError::Invalid { file, reason })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         let file: PolicyFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let hosts = match file.hosts {
-            Some(hosts) => Some(hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<Vec<_>, _>>()?),
+            Some(hosts) => Some(
+                hosts
+                    .iter()
+                    .map(|host| HostPattern::parse(host))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
             None => None,
         };
         let mut connectors = None;
         for connector in file.connectors.into_iter().flatten() {
             let hexadecimal = connector.digest.strip_prefix("sha256:").unwrap_or_default();
             if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(format!("`{}` is no digest; `pipepost plugins inspect` shows it as `sha256:...`", connector.digest));
+                return Err(format!(
+                    "`{}` is no digest; `pipepost plugins inspect` shows it as `sha256:...`",
+                    connector.digest
+                ));
             }
             for grant in connector.grants.iter().flatten() {
                 if !GRANTABLE.contains(&grant.as_str()) {
-                    return Err(format!("`{grant}` cannot be granted; what can is {}", GRANTABLE.join(", ")));
+                    return Err(format!(
+                        "`{grant}` cannot be granted; what can is {}",
+                        GRANTABLE.join(", ")
+                    ));
                 }
             }
             connectors
                 .get_or_insert_with(BTreeMap::new)
                 .insert(connector.digest.to_ascii_lowercase(), connector.grants);
         }
-        Ok(Self { hosts, networks: file.networks, limits: file.limits, connectors })
+        Ok(Self {
+            hosts,
+            networks: file.networks,
+            limits: file.limits,
+            connectors,
+        })
     }
 
     /// Whether the operator allows this server.
     pub fn allows(&self, address: &Address) -> bool {
-        self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
+        self.hosts
+            .as_ref()
+            .is_none_or(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
     }
 
     /// Whether the operator named this server, so that a step may go there without an account.
     pub fn names(&self, address: &Address) -> bool {
-        self.hosts.as_ref().is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
+        self.hosts
+            .as_ref()
+            .is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
     }
 
     /// The inner networks that the operator opened.
@@ -179,23 +202,38 @@ impl HostPattern {
         let (name, port) = match text.rsplit_once(':') {
             // An IPv6 address has colons of its own; its port stands behind brackets.
             Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
-                let port = port.parse().map_err(|_| format!("the host `{text}` has no port behind its colon"))?;
+                let port = port
+                    .parse()
+                    .map_err(|_| format!("the host `{text}` has no port behind its colon"))?;
                 (name, Some(port))
             }
             _ => (text, None),
         };
-        let bare = name.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
-        let (host, below) = bare.strip_prefix("*.").map_or((bare.as_str(), false), |rest| (rest, true));
+        let bare = name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .trim_end_matches('.')
+            .to_ascii_lowercase();
+        let (host, below) = bare
+            .strip_prefix("*.")
+            .map_or((bare.as_str(), false), |rest| (rest, true));
         if host.is_empty() || host.contains(['*', '/', ' ', '@']) {
-            return Err(format!("`{text}` is no host; write `mail.example.com`, `mail.example.com:587` or `*.example.com`"));
+            return Err(format!(
+                "`{text}` is no host; write `mail.example.com`, `mail.example.com:587` or `*.example.com`"
+            ));
         }
-        Ok(Self { host: host.to_owned(), below, port })
+        Ok(Self {
+            host: host.to_owned(),
+            below,
+            port,
+        })
     }
 
     fn matches(&self, address: &Address) -> bool {
         let host = address.host.trim_end_matches('.').to_ascii_lowercase();
         let named = if self.below {
-            host.strip_suffix(&self.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            host.strip_suffix(&self.host)
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
         } else {
             host == self.host
         };
@@ -208,7 +246,10 @@ mod tests {
     use super::*;
 
     fn address(host: &str, port: u16) -> Address {
-        Address { host: host.to_owned(), port }
+        Address {
+            host: host.to_owned(),
+            port,
+        }
     }
 
     #[test]
@@ -220,7 +261,8 @@ mod tests {
         let closed = Policy::parse(r#"{"hosts": []}"#).expect("a policy");
         assert!(!closed.allows(&address("anywhere.example", 25)));
 
-        let policy = Policy::parse(r#"{"hosts": ["mail.example:587", "*.corp.example", "[::1]:25"]}"#).expect("a policy");
+        let policy =
+            Policy::parse(r#"{"hosts": ["mail.example:587", "*.corp.example", "[::1]:25"]}"#).expect("a policy");
         for (host, port, allowed) in [
             ("mail.example", 587, true),
             ("MAIL.example.", 587, true),
@@ -253,9 +295,13 @@ mod tests {
     #[test]
     fn listed_connectors_get_what_is_listed_and_others_nothing() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        let text = format!(r#"{{"connectors": [{{"digest": "{digest}", "grants": ["pipepost:connector/log@0.1.0"]}}]}}"#);
+        let text =
+            format!(r#"{{"connectors": [{{"digest": "{digest}", "grants": ["pipepost:connector/log@0.1.0"]}}]}}"#);
         let policy = Policy::parse(&text).expect("a policy");
-        assert_eq!(policy.connector(&digest), ConnectorRule::Granted(vec!["pipepost:connector/log@0.1.0".to_owned()]));
+        assert_eq!(
+            policy.connector(&digest),
+            ConnectorRule::Granted(vec!["pipepost:connector/log@0.1.0".to_owned()])
+        );
         assert_eq!(policy.connector("sha256:00"), ConnectorRule::Refused);
         assert_eq!(Policy::default().connector(&digest), ConnectorRule::Open);
     }

@@ -7,6 +7,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
 use crate::fields::Findings;
 use crate::nearest::nearest;
+use crate::store::Store;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -22,6 +23,24 @@ pub struct Accounts {
 }
 
 impl Accounts {
+    /// As [`Accounts::load`], with the accounts of the encrypted store after those of the files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::load`], and as [`Store::list`].
+    pub fn load_with_store<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        store: &Store,
+        environment: &Environment,
+    ) -> Result<Self, Errors> {
+        let mut loading = Loading::new(environment);
+        for path in paths {
+            loading.add_file(path.as_ref());
+        }
+        loading.add_store(store);
+        loading.finish()
+    }
+
     /// Reads account files, each one account or an array of them.
     ///
     /// References in secret fields stay unread; those in all other fields are resolved now, since everything about an
@@ -116,7 +135,19 @@ impl<'a> Loading<'a> {
         }
     }
 
-    pub(crate) fn add(&mut self, object: Vec<(String, Node)>, place: &Place, base: &Path) {
+    fn add_store(&mut self, store: &Store) {
+        match store.read() {
+            Ok(documents) => {
+                let (place, base) = (Place::file(store.path()), store.folder());
+                documents
+                    .into_iter()
+                    .for_each(|document| self.add(document, &place, &base));
+            }
+            Err(error) => self.found.errors.push(error),
+        }
+    }
+
+    fn add(&mut self, object: Vec<(String, Node)>, place: &Place, base: &Path) {
         let label = object.iter().find_map(|(name, value)| match value {
             Node::Text(text) if crate::fields::normal(name) == "label" => Some(text.trim().to_owned()),
             _ => None,

@@ -46,6 +46,8 @@ const OAUTH: [&str; 7] = [
     "authorization_endpoint",
 ];
 const GOOGLE_KEY: [&str; 4] = ["key", "subject", "scopes", "token_endpoint"];
+/// The fields that hold secrets, of any type.
+pub(crate) const SECRET_FIELDS: [&str; 4] = ["password", "client_secret", "refresh_token", "key"];
 const LIMITS: [&str; 4] = [
     "max_connections",
     "messages_per_second",

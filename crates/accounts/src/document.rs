@@ -33,6 +33,60 @@ impl Node {
         })
     }
 
+    /// The value as JSON.
+    pub(crate) fn to_json(&self) -> Zeroizing<String> {
+        let mut json = Zeroizing::new(String::with_capacity(self.room()));
+        self.write(&mut json);
+        json
+    }
+
+    fn write(&self, json: &mut String) {
+        match self {
+            Self::Null => json.push_str("null"),
+            Self::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
+            Self::Number(value) => json.push_str(&value.to_string()),
+            Self::Text(text) => write_text(text, json),
+            Self::List(items) => {
+                json.push('[');
+                for (position, item) in items.iter().enumerate() {
+                    if position > 0 {
+                        json.push(',');
+                    }
+                    item.write(json);
+                }
+                json.push(']');
+            }
+            Self::Object(entries) => {
+                json.push('{');
+                for (position, (key, value)) in entries.iter().enumerate() {
+                    if position > 0 {
+                        json.push(',');
+                    }
+                    write_text(key, json);
+                    json.push(':');
+                    value.write(json);
+                }
+                json.push('}');
+            }
+        }
+    }
+
+    /// The most that its JSON can take: a text that grows while it is written leaves copies of itself behind.
+    fn room(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) => 5,
+            Self::Number(value) => value.to_string().len(),
+            Self::Text(text) => 6 * text.len() + 2,
+            Self::List(items) => 2 + items.iter().map(|item| item.room() + 1).sum::<usize>(),
+            Self::Object(entries) => {
+                2 + entries
+                    .iter()
+                    .map(|(key, value)| 6 * key.len() + 4 + value.room())
+                    .sum::<usize>()
+            }
+        }
+    }
+
     /// What it is, for a sentence that says what was expected instead.
     pub(crate) fn describe(&self) -> &'static str {
         match self {
@@ -68,6 +122,23 @@ impl Node {
             }
         }
     }
+}
+
+/// RFC 8259, section 7.
+fn write_text(text: &str, json: &mut String) {
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            c if (c as u32) < 0x20 => json.push_str(&format!("\\u{:04x}", c as u32)),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
 }
 
 impl Clone for Node {

@@ -166,7 +166,7 @@ impl Fields {
             Node::Null => return None,
             Node::Text(text) => text.clone(),
             Node::Number(number) => zeroize::Zeroizing::new(number.to_string()),
-            Node::Object(_) => zeroize::Zeroizing::new(to_json(&entry.value)),
+            Node::Object(_) => entry.value.to_json(),
             other => {
                 let message = format!("it takes text, not {}; put it into quotes.", other.describe());
                 self.refuse(name, ErrorKind::Invalid, message, found);
@@ -368,21 +368,5 @@ fn is_blank(value: &Node) -> bool {
         Node::Null => true,
         Node::Text(text) => text.is_empty(),
         _ => false,
-    }
-}
-
-fn to_json(value: &Node) -> String {
-    match value {
-        Node::Null => "null".to_owned(),
-        Node::Bool(value) => value.to_string(),
-        Node::Number(value) => value.to_string(),
-        Node::Text(text) => serde_json::Value::String(text.to_string()).to_string(),
-        Node::List(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(",")),
-        Node::Object(entries) => {
-            let member = |(key, value): &(String, Node)| {
-                format!("{}:{}", serde_json::Value::String(key.clone()), to_json(value))
-            };
-            format!("{{{}}}", entries.iter().map(member).collect::<Vec<_>>().join(","))
-        }
     }
 }

@@ -46,6 +46,8 @@ mod reference;
 pub mod sasl;
 mod schema;
 mod secret;
+pub mod store;
+
 mod views;
 
 pub use account::{

@@ -65,6 +65,27 @@ impl SecretSource {
         }
     }
 
+    /// The text without what may be a secret: references stay, literal text becomes `***`.
+    pub(crate) fn redacted(&self) -> String {
+        self.pieces.iter().map(Piece::redacted).collect()
+    }
+
+    /// The same text with its relative files named from the root, for keeping elsewhere.
+    pub(crate) fn rooted(&self) -> Zeroizing<String> {
+        let parts: Vec<Zeroizing<String>> = self
+            .pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Literal(text) => Zeroizing::new(text.replace("${", "$${")),
+                Piece::File(path) => Zeroizing::new(format!("${{file:{}}}", self.base.join(path).display())),
+                reference => Zeroizing::new(reference.redacted()),
+            })
+            .collect();
+        let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+        parts.iter().for_each(|part| text.push_str(part));
+        text
+    }
+
     /// Whether nothing was written at all.
     pub(crate) fn is_blank(&self) -> bool {
         self.pieces.is_empty()
@@ -128,6 +149,15 @@ impl SecretSource {
 }
 
 impl Piece {
+    fn redacted(&self) -> String {
+        match self {
+            Self::Literal(_) => "***".to_owned(),
+            Self::Variable(name) => format!("${{env:{name}}}"),
+            Self::File(path) => format!("${{file:{path}}}"),
+            Self::Keyring(name) => format!("${{keyring:{name}}}"),
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Literal(_) => "the value".to_owned(),
@@ -140,16 +170,7 @@ impl Piece {
 
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretSource(")?;
-        for piece in &self.pieces {
-            match piece {
-                Piece::Literal(_) => f.write_str("***")?,
-                Piece::Variable(name) => write!(f, "${{env:{name}}}")?,
-                Piece::File(path) => write!(f, "${{file:{path}}}")?,
-                Piece::Keyring(name) => write!(f, "${{keyring:{name}}}")?,
-            }
-        }
-        f.write_str(")")
+        write!(f, "SecretSource({})", self.redacted())
     }
 }
 

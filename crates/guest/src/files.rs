@@ -20,14 +20,20 @@ impl RunFileReader {
     /// # Errors
     /// As the host has it: not there, not allowed, too large.
     pub fn open(call: u32, name: &str) -> Result<Self, FileError> {
-        Ok(Self { file: files::open(call, name)?, offset: 0 })
+        Ok(Self {
+            file: files::open(call, name)?,
+            offset: 0,
+        })
     }
 }
 
 impl io::Read for RunFileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = u32::try_from(buffer.len()).unwrap_or(PIECE).min(PIECE);
-        let bytes = self.file.read(self.offset, want).map_err(|error| io::Error::other(error.to_string()))?;
+        let bytes = self
+            .file
+            .read(self.offset, want)
+            .map_err(|error| io::Error::other(error.to_string()))?;
         buffer[..bytes.len()].copy_from_slice(&bytes);
         self.offset += bytes.len() as u64;
         Ok(bytes.len())
@@ -46,9 +52,16 @@ impl NewFileWriter {
     /// # Errors
     /// A failure of kind `invalid` that names the file, when the host refuses the name.
     pub fn create(call: u32, name: &str) -> Result<Self, Failure> {
-        let file = new_files::create(call, name)
-            .map_err(|error| failure(FailureKind::Invalid, format!("The file `{name}` cannot be made: {error}.")))?;
-        Ok(Self { file, pending: Vec::with_capacity(PIECE as usize) })
+        let file = new_files::create(call, name).map_err(|error| {
+            failure(
+                FailureKind::Invalid,
+                format!("The file `{name}` cannot be made: {error}."),
+            )
+        })?;
+        Ok(Self {
+            file,
+            pending: Vec::with_capacity(PIECE as usize),
+        })
     }
 
     /// Makes the file appear under its name.
@@ -72,7 +85,9 @@ impl io::Write for NewFileWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
-            self.file.append(&self.pending).map_err(|error| io::Error::other(error.to_string()))?;
+            self.file
+                .append(&self.pending)
+                .map_err(|error| io::Error::other(error.to_string()))?;
             self.pending.clear();
         }
         Ok(())

@@ -32,7 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: &[String]) -> Result<()> {
-    let (command, rest) = arguments.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let (command, rest) = arguments
+        .split_first()
+        .map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
     match command {
         "demo" => {
             plugins::build()?;
@@ -51,7 +53,9 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "run" => {
             plugins::build()?;
             run::binary(false)?;
-            let (first, rest) = rest.split_first().map_or(("help", rest), |(first, rest)| (first.as_str(), rest));
+            let (first, rest) = rest
+                .split_first()
+                .map_or(("help", rest), |(first, rest)| (first.as_str(), rest));
             run::execute(first, rest)
         }
         "help" | "--help" | "-h" => {

@@ -18,7 +18,9 @@ pub(crate) fn build() -> Result<()> {
     let folder = root().join("plugins");
     let modules = target().join("plugins");
     let mut build = cargo(&folder);
-    build.args(["build", "--quiet", "--release", "--lib", "--target", TARGET]).env("CARGO_TARGET_DIR", &modules);
+    build
+        .args(["build", "--quiet", "--release", "--lib", "--target", TARGET])
+        .env("CARGO_TARGET_DIR", &modules);
     for name in names(&folder)? {
         build.args(["--package", &format!("pipepost-{name}")]);
     }
@@ -28,7 +30,10 @@ pub(crate) fn build() -> Result<()> {
     fs::create_dir_all(&components).with_context(|| format!("`{}` cannot be made", components.display()))?;
     let names = names(&folder)?;
     for name in &names {
-        let module = modules.join(TARGET).join("release").join(format!("pipepost_{}.wasm", name.replace('-', "_")));
+        let module = modules
+            .join(TARGET)
+            .join("release")
+            .join(format!("pipepost_{}.wasm", name.replace('-', "_")));
         componentise(&module, &components.join(format!("{name}.wasm")))?;
     }
     remove_strangers(&components, &names)
@@ -69,7 +74,9 @@ fn componentise(module: &Path, component: &Path) -> Result<()> {
 fn remove_strangers(components: &Path, names: &[String]) -> Result<()> {
     for entry in fs::read_dir(components)? {
         let path: PathBuf = entry?.path();
-        let known = path.file_stem().is_some_and(|stem| names.iter().any(|name| stem == name.as_str()));
+        let known = path
+            .file_stem()
+            .is_some_and(|stem| names.iter().any(|name| stem == name.as_str()));
         if !known {
             fs::remove_file(&path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
         }
@@ -94,7 +101,9 @@ fn add_target() -> Result<()> {
 }
 
 fn has_target() -> bool {
-    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
     output.is_ok_and(|output| {
         let path = String::from_utf8_lossy(&output.stdout);
         fs::read_dir(path.trim()).is_ok_and(|mut entries| entries.next().is_some())

@@ -26,7 +26,9 @@ pub(crate) fn cargo(folder: &Path) -> Command {
 /// Runs a command to its end and fails when it does.
 pub(crate) fn check(command: &mut Command) -> Result<()> {
     let shown = show(command);
-    let status = command.status().with_context(|| format!("`{shown}` cannot be started"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
     if !status.success() {
         bail!("`{shown}` failed");
     }
@@ -34,7 +36,9 @@ pub(crate) fn check(command: &mut Command) -> Result<()> {
 }
 
 fn show(command: &Command) -> String {
-    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let name = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
     let words = std::iter::once(name).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
@@ -55,7 +59,9 @@ pub(crate) fn binary(release: bool) -> Result<PathBuf> {
 
 fn path(release: bool) -> PathBuf {
     let profile = if release { "release" } else { "debug" };
-    target().join(profile).join(format!("pipepost{}", std::env::consts::EXE_SUFFIX))
+    target()
+        .join(profile)
+        .join(format!("pipepost{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Runs the built binary; its exit code becomes ours.

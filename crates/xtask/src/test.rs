@@ -25,23 +25,33 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
         if let Some(text) = filter {
             test.arg(text);
         }
-        say(&format!("tests of {}", folder.file_name().unwrap_or_default().to_string_lossy()));
+        say(&format!(
+            "tests of {}",
+            folder.file_name().unwrap_or_default().to_string_lossy()
+        ));
         check(&mut test)?;
     }
     Ok(())
 }
 
 fn lint(folder: &std::path::Path) -> Result<()> {
-    say(&format!("formatting, lints and documentation of {}", folder.file_name().unwrap_or_default().to_string_lossy()));
+    say(&format!(
+        "formatting, lints and documentation of {}",
+        folder.file_name().unwrap_or_default().to_string_lossy()
+    ));
     check(cargo(folder).args(["fmt", "--all", "--check"]))?;
-    check(in_workspace(folder, &["clippy", "--workspace", "--all-targets", "--quiet"]).args(["--", "--deny", "warnings"]))?;
+    check(
+        in_workspace(folder, &["clippy", "--workspace", "--all-targets", "--quiet"]).args(["--", "--deny", "warnings"]),
+    )?;
     check(in_workspace(folder, &["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 /// A cargo command that shares one target folder a workspace with the builds before it.
 fn in_workspace(folder: &std::path::Path, arguments: &[&str]) -> std::process::Command {
     let mut command = cargo(folder);
-    command.args(arguments).env("PIPEPOST_CONNECTORS", target().join("connectors"));
+    command
+        .args(arguments)
+        .env("PIPEPOST_CONNECTORS", target().join("connectors"));
     if folder != root() {
         command.env("CARGO_TARGET_DIR", target().join("plugins"));
     }

@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Sends email from integration pipelines through a sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a server of its own and shows what arrived.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration.")]
+#[command(
+    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a server of its own and shows what arrived.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) logging: Logging,
@@ -26,7 +28,14 @@ pub(super) struct Logging {
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 101)]
     pub(super) quiet: bool,
     /// How log lines look
-    #[arg(long, global = true, value_enum, default_value_t, env = "PIPEPOST_LOG_FORMAT", display_order = 102)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "PIPEPOST_LOG_FORMAT",
+        display_order = 102
+    )]
     pub(super) log_format: LogFormat,
 }
 
@@ -44,7 +53,9 @@ pub(super) enum Command {
     /// The example pipeline, sent end to end to a server of its own, shown step by step
     Demo(DemoOptions),
     /// Run a pipeline: the last step's output goes to standard output as JSON, everything else to standard error
-    #[command(after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May")]
+    #[command(
+        after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May"
+    )]
     Run(Box<RunOptions>),
     /// Every problem of a pipeline, with its branch, step and parameter; runs nothing
     #[command(after_help = "Example:\n  pipepost check welcome.json --accounts accounts.json")]
@@ -142,7 +153,12 @@ pub(super) enum PluginsCommand {
 #[derive(Debug, Args)]
 pub(super) struct InboxOptions {
     /// Where to listen with STARTTLS; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2525", env = "PIPEPOST_INBOX_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:2525",
+        env = "PIPEPOST_INBOX_LISTEN"
+    )]
     pub(super) listen: std::net::SocketAddr,
     /// Where to listen with TLS from the first byte
     #[arg(long, value_name = "ADDR")]
@@ -174,7 +190,9 @@ fn timeout(text: &str) -> Result<Timeout, String> {
         return Ok(Timeout::None);
     }
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.parse().map_err(|_| "write a number and a unit, such as `90s`, or `none`".to_owned())?;
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| "write a number and a unit, such as `90s`, or `none`".to_owned())?;
     let seconds = match &text[digits.len()..] {
         "ms" => number / 1000.0,
         "s" | "" => number,
@@ -182,7 +200,9 @@ fn timeout(text: &str) -> Result<Timeout, String> {
         "h" => number * 3600.0,
         unit => return Err(format!("there is no unit `{unit}`; there are ms, s, m and h")),
     };
-    Duration::try_from_secs_f64(seconds).map(Timeout::After).map_err(|_| "it must be a time that can pass".to_owned())
+    Duration::try_from_secs_f64(seconds)
+        .map(Timeout::After)
+        .map_err(|_| "it must be a time that can pass".to_owned())
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ pub(super) async fn check(options: CheckOptions) -> Result<u8, Complaint> {
     let report = host.check(&document);
     let out = |line: &str| answer(line).map_err(|error| Complaint::io("standard output", &error));
     if options.json {
-        let machine = json!({ "problems": report.problems, "wants": report.wants, "ok": !report.problems.has_errors() });
+        let machine =
+            json!({ "problems": report.problems, "wants": report.wants, "ok": !report.problems.has_errors() });
         out(&format!("{machine:#}"))?;
     } else {
         let name = options.pipeline.display();

@@ -16,11 +16,17 @@ pub(super) struct Complaint {
 
 impl Complaint {
     pub(super) fn new(kind: Kind, sentence: impl Into<String>) -> Self {
-        Self { sentences: vec![sentence.into()], code: kind.exit_code() }
+        Self {
+            sentences: vec![sentence.into()],
+            code: kind.exit_code(),
+        }
     }
 
     pub(super) fn usage(sentence: impl Into<String>) -> Self {
-        Self { sentences: vec![sentence.into()], code: super::USAGE }
+        Self {
+            sentences: vec![sentence.into()],
+            code: super::USAGE,
+        }
     }
 
     /// A file that cannot be read.
@@ -30,7 +36,10 @@ impl Complaint {
             io::ErrorKind::NotFound => format!("The {what} `{path}` is not there."),
             _ => format!("The {what} `{path}` cannot be read: {error}."),
         };
-        Self { sentences: vec![why], code: NO_INPUT }
+        Self {
+            sentences: vec![why],
+            code: NO_INPUT,
+        }
     }
 
     pub(super) fn io(what: &str, error: &io::Error) -> Self {
@@ -38,7 +47,10 @@ impl Complaint {
     }
 
     pub(super) fn many(kind: Kind, sentences: impl IntoIterator<Item = String>) -> Self {
-        Self { sentences: sentences.into_iter().collect(), code: kind.exit_code() }
+        Self {
+            sentences: sentences.into_iter().collect(),
+            code: kind.exit_code(),
+        }
     }
 
     pub(super) fn exit_code(&self) -> u8 {

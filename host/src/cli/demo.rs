@@ -32,19 +32,33 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
         .listen(Security::StartTls, "127.0.0.1:0")
         .users([(inbox::USER, inbox::PASSWORD)])
         .directory(&caught)
-        .script(Script::new().refuse_recipient(REFUSED, "550 5.1.1 The email account that you tried to reach does not exist."))
+        .script(Script::new().refuse_recipient(
+            REFUSED,
+            "550 5.1.1 The email account that you tried to reach does not exist.",
+        ))
         .start()
         .await
         .map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
     say("1. A mail server of its own, which speaks Gmail's dialect and forwards nothing:")?;
-    say(&format!("     {} with STARTTLS; it refuses <{REFUSED}>", running.address()))?;
+    say(&format!(
+        "     {} with STARTTLS; it refuses <{REFUSED}>",
+        running.address()
+    ))?;
 
     let files = write_files(&folder, &running)?;
     let (accounts, policy) = (read_accounts(&files.accounts)?, read_policy(&files.policy)?);
-    let bare = HostOptions { accounts: Vec::new(), environment: None, plugins: Vec::new(), policy: None };
+    let bare = HostOptions {
+        accounts: Vec::new(),
+        environment: None,
+        plugins: Vec::new(),
+        policy: None,
+    };
     let host = setup::builder(&bare)?.accounts(accounts).policy(policy).build().await?;
     let connector = host.connectors().get("email-v2").ok_or_else(|| {
-        Complaint::new(Kind::Configuration, "This binary was built without connectors; `cargo xtask demo` builds it with them.")
+        Complaint::new(
+            Kind::Configuration,
+            "This binary was built without connectors; `cargo xtask demo` builds it with them.",
+        )
     })?;
     say("2. The connector, a WebAssembly component. This is all that it can reach:")?;
     for import in connector.imports() {
@@ -66,16 +80,25 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     say("5. What the server received:")?;
     let messages = running.messages();
     let Some(message) = messages.first() else {
-        return Err(Complaint::new(Kind::Limit, "The server received nothing, which must not happen."));
+        return Err(Complaint::new(
+            Kind::Limit,
+            "The server received nothing, which must not happen.",
+        ));
     };
-    say(&format!("     envelope: from <{}> to {}", message.envelope.from, message.envelope.to.join(", ")))?;
+    say(&format!(
+        "     envelope: from <{}> to {}",
+        message.envelope.from,
+        message.envelope.to.join(", ")
+    ))?;
     for line in String::from_utf8_lossy(&message.content).lines() {
         say(&format!("     | {line}"))?;
     }
     running.shutdown().await;
     match options.keep {
         Some(folder) => say(&format!("The demo's files are in {}.", folder.display()))?,
-        None => say("Now yours: README.md has a first real send through Gmail in ten lines. (--keep DIR leaves the demo's files.)")?,
+        None => say(
+            "Now yours: README.md has a first real send through Gmail in ten lines. (--keep DIR leaves the demo's files.)",
+        )?,
     }
     Ok(report.exit_code())
 }
@@ -87,12 +110,21 @@ fn say(line: &str) -> Result<(), Complaint> {
 fn show_outcome(output: &Value) -> Result<(), Complaint> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |name: &str| output.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    say(&format!("     {}, {}", text(&output["outcome"]), text(&output["messageId"])))?;
+    say(&format!(
+        "     {}, {}",
+        text(&output["outcome"]),
+        text(&output["messageId"])
+    ))?;
     for recipient in list("accepted") {
         say(&format!("     accepted   {}", text(&recipient)))?;
     }
     for rejection in list("rejected") {
-        say(&format!("     rejected   {} ({} {})", text(&rejection["recipient"]), rejection["code"], text(&rejection["text"])))?;
+        say(&format!(
+            "     rejected   {} ({} {})",
+            text(&rejection["recipient"]),
+            rejection["code"],
+            text(&rejection["text"])
+        ))?;
     }
     say(&format!("     the server's last word: {}", text(&output["response"])))
 }
@@ -111,14 +143,22 @@ fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files
     });
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
-        std::fs::write(&path, text).map(|()| path).map_err(|error| Complaint::io("the demo's directory", &error))
+        std::fs::write(&path, text)
+            .map(|()| path)
+            .map_err(|error| Complaint::io("the demo's directory", &error))
     };
     write("ca.pem", running.ca_pem())?;
     write("welcome.json", PIPELINE)?;
     write("welcome.input.json", INPUT)?;
-    let accounts = write("accounts.json", &format!("{:#}\n", inbox::account(running, "gmail", "ca.pem")))?;
+    let accounts = write(
+        "accounts.json",
+        &format!("{:#}\n", inbox::account(running, "gmail", "ca.pem")),
+    )?;
     restrict(&accounts)?;
-    Ok(Files { accounts, policy: write("policy.json", &format!("{policy:#}\n"))? })
+    Ok(Files {
+        accounts,
+        policy: write("policy.json", &format!("{policy:#}\n"))?,
+    })
 }
 
 /// Mode 0600, as for every file that holds a secret in clear.
@@ -135,7 +175,8 @@ fn restrict(path: &Path) -> Result<(), Complaint> {
 }
 
 fn read_accounts(path: &Path) -> Result<Accounts, Complaint> {
-    Accounts::load([path], &Environment::process()).map_err(|errors| Complaint::new(Kind::Configuration, errors.to_string()))
+    Accounts::load([path], &Environment::process())
+        .map_err(|errors| Complaint::new(Kind::Configuration, errors.to_string()))
 }
 
 fn read_policy(path: &Path) -> Result<Policy, Complaint> {

@@ -17,7 +17,9 @@ pub(super) const USER: &str = "you@gmail.example";
 pub(super) const PASSWORD: &str = "abcd efgh ijkl mnop";
 
 pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
-    let mut builder = Inbox::builder().listen(Security::StartTls, options.listen.to_string()).users([(USER, PASSWORD)]);
+    let mut builder = Inbox::builder()
+        .listen(Security::StartTls, options.listen.to_string())
+        .users([(USER, PASSWORD)]);
     if let Some(address) = options.listen_tls {
         builder = builder.listen(Security::Implicit, address.to_string());
     }
@@ -27,12 +29,17 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
     }
     if let Some(path) = &options.script {
         let text = setup::read("script", path)?;
-        let script = Script::from_json(&text)
-            .map_err(|error| Complaint::new(Kind::Invalid, format!("The script `{}` cannot be used: {error}.", path.display())))?;
+        let script = Script::from_json(&text).map_err(|error| {
+            Complaint::new(
+                Kind::Invalid,
+                format!("The script `{}` cannot be used: {error}.", path.display()),
+            )
+        })?;
         builder = builder.script(script);
     }
-    let running = builder.observer(|event| tell(event)).start().await;
-    let running = running.map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
+    let running = builder.observer(tell).start().await;
+    let running =
+        running.map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
     introduce(&running, options.dir.as_deref())?;
     let ended = tokio::signal::ctrl_c().await;
     ended.map_err(|error| Complaint::io("signals", &error))?;
@@ -52,15 +59,21 @@ fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), Complain
     }
     if let Some(directory) = directory {
         let write = |name: &str, text: &str| {
-            std::fs::write(directory.join(name), text).map_err(|error| Complaint::io("the directory for messages", &error))
+            std::fs::write(directory.join(name), text)
+                .map_err(|error| Complaint::io("the directory for messages", &error))
         };
         write("ca.pem", running.ca_pem())?;
         write("account.json", &format!("{:#}\n", account(running, "inbox", "ca.pem")))?;
         let file = directory.join("account.json");
-        out(&format!("send to it with --accounts {} (the account's label is `inbox`)", file.display()))?;
+        out(&format!(
+            "send to it with --accounts {} (the account's label is `inbox`)",
+            file.display()
+        ))?;
         out(&format!("messages go to {}", directory.display()))?;
     } else {
-        out("messages are kept in memory and told here; name a directory with --dir to keep them, and to get an account file")?;
+        out(
+            "messages are kept in memory and told here; name a directory with --dir to keep them, and to get an account file",
+        )?;
     }
     Ok(())
 }

@@ -29,7 +29,11 @@ pub(crate) fn main() -> ExitCode {
             let wanted = !error.use_stderr();
             // Nowhere to complain when standard error itself is gone.
             let _ = error.print();
-            return if wanted { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+            return if wanted {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(USAGE)
+            };
         }
     };
     logging::start(&arguments.logging);
@@ -50,7 +54,8 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         }
         Command::Man => {
             let page = clap_mangen::Man::new(Arguments::command());
-            page.render(&mut std::io::stdout()).map_err(|error| Complaint::io("standard output", &error))?;
+            page.render(&mut std::io::stdout())
+                .map_err(|error| Complaint::io("standard output", &error))?;
             return Ok(0);
         }
         Command::Paths => return paths::show(),

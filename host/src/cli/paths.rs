@@ -23,15 +23,25 @@ pub(super) fn configuration() -> Option<PathBuf> {
 
 /// After the XDG base directory specification: the variable if it is an absolute path, else a folder of the home.
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let named = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let folder = named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below_home)))?;
     Some(folder.join("pipepost"))
 }
 
 pub(super) fn show() -> Result<u8, Complaint> {
-    let shown = |path: Option<PathBuf>| path.map_or_else(|| "none (no home directory)".to_owned(), |path| path.display().to_string());
+    let shown = |path: Option<PathBuf>| {
+        path.map_or_else(
+            || "none (no home directory)".to_owned(),
+            |path| path.display().to_string(),
+        )
+    };
     let lines = [
-        format!("cache          {}    compiled connectors; may be deleted at any time (PIPEPOST_CACHE)", shown(cache())),
+        format!(
+            "cache          {}    compiled connectors; may be deleted at any time (PIPEPOST_CACHE)",
+            shown(cache())
+        ),
         format!("configuration  {}    (PIPEPOST_CONFIG)", shown(configuration())),
     ];
     for line in lines {

@@ -33,11 +33,17 @@ async fn list(options: &HostOptions, json: bool) -> Result<u8, Complaint> {
     for connector in host.connectors().iter() {
         let about = connector.report();
         out(&format!("{:<14} {:<8} {}", about.name, about.version, about.summary))?;
-        let aliases = if about.aliases.is_empty() { String::new() } else { format!("also {}; ", about.aliases.join(", ")) };
+        let aliases = if about.aliases.is_empty() {
+            String::new()
+        } else {
+            format!("also {}; ", about.aliases.join(", "))
+        };
         out(&format!("{:<14} {:<8} {aliases}{}", "", "", about.origin))?;
     }
     if host.connectors().iter().next().is_none() {
-        out("No connectors. This binary was built without them: `cargo xtask build` embeds them, or name a directory with --plugins.")?;
+        out(
+            "No connectors. This binary was built without them: `cargo xtask build` embeds them, or name a directory with --plugins.",
+        )?;
     }
     Ok(0)
 }
@@ -51,9 +57,20 @@ async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Co
     match host.connectors().get(name) {
         Some(connector) => show(connector, json),
         None => {
-            let known: Vec<&str> = host.connectors().iter().map(|connector| connector.description.name.as_str()).collect();
-            let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
-            Err(Complaint::new(Kind::Configuration, format!("There is no connector `{name}`; {known}.")))
+            let known: Vec<&str> = host
+                .connectors()
+                .iter()
+                .map(|connector| connector.description.name.as_str())
+                .collect();
+            let known = if known.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("there are {}", known.join(", "))
+            };
+            Err(Complaint::new(
+                Kind::Configuration,
+                format!("There is no connector `{name}`; {known}."),
+            ))
         }
     }
 }
@@ -61,16 +78,25 @@ async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Co
 /// A file need not be among the connectors to be looked at.
 async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<u8, Complaint> {
     if !path.is_file() {
-        return Err(Complaint::no_input("connector", path, &std::io::ErrorKind::NotFound.into()));
+        return Err(Complaint::no_input(
+            "connector",
+            path,
+            &std::io::ErrorKind::NotFound.into(),
+        ));
     }
     let configuration = |error: String| Complaint::new(Kind::Configuration, error);
     let policy = match &options.policy {
         Some(file) => Policy::from_file(file).map_err(|error| configuration(error.to_string()))?,
         None => Policy::default(),
     };
-    let engine = Engine::new(&EngineOptions { limits: policy.limits(), ..EngineOptions::default() });
+    let engine = Engine::new(&EngineOptions {
+        limits: policy.limits(),
+        ..EngineOptions::default()
+    });
     let engine = engine.map_err(|error| configuration(error.to_string()))?;
-    let connector = load_file(&engine, &policy, path).await.map_err(|error| configuration(error.to_string()))?;
+    let connector = load_file(&engine, &policy, path)
+        .await
+        .map_err(|error| configuration(error.to_string()))?;
     show(&connector, json)
 }
 
@@ -82,7 +108,13 @@ fn show(connector: &Connector, json: bool) -> Result<u8, Complaint> {
     }
     out(&format!("{} {}", about.name, about.version))?;
     out(&format!("  {}", about.summary))?;
-    let or_none = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    let or_none = |list: &[String]| {
+        if list.is_empty() {
+            "none".to_owned()
+        } else {
+            list.join(", ")
+        }
+    };
     out(&format!("  also called     {}", or_none(about.aliases)))?;
     out(&format!("  from            {}", about.origin))?;
     out(&format!("  size            {} bytes", about.size))?;
@@ -97,7 +129,13 @@ fn show(connector: &Connector, json: bool) -> Result<u8, Complaint> {
         out(&format!("    {export}"))?;
     }
     out("  parameters")?;
-    for (name, schema) in about.parameters.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (name, schema) in about
+        .parameters
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         let what = schema.get("description").and_then(Value::as_str).unwrap_or_default();
         out(&format!("    {name:<18} {what}"))?;
     }

@@ -20,7 +20,11 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
     let message = input(options.input.as_deref())?;
     let globals = globals(&options.globals)?;
     if let Some(files) = options.files.as_deref().filter(|files| !files.is_dir()) {
-        return Err(Complaint::no_input("files directory", files, &std::io::ErrorKind::NotFound.into()));
+        return Err(Complaint::no_input(
+            "files directory",
+            files,
+            &std::io::ErrorKind::NotFound.into(),
+        ));
     }
     let host = setup::host(&options.host).await?;
     let pipeline = match host.prepare(&document) {
@@ -58,7 +62,10 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
     report_run(&report)?;
     if interrupted {
         let counts = report.counts;
-        say(&format!("pipepost: interrupted; {} sent, {} failed, {} uncertain.", counts.sent, counts.failed, counts.uncertain));
+        say(&format!(
+            "pipepost: interrupted; {} sent, {} failed, {} uncertain.",
+            counts.sent, counts.failed, counts.uncertain
+        ));
         return Ok(Kind::Transient.exit_code());
     }
     Ok(report.exit_code())
@@ -67,7 +74,9 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
 /// The first signal ends the run in order; a second one ends the process at once.
 async fn watch_signals(end: pipepost::ending::EndCall) {
     if signal().await {
-        say("pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.");
+        say(
+            "pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.",
+        );
         end.end_within(GRACE);
         tokio::spawn(async {
             if signal().await {
@@ -80,7 +89,8 @@ async fn watch_signals(end: pipepost::ending::EndCall) {
 #[cfg(unix)]
 async fn signal() -> bool {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -115,19 +125,24 @@ fn input(path: Option<&Path>) -> Result<Value, Complaint> {
         None => return Ok(Value::Object(Map::new())),
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(|error| Complaint::no_input("input", path, &error))?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Complaint::no_input("input", path, &error))?;
             ("standard input".to_owned(), text)
         }
         Some(path) => (format!("`{}`", path.display()), setup::read("input", path)?),
     };
-    serde_json::from_str(&text).map_err(|error| Complaint::new(Kind::Invalid, format!("The input {what} is not JSON: {error}.")))
+    serde_json::from_str(&text)
+        .map_err(|error| Complaint::new(Kind::Invalid, format!("The input {what} is not JSON: {error}.")))
 }
 
 fn globals(given: &[String]) -> Result<Map<String, Value>, Complaint> {
     let mut globals = Map::new();
     for pair in given {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(Complaint::usage(format!("`--global {pair}` has no value; write `--global name=value`.")));
+            return Err(Complaint::usage(format!(
+                "`--global {pair}` has no value; write `--global name=value`."
+            )));
         };
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         globals.insert(name.to_owned(), value);
@@ -145,6 +160,8 @@ fn folder(document: &Path) -> std::path::PathBuf {
 
 /// Runs a document's text on a host, for the demo.
 pub(super) async fn run_text(host: &Host, document: &str, run: Run) -> Result<RunReport, Complaint> {
-    let pipeline = host.prepare(document).map_err(|problems| Complaint::new(Kind::Invalid, problems.to_string()))?;
+    let pipeline = host
+        .prepare(document)
+        .map_err(|problems| Complaint::new(Kind::Invalid, problems.to_string()))?;
     Ok(host.run(&pipeline, run).await)
 }

@@ -17,10 +17,14 @@ pub(super) async fn host(options: &HostOptions) -> Result<Host, Complaint> {
 /// The same, not yet built.
 pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
     let policy = match &options.policy {
-        Some(path) => Policy::from_file(path).map_err(|error| Complaint::new(Kind::Configuration, error.to_string()))?,
+        Some(path) => {
+            Policy::from_file(path).map_err(|error| Complaint::new(Kind::Configuration, error.to_string()))?
+        }
         None => Policy::default(),
     };
-    let mut builder = Host::builder().policy(policy).accounts(accounts(&options.accounts, options.environment.as_deref())?);
+    let mut builder = Host::builder()
+        .policy(policy)
+        .accounts(accounts(&options.accounts, options.environment.as_deref())?);
     if let Some(name) = &options.environment {
         builder = builder.environment(name);
     }
@@ -74,9 +78,10 @@ fn tell_replaced(host: &Host) {
 /// Reads a text file that was named on the command line.
 pub(super) fn read(what: &str, path: &Path) -> Result<String, Complaint> {
     std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => {
-            Complaint::new(Kind::Invalid, format!("The {what} `{}` is not text in UTF-8.", path.display()))
-        }
+        std::io::ErrorKind::InvalidData => Complaint::new(
+            Kind::Invalid,
+            format!("The {what} `{}` is not text in UTF-8.", path.display()),
+        ),
         _ => Complaint::no_input(what, path, &error),
     })
 }

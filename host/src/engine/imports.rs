@@ -25,7 +25,9 @@ const FILE_READ: u32 = 1 << 20;
 impl Guest {
     /// The batch's grants; an instance that only describes itself has none.
     fn work(&mut self) -> wasmtime::Result<&mut Work> {
-        self.work.as_mut().ok_or_else(|| breach("it called its host while it described itself, which gives it nothing"))
+        self.work
+            .as_mut()
+            .ok_or_else(|| breach("it called its host while it described itself, which gives it nothing"))
     }
 }
 
@@ -42,13 +44,21 @@ impl types::Host for Guest {}
 impl wall_clock::Host for Guest {
     async fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.work()?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(wall_clock::Datetime {
+            seconds: now.as_secs(),
+            nanoseconds: now.subsec_nanos(),
+        })
     }
 
     async fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.work()?;
-        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1_000 })
+        Ok(wall_clock::Datetime {
+            seconds: 0,
+            nanoseconds: 1_000,
+        })
     }
 }
 
@@ -94,7 +104,13 @@ fn printable(message: &str, longest: usize) -> String {
     let cut = message.floor_char_boundary(longest);
     let mut text: String = message[..cut]
         .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
         .collect();
     if cut < message.len() {
         text.push('…');
@@ -120,7 +136,10 @@ impl outcomes::Host for Guest {
     }
 
     async fn refused(&mut self, part: types::Part, evidence: String) -> wasmtime::Result<()> {
-        self.work()?.watch.refused(part.call, part.number, &evidence).map_err(breach)
+        self.work()?
+            .watch
+            .refused(part.call, part.number, &evidence)
+            .map_err(breach)
     }
 
     async fn settled(&mut self, call: u32, outcome: Result<String, types::Failure>) -> wasmtime::Result<()> {
@@ -141,7 +160,10 @@ impl outcomes::Host for Guest {
 /// JSON of a bearable size; anything else from a connector is a breach.
 fn json(text: String, longest: usize) -> wasmtime::Result<String> {
     if text.len() > longest {
-        return Err(breach(format!("it returned {} bytes, more than the {longest} that a result may have", text.len())));
+        return Err(breach(format!(
+            "it returned {} bytes, more than the {longest} that a result may have",
+            text.len()
+        )));
     }
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
         return Err(breach("it returned a result that is not JSON"));
@@ -152,16 +174,25 @@ fn json(text: String, longest: usize) -> wasmtime::Result<String> {
 fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<CallFailure> {
     /// Words for people are short.
     const WORDS: usize = 2000;
-    let types::Failure { kind, message, advice, link, wait, remainder, output } = failure;
+    let types::Failure {
+        kind,
+        message,
+        advice,
+        link,
+        wait,
+        remainder: _,
+        output,
+    } = failure;
     Ok(CallFailure {
         failure: Failure {
             kind: kind.into(),
             message: printable(&message, WORDS),
             advice: advice.map(|advice| printable(&advice, WORDS)),
-            link: link.map(|link| printable(&link, WORDS)).filter(|link| link.starts_with("https://")),
+            link: link
+                .map(|link| printable(&link, WORDS))
+                .filter(|link| link.starts_with("https://")),
             wait,
         },
-        remainder: remainder.map(|remainder| json(remainder, longest)).transpose()?,
         output: output.map(|output| json(output, longest)).transpose()?,
     })
 }
@@ -189,7 +220,9 @@ impl files::Host for Guest {
         }
         let opened = work.files.open(&name);
         self.host_waits();
-        opened.map(|file| self.table.push(file).map_err(bad_handle)).map_or_else(|error| Ok(Err(error)), |file| file.map(Ok))
+        opened
+            .map(|file| self.table.push(file).map_err(bad_handle))
+            .map_or_else(|error| Ok(Err(error)), |file| file.map(Ok))
     }
 }
 
@@ -199,11 +232,25 @@ impl files::HostFile for Guest {
     }
 
     async fn media_type(&mut self, file: Resource<OpenFile>) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&file).map_err(bad_handle)?.media_type().map(str::to_owned))
+        Ok(self
+            .table
+            .get(&file)
+            .map_err(bad_handle)?
+            .media_type()
+            .map(str::to_owned))
     }
 
-    async fn read(&mut self, file: Resource<OpenFile>, offset: u64, max: u32) -> wasmtime::Result<Result<Vec<u8>, FileError>> {
-        let bytes = self.table.get_mut(&file).map_err(bad_handle)?.read(offset, max.min(FILE_READ));
+    async fn read(
+        &mut self,
+        file: Resource<OpenFile>,
+        offset: u64,
+        max: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, FileError>> {
+        let bytes = self
+            .table
+            .get_mut(&file)
+            .map_err(bad_handle)?
+            .read(offset, max.min(FILE_READ));
         self.host_waits();
         Ok(bytes)
     }
@@ -258,7 +305,10 @@ impl Guest {
         link: &Resource<Link>,
         act: impl AsyncFnOnce(&mut Link) -> Result<T, LinkError>,
     ) -> wasmtime::Result<Result<T, TransportError>> {
-        let work = self.work.as_ref().ok_or_else(|| breach("it called its host while it described itself"))?;
+        let work = self
+            .work
+            .as_ref()
+            .ok_or_else(|| breach("it called its host while it described itself"))?;
         let open_parts = work.watch.has_open_parts();
         let ending = work.ending.clone();
         let link = self.table.get_mut(link).map_err(bad_handle)?;
@@ -270,7 +320,11 @@ impl Guest {
             }
         };
         let no_longer_wanted = async {
-            if open_parts { std::future::pending().await } else { ending.called().await }
+            if open_parts {
+                std::future::pending().await
+            } else {
+                ending.called().await
+            }
         };
         let result = tokio::select! {
             biased;
@@ -291,16 +345,23 @@ impl transport::HostConnection for Guest {
     ) -> wasmtime::Result<Result<Resource<Link>, TransportError>> {
         let work = self.work()?;
         let Some(grant) = work.transport.clone() else {
-            return Ok(Err(TransportError::Denied("This step was granted no connection.".to_owned())));
+            return Ok(Err(TransportError::Denied(
+                "This step was granted no connection.".to_owned(),
+            )));
         };
         if work.has_connection {
-            return Ok(Err(TransportError::Denied("One connection at a time: close the other one first.".to_owned())));
+            return Ok(Err(TransportError::Denied(
+                "One connection at a time: close the other one first.".to_owned(),
+            )));
         }
         if work.ending.is_ending() {
             return Ok(Err(TransportError::Ending));
         }
         let ending = work.ending.clone();
-        let wanted = Address { host: endpoint.host, port: endpoint.port };
+        let wanted = Address {
+            host: endpoint.host,
+            port: endpoint.port,
+        };
         let security = match security {
             transport::Security::Tls => Security::Tls,
             transport::Security::StartTls => Security::StartTls,
@@ -355,8 +416,13 @@ impl transport::HostConnection for Guest {
         Ok(result)
     }
 
-    async fn sign_in(&mut self, link: Resource<Link>, mechanism: String) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
-        self.wait_on_link(&link, async |link| link.sign_in(&mechanism).await).await
+    async fn sign_in(
+        &mut self,
+        link: Resource<Link>,
+        mechanism: String,
+    ) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
+        self.wait_on_link(&link, async |link| link.sign_in(&mechanism).await)
+            .await
     }
 
     async fn release(&mut self, link: Resource<Link>, memo: Vec<u8>, farewell: Vec<u8>) -> wasmtime::Result<()> {

@@ -49,8 +49,15 @@ impl Guest {
         Self {
             limits: limits.clone(),
             table,
-            memory: MemoryLimit { bytes: limits.memory, hit: false },
-            cpu: CpuMeter { ticks: 0, budget: ticks(cpu), waited: false },
+            memory: MemoryLimit {
+                bytes: limits.memory,
+                hit: false,
+            },
+            cpu: CpuMeter {
+                ticks: 0,
+                budget: ticks(cpu),
+                waited: false,
+            },
             work,
         }
     }
@@ -71,7 +78,9 @@ struct CpuMeter {
 }
 
 fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(time.as_millis() / TICK.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 /// Bounds the linear memory and remembers that it did.
@@ -125,8 +134,16 @@ pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<M
     let _place = place(engine).await;
     let mut store = store(engine, engine.inner.limits.cpu, None);
     let failed = |error: &wasmtime::Error| LoadError::Describe(format!("{error:#}"));
-    let instance = component.pre.instantiate_async(&mut store).await.map_err(|error| failed(&error))?;
-    instance.pipepost_connector_step().call_describe(&mut store).await.map_err(|error| failed(&error))
+    let instance = component
+        .pre
+        .instantiate_async(&mut store)
+        .await
+        .map_err(|error| failed(&error))?;
+    instance
+        .pipepost_connector_step()
+        .call_describe(&mut store)
+        .await
+        .map_err(|error| failed(&error))
 }
 
 async fn place(engine: &Engine) -> Option<tokio::sync::OwnedSemaphorePermit> {
@@ -158,7 +175,15 @@ pub(crate) async fn run_batch(
     batch: Batch,
     mut on_settled: impl FnMut(u32) + Send + Clone + 'static,
 ) -> HashMap<u32, CallEnd> {
-    let Batch { connector, account, calls, transport, files, ledger, ending } = batch;
+    let Batch {
+        connector,
+        account,
+        calls,
+        transport,
+        files,
+        ledger,
+        ending,
+    } = batch;
     let again = |calls: Vec<Call>| Batch {
         connector: Arc::clone(&connector),
         account: account.clone(),
@@ -190,7 +215,11 @@ async fn perform(
     batch: Batch,
     on_settled: impl FnMut(u32) + Send + 'static,
 ) -> (HashMap<u32, CallEnd>, bool) {
-    let must_commit = component.interfaces.imports.iter().any(|import| import.starts_with("pipepost:mail/transport@"));
+    let must_commit = component
+        .interfaces
+        .imports
+        .iter()
+        .any(|import| import.starts_with("pipepost:mail/transport@"));
     let keys = batch.calls.iter().map(|call| (call.id, call.key.clone()));
     let watch = Watch::new(Arc::clone(&batch.ledger), keys, must_commit);
     let cpu = cpu_budget(&engine.inner.limits, batch.calls.len());
@@ -213,7 +242,10 @@ async fn perform(
     let mut store = store(engine, cpu, Some(work));
     let performing = async {
         let instance = component.pre.instantiate_async(&mut store).await?;
-        instance.pipepost_connector_step().call_perform(&mut store, batch.account.as_ref(), &batch.calls).await
+        instance
+            .pipepost_connector_step()
+            .call_perform(&mut store, batch.account.as_ref(), &batch.calls)
+            .await
     };
     // Past the grace nothing is waited for: the store goes, and its connection with it.
     let result = tokio::select! {
@@ -221,7 +253,13 @@ async fn perform(
         () = batch.ending.over() => None,
     };
     let stopped = match &result {
-        Some(Ok(())) => Failure::new(Kind::Limit, format!("The connector `{}` ended without saying how this went.", batch.connector)),
+        Some(Ok(())) => Failure::new(
+            Kind::Limit,
+            format!(
+                "The connector `{}` ended without saying how this went.",
+                batch.connector
+            ),
+        ),
         Some(Err(error)) => explain_stop(&batch.connector, error, &store),
         None => Failure::new(Kind::Limit, "The run ended before this was done."),
     };
@@ -238,17 +276,22 @@ async fn perform(
 fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) -> Failure {
     let guest = store.data();
     let limit = |message: String| {
-        Failure::new(Kind::Limit, message).advise("The run and the other connectors go on; the connector's author has to mend this.")
+        Failure::new(Kind::Limit, message)
+            .advise("The run and the other connectors go on; the connector's author has to mend this.")
     };
     if error.is::<CpuExhausted>() {
-        return limit(format!("The connector `{connector}` was stopped: it used more CPU time than it may."));
+        return limit(format!(
+            "The connector `{connector}` was stopped: it used more CPU time than it may."
+        ));
     }
     if let Some(Breach(what)) = error.downcast_ref::<Breach>() {
         return limit(format!("The connector `{connector}` was stopped: {what}."));
     }
     if guest.memory.hit {
         let mebibytes = guest.limits.memory >> 20;
-        return limit(format!("The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory."));
+        return limit(format!(
+            "The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory."
+        ));
     }
     let what = match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::StackOverflow) => "its calls nest too deeply".to_owned(),

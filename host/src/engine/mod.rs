@@ -38,7 +38,9 @@ struct Inner {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("limits", &self.inner.limits).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("limits", &self.inner.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,7 +54,9 @@ pub struct Component {
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("interfaces", &self.interfaces).finish_non_exhaustive()
+        f.debug_struct("Component")
+            .field("interfaces", &self.interfaces)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +120,14 @@ impl Engine {
             .map_err(failed)?;
         start_ticking(&wasmtime);
         let places = Arc::new(Semaphore::new(options.limits.instances as usize));
-        Ok(Self { inner: Arc::new(Inner { wasmtime, linker, limits: options.limits.clone(), places }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                wasmtime,
+                linker,
+                limits: options.limits.clone(),
+                places,
+            }),
+        })
     }
 
     /// What every instance may use.
@@ -130,11 +141,18 @@ impl Engine {
     /// When it asks for more than it was granted (each such import is named), is no connector, or does not compile.
     pub fn load(&self, bytes: &[u8], granted: &[&str]) -> Result<Component, LoadError> {
         let interfaces = inspect::interfaces(bytes)?;
-        let refused: Vec<String> =
-            interfaces.imports.iter().filter(|import| !is_granted(import, granted)).cloned().collect();
+        let refused: Vec<String> = interfaces
+            .imports
+            .iter()
+            .filter(|import| !is_granted(import, granted))
+            .cloned()
+            .collect();
         if !refused.is_empty() {
             let granted = granted.iter().map(ToString::to_string).collect();
-            return Err(LoadError::NotGranted { imports: refused, granted });
+            return Err(LoadError::NotGranted {
+                imports: refused,
+                granted,
+            });
         }
         if !interfaces.exports.iter().any(|export| same_track(export, STEP)) {
             return Err(LoadError::NoConnector);
@@ -179,7 +197,8 @@ fn is_granted(import: &str, granted: &[&str]) -> bool {
 
 fn same_track(one: &str, other: &str) -> bool {
     fn split(name: &str) -> (&str, Option<&str>) {
-        name.split_once('@').map_or((name, None), |(name, version)| (name, Some(version)))
+        name.split_once('@')
+            .map_or((name, None), |(name, version)| (name, Some(version)))
     }
     fn track(version: &str) -> Vec<&str> {
         let mut parts = version.split(['-', '+']).next().unwrap_or(version).split('.');
@@ -198,12 +217,19 @@ fn same_track(one: &str, other: &str) -> bool {
 }
 
 fn one_or_more(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The CPU time that a `perform` of `calls` calls may use.
 fn cpu_budget(limits: &Limits, calls: usize) -> Duration {
-    limits.cpu + limits.cpu_per_call.saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
+    limits.cpu
+        + limits
+            .cpu_per_call
+            .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -38,7 +38,9 @@ impl Traffic {
 
     /// Bytes that left so far.
     pub(crate) fn written(&self) -> u64 {
-        let live = self.live.as_ref().map_or(0, |live| live.load(std::sync::atomic::Ordering::Relaxed) - self.live_base);
+        let live = self.live.as_ref().map_or(0, |live| {
+            live.load(std::sync::atomic::Ordering::Relaxed) - self.live_base
+        });
         self.settled_written + live
     }
 
@@ -56,7 +58,7 @@ impl Traffic {
         }
     }
 
-    /// Looks for a reply among what was received, and takes it: one reply proves one refusal.
+    /// Looks for a reply among what was received, and takes it: one reply proves one refusal, unless it closes the session.
     fn take_evidence(&mut self, evidence: &str) -> bool {
         let wanted: String = evidence.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
         let is_refusal = wanted.len() >= 3
@@ -65,8 +67,13 @@ impl Traffic {
         if !is_refusal {
             return false;
         }
-        let Some(at) = self.received.find(&wanted) else { return false };
-        self.received.replace_range(at..at + wanted.len(), "");
+        let Some(at) = self.received.find(&wanted) else {
+            return false;
+        };
+        // A 421 closes the session and so speaks for all that it leaves unanswered (RFC 5321, section 3.8).
+        if !wanted.starts_with("421") {
+            self.received.replace_range(at..at + wanted.len(), "");
+        }
         true
     }
 }
@@ -91,15 +98,13 @@ pub(crate) struct CallState {
 #[derive(Debug, Clone)]
 pub(crate) struct CallFailure {
     pub(crate) failure: Failure,
-    /// JSON: what is left to do.
-    pub(crate) remainder: Option<String>,
     /// JSON: what there is of the output.
     pub(crate) output: Option<String>,
 }
 
 impl From<Failure> for CallFailure {
     fn from(failure: Failure) -> Self {
-        Self { failure, remainder: None, output: None }
+        Self { failure, output: None }
     }
 }
 
@@ -116,8 +121,15 @@ pub(crate) struct CallEnd {
 impl CallEnd {
     /// The end of a call that nothing is known of.
     pub(crate) fn missing(connector: &str) -> Self {
-        let failure = Failure::new(Kind::Uncertain, format!("Nothing is known of what the connector `{connector}` did."));
-        Self { result: Err(failure.into()), announced: true, settled: false }
+        let failure = Failure::new(
+            Kind::Uncertain,
+            format!("Nothing is known of what the connector `{connector}` did."),
+        );
+        Self {
+            result: Err(failure.into()),
+            announced: true,
+            settled: false,
+        }
     }
 }
 
@@ -132,9 +144,24 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, calls: impl Iterator<Item = (u32, String)>, must_commit: bool) -> Self {
-        let calls =
-            calls.map(|(id, key)| (id, CallState { key, parts: BTreeMap::new(), settled: None })).collect();
-        Self { ledger, calls, traffic: Traffic::default(), must_commit }
+        let calls = calls
+            .map(|(id, key)| {
+                (
+                    id,
+                    CallState {
+                        key,
+                        parts: BTreeMap::new(),
+                        settled: None,
+                    },
+                )
+            })
+            .collect();
+        Self {
+            ledger,
+            calls,
+            traffic: Traffic::default(),
+            must_commit,
+        }
     }
 
     pub(crate) fn traffic(&mut self) -> &mut Traffic {
@@ -147,7 +174,10 @@ impl Watch {
 
     /// Whether anything announced is still open.
     pub(crate) fn has_open_parts(&self) -> bool {
-        self.calls.values().flat_map(|call| call.parts.values()).any(|status| matches!(status, Status::Announced { .. }))
+        self.calls
+            .values()
+            .flat_map(|call| call.parts.values())
+            .any(|status| matches!(status, Status::Announced { .. }))
     }
 
     /// The connector announces. An `Err` of the outer kind is a breach of the contract.
@@ -161,7 +191,10 @@ impl Watch {
             if state.parts.get(number).is_some_and(|status| *status != Status::Refused) {
                 return Ok(Err(Stop::Claimed));
             }
-            claims.push(Part { key: state.key.clone(), number: *number });
+            claims.push(Part {
+                key: state.key.clone(),
+                number: *number,
+            });
         }
         match self.ledger.claim(&claims) {
             Ok(()) => {}
@@ -171,7 +204,10 @@ impl Watch {
                 return Ok(Err(Stop::Unrecorded));
             }
         }
-        let status = Status::Announced { written: self.traffic.written(), read: self.traffic.read };
+        let status = Status::Announced {
+            written: self.traffic.written(),
+            read: self.traffic.read,
+        };
         for (call, number) in parts {
             if let Some(state) = self.calls.get_mut(call) {
                 state.parts.insert(*number, status);
@@ -184,7 +220,11 @@ impl Watch {
     pub(crate) fn confirmed(&mut self, call: u32, number: u32) -> Result<(), String> {
         let (written, read) = (self.traffic.written(), self.traffic.read);
         self.judge(call, number, |announced_written, announced_read| {
-            if written > announced_written && read > announced_read { Status::Confirmed } else { Status::Uncertain }
+            if written > announced_written && read > announced_read {
+                Status::Confirmed
+            } else {
+                Status::Uncertain
+            }
         })
     }
 
@@ -193,13 +233,20 @@ impl Watch {
         let written = self.traffic.written();
         let proven = self.traffic.take_evidence(evidence);
         self.judge(call, number, |announced_written, _| {
-            if proven || written == announced_written { Status::Refused } else { Status::Uncertain }
+            if proven || written == announced_written {
+                Status::Refused
+            } else {
+                Status::Uncertain
+            }
         })
     }
 
     fn judge(&mut self, call: u32, number: u32, verdict: impl Fn(u64, u64) -> Status) -> Result<(), String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
-        let part = Part { key: state.key.clone(), number };
+        let part = Part {
+            key: state.key.clone(),
+            number,
+        };
         let status = match state.parts.get(&number) {
             Some(Status::Announced { written, read }) => verdict(*written, *read),
             // What was settled stays settled; what was never announced cannot be believed.
@@ -229,8 +276,15 @@ impl Watch {
         for (id, mut state) in std::mem::take(&mut self.calls) {
             for (number, status) in &mut state.parts {
                 if let Status::Announced { written: announced, .. } = *status {
-                    *status = if written > announced { Status::Uncertain } else { Status::Refused };
-                    let part = Part { key: state.key.clone(), number: *number };
+                    *status = if written > announced {
+                        Status::Uncertain
+                    } else {
+                        Status::Refused
+                    };
+                    let part = Part {
+                        key: state.key.clone(),
+                        number: *number,
+                    };
                     self.ledger.settle(&part, ledger_outcome(*status));
                 }
             }
@@ -245,12 +299,14 @@ impl Watch {
         let uncertain = state.parts.values().any(|status| *status == Status::Uncertain);
         let confirmed = state.parts.values().any(|status| *status == Status::Confirmed);
         let result = match state.settled {
-            Some(Ok(output)) if uncertain || (self.must_commit && !confirmed) => {
-                Err(CallFailure { failure: unproven(), remainder: None, output: Some(output) })
-            }
-            Some(Err(failure)) if uncertain && failure.failure.kind != Kind::Uncertain => {
-                Err(CallFailure { failure: unproven(), remainder: None, output: failure.output })
-            }
+            Some(Ok(output)) if uncertain || (self.must_commit && !confirmed) => Err(CallFailure {
+                failure: unproven(),
+                output: Some(output),
+            }),
+            Some(Err(failure)) if uncertain && failure.failure.kind != Kind::Uncertain => Err(CallFailure {
+                failure: unproven(),
+                output: failure.output,
+            }),
             Some(result) => result,
             None if uncertain || confirmed => {
                 let message = format!("{} The message may have been sent and may not.", stopped.message);
@@ -258,7 +314,11 @@ impl Watch {
             }
             None => Err(stopped.clone().into()),
         };
-        CallEnd { result, announced, settled }
+        CallEnd {
+            result,
+            announced,
+            settled,
+        }
     }
 }
 
@@ -290,13 +350,20 @@ mod tests {
 
     fn watch() -> (Watch, Arc<AtomicU64>) {
         let counter = Arc::new(AtomicU64::new(0));
-        let mut watch = Watch::new(Arc::new(RunLedger::default()), [(7, "key".to_owned())].into_iter(), true);
+        let mut watch = Watch::new(
+            Arc::new(RunLedger::default()),
+            [(7, "key".to_owned())].into_iter(),
+            true,
+        );
         watch.traffic().follow(Arc::clone(&counter));
         (watch, counter)
     }
 
     fn end(watch: Watch) -> CallEnd {
-        watch.close(&Failure::new(Kind::Limit, "Stopped.")).remove(&7).expect("every call ends")
+        watch
+            .close(&Failure::new(Kind::Limit, "Stopped."))
+            .remove(&7)
+            .expect("every call ends")
     }
 
     fn kind(end: &CallEnd) -> Option<Kind> {
@@ -348,7 +415,9 @@ mod tests {
             counter.fetch_add(10, Ordering::Relaxed);
             watch.traffic().received(b"250 ok\r\n550 5.7.1 no\r\n");
             watch.refused(7, 0, evidence).expect("in order");
-            watch.settle(7, Err(Failure::new(Kind::Refused, "Refused.").into())).expect("in order");
+            watch
+                .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
+                .expect("in order");
             assert_eq!(kind(&end(watch)), Some(expected), "{evidence:?}");
         }
     }
@@ -361,8 +430,24 @@ mod tests {
         watch.traffic().received(b"550 5.7.1 no\r\n");
         watch.refused(7, 0, "550 5.7.1 no").expect("in order");
         watch.refused(7, 1, "550 5.7.1 no").expect("in order");
-        watch.settle(7, Err(Failure::new(Kind::Refused, "Refused.").into())).expect("in order");
+        watch
+            .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
+            .expect("in order");
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_421_proves_the_refusal_of_all_that_it_found_unanswered() {
+        let (mut watch, counter) = watch();
+        watch.committing(&[(7, 0), (7, 1)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        watch.traffic().received(b"421 4.3.0 closing\r\n");
+        watch.refused(7, 0, "421 4.3.0 closing").expect("in order");
+        watch.refused(7, 1, "421 4.3.0 closing").expect("in order");
+        watch
+            .settle(7, Err(Failure::new(Kind::Transient, "Closed.").into()))
+            .expect("in order");
+        assert_eq!(kind(&end(watch)), Some(Kind::Transient));
     }
 
     #[test]
@@ -382,7 +467,9 @@ mod tests {
         let (mut watch, counter) = watch();
         watch.committing(&[(7, 0)]).expect("in order").expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
-        watch.settle(7, Err(Failure::new(Kind::Transient, "Lost.").into())).expect("in order");
+        watch
+            .settle(7, Err(Failure::new(Kind::Transient, "Lost.").into()))
+            .expect("in order");
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
     }
 

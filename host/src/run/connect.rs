@@ -8,10 +8,10 @@ use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{Connector, Step};
 use serde_json::{Map, Value, json};
 
+use super::RunError;
 use super::execute::{Execution, place};
 use super::route::route;
 use super::scopes::Frame;
-use super::RunError;
 use crate::bindings::Call;
 use crate::connectors::{Connector as Loaded, digest};
 use crate::engine::{Batch, CallEnd, CallFailure, run_batch};
@@ -31,7 +31,10 @@ impl Execution<'_> {
     pub(super) async fn connector(&self, step: &Step, connector: &Connector, frame: &Frame) -> Result<Value, RunError> {
         let fail = |failure: Failure| RunError::new(place(step), failure);
         let loaded = self.host.connectors.get(&connector.name).ok_or_else(|| {
-            fail(Failure::new(Kind::Configuration, format!("The connector `{}` is not there.", connector.name)))
+            fail(Failure::new(
+                Kind::Configuration,
+                format!("The connector `{}` is not there.", connector.name),
+            ))
         })?;
         let account = self.account(step, connector)?;
         let ready = self.resolve(step, connector, loaded, frame, None)?;
@@ -45,7 +48,8 @@ impl Execution<'_> {
             Ok(output) => Ok(output),
             Err(failure) if stops => {
                 let mut error = fail(failure.failure.clone());
-                if let (Value::Object(object), Some(output)) = (&mut error.object, failed_output(&failure).as_object()) {
+                if let (Value::Object(object), Some(output)) = (&mut error.object, failed_output(&failure).as_object())
+                {
                     for (name, value) in output {
                         object.entry(name.clone()).or_insert_with(|| value.clone());
                     }
@@ -60,9 +64,12 @@ impl Execution<'_> {
     }
 
     fn account(&self, step: &Step, connector: &Connector) -> Result<Option<Arc<Account>>, RunError> {
-        let Some(label) = &connector.account_label else { return Ok(None) };
+        let Some(label) = &connector.account_label else {
+            return Ok(None);
+        };
         let account = self.host.accounts.get(label);
-        let account = account.map_err(|error| RunError::new(place(step), Failure::new(Kind::Configuration, error.to_string())))?;
+        let account = account
+            .map_err(|error| RunError::new(place(step), Failure::new(Kind::Configuration, error.to_string())))?;
         Ok(Some(Arc::clone(account)))
     }
 
@@ -77,7 +84,10 @@ impl Execution<'_> {
     ) -> Result<Ready, RunError> {
         let invalid = |message: String| RunError::new(place(step), Failure::new(Kind::Invalid, message));
         let scopes = self.see(frame, connector.account_label.as_deref(), item)?;
-        let mut parameters = connector.params.evaluate(&scopes).map_err(|error| invalid(format!("{error}.")))?;
+        let mut parameters = connector
+            .params
+            .evaluate(&scopes)
+            .map_err(|error| invalid(format!("{error}.")))?;
         self.insert_files(step, connector, &mut parameters)?;
         let parameters = check_resolved(&loaded.description.parameters, &parameters).map_err(|problems| {
             let all: Vec<String> = problems.iter().map(shown).collect();
@@ -85,13 +95,23 @@ impl Execution<'_> {
         })?;
         let key = format!("{}/{}{}", self.key, frame.path, step.key());
         let content = json!([connector.name, connector.account_label, parameters]).to_string();
-        Ok(Ready { key, digest: digest(content.as_bytes()), parameters })
+        Ok(Ready {
+            key,
+            digest: digest(content.as_bytes()),
+            parameters,
+        })
     }
 
     /// `{"file": "name"}` stands for the text of a file beside the document.
     fn insert_files(&self, step: &Step, connector: &Connector, parameters: &mut Value) -> Result<(), RunError> {
         for name in &connector.annotations.files {
-            let Some(file) = parameters.get(name).and_then(|value| value.get("file")).and_then(Value::as_str) else { continue };
+            let Some(file) = parameters
+                .get(name)
+                .and_then(|value| value.get("file"))
+                .and_then(Value::as_str)
+            else {
+                continue;
+            };
             let text = super::beside::read(self.options.beside.as_deref(), file)
                 .map_err(|failure| RunError::new(format!("{}, parameter {name}", place(step)), failure))?;
             if let Some(slot) = parameters.get_mut(name) {
@@ -103,15 +123,28 @@ impl Execution<'_> {
 
     /// What an earlier attempt left under this key: its output, with `replayed: true`.
     fn recorded(&self, ready: &Ready) -> Result<Option<Value>, Failure> {
-        let Some(Recorded { digest, mut output, uncertain }) = self.ledger.recorded(&ready.key) else { return Ok(None) };
+        let Some(Recorded {
+            digest,
+            mut output,
+            uncertain,
+        }) = self.ledger.recorded(&ready.key)
+        else {
+            return Ok(None);
+        };
         if digest != ready.digest {
             let message = format!("The message `{}` was sent before with another content.", ready.key);
-            return Err(Failure::new(Kind::Configuration, message).advise("Use another --execution key for another run."));
+            return Err(
+                Failure::new(Kind::Configuration, message).advise("Use another --execution key for another run.")
+            );
         }
         if let Value::Object(output) = &mut output {
             output.insert("replayed".to_owned(), Value::Bool(true));
         }
-        tracing::info!(key = ready.key, uncertain, "was performed before; its recorded outcome is used");
+        tracing::info!(
+            key = ready.key,
+            uncertain,
+            "was performed before; its recorded outcome is used"
+        );
         Ok(Some(output))
     }
 
@@ -178,14 +211,25 @@ impl Execution<'_> {
             Err(_) => return,
         };
         let uncertain = kind == Some(Kind::Uncertain);
-        self.ledger.record(&ready.key, Recorded { digest: ready.digest.clone(), output, uncertain });
+        self.ledger.record(
+            &ready.key,
+            Recorded {
+                digest: ready.digest.clone(),
+                output,
+                uncertain,
+            },
+        );
     }
 }
 
 /// One problem of a parameter's value, in words.
 fn shown(problem: &ParameterProblem) -> String {
     let name = problem.pointer.trim_start_matches('/');
-    let advice = problem.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+    let advice = problem
+        .advice
+        .as_ref()
+        .map(|advice| format!("; {advice}"))
+        .unwrap_or_default();
     if name.is_empty() {
         format!("{}{advice}", problem.message)
     } else {
@@ -199,7 +243,9 @@ fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<
         Some(account) => account.public_view(),
         None => json!({ "mechanisms": [] }),
     };
-    let (Value::Object(fields), Some(route)) = (&mut view, route) else { return account.map(|_| view) };
+    let (Value::Object(fields), Some(route)) = (&mut view, route) else {
+        return account.map(|_| view);
+    };
     fields.insert("host".to_owned(), route.address.host.clone().into());
     fields.insert("port".to_owned(), route.address.port.into());
     fields.insert("security".to_owned(), route.least.as_str().into());
@@ -210,20 +256,34 @@ fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<
 }
 
 fn parse(connector: &str, output: &str) -> Result<Value, Failure> {
-    serde_json::from_str(output)
-        .map_err(|error| Failure::new(Kind::Limit, format!("The connector `{connector}` returned no JSON: {error}.")))
+    serde_json::from_str(output).map_err(|error| {
+        Failure::new(
+            Kind::Limit,
+            format!("The connector `{connector}` returned no JSON: {error}."),
+        )
+    })
 }
 
 /// The output of a step that failed and that the pipeline goes on from: the connector's, with what every failure has.
 fn failed_output(failure: &CallFailure) -> Value {
-    let output = failure.output.as_deref().and_then(|output| serde_json::from_str::<Value>(output).ok());
+    let output = failure
+        .output
+        .as_deref()
+        .and_then(|output| serde_json::from_str::<Value>(output).ok());
     let mut fields = match output {
         Some(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
     let what = &failure.failure;
     fields.insert("success".to_owned(), Value::Bool(false));
-    fields.insert("outcome".to_owned(), if what.kind == Kind::Uncertain { "uncertain".into() } else { "failed".into() });
+    fields.insert(
+        "outcome".to_owned(),
+        if what.kind == Kind::Uncertain {
+            "uncertain".into()
+        } else {
+            "failed".into()
+        },
+    );
     fields.insert("message".to_owned(), what.message.clone().into());
     fields.insert("exception".to_owned(), what.kind.as_str().into());
     fields.insert("failure".to_owned(), json!(what));

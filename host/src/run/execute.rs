@@ -44,7 +44,10 @@ struct Tally {
 pub(super) type Running<'f> = Pin<Box<dyn Future<Output = Result<(), RunError>> + Send + 'f>>;
 
 impl<'a> Execution<'a> {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the function that gathers them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, by the function that gathers them"
+    )]
     pub(super) fn new(
         host: &'a Host,
         prepared: &'a Prepared,
@@ -87,9 +90,17 @@ impl<'a> Execution<'a> {
 
     pub(super) fn tally(&self) -> (Counts, Vec<(String, Failure)>) {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let counts =
-            Counts { sent: get(&self.tally.sent), failed: get(&self.tally.failed), uncertain: get(&self.tally.uncertain) };
-        let tolerated = self.tally.tolerated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counts = Counts {
+            sent: get(&self.tally.sent),
+            failed: get(&self.tally.failed),
+            uncertain: get(&self.tally.uncertain),
+        };
+        let tolerated = self
+            .tally
+            .tolerated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         (counts, tolerated)
     }
 
@@ -148,35 +159,53 @@ impl<'a> Execution<'a> {
     /// Why nothing starts any more.
     fn over(&self) -> Failure {
         match self.time_limit {
-            Some(limit) if self.timed_out.load(Ordering::Relaxed) => {
-                Failure::new(Kind::Limit, format!("The run's time limit of {} s is over; this step did not start.", limit.as_secs_f64()))
-                    .advise("Give it more with --timeout, or in the document's triggerSpec.timeout.")
-            }
+            Some(limit) if self.timed_out.load(Ordering::Relaxed) => Failure::new(
+                Kind::Limit,
+                format!(
+                    "The run's time limit of {} s is over; this step did not start.",
+                    limit.as_secs_f64()
+                ),
+            )
+            .advise("Give it more with --timeout, or in the document's triggerSpec.timeout."),
             _ => Failure::new(Kind::Transient, "The run was interrupted; this step did not start."),
         }
     }
 
     /// What an expression of this step can see. The scopes are there as soon as the first step runs.
-    pub(super) fn see<'s>(&'s self, frame: &'s Frame, own_account: Option<&'s str>, item: Option<&'s Value>) -> Result<Scopes<'s>, RunError> {
+    pub(super) fn see<'s>(
+        &'s self,
+        frame: &'s Frame,
+        own_account: Option<&'s str>,
+        item: Option<&'s Value>,
+    ) -> Result<Scopes<'s>, RunError> {
         match &self.scopes {
-            Ok(run) => Ok(Scopes { run, frame, own_account, item }),
+            Ok(run) => Ok(Scopes {
+                run,
+                frame,
+                own_account,
+                item,
+            }),
             Err(failure) => Err(RunError::new("", failure.clone())),
         }
     }
 
     pub(super) fn text(&self, step: &Step, template: &Template, frame: &Frame) -> Result<String, RunError> {
-        template.evaluate_text(&self.see(frame, None, None)?).map_err(|error| unevaluated(step, &error))
+        template
+            .evaluate_text(&self.see(frame, None, None)?)
+            .map_err(|error| unevaluated(step, &error))
     }
 
     pub(super) fn value(&self, step: &Step, template: &ValueTemplate, frame: &Frame) -> Result<Value, RunError> {
-        template.evaluate(&self.see(frame, None, None)?).map_err(|error| unevaluated(step, &error))
+        template
+            .evaluate(&self.see(frame, None, None)?)
+            .map_err(|error| unevaluated(step, &error))
     }
 
     pub(super) fn json(&self, step: &Step, source: &JsonSource, frame: &Frame) -> Result<Value, RunError> {
         match source {
-            JsonSource::Text(template) => {
-                template.evaluate(&self.see(frame, None, None)?).map_err(|error| unevaluated(step, &error))
-            }
+            JsonSource::Text(template) => template
+                .evaluate(&self.see(frame, None, None)?)
+                .map_err(|error| unevaluated(step, &error)),
             JsonSource::Native(template) => self.value(step, template, frame),
         }
     }

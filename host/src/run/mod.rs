@@ -56,7 +56,10 @@ pub struct RunOptions {
 impl RunOptions {
     /// A run that begins with this message.
     pub fn new(message: Value) -> Self {
-        Self { message, ..Self::default() }
+        Self {
+            message,
+            ..Self::default()
+        }
     }
 
     /// A handle to end the run before its time: nothing new starts, and what is in flight gets a grace.
@@ -85,7 +88,10 @@ impl RunReport {
         match &self.result {
             Err(error) => error.exit_code(),
             Ok(output) if output.get("success") == Some(&Value::Bool(false)) => {
-                let kind = output.pointer("/failure/kind").and_then(Value::as_str).and_then(Kind::from_name);
+                let kind = output
+                    .pointer("/failure/kind")
+                    .and_then(Value::as_str)
+                    .and_then(Kind::from_name);
                 kind.map_or(1, Kind::exit_code)
             }
             Ok(_) => 0,
@@ -108,7 +114,7 @@ pub struct Counts {
 #[derive(Debug, Clone)]
 pub struct RunError {
     /// What went wrong; none for an error that the pipeline itself threw.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// Branch and step.
     pub place: String,
     /// The error object, as onException tracks and the caller see it.
@@ -124,7 +130,11 @@ impl RunError {
             "code": failure.kind.exit_code(),
             "failure": failure,
         });
-        Self { place: place.into(), object, failure: Some(failure) }
+        Self {
+            place: place.into(),
+            object,
+            failure: Some(Box::new(failure)),
+        }
     }
 
     /// The process exit code.
@@ -164,7 +174,10 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
     let files = match RunFiles::temporary(options.files.take()) {
         Ok(files) => Arc::new(files),
         Err(error) => {
-            let failure = Failure::new(Kind::Configuration, format!("The run's directory cannot be made: {error}."));
+            let failure = Failure::new(
+                Kind::Configuration,
+                format!("The run's directory cannot be made: {error}."),
+            );
             return RunReport {
                 execution: execution_key,
                 result: Err(RunError::new("", failure)),
@@ -190,7 +203,12 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         () = alarm => unreachable_alarm(),
     };
     let (counts, tolerated) = execution.tally();
-    RunReport { execution: execution_key, result, counts, tolerated }
+    RunReport {
+        execution: execution_key,
+        result,
+        counts,
+        tolerated,
+    }
 }
 
 /// The alarm only rings; it never ends.

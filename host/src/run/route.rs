@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
-use pipepost_flowspec::parameters::Grant;
 use pipepost_flowspec::Connector;
+use pipepost_flowspec::parameters::Grant;
 use serde_json::Value;
 
 use crate::failure::{Failure, Kind};
@@ -30,7 +30,10 @@ impl Wanted {
     /// Reads the parameters that name the endpoint. Host and ports count only when the document writes them; the flags
     /// also by their defaults.
     fn read(connector: &Connector, resolved: &Value) -> Result<Self, Failure> {
-        let mut wanted = Self { sign_in: true, ..Self::default() };
+        let mut wanted = Self {
+            sign_in: true,
+            ..Self::default()
+        };
         for (name, grant) in &connector.annotations.grants {
             let is_written = connector.written.get(name).is_some_and(|value| !is_blank(value));
             let Some(value) = resolved.get(name) else { continue };
@@ -60,8 +63,16 @@ fn is_blank(value: &Value) -> bool {
 }
 
 fn port(name: &str, value: &Value) -> Result<u16, Failure> {
-    let number = value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|port| *port != 0);
-    number.ok_or_else(|| Failure::new(Kind::Invalid, format!("The parameter `{name}` is no port: it must be a number from 1 to 65535.")))
+    let number = value
+        .as_u64()
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|port| *port != 0);
+    number.ok_or_else(|| {
+        Failure::new(
+            Kind::Invalid,
+            format!("The parameter `{name}` is no port: it must be a number from 1 to 65535."),
+        )
+    })
 }
 
 /// The route of one call, and the account it uses.
@@ -78,8 +89,10 @@ pub(super) fn route(
     };
     if !host.policy.allows(&route.address) {
         let message = format!("The policy does not allow {}.", route.address);
-        return Err(Failure::new(Kind::Configuration, message)
-            .advise(format!("Add \"{}\" to the policy's `hosts`, or use another account.", route.address)));
+        return Err(Failure::new(Kind::Configuration, message).advise(format!(
+            "Add \"{}\" to the policy's `hosts`, or use another account.",
+            route.address
+        )));
     }
     if wanted.only_tls12 {
         route.force_tls12();
@@ -94,12 +107,20 @@ fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure>
     let endpoint = account
         .endpoint_for(wanted.host.as_deref(), wanted.port)
         .map_err(|denied| Failure::new(Kind::Configuration, sentence(&denied.to_string())))?;
-    let endpoint = if wanted.start_tls || wanted.tls { endpoint.raised() } else { endpoint };
-    if endpoint.security == Security::None && wanted.sign_in && account.has_secret() && !account.allow_plaintext_auth() {
+    let endpoint = if wanted.start_tls || wanted.tls {
+        endpoint.raised()
+    } else {
+        endpoint
+    };
+    if endpoint.security == Security::None && wanted.sign_in && account.has_secret() && !account.allow_plaintext_auth()
+    {
         let message = format!(
             "The account `{}` would sign in at {} without TLS.",
             account.label(),
-            Address { host: endpoint.host, port: endpoint.port }
+            Address {
+                host: endpoint.host,
+                port: endpoint.port
+            }
         );
         return Err(Failure::new(Kind::Configuration, message)
             .advise("Turn TLS on, in the account (\"starttls_enable\": true) or in the step (isOverTLS)."));
@@ -110,12 +131,19 @@ fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure>
 fn of_policy(host: &Host, wanted: &Wanted) -> Result<Route, Failure> {
     let configuration = |message: &str| Failure::new(Kind::Configuration, message);
     let Some(name) = &wanted.host else {
-        return Err(configuration("The step has no account and names no host.").advise("Give the step an `accountLabel`."));
+        return Err(
+            configuration("The step has no account and names no host.").advise("Give the step an `accountLabel`.")
+        );
     };
-    let address = Address { host: name.trim_start_matches('[').trim_end_matches(']').to_owned(), port: wanted.port.unwrap_or(587) };
+    let address = Address {
+        host: name.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: wanted.port.unwrap_or(587),
+    };
     if !host.policy.names(&address) {
-        return Err(configuration(&format!("The step names {address} without an account, and no policy allows that."))
-            .advise("Give the step an account of that host, or name the host in a policy (--policy)."));
+        return Err(configuration(&format!(
+            "The step names {address} without an account, and no policy allows that."
+        ))
+        .advise("Give the step an account of that host, or name the host in a policy (--policy)."));
     }
     let mut route = Route::of_policy(address, host.policy.networks().to_vec());
     route.least = match (wanted.start_tls, wanted.tls) {
@@ -129,5 +157,7 @@ fn of_policy(host: &Host, wanted: &Wanted) -> Result<Route, Failure> {
 /// The first letter large, as a sentence begins.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

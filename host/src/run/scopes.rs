@@ -33,7 +33,13 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn new(message: Value) -> Self {
         let empty = || Arc::new(Value::Object(Map::new()));
-        Self { message, steps: empty(), session: empty(), iterators: empty(), path: String::new() }
+        Self {
+            message,
+            steps: empty(),
+            session: empty(),
+            iterators: empty(),
+            path: String::new(),
+        }
     }
 
     /// Keeps a step's output under its alias.

@@ -10,7 +10,12 @@ use super::{RunError, timestamp};
 use crate::failure::{Failure, Kind};
 
 impl Execution<'_> {
-    pub(super) fn json_generator(&self, step: &Step, generator: &JsonGenerator, frame: &Frame) -> Result<Value, RunError> {
+    pub(super) fn json_generator(
+        &self,
+        step: &Step,
+        generator: &JsonGenerator,
+        frame: &Frame,
+    ) -> Result<Value, RunError> {
         match self.json(step, &generator.json, frame) {
             Err(error) if !generator.fail_on_error => {
                 let message = error.failure.as_ref().map_or_else(String::new, ToString::to_string);
@@ -24,7 +29,9 @@ impl Execution<'_> {
         let scopes = self.see(frame, None, None)?;
         let masked = Masked::new(&scopes, &scopes.run.sensitive);
         let text = match &log.message {
-            Some(template) => template.evaluate_text(&masked).map_err(|error| unevaluated(step, &error))?,
+            Some(template) => template
+                .evaluate_text(&masked)
+                .map_err(|error| unevaluated(step, &error))?,
             None => mask(&frame.message, &scopes.run.sensitive).to_string(),
         };
         // One entry is one line, whatever the message holds.
@@ -61,14 +68,19 @@ impl Execution<'_> {
                 })
             }
         };
-        Ok(RunError { failure: None, place: place(step), object })
+        Ok(RunError {
+            failure: None,
+            place: place(step),
+            object,
+        })
     }
 
     /// Where a choice leads; none when nothing matches and there is no otherwise.
     pub(super) fn choose(&self, step: &Step, choice: &Choice, frame: &Frame) -> Result<Option<BranchId>, RunError> {
         for when in &choice.when {
             let holds = when.condition.matches(&frame.message);
-            let holds = holds.map_err(|error| RunError::new(place(step), Failure::new(Kind::Invalid, format!("{error}."))))?;
+            let holds =
+                holds.map_err(|error| RunError::new(place(step), Failure::new(Kind::Invalid, format!("{error}."))))?;
             if holds {
                 return Ok(Some(when.target));
             }
@@ -84,7 +96,11 @@ pub(super) fn mask(value: &Value, fields: &[String]) -> Value {
         Value::Object(members) => members
             .iter()
             .map(|(name, member)| {
-                let shown = if fields.contains(name) { Value::from("***") } else { mask(member, fields) };
+                let shown = if fields.contains(name) {
+                    Value::from("***")
+                } else {
+                    mask(member, fields)
+                };
                 (name.clone(), shown)
             })
             .collect(),

@@ -92,7 +92,9 @@ fn check_plain(address: IpAddr, reach: &Reach) -> Result<(), Forbidden> {
             if v6.is_unicast_link_local() {
                 return Err(Forbidden::LinkLocal);
             }
-            if v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254) || v6 == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254) {
+            if v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+                || v6 == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)
+            {
                 return Err(Forbidden::Metadata);
             }
             if v6.is_unspecified() || v6.is_multicast() {
@@ -102,7 +104,9 @@ fn check_plain(address: IpAddr, reach: &Reach) -> Result<(), Forbidden> {
     }
     match reach {
         Reach::Operator => Ok(()),
-        Reach::Step(networks) if !is_inner(address) || networks.iter().any(|network| network.contains(&address)) => Ok(()),
+        Reach::Step(networks) if !is_inner(address) || networks.iter().any(|network| network.contains(&address)) => {
+            Ok(())
+        }
         Reach::Step(_) => Err(Forbidden::Inner),
     }
 }
@@ -146,15 +150,34 @@ mod tests {
         for address in ["fd00:ec2::254", "100.100.100.200", "::ffff:100.100.100.200"] {
             assert_eq!(judge(address, &Reach::Operator), Err(Forbidden::Metadata), "{address}");
         }
-        for address in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:0.0.0.0"] {
-            assert_eq!(judge(address, &Reach::Operator), Err(Forbidden::NotUnicast), "{address}");
+        for address in [
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "::ffff:0.0.0.0",
+        ] {
+            assert_eq!(
+                judge(address, &Reach::Operator),
+                Err(Forbidden::NotUnicast),
+                "{address}"
+            );
         }
     }
 
     #[test]
     fn only_the_operator_reaches_inner_networks() {
         let step = Reach::Step(vec![]);
-        for address in ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "::ffff:10.0.0.1", "fd12::1", "100.64.0.1"] {
+        for address in [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "192.168.0.1",
+            "::ffff:10.0.0.1",
+            "fd12::1",
+            "100.64.0.1",
+        ] {
             assert_eq!(judge(address, &Reach::Operator), Ok(()), "{address}");
             assert_eq!(judge(address, &step), Err(Forbidden::Inner), "{address}");
         }

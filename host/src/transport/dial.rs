@@ -63,15 +63,19 @@ pub enum DialError {
 pub async fn dial(endpoint: &Address, reach: &Reach, limit: Duration) -> Result<TcpStream, DialError> {
     match tokio::time::timeout(limit, resolve_and_connect(endpoint, reach)).await {
         Ok(result) => result,
-        Err(_) => Err(DialError::TimedOut { endpoint: endpoint.clone(), seconds: limit.as_secs() }),
+        Err(_) => Err(DialError::TimedOut {
+            endpoint: endpoint.clone(),
+            seconds: limit.as_secs(),
+        }),
     }
 }
 
 async fn resolve_and_connect(endpoint: &Address, reach: &Reach) -> Result<TcpStream, DialError> {
     let addresses = resolve(endpoint, reach).await?;
-    let stream = connect_any(addresses)
-        .await
-        .map_err(|source| DialError::Refused { endpoint: endpoint.clone(), source })?;
+    let stream = connect_any(addresses).await.map_err(|source| DialError::Refused {
+        endpoint: endpoint.clone(),
+        source,
+    })?;
     // Our writes are whole groups already: waiting to fill a segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -82,9 +86,15 @@ async fn resolve_and_connect(endpoint: &Address, reach: &Reach) -> Result<TcpStr
 /// The addresses of the name that may be dialled, in the order to try them.
 async fn resolve(endpoint: &Address, reach: &Reach) -> Result<Vec<SocketAddr>, DialError> {
     let host = endpoint.host.as_str();
-    let unresolved = |source| DialError::Unresolved { host: host.to_owned(), source };
+    let unresolved = |source| DialError::Unresolved {
+        host: host.to_owned(),
+        source,
+    };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, endpoint.port)).await.map_err(unresolved)?.collect();
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, endpoint.port))
+        .await
+        .map_err(unresolved)?
+        .collect();
     let mut allowed = Vec::new();
     let mut refused = None;
     for candidate in found {
@@ -97,9 +107,11 @@ async fn resolve(endpoint: &Address, reach: &Reach) -> Result<Vec<SocketAddr>, D
         }
     }
     match refused {
-        Some((address, reason)) if allowed.is_empty() => {
-            Err(DialError::Forbidden { host: host.to_owned(), address, reason })
-        }
+        Some((address, reason)) if allowed.is_empty() => Err(DialError::Forbidden {
+            host: host.to_owned(),
+            address,
+            reason,
+        }),
         _ if allowed.is_empty() => Err(unresolved(io::Error::new(io::ErrorKind::NotFound, "it has no address"))),
         _ => Ok(interleave(allowed)),
     }
@@ -131,7 +143,10 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
         }
         let more = waiting.len() > 0;
         let ended = if more {
-            tokio::time::timeout(ATTEMPT_DELAY, attempts.join_next()).await.ok().flatten()
+            tokio::time::timeout(ATTEMPT_DELAY, attempts.join_next())
+                .await
+                .ok()
+                .flatten()
         } else {
             match attempts.join_next().await {
                 Some(ended) => Some(ended),
@@ -152,13 +167,17 @@ mod tests {
     use super::*;
 
     fn endpoint(host: &str, port: u16) -> Address {
-        Address { host: host.to_owned(), port }
+        Address {
+            host: host.to_owned(),
+            port,
+        }
     }
 
     #[test]
     fn families_take_turns() {
-        let addresses: Vec<SocketAddr> =
-            ["[::1]:1", "[::2]:1", "127.0.0.1:1", "[::3]:1", "127.0.0.2:1"].map(|a| a.parse().expect("an address")).into();
+        let addresses: Vec<SocketAddr> = ["[::1]:1", "[::2]:1", "127.0.0.1:1", "[::3]:1", "127.0.0.2:1"]
+            .map(|a| a.parse().expect("an address"))
+            .into();
         let order: Vec<String> = interleave(addresses).iter().map(ToString::to_string).collect();
         assert_eq!(order, ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"]);
     }
@@ -177,7 +196,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_forbidden_address_is_named_with_its_reason() {
-        let error = dial(&endpoint("169.254.169.254", 587), &Reach::Operator, Duration::from_secs(5)).await.unwrap_err();
+        let error = dial(
+            &endpoint("169.254.169.254", 587),
+            &Reach::Operator,
+            Duration::from_secs(5),
+        )
+        .await
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "`169.254.169.254` resolves to 169.254.169.254, which is not dialled, because it is link-local."

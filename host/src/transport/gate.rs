@@ -43,7 +43,9 @@ fn is_harmless(line: &[u8]) -> bool {
 fn is_plain_name(name: &[u8]) -> bool {
     !name.is_empty()
         && name.len() <= 255
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
 }
 
 #[cfg(test)]
@@ -52,7 +54,14 @@ mod tests {
 
     #[test]
     fn greetings_pass() {
-        for bytes in ["EHLO mail.example.com\r\n", "ehlo [IPv6:2001:db8::1]\r\n", "RSET\r\nNOOP\r\n", "STARTTLS\r\n", "QUIT\r\n", ""] {
+        for bytes in [
+            "EHLO mail.example.com\r\n",
+            "ehlo [IPv6:2001:db8::1]\r\n",
+            "RSET\r\nNOOP\r\n",
+            "STARTTLS\r\n",
+            "QUIT\r\n",
+            "",
+        ] {
             assert_eq!(check(bytes.as_bytes()), Ok(()), "{bytes:?}");
         }
     }

@@ -58,7 +58,9 @@ impl From<LinkError> for TransportError {
             LinkError::Denied(_) => TransportError::Denied(sentence),
             LinkError::Dial(DialError::Unresolved { .. }) => TransportError::Unresolved(sentence),
             LinkError::Dial(DialError::Forbidden { .. }) => TransportError::Denied(sentence),
-            LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => TransportError::Refused(sentence),
+            LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => {
+                TransportError::Refused(sentence)
+            }
             LinkError::Tls(_) => TransportError::Tls(sentence),
             LinkError::Closed => TransportError::Closed,
             LinkError::Credentials(_) => TransportError::Credentials(sentence),
@@ -70,7 +72,10 @@ impl From<LinkError> for TransportError {
 
 fn is_closed(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof, WriteZero};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | WriteZero)
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | WriteZero
+    )
 }
 
 /// One connection on a route.
@@ -151,11 +156,21 @@ impl Link {
         let connecting = async {
             let stream = dial::dial(&route.address, &route.reach, limit).await?;
             self.peer = stream.peer_addr().ok();
-            self.client_name = route.client_name.clone().unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
+            self.client_name = route
+                .client_name
+                .clone()
+                .unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
             self.socket = Some(Socket::new(Carrier::Plain(stream)));
-            if security == Security::Tls { self.wrap_in_tls().await } else { Ok(()) }
+            if security == Security::Tls {
+                self.wrap_in_tls().await
+            } else {
+                Ok(())
+            }
         };
-        let timed_out = || DialError::TimedOut { endpoint: route.address.clone(), seconds: limit.as_secs() };
+        let timed_out = || DialError::TimedOut {
+            endpoint: route.address.clone(),
+            seconds: limit.as_secs(),
+        };
         tokio::time::timeout(limit, connecting).await.map_err(|_| timed_out())?
     }
 
@@ -186,13 +201,18 @@ impl Link {
     /// At least one byte and at most `max`.
     pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
         let bytes = self.socket()?.read((max as usize).min(READ)).await?;
-        if bytes.is_empty() { Err(LinkError::Closed) } else { Ok(bytes) }
+        if bytes.is_empty() {
+            Err(LinkError::Closed)
+        } else {
+            Ok(bytes)
+        }
     }
 
     /// All of it, if it may leave now.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         if self.is_gated() {
-            gate::check(bytes).map_err(|reason| LinkError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
+            gate::check(bytes)
+                .map_err(|reason| LinkError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
         } else {
             self.spoke = true;
         }
@@ -210,7 +230,9 @@ impl Link {
     /// Puts TLS around the connection, after a `220` to STARTTLS.
     pub(crate) async fn start_tls(&mut self) -> Result<(), LinkError> {
         if self.tls.is_some() {
-            return Err(LinkError::Denied("TLS has begun on this connection already.".to_owned()));
+            return Err(LinkError::Denied(
+                "TLS has begun on this connection already.".to_owned(),
+            ));
         }
         if self.socket()?.has_news().await {
             self.socket = None;
@@ -228,7 +250,12 @@ impl Link {
         let Some(Carrier::Plain(stream)) = self.socket.take().map(Socket::into_carrier) else {
             return Err(LinkError::Denied("TLS cannot begin on this connection.".to_owned()));
         };
-        let wrapped = self.transport.connections.tls.handshake(stream, &route.address, &route.tls).await?;
+        let wrapped = self
+            .transport
+            .connections
+            .tls
+            .handshake(stream, &route.address, &route.tls)
+            .await?;
         self.tls = Some(match wrapped.get_ref().1.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
@@ -288,7 +315,13 @@ impl Link {
             opened: self.opened,
             parked: Instant::now(),
         };
-        if settled && signed_in && harmless && quiet && parked.memo.len() <= MEMO && self.transport.route.rehearsal.is_none() {
+        if settled
+            && signed_in
+            && harmless
+            && quiet
+            && parked.memo.len() <= MEMO
+            && self.transport.route.rehearsal.is_none()
+        {
             self.transport.connections.park(self.key, parked);
         } else {
             let mut parked = parked;
@@ -300,7 +333,10 @@ impl Link {
 fn check_grant(transport: &Transport, wanted: &Address, security: Security) -> Result<(), LinkError> {
     let route = &transport.route;
     if !wanted.host.eq_ignore_ascii_case(&route.address.host) || wanted.port != route.address.port {
-        return Err(LinkError::Denied(format!("This step may talk to {} and to no other server; it asked for {wanted}.", route.address)));
+        return Err(LinkError::Denied(format!(
+            "This step may talk to {} and to no other server; it asked for {wanted}.",
+            route.address
+        )));
     }
     let fits = match route.least {
         Security::Tls => security == Security::Tls,
@@ -367,7 +403,9 @@ impl Parked {
     /// Says farewell and closes, without waiting for an answer.
     pub(super) async fn close(&mut self) {
         let closing = async {
-            if !self.farewell.is_empty() && let Err(error) = self.socket.write_all(&self.farewell).await {
+            if !self.farewell.is_empty()
+                && let Err(error) = self.socket.write_all(&self.farewell).await
+            {
                 tracing::debug!(%error, "the connection was gone before its farewell");
             }
             self.socket.shut_down().await;

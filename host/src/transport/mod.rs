@@ -90,7 +90,10 @@ impl Route {
             _ => Reach::Step(account.allowed_networks().to_vec()),
         };
         Self {
-            address: Address { host: endpoint.host, port: endpoint.port },
+            address: Address {
+                host: endpoint.host,
+                port: endpoint.port,
+            },
             least: endpoint.security,
             reach,
             tls: account.tls().clone(),
@@ -109,7 +112,12 @@ impl Route {
             address,
             least: Security::None,
             reach: Reach::Step(networks),
-            tls: TlsSettings { min: TlsVersion::V1_2, max: TlsVersion::V1_3, ca_file: None, ca: Vec::new() },
+            tls: TlsSettings {
+                min: TlsVersion::V1_2,
+                max: TlsVersion::V1_3,
+                ca_file: None,
+                ca: Vec::new(),
+            },
             account: None,
             signs_in: false,
             client_name: None,
@@ -133,7 +141,9 @@ impl Route {
 
     /// For whom connections are counted.
     fn owner(&self) -> String {
-        self.account.as_ref().map_or_else(|| format!("//{}", self.address), |account| account.label().to_owned())
+        self.account
+            .as_ref()
+            .map_or_else(|| format!("//{}", self.address), |account| account.label().to_owned())
     }
 }
 

@@ -69,7 +69,9 @@ struct State {
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let warm: usize = self.state().warm.values().map(Vec::len).sum();
-        f.debug_struct("Connections").field("warm", &warm).finish_non_exhaustive()
+        f.debug_struct("Connections")
+            .field("warm", &warm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,13 +108,23 @@ impl Connections {
     pub(super) async fn make_room(&self, key: &Key, max: u32) {
         let surplus: Vec<Parked> = {
             let mut state = self.state();
-            let warm: usize =
-                state.warm.iter().filter(|(other, _)| other.owner == key.owner).map(|(_, parked)| parked.len()).sum();
-            let live = max as usize - state.places.get(&key.owner).map_or(0, |places| places.available_permits().min(max as usize));
+            let warm: usize = state
+                .warm
+                .iter()
+                .filter(|(other, _)| other.owner == key.owner)
+                .map(|(_, parked)| parked.len())
+                .sum();
+            let live = max as usize
+                - state
+                    .places
+                    .get(&key.owner)
+                    .map_or(0, |places| places.available_permits().min(max as usize));
             let mut excess = (warm + live).saturating_sub(max as usize);
             let mut surplus = Vec::new();
             for (_, parked) in state.warm.iter_mut().filter(|(other, _)| other.owner == key.owner) {
-                while excess > 0 && let Some(oldest) = (!parked.is_empty()).then(|| parked.remove(0)) {
+                while excess > 0
+                    && let Some(oldest) = (!parked.is_empty()).then(|| parked.remove(0))
+                {
                     surplus.push(oldest);
                     excess -= 1;
                 }
@@ -135,16 +147,25 @@ impl Connections {
                 let mut state = self.state();
                 let turns = state.sign_ins.entry(owner.to_owned()).or_default();
                 let now = Instant::now();
-                while turns.front().is_some_and(|turn| now.duration_since(*turn) >= SIGN_IN_WINDOW) {
+                while turns
+                    .front()
+                    .is_some_and(|turn| now.duration_since(*turn) >= SIGN_IN_WINDOW)
+                {
                     turns.pop_front();
                 }
                 if turns.len() < SIGN_INS {
                     turns.push_back(now);
                     return;
                 }
-                turns.front().map_or(Duration::ZERO, |turn| SIGN_IN_WINDOW.saturating_sub(now.duration_since(*turn)))
+                turns.front().map_or(Duration::ZERO, |turn| {
+                    SIGN_IN_WINDOW.saturating_sub(now.duration_since(*turn))
+                })
             };
-            tracing::info!(account = owner, ?wait, "waiting with the sign-in: this account has signed in often of late");
+            tracing::info!(
+                account = owner,
+                ?wait,
+                "waiting with the sign-in: this account has signed in often of late"
+            );
             tokio::time::sleep(wait).await;
         }
     }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use pipepost_accounts::Account;
 use pipepost_accounts::sasl::{Exchange, Mechanism, Next, Outcome};
 
+use super::Address;
 use super::link::LinkError;
 use super::socket::Socket;
-use super::Address;
 
 /// The longest line of a reply that is read here; a 334 can carry a challenge (RFC 4954, section 4).
 const LINE: usize = 12_288;
@@ -30,13 +30,24 @@ pub(super) async fn run(
 ) -> Result<Reply, LinkError> {
     let mechanism = Mechanism::from_name(mechanism)
         .filter(|mechanism| account.mechanisms().contains(mechanism))
-        .ok_or_else(|| LinkError::Denied(format!("The account `{}` does not sign in with that mechanism.", account.label())))?;
+        .ok_or_else(|| {
+            LinkError::Denied(format!(
+                "The account `{}` does not sign in with that mechanism.",
+                account.label()
+            ))
+        })?;
     let credentials = account
         .credentials(&address.host)
         .map_err(|error| LinkError::Credentials(error.to_string()))?
-        .ok_or_else(|| LinkError::Credentials(format!("The account `{}` has no password to sign in with.", account.label())))?;
-    let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port)
-        .map_err(|error| LinkError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label())))?;
+        .ok_or_else(|| {
+            LinkError::Credentials(format!(
+                "The account `{}` has no password to sign in with.",
+                account.label()
+            ))
+        })?;
+    let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port).map_err(|error| {
+        LinkError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label()))
+    })?;
     drop(credentials);
     tracing::debug!(account = account.label(), %mechanism, "signing in");
     socket.write_all(&exchange.first_line()).await?;
@@ -47,7 +58,10 @@ pub(super) async fn run(
             Next::Done(outcome) => {
                 let signed_in = outcome == Outcome::SignedIn;
                 tracing::debug!(account = account.label(), %mechanism, signed_in, "the sign-in is over");
-                return Ok(Reply { text: exchange.scrub(&reply.raw), signed_in });
+                return Ok(Reply {
+                    text: exchange.scrub(&reply.raw),
+                    signed_in,
+                });
             }
         }
     }
@@ -60,7 +74,11 @@ struct RawReply {
 }
 
 async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
-    let nonsense = || LinkError::Io(std::io::Error::other("the server's answer to the sign-in is no SMTP reply"));
+    let nonsense = || {
+        LinkError::Io(std::io::Error::other(
+            "the server's answer to the sign-in is no SMTP reply",
+        ))
+    };
     let mut raw = Vec::new();
     for _ in 0..LINES {
         let line = socket.read_line(LINE).await?.ok_or(LinkError::Closed)?;
@@ -87,10 +105,15 @@ async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
 /// The name to say in EHLO when the account names none: the machine's full name, else the address literal of the local
 /// end (RFC 5321, section 4.1.3). Never `localhost`, which Gmail answers with a 421.
 pub(super) fn client_name(local: Option<SocketAddr>) -> String {
-    let machine = gethostname::gethostname().to_string_lossy().trim_end_matches('.').to_ascii_lowercase();
+    let machine = gethostname::gethostname()
+        .to_string_lossy()
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
     let is_full = machine.contains('.')
         && !machine.starts_with("localhost.")
-        && machine.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+        && machine
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
     if is_full {
         return machine;
     }

@@ -67,7 +67,13 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(carrier: Carrier) -> Self {
-        Self { carrier, ahead: Vec::new(), taken: 0, ended: false, written: Arc::default() }
+        Self {
+            carrier,
+            ahead: Vec::new(),
+            taken: 0,
+            ended: false,
+            written: Arc::default(),
+        }
     }
 
     /// The carrier alone, to be wrapped in TLS. The caller has made sure that nothing was read ahead.
@@ -75,15 +81,7 @@ impl Socket {
         self.carrier
     }
 
-    pub(crate) fn carrier(&self) -> &Carrier {
-        &self.carrier
-    }
-
     /// The count of bytes that left, for whoever watches.
-    pub(crate) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn written_counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.written)
     }
@@ -219,7 +217,10 @@ mod tests {
         // The peer writes its replies before it reads what we write; both windows are far smaller than the traffic.
         let (ours, mut theirs) = tokio::io::duplex(64);
         let peer = tokio::spawn(async move {
-            theirs.write_all(&[b'r'; 10_000]).await.expect("our read-ahead takes it");
+            theirs
+                .write_all(&[b'r'; 10_000])
+                .await
+                .expect("our read-ahead takes it");
             let mut got = vec![0; 10_000];
             theirs.read_exact(&mut got).await.expect("our write");
             got
@@ -227,7 +228,7 @@ mod tests {
         let mut socket = Socket::new(Carrier::Memory(ours));
         socket.write_all(&[b'w'; 10_000]).await.expect("no lock");
         assert_eq!(peer.await.expect("the peer"), vec![b'w'; 10_000]);
-        assert_eq!(socket.written(), 10_000);
+        assert_eq!(socket.written_counter().load(Ordering::Relaxed), 10_000);
         let mut read = 0;
         while read < 10_000 {
             read += socket.read(1000).await.expect("the replies").len();

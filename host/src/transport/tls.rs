@@ -114,11 +114,18 @@ fn explain(error: &io::Error, address: &Address) -> String {
         Some(rustls::Error::InvalidMessage(_)) => format!(
             "{address} does not begin with TLS there: it answers in clear. Port 587 begins in clear (STARTTLS), port 465 with TLS."
         ),
-        Some(rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)) => {
+        Some(
+            rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion),
+        ) => {
             format!("{address} and this client have no TLS version or cipher in common; TLS 1.2 is the least: {error}.")
         }
         Some(other) => format!("The TLS handshake with {address} failed: {other}."),
-        None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+        None if matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        ) =>
+        {
             format!("{address} closed the connection during the TLS handshake.")
         }
         None => format!("The TLS handshake with {address} failed: {error}."),
@@ -128,18 +135,25 @@ fn explain(error: &io::Error, address: &Address) -> String {
 fn explain_certificate(problem: &CertificateError, address: &Address) -> String {
     let host = &address.host;
     match problem {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
-            "The certificate of {address} has expired. If it has not, this machine's clock is wrong."
-        ),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
-            "The certificate of {address} is not valid yet. Most often this machine's clock is wrong."
-        ),
-        CertificateError::NotValidForName => format!(
-            "The certificate of {address} is not issued for `{host}`. Name the host as its certificate does."
-        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("The certificate of {address} has expired. If it has not, this machine's clock is wrong.")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("The certificate of {address} is not valid yet. Most often this machine's clock is wrong.")
+        }
+        CertificateError::NotValidForName => {
+            format!("The certificate of {address} is not issued for `{host}`. Name the host as its certificate does.")
+        }
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = presented.iter().take(5).map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ");
-            format!("The certificate of {address} is not issued for `{host}` but for {names}. Name the host as its certificate does.")
+            let names = presented
+                .iter()
+                .take(5)
+                .map(|name| format!("`{}`", name.escape_debug()))
+                .collect::<Vec<_>>()
+                .join(", ");
+            format!(
+                "The certificate of {address} is not issued for `{host}` but for {names}. Name the host as its certificate does."
+            )
         }
         CertificateError::UnknownIssuer => format!(
             "The certificate of {address} is signed by nobody this machine trusts. If the server is your own, name its authority's certificate in the account's `ca_file`."

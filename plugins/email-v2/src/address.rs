@@ -133,8 +133,7 @@ impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
             None => write!(f, "{}", self.address),
-            Some(name) if name.chars().all(|c| is_atext(c) || c == ' ') => write!(f, "{name} <{}>", self.address),
-            Some(name) => write!(f, "{} <{}>", quoted(name), self.address),
+            Some(name) => write!(f, "{} <{}>", written(name), self.address),
         }
     }
 }
@@ -207,7 +206,7 @@ impl fmt::Display for AddressList {
             match entry {
                 Entry::Mailbox(mailbox) => write!(f, "{mailbox}")?,
                 Entry::Group { name, members } => {
-                    write!(f, "{name}:")?;
+                    write!(f, "{}:", written(name))?;
                     for (i, member) in members.iter().enumerate() {
                         write!(f, "{}{member}", if i > 0 { ", " } else { " " })?;
                     }
@@ -268,6 +267,18 @@ pub(crate) fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || "!#$%&'*+-/=?^_`{|}~".contains(c)
         || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+}
+
+/// A name as a person writes it: in quotes where it would be read differently without them.
+fn written(name: &str) -> Cow<'_, str> {
+    if name
+        .split(' ')
+        .all(|word| !word.is_empty() && word.chars().all(is_atext))
+    {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(quoted(name))
+    }
 }
 
 /// The text as a quoted string (RFC 5322, section 3.2.4).

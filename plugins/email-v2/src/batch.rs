@@ -37,7 +37,9 @@ pub struct Call {
 
 /// Sends every call's message, and settles each call once.
 pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
-    let view: Value = account.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    let view: Value = account
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or(Value::Null);
     let settings = match Settings::from_view(&view) {
         Ok(settings) => settings,
         Err(failure) => {
@@ -60,7 +62,12 @@ pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
 }
 
 fn bare(failure: Failure) -> CallFailure {
-    CallFailure { failure, wait: None, remainder: None, output: None }
+    CallFailure {
+        failure,
+        wait: None,
+        remainder: None,
+        output: None,
+    }
 }
 
 struct Batch<'w, W: World> {
@@ -111,7 +118,9 @@ impl<W: World> Batch<'_, W> {
     /// Makes sure that there is a job, if anything is left to do.
     fn fill(&mut self) -> bool {
         while self.jobs.is_empty() {
-            let Some(call) = self.calls.pop_front() else { return false };
+            let Some(call) = self.calls.pop_front() else {
+                return false;
+            };
             self.prepare(&call);
         }
         true
@@ -120,7 +129,11 @@ impl<W: World> Batch<'_, W> {
     /// Makes a call's message, or settles the call when it cannot be made.
     fn prepare(&mut self, call: &Call) {
         let made = Parameters::parse(&call.parameters, Some(&self.account)).and_then(|parameters| {
-            let origin = Origin { key: &call.key, now: self.world.now(), seed: self.world.random() };
+            let origin = Origin {
+                key: &call.key,
+                now: self.world.now(),
+                seed: self.world.random(),
+            };
             let prepared = message::prepare(&parameters, &origin, self.world.files(call.id).as_mut())?;
             if prepared.utf8 && !self.settings.allows_utf8() {
                 return Err(Failure::new(
@@ -152,7 +165,12 @@ impl<W: World> Batch<'_, W> {
             .open(&self.settings.host, self.settings.port, self.settings.security)
             .map_err(|error| {
                 let verdict = replies::of_wire(&error);
-                CallFailure { failure: verdict.failure, wait: verdict.wait, remainder: None, output: None }
+                CallFailure {
+                    failure: verdict.failure,
+                    wait: verdict.wait,
+                    remainder: None,
+                    output: None,
+                }
             })?;
         let facts = wire.facts();
         let config = self.settings.config(&facts.client_name, plain).map_err(bare)?;
@@ -161,8 +179,15 @@ impl<W: World> Batch<'_, W> {
         } else {
             Client::new(config)
         };
-        Conversation { batch: self, client, travelling: HashMap::new(), announced: HashSet::new(), next_id: 0, progress: false }
-            .run(wire, &facts)
+        Conversation {
+            batch: self,
+            client,
+            travelling: HashMap::new(),
+            announced: HashSet::new(),
+            next_id: 0,
+            progress: false,
+        }
+        .run(wire, &facts)
     }
 
     fn settle_if_over(&mut self, letter: usize) {
@@ -213,8 +238,15 @@ impl<W: World> Conversation<'_, '_, W> {
             self.take_settled(failed.as_ref());
             self.submit();
             let done = match self.client.poll() {
-                Action::Write { bytes, commits, deadline } => {
-                    let parts: Vec<Part> = commits.iter().filter_map(|id| part(&self.batch.letters, &self.travelling, *id)).collect();
+                Action::Write {
+                    bytes,
+                    commits,
+                    deadline,
+                } => {
+                    let parts: Vec<Part> = commits
+                        .iter()
+                        .filter_map(|id| part(&self.batch.letters, &self.travelling, *id))
+                        .collect();
                     let ids: Vec<Id> = commits.to_vec();
                     match announce(self.batch.world, &parts) {
                         Err(stop) => {
@@ -246,7 +278,8 @@ impl<W: World> Conversation<'_, '_, W> {
                 Action::SignIn { mechanism, deadline } => {
                     wire.arm(milliseconds(deadline));
                     let mechanism = mechanism.to_owned();
-                    wire.sign_in(&mechanism).map(|reply| self.client.signed_in(&reply, wire.facts().signed_in))
+                    wire.sign_in(&mechanism)
+                        .map(|reply| self.client.signed_in(&reply, wire.facts().signed_in))
                 }
                 Action::Ready => {
                     if self.batch.fill() {
@@ -261,7 +294,12 @@ impl<W: World> Conversation<'_, '_, W> {
                     let ending = ending.clone();
                     drop(wire);
                     self.take_settled(failed.as_ref());
-                    let over = Over { ending, wire: failed, progress: self.progress, warm: facts.warm };
+                    let over = Over {
+                        ending,
+                        wire: failed,
+                        progress: self.progress,
+                        warm: facts.warm,
+                    };
                     return if self.batch.fill() { Ok(Some(over)) } else { Ok(None) };
                 }
             };
@@ -276,7 +314,9 @@ impl<W: World> Conversation<'_, '_, W> {
     fn submit(&mut self) {
         while self.client.wants_more() && self.batch.fill() {
             let Some(job) = self.batch.jobs.pop_front() else { return };
-            let Some(letter) = self.batch.letters.get_mut(&job.letter) else { continue };
+            let Some(letter) = self.batch.letters.get_mut(&job.letter) else {
+                continue;
+            };
             letter.prepared.content.rewind();
             let id = Id(self.next_id);
             self.next_id += 1;
@@ -286,8 +326,13 @@ impl<W: World> Conversation<'_, '_, W> {
     }
 
     fn supply(&mut self, id: Id, room: usize, scratch: &mut Vec<u8>) {
-        let letter = self.travelling.get(&id).and_then(|job| self.batch.letters.get_mut(&job.letter));
-        let Some(letter) = letter else { return self.client.fail_content("its message is gone") };
+        let letter = self
+            .travelling
+            .get(&id)
+            .and_then(|job| self.batch.letters.get_mut(&job.letter));
+        let Some(letter) = letter else {
+            return self.client.fail_content("its message is gone");
+        };
         if let Some(bytes) = letter.prepared.content.as_bytes() {
             return self.client.supply(bytes);
         }
@@ -300,7 +345,9 @@ impl<W: World> Conversation<'_, '_, W> {
 
     fn take_settled(&mut self, wire: Option<&WireError>) {
         while let Some(settled) = self.client.poll_settled() {
-            let Some(job) = self.travelling.remove(&settled.id) else { continue };
+            let Some(job) = self.travelling.remove(&settled.id) else {
+                continue;
+            };
             let announced = self.announced.remove(&settled.id);
             self.handle(job, settled, announced, wire);
         }
@@ -308,11 +355,23 @@ impl<W: World> Conversation<'_, '_, W> {
 
     fn handle(&mut self, job: Job, settled: Settled, announced: bool, wire: Option<&WireError>) {
         // It may travel over another connection; whether there is one is not decided here.
-        if !announced && matches!(settled.outcome, Outcome::NotSent(NotSent::Connection(_))) {
-            return self.batch.jobs.push_front(job);
+        if let Outcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
+            match (announced, ending.reply()) {
+                (false, _) => return self.batch.jobs.push_front(job),
+                // A 421 speaks for everything that it found unanswered: the server has done none of it.
+                (true, Some(reply)) => {
+                    if let Some(letter) = self.batch.letters.get(&job.letter) {
+                        self.batch.world.refused((letter.call, job.part), &reply.verbatim());
+                    }
+                    return self.batch.jobs.push_front(job);
+                }
+                (true, None) => {}
+            }
         }
         let letter_number = job.letter;
-        let Some(letter) = self.batch.letters.get_mut(&letter_number) else { return };
+        let Some(letter) = self.batch.letters.get_mut(&letter_number) else {
+            return;
+        };
         self.progress |= matches!(settled.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
         let part = (letter.call, job.part);
         let consequence = letter.note(&self.batch.settings.host, &job, settled, wire);
@@ -329,7 +388,11 @@ impl<W: World> Conversation<'_, '_, W> {
 }
 
 fn announce<W: World>(world: &mut W, parts: &[Part]) -> Result<(), Stop> {
-    if parts.is_empty() { Ok(()) } else { world.committing(parts) }
+    if parts.is_empty() {
+        Ok(())
+    } else {
+        world.committing(parts)
+    }
 }
 
 fn part(letters: &HashMap<usize, Letter>, travelling: &HashMap<Id, Job>, id: Id) -> Option<Part> {

@@ -19,12 +19,18 @@ impl Batch for EmailV2 {
             summary: "Sends email through the account's SMTP server.".to_owned(),
             parameters: schema::PARAMETERS.to_owned(),
             output: schema::OUTPUT.to_owned(),
-            account_types: ["smtp-auth-and-properties", "basic", "oauth-2", "google-key"].map(str::to_owned).into(),
+            account_types: ["smtp-auth-and-properties", "basic", "oauth-2", "google-key"]
+                .map(str::to_owned)
+                .into(),
         }
     }
 
     fn perform(account: Option<String>, calls: Vec<pipepost_guest::Call>) {
-        let calls = calls.into_iter().map(|call| batch::Call { id: call.id, key: call.key, parameters: call.parameters });
+        let calls = calls.into_iter().map(|call| batch::Call {
+            id: call.id,
+            key: call.key,
+            parameters: call.parameters,
+        });
         batch::send(&mut Host, account.as_deref(), calls.collect());
     }
 }
@@ -37,7 +43,10 @@ impl World for Host {
     type Wire = transport::Connection;
 
     fn open(&mut self, host: &str, port: u16, security: Security) -> Result<Self::Wire, WireError> {
-        let endpoint = transport::Endpoint { host: host.to_owned(), port };
+        let endpoint = transport::Endpoint {
+            host: host.to_owned(),
+            port,
+        };
         let security = match security {
             Security::Tls => transport::Security::Tls,
             Security::StartTls => transport::Security::StartTls,
@@ -151,7 +160,12 @@ impl From<transport::TransportError> for WireError {
 
 impl From<CallFailure> for pipepost_guest::Failure {
     fn from(failed: CallFailure) -> Self {
-        let CallFailure { failure, wait, remainder, output } = failed;
+        let CallFailure {
+            failure,
+            wait,
+            remainder,
+            output,
+        } = failed;
         Self {
             kind: match failure.kind {
                 Kind::Invalid => pipepost_guest::FailureKind::Invalid,

@@ -78,15 +78,28 @@ impl Letter {
     ///
     /// When an address cannot be said in the protocol.
     pub(crate) fn jobs(&mut self, letter: usize, recipients: usize) -> Result<Vec<Job>, Failure> {
-        let all = self.prepared.envelope.recipients.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
-        Ok(all.chunks(recipients.max(1)).map(|some| self.job(letter, some.to_vec())).collect())
+        let all = self
+            .prepared
+            .envelope
+            .recipients
+            .iter()
+            .map(|text| address(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(all
+            .chunks(recipients.max(1))
+            .map(|some| self.job(letter, some.to_vec()))
+            .collect())
     }
 
     fn job(&mut self, letter: usize, recipients: Vec<Address>) -> Job {
         let part = self.next_part;
         self.next_part += 1;
         self.open += 1;
-        Job { letter, part, recipients }
+        Job {
+            letter,
+            part,
+            recipients,
+        }
     }
 
     /// The job as the protocol takes it.
@@ -115,7 +128,9 @@ impl Letter {
         // Why those fail who were not rejected themselves.
         let common = match &settled.outcome {
             SmtpOutcome::Accepted { .. } => None,
-            SmtpOutcome::Refused { reply, stage } => Some((replies::of_reply(host, reply, *stage), Some(reply.clone()))),
+            SmtpOutcome::Refused { reply, stage } => {
+                Some((replies::of_reply(host, reply, *stage), Some(reply.clone())))
+            }
             SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(host, reason, wire), None)),
             SmtpOutcome::Uncertain(ending) => Some((uncertain(host, ending, wire), None)),
         };
@@ -130,8 +145,12 @@ impl Letter {
                         self.rejected.push(Rejection {
                             recipient: name,
                             code: reply.as_ref().map(pipepost_smtp::Reply::code),
-                            enhanced: reply.as_ref().and_then(|reply| reply.enhanced().map(|code| code.to_string())),
-                            text: reply.as_ref().map_or_else(|| verdict.failure.message.clone(), pipepost_smtp::Reply::text),
+                            enhanced: reply
+                                .as_ref()
+                                .and_then(|reply| reply.enhanced().map(|code| code.to_string())),
+                            text: reply
+                                .as_ref()
+                                .map_or_else(|| verdict.failure.message.clone(), pipepost_smtp::Reply::text),
                             kind: verdict.failure.kind,
                         });
                     }
@@ -183,7 +202,10 @@ impl Letter {
             text: failed.failure.message.clone(),
             kind: failed.failure.kind,
         }));
-        let verdict = || Verdict { failure: failed.failure.clone(), wait: failed.wait };
+        let verdict = || Verdict {
+            failure: failed.failure.clone(),
+            wait: failed.wait,
+        };
         self.failure.get_or_insert_with(verdict);
     }
 
@@ -202,7 +224,8 @@ impl Letter {
             Outcome::Sent
         };
         let verdict = (outcome != Outcome::Sent).then(|| {
-            self.failure.unwrap_or_else(|| Failure::new(Kind::Refused, "The server took the message for nobody.").into())
+            self.failure
+                .unwrap_or_else(|| Failure::new(Kind::Refused, "The server took the message for nobody.").into())
         });
         let output = self.prepared.output.render(&Report {
             outcome,
@@ -214,7 +237,12 @@ impl Letter {
         });
         match verdict {
             None => Ok(output),
-            Some(Verdict { failure, wait }) => Err(CallFailure { failure, wait, remainder: None, output: Some(output) }),
+            Some(Verdict { failure, wait }) => Err(CallFailure {
+                failure,
+                wait,
+                remainder: None,
+                output: Some(output),
+            }),
         }
     }
 }
@@ -230,5 +258,10 @@ fn uncertain(host: &str, ending: &pipepost_smtp::Ending, wire: Option<&WireError
 }
 
 fn address(text: &str) -> Result<Address, Failure> {
-    Address::parse(text).map_err(|error| Failure::new(Kind::Invalid, format!("The address `{}` cannot be used: {error}.", text.escape_debug())))
+    Address::parse(text).map_err(|error| {
+        Failure::new(
+            Kind::Invalid,
+            format!("The address `{}` cannot be used: {error}.", text.escape_debug()),
+        )
+    })
 }

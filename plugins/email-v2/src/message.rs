@@ -88,8 +88,12 @@ pub fn prepare(parameters: &Parameters, origin: &Origin<'_>, files: &mut dyn Fil
     let utf8 = utf8_in_headers || envelope.beyond_ascii().next().is_some();
 
     let mut warnings = parameters.warnings.clone();
-    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(origin.now.min(headers::LAST_DATE));
-    let head = headers::head(parameters, &message_id, date);
+    let date = origin.now.min(headers::LAST_DATE);
+    let head = headers::head(
+        parameters,
+        &message_id,
+        SystemTime::UNIX_EPOCH + Duration::from_secs(date),
+    );
     let mut parts = structure::Parts::new(origin.seed, &message_id, &mut warnings);
     let built = parts.build(head, parameters, files)?;
 
@@ -98,7 +102,7 @@ pub fn prepare(parameters: &Parameters, origin: &Origin<'_>, files: &mut dyn Fil
         envelope,
         content: built.content,
         message_id,
-        date: origin.now,
+        date,
         eight_bit: utf8_in_headers,
         utf8,
         warnings,

@@ -25,7 +25,13 @@ impl From<Failure> for Verdict {
 pub fn of_reply(host: &str, reply: &Reply, stage: Stage) -> Verdict {
     let enhanced = reply.enhanced().map(|code| (code.class, code.subject, code.detail));
     let text = reply.text();
-    let meaning = explain_for(Provider::of_host(host), reply.code(), enhanced, &text, Some(stage_of(stage)));
+    let meaning = explain_for(
+        Provider::of_host(host),
+        reply.code(),
+        enhanced,
+        &text,
+        Some(stage_of(stage)),
+    );
     let message = format!("{} The server said: {}", meaning.cause, said(reply));
     let mut failure = Failure::new(kind_of(meaning.kind), message);
     if !meaning.cure.is_empty() {
@@ -92,9 +98,11 @@ pub fn of_wire(error: &WireError) -> Verdict {
         WireError::Denied(_) | WireError::Tls(_) => Kind::Configuration,
         WireError::Credentials(_) => Kind::Authentication,
         WireError::Ending => Kind::Limit,
-        WireError::Unresolved(_) | WireError::Refused(_) | WireError::TimedOut | WireError::Closed | WireError::Io(_) => {
-            Kind::Transient
-        }
+        WireError::Unresolved(_)
+        | WireError::Refused(_)
+        | WireError::TimedOut
+        | WireError::Closed
+        | WireError::Io(_) => Kind::Transient,
     };
     Failure::new(kind, error.to_string()).into()
 }
@@ -110,14 +118,26 @@ pub fn of_not_sent(host: &str, reason: &NotSent, wire: Option<&WireError>) -> Ve
         .with_advice("Send smaller attachments, or a link to them")
         .into(),
         NotSent::NeedsSmtpUtf8 { address } => {
-            let what = address.as_ref().map_or("the headers need".to_owned(), |address| format!("the address `{address}` needs"));
-            Failure::new(Kind::Invalid, format!("The server `{host}` does not take SMTPUTF8, which {what}.")).into()
+            let what = address.as_ref().map_or("the headers need".to_owned(), |address| {
+                format!("the address `{address}` needs")
+            });
+            Failure::new(
+                Kind::Invalid,
+                format!("The server `{host}` does not take SMTPUTF8, which {what}."),
+            )
+            .into()
         }
-        NotSent::NeedsEightBitMime => {
-            Failure::new(Kind::Invalid, format!("The server `{host}` does not take 8BITMIME, which this message needs.")).into()
-        }
+        NotSent::NeedsEightBitMime => Failure::new(
+            Kind::Invalid,
+            format!("The server `{host}` does not take 8BITMIME, which this message needs."),
+        )
+        .into(),
         NotSent::NoRecipients => Failure::new(Kind::Invalid, "The message has no recipient.").into(),
-        NotSent::Content(error) => Failure::new(Kind::Invalid, format!("The message could not be read to its end: {error}.")).into(),
+        NotSent::Content(error) => Failure::new(
+            Kind::Invalid,
+            format!("The message could not be read to its end: {error}."),
+        )
+        .into(),
         NotSent::Withheld(reason) => Failure::new(Kind::Limit, reason.clone()).into(),
         other => Failure::new(Kind::Transient, format!("The message was not sent: {other:?}.")).into(),
     }

@@ -45,8 +45,10 @@ impl Settings {
             number(view.get("timeouts").and_then(|timeouts| timeouts.get(name))).map(Duration::from_millis)
         };
         let (Some(host), Some(port)) = (text("host"), number(view.get("port"))) else {
-            return Err(Failure::new(Kind::Configuration, "The step has no server to send through.")
-                .with_advice("Give it an account, or name a host in the account"));
+            return Err(
+                Failure::new(Kind::Configuration, "The step has no server to send through.")
+                    .with_advice("Give it an account, or name a host in the account"),
+            );
         };
         Ok(Self {
             host: host.to_owned(),
@@ -89,8 +91,11 @@ impl Settings {
     /// When the name for EHLO is none.
     pub fn config(&self, client_name: &str, plain: bool) -> Result<Config, Failure> {
         let name = ClientName::parse(client_name).map_err(|error| {
-            Failure::new(Kind::Configuration, format!("The name for EHLO cannot be said: {error}."))
-                .with_advice("Correct `mail.smtp.localhost` in the account")
+            Failure::new(
+                Kind::Configuration,
+                format!("The name for EHLO cannot be said: {error}."),
+            )
+            .with_advice("Correct `mail.smtp.localhost` in the account")
         })?;
         let security = match self.security {
             Security::Tls => SmtpSecurity::Tls,
@@ -105,7 +110,13 @@ impl Settings {
         if let Some(read) = self.read {
             let timeouts = &mut config.timeouts;
             // Not the wait for the end of a message: less than the standard's makes copies.
-            for wait in [&mut timeouts.greeting, &mut timeouts.command, &mut timeouts.mail, &mut timeouts.rcpt, &mut timeouts.data] {
+            for wait in [
+                &mut timeouts.greeting,
+                &mut timeouts.command,
+                &mut timeouts.mail,
+                &mut timeouts.rcpt,
+                &mut timeouts.data,
+            ] {
                 *wait = read;
             }
         }

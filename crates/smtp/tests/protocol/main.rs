@@ -5,4 +5,7 @@ mod dialogues;
 mod driver;
 mod faults;
 mod hostile;
+mod limits;
 mod server;
+mod sessions;
+mod talk;

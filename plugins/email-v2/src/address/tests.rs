@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn addresses(text: &str) -> Vec<String> {
@@ -172,4 +174,35 @@ fn lengths_are_those_that_servers_take() {
 fn comments_within_comments_have_an_end() {
     assert!(AddressList::parse(&format!("a@b.example {}{}", "(".repeat(16), ")".repeat(16))).is_ok());
     assert!(AddressList::parse(&"(".repeat(100_000)).is_err());
+}
+
+/// Texts that look like address lists more often than not.
+fn almost_a_list() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("a@b.example".to_owned()),
+        Just("<c@d.example>".to_owned()),
+        Just("\"x, y\"".to_owned()),
+        Just("Team:".to_owned()),
+        "[ ,;:<>@\"().\\\\]",
+        "\\PC{1,3}",
+        "[a-z ]{1,4}",
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
+
+    #[test]
+    fn what_is_printed_is_read_as_the_same_list(text in almost_a_list()) {
+        if let Ok(list) = AddressList::parse(&text) {
+            let printed = list.to_string();
+            prop_assert_eq!(AddressList::parse(&printed), Ok(list), "{}", printed);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,40}|.{0,40}") {
+        let _ = AddressList::parse(&text);
+    }
 }

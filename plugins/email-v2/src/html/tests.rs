@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::{holds_a_tag, to_text};
 
 #[test]
@@ -115,5 +117,23 @@ fn the_pass_is_linear_in_what_an_attacker_sends() {
     ] {
         let text = to_text(&unit.repeat(1 << 18 >> unit.len().ilog2()));
         assert!(text.len() <= 64 << 20);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
+
+    #[test]
+    fn no_text_makes_it_panic_and_no_line_is_left_blank_twice(
+        html in proptest::collection::vec(prop_oneof![
+            Just("<".to_owned()), Just(">".to_owned()), Just("</".to_owned()), Just("<!--".to_owned()), Just("<a href=\"".to_owned()),
+            Just("</a>".to_owned()), Just("<li>".to_owned()), Just("<ol start=".to_owned()), Just("<br>".to_owned()),
+            Just("&#x".to_owned()), Just("&amp".to_owned()), Just("<img alt=".to_owned()), Just("<style>".to_owned()),
+            Just("<p>".to_owned()), Just(" \n".to_owned()), "\\PC{0,4}", ".{0,4}",
+        ], 0..20).prop_map(|pieces| pieces.concat())
+    ) {
+        let text = to_text(&html);
+        prop_assert!(!text.contains("\n\n\n") && !text.ends_with(char::is_whitespace), "{text:?}");
+        let _ = holds_a_tag(&html);
     }
 }

@@ -113,36 +113,66 @@ fn fits(lines: &[u8]) -> bool {
 
 /// Lines that end in CRLF, and no other CR or LF.
 fn quoted_printable(lines: &[u8]) -> Vec<u8> {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = Vec::with_capacity(lines.len() + lines.len() / 4 + 16);
     let mut rest = lines;
     loop {
         let end = memchr(b'\r', rest).unwrap_or(rest.len());
-        let line = &rest[..end];
-        let mut room = QUOTED_LINE;
-        for (i, &octet) in line.iter().enumerate() {
-            let is_last = i + 1 == line.len();
-            // A blank at a line's end would be taken for padding (rule 3).
-            let as_is = matches!(octet, b'!'..=b'<' | b'>'..=b'~') || matches!(octet, b' ' | b'\t') && !is_last;
-            let length = if as_is { 1 } else { 3 };
-            // Only the last of a line may use the place of the soft line break.
-            if length > room - usize::from(!is_last) {
-                out.extend_from_slice(b"=\r\n");
-                room = QUOTED_LINE;
-            }
-            if as_is {
-                out.push(octet);
-            } else {
-                out.extend_from_slice(&[b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
-            }
-            room -= length;
-        }
+        quote_line(&rest[..end], &mut out);
         if end == rest.len() {
             return out;
         }
         out.extend_from_slice(b"\r\n");
         rest = &rest[end + 2..];
     }
+}
+
+fn quote_line(line: &[u8], out: &mut Vec<u8>) {
+    // A blank at a line's end would be taken for padding (rule 3).
+    let (mut rest, blank) = match line {
+        [head @ .., last @ (b' ' | b'\t')] => (head, Some(*last)),
+        _ => (line, None),
+    };
+    let mut room = QUOTED_LINE - 1;
+    while let Some(&octet) = rest.first() {
+        let run = rest
+            .iter()
+            .position(|&octet| !stands_as_it_is(octet))
+            .unwrap_or(rest.len());
+        if run == 0 {
+            quote(octet, &mut room, out);
+            rest = &rest[1..];
+            continue;
+        }
+        if room == 0 {
+            room = break_line(out);
+        }
+        let piece = &rest[..run.min(room)];
+        out.extend_from_slice(piece);
+        room -= piece.len();
+        rest = &rest[piece.len()..];
+    }
+    if let Some(blank) = blank {
+        quote(blank, &mut room, out);
+    }
+}
+
+fn quote(octet: u8, room: &mut usize, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    if *room < 3 {
+        *room = break_line(out);
+    }
+    out.extend_from_slice(&[b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
+    *room -= 3;
+}
+
+/// A soft line break, which has a place of its own; answers the room of the new line.
+fn break_line(out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(b"=\r\n");
+    QUOTED_LINE - 1
+}
+
+const fn stands_as_it_is(octet: u8) -> bool {
+    matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t')
 }
 
 #[cfg(test)]

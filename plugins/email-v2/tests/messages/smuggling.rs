@@ -108,7 +108,7 @@ const HEADERS: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_parameter_writes_a_header_or_a_recipient_of_its_own(place in 0..PLACES, text in hostile()) {

@@ -1,0 +1,215 @@
+//! FreeMarker templates for the bodies of email: parsed once, rendered once for each message.
+//!
+//! This is the part of FreeMarker 2.3 that bodies use, with its semantics to the letter: a missing value is an error
+//! unless `!` or `??` deals with it, numbers are written in the locale's way (`1,234.5`), booleans have no text of
+//! their own, arithmetic is decimal, and a line of directives alone leaves no line behind. What is not here (macros,
+//! includes, `?eval`, `?new`, Java objects, output formats) is refused by name when the template is parsed, so that
+//! nothing is ever half rendered.
+//!
+//! It is not a general template engine. It loads no files, calls no code, reads no clock, and each rendering is bounded
+//! in time and memory by [`Limits`].
+//!
+//! Order of calls: [`Template::parse`] over the pieces of the source, then [`Template::render`] for each model. Results
+//! of the caller's own expressions come in as [`Piece::Value`]: their text is data wherever it stands, in the text or
+//! in a string literal, and is never read as template.
+//!
+//! ```
+//! use pipepost_freemarker::{Context, Model, Options, Piece, Template};
+//!
+//! let pieces = [Piece::Source("Dear ${name}, you owe us ${total?string(\"0.00\")}. "), Piece::Value { index: 0, source: "{{ message.note }}" }];
+//! let template = Template::parse(&pieces, &Options::default())?;
+//! let model = serde_json::json!({ "name": "Ana", "total": 12.5 });
+//! let text = template.render(&Model::new(&model), &["See ${page} 2.".to_owned()], &Context::default())?;
+//! assert_eq!(text, "Dear Ana, you owe us 12.50. See ${page} 2.");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod analysis;
+mod apply;
+mod apply_sequence;
+mod apply_string;
+mod ast;
+mod builtins;
+mod directives;
+mod error;
+mod eval;
+mod layout;
+mod number;
+mod parse_assign;
+mod parse_expr;
+mod parse_primary;
+mod parse_text;
+mod parser;
+mod render;
+mod settings;
+mod slices;
+mod source;
+mod strings;
+mod value;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+pub use analysis::{Reference, Unescaped};
+pub use error::{ParseError, Position, RenderError, RenderErrorKind};
+pub use pipepost_java_format::Locale;
+pub use source::Piece;
+
+/// How a template is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Whether what is printed is escaped.
+    pub escape: Escape,
+    /// Bounds of each rendering.
+    pub limits: Limits,
+}
+
+/// Whether interpolations and inserted values are escaped without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Escape {
+    /// Only where the template says so, as in FreeMarker without an output format.
+    #[default]
+    None,
+    /// As by `?html`, except for interpolations that end in `?html`, `?xhtml`, `?xml` or `?no_esc`.
+    Html,
+}
+
+/// Bounds of a rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of the output, and of each text made on the way.
+    pub output: usize,
+    /// Most steps of work: one for each iteration, interpolation, condition and built-in, four for each element of a
+    /// sequence that is made, and one for each 16 bytes of text.
+    pub work: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            output: 8 * 1024 * 1024,
+            work: 10_000_000,
+        }
+    }
+}
+
+/// What a template renders: the fields of an object are its variables. More variables may be laid over it, which costs
+/// no copy of the object.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    root: &'a Value,
+    overlay: &'a [(&'a str, &'a Value)],
+}
+
+impl<'a> Model<'a> {
+    /// A model of the fields of `root`. Anything but an object has none.
+    pub fn new(root: &'a Value) -> Self {
+        Self { root, overlay: &[] }
+    }
+
+    /// Lays variables over the model: each hides the field of its name, and a null hides it as missing.
+    pub fn with(self, overlay: &'a [(&'a str, &'a Value)]) -> Self {
+        Self { overlay, ..self }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        let laid = self
+            .overlay
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value);
+        laid.or_else(|| self.root.get(name))
+    }
+}
+
+/// Where and when a rendering happens.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// How numbers and dates are written until `<#setting locale=...>` says otherwise.
+    pub locale: Locale,
+    /// The zone in which dates are written.
+    pub time_zone: TimeZone,
+    /// What `.now` is, and what two-digit years are near to.
+    pub now: Timestamp,
+}
+
+impl Default for Context {
+    /// English, UTC, and the epoch for the present.
+    fn default() -> Self {
+        Self {
+            locale: Locale::EnUs,
+            time_zone: TimeZone::UTC,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+/// A parsed template.
+#[derive(Debug)]
+pub struct Template {
+    block: ast::Block,
+    texts: Vec<String>,
+    options: Options,
+    html: bool,
+}
+
+impl Template {
+    /// Reads a template from the pieces of its source. Lines and columns count over the whole source, inserted values
+    /// at the length that they were written with.
+    ///
+    /// # Errors
+    /// A malformed template, something that is not supported, or a [`Piece::Value`] that stands neither in text nor in
+    /// a string literal.
+    pub fn parse(pieces: &[Piece<'_>], options: &Options) -> Result<Self, ParseError> {
+        let parsed = parser::Parser::parse(pieces, options.escape == Escape::Html)?;
+        Ok(Self {
+            block: parsed.block,
+            texts: parsed.texts,
+            options: *options,
+            html: parsed.html,
+        })
+    }
+
+    /// Renders the template with a model and the inserted values, by their index.
+    ///
+    /// # Errors
+    /// A missing value, a value of the wrong type, or more work or text than the limits allow. The output so far is lost.
+    pub fn render(&self, model: &Model<'_>, values: &[String], context: &Context) -> Result<String, RenderError> {
+        let settings = settings::Settings::new(context.locale, context.time_zone.clone());
+        let escape = self.options.escape == Escape::Html;
+        render::Run::new(
+            model,
+            values,
+            &self.texts,
+            escape,
+            self.options.limits,
+            settings,
+            context.now,
+        )
+        .run(&self.block)
+    }
+
+    /// Whether the source is HTML: it holds a tag by the name of an HTML element (`<p ...>`, `</div>`, `<br/>`), a
+    /// document type or an HTML comment. A `<placeholder>` or an address in angle brackets is none.
+    pub fn is_html(&self) -> bool {
+        self.html
+    }
+
+    /// What reaches an HTML body unescaped: every interpolation whose text may hold markup, and every inserted value in
+    /// the text. Empty when the body is no HTML, or escaping is on.
+    pub fn unescaped(&self) -> Vec<Unescaped> {
+        if self.html && self.options.escape == Escape::None {
+            analysis::unescaped(&self.block)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The paths of the model that the template reads, as far as they can be told without running it, in the order of
+    /// their first use.
+    pub fn references(&self) -> Vec<Reference> {
+        analysis::references(&self.block)
+    }
+}
