@@ -6,6 +6,8 @@
 
 use crate::account::{Account, AccountType, Security, Server};
 use crate::gmail;
+use crate::words::quoted;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -96,7 +98,8 @@ impl Account {
         let named = match step_host {
             Some(text) => Some(parse_host(text).ok_or_else(|| {
                 Denied(format!(
-                    "\"{text}\" is not a host name or an address; correct the step's host, or leave it out."
+                    "{} is not a host name or an address; correct the step's host, or leave it out.",
+                    quoted(text)
                 ))
             })?),
             None => None,

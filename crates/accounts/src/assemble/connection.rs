@@ -31,7 +31,7 @@ pub(super) fn read_server(
             port: SUBMISSION,
             tls_from_first_byte: false,
             starttls: true,
-            allow_plaintext_auth: fields.boolean("allow_plaintext_auth", found).unwrap_or(false),
+            allow_plaintext_auth: false,
             allowed_hosts: read_allowed_hosts(fields, found),
             allowed_networks: read_allowed_networks(fields, found),
         })
@@ -42,7 +42,11 @@ pub(super) fn read_server(
     if let (Some(host), Some(preset)) = (&host, preset)
         && *host != preset.host
     {
-        let message = format!("it says {host}, and the preset says {}; keep one of them.", preset.host);
+        let message = format!(
+            "it says {}, and the preset says {}; keep one of them.",
+            fields.quoted("host", host),
+            preset.host
+        );
         fields.refuse("host", ErrorKind::Contradiction, message, found);
     }
     let host = host.or_else(|| preset.map(|preset| preset.host.clone()));
@@ -60,6 +64,10 @@ pub(super) fn read_server(
     if properties.starttls_required == Some(true) && starttls == Some(false) {
         let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them.";
         fields.refuse("starttls_enable", ErrorKind::Contradiction, message, found);
+    }
+    if properties.starttls_required == Some(false) && starttls != Some(false) {
+        let message = "STARTTLS is always required where it is asked for; leave it out.";
+        fields.warn("properties", WarningKind::NoEffect, message, found);
     }
     let allow_plaintext_auth = fields.boolean("allow_plaintext_auth", found).unwrap_or(false);
     let mut server = Server {
@@ -166,13 +174,13 @@ fn check_gmail_username(kind: AccountType, server: &Server, sign_in: &Reading, f
         AccountType::Basic => server.allowed_hosts.is_empty(),
         _ => server.host.as_deref().is_some_and(gmail::is_gmail),
     };
-    if let Some(username) = sign_in
-        .username_shown
-        .as_deref()
-        .filter(|name| only_gmail && !name.contains('@'))
+    if only_gmail
+        && sign_in
+            .username_shown
+            .as_deref()
+            .is_some_and(|name| !name.contains('@'))
     {
-        let message = gmail::username_without_domain(username);
-        fields.refuse("username", ErrorKind::Invalid, message, found);
+        fields.refuse("username", ErrorKind::Invalid, gmail::USERNAME_WITHOUT_DOMAIN, found);
     }
 }
 
@@ -183,7 +191,8 @@ fn read_allowed_hosts(fields: &mut Fields, found: &mut Findings) -> Vec<AllowedH
             Some(host) => allowed.push(host),
             None => {
                 let message = format!(
-                    "\"{text}\" is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525."
+                    "{} is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525.",
+                    fields.quoted("allowed_hosts", &text)
                 );
                 fields.refuse("allowed_hosts", ErrorKind::Invalid, message, found);
             }
@@ -202,7 +211,10 @@ fn read_allowed_networks(fields: &mut Fields, found: &mut Findings) -> Vec<IpNet
         match network {
             Some(network) => networks.push(network.trunc()),
             None => {
-                let message = format!("\"{text}\" is not a network; write it as address/bits, such as 10.1.0.0/16.");
+                let message = format!(
+                    "{} is not a network; write it as address/bits, such as 10.1.0.0/16.",
+                    fields.quoted("allowed_networks", &text)
+                );
                 fields.refuse("allowed_networks", ErrorKind::Invalid, message, found);
             }
         }
@@ -223,7 +235,11 @@ pub(super) fn read_tls(fields: &mut Fields, properties: &Properties, found: &mut
 }
 
 fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> Vec<CertificateDer<'static>> {
-    let shown = path.display();
+    let shown = if fields.is_reference("ca_file") {
+        "it names".to_owned()
+    } else {
+        path.display().to_string()
+    };
     let mut fail = |message: String| {
         fields.refuse("ca_file", ErrorKind::Invalid, message, found);
         Vec::new()
