@@ -52,8 +52,7 @@ pub struct EngineOptions {
     pub limits: Limits,
     /// Where compiled code is kept; none compiles anew in every process.
     pub cache: Option<PathBuf>,
-    /// Keep the linear memory of an instance that traps, for [`super::Stopped::memory`]. For tests and autopsies: the
-    /// dump is as large as the memory.
+    /// Keep the linear memory of an instance that traps. For tests and autopsies: the dump is as large as the memory.
     pub memory_dumps: bool,
 }
 
