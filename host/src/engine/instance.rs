@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
-use super::config::TICK;
+use super::config::{MemoryDumps, TICK};
 use super::watch::{CallEnd, Watch};
 use super::{Component, Engine, Limits, LoadError, cpu_budget};
-use crate::bindings::{Call, Manifest};
+use crate::bindings::{Call, Everything, Manifest};
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
@@ -245,7 +245,8 @@ async fn perform(
         instance
             .pipepost_connector_step()
             .call_perform(&mut store, batch.account.as_ref(), &batch.calls)
-            .await
+            .await?;
+        Ok(instance)
     };
     // Past the grace nothing is waited for: the store goes, and its connection with it.
     let result = tokio::select! {
@@ -253,7 +254,7 @@ async fn perform(
         () = batch.ending.over() => None,
     };
     let stopped = match &result {
-        Some(Ok(())) => Failure::new(
+        Some(Ok(_)) => Failure::new(
             Kind::Limit,
             format!(
                 "The connector `{}` ended without saying how this went.",
@@ -263,13 +264,37 @@ async fn perform(
         Some(Err(error)) => explain_stop(&batch.connector, error, &store),
         None => Failure::new(Kind::Limit, "The run ended before this was done."),
     };
-    let was_stopped = !matches!(result, Some(Ok(())));
+    let was_stopped = !matches!(result, Some(Ok(_)));
     if was_stopped {
         tracing::warn!(connector = %batch.connector, "{stopped}");
+    }
+    if let (Some(dumps), Some(result)) = (&engine.inner.memory_dumps, result) {
+        let stopped = match result {
+            Ok(instance) => enter_and_stop(&mut store, &instance).await,
+            Err(error) => Some(error),
+        };
+        show_memory(dumps, &batch.connector, stopped.as_ref(), &store);
     }
     let guest = store.into_data();
     let ends = guest.work.map(|work| work.watch.close(&stopped)).unwrap_or_default();
     (ends, was_stopped)
+}
+
+/// Enters an instance that is done once more, and stops it before its first instruction: only a trap leaves a core dump.
+async fn enter_and_stop(store: &mut Store<Guest>, instance: &Everything) -> Option<wasmtime::Error> {
+    store.epoch_deadline_trap();
+    store.set_epoch_deadline(0);
+    instance.pipepost_connector_step().call_describe(store).await.err()
+}
+
+fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::Error>, store: &Store<Guest>) {
+    let Some(dump) = stopped.and_then(|error| error.downcast_ref::<WasmCoreDump>()) else {
+        tracing::warn!(connector, "there is no core dump to show the memory of");
+        return;
+    };
+    for memory in dump.memories() {
+        dumps.show(connector, memory.data(store));
+    }
 }
 
 /// Why an instance was stopped, as a sentence.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 
-pub use config::{EngineOptions, Limits};
+pub use config::{EngineOptions, Limits, MemoryDumps};
 pub(crate) use instance::{Batch, Guest, run_batch};
 pub(crate) use watch::{CallEnd, CallFailure};
 
@@ -34,6 +34,7 @@ struct Inner {
     limits: Limits,
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
+    memory_dumps: Option<MemoryDumps>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -126,6 +127,7 @@ impl Engine {
                 linker,
                 limits: options.limits.clone(),
                 places,
+                memory_dumps: options.memory_dumps.clone(),
             }),
         })
     }
