@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
@@ -53,34 +53,54 @@ impl Guest {
                 bytes: limits.memory,
                 hit: false,
             },
-            cpu: CpuMeter {
-                ticks: 0,
-                budget: ticks(cpu),
-                waited: false,
-            },
+            cpu: CpuMeter::new(cpu),
             work,
         }
     }
 
-    /// The host works for the instance: the time until it is done is not the instance's.
-    pub(super) fn host_waits(&mut self) {
-        self.cpu.waited = true;
+    /// The host has worked for the instance since `began`: that time is not the instance's.
+    pub(super) fn host_worked(&mut self, began: Instant) {
+        self.cpu.host += began.elapsed();
     }
 }
 
-/// Charges the epoch's ticks to the instance, less those during which the host worked for it.
+/// Charges to the instance the time that passes while it runs, less what the host takes to answer it.
+///
+/// It is the time of the answers that is left out, and not the ticks in which there were any: an instance that calls its
+/// host for nothing again and again, and works between the calls, pays for its work.
 #[derive(Debug)]
 struct CpuMeter {
-    ticks: u64,
-    budget: u64,
-    /// A host call has waited since the last tick: the epoch passed without the instance.
-    waited: bool,
+    used: Duration,
+    budget: Duration,
+    /// The last tick that was charged.
+    since: Instant,
+    /// What the host took of the time since.
+    host: Duration,
 }
 
-fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / TICK.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1)
+impl CpuMeter {
+    fn new(budget: Duration) -> Self {
+        Self {
+            used: Duration::ZERO,
+            budget: budget.max(TICK),
+            since: Instant::now(),
+            host: Duration::ZERO,
+        }
+    }
+
+    /// Called as the epoch advances. Answers whether the instance may go on.
+    fn tick(&mut self) -> bool {
+        self.charge(Instant::now());
+        self.used <= self.budget
+    }
+
+    fn charge(&mut self, now: Instant) {
+        let ran = now.duration_since(self.since).saturating_sub(self.host);
+        // What is beyond a tick went to other instances, or to whatever else the machine does.
+        self.used += ran.min(TICK);
+        self.since = now;
+        self.host = Duration::ZERO;
+    }
 }
 
 /// Bounds the linear memory and remembers that it did.
@@ -117,15 +137,11 @@ fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut context| {
-        let meter = &mut context.data_mut().cpu;
-        if std::mem::take(&mut meter.waited) {
-            return Ok(UpdateDeadline::Yield(1));
+        if context.data_mut().cpu.tick() {
+            Ok(UpdateDeadline::Yield(1))
+        } else {
+            Err(CpuExhausted.into())
         }
-        meter.ticks += 1;
-        if meter.ticks > meter.budget {
-            return Err(CpuExhausted.into());
-        }
-        Ok(UpdateDeadline::Yield(1))
     });
     store
 }
@@ -325,4 +341,43 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
         None => format!("{error:#}"),
     };
     limit(format!("The connector `{connector}` was stopped: {what}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    /// Ticks of ten milliseconds, in each of which the host took so long.
+    fn used(ticks: u32, host: Duration) -> Duration {
+        let mut meter = CpuMeter::new(Duration::from_secs(1));
+        for _ in 0..ticks {
+            meter.host += host;
+            meter.charge(meter.since + TICK);
+        }
+        meter.used
+    }
+
+    #[test]
+    fn what_the_host_takes_is_not_charged() {
+        assert_eq!(used(100, TICK), Duration::ZERO);
+        assert_eq!(used(100, 9 * MILLISECOND), 100 * MILLISECOND);
+    }
+
+    #[test]
+    fn calling_the_host_for_nothing_does_not_stop_the_clock() {
+        assert_eq!(used(100, Duration::ZERO), 100 * TICK);
+        assert!(used(100, MILLISECOND / 100) > 99 * TICK);
+    }
+
+    #[test]
+    fn what_others_take_is_charged_as_one_tick_at_most() {
+        let mut meter = CpuMeter::new(TICK);
+        meter.charge(meter.since + 100 * TICK);
+        assert_eq!(meter.used, TICK);
+        assert!(meter.used <= meter.budget);
+        meter.charge(meter.since + TICK);
+        assert!(meter.used > meter.budget);
+    }
 }
