@@ -29,6 +29,8 @@ pub struct Limits {
     pub resources: usize,
     /// Bytes of files that one instance may make.
     pub new_files: u64,
+    /// Connections that one `perform` may open, one after another, besides two for each of its calls.
+    pub connections: u32,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             log_line: 4096,
             resources: 256,
             new_files: 1 << 30,
+            connections: 20,
         }
     }
 }

@@ -38,7 +38,10 @@ fn breach(what: impl Into<String>) -> wasmtime::Error {
 }
 
 fn bad_handle(error: wasmtime::component::ResourceTableError) -> wasmtime::Error {
-    breach(format!("it used a handle that is not its own ({error})"))
+    match error {
+        wasmtime::component::ResourceTableError::Full => breach("it holds more connections and files than it may"),
+        error => breach(format!("it used a handle that is not its own ({error})")),
+    }
 }
 
 impl types::Host for Guest {}
@@ -369,6 +372,12 @@ impl transport::HostConnection for Guest {
         if work.ending.is_ending() {
             return Ok(Err(TransportError::Ending));
         }
+        let Some(left) = work.connections_left.checked_sub(1) else {
+            return Ok(Err(TransportError::Denied(
+                "This step has opened as many connections as it may.".to_owned(),
+            )));
+        };
+        work.connections_left = left;
         let ending = work.ending.clone();
         let wanted = Address {
             host: endpoint.host,

@@ -9,7 +9,7 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
 use super::config::{MemoryDumps, TICK};
 use super::watch::{CallEnd, Watch};
-use super::{Component, Engine, Limits, LoadError, cpu_budget};
+use super::{Component, Engine, Limits, LoadError, connections, cpu_budget};
 use crate::bindings::{Call, Everything, Manifest};
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
@@ -38,6 +38,8 @@ pub(super) struct Work {
     pub(super) new_file_bytes: u64,
     /// One live connection at a time.
     pub(super) has_connection: bool,
+    /// Connections that may still be opened.
+    pub(super) connections_left: u32,
     /// Told of each call as it settles.
     pub(super) on_settled: Option<Box<dyn FnMut(u32) + Send>>,
 }
@@ -149,7 +151,7 @@ fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
 pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<Manifest, LoadError> {
     let _place = place(engine).await;
     let mut store = store(engine, engine.inner.limits.cpu, None);
-    let failed = |error: &wasmtime::Error| LoadError::Describe(format!("{error:#}"));
+    let failed = |error: &wasmtime::Error| LoadError::Describe(error.root_cause().to_string());
     let instance = component
         .pre
         .instantiate_async(&mut store)
@@ -253,6 +255,7 @@ async fn perform(
         log_lines: 0,
         new_file_bytes: 0,
         has_connection: false,
+        connections_left: connections(&engine.inner.limits, batch.calls.len()),
         on_settled: Some(Box::new(on_settled)),
     };
     let mut store = store(engine, cpu, Some(work));
@@ -328,7 +331,7 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
     if let Some(Breach(what)) = error.downcast_ref::<Breach>() {
         return limit(format!("The connector `{connector}` was stopped: {what}."));
     }
-    if guest.memory.hit {
+    if guest.memory.hit && error.is::<wasmtime::Trap>() {
         let mebibytes = guest.limits.memory >> 20;
         return limit(format!(
             "The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory."
@@ -338,7 +341,8 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
         Some(wasmtime::Trap::StackOverflow) => "its calls nest too deeply".to_owned(),
         Some(wasmtime::Trap::UnreachableCodeReached) => "it gave up (a panic or an abort)".to_owned(),
         Some(trap) => trap.to_string(),
-        None => format!("{error:#}"),
+        // The cause alone: what surrounds it is a trace of the component's inside.
+        None => error.root_cause().to_string(),
     };
     limit(format!("The connector `{connector}` was stopped: {what}."))
 }

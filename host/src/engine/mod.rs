@@ -234,6 +234,12 @@ fn cpu_budget(limits: &Limits, calls: usize) -> Duration {
             .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
 }
 
+/// The connections that a `perform` of `calls` calls may open.
+fn connections(limits: &Limits, calls: usize) -> u32 {
+    let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+    limits.connections.saturating_add(calls.saturating_mul(2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,9 @@ use crate::ledger::{ClaimError, Ledger, Part, PartOutcome};
 /// How much of what was received is kept to look for evidence in.
 const RECEIVED: usize = 64 * 1024;
 
+/// Parts that one call may have: with a hundred recipients in each, a million recipients.
+const PARTS: usize = 10_000;
+
 /// The bytes of an instance's connection, as the host counted them.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -119,6 +122,17 @@ pub(crate) struct CallState {
     settled: Option<Result<String, CallFailure>>,
 }
 
+impl CallState {
+    /// Each part that is named is kept, here and in the ledger, so their number has a bound.
+    fn check_room(&self, number: u32) -> Result<(), String> {
+        if self.parts.len() < PARTS || self.parts.contains_key(&number) {
+            Ok(())
+        } else {
+            Err(too_many_parts())
+        }
+    }
+}
+
 /// A failure as the connector reported it.
 #[derive(Debug, Clone)]
 pub(crate) struct CallFailure {
@@ -207,6 +221,9 @@ impl Watch {
 
     /// The connector announces. An `Err` of the outer kind is a breach of the contract.
     pub(crate) fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+        if parts.len() > PARTS {
+            return Err(too_many_parts());
+        }
         let mut claims = Vec::with_capacity(parts.len());
         for (call, number) in parts {
             let state = self.calls.get(call).ok_or_else(|| unknown_call(*call))?;
@@ -216,6 +233,7 @@ impl Watch {
             if state.parts.get(number).is_some_and(|status| *status != Status::Refused) {
                 return Ok(Err(Stop::Claimed));
             }
+            state.check_room(*number)?;
             claims.push(Part {
                 key: state.key.clone(),
                 number: *number,
@@ -267,6 +285,7 @@ impl Watch {
         verdict: impl FnOnce(&mut Traffic, Announced) -> Status,
     ) -> Result<(), String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
+        state.check_room(number)?;
         let part = Part {
             key: state.key.clone(),
             number,
@@ -356,6 +375,10 @@ fn ledger_outcome(status: Status) -> PartOutcome {
 
 fn unknown_call(call: u32) -> String {
     format!("it named call {call}, which is not of this batch")
+}
+
+fn too_many_parts() -> String {
+    format!("it named more than {PARTS} parts of a call")
 }
 
 fn unproven() -> Failure {
@@ -525,6 +548,21 @@ mod tests {
             .settle(7, Err(Failure::new(Kind::Transient, "Lost.").into()))
             .expect("in order");
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_call_has_so_many_parts_and_not_one_more() {
+        let (mut watch, _) = watch();
+        let parts: Vec<(u32, u32)> = (0..).take(PARTS).map(|number| (7, number)).collect();
+        watch
+            .committing(&parts)
+            .expect("as many as there may be")
+            .expect("granted");
+        watch.confirmed(7, 5).expect("one of them");
+        let more = u32::try_from(PARTS).expect("not that many");
+        assert!(watch.committing(&[(7, more)]).is_err());
+        assert!(watch.confirmed(7, more).is_err());
+        assert!(watch.refused(7, more, "550 no").is_err());
     }
 
     #[test]
