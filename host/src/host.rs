@@ -8,7 +8,7 @@ use pipepost_accounts::{Accounts, FieldAccess};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
 
 use crate::connectors::{Connectors, ConnectorsError};
-use crate::engine::{Engine, EngineOptions, LoadError};
+use crate::engine::{Engine, EngineOptions, Limits, LoadError, MemoryDumps};
 use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
 use crate::transport::{Connections, Rehearsal};
@@ -71,7 +71,8 @@ pub struct HostBuilder {
     cache: Option<PathBuf>,
     environment: Option<String>,
     rehearsal: Option<RehearsalSlot>,
-    memory_dumps: bool,
+    limits: Option<Limits>,
+    memory_dumps: Option<MemoryDumps>,
 }
 
 impl HostBuilder {
@@ -117,10 +118,17 @@ impl HostBuilder {
         self
     }
 
-    /// Writes the linear memory of a connector that traps to the log's directory. For autopsies.
+    /// What every instance may use, in place of what the policy says or leaves to the defaults.
     #[must_use]
-    pub fn memory_dumps(mut self) -> Self {
-        self.memory_dumps = true;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Shows the memory of every instance that has performed: what a connector has seen, whole.
+    #[must_use]
+    pub fn memory_dumps(mut self, dumps: MemoryDumps) -> Self {
+        self.memory_dumps = Some(dumps);
         self
     }
 
@@ -130,7 +138,7 @@ impl HostBuilder {
     /// When the engine does not start or a connector does not load.
     pub async fn build(self) -> Result<Host, HostError> {
         let options = EngineOptions {
-            limits: self.policy.limits(),
+            limits: self.limits.unwrap_or_else(|| self.policy.limits()),
             cache: self.cache,
             memory_dumps: self.memory_dumps,
         };

@@ -89,6 +89,8 @@ pub struct Link {
     sign_in_asked: bool,
     /// Something left that a sign-in may not follow.
     spoke: bool,
+    /// Something left and nothing was read since: a reply is still to come.
+    unanswered: bool,
     client_name: String,
     peer: Option<SocketAddr>,
     warm: bool,
@@ -130,6 +132,7 @@ impl Link {
             signed_in: None,
             sign_in_asked: false,
             spoke: false,
+            unanswered: false,
             client_name: String::new(),
             peer: None,
             warm: false,
@@ -201,6 +204,7 @@ impl Link {
     /// At least one byte and at most `max`.
     pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
         let bytes = self.socket()?.read((max as usize).min(READ)).await?;
+        self.unanswered = false;
         if bytes.is_empty() {
             Err(LinkError::Closed)
         } else {
@@ -216,6 +220,7 @@ impl Link {
         } else {
             self.spoke = true;
         }
+        self.unanswered = true;
         self.socket()?.write_all(bytes).await?;
         Ok(())
     }
@@ -303,7 +308,7 @@ impl Link {
         let signed_in = !self.transport.route.signs_in || self.signed_in.is_some();
         let harmless = farewell.len() <= FAREWELL && gate::check(&farewell).is_ok();
         let Some(mut socket) = self.socket.take() else { return };
-        let quiet = !socket.has_news().await;
+        let quiet = !self.unanswered && !socket.has_news().await;
         let parked = Parked {
             socket,
             tls: self.tls,
@@ -391,6 +396,7 @@ impl Parked {
             signed_in: self.signed_in,
             sign_in_asked: true,
             spoke: true,
+            unanswered: false,
             client_name: self.client_name,
             peer: self.peer,
             warm: true,
