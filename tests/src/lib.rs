@@ -1,1 +1,69 @@
-//! End-to-end tests.
+//! What the end-to-end tests stand on: the real binary, and servers that somebody else wrote.
+//!
+//! [`Scratch`] runs `pipepost` in a folder of its own with a clean environment. [`Postfix`] and [`Aiosmtpd`] are servers
+//! that keep what they receive; [`python::parse`] reads a message as Python's `email` package does, so that what arrived
+//! is judged by neither side's own code. [`connector`] makes small components that a host must refuse.
+//!
+//! It is not a mail server of our own: that is `pipepost-inbox`, which the tests of sending do not use.
+//!
+//! The order of calls: start a peer, which gives none where this machine does not have it; make a [`Scratch`], write
+//! the pipeline and the account into it, run; then take what arrived from the peer.
+//!
+//! A missing peer is skipped in plain sight; with `PIPEPOST_REQUIRE_PEERS=1` it is a failure.
+#![forbid(unsafe_code)]
+
+mod account;
+mod aiosmtpd;
+mod certificates;
+pub mod connector;
+mod document;
+mod lines;
+mod message;
+mod postfix;
+pub mod python;
+mod scratch;
+mod source;
+
+use std::io::Write as _;
+
+pub use account::AccountFile;
+pub use aiosmtpd::{Aiosmtpd, Options, Tls};
+pub use certificates::{Authority, Certificate, Flaw};
+pub use document::{choice, document, email, step};
+pub use message::Message;
+pub use postfix::{Postfix, PostfixOptions};
+pub use scratch::{Ending, Running, Scratch};
+pub use source::{lines_of_code, root};
+
+/// The user that every peer knows.
+pub const USER: &str = "tester@example.test";
+
+/// The password of [`USER`]. Recognisable: no output may hold it, in any form.
+pub const PASSWORD: &str = "pA55-of.the~tester";
+
+/// The recipient that every peer refuses, with `550 5.1.1`.
+pub const REFUSED: &str = "nobody@example.test";
+
+/// Skips the rest of a test in plain sight, or fails it where peers are required.
+///
+/// # Panics
+/// With `PIPEPOST_REQUIRE_PEERS=1`.
+pub fn skip(why: &str) {
+    assert!(
+        std::env::var_os("PIPEPOST_REQUIRE_PEERS").is_none_or(|value| value != "1"),
+        "a peer is required and missing: {why}"
+    );
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Not `eprintln!`, which the test runner keeps to itself when a test passes.
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// For whoever looks at a test that failed; the runner shows it then, and only then.
+#[expect(clippy::print_stderr, reason = "the test runner collects what is printed so")]
+fn show(text: &str) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests;

@@ -377,7 +377,7 @@ impl Account {
 
     fn check_gmail_username(&self, host: &str, username: &str) -> Result<(), Error> {
         if crate::gmail::is_gmail(host) && !username.contains('@') {
-            let message = crate::gmail::username_without_domain(username);
+            let message = crate::gmail::USERNAME_WITHOUT_DOMAIN;
             return Err(Error::new(
                 ErrorKind::Invalid,
                 self.place.with_field("username"),

@@ -6,8 +6,8 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
 use crate::fields::Findings;
-use crate::nearest::nearest;
 use crate::store::Store;
+use crate::words::{nearest, quoted};
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -57,6 +57,21 @@ impl Accounts {
         loading.finish()
     }
 
+    /// Reads accounts from JSON that the caller holds: for hosts that keep accounts elsewhere than in files. Relative
+    /// paths start at `base`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::load`].
+    pub fn from_json(json: &str, base: &Path, environment: &Environment) -> Result<Self, Errors> {
+        let mut loading = Loading::new(environment);
+        let place = Place::default();
+        for object in parse_objects(json, &place)? {
+            loading.add(object, &place, base);
+        }
+        loading.finish()
+    }
+
     /// The account of this label.
     ///
     /// # Errors
@@ -76,7 +91,7 @@ impl Accounts {
                 Error::new(
                     ErrorKind::NoSuchAccount,
                     Place::default(),
-                    format!("there is no account \"{label}\"; {advice}"),
+                    format!("there is no account {}; {advice}", quoted(label)),
                 )
             })
     }

@@ -8,15 +8,15 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
-use crate::nearest::advice;
 use crate::presets::Preset;
 use crate::properties::{Properties, read_address};
+use crate::words::{advice, quoted};
 use ring::{hmac, rand};
 use std::path::Path;
 use std::sync::OnceLock;
 
 /// Fields of every type.
-const COMMON: [&str; 16] = [
+const COMMON: [&str; 15] = [
     "label",
     "type",
     "description",
@@ -28,13 +28,19 @@ const COMMON: [&str; 16] = [
     "from_name",
     "limits",
     "pipelining",
-    "allow_plaintext_auth",
     "allowed_hosts",
     "allowed_networks",
     "exposed_fields",
     "auth",
 ];
-const SERVER: [&str; 5] = ["host", "port", "starttls_enable", "preset", "region"];
+const SERVER: [&str; 6] = [
+    "host",
+    "port",
+    "starttls_enable",
+    "preset",
+    "region",
+    "allow_plaintext_auth",
+];
 const PASSWORD: [&str; 1] = ["password"];
 const OAUTH: [&str; 7] = [
     "provider",
@@ -200,8 +206,7 @@ fn read_type(object: &[(String, Node)], place: &Place, found: &mut Findings) -> 
                 .into_iter()
                 .find(|kind| normal(kind.as_str()) == wanted);
             if kind.is_none() {
-                let shown: String = text.chars().take(40).collect();
-                let message = format!("there is no account type \"{shown}\"; {}", advice(&wanted, names));
+                let message = format!("there is no account type {}; {}", quoted(text), advice(&wanted, names));
                 found.errors.push(fail(ErrorKind::Unknown, message));
             }
             kind
@@ -282,7 +287,8 @@ fn choose_environment(
         }
         (None, Some(name)) => {
             let message = format!(
-                "the account has no environment \"{name}\"; {}",
+                "the account has no environment {}; {}",
+                quoted(name),
                 advice(name, names.iter().map(String::as_str))
             );
             found.errors.push(fail(ErrorKind::Environment, &written, message));
@@ -375,10 +381,11 @@ fn check_exposed(account: &Account, found: &mut Findings) {
         .filter(|name| !secrets.contains(&name.as_str()))
     {
         let message = if secrets.is_empty() {
-            format!("the account has no secret \"{name}\" to expose; leave it out.")
+            format!("the account has no secret {} to expose; leave it out.", quoted(name))
         } else {
             format!(
-                "the account has no secret \"{name}\"; its secrets are {}.",
+                "the account has no secret {}; its secrets are {}.",
+                quoted(name),
                 secrets.join(", ")
             )
         };
@@ -417,8 +424,9 @@ pub(crate) fn agreed<T: PartialEq + std::fmt::Display>(
     if let (Some(field), Some(property)) = (&field, &property)
         && field != property
     {
+        let shown = fields.quoted(names.0, &field.to_string());
         let message = format!(
-            "it says {field}, and the property mail.smtp.{} says {property}; keep one of them.",
+            "it says {shown}, and the property mail.smtp.{} says otherwise; keep one of them.",
             names.1
         );
         fields.refuse(names.0, ErrorKind::Contradiction, message, found);

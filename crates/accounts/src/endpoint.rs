@@ -6,6 +6,8 @@
 
 use crate::account::{Account, AccountType, Security, Server};
 use crate::gmail;
+use crate::words::quoted;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -50,6 +52,12 @@ pub enum NamedBy {
 /// Why a step may not go where it wants to: one sentence, with what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied(String);
+
+impl Denied {
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,7 +104,8 @@ impl Account {
         let named = match step_host {
             Some(text) => Some(parse_host(text).ok_or_else(|| {
                 Denied(format!(
-                    "\"{text}\" is not a host name or an address; correct the step's host, or leave it out."
+                    "{} is not a host name or an address; correct the step's host, or leave it out.",
+                    quoted(text)
                 ))
             })?),
             None => None,

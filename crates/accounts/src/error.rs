@@ -55,15 +55,15 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         if let Some(file) = &self.file {
-            write!(f, "{}", file.display())?;
+            write!(f, "{}", on_one_line(file.display().to_string()))?;
             separator = ", ";
         }
         if let Some(label) = &self.label {
-            write!(f, "{separator}account \"{label}\"")?;
+            write!(f, "{separator}account \"{}\"", label.escape_debug())?;
             separator = ", ";
         }
         if let Some(field) = &self.field {
-            write!(f, "{separator}field \"{field}\"")?;
+            write!(f, "{separator}field \"{}\"", field.escape_debug())?;
         }
         Ok(())
     }
@@ -114,13 +114,18 @@ impl Error {
         Self {
             kind,
             place,
-            message: message.into(),
+            message: on_one_line(message.into()),
         }
     }
 
     /// What kind of problem it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether the same call can succeed later with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        self.kind == ErrorKind::TokenUnavailable
     }
 
     /// Where it stands.
@@ -222,7 +227,7 @@ impl Warning {
         Self {
             kind,
             place,
-            message: message.into(),
+            message: on_one_line(message.into()),
         }
     }
 
@@ -246,4 +251,19 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
     }
+}
+
+/// Control characters spelled out, wherever they came from: a file's name, a provider's words.
+fn on_one_line(message: String) -> String {
+    if !message.chars().any(char::is_control) {
+        return message;
+    }
+    let spelled = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    message.chars().map(spelled).collect()
 }

@@ -5,8 +5,8 @@
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind};
-use crate::nearest::advice;
 use crate::reference::SecretSource;
+use crate::words::{advice, quoted};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -71,8 +71,9 @@ impl Fields {
             let name = name_of(&written);
             if let Some(first) = fields.entries.iter().find(|entry| entry.name == name) {
                 let message = format!(
-                    "it is written twice, as \"{}\" and \"{written}\"; keep one.",
-                    first.written
+                    "it is written twice, as {} and {}; keep one.",
+                    quoted(&first.written),
+                    quoted(&written)
                 );
                 fields.refuse(&name, ErrorKind::Contradiction, message, found);
                 continue;
@@ -198,12 +199,7 @@ impl Fields {
         let text = self.text(name, found)?;
         let value = read(&text);
         if value.is_none() {
-            // What a reference stood for may be a secret in the wrong place: it is not shown.
-            let shown = if self.is_reference(name) {
-                "its value".to_owned()
-            } else {
-                format!("\"{}\"", short(&text))
-            };
+            let shown = self.quoted(name, &text);
             let message = format!("{shown} is not {expected}; correct it.");
             self.refuse(name, ErrorKind::Invalid, message, found);
         }
@@ -282,9 +278,24 @@ impl Fields {
         }
     }
 
-    /// Whether the field's text holds a reference.
+    /// A field's value for a message. What a reference stood for may be a secret in the wrong place: it is not shown.
+    pub(crate) fn quoted(&self, name: &str, text: &str) -> String {
+        if self.is_reference(name) {
+            "its value".to_owned()
+        } else {
+            quoted(text)
+        }
+    }
+
+    /// Whether a field holds a reference.
     pub(crate) fn is_reference(&self, name: &str) -> bool {
-        let holds = |value: &Node| matches!(value, Node::Text(text) if text.contains("${"));
+        fn holds(value: &Node) -> bool {
+            match value {
+                Node::Text(text) => text.contains("${"),
+                Node::List(items) => items.iter().any(holds),
+                _ => false,
+            }
+        }
         self.entries
             .iter()
             .any(|entry| entry.name == name && holds(&entry.value))
@@ -352,15 +363,6 @@ pub(crate) fn lay_over(under: Vec<(String, Node)>, over: Vec<(String, Node)>) ->
         }
     }
     result
-}
-
-/// Values are quoted back so that a typing error is seen, but never at length.
-fn short(text: &str) -> String {
-    if text.chars().count() <= 40 {
-        text.to_owned()
-    } else {
-        text.chars().take(37).chain("...".chars()).collect()
-    }
 }
 
 fn is_blank(value: &Node) -> bool {

@@ -30,12 +30,8 @@ pub(crate) fn without_blanks(secret: Secret) -> Secret {
     }
 }
 
-/// Why a user name without its domain is refused.
-pub(crate) fn username_without_domain(username: &str) -> String {
-    format!(
-        "Gmail's user name is the whole address, and \"{username}\" has no domain; write {username}@gmail.com, or {username}@ and your organisation's domain."
-    )
-}
+/// Why a user name without its domain is refused. It is not shown: user name and password are swapped at times.
+pub(crate) const USERNAME_WITHOUT_DOMAIN: &str = "Gmail's user name is the whole address, and this one has no domain; add @gmail.com, or @ and your organisation's domain.";
 
 #[cfg(test)]
 mod tests {

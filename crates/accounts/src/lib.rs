@@ -4,12 +4,14 @@
 //! are read late), where they may go ([`Account::endpoint_for`]), how they are said to a server ([`sasl`]) and what of an
 //! account others may see ([`Account::public_view`], [`Account::expression_view`]).
 //!
-//! It opens no connection, prints nothing and decides nothing about messages. The host does the dialling, the TLS and the
-//! reading and writing; this crate says to whom and what.
+//! It opens no connection but the loopback listener of [`oauth::Flow`], prints nothing and decides nothing about
+//! messages. The host does the dialling, the TLS, and the reading and writing; this crate says to whom and what.
 //!
-//! The order of calls: [`Accounts::load`]; [`Accounts::get`] for a step's label; [`Account::endpoint_for`] with what the
-//! step names; dial that, with [`Account::tls`]; [`Account::credentials`], then a [`sasl::Exchange`] over the
-//! connection.
+//! The order of calls: [`Accounts::load`], or [`Accounts::load_with_store`]; [`Accounts::get`] for a step's label;
+//! [`Account::endpoint_for`] with what the step names; [`Account::may_dial`] for each address of it; dial, with
+//! [`Account::tls`]; [`oauth::Tokens::sign_in`] for what to sign in with (or [`Account::credentials`], where passwords
+//! alone are in use); a [`sasl::Exchange`] over the connection. Reading a secret may read a file or ask the keyring,
+//! which blocks.
 //!
 //! ```
 //! use pipepost_accounts::{Accounts, Environment, Security};
@@ -38,7 +40,10 @@ mod environment;
 mod error;
 mod fields;
 mod gmail;
-mod nearest;
+#[cfg(feature = "keyring")]
+mod keyring;
+
+mod network;
 pub mod oauth;
 mod presets;
 mod properties;
@@ -49,6 +54,7 @@ mod secret;
 pub mod store;
 
 mod views;
+mod words;
 
 pub use account::{
     Account, AccountType, Delivery, Limits, Pipelining, Revision, Security, SignIn, Timeouts, TlsSettings, TlsVersion,
@@ -57,6 +63,8 @@ pub use accounts::Accounts;
 pub use endpoint::{Denied, Endpoint, NamedBy};
 pub use environment::{Environment, Keyring};
 pub use error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
+#[cfg(feature = "keyring")]
+pub use keyring::SystemKeyring;
 pub use reference::SecretSource;
 pub use schema::ACCOUNT_SCHEMA;
 pub use secret::Secret;

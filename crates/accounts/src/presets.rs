@@ -91,7 +91,7 @@ impl Preset {
             .into_iter()
             .find(|(name, _)| crate::fields::normal(name) == wanted)
         else {
-            let advice = crate::nearest::advice(&wanted, names);
+            let advice = crate::words::advice(&wanted, names);
             fields.refuse(
                 "preset",
                 ErrorKind::Unknown,
@@ -124,13 +124,7 @@ impl Preset {
         let by_region = |table: &[(&str, &str)]| {
             let region = region.unwrap_or("us");
             let names: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
-            let unknown = || {
-                format!(
-                    "{} has no region \"{region}\"; write one of {}.",
-                    self.name(),
-                    names.join(", ")
-                )
-            };
+            let unknown = || format!("{} has no such region; write one of {}.", self.name(), names.join(", "));
             table
                 .iter()
                 .find(|(name, _)| *name == region)
@@ -175,10 +169,7 @@ fn ses_host(region: Option<&str>) -> Result<String, String> {
     if is_area && is_number && are_words {
         return Ok(format!("email-smtp.{region}.amazonaws.com"));
     }
-    Err(format!(
-        "\"{}\" is not the name of a region; {example}.",
-        region.chars().take(40).collect::<String>()
-    ))
+    Err(format!("this is not the name of a region; {example}."))
 }
 
 /// Warns where the server at `host` takes no password, or only a special one. `literal` is the password when it stands

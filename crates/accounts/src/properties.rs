@@ -261,7 +261,12 @@ fn read_mechanisms(fields: &mut Fields, found: &mut Findings) -> Option<Vec<Mech
         match Mechanism::from_name(&name) {
             Some(mechanism) if mechanisms.contains(&mechanism) => {}
             Some(mechanism) => mechanisms.push(mechanism),
-            None => fields.refuse("auth.mechanisms", ErrorKind::Invalid, not_spoken(&name), found),
+            None => fields.refuse(
+                "auth.mechanisms",
+                ErrorKind::Invalid,
+                not_spoken(&fields.quoted("auth.mechanisms", &name)),
+                found,
+            ),
         }
     }
     (!mechanisms.is_empty()).then_some(mechanisms)
@@ -269,8 +274,7 @@ fn read_mechanisms(fields: &mut Fields, found: &mut Findings) -> Option<Vec<Mech
 
 /// The sentence for a mechanism that accounts cannot use.
 pub(crate) fn not_spoken(name: &str) -> String {
-    let shown: String = name.chars().take(20).collect();
-    format!("the mechanism \"{shown}\" is not spoken; write PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER.")
+    format!("the mechanism {name} is not spoken; write PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER.")
 }
 
 fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersion, TlsVersion)> {

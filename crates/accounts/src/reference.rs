@@ -5,8 +5,8 @@
 
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
-use crate::nearest::advice;
 use crate::secret::Secret;
+use crate::words::advice;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};

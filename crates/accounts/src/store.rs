@@ -20,8 +20,8 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place};
 use crate::fields::Findings;
-use crate::nearest::nearest;
 use crate::secret::Secret;
+use crate::words::{nearest, quoted};
 use document::Document;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -298,7 +298,7 @@ impl Store {
                 Error::new(
                     ErrorKind::NoSuchAccount,
                     Place::file(&self.path),
-                    format!("the store has no account \"{label}\"; {advice}"),
+                    format!("the store has no account {}; {advice}", quoted(label)),
                 )
             })
     }

@@ -5,8 +5,8 @@
 use crate::account::{Account, SignIn, Timeouts};
 use crate::error::Error;
 use crate::fields::normal;
-use crate::nearest::nearest;
 use crate::reference::SecretSource;
+use crate::words::nearest;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The rules about secrets: where they go, who sees them, when they are read.
 
 use pipepost_accounts::{
-    Account, Accounts, Endpoint, Environment, FieldAccess, NamedBy, Security, SignIn, WarningKind,
+    Account, Accounts, Endpoint, Environment, FieldAccess, Keyring, NamedBy, Secret, Security, SignIn, WarningKind,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -233,6 +233,38 @@ fn secrets_are_read_when_they_are_needed_and_not_before() {
     std::fs::write(folder.path().join("secrets/pw"), "\n").expect("written");
     let error = account.credentials("smtp.example.com").expect_err("empty").to_string();
     assert!(error.contains("secrets/pw is empty"), "{error}");
+}
+
+struct Ring;
+
+impl Keyring for Ring {
+    fn get(&self, name: &str) -> Result<Option<Secret>, String> {
+        Ok((name == "mail").then(|| Secret::new(PASSWORD.to_owned())))
+    }
+}
+
+#[test]
+fn a_keyring_is_asked_when_there_is_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let read = |name: &str, environment: &Environment| {
+        let account = account_at(
+            folder.path(),
+            smtp(json!({"password": format!("${{keyring:{name}}}")})),
+            environment,
+        );
+        account
+            .credentials("smtp.example.com")
+            .map(|credentials| credentials.is_some())
+            .map_err(|error| error.to_string())
+    };
+    let with_one = Environment::process().with_keyring(Arc::new(Ring));
+    assert_eq!(read("mail", &with_one), Ok(true));
+    assert!(read("other", &with_one).expect_err("absent").contains("no entry other"));
+    assert!(
+        read("mail", &Environment::process())
+            .expect_err("none")
+            .contains("no keyring is available")
+    );
 }
 
 #[test]

@@ -279,6 +279,9 @@ impl Client {
     /// A message that breaks a rule here (see [`ContentError`]) ends unsent, and its connection with it if a part of it
     /// has left.
     pub fn supply(&mut self, piece: &[u8]) {
+        if self.wire.is_handed() {
+            return;
+        }
         let Some((id, writer)) = supplying(&mut self.flights) else {
             return;
         };
@@ -295,7 +298,7 @@ impl Client {
 
     /// Answers [`Action::Content`]: the rest cannot be had, for `reason`.
     pub fn fail_content(&mut self, reason: &str) {
-        if supplying(&mut self.flights).is_some() {
+        if !self.wire.is_handed() && supplying(&mut self.flights).is_some() {
             self.drop_content(ContentError::Unavailable(reason.to_owned()));
         }
     }

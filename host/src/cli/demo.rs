@@ -154,24 +154,11 @@ fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files
         "accounts.json",
         &format!("{:#}\n", inbox::account(running, "gmail", "ca.pem")),
     )?;
-    restrict(&accounts)?;
+    setup::restrict(&accounts).map_err(|error| Complaint::io("the demo's directory", &error))?;
     Ok(Files {
         accounts,
         policy: write("policy.json", &format!("{policy:#}\n"))?,
     })
-}
-
-/// Mode 0600, as for every file that holds a secret in clear.
-fn restrict(path: &Path) -> Result<(), Complaint> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(path, mode).map_err(|error| Complaint::io("the demo's directory", &error))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }
 
 fn read_accounts(path: &Path) -> Result<Accounts, Complaint> {

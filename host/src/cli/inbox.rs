@@ -63,8 +63,9 @@ fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), Complain
                 .map_err(|error| Complaint::io("the directory for messages", &error))
         };
         write("ca.pem", running.ca_pem())?;
-        write("account.json", &format!("{:#}\n", account(running, "inbox", "ca.pem")))?;
         let file = directory.join("account.json");
+        write("account.json", &format!("{:#}\n", account(running, "inbox", "ca.pem")))?;
+        setup::restrict(&file).map_err(|error| Complaint::io("the directory for messages", &error))?;
         out(&format!(
             "send to it with --accounts {} (the account's label is `inbox`)",
             file.display()

@@ -85,3 +85,17 @@ pub(super) fn read(what: &str, path: &Path) -> Result<String, Complaint> {
         _ => Complaint::no_input(what, path, &error),
     })
 }
+
+/// Mode 0600, as every file has that holds a secret in clear.
+pub(super) fn restrict(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
+    }
+}

@@ -171,6 +171,13 @@ fn json(text: String, longest: usize) -> wasmtime::Result<String> {
     Ok(text)
 }
 
+/// People read it: it ends as a sentence does.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    let ends = text.ends_with(['.', '!', '?', '…']) || text.is_empty();
+    if ends { text.to_owned() } else { format!("{text}.") }
+}
+
 fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<CallFailure> {
     /// Words for people are short.
     const WORDS: usize = 2000;
@@ -186,8 +193,8 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
     Ok(CallFailure {
         failure: Failure {
             kind: kind.into(),
-            message: printable(&message, WORDS),
-            advice: advice.map(|advice| printable(&advice, WORDS)),
+            message: sentence(&printable(&message, WORDS)),
+            advice: advice.map(|advice| sentence(&printable(&advice, WORDS))),
             link: link
                 .map(|link| printable(&link, WORDS))
                 .filter(|link| link.starts_with("https://")),

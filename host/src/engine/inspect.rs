@@ -30,7 +30,16 @@ pub enum NotAComponent {
 /// # Errors
 /// When the bytes are not a component.
 pub fn interfaces(bytes: &[u8]) -> Result<Interfaces, NotAComponent> {
-    let malformed = |error: wasmparser::BinaryReaderError| NotAComponent::Malformed(error.message().to_owned());
+    let malformed = |error: wasmparser::BinaryReaderError| {
+        // What follows its first line is for a developer of parsers.
+        let what = error
+            .message()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches([':', ' ']);
+        NotAComponent::Malformed(what.to_owned())
+    };
     let mut found = Interfaces::default();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {

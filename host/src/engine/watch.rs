@@ -58,7 +58,7 @@ impl Traffic {
         }
     }
 
-    /// Looks for a reply among what was received, and takes it: one reply proves one refusal.
+    /// Looks for a reply among what was received, and takes it: one reply proves one refusal, unless it closes the session.
     fn take_evidence(&mut self, evidence: &str) -> bool {
         let wanted: String = evidence.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
         let is_refusal = wanted.len() >= 3
@@ -70,7 +70,10 @@ impl Traffic {
         let Some(at) = self.received.find(&wanted) else {
             return false;
         };
-        self.received.replace_range(at..at + wanted.len(), "");
+        // A 421 closes the session and so speaks for all that it leaves unanswered (RFC 5321, section 3.8).
+        if !wanted.starts_with("421") {
+            self.received.replace_range(at..at + wanted.len(), "");
+        }
         true
     }
 }
@@ -431,6 +434,20 @@ mod tests {
             .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
             .expect("in order");
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_421_proves_the_refusal_of_all_that_it_found_unanswered() {
+        let (mut watch, counter) = watch();
+        watch.committing(&[(7, 0), (7, 1)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        watch.traffic().received(b"421 4.3.0 closing\r\n");
+        watch.refused(7, 0, "421 4.3.0 closing").expect("in order");
+        watch.refused(7, 1, "421 4.3.0 closing").expect("in order");
+        watch
+            .settle(7, Err(Failure::new(Kind::Transient, "Closed.").into()))
+            .expect("in order");
+        assert_eq!(kind(&end(watch)), Some(Kind::Transient));
     }
 
     #[test]

@@ -98,7 +98,12 @@ pub(super) fn route(
         route.force_tls12();
     }
     if let Some(rehearsal) = &host.rehearsal {
-        route = route.rehearsed(Arc::clone(&rehearsal.0));
+        return Ok(route.rehearsed(Arc::clone(&rehearsal.0)));
+    }
+    if let Some(account) = account.filter(|_| route.signs_in) {
+        // A secret that is not there is told before anybody is called.
+        let credentials = account.credentials(&route.address.host);
+        credentials.map_err(|error| Failure::new(Kind::Configuration, sentence(&error.to_string())))?;
     }
     Ok(route)
 }

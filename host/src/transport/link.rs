@@ -25,7 +25,7 @@ const FAREWELL: usize = 64;
 /// How much one read gives at most.
 const READ: usize = 256 * 1024;
 
-/// How long closing in order may take: long enough for the bytes to leave, short enough that nobody notices.
+/// How long closing in order may take: long enough for an answer, short enough that nobody notices.
 const CLOSE: Duration = Duration::from_millis(500);
 
 /// Why the transport did not do as asked.
@@ -400,18 +400,19 @@ impl Parked {
         }
     }
 
-    /// Says farewell and closes, without waiting for an answer.
+    /// Says farewell, takes the answer (RFC 5321, section 4.1.1.10), and closes.
     pub(super) async fn close(&mut self) {
         let closing = async {
-            if !self.farewell.is_empty()
-                && let Err(error) = self.socket.write_all(&self.farewell).await
-            {
-                tracing::debug!(%error, "the connection was gone before its farewell");
+            if !self.farewell.is_empty() {
+                let said = self.socket.write_all(&self.farewell).await;
+                if let Err(error) = said.and(self.socket.read(READ).await.map(drop)) {
+                    tracing::debug!(%error, "the connection was gone before its farewell");
+                }
             }
             self.socket.shut_down().await;
         };
         if tokio::time::timeout(CLOSE, closing).await.is_err() {
-            tracing::debug!("the server took no farewell");
+            tracing::debug!("the server did not answer the farewell");
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn run(
         })?;
     let credentials = account
         .credentials(&address.host)
-        .map_err(|error| LinkError::Credentials(error.to_string()))?
+        .map_err(|error| LinkError::Denied(error.to_string()))?
         .ok_or_else(|| {
             LinkError::Credentials(format!(
                 "The account `{}` has no password to sign in with.",

@@ -158,6 +158,9 @@ fn explain_certificate(problem: &CertificateError, address: &Address) -> String 
         CertificateError::UnknownIssuer => format!(
             "The certificate of {address} is signed by nobody this machine trusts. If the server is your own, name its authority's certificate in the account's `ca_file`."
         ),
+        CertificateError::Other(other) if other.0.to_string().contains("CaUsedAsEndEntity") => format!(
+            "{address} shows a certificate that is itself an authority's (`openssl req -x509` makes such). Give the server a certificate that this authority has signed, and name the authority's in `ca_file`."
+        ),
         CertificateError::Revoked => format!("The certificate of {address} has been revoked."),
         other => format!("The certificate of {address} is not valid: {other}."),
     }

@@ -104,7 +104,7 @@ impl<W: World> Batch<'_, W> {
             let lost_step = over.ending.advises_plain_dialogue() && !plain;
             plain |= over.ending.advises_plain_dialogue();
             if ends_run || !(over.progress || over.warm || lost_step) {
-                let verdict = replies::of_ending(&self.settings.host, &over.ending, over.wire.as_ref());
+                let verdict = replies::of_ending(&self.settings.server(), &over.ending, over.wire.as_ref());
                 return self.fail_all(&CallFailure {
                     failure: verdict.failure,
                     wait: verdict.wait,
@@ -282,6 +282,8 @@ impl<W: World> Conversation<'_, '_, W> {
                         .map(|reply| self.client.signed_in(&reply, wire.facts().signed_in))
                 }
                 Action::Ready => {
+                    // What the server's limits forbid is settled without a word to it.
+                    self.take_settled(None);
                     if self.batch.fill() {
                         continue;
                     }
@@ -355,8 +357,18 @@ impl<W: World> Conversation<'_, '_, W> {
 
     fn handle(&mut self, job: Job, settled: Settled, announced: bool, wire: Option<&WireError>) {
         // It may travel over another connection; whether there is one is not decided here.
-        if !announced && matches!(settled.outcome, Outcome::NotSent(NotSent::Connection(_))) {
-            return self.batch.jobs.push_front(job);
+        if let Outcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
+            match (announced, ending.reply()) {
+                (false, _) => return self.batch.jobs.push_front(job),
+                // A 421 speaks for everything that it found unanswered: the server has done none of it.
+                (true, Some(reply)) => {
+                    if let Some(letter) = self.batch.letters.get(&job.letter) {
+                        self.batch.world.refused((letter.call, job.part), &reply.verbatim());
+                    }
+                    return self.batch.jobs.push_front(job);
+                }
+                (true, None) => {}
+            }
         }
         let letter_number = job.letter;
         let Some(letter) = self.batch.letters.get_mut(&letter_number) else {
@@ -364,7 +376,7 @@ impl<W: World> Conversation<'_, '_, W> {
         };
         self.progress |= matches!(settled.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
         let part = (letter.call, job.part);
-        let consequence = letter.note(&self.batch.settings.host, &job, settled, wire);
+        let consequence = letter.note(&self.batch.settings.server(), &job, settled, wire);
         match consequence.part {
             PartEnd::Confirmed => self.batch.world.confirmed(part),
             PartEnd::Refused(evidence) if announced => self.batch.world.refused(part, &evidence),

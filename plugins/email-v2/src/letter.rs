@@ -5,7 +5,7 @@ use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Transac
 use crate::failure::{Failure, Kind};
 use crate::message::Prepared;
 use crate::output::{Outcome, Rejection, Report};
-use crate::replies::{self, Verdict};
+use crate::replies::{self, Server, Verdict};
 use crate::world::{CallFailure, WireError};
 
 /// A message and what is known of it so far.
@@ -115,28 +115,42 @@ impl Letter {
     }
 
     /// Takes note of how a transaction ended. It is not one that will be sent again as it is.
-    pub(crate) fn note(&mut self, host: &str, job: &Job, settled: Settled, wire: Option<&WireError>) -> Consequence {
+    pub(crate) fn note(
+        &mut self,
+        server: &Server<'_>,
+        job: &Job,
+        settled: Settled,
+        wire: Option<&WireError>,
+    ) -> Consequence {
         self.open -= 1;
         let names = job.recipients.iter().map(|recipient| recipient.as_str().to_owned());
         let mut deferred = Vec::new();
         let is_accepted = matches!(settled.outcome, SmtpOutcome::Accepted { .. });
         let is_uncertain = matches!(settled.outcome, SmtpOutcome::Uncertain(_));
-        let first_refused = settled.recipients.iter().find_map(|verdict| match verdict {
-            RecipientVerdict::Rejected(reply) => Some(reply.clone()),
-            _ => None,
-        });
+        let first_refused =
+            job.recipients
+                .iter()
+                .zip(&settled.recipients)
+                .find_map(|(recipient, verdict)| match verdict {
+                    RecipientVerdict::Rejected(reply) => Some(replies::of_recipient(server, recipient.as_str(), reply)),
+                    _ => None,
+                });
         // Why those fail who were not rejected themselves.
         let common = match &settled.outcome {
             SmtpOutcome::Accepted { .. } => None,
             SmtpOutcome::Refused { reply, stage } => {
-                Some((replies::of_reply(host, reply, *stage), Some(reply.clone())))
+                let own = first_refused.clone().filter(|_| *stage == Stage::Recipient);
+                Some((
+                    own.unwrap_or_else(|| replies::of_reply(server, reply, *stage)),
+                    Some(reply.clone()),
+                ))
             }
-            SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(host, reason, wire), None)),
-            SmtpOutcome::Uncertain(ending) => Some((uncertain(host, ending, wire), None)),
+            SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(server, reason, wire), None)),
+            SmtpOutcome::Uncertain(ending) => Some((uncertain(server, ending, wire), None)),
         };
         for ((name, address), verdict) in names.zip(&job.recipients).zip(settled.recipients) {
             match verdict {
-                RecipientVerdict::Rejected(reply) => self.reject(host, name, &reply, Stage::Recipient),
+                RecipientVerdict::Rejected(reply) => self.reject(server, name, &reply, Stage::Recipient),
                 RecipientVerdict::Deferred(_) if is_accepted => deferred.push(address.clone()),
                 RecipientVerdict::Accepted if is_accepted => self.accepted.push(name),
                 _ if is_uncertain => self.uncertain.push(name),
@@ -161,10 +175,8 @@ impl Letter {
             && (self.failure.is_none() || verdict.failure.kind == Kind::Uncertain)
         {
             self.failure = Some(verdict);
-        } else if self.failure.is_none()
-            && let Some(reply) = first_refused
-        {
-            self.failure = Some(replies::of_reply(host, &reply, Stage::Recipient));
+        } else if self.failure.is_none() {
+            self.failure = first_refused;
         }
         let part = match &settled.outcome {
             SmtpOutcome::Accepted { reply } => {
@@ -181,8 +193,8 @@ impl Letter {
         Consequence { part, further }
     }
 
-    fn reject(&mut self, host: &str, recipient: String, reply: &pipepost_smtp::Reply, stage: Stage) {
-        let kind = replies::of_reply(host, reply, stage).failure.kind;
+    fn reject(&mut self, server: &Server<'_>, recipient: String, reply: &pipepost_smtp::Reply, stage: Stage) {
+        let kind = replies::of_reply(server, reply, stage).failure.kind;
         self.rejected.push(Rejection {
             recipient,
             code: Some(reply.code()),
@@ -247,7 +259,8 @@ impl Letter {
     }
 }
 
-fn uncertain(host: &str, ending: &pipepost_smtp::Ending, wire: Option<&WireError>) -> Verdict {
+fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::Ending, wire: Option<&WireError>) -> Verdict {
+    let host = server.host;
     let why = wire.map_or_else(|| format!("{ending}."), ToString::to_string);
     Failure::new(
         Kind::Uncertain,

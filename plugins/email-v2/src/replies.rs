@@ -21,8 +21,18 @@ impl From<Failure> for Verdict {
     }
 }
 
+/// Who said it, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// The label of the account that is signed in.
+    pub account: Option<&'a str>,
+}
+
 /// What a reply of this server means.
-pub fn of_reply(host: &str, reply: &Reply, stage: Stage) -> Verdict {
+pub fn of_reply(server: &Server<'_>, reply: &Reply, stage: Stage) -> Verdict {
+    let host = server.host;
     let enhanced = reply.enhanced().map(|code| (code.class, code.subject, code.detail));
     let text = reply.text();
     let meaning = explain_for(
@@ -32,7 +42,11 @@ pub fn of_reply(host: &str, reply: &Reply, stage: Stage) -> Verdict {
         &text,
         Some(stage_of(stage)),
     );
-    let message = format!("{} The server said: {}", meaning.cause, said(reply));
+    let cause = match (stage, server.account) {
+        (Stage::SignIn, Some(label)) => format!("The account `{label}` could not sign in. {}", meaning.cause),
+        _ => meaning.cause.into_owned(),
+    };
+    let message = format!("{cause} `{host}` said: \"{}\".", said(reply));
     let mut failure = Failure::new(kind_of(meaning.kind), message);
     if !meaning.cure.is_empty() {
         failure = failure.with_advice(meaning.cure.into_owned());
@@ -53,15 +67,23 @@ pub fn said(reply: &Reply) -> String {
     }
 }
 
+/// What a reply to one recipient means.
+pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verdict {
+    let mut verdict = of_reply(server, reply, Stage::Recipient);
+    verdict.failure.message = format!("<{recipient}> was refused: {}", verdict.failure.message);
+    verdict
+}
+
 /// Why a connection ended before a message was sent over it.
-pub fn of_ending(host: &str, ending: &Ending, wire: Option<&WireError>) -> Verdict {
+pub fn of_ending(server: &Server<'_>, ending: &Ending, wire: Option<&WireError>) -> Verdict {
     if let Some(error) = wire {
         return of_wire(error);
     }
+    let host = server.host;
     match ending {
-        Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(host, reply, *stage),
-        Ending::StartTlsRefused(reply) => of_reply(host, reply, Stage::StartTls),
-        Ending::SignInRefused { reply: Some(reply), .. } => of_reply(host, reply, Stage::SignIn),
+        Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(server, reply, *stage),
+        Ending::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
+        Ending::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
         Ending::SignInRefused { mechanism, reply: None } => {
             Failure::new(Kind::Authentication, format!("Signing in at `{host}` by {mechanism} failed.")).into()
         }
@@ -108,9 +130,10 @@ pub fn of_wire(error: &WireError) -> Verdict {
 }
 
 /// Why a message was not sent.
-pub fn of_not_sent(host: &str, reason: &NotSent, wire: Option<&WireError>) -> Verdict {
+pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, wire: Option<&WireError>) -> Verdict {
+    let host = server.host;
     match reason {
-        NotSent::Connection(ending) => of_ending(host, ending, wire),
+        NotSent::Connection(ending) => of_ending(server, ending, wire),
         NotSent::TooLarge { size, limit } => Failure::new(
             Kind::Invalid,
             format!("The message has {size} octets, and the server `{host}` takes at most {limit}; it was not sent."),

@@ -6,11 +6,14 @@ use pipepost_smtp::{ClientName, Config, Pipelining, Security as SmtpSecurity};
 use serde_json::Value;
 
 use crate::failure::{Failure, Kind};
+use crate::replies::Server;
 use crate::world::Security;
 
 /// Where and how to speak. The host has decided the endpoint; it would allow no other.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The account's label, for sentences.
+    label: Option<String>,
     /// A name or an address.
     pub host: String,
     /// The TCP port.
@@ -51,6 +54,7 @@ impl Settings {
             );
         };
         Ok(Self {
+            label: text("label").map(str::to_owned),
             host: host.to_owned(),
             port: u16::try_from(port).unwrap_or_default(),
             security: match text("security") {
@@ -77,6 +81,14 @@ impl Settings {
                 .unwrap_or(RECIPIENTS),
             allow_utf8: view.get("allow_utf8").and_then(Value::as_bool).unwrap_or(true),
         })
+    }
+
+    /// Who is spoken to, for sentences.
+    pub fn server(&self) -> Server<'_> {
+        Server {
+            host: &self.host,
+            account: self.label.as_deref(),
+        }
     }
 
     /// Whether a message that needs SMTPUTF8 may be sent.

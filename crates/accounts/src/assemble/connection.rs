@@ -24,67 +24,10 @@ pub(super) fn read_server(
     found: &mut Findings,
 ) -> Option<Server> {
     let before = found.errors.len();
-    if kind == AccountType::Basic {
-        refuse_server_properties(fields, properties, found);
-        return Some(Server {
-            host: None,
-            port: SUBMISSION,
-            tls_from_first_byte: false,
-            starttls: true,
-            allow_plaintext_auth: fields.boolean("allow_plaintext_auth", found).unwrap_or(false),
-            allowed_hosts: read_allowed_hosts(fields, found),
-            allowed_networks: read_allowed_networks(fields, found),
-        })
-        .inspect(|server| check_gmail_username(kind, server, sign_in, fields, found));
-    }
-    let host = fields.parsed("host", "a host name or an address", parse_host, found);
-    let host = agreed(host, properties.host.clone(), ("host", "host"), fields, found);
-    if let (Some(host), Some(preset)) = (&host, preset)
-        && *host != preset.host
-    {
-        let message = format!("it says {host}, and the preset says {}; keep one of them.", preset.host);
-        fields.refuse("host", ErrorKind::Contradiction, message, found);
-    }
-    let host = host.or_else(|| preset.map(|preset| preset.host.clone()));
-    let host = host.or_else(|| sign_in.provider.map(|provider| provider.smtp_host().to_owned()));
-    let port = fields.integer("port", 1..=u16::MAX, found);
-    let port = agreed(port, properties.port, ("port", "port"), fields, found);
-    let starttls = fields.boolean("starttls_enable", found);
-    let starttls = agreed(
-        starttls,
-        properties.starttls_enable,
-        ("starttls_enable", "starttls.enable"),
-        fields,
-        found,
-    );
-    if properties.starttls_required == Some(true) && starttls == Some(false) {
-        let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them.";
-        fields.refuse("starttls_enable", ErrorKind::Contradiction, message, found);
-    }
-    let allow_plaintext_auth = fields.boolean("allow_plaintext_auth", found).unwrap_or(false);
-    let mut server = Server {
-        port: port.unwrap_or(if properties.ssl_enable == Some(true) {
-            SUBMISSIONS
-        } else {
-            preset.map_or(SUBMISSION, |preset| preset.port)
-        }),
-        host,
-        tls_from_first_byte: properties.ssl_enable == Some(true),
-        starttls: starttls.unwrap_or(true),
-        allow_plaintext_auth,
-        allowed_hosts: read_allowed_hosts(fields, found),
-        allowed_networks: read_allowed_networks(fields, found),
+    let server = match kind {
+        AccountType::Basic => basic_server(fields, properties, found),
+        _ => own_server(fields, properties, sign_in, preset, found),
     };
-    if server.host.is_none()
-        && kind != AccountType::Basic
-        && !matches!(sign_in.way, SignIn::None)
-        && !fields.is_written("host")
-        && !fields.is_written("preset")
-    {
-        let message = "it is needed, since the account alone says where its secret goes; write the server's name.";
-        fields.refuse("host", ErrorKind::Missing, message, found);
-    }
-    correct_tls(&mut server, starttls, properties, sign_in, fields, found);
     check_gmail_username(kind, &server, sign_in, fields, found);
     if let (Some(host), SignIn::Password(password)) = (&server.host, &sign_in.way)
         && !sign_in.mechanisms.iter().all(|mechanism| mechanism.takes_token())
@@ -92,6 +35,100 @@ pub(super) fn read_server(
         warn_of_password(host, password.as_literal(), fields, found);
     }
     (found.errors.len() == before).then_some(server)
+}
+
+/// TLS always: its endpoints are Gmail's and those that the account lists, and none is asked for in clear.
+fn basic_server(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Server {
+    refuse_server_properties(fields, properties, found);
+    Server {
+        host: None,
+        port: SUBMISSION,
+        tls_from_first_byte: false,
+        starttls: true,
+        allow_plaintext_auth: false,
+        allowed_hosts: read_allowed_hosts(fields, found),
+        allowed_networks: read_allowed_networks(fields, found),
+    }
+}
+
+fn own_server(
+    fields: &mut Fields,
+    properties: &Properties,
+    sign_in: &Reading,
+    preset: Option<&Filled>,
+    found: &mut Findings,
+) -> Server {
+    let host = read_host(fields, properties, sign_in, preset, found);
+    let port = fields.integer("port", 1..=u16::MAX, found);
+    let port = agreed(port, properties.port, ("port", "port"), fields, found);
+    let tls_from_first_byte = properties.ssl_enable == Some(true);
+    let default_port = || {
+        if tls_from_first_byte {
+            SUBMISSIONS
+        } else {
+            preset.map_or(SUBMISSION, |preset| preset.port)
+        }
+    };
+    let starttls = read_starttls(fields, properties, found);
+    let mut server = Server {
+        port: port.unwrap_or_else(default_port),
+        host,
+        tls_from_first_byte,
+        starttls: starttls.unwrap_or(true),
+        allow_plaintext_auth: fields.boolean("allow_plaintext_auth", found).unwrap_or(false),
+        allowed_hosts: read_allowed_hosts(fields, found),
+        allowed_networks: read_allowed_networks(fields, found),
+    };
+    correct_tls(&mut server, starttls, properties, sign_in, fields, found);
+    server
+}
+
+/// The account's host: as written, the preset's, the token provider's.
+fn read_host(
+    fields: &mut Fields,
+    properties: &Properties,
+    sign_in: &Reading,
+    preset: Option<&Filled>,
+    found: &mut Findings,
+) -> Option<String> {
+    let host = fields.parsed("host", "a host name or an address", parse_host, found);
+    let host = agreed(host, properties.host.clone(), ("host", "host"), fields, found);
+    if let (Some(host), Some(preset)) = (&host, preset)
+        && *host != preset.host
+    {
+        let shown = fields.quoted("host", host);
+        let message = format!(
+            "it says {shown}, and the preset says {}; keep one of them.",
+            preset.host
+        );
+        fields.refuse("host", ErrorKind::Contradiction, message, found);
+    }
+    let host = host.or_else(|| preset.map(|preset| preset.host.clone()));
+    let host = host.or_else(|| sign_in.provider.map(|provider| provider.smtp_host().to_owned()));
+    let signs_in = !matches!(sign_in.way, SignIn::None);
+    if host.is_none() && signs_in && !fields.is_written("host") && !fields.is_written("preset") {
+        let message = "it is needed, since the account alone says where its secret goes; write the server's name.";
+        fields.refuse("host", ErrorKind::Missing, message, found);
+    }
+    host
+}
+
+fn read_starttls(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Option<bool> {
+    const NAMES: (&str, &str) = ("starttls_enable", "starttls.enable");
+    let starttls = fields.boolean(NAMES.0, found);
+    let starttls = agreed(starttls, properties.starttls_enable, NAMES, fields, found);
+    match (properties.starttls_required, starttls) {
+        (Some(true), Some(false)) => {
+            let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them.";
+            fields.refuse(NAMES.0, ErrorKind::Contradiction, message, found);
+        }
+        (Some(false), None | Some(true)) => {
+            let message = "STARTTLS is always required where it is asked for; leave mail.smtp.starttls.required out.";
+            fields.warn("properties", WarningKind::NoEffect, message, found);
+        }
+        _ => {}
+    }
+    starttls
 }
 
 fn refuse_server_properties(fields: &Fields, properties: &Properties, found: &mut Findings) {
@@ -166,13 +203,13 @@ fn check_gmail_username(kind: AccountType, server: &Server, sign_in: &Reading, f
         AccountType::Basic => server.allowed_hosts.is_empty(),
         _ => server.host.as_deref().is_some_and(gmail::is_gmail),
     };
-    if let Some(username) = sign_in
-        .username_shown
-        .as_deref()
-        .filter(|name| only_gmail && !name.contains('@'))
+    if only_gmail
+        && sign_in
+            .username_shown
+            .as_deref()
+            .is_some_and(|name| !name.contains('@'))
     {
-        let message = gmail::username_without_domain(username);
-        fields.refuse("username", ErrorKind::Invalid, message, found);
+        fields.refuse("username", ErrorKind::Invalid, gmail::USERNAME_WITHOUT_DOMAIN, found);
     }
 }
 
@@ -183,7 +220,8 @@ fn read_allowed_hosts(fields: &mut Fields, found: &mut Findings) -> Vec<AllowedH
             Some(host) => allowed.push(host),
             None => {
                 let message = format!(
-                    "\"{text}\" is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525."
+                    "{} is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525.",
+                    fields.quoted("allowed_hosts", &text)
                 );
                 fields.refuse("allowed_hosts", ErrorKind::Invalid, message, found);
             }
@@ -202,7 +240,10 @@ fn read_allowed_networks(fields: &mut Fields, found: &mut Findings) -> Vec<IpNet
         match network {
             Some(network) => networks.push(network.trunc()),
             None => {
-                let message = format!("\"{text}\" is not a network; write it as address/bits, such as 10.1.0.0/16.");
+                let message = format!(
+                    "{} is not a network; write it as address/bits, such as 10.1.0.0/16.",
+                    fields.quoted("allowed_networks", &text)
+                );
                 fields.refuse("allowed_networks", ErrorKind::Invalid, message, found);
             }
         }
@@ -223,7 +264,11 @@ pub(super) fn read_tls(fields: &mut Fields, properties: &Properties, found: &mut
 }
 
 fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> Vec<CertificateDer<'static>> {
-    let shown = path.display();
+    let shown = if fields.is_reference("ca_file") {
+        "it names".to_owned()
+    } else {
+        path.display().to_string()
+    };
     let mut fail = |message: String| {
         fields.refuse("ca_file", ErrorKind::Invalid, message, found);
         Vec::new()

@@ -79,11 +79,7 @@ fn read_auth_field(fields: &mut Fields, properties: &Properties, found: &mut Fin
     let written = fields.text("auth", found);
     let parsed = written.as_deref().and_then(read_auth);
     if let (Some(text), None) = (&written, &parsed) {
-        let message = if fields.is_reference("auth") {
-            not_spoken("(its value)")
-        } else {
-            not_spoken(text)
-        };
+        let message = not_spoken(&fields.quoted("auth", text));
         fields.refuse(
             "auth",
             ErrorKind::Invalid,
@@ -277,7 +273,7 @@ fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properti
     if let (Some(named), Some(subject)) = (&named, &subject)
         && named != subject
     {
-        let message = format!("it says {named}, and the account acts for {subject}; leave it out.");
+        let message = "it is another than the \"subject\" that the account acts for; leave it out.";
         fields.refuse("username", ErrorKind::Contradiction, message, found);
     }
     let (Some(key), Some(subject)) = (key, subject) else {

@@ -154,7 +154,7 @@ impl TokenRequest {
             .iter()
             .filter(|(name, _)| !matches!(*name, "grant_type" | "client_id" | "scope"))
         {
-            bytes = Needles::new(value.as_bytes(), &[], &[]).scrub(&bytes);
+            bytes = Needles::new(value.as_bytes(), &[]).scrub(&bytes);
         }
         let text = String::from_utf8_lossy(&bytes);
         text.split(|c: char| c.is_control() || c.is_whitespace())

@@ -145,7 +145,7 @@ impl Exchange {
         if responses.iter().any(|response| response.len() + 2 > MAX_RESPONSE) {
             return Err(SaslError::TooLong);
         }
-        let needles = Needles::new(secret.as_bytes(), &messages, &responses);
+        let needles = Needles::new(secret.as_bytes(), &responses);
         // LOGIN has no initial response that all its servers take.
         let initial = mechanism != Mechanism::Login
             && "AUTH ".len() + mechanism.as_str().len() + 1 + responses[0].len() + 2 <= MAX_COMMAND;

@@ -161,6 +161,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "ses-bad-credentials",
         texts: &["authentication credentials invalid"],
+        marked: true,
         cause: "The server does not know these credentials; Amazon SES makes its SMTP credentials for one region, and they \
                 are not the AWS access keys.",
         cure: "Create SMTP credentials in the console of Amazon SES, in the region of the account's host, and use those.",

@@ -353,6 +353,23 @@ fn calls_that_answer_nothing_have_no_effect() {
 }
 
 #[test]
+fn content_that_was_not_asked_for_is_not_taken() {
+    let mut large = message(1, "a@x.test", "b@y.test", "");
+    large.transaction.size = 1_000_000;
+    let mut talk = Talk::new(plain(), &["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"], vec![large]);
+    while let Action::Content { .. } = talk.client.poll() {
+        talk.client.supply(&b"0123456\r\n".repeat(1000));
+    }
+    let Action::Write { bytes, .. } = talk.client.poll() else {
+        panic!("not a write")
+    };
+    let before = bytes.to_vec();
+    talk.client.supply(b"more\r\n");
+    talk.client.fail_content("no");
+    assert!(matches!(talk.client.poll(), Action::Write { bytes, .. } if bytes == before));
+}
+
+#[test]
 fn what_content_leaves_behind_is_reset() {
     // The sender and the recipient are known to the server, the content is not coming.
     let mut bad = message(1, "a@x.test", "b@y.test", "x");

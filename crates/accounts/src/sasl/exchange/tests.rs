@@ -206,6 +206,17 @@ fn a_harmless_reply_stays_as_it_is() {
 }
 
 #[test]
+fn what_is_no_secret_stays_readable() {
+    let exchange = start(
+        Mechanism::OAuthBearer,
+        &token("someone@gmail.com", "ya29.PLANTED-token"),
+    );
+    let reply = b"535-5.7.8 someone@gmail.com at smtp.example.com: auth=Bearer ya29.PLANTED-token\r\n535 5.7.8 no\r\n";
+    let expected = "535-5.7.8 someone@gmail.com at smtp.example.com: auth=Bearer ***\r\n535 5.7.8 no\r\n";
+    assert_eq!(text(&exchange.scrub(reply)), expected);
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let credentials = password("user", "hunter2hunter2");
     let mut exchange = start(Mechanism::Login, &credentials);

@@ -1,4 +1,4 @@
-//! "Did you mean": the known name closest to what was written.
+//! The words of messages: what was written, quoted; the known name closest to it.
 
 /// The known name nearest to `written`, if any is near enough to be worth naming.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -17,4 +17,12 @@ pub(crate) fn advice<'a>(written: &str, known: impl IntoIterator<Item = &'a str>
         Some(name) => format!("did you mean \"{name}\"?"),
         None => format!("known are {}.", known.into_iter().collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// What somebody wrote, in quotes: short, on one line, control characters spelled out.
+pub(crate) fn quoted(text: &str) -> String {
+    const MOST: usize = 40;
+    let dots = if text.chars().count() > MOST { "..." } else { "" };
+    let start: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    format!("\"{start}{dots}\"")
 }
