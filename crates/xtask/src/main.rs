@@ -17,6 +17,7 @@ cargo xtask COMMAND
                            peer (Postfix, aiosmtpd) a failure
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
+  hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -50,6 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             Ok(())
         }
         "plugins" => plugins::build(),
+        "hostile" => plugins::build_hostile(),
         "run" => {
             plugins::build()?;
             run::binary(false)?;
