@@ -78,6 +78,7 @@ impl Attempt<'_> {
                 spin(1000);
             },
             "recurse" => return Some(json!(recurse(self.n))),
+            "recurse-heavily" => return Some(json!(recurse_heavily(self.n))),
             "memory" => return Some(json!(hoard(self.n))),
             "log" => (0..self.n).for_each(|_| log(Level::Info, Some(self.call), self.text)),
             "random" => return Some(json!(random(self.n))),
@@ -131,9 +132,9 @@ impl Attempt<'_> {
         match run_files::open(self.call, self.name) {
             Ok(file) => match file.read(0, 1000) {
                 Ok(bytes) => json!({ "text": String::from_utf8_lossy(&bytes) }),
-                Err(error) => json!({ "error": format!("{error:?}") }),
+                Err(error) => json!({ "error": error.name() }),
             },
-            Err(error) => json!({ "error": format!("{error:?}") }),
+            Err(error) => json!({ "error": error.name() }),
         }
     }
 
@@ -145,7 +146,7 @@ impl Attempt<'_> {
         });
         match written {
             Ok(()) => json!({ "written": true }),
-            Err(error) => json!({ "error": format!("{error:?}") }),
+            Err(error) => json!({ "error": error.name() }),
         }
     }
 
@@ -177,8 +178,18 @@ fn spin(rounds: u64) {
 
 /// How deep it came.
 fn recurse(depth: u64) -> u64 {
+    let here = std::hint::black_box(depth);
+    if here == 0 { 0 } else { 1 + recurse(here - 1) }
+}
+
+/// The same with much to remember in each call: what overflows first is the stack that lies in the memory.
+fn recurse_heavily(depth: u64) -> u64 {
     let here = std::hint::black_box([depth; 16]);
-    if depth == 0 { 0 } else { 1 + recurse(here[7] - 1) }
+    if depth == 0 {
+        0
+    } else {
+        1 + recurse_heavily(here[7] - 1)
+    }
 }
 
 /// Takes so many mebibytes, and uses them.
