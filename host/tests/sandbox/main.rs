@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod alone;
+mod caller;
 mod common;
 mod loading;
 mod memory;
