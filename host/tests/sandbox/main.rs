@@ -8,3 +8,4 @@ mod caller;
 mod common;
 mod loading;
 mod memory;
+mod servers;
