@@ -53,6 +53,11 @@ pub(super) async fn run(
     socket.write_all(&exchange.first_line()).await?;
     loop {
         let reply = read_reply(socket).await?;
+        // Yes is 235 and a question 334 (RFC 4954, section 4); another yes answers something else, and the server has lost
+        // step.
+        if !matches!(reply.code, 235 | 334 | 400..600) {
+            return Err(nonsense());
+        }
         match exchange.handle_reply(reply.code, &reply.last_text) {
             Next::Send(bytes) => socket.write_all(&bytes).await?,
             Next::Done(outcome) => {
@@ -74,11 +79,6 @@ struct RawReply {
 }
 
 async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
-    let nonsense = || {
-        LinkError::Io(std::io::Error::other(
-            "the server's answer to the sign-in is no SMTP reply",
-        ))
-    };
     let mut raw = Vec::new();
     for _ in 0..LINES {
         let line = socket.read_line(LINE).await?.ok_or(LinkError::Closed)?;
@@ -100,6 +100,12 @@ async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
         }
     }
     Err(nonsense())
+}
+
+fn nonsense() -> LinkError {
+    LinkError::Io(std::io::Error::other(
+        "the server's answer to the sign-in is no SMTP reply to it",
+    ))
 }
 
 /// The name to say in EHLO when the account names none: the machine's full name, else the address literal of the local
