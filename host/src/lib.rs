@@ -21,6 +21,7 @@ mod http;
 pub mod ledger;
 pub mod policy;
 mod run;
+pub mod state;
 pub mod transport;
 
 pub use failure::{Failure, Kind};
