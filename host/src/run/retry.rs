@@ -177,8 +177,9 @@ impl Try {
         Self {
             index,
             attempt: 1,
+            // What is left of a message is less than all of it: the rest was confirmed in another run.
+            confirmed: remainder.is_some(),
             remainder,
-            confirmed: false,
             last: None,
         }
     }
