@@ -23,3 +23,8 @@ pub use failure::{Failure, Kind};
 pub use host::{Host, HostBuilder, HostError, Prepared};
 pub use policy::Policy;
 pub use run::{Counts, RunError, RunOptions, RunReport, TimeLimit};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

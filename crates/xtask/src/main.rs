@@ -1,6 +1,7 @@
 //! Everything that has to be done with this repository: `cargo xtask help` lists it.
 #![forbid(unsafe_code)]
 
+mod new_plugin;
 mod plugins;
 mod run;
 mod test;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
   hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
+  new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -52,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         }
         "plugins" => plugins::build(),
         "hostile" => plugins::build_hostile(),
+        "new-plugin" => new_plugin::create(rest),
         "run" => {
             plugins::build()?;
             run::binary(false)?;
