@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::bindings::types::FileError;
+pub use crate::bindings::types::FileError;
 
 /// Where the files of one run are.
 #[derive(Debug)]

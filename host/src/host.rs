@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipepost_accounts::oauth::RefreshTokenKeeper;
 use pipepost_accounts::{Accounts, FieldAccess};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
 use serde_json::Value;
 
 use crate::connectors::{Connectors, ConnectorsError};
-use crate::engine::{Engine, EngineOptions, LoadError};
+use crate::engine::{Engine, EngineOptions, Limits, LoadError, MemoryDumps};
 use crate::forms::{self, Forms};
 use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
@@ -65,7 +66,7 @@ pub enum HostError {
 }
 
 /// Sets up a [`Host`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct HostBuilder {
     accounts: Accounts,
     policy: Policy,
@@ -73,7 +74,19 @@ pub struct HostBuilder {
     cache: Option<PathBuf>,
     environment: Option<String>,
     rehearsal: Option<RehearsalSlot>,
-    memory_dumps: bool,
+    limits: Option<Limits>,
+    memory_dumps: Option<MemoryDumps>,
+    keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("accounts", &self.accounts)
+            .field("policy", &self.policy)
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HostBuilder {
@@ -119,10 +132,24 @@ impl HostBuilder {
         self
     }
 
-    /// Writes the linear memory of a connector that traps to the log's directory. For autopsies.
+    /// What every instance may use, in place of what the policy says or leaves to the defaults.
     #[must_use]
-    pub fn memory_dumps(mut self) -> Self {
-        self.memory_dumps = true;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Shows the memory of every instance that has performed: what a connector has seen, whole.
+    #[must_use]
+    pub fn memory_dumps(mut self, dumps: MemoryDumps) -> Self {
+        self.memory_dumps = Some(dumps);
+        self
+    }
+
+    /// Keeps the refresh tokens that a provider gives in place of old ones; without it they live as long as the host.
+    #[must_use]
+    pub fn refresh_token_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
+        self.keeper = Some(keeper);
         self
     }
 
@@ -132,7 +159,7 @@ impl HostBuilder {
     /// When the engine does not start or a connector does not load.
     pub async fn build(self) -> Result<Host, HostError> {
         let options = EngineOptions {
-            limits: self.policy.limits(),
+            limits: self.limits.unwrap_or_else(|| self.policy.limits()),
             cache: self.cache,
             memory_dumps: self.memory_dumps,
         };
@@ -143,7 +170,7 @@ impl HostBuilder {
             connectors,
             accounts: self.accounts,
             policy: self.policy,
-            connections: Arc::default(),
+            connections: Arc::new(Connections::new(self.keeper)),
             environment: self.environment,
             rehearsal: self.rehearsal,
         })

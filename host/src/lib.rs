@@ -17,6 +17,7 @@ pub mod failure;
 pub mod files;
 mod forms;
 mod host;
+mod http;
 pub mod ledger;
 pub mod policy;
 mod run;

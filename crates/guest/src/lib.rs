@@ -6,7 +6,8 @@
 //!
 //! A connector whose calls have nothing to do with one another implements [`Each`] and ends with
 //! [`export_each!`](crate::export_each). One that wants the whole batch (to send it over one connection) implements
-//! [`Batch`] and ends with [`export_batch!`](crate::export_batch).
+//! [`Batch`] and ends with [`export_batch!`](crate::export_batch). Natively a connector's own tests run it in a
+//! `testing::Run`, in memory.
 //!
 //! This is the one crate without `forbid(unsafe_code)`: the generated bindings need it.
 
@@ -30,7 +31,20 @@ pub mod bindings {
 }
 
 mod each;
+mod failure;
 mod files;
+mod list;
+mod schema;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+#[cfg(target_family = "wasm")]
+use bindings::{
+    pipepost::connector::log as host_log,
+    wasi::{clocks::wall_clock, random::random as host_random},
+};
+#[cfg(not(target_family = "wasm"))]
+use testing::imports::{log as host_log, random as host_random, wall_clock};
 
 pub use bindings::exports::pipepost::connector::step::{Call, Guest as Batch, Manifest};
 pub use bindings::pipepost::connector::log::Level;
@@ -39,36 +53,25 @@ pub use bindings::pipepost::connector::{files as run_files, new_files, outcomes}
 pub use bindings::pipepost::mail::transport;
 pub use each::Each;
 #[doc(hidden)]
-pub use each::perform_each;
+pub use each::{describe_each, perform_each};
 pub use files::{NewFileWriter, RunFileReader};
+pub use list::List;
+pub use schemars;
 
 /// Writes a line to the run's log, about `call` if given. The host bounds length and number.
 pub fn log(level: Level, call: Option<u32>, message: &str) {
-    bindings::pipepost::connector::log::write(level, call, message);
+    host_log::write(level, call, message);
 }
 
 /// The host's clock: the time since the Unix epoch. (`std::time::SystemTime::now` traps on this target.)
 pub fn now() -> std::time::Duration {
-    let now = bindings::wasi::clocks::wall_clock::now();
+    let now = wall_clock::now();
     std::time::Duration::new(now.seconds, now.nanoseconds)
 }
 
 /// Sixty-four bits of the host's randomness. (Generators seeded without it repeat themselves in every instance.)
 pub fn random() -> u64 {
-    bindings::wasi::random::random::get_random_u64()
-}
-
-/// A failure of `kind` that says what happened, and nothing more; fill in the rest with the record's own fields.
-pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
-    Failure {
-        kind,
-        message: message.into(),
-        advice: None,
-        link: None,
-        wait: None,
-        remainder: None,
-        output: None,
-    }
+    host_random::get_random_u64()
 }
 
 /// Exports a type that implements [`Batch`] as this component's connector.
@@ -84,13 +87,15 @@ macro_rules! export_batch {
 #[macro_export]
 macro_rules! export_each {
     ($connector:ty) => {
+        #[cfg(target_family = "wasm")]
         struct ExportedConnector;
+        #[cfg(target_family = "wasm")]
         impl $crate::Batch for ExportedConnector {
             fn describe() -> $crate::Manifest {
-                <$connector as $crate::Each>::describe()
+                $crate::describe_each::<$connector>()
             }
-            fn perform(account: Option<String>, calls: Vec<$crate::Call>) {
-                $crate::perform_each::<$connector>(account, calls)
+            fn perform(_account: Option<String>, calls: Vec<$crate::Call>) {
+                $crate::perform_each::<$connector>(&calls)
             }
         }
         $crate::export_batch!(ExportedConnector);

@@ -6,6 +6,7 @@ mod complaint;
 mod demo;
 mod dry_run;
 mod eval;
+mod explain;
 mod inbox;
 mod logging;
 mod paths;
@@ -64,6 +65,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             return Ok(0);
         }
         Command::Paths => return paths::show(),
+        Command::Explain(options) => return explain::explain(&options),
         Command::Eval(options) => return eval::eval(&options),
         _ => {}
     }
@@ -77,7 +79,9 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Command::Plugins(command) => plugins::plugins(command).await,
             Command::Inbox(options) => inbox::inbox(options).await,
             Command::Demo(options) => demo::demo(options).await,
-            Command::Completions { .. } | Command::Man | Command::Paths | Command::Eval(_) => Ok(0),
+            Command::Completions { .. } | Command::Man | Command::Paths | Command::Explain(_) | Command::Eval(_) => {
+                Ok(0)
+            }
         }
     });
     // Nothing is left to wait for; a thread that still reads standard input must not keep the process.
