@@ -20,8 +20,8 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub use exports::pipepost::connector::step::{Call, Manifest};
-pub use pipepost::connector::{files, log, new_files, outcomes, types};
-pub use pipepost::mail::transport;
-pub use wasi::clocks::wall_clock;
-pub use wasi::random::random;
+pub use self::exports::pipepost::connector::step::{Call, Manifest};
+pub use self::pipepost::connector::{files, log, new_files, outcomes, types};
+pub use self::pipepost::mail::transport;
+pub use self::wasi::clocks::wall_clock;
+pub use self::wasi::random::random;

@@ -1,14 +1,17 @@
 //! The host: connectors, accounts and policy, ready to check and run pipelines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipepost_accounts::oauth::RefreshTokenKeeper;
 use pipepost_accounts::{Accounts, FieldAccess};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
+use serde_json::Value;
 
 use crate::connectors::{Connectors, ConnectorsError};
-use crate::engine::{Engine, EngineOptions, LoadError};
+use crate::engine::{Engine, EngineOptions, Limits, LoadError, MemoryDumps};
+use crate::forms::{self, Forms};
 use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
 use crate::transport::{Connections, Rehearsal};
@@ -63,7 +66,7 @@ pub enum HostError {
 }
 
 /// Sets up a [`Host`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct HostBuilder {
     accounts: Accounts,
     policy: Policy,
@@ -71,7 +74,19 @@ pub struct HostBuilder {
     cache: Option<PathBuf>,
     environment: Option<String>,
     rehearsal: Option<RehearsalSlot>,
-    memory_dumps: bool,
+    limits: Option<Limits>,
+    memory_dumps: Option<MemoryDumps>,
+    keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("accounts", &self.accounts)
+            .field("policy", &self.policy)
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HostBuilder {
@@ -117,10 +132,24 @@ impl HostBuilder {
         self
     }
 
-    /// Writes the linear memory of a connector that traps to the log's directory. For autopsies.
+    /// What every instance may use, in place of what the policy says or leaves to the defaults.
     #[must_use]
-    pub fn memory_dumps(mut self) -> Self {
-        self.memory_dumps = true;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Shows the memory of every instance that has performed: what a connector has seen, whole.
+    #[must_use]
+    pub fn memory_dumps(mut self, dumps: MemoryDumps) -> Self {
+        self.memory_dumps = Some(dumps);
+        self
+    }
+
+    /// Keeps the refresh tokens that a provider gives in place of old ones; without it they live as long as the host.
+    #[must_use]
+    pub fn refresh_token_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
+        self.keeper = Some(keeper);
         self
     }
 
@@ -130,7 +159,7 @@ impl HostBuilder {
     /// When the engine does not start or a connector does not load.
     pub async fn build(self) -> Result<Host, HostError> {
         let options = EngineOptions {
-            limits: self.policy.limits(),
+            limits: self.limits.unwrap_or_else(|| self.policy.limits()),
             cache: self.cache,
             memory_dumps: self.memory_dumps,
         };
@@ -141,11 +170,20 @@ impl HostBuilder {
             connectors,
             accounts: self.accounts,
             policy: self.policy,
-            connections: Arc::default(),
+            connections: Arc::new(Connections::new(self.keeper)),
             environment: self.environment,
             rehearsal: self.rehearsal,
         })
     }
+}
+
+/// What a document is prepared with, beside the host.
+#[derive(Debug, Clone, Default)]
+pub struct Preparation {
+    /// Where `{"file": "..."}` in a parameter is looked up: the folder beside the document.
+    pub beside: Option<PathBuf>,
+    /// Outputs of steps that are not to run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
+    pub pins: BTreeMap<String, Value>,
 }
 
 /// A pipeline that was checked against a host and can run on it.
@@ -153,12 +191,19 @@ impl HostBuilder {
 pub struct Prepared {
     pub(crate) pipeline: Pipeline,
     pub(crate) wants: Wants,
+    pub(crate) forms: Forms,
+    pub(crate) pins: BTreeMap<String, Value>,
 }
 
 impl Prepared {
     /// What is odd about the document, though it runs.
     pub fn warnings(&self) -> &flowspec::Problems {
         self.pipeline.warnings()
+    }
+
+    /// What the document wants from outside.
+    pub fn wants(&self) -> &Wants {
+        &self.wants
     }
 }
 
@@ -180,16 +225,36 @@ impl Host {
 
     /// Every problem of a document, and what it wants from outside. Runs nothing.
     pub fn check(&self, document: &str) -> Report {
-        let pins = BTreeSet::new();
+        self.check_with(document, &Preparation::default())
+    }
+
+    /// The same, with files beside the document and pinned steps.
+    pub fn check_with(&self, document: &str, preparation: &Preparation) -> Report {
+        self.examine(document, preparation).0
+    }
+
+    fn examine(&self, document: &str, preparation: &Preparation) -> (Report, Forms) {
+        let pins: BTreeSet<String> = preparation.pins.keys().cloned().collect();
         let accounts = KnownAccounts(&self.accounts);
-        flowspec::check(
+        let mut report = flowspec::check(
             document,
             &Surroundings {
                 catalogue: &self.connectors,
                 accounts: Some(&accounts),
                 pins: &pins,
             },
-        )
+        );
+        let Some(pipeline) = &report.pipeline else {
+            return (report, Forms::default());
+        };
+        let compiled = forms::compile(document, pipeline, &self.connectors, preparation.beside.as_deref());
+        report.problems = report.problems.and(compiled.problems);
+        report.wants.message.extend(compiled.paths);
+        report.wants.globals.extend(compiled.globals);
+        if report.problems.has_errors() {
+            report.pipeline = None;
+        }
+        (report, compiled.forms)
     }
 
     /// Checks a document for running it.
@@ -197,11 +262,21 @@ impl Host {
     /// # Errors
     /// Every problem that keeps it from running.
     pub fn prepare(&self, document: &str) -> Result<Prepared, flowspec::Problems> {
-        let report = self.check(document);
+        self.prepare_with(document, Preparation::default())
+    }
+
+    /// The same, with files beside the document and pinned steps.
+    ///
+    /// # Errors
+    /// Every problem that keeps it from running.
+    pub fn prepare_with(&self, document: &str, preparation: Preparation) -> Result<Prepared, flowspec::Problems> {
+        let (report, forms) = self.examine(document, &preparation);
         match report.pipeline {
             Some(pipeline) => Ok(Prepared {
                 pipeline,
                 wants: report.wants,
+                forms,
+                pins: preparation.pins,
             }),
             None => Err(report.problems),
         }

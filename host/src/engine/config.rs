@@ -1,6 +1,8 @@
 //! The engine's configuration: one constructor, so that every engine of the process compiles and limits alike.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -27,6 +29,8 @@ pub struct Limits {
     pub resources: usize,
     /// Bytes of files that one instance may make.
     pub new_files: u64,
+    /// Connections that one `perform` may open, one after another, besides two for each of its calls.
+    pub connections: u32,
 }
 
 impl Default for Limits {
@@ -41,6 +45,7 @@ impl Default for Limits {
             log_line: 4096,
             resources: 256,
             new_files: 1 << 30,
+            connections: 20,
         }
     }
 }
@@ -52,9 +57,32 @@ pub struct EngineOptions {
     pub limits: Limits,
     /// Where compiled code is kept; none compiles anew in every process.
     pub cache: Option<PathBuf>,
-    /// Keep the linear memory of an instance that traps, for [`super::Stopped::memory`]. For tests and autopsies: the
-    /// dump is as large as the memory.
-    pub memory_dumps: bool,
+    /// Who is shown the memory of instances that are done; nobody, as a rule.
+    pub memory_dumps: Option<MemoryDumps>,
+}
+
+/// Is shown the whole linear memory of every instance that has performed, as it was when the instance was done or was
+/// stopped, with the connector's name. For tests and autopsies.
+///
+/// Not shown is the memory of an instance whose run ended before it did: its store is thrown away where it stands.
+#[derive(Clone)]
+pub struct MemoryDumps(Arc<dyn Fn(&str, &[u8]) + Send + Sync>);
+
+impl MemoryDumps {
+    /// `look` gets the connector's name and the memory; it is called on the run's own task and should be quick.
+    pub fn new(look: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+
+    pub(super) fn show(&self, connector: &str, memory: &[u8]) {
+        (self.0)(connector, memory);
+    }
+}
+
+impl fmt::Debug for MemoryDumps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryDumps")
+    }
 }
 
 /// How often the epoch advances: the precision of [`Limits::cpu`] and the longest that a busy instance keeps its thread.
@@ -74,7 +102,8 @@ pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config>
     config.epoch_interruption(true);
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(1 << 20);
-    config.coredump_on_trap(options.memory_dumps);
+    // A trap's core dump is the one way to an instance's memory without unsafe code.
+    config.coredump_on_trap(options.memory_dumps.is_some());
     config.memory_init_cow(true);
     if let Some(directory) = &options.cache {
         let mut cache = CacheConfig::new();

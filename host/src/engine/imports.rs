@@ -4,6 +4,8 @@
 //! no handle, a call of another batch, a flood of log lines) ends the instance; anything that a connector could meet in
 //! good faith is an answer.
 
+use std::time::Instant;
+
 use pipepost_accounts::Security;
 use wasmtime::component::Resource;
 
@@ -36,7 +38,10 @@ fn breach(what: impl Into<String>) -> wasmtime::Error {
 }
 
 fn bad_handle(error: wasmtime::component::ResourceTableError) -> wasmtime::Error {
-    breach(format!("it used a handle that is not its own ({error})"))
+    match error {
+        wasmtime::component::ResourceTableError::Full => breach("it holds more connections and files than it may"),
+        error => breach(format!("it used a handle that is not its own ({error})")),
+    }
 }
 
 impl types::Host for Guest {}
@@ -125,9 +130,10 @@ impl outcomes::Host for Guest {
             return Ok(Err(outcomes::Stop::Ending));
         }
         let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
-        let answer = work.watch.committing(&parts).map_err(breach);
         // A durable ledger waits for its disk, and that time is not the connector's.
-        self.host_waits();
+        let began = Instant::now();
+        let answer = work.watch.committing(&parts).map_err(breach);
+        self.host_worked(began);
         answer
     }
 
@@ -157,7 +163,7 @@ impl outcomes::Host for Guest {
     }
 }
 
-/// JSON of a bearable size; anything else from a connector is a breach.
+/// JSON of a bearable size and shape; anything else from a connector is a breach.
 fn json(text: String, longest: usize) -> wasmtime::Result<String> {
     if text.len() > longest {
         return Err(breach(format!(
@@ -165,7 +171,9 @@ fn json(text: String, longest: usize) -> wasmtime::Result<String> {
             text.len()
         )));
     }
-    if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
+    // Read as it will be read later: what nests too deeply or holds a number beyond all bounds is found out now, while the
+    // connector can still be stopped, and not when the message is gone.
+    if serde_json::from_str::<serde_json::Value>(&text).is_err() {
         return Err(breach("it returned a result that is not JSON"));
     }
     Ok(text)
@@ -225,8 +233,9 @@ impl files::Host for Guest {
         if !work.watch.knows(call) {
             return Err(breach(format!("it named call {call}, which is not of this batch")));
         }
+        let began = Instant::now();
         let opened = work.files.open(&name);
-        self.host_waits();
+        self.host_worked(began);
         opened
             .map(|file| self.table.push(file).map_err(bad_handle))
             .map_or_else(|error| Ok(Err(error)), |file| file.map(Ok))
@@ -253,12 +262,10 @@ impl files::HostFile for Guest {
         offset: u64,
         max: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, FileError>> {
-        let bytes = self
-            .table
-            .get_mut(&file)
-            .map_err(bad_handle)?
-            .read(offset, max.min(FILE_READ));
-        self.host_waits();
+        let file = self.table.get_mut(&file).map_err(bad_handle)?;
+        let began = Instant::now();
+        let bytes = file.read(offset, max.min(FILE_READ));
+        self.host_worked(began);
         Ok(bytes)
     }
 
@@ -288,8 +295,10 @@ impl new_files::HostNewFile for Guest {
         if work.new_file_bytes > most {
             return Ok(Err(FileError::TooLarge));
         }
-        let result = self.table.get_mut(&file).map_err(bad_handle)?.append(&bytes);
-        self.host_waits();
+        let file = self.table.get_mut(&file).map_err(bad_handle)?;
+        let began = Instant::now();
+        let result = file.append(&bytes);
+        self.host_worked(began);
         Ok(result)
     }
 
@@ -333,13 +342,14 @@ impl Guest {
                 ending.called().await
             }
         };
+        let began = Instant::now();
         let result = tokio::select! {
             biased;
             result = act(link) => result.map_err(TransportError::from),
             () = past_deadline => Err(TransportError::TimedOut),
             () = no_longer_wanted => Err(TransportError::Ending),
         };
-        self.host_waits();
+        self.host_worked(began);
         Ok(result)
     }
 }
@@ -364,6 +374,12 @@ impl transport::HostConnection for Guest {
         if work.ending.is_ending() {
             return Ok(Err(TransportError::Ending));
         }
+        let Some(left) = work.connections_left.checked_sub(1) else {
+            return Ok(Err(TransportError::Denied(
+                "This step has opened as many connections as it may.".to_owned(),
+            )));
+        };
+        work.connections_left = left;
         let ending = work.ending.clone();
         let wanted = Address {
             host: endpoint.host,
@@ -374,12 +390,13 @@ impl transport::HostConnection for Guest {
             transport::Security::StartTls => Security::StartTls,
             transport::Security::None => Security::None,
         };
+        let began = Instant::now();
         let opened = tokio::select! {
             biased;
             opened = Link::open(&grant, &wanted, security) => opened.map_err(TransportError::from),
             () = ending.called() => Err(TransportError::Ending),
         };
-        self.host_waits();
+        self.host_worked(began);
         let link = match opened {
             Ok(link) => link,
             Err(error) => return Ok(Err(error)),
@@ -437,8 +454,9 @@ impl transport::HostConnection for Guest {
         let work = self.work()?;
         work.has_connection = false;
         let settled = !work.watch.has_open_parts();
+        let began = Instant::now();
         link.release(memo, farewell, settled).await;
-        self.host_waits();
+        self.host_worked(began);
         Ok(())
     }
 

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
-use super::config::TICK;
+use super::config::{MemoryDumps, TICK};
 use super::watch::{CallEnd, Watch};
-use super::{Component, Engine, Limits, LoadError, cpu_budget};
-use crate::bindings::{Call, Manifest};
+use super::{Component, Engine, Limits, LoadError, connections, cpu_budget};
+use crate::bindings::{Call, Everything, Manifest};
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
@@ -38,6 +38,8 @@ pub(super) struct Work {
     pub(super) new_file_bytes: u64,
     /// One live connection at a time.
     pub(super) has_connection: bool,
+    /// Connections that may still be opened.
+    pub(super) connections_left: u32,
     /// Told of each call as it settles.
     pub(super) on_settled: Option<Box<dyn FnMut(u32) + Send>>,
 }
@@ -53,34 +55,54 @@ impl Guest {
                 bytes: limits.memory,
                 hit: false,
             },
-            cpu: CpuMeter {
-                ticks: 0,
-                budget: ticks(cpu),
-                waited: false,
-            },
+            cpu: CpuMeter::new(cpu),
             work,
         }
     }
 
-    /// The host works for the instance: the time until it is done is not the instance's.
-    pub(super) fn host_waits(&mut self) {
-        self.cpu.waited = true;
+    /// The host has worked for the instance since `began`: that time is not the instance's.
+    pub(super) fn host_worked(&mut self, began: Instant) {
+        self.cpu.host += began.elapsed();
     }
 }
 
-/// Charges the epoch's ticks to the instance, less those during which the host worked for it.
+/// Charges to the instance the time that passes while it runs, less what the host takes to answer it.
+///
+/// It is the time of the answers that is left out, and not the ticks in which there were any: an instance that calls its
+/// host for nothing again and again, and works between the calls, pays for its work.
 #[derive(Debug)]
 struct CpuMeter {
-    ticks: u64,
-    budget: u64,
-    /// A host call has waited since the last tick: the epoch passed without the instance.
-    waited: bool,
+    used: Duration,
+    budget: Duration,
+    /// The last tick that was charged.
+    since: Instant,
+    /// What the host took of the time since.
+    host: Duration,
 }
 
-fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / TICK.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1)
+impl CpuMeter {
+    fn new(budget: Duration) -> Self {
+        Self {
+            used: Duration::ZERO,
+            budget: budget.max(TICK),
+            since: Instant::now(),
+            host: Duration::ZERO,
+        }
+    }
+
+    /// Called as the epoch advances. Answers whether the instance may go on.
+    fn tick(&mut self) -> bool {
+        self.charge(Instant::now());
+        self.used <= self.budget
+    }
+
+    fn charge(&mut self, now: Instant) {
+        let ran = now.duration_since(self.since).saturating_sub(self.host);
+        // What is beyond a tick went to other instances, or to whatever else the machine does.
+        self.used += ran.min(TICK);
+        self.since = now;
+        self.host = Duration::ZERO;
+    }
 }
 
 /// Bounds the linear memory and remembers that it did.
@@ -117,15 +139,11 @@ fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut context| {
-        let meter = &mut context.data_mut().cpu;
-        if std::mem::take(&mut meter.waited) {
-            return Ok(UpdateDeadline::Yield(1));
+        if context.data_mut().cpu.tick() {
+            Ok(UpdateDeadline::Yield(1))
+        } else {
+            Err(CpuExhausted.into())
         }
-        meter.ticks += 1;
-        if meter.ticks > meter.budget {
-            return Err(CpuExhausted.into());
-        }
-        Ok(UpdateDeadline::Yield(1))
     });
     store
 }
@@ -133,7 +151,7 @@ fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
 pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<Manifest, LoadError> {
     let _place = place(engine).await;
     let mut store = store(engine, engine.inner.limits.cpu, None);
-    let failed = |error: &wasmtime::Error| LoadError::Describe(format!("{error:#}"));
+    let failed = |error: &wasmtime::Error| LoadError::Describe(error.root_cause().to_string());
     let instance = component
         .pre
         .instantiate_async(&mut store)
@@ -237,6 +255,7 @@ async fn perform(
         log_lines: 0,
         new_file_bytes: 0,
         has_connection: false,
+        connections_left: connections(&engine.inner.limits, batch.calls.len()),
         on_settled: Some(Box::new(on_settled)),
     };
     let mut store = store(engine, cpu, Some(work));
@@ -245,7 +264,8 @@ async fn perform(
         instance
             .pipepost_connector_step()
             .call_perform(&mut store, batch.account.as_ref(), &batch.calls)
-            .await
+            .await?;
+        Ok(instance)
     };
     // Past the grace nothing is waited for: the store goes, and its connection with it.
     let result = tokio::select! {
@@ -253,7 +273,7 @@ async fn perform(
         () = batch.ending.over() => None,
     };
     let stopped = match &result {
-        Some(Ok(())) => Failure::new(
+        Some(Ok(_)) => Failure::new(
             Kind::Limit,
             format!(
                 "The connector `{}` ended without saying how this went.",
@@ -263,13 +283,37 @@ async fn perform(
         Some(Err(error)) => explain_stop(&batch.connector, error, &store),
         None => Failure::new(Kind::Limit, "The run ended before this was done."),
     };
-    let was_stopped = !matches!(result, Some(Ok(())));
+    let was_stopped = !matches!(result, Some(Ok(_)));
     if was_stopped {
         tracing::warn!(connector = %batch.connector, "{stopped}");
+    }
+    if let (Some(dumps), Some(result)) = (&engine.inner.memory_dumps, result) {
+        let stopped = match result {
+            Ok(instance) => enter_and_stop(&mut store, &instance).await,
+            Err(error) => Some(error),
+        };
+        show_memory(dumps, &batch.connector, stopped.as_ref(), &store);
     }
     let guest = store.into_data();
     let ends = guest.work.map(|work| work.watch.close(&stopped)).unwrap_or_default();
     (ends, was_stopped)
+}
+
+/// Enters an instance that is done once more, and stops it before its first instruction: only a trap leaves a core dump.
+async fn enter_and_stop(store: &mut Store<Guest>, instance: &Everything) -> Option<wasmtime::Error> {
+    store.epoch_deadline_trap();
+    store.set_epoch_deadline(0);
+    instance.pipepost_connector_step().call_describe(store).await.err()
+}
+
+fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::Error>, store: &Store<Guest>) {
+    let Some(dump) = stopped.and_then(|error| error.downcast_ref::<WasmCoreDump>()) else {
+        tracing::warn!(connector, "there is no core dump to show the memory of");
+        return;
+    };
+    for memory in dump.memories() {
+        dumps.show(connector, memory.data(store));
+    }
 }
 
 /// Why an instance was stopped, as a sentence.
@@ -287,7 +331,7 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
     if let Some(Breach(what)) = error.downcast_ref::<Breach>() {
         return limit(format!("The connector `{connector}` was stopped: {what}."));
     }
-    if guest.memory.hit {
+    if guest.memory.hit && error.is::<wasmtime::Trap>() {
         let mebibytes = guest.limits.memory >> 20;
         return limit(format!(
             "The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory."
@@ -295,9 +339,52 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
     }
     let what = match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::StackOverflow) => "its calls nest too deeply".to_owned(),
+        Some(wasmtime::Trap::MemoryOutOfBounds) => {
+            "it reached outside its memory (most often by calls that nest too deeply)".to_owned()
+        }
         Some(wasmtime::Trap::UnreachableCodeReached) => "it gave up (a panic or an abort)".to_owned(),
         Some(trap) => trap.to_string(),
-        None => format!("{error:#}"),
+        // The cause alone: what surrounds it is a trace of the component's inside.
+        None => error.root_cause().to_string(),
     };
     limit(format!("The connector `{connector}` was stopped: {what}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    /// Ticks of ten milliseconds, in each of which the host took so long.
+    fn used(ticks: u32, host: Duration) -> Duration {
+        let mut meter = CpuMeter::new(Duration::from_secs(1));
+        for _ in 0..ticks {
+            meter.host += host;
+            meter.charge(meter.since + TICK);
+        }
+        meter.used
+    }
+
+    #[test]
+    fn what_the_host_takes_is_not_charged() {
+        assert_eq!(used(100, TICK), Duration::ZERO);
+        assert_eq!(used(100, 9 * MILLISECOND), 100 * MILLISECOND);
+    }
+
+    #[test]
+    fn calling_the_host_for_nothing_does_not_stop_the_clock() {
+        assert_eq!(used(100, Duration::ZERO), 100 * TICK);
+        assert!(used(100, MILLISECOND / 100) > 99 * TICK);
+    }
+
+    #[test]
+    fn what_others_take_is_charged_as_one_tick_at_most() {
+        let mut meter = CpuMeter::new(TICK);
+        meter.charge(meter.since + 100 * TICK);
+        assert_eq!(meter.used, TICK);
+        assert!(meter.used <= meter.budget);
+        meter.charge(meter.since + TICK);
+        assert!(meter.used > meter.budget);
+    }
 }

@@ -16,9 +16,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 
-pub use config::{EngineOptions, Limits};
+pub use config::{EngineOptions, Limits, MemoryDumps};
 pub(crate) use instance::{Batch, Guest, run_batch};
-pub(crate) use watch::{CallEnd, CallFailure};
+pub(crate) use watch::CallEnd;
 
 use crate::bindings::{EverythingPre, Manifest};
 
@@ -34,6 +34,7 @@ struct Inner {
     limits: Limits,
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
+    memory_dumps: Option<MemoryDumps>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -126,6 +127,7 @@ impl Engine {
                 linker,
                 limits: options.limits.clone(),
                 places,
+                memory_dumps: options.memory_dumps.clone(),
             }),
         })
     }
@@ -230,6 +232,12 @@ fn cpu_budget(limits: &Limits, calls: usize) -> Duration {
         + limits
             .cpu_per_call
             .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
+}
+
+/// The connections that a `perform` of `calls` calls may open.
+fn connections(limits: &Limits, calls: usize) -> u32 {
+    let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+    limits.connections.saturating_add(calls.saturating_mul(2))
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use crate::ledger::{ClaimError, Ledger, Part, PartOutcome};
 /// How much of what was received is kept to look for evidence in.
 const RECEIVED: usize = 64 * 1024;
 
+/// Parts that one call may have: with a hundred recipients in each, a million recipients.
+const PARTS: usize = 10_000;
+
 /// The bytes of an instance's connection, as the host counted them.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -26,6 +29,8 @@ pub(crate) struct Traffic {
     read: u64,
     /// What was received lately, less its line ends.
     received: String,
+    /// How much stood before that and is forgotten.
+    forgotten: usize,
 }
 
 impl Traffic {
@@ -55,11 +60,22 @@ impl Traffic {
                 cut += 1;
             }
             self.received.drain(..cut);
+            self.forgotten += cut;
         }
     }
 
-    /// Looks for a reply among what was received, and takes it: one reply proves one refusal, unless it closes the session.
-    fn take_evidence(&mut self, evidence: &str) -> bool {
+    /// What is known at this moment, for a part that is announced now.
+    fn now(&self) -> Announced {
+        Announced {
+            written: self.written(),
+            read: self.read,
+            mark: self.forgotten + self.received.len(),
+        }
+    }
+
+    /// Looks for a reply among what was received since a part was announced, and takes it: one reply proves one refusal,
+    /// unless it closes the session.
+    fn take_evidence(&mut self, evidence: &str, since: Announced) -> bool {
         let wanted: String = evidence.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
         let is_refusal = wanted.len() >= 3
             && matches!(wanted.as_bytes()[0], b'4' | b'5')
@@ -67,20 +83,32 @@ impl Traffic {
         if !is_refusal {
             return false;
         }
-        let Some(at) = self.received.find(&wanted) else {
+        let start = since.mark.saturating_sub(self.forgotten);
+        let Some(at) = self.received.get(start..).and_then(|since| since.find(&wanted)) else {
             return false;
         };
         // A 421 closes the session and so speaks for all that it leaves unanswered (RFC 5321, section 3.8).
         if !wanted.starts_with("421") {
-            self.received.replace_range(at..at + wanted.len(), "");
+            // Blotted out and not cut out, so that every mark stays where it is.
+            let (from, to) = (start + at, start + at + wanted.len());
+            self.received.replace_range(from..to, &"\0".repeat(wanted.len()));
         }
         true
     }
 }
 
+/// The traffic as it was when a part was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Announced {
+    written: u64,
+    read: u64,
+    /// Where the next byte stood in what was received.
+    mark: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
-    Announced { written: u64, read: u64 },
+    Announced(Announced),
     Confirmed,
     Refused,
     Uncertain,
@@ -92,6 +120,17 @@ pub(crate) struct CallState {
     key: String,
     parts: BTreeMap<u32, Status>,
     settled: Option<Result<String, CallFailure>>,
+}
+
+impl CallState {
+    /// Each part that is named is kept, here and in the ledger, so their number has a bound.
+    fn check_room(&self, number: u32) -> Result<(), String> {
+        if self.parts.len() < PARTS || self.parts.contains_key(&number) {
+            Ok(())
+        } else {
+            Err(too_many_parts())
+        }
+    }
 }
 
 /// A failure as the connector reported it.
@@ -116,21 +155,6 @@ pub(crate) struct CallEnd {
     pub(crate) announced: bool,
     /// The connector settled it, and was not stopped before.
     pub(crate) settled: bool,
-}
-
-impl CallEnd {
-    /// The end of a call that nothing is known of.
-    pub(crate) fn missing(connector: &str) -> Self {
-        let failure = Failure::new(
-            Kind::Uncertain,
-            format!("Nothing is known of what the connector `{connector}` did."),
-        );
-        Self {
-            result: Err(failure.into()),
-            announced: true,
-            settled: false,
-        }
-    }
 }
 
 /// The watch over one `perform`.
@@ -177,11 +201,14 @@ impl Watch {
         self.calls
             .values()
             .flat_map(|call| call.parts.values())
-            .any(|status| matches!(status, Status::Announced { .. }))
+            .any(|status| matches!(status, Status::Announced(_)))
     }
 
     /// The connector announces. An `Err` of the outer kind is a breach of the contract.
     pub(crate) fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+        if parts.len() > PARTS {
+            return Err(too_many_parts());
+        }
         let mut claims = Vec::with_capacity(parts.len());
         for (call, number) in parts {
             let state = self.calls.get(call).ok_or_else(|| unknown_call(*call))?;
@@ -191,6 +218,7 @@ impl Watch {
             if state.parts.get(number).is_some_and(|status| *status != Status::Refused) {
                 return Ok(Err(Stop::Claimed));
             }
+            state.check_room(*number)?;
             claims.push(Part {
                 key: state.key.clone(),
                 number: *number,
@@ -204,10 +232,7 @@ impl Watch {
                 return Ok(Err(Stop::Unrecorded));
             }
         }
-        let status = Status::Announced {
-            written: self.traffic.written(),
-            read: self.traffic.read,
-        };
+        let status = Status::Announced(self.traffic.now());
         for (call, number) in parts {
             if let Some(state) = self.calls.get_mut(call) {
                 state.parts.insert(*number, status);
@@ -218,9 +243,8 @@ impl Watch {
 
     /// The connector says that a part was confirmed.
     pub(crate) fn confirmed(&mut self, call: u32, number: u32) -> Result<(), String> {
-        let (written, read) = (self.traffic.written(), self.traffic.read);
-        self.judge(call, number, |announced_written, announced_read| {
-            if written > announced_written && read > announced_read {
+        self.judge(call, number, |traffic, announced| {
+            if traffic.written() > announced.written && traffic.read > announced.read {
                 Status::Confirmed
             } else {
                 Status::Uncertain
@@ -230,10 +254,8 @@ impl Watch {
 
     /// The connector says that a part was refused, and by which reply.
     pub(crate) fn refused(&mut self, call: u32, number: u32, evidence: &str) -> Result<(), String> {
-        let written = self.traffic.written();
-        let proven = self.traffic.take_evidence(evidence);
-        self.judge(call, number, |announced_written, _| {
-            if proven || written == announced_written {
+        self.judge(call, number, |traffic, announced| {
+            if traffic.take_evidence(evidence, announced) || traffic.written() == announced.written {
                 Status::Refused
             } else {
                 Status::Uncertain
@@ -241,14 +263,20 @@ impl Watch {
         })
     }
 
-    fn judge(&mut self, call: u32, number: u32, verdict: impl Fn(u64, u64) -> Status) -> Result<(), String> {
+    fn judge(
+        &mut self,
+        call: u32,
+        number: u32,
+        verdict: impl FnOnce(&mut Traffic, Announced) -> Status,
+    ) -> Result<(), String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
+        state.check_room(number)?;
         let part = Part {
             key: state.key.clone(),
             number,
         };
         let status = match state.parts.get(&number) {
-            Some(Status::Announced { written, read }) => verdict(*written, *read),
+            Some(Status::Announced(announced)) => verdict(&mut self.traffic, *announced),
             // What was settled stays settled; what was never announced cannot be believed.
             Some(settled) => *settled,
             None => Status::Uncertain,
@@ -275,8 +303,8 @@ impl Watch {
         let mut ends = HashMap::new();
         for (id, mut state) in std::mem::take(&mut self.calls) {
             for (number, status) in &mut state.parts {
-                if let Status::Announced { written: announced, .. } = *status {
-                    *status = if written > announced {
+                if let Status::Announced(announced) = *status {
+                    *status = if written > announced.written {
                         Status::Uncertain
                     } else {
                         Status::Refused
@@ -326,12 +354,16 @@ fn ledger_outcome(status: Status) -> PartOutcome {
     match status {
         Status::Confirmed => PartOutcome::Confirmed,
         Status::Refused => PartOutcome::NotCommitted,
-        Status::Uncertain | Status::Announced { .. } => PartOutcome::Uncertain,
+        Status::Uncertain | Status::Announced(_) => PartOutcome::Uncertain,
     }
 }
 
 fn unknown_call(call: u32) -> String {
     format!("it named call {call}, which is not of this batch")
+}
+
+fn too_many_parts() -> String {
+    format!("it named more than {PARTS} parts of a call")
 }
 
 fn unproven() -> Failure {
@@ -423,6 +455,36 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_from_before_the_announcement_proves_nothing() {
+        let (mut watch, counter) = watch();
+        watch.traffic().received(b"550 5.7.1 no\r\n");
+        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        counter.fetch_add(10, Ordering::Relaxed);
+        watch.traffic().received(b"250 ok\r\n");
+        watch.refused(7, 0, "550 5.7.1 no").expect("in order");
+        watch
+            .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
+            .expect("in order");
+        assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_reply_is_found_behind_much_that_was_forgotten_and_taken() {
+        let (mut watch, counter) = watch();
+        for number in 0..3 {
+            watch.traffic().received(&[b'x'; RECEIVED]);
+            watch.committing(&[(7, number)]).expect("in order").expect("granted");
+            counter.fetch_add(10, Ordering::Relaxed);
+            watch.traffic().received(b"450 later\r\n");
+            watch.refused(7, number, "450 later").expect("in order");
+        }
+        watch
+            .settle(7, Err(Failure::new(Kind::Transient, "Refused.").into()))
+            .expect("in order");
+        assert_eq!(kind(&end(watch)), Some(Kind::Transient));
+    }
+
+    #[test]
     fn one_reply_proves_one_refusal() {
         let (mut watch, counter) = watch();
         watch.committing(&[(7, 0), (7, 1)]).expect("in order").expect("granted");
@@ -471,6 +533,21 @@ mod tests {
             .settle(7, Err(Failure::new(Kind::Transient, "Lost.").into()))
             .expect("in order");
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    }
+
+    #[test]
+    fn a_call_has_so_many_parts_and_not_one_more() {
+        let (mut watch, _) = watch();
+        let parts: Vec<(u32, u32)> = (0..).take(PARTS).map(|number| (7, number)).collect();
+        watch
+            .committing(&parts)
+            .expect("as many as there may be")
+            .expect("granted");
+        watch.confirmed(7, 5).expect("one of them");
+        let more = u32::try_from(PARTS).expect("not that many");
+        assert!(watch.committing(&[(7, more)]).is_err());
+        assert!(watch.confirmed(7, more).is_err());
+        assert!(watch.refused(7, more, "550 no").is_err());
     }
 
     #[test]

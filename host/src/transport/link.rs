@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::Security;
 use tokio::time::Instant;
@@ -46,6 +46,9 @@ pub enum LinkError {
     /// The credentials cannot be had.
     #[error("{0}")]
     Credentials(String),
+    /// The provider cannot be asked for an access token now; later it may.
+    #[error("{0}")]
+    TokenUnavailable(String),
     /// The operating system's word.
     #[error("The connection failed: {0}.")]
     Io(#[from] std::io::Error),
@@ -65,7 +68,7 @@ impl From<LinkError> for TransportError {
             LinkError::Closed => TransportError::Closed,
             LinkError::Credentials(_) => TransportError::Credentials(sentence),
             LinkError::Io(error) if is_closed(&error) => TransportError::Closed,
-            LinkError::Io(_) => TransportError::Io(sentence),
+            LinkError::Io(_) | LinkError::TokenUnavailable(_) => TransportError::Io(sentence),
         }
     }
 }
@@ -89,12 +92,16 @@ pub struct Link {
     sign_in_asked: bool,
     /// Something left that a sign-in may not follow.
     spoke: bool,
+    /// Something left and nothing was read since: a reply is still to come.
+    unanswered: bool,
     client_name: String,
     peer: Option<SocketAddr>,
     warm: bool,
     idle: Duration,
     memo: Vec<u8>,
     opened: Instant,
+    /// When the token dies that signed this connection in. The server closes it then.
+    expires: Option<SystemTime>,
     /// Of everything that follows; set by the connector.
     pub(crate) deadline: Option<Instant>,
 }
@@ -130,12 +137,14 @@ impl Link {
             signed_in: None,
             sign_in_asked: false,
             spoke: false,
+            unanswered: false,
             client_name: String::new(),
             peer: None,
             warm: false,
             idle: Duration::ZERO,
             memo: Vec::new(),
             opened: Instant::now(),
+            expires: None,
             deadline: None,
         };
         link.connect(security).await?;
@@ -201,6 +210,7 @@ impl Link {
     /// At least one byte and at most `max`.
     pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
         let bytes = self.socket()?.read((max as usize).min(READ)).await?;
+        self.unanswered = false;
         if bytes.is_empty() {
             Err(LinkError::Closed)
         } else {
@@ -216,6 +226,7 @@ impl Link {
         } else {
             self.spoke = true;
         }
+        self.unanswered = true;
         self.socket()?.write_all(bytes).await?;
         Ok(())
     }
@@ -290,7 +301,9 @@ impl Link {
         }
         self.transport.connections.sign_in_turn(&route.owner()).await;
         let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
-        let reply = sign_in::run(socket, account, mechanism, &route.address).await?;
+        let tokens = &self.transport.connections.tokens;
+        let reply = sign_in::run(socket, account, tokens, mechanism, &route.address).await?;
+        self.expires = reply.expires;
         if reply.signed_in {
             self.signed_in = Some(mechanism.to_ascii_uppercase());
         }
@@ -303,7 +316,7 @@ impl Link {
         let signed_in = !self.transport.route.signs_in || self.signed_in.is_some();
         let harmless = farewell.len() <= FAREWELL && gate::check(&farewell).is_ok();
         let Some(mut socket) = self.socket.take() else { return };
-        let quiet = !socket.has_news().await;
+        let quiet = !self.unanswered && !socket.has_news().await;
         let parked = Parked {
             socket,
             tls: self.tls,
@@ -313,6 +326,7 @@ impl Link {
             memo,
             farewell: if harmless { farewell } else { Vec::new() },
             opened: self.opened,
+            expires: self.expires,
             parked: Instant::now(),
         };
         if settled
@@ -320,6 +334,7 @@ impl Link {
             && harmless
             && quiet
             && parked.memo.len() <= MEMO
+            && !parked.is_expired(SystemTime::now())
             && self.transport.route.rehearsal.is_none()
         {
             self.transport.connections.park(self.key, parked);
@@ -365,6 +380,7 @@ pub(super) struct Parked {
     memo: Vec<u8>,
     farewell: Vec<u8>,
     opened: Instant,
+    expires: Option<SystemTime>,
     parked: Instant,
 }
 
@@ -375,6 +391,11 @@ impl Parked {
 
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
+    }
+
+    /// Whether the token that signed it in is dead.
+    pub(super) fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 
     pub(super) async fn has_news(&mut self) -> bool {
@@ -391,11 +412,13 @@ impl Parked {
             signed_in: self.signed_in,
             sign_in_asked: true,
             spoke: true,
+            unanswered: false,
             client_name: self.client_name,
             peer: self.peer,
             warm: true,
             memo: self.memo,
             opened: self.opened,
+            expires: self.expires,
             deadline: None,
         }
     }

@@ -1,6 +1,6 @@
 //! The connections of connectors: the host resolves, dials, speaks TLS, signs in and pools; the connector speaks SMTP.
 //!
-//! A [`Route`] is the one way that a step was granted: one endpoint, the least security, one account. A [`Transport`] is
+//! A [`Route`] is the one way that a step was granted: one endpoint, the least security, one account. A transport is
 //! a route with the [`Connections`] of the process behind it, and [`Link`] is one connection on it, the resource that a
 //! connector holds. Nothing that a connector says can widen a route.
 
@@ -23,6 +23,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use address::Reach;
 pub use link::{Link, LinkError};
 pub use pool::Connections;
+pub(crate) use tls::TlsConfigs;
 
 /// A host and a port, as they are dialled and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
