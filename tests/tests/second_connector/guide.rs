@@ -1,5 +1,6 @@
 //! The guide to writing a connector, followed word for word in a copy of the repository.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,21 +36,13 @@ fn a_connector_is_written_by_the_documents_alone() {
 fn fresh_copy() -> PathBuf {
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
     let _ = fs::remove_dir_all(copy.join("plugins/hello"));
-    for part in [
-        "Cargo.toml",
-        "Cargo.lock",
-        ".cargo",
-        "clippy.toml",
-        "rustfmt.toml",
-        "README.md",
-        "crates",
-        "host",
-        "tests",
-        "examples",
-        "wit",
-        "plugins/Cargo.lock",
-        "plugins/clippy.toml",
-    ] {
+    for entry in fs::read_dir(root()).expect("the repository").flatten() {
+        let name = entry.file_name();
+        if ![".git", "plugins", "target"].map(OsStr::new).contains(&&*name) {
+            bring(&entry.path(), &copy.join(name));
+        }
+    }
+    for part in ["plugins/Cargo.lock", "plugins/clippy.toml"] {
         bring(&root().join(part), &copy.join(part));
     }
     // The other connectors take their time to build, and the documents are not about them.
