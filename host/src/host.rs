@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipepost_accounts::oauth::RefreshTokenKeeper;
 use pipepost_accounts::{Accounts, FieldAccess};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
 
@@ -63,7 +64,7 @@ pub enum HostError {
 }
 
 /// Sets up a [`Host`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct HostBuilder {
     accounts: Accounts,
     policy: Policy,
@@ -73,6 +74,17 @@ pub struct HostBuilder {
     rehearsal: Option<RehearsalSlot>,
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
+    keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("accounts", &self.accounts)
+            .field("policy", &self.policy)
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HostBuilder {
@@ -132,6 +144,13 @@ impl HostBuilder {
         self
     }
 
+    /// Keeps the refresh tokens that a provider gives in place of old ones; without it they live as long as the host.
+    #[must_use]
+    pub fn refresh_token_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
+        self.keeper = Some(keeper);
+        self
+    }
+
     /// Starts the engine and loads the connectors.
     ///
     /// # Errors
@@ -149,7 +168,7 @@ impl HostBuilder {
             connectors,
             accounts: self.accounts,
             policy: self.policy,
-            connections: Arc::default(),
+            connections: Arc::new(Connections::new(self.keeper)),
             environment: self.environment,
             rehearsal: self.rehearsal,
         })

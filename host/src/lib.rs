@@ -14,6 +14,7 @@ pub mod engine;
 pub mod failure;
 pub mod files;
 mod host;
+mod http;
 pub mod ledger;
 pub mod policy;
 mod run;

@@ -1,7 +1,6 @@
 //! Everything that has to be done with this repository: `cargo xtask help` lists it.
 #![forbid(unsafe_code)]
 
-mod new_plugin;
 mod plugins;
 mod run;
 mod test;
@@ -18,7 +17,7 @@ cargo xtask COMMAND
                            peer (Postfix, aiosmtpd) a failure
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
-  new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there
+  hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -52,7 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             Ok(())
         }
         "plugins" => plugins::build(),
-        "new-plugin" => new_plugin::create(rest),
+        "hostile" => plugins::build_hostile(),
         "run" => {
             plugins::build()?;
             run::binary(false)?;

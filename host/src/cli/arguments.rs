@@ -66,6 +66,11 @@ pub(super) enum Command {
     /// A local SMTP server that speaks Gmail's dialect and keeps what it receives
     #[command(after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account to send to it with.")]
     Inbox(InboxOptions),
+    /// What a mail server's reply means, and what to do now
+    #[command(
+        after_help = "Examples:\n  pipepost explain '535-5.7.8 Username and Password not accepted.'\n  pipepost explain - < bounce.txt"
+    )]
+    Explain(ExplainOptions),
     /// Where everything lives: caches and configuration
     Paths,
     /// Completions for a shell, to be sourced
@@ -176,6 +181,16 @@ pub(super) struct DemoOptions {
     /// Leave the demo's files here, to play with
     #[arg(long, value_name = "DIR")]
     pub(super) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainOptions {
+    /// The reply as the server, a log or a bounce has it, over several lines or in one; `-` reads standard input
+    #[arg(required = true, num_args = 1.., value_name = "REPLY|-")]
+    pub(super) reply: Vec<String>,
+    /// For machines
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// A limit that was typed.

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod complaint;
 mod demo;
+mod explain;
 mod inbox;
 mod logging;
 mod paths;
@@ -59,6 +60,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             return Ok(0);
         }
         Command::Paths => return paths::show(),
+        Command::Explain(options) => return explain::explain(&options),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -70,7 +72,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Command::Plugins(command) => plugins::plugins(command).await,
             Command::Inbox(options) => inbox::inbox(options).await,
             Command::Demo(options) => demo::demo(options).await,
-            Command::Completions { .. } | Command::Man | Command::Paths => Ok(0),
+            Command::Completions { .. } | Command::Man | Command::Paths | Command::Explain(_) => Ok(0),
         }
     });
     // Nothing is left to wait for; a thread that still reads standard input must not keep the process.
