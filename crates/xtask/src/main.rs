@@ -19,6 +19,7 @@ cargo xtask COMMAND
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
   new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there
+  hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -53,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         }
         "plugins" => plugins::build(),
         "new-plugin" => new_plugin::create(rest),
+        "hostile" => plugins::build_hostile(),
         "run" => {
             plugins::build()?;
             run::binary(false)?;

@@ -13,12 +13,14 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
         _ => bail!("`cargo xtask test` takes nothing but `--filter TEXT`"),
     };
     plugins::build()?;
+    plugins::build_hostile()?;
     // The tests run the real binary.
     run::binary(false)?;
     if filter.is_none() {
         for folder in [root(), root().join("plugins")] {
             lint(&folder)?;
         }
+        lint_hostile()?;
     }
     for folder in [root(), root().join("plugins")] {
         let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet"]);
@@ -44,6 +46,20 @@ fn lint(folder: &std::path::Path) -> Result<()> {
         in_workspace(folder, &["clippy", "--workspace", "--all-targets", "--quiet"]).args(["--", "--deny", "warnings"]),
     )?;
     check(in_workspace(folder, &["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// The connectors that mean harm have a meaning on their own target alone, and no documentation to build.
+fn lint_hostile() -> Result<()> {
+    let folder = plugins::hostile();
+    say("formatting and lints of tests/hostile");
+    check(cargo(&folder).args(["fmt", "--all", "--check"]))?;
+    check(
+        in_workspace(
+            &folder,
+            &["clippy", "--workspace", "--quiet", "--target", plugins::TARGET],
+        )
+        .args(["--", "--deny", "warnings"]),
+    )
 }
 
 /// A cargo command that shares one target folder a workspace with the builds before it.

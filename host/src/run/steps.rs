@@ -18,22 +18,23 @@ impl Execution<'_> {
     ) -> Result<Value, RunError> {
         match self.json(step, &generator.json, frame) {
             Err(error) if !generator.fail_on_error => {
-                let message = error.failure.as_ref().map_or_else(String::new, ToString::to_string);
-                Ok(json!({ "success": false, "message": message, "error": "invalid" }))
+                self.tolerate(place(step), error.tolerated());
+                Ok(json!({ "success": false, "message": error.reason(), "error": Kind::Invalid.as_str() }))
             }
             result => result,
         }
     }
 
     pub(super) fn log(&self, step: &Step, log: &Log, frame: &Frame) -> Result<(), RunError> {
-        let scopes = self.see(frame, None, None)?;
-        let masked = Masked::new(&scopes, &scopes.run.sensitive);
+        let scopes = self.see(frame, None, None);
+        let masked = Masked::new(&scopes, self.prepared.pipeline.sensitive());
         let text = match &log.message {
             Some(template) => template
                 .evaluate_text(&masked)
                 .map_err(|error| unevaluated(step, &error))?,
-            None => mask(&frame.message, &scopes.run.sensitive).to_string(),
+            None => self.mask.apply(&frame.message).to_string(),
         };
+        let text = self.mask.text(&text);
         // One entry is one line, whatever the message holds.
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let step = step.label();
@@ -86,25 +87,5 @@ impl Execution<'_> {
             }
         }
         Ok(choice.otherwise)
-    }
-}
-
-/// The message with the values of these fields, at any depth, as `***`.
-pub(super) fn mask(value: &Value, fields: &[String]) -> Value {
-    match value {
-        _ if fields.is_empty() => value.clone(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| {
-                let shown = if fields.contains(name) {
-                    Value::from("***")
-                } else {
-                    mask(member, fields)
-                };
-                (name.clone(), shown)
-            })
-            .collect(),
-        Value::Array(elements) => elements.iter().map(|element| mask(element, fields)).collect(),
-        other => other.clone(),
     }
 }

@@ -82,6 +82,12 @@ pub fn of_ending(server: &Server<'_>, ending: &Ending, wire: Option<&WireError>)
     let host = server.host;
     match ending {
         Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(server, reply, *stage),
+        Ending::StartTlsRefused(reply) if reply.code() >= 500 => Failure::new(
+            Kind::Configuration,
+            format!("The server `{host}` refuses STARTTLS, and TLS is required; it said: \"{}\".", said(reply)),
+        )
+        .with_advice("Use its TLS port (465)")
+        .into(),
         Ending::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
         Ending::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
         Ending::SignInRefused { mechanism, reply: None } => {

@@ -2,11 +2,12 @@
 
 use std::path::{Component, Path};
 
-use crate::failure::{Failure, Kind};
-
 /// Reads a text file beside the document; no name leads out of its folder.
-pub(super) fn read(folder: Option<&Path>, name: &str) -> Result<String, Failure> {
-    let invalid = |reason: &str| Failure::new(Kind::Invalid, format!("The file `{name}` {reason}."));
+///
+/// # Errors
+/// A clause that says which file and why.
+pub(crate) fn read(folder: Option<&Path>, name: &str) -> Result<String, String> {
+    let invalid = |reason: &str| format!("the file `{name}` {reason}");
     let Some(folder) = folder else {
         return Err(invalid("cannot be read: this document does not lie in a folder"));
     };
@@ -23,10 +24,9 @@ pub(super) fn read(folder: Option<&Path>, name: &str) -> Result<String, Failure>
         return Err(invalid("lies outside the document's folder, behind a link"));
     }
     let text = std::fs::read_to_string(&path);
-    text.map_err(|error| {
-        Failure::new(
-            Kind::Invalid,
-            format!("The file `{}` cannot be read: {error}.", path.display()),
-        )
+    text.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => invalid("is not there, beside the document"),
+        std::io::ErrorKind::InvalidData => invalid("is not text in UTF-8"),
+        _ => invalid(&format!("cannot be read: {error}")),
     })
 }
