@@ -139,7 +139,7 @@ fn check_is_content_with_what_runs() {
     let shown = scratch
         .pipepost(&["check", "pipeline.json", "--accounts", "accounts.json"])
         .with_code(0);
-    assert_eq!(shown.stdout, "pipeline.json: no problems.\n", "{shown}");
+    assert!(shown.stdout.starts_with("pipeline.json: no problems.\n"), "{shown}");
 }
 
 #[test]
