@@ -7,22 +7,26 @@
 //! The binary `pipepost` is a thin shell over this library.
 #![forbid(unsafe_code)]
 
+mod beside;
 mod bindings;
+mod body;
 pub mod connectors;
 pub mod ending;
 pub mod engine;
 pub mod failure;
 pub mod files;
+mod forms;
 mod host;
+mod http;
 pub mod ledger;
 pub mod policy;
 mod run;
 pub mod transport;
 
 pub use failure::{Failure, Kind};
-pub use host::{Host, HostBuilder, HostError, Prepared};
+pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
 pub use policy::Policy;
-pub use run::{Counts, RunError, RunOptions, RunReport, TimeLimit};
+pub use run::{Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -18,8 +18,8 @@ cargo xtask COMMAND
                            peer (Postfix, aiosmtpd) a failure
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
-  hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
   new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there
+  hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -53,8 +53,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             Ok(())
         }
         "plugins" => plugins::build(),
-        "hostile" => plugins::build_hostile(),
         "new-plugin" => new_plugin::create(rest),
+        "hostile" => plugins::build_hostile(),
         "run" => {
             plugins::build()?;
             run::binary(false)?;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::Security;
 use tokio::time::Instant;
@@ -46,6 +46,9 @@ pub enum LinkError {
     /// The credentials cannot be had.
     #[error("{0}")]
     Credentials(String),
+    /// The provider cannot be asked for an access token now; later it may.
+    #[error("{0}")]
+    TokenUnavailable(String),
     /// The operating system's word.
     #[error("The connection failed: {0}.")]
     Io(#[from] std::io::Error),
@@ -65,7 +68,7 @@ impl From<LinkError> for TransportError {
             LinkError::Closed => TransportError::Closed,
             LinkError::Credentials(_) => TransportError::Credentials(sentence),
             LinkError::Io(error) if is_closed(&error) => TransportError::Closed,
-            LinkError::Io(_) => TransportError::Io(sentence),
+            LinkError::Io(_) | LinkError::TokenUnavailable(_) => TransportError::Io(sentence),
         }
     }
 }
@@ -97,6 +100,8 @@ pub struct Link {
     idle: Duration,
     memo: Vec<u8>,
     opened: Instant,
+    /// When the token dies that signed this connection in. The server closes it then.
+    expires: Option<SystemTime>,
     /// Of everything that follows; set by the connector.
     pub(crate) deadline: Option<Instant>,
 }
@@ -139,6 +144,7 @@ impl Link {
             idle: Duration::ZERO,
             memo: Vec::new(),
             opened: Instant::now(),
+            expires: None,
             deadline: None,
         };
         link.connect(security).await?;
@@ -295,7 +301,9 @@ impl Link {
         }
         self.transport.connections.sign_in_turn(&route.owner()).await;
         let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
-        let reply = sign_in::run(socket, account, mechanism, &route.address).await?;
+        let tokens = &self.transport.connections.tokens;
+        let reply = sign_in::run(socket, account, tokens, mechanism, &route.address).await?;
+        self.expires = reply.expires;
         if reply.signed_in {
             self.signed_in = Some(mechanism.to_ascii_uppercase());
         }
@@ -318,6 +326,7 @@ impl Link {
             memo,
             farewell: if harmless { farewell } else { Vec::new() },
             opened: self.opened,
+            expires: self.expires,
             parked: Instant::now(),
         };
         if settled
@@ -325,6 +334,7 @@ impl Link {
             && harmless
             && quiet
             && parked.memo.len() <= MEMO
+            && !parked.is_expired(SystemTime::now())
             && self.transport.route.rehearsal.is_none()
         {
             self.transport.connections.park(self.key, parked);
@@ -370,6 +380,7 @@ pub(super) struct Parked {
     memo: Vec<u8>,
     farewell: Vec<u8>,
     opened: Instant,
+    expires: Option<SystemTime>,
     parked: Instant,
 }
 
@@ -380,6 +391,11 @@ impl Parked {
 
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
+    }
+
+    /// Whether the token that signed it in is dead.
+    pub(super) fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 
     pub(super) async fn has_news(&mut self) -> bool {
@@ -402,6 +418,7 @@ impl Parked {
             warm: true,
             memo: self.memo,
             opened: self.opened,
+            expires: self.expires,
             deadline: None,
         }
     }

@@ -23,6 +23,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use address::Reach;
 pub use link::{Link, LinkError};
 pub use pool::Connections;
+pub(crate) use tls::TlsConfigs;
 
 /// A host and a port, as they are dialled and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use pipepost_accounts::oauth::{RefreshTokenKeeper, Tokens};
 use pipepost_accounts::{Revision, Security};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use super::link::Parked;
 use super::tls::TlsConfigs;
 use super::{Address, Route};
+use crate::http::Poster;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE: Duration = Duration::from_secs(60);
@@ -53,9 +55,10 @@ impl Key {
 }
 
 /// The connections of a process. Dropping it closes what lies warm; [`Connections::close`] does so in order.
-#[derive(Default)]
 pub struct Connections {
     pub(super) tls: TlsConfigs,
+    /// The access tokens of every account: one renewal at a time, whichever run asks.
+    pub(super) tokens: Tokens,
     state: Mutex<State>,
 }
 
@@ -75,7 +78,26 @@ impl std::fmt::Debug for Connections {
     }
 }
 
+impl Default for Connections {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
 impl Connections {
+    /// Of a process; the keeper is handed the refresh tokens that a provider gives in place of old ones.
+    pub fn new(keeper: Option<Arc<dyn RefreshTokenKeeper>>) -> Self {
+        let tokens = Tokens::new(Arc::new(Poster::default()));
+        Self {
+            tls: TlsConfigs::default(),
+            tokens: match keeper {
+                Some(keeper) => tokens.with_keeper(keeper),
+                None => tokens,
+            },
+            state: Mutex::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,7 +119,8 @@ impl Connections {
     pub(super) async fn take(&self, key: &Key) -> Option<Parked> {
         loop {
             let mut parked = self.state().warm.get_mut(key)?.pop()?;
-            if parked.idle() <= IDLE && parked.age() <= AGE && !parked.has_news().await {
+            let fresh = parked.idle() <= IDLE && parked.age() <= AGE && !parked.is_expired(SystemTime::now());
+            if fresh && !parked.has_news().await {
                 return Some(parked);
             }
             parked.close().await;

@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use pipepost_accounts::Account;
-use pipepost_accounts::sasl::{Exchange, Mechanism, Next, Outcome};
+use std::time::SystemTime;
+
+use pipepost_accounts::oauth::{Granted, Tokens};
+use pipepost_accounts::sasl::{Credentials, Exchange, Mechanism, Next, Outcome};
+use pipepost_accounts::{Account, ErrorKind};
 
 use super::Address;
 use super::link::LinkError;
@@ -19,12 +22,21 @@ const LINES: usize = 100;
 pub(super) struct Reply {
     pub(super) text: Vec<u8>,
     pub(super) signed_in: bool,
+    /// When the token dies that signed in; none for a password.
+    pub(super) expires: Option<SystemTime>,
 }
 
-/// Runs the exchange over a connection that stands at a line's start.
+/// The server does not take the credentials (RFC 4954, section 6).
+const REFUSED: u16 = 535;
+
+/// Signs in over a connection that stands at a line's start.
+///
+/// A token that the server refuses may have died early: one new one is asked for, and one more exchange made, on the same
+/// connection, since after a refusal a client may try again (RFC 4954, section 4).
 pub(super) async fn run(
     socket: &mut Socket,
     account: &Account,
+    tokens: &Tokens,
     mechanism: &str,
     address: &Address,
 ) -> Result<Reply, LinkError> {
@@ -36,15 +48,66 @@ pub(super) async fn run(
                 account.label()
             ))
         })?;
-    let credentials = account
-        .credentials(&address.host)
-        .map_err(|error| LinkError::Denied(error.to_string()))?
-        .ok_or_else(|| {
-            LinkError::Credentials(format!(
-                "The account `{}` has no password to sign in with.",
-                account.label()
-            ))
-        })?;
+    let Granted {
+        credentials,
+        mut expires,
+        token,
+    } = granted(tokens, account, address).await?;
+    let mut end = exchange(socket, account, mechanism, credentials, address).await?;
+    if let Some(token) = token.filter(|_| end.code == REFUSED) {
+        tracing::info!(
+            account = account.label(),
+            "the access token was refused; asking for another"
+        );
+        tokens.refused(account, token);
+        let renewed = granted(tokens, account, address).await?;
+        match exchange(socket, account, mechanism, renewed.credentials, address).await {
+            Ok(second) => (end, expires) = (second, renewed.expires),
+            // A server that closes after a refusal has said what it has to say.
+            Err(error) => tracing::debug!(%error, "the second exchange did not come about"),
+        }
+    }
+    tracing::debug!(account = account.label(), %mechanism, signed_in = end.signed_in, "the sign-in is over");
+    Ok(Reply {
+        text: end.text,
+        signed_in: end.signed_in,
+        expires: expires.filter(|_| end.signed_in),
+    })
+}
+
+/// What to sign in with, or why there is nothing.
+async fn granted(tokens: &Tokens, account: &Account, address: &Address) -> Result<Granted, LinkError> {
+    let granted = tokens.sign_in(account, &address.host).await.map_err(|error| {
+        let sentence = error.to_string();
+        match error.kind() {
+            ErrorKind::Token => LinkError::Credentials(sentence),
+            ErrorKind::TokenUnavailable => LinkError::TokenUnavailable(sentence),
+            _ => LinkError::Denied(sentence),
+        }
+    })?;
+    granted.ok_or_else(|| {
+        LinkError::Credentials(format!(
+            "The account `{}` has no password to sign in with.",
+            account.label()
+        ))
+    })
+}
+
+/// How one exchange ended.
+struct End {
+    code: u16,
+    /// The last reply, scrubbed.
+    text: Vec<u8>,
+    signed_in: bool,
+}
+
+async fn exchange(
+    socket: &mut Socket,
+    account: &Account,
+    mechanism: Mechanism,
+    credentials: Credentials,
+    address: &Address,
+) -> Result<End, LinkError> {
     let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port).map_err(|error| {
         LinkError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label()))
     })?;
@@ -61,11 +124,13 @@ pub(super) async fn run(
         match exchange.handle_reply(reply.code, &reply.last_text) {
             Next::Send(bytes) => socket.write_all(&bytes).await?,
             Next::Done(outcome) => {
-                let signed_in = outcome == Outcome::SignedIn;
-                tracing::debug!(account = account.label(), %mechanism, signed_in, "the sign-in is over");
-                return Ok(Reply {
+                if let Some(status) = exchange.status() {
+                    tracing::debug!(account = account.label(), status, "the server said why");
+                }
+                return Ok(End {
+                    code: reply.code,
                     text: exchange.scrub(&reply.raw),
-                    signed_in,
+                    signed_in: outcome == Outcome::SignedIn,
                 });
             }
         }

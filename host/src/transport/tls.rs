@@ -26,7 +26,7 @@ pub enum TlsError {
 
 /// Makes client configurations, one for each settings, so that sessions resume between connections.
 #[derive(Debug, Default)]
-pub(super) struct TlsConfigs {
+pub(crate) struct TlsConfigs {
     made: Mutex<HashMap<Key, Arc<ClientConfig>>>,
 }
 
@@ -48,7 +48,7 @@ impl TlsConfigs {
     ///
     /// # Errors
     /// A [`TlsError`].
-    pub(super) async fn handshake(
+    pub(crate) async fn handshake(
         &self,
         stream: TcpStream,
         address: &Address,
