@@ -32,7 +32,7 @@ pub use certificates::{Authority, Certificate, Flaw};
 pub use document::{choice, document, email, step};
 pub use message::Message;
 pub use postfix::{Postfix, PostfixOptions};
-pub use scratch::{Ending, Running, Scratch};
+pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};
 
 /// The user that every peer knows.

@@ -1,27 +1,17 @@
-//! docs/connectors.md as something that can be done: its files written, its commands run, their output compared.
+//! A document as something that can be done: its files written, its commands run, their output compared.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The repository's top folder.
-pub(crate) fn repository() -> PathBuf {
-    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
-    host.parent()
-        .expect("the host is a folder of the repository")
-        .to_owned()
-}
+use pipepost_tests::{binary, root};
 
-pub(crate) fn text() -> String {
-    fs::read_to_string(repository().join("docs/connectors.md")).expect("the document is there")
-}
-
-/// The part of the document under this heading, up to the next one of its level.
-pub(crate) fn section(heading: &str) -> String {
-    let text = text();
+/// The part of a document under this heading, up to the next one of its level.
+pub(crate) fn section(document: &str, heading: &str) -> String {
+    let text = fs::read_to_string(root().join(document)).expect("the document is there");
     let (_, after) = text
         .split_once(&format!("\n## {heading}\n"))
-        .unwrap_or_else(|| panic!("docs/connectors.md has no section `{heading}`"));
+        .unwrap_or_else(|| panic!("{document} has no section `{heading}`"));
     after.split("\n## ").next().unwrap_or(after).to_owned()
 }
 
@@ -93,28 +83,29 @@ fn commands(lines: &[&str]) -> Vec<Shown> {
 
 impl Shown {
     fn run(&self, folder: &Path, surroundings: &[(&str, String)]) {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", &self.command])
-            .current_dir(folder)
-            .stdin(Stdio::null());
-        command.envs(surroundings.iter().map(|(name, value)| (name, value)));
-        // What cargo tells the test about its own package is none of the commands' business.
-        command.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_MANIFEST_DIR");
-        let ended = command.output().expect("a shell");
-        let (out, err) = (
-            String::from_utf8_lossy(&ended.stdout),
-            String::from_utf8_lossy(&ended.stderr),
-        );
         let what = &self.command;
-        assert!(ended.status.success(), "`{what}`: {}\n{out}\n{err}", ended.status);
+        let out = run(what, folder, surroundings);
         let actual: Vec<&str> = out.lines().collect();
         assert!(
             fits(&self.output, &actual),
-            "`{what}` shows something else than the document.\n--- document\n{}\n--- output\n{out}\n--- errors\n{err}",
+            "`{what}` shows something else than the document.\n--- document\n{}\n--- output\n{out}",
             self.output.join("\n"),
         );
     }
+}
+
+/// Runs a shell's command, which has to end well, and gives its standard output.
+pub(crate) fn run(what: &str, folder: &Path, surroundings: &[(&str, String)]) -> String {
+    let mut command = Command::new("sh");
+    command.args(["-c", what]).current_dir(folder).stdin(Stdio::null());
+    command.envs(surroundings.iter().map(|(name, value)| (name, value)));
+    // What cargo tells the test about its own package is none of the commands' business.
+    command.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_MANIFEST_DIR");
+    let ended = command.output().expect("a shell");
+    let out = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let err = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "`{what}`: {}\n{out}\n{err}", ended.status);
+    out
 }
 
 /// A line `...` stands for any lines, and `...` at the end of a line for the rest of it.
@@ -145,31 +136,14 @@ fn output_fits_what_is_shown_or_not() {
     assert!(!fits(&shown(&[]), &["a"]));
 }
 
-/// The folder of built components, and the binary with its caches, as environment variables.
+/// The environment in which `pipepost` is the binary that is tested.
 pub(crate) fn surroundings() -> Vec<(&'static str, String)> {
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let binary = Path::new(env!("CARGO_BIN_EXE_pipepost"));
+    let binary = binary();
+    let folder = binary.parent().expect("a program is in a folder");
     let path = std::env::var("PATH").unwrap_or_default();
-    let folder = binary.parent().expect("the binary is in a folder");
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     vec![
         ("PATH", format!("{}:{path}", folder.display())),
-        ("PIPEPOST_PLUGINS", components().display().to_string()),
-        ("XDG_CACHE_HOME", scratch.join("cache").display().to_string()),
+        ("XDG_CACHE_HOME", cache.display().to_string()),
     ]
-}
-
-fn components() -> PathBuf {
-    let built = target().join("connectors");
-    let folder = std::env::var_os("PIPEPOST_CONNECTORS").map_or(built, PathBuf::from);
-    assert!(
-        folder.join("json-to-csv.wasm").is_file(),
-        "the connectors are not built: run `cargo xtask plugins` first"
-    );
-    folder
-}
-
-/// Cargo's target folder.
-pub(crate) fn target() -> PathBuf {
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    scratch.parent().expect("cargo made it in its target folder").to_owned()
 }
