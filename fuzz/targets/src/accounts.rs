@@ -16,10 +16,18 @@ pub fn accounts(data: &[u8]) {
     if text.contains("${file:") || text.contains("_file") {
         return;
     }
-    let variables = HashMap::from([("SECRET".to_owned(), SECRET.to_owned()), ("USER".to_owned(), "ana@x.example".to_owned())]);
+    let variables = HashMap::from([
+        ("SECRET".to_owned(), SECRET.to_owned()),
+        ("USER".to_owned(), "ana@x.example".to_owned()),
+    ]);
     let environment = Environment::process().with_variables(variables).named("test");
     let is_secret_alone = text.matches("SECRET").count() == text.matches(r#""password": "${env:SECRET}""#).count();
-    let check = |shown: &str| assert!(!is_secret_alone || !shown.contains(SECRET), "a secret is shown: {shown}");
+    let check = |shown: &str| {
+        assert!(
+            !is_secret_alone || !shown.contains(SECRET),
+            "a secret is shown: {shown}"
+        )
+    };
     let accounts = match Accounts::from_json(&text, Path::new("/nonexistent"), &environment) {
         Ok(accounts) => accounts,
         Err(errors) => return check(&format!("{errors} {errors:?}")),
@@ -36,7 +44,10 @@ pub fn accounts(data: &[u8]) {
         let own = account.endpoint_for(None, None);
         let foreign = account.endpoint_for(Some("evil.example"), None);
         if let (true, Ok(foreign)) = (account.has_secret() && !text.contains("evil"), &foreign) {
-            panic!("a step takes the secret of {:?} (at {own:?}) to {foreign:?}", account.label());
+            panic!(
+                "a step takes the secret of {:?} (at {own:?}) to {foreign:?}",
+                account.label()
+            );
         }
     }
 }

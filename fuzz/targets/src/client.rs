@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipepost_smtp::{
-    Action, Address, Client, ClientName, Config, Ending, Id, NotSent, Outcome, Pipelining, ReplyParser, Security, Settled, Transaction,
+    Action, Address, Client, ClientName, Config, Ending, Id, NotSent, Outcome, Pipelining, ReplyParser, Security,
+    Settled, Transaction,
 };
 
 const MESSAGES: u32 = 4;
@@ -21,7 +22,11 @@ pub fn client(data: &[u8]) {
     let is_secured = config.security != Security::StartTls || chosen("warm");
     let mut client = if chosen("warm") {
         // What it remembers is the server's own first words, for a hostile memo.
-        Client::resume(config, speech.split(|&byte| byte == b'~').next().unwrap_or_default(), true)
+        Client::resume(
+            config,
+            speech.split(|&byte| byte == b'~').next().unwrap_or_default(),
+            true,
+        )
     } else {
         Client::new(config)
     };
@@ -29,9 +34,15 @@ pub fn client(data: &[u8]) {
         .map(|id| (Id(id), format!("Message-ID: <{id}@test>\r\n\r\n.x\r\n").into_bytes()))
         .collect();
     let transactions: Vec<_> = contents.iter().map(|(id, content)| transaction(*id, content)).collect();
-    transactions.iter().cloned().for_each(|transaction| client.submit(transaction));
+    transactions
+        .iter()
+        .cloned()
+        .for_each(|transaction| client.submit(transaction));
 
-    let mut seen = Seen { is_secured, ..Seen::default() };
+    let mut seen = Seen {
+        is_secured,
+        ..Seen::default()
+    };
     let mut reads = speech.split(|&byte| byte == b'~').filter(|read| !read.is_empty());
     for turn in 0.. {
         assert!(turn < 100_000, "no end");
@@ -91,7 +102,11 @@ fn config(chosen: &dyn Fn(&str) -> bool) -> Config {
 }
 
 fn transaction(id: Id, content: &[u8]) -> Transaction {
-    let names: &[&str] = if id.0.is_multiple_of(2) { &["b@y.test"] } else { &["b@y.test", "c@y.test"] };
+    let names: &[&str] = if id.0.is_multiple_of(2) {
+        &["b@y.test"]
+    } else {
+        &["b@y.test", "c@y.test"]
+    };
     Transaction {
         id,
         sender: Address::parse("a@x.test").ok(),
@@ -114,7 +129,18 @@ struct Seen {
 
 impl Seen {
     fn write(&mut self, bytes: &[u8], commits: &[Id]) {
-        let known = ["EHLO client.test", "HELO client.test", "STARTTLS", "RSET", "DATA", "QUIT", "", ".", ".x", "..x"];
+        let known = [
+            "EHLO client.test",
+            "HELO client.test",
+            "STARTTLS",
+            "RSET",
+            "DATA",
+            "QUIT",
+            "",
+            ".",
+            ".x",
+            "..x",
+        ];
         let starts = ["MAIL FROM:<a@x.test>", "RCPT TO:<", "BDAT ", "Message-ID: <"];
         let text = String::from_utf8_lossy(bytes);
         assert!(text.ends_with('\n'), "half a line: {text:?}");
@@ -133,7 +159,11 @@ impl Seen {
         let mut parser = ReplyParser::new();
         parser.push(&self.since_write);
         assert!(matches!(parser.next_reply(), Ok(Some(reply)) if reply.is_positive()));
-        assert!(parser.is_empty(), "bytes from before TLS are kept: {:?}", String::from_utf8_lossy(&self.since_write));
+        assert!(
+            parser.is_empty(),
+            "bytes from before TLS are kept: {:?}",
+            String::from_utf8_lossy(&self.since_write)
+        );
         self.is_secured = true;
     }
 
@@ -141,7 +171,9 @@ impl Seen {
         assert_eq!(settled.len(), transactions.len(), "{settled:?}");
         for transaction in transactions {
             let mut ends = settled.iter().filter(|end| end.id == transaction.id);
-            let (Some(end), None) = (ends.next(), ends.next()) else { panic!("{:?} has not one outcome", transaction.id) };
+            let (Some(end), None) = (ends.next(), ends.next()) else {
+                panic!("{:?} has not one outcome", transaction.id)
+            };
             assert_eq!(end.recipients.len(), transaction.recipients.len());
             let is_committed = self.committed.contains(&end.id);
             match &end.outcome {

@@ -11,8 +11,16 @@ pub fn documents(data: &[u8]) {
     let connectors = connectors();
     let surroundings = Surroundings::new(&connectors);
     let report = check(&text, &surroundings);
-    assert_eq!(report.pipeline.is_none(), report.problems.has_errors(), "{}", report.problems);
-    assert_eq!(report.problems.to_string(), check(&text, &surroundings).problems.to_string());
+    assert_eq!(
+        report.pipeline.is_none(),
+        report.problems.has_errors(),
+        "{}",
+        report.problems
+    );
+    assert_eq!(
+        report.problems.to_string(),
+        check(&text, &surroundings).problems.to_string()
+    );
     if let Some(pipeline) = report.pipeline {
         let first = pipeline.branch(pipeline.first());
         assert_eq!(first.steps.is_empty(), pipeline.steps().next().is_none());

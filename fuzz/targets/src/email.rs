@@ -19,8 +19,22 @@ const ORIGIN: Origin<'_> = Origin {
 
 /// What the harmless parameters make.
 const HEADERS: &[&str] = &[
-    "From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "X-Priority",
-    "X-MSMail-Priority", "Importance", "List-Unsubscribe", "List-Unsubscribe-Post", "X-One", "MIME-Version",
+    "From",
+    "To",
+    "Cc",
+    "Reply-To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "X-Priority",
+    "X-MSMail-Priority",
+    "Importance",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "X-One",
+    "MIME-Version",
     "Content-Type",
 ];
 
@@ -45,10 +59,17 @@ pub fn headers(data: &[u8]) {
     }
     for (name, count) in counts {
         assert_eq!(count, 1, "{name} stands {count} times");
-        assert!(pointer == "/headers/0/name" || HEADERS.contains(&name.as_str()), "{name} is written by {pointer}");
+        assert!(
+            pointer == "/headers/0/name" || HEADERS.contains(&name.as_str()),
+            "{name} is written by {pointer}"
+        );
     }
-    if !["/to", "/to/0/address", "/cc", "/bcc"].contains(&pointer.as_str()) {
-        assert_eq!(prepared.envelope.recipients, ["b@y.example", "c@y.example", "d@y.example"]);
+    let names_recipients = ["/to", "/cc", "/bcc"].iter().any(|list| pointer.starts_with(list));
+    if !names_recipients || pointer == "/to/0/name" {
+        assert_eq!(
+            prepared.envelope.recipients,
+            ["b@y.example", "c@y.example", "d@y.example"]
+        );
     }
     converse(&mut prepared, &content);
 }
@@ -93,8 +114,8 @@ fn harmless() -> Value {
 
 /// The message and its octets, checked; none when the parameters are refused.
 fn message(parameters: Value, account: Option<&Account>) -> Option<(Prepared, Vec<u8>)> {
-    let made: Result<_, Failure> = Parameters::from_value(parameters, account)
-        .and_then(|parameters| prepare(&parameters, &ORIGIN, &mut OneFile));
+    let made: Result<_, Failure> =
+        Parameters::from_value(parameters, account).and_then(|parameters| prepare(&parameters, &ORIGIN, &mut OneFile));
     let mut prepared = match made {
         Ok(prepared) => prepared,
         Err(failure) => {
@@ -103,13 +124,28 @@ fn message(parameters: Value, account: Option<&Account>) -> Option<(Prepared, Ve
         }
     };
     let mut content = Vec::new();
-    while prepared.content.read_next(&mut content, 1000).unwrap_or_else(|error| panic!("{error}")) > 0 {}
+    while prepared
+        .content
+        .read_next(&mut content, 1000)
+        .unwrap_or_else(|error| panic!("{error}"))
+        > 0
+    {}
     assert_eq!(content.len() as u64, prepared.content.size());
     assert!(content.ends_with(b"\r\n"));
     for line in content.split_inclusive(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r\n").unwrap_or_else(|| panic!("a bare LF after {line:?}"));
-        assert!(!line.contains(&b'\r') && !line.contains(&0) && line.len() <= 998, "{:?}", String::from_utf8_lossy(line));
-        assert!(prepared.eight_bit || line.is_ascii(), "{:?}", String::from_utf8_lossy(line));
+        let line = line
+            .strip_suffix(b"\r\n")
+            .unwrap_or_else(|| panic!("a bare LF after {line:?}"));
+        assert!(
+            !line.contains(&b'\r') && !line.contains(&0) && line.len() <= 998,
+            "{:?}",
+            String::from_utf8_lossy(line)
+        );
+        assert!(
+            prepared.eight_bit || line.is_ascii(),
+            "{:?}",
+            String::from_utf8_lossy(line)
+        );
     }
     for warning in &prepared.warnings {
         super::assert_one_line(warning);
@@ -124,7 +160,12 @@ fn header_names(content: &[u8]) -> Vec<String> {
     let head = text.split("\r\n\r\n").next().unwrap_or_default();
     head.split("\r\n")
         .filter(|line| !line.starts_with([' ', '\t']))
-        .map(|line| line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}")).0.to_owned())
+        .map(|line| {
+            line.split_once(':')
+                .unwrap_or_else(|| panic!("no header: {line:?}"))
+                .0
+                .to_owned()
+        })
         .collect()
 }
 
@@ -150,7 +191,9 @@ impl File for OneFile {
     }
 
     fn read(&mut self, offset: u64, max: u32) -> Result<Vec<u8>, FileError> {
-        let rest = b"\0\r\n.\n".iter().skip(usize::try_from(offset).map_err(|_| FileError::Io)?);
+        let rest = b"\0\r\n.\n"
+            .iter()
+            .skip(usize::try_from(offset).map_err(|_| FileError::Io)?);
         Ok(rest.take(max as usize).copied().collect())
     }
 }
@@ -169,8 +212,16 @@ fn converse(prepared: &mut Prepared, content: &[u8]) {
     };
     let mut expected = vec!["EHLO client.test".to_owned()];
     let path = |address: &Address| format!("<{address}>");
-    expected.push(format!("MAIL FROM:{}", transaction.sender.as_ref().map_or("<>".to_owned(), path)));
-    expected.extend(transaction.recipients.iter().map(|recipient| format!("RCPT TO:<{recipient}>")));
+    expected.push(format!(
+        "MAIL FROM:{}",
+        transaction.sender.as_ref().map_or("<>".to_owned(), path)
+    ));
+    expected.extend(
+        transaction
+            .recipients
+            .iter()
+            .map(|recipient| format!("RCPT TO:<{recipient}>")),
+    );
     expected.extend(["DATA".to_owned(), "QUIT".to_owned()]);
 
     let mut server = Server::default();

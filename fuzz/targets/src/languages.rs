@@ -97,7 +97,11 @@ pub fn templates(data: &[u8]) {
             continue;
         };
         let render = |value: &str| {
-            template.render(&Model::new(&model), &values(value), &pipepost_freemarker::Context::default())
+            template.render(
+                &Model::new(&model),
+                &values(value),
+                &pipepost_freemarker::Context::default(),
+            )
         };
         if let Ok(rendered) = render("plain") {
             assert!(rendered.len() <= LIMITS.output);

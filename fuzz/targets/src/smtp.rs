@@ -16,8 +16,12 @@ pub fn replies(data: &[u8]) {
         for line in reply.lines() {
             assert!(!line.chars().any(char::is_control), "{line:?}");
         }
+        // A pasted reply loses the blanks around its lines.
         let again = parse_reply(&reply.verbatim());
-        assert!(again.as_ref() == Ok(reply), "{reply:?} comes back as {again:?}");
+        let is_same = again
+            .as_ref()
+            .is_ok_and(|again| (again.code(), again.text()) == (reply.code(), reply.text()));
+        assert!(is_same, "{:?} comes back as {again:?}", reply.verbatim());
     }
     if let Err(error) = parse_reply(&String::from_utf8_lossy(data)) {
         super::assert_one_line(&error.to_string());
@@ -68,11 +72,6 @@ pub fn addresses(data: &[u8]) {
             assert!(text.len() <= Address::MAX && address.local_part().len() <= Address::MAX_LOCAL);
             assert_eq!(format!("{}@{}", address.local_part(), address.domain()), text);
             assert!(stays_in_brackets(&text), "{text:?} leaves its brackets");
-            // The message's own reading of addresses agrees that this is one.
-            let other = pipepost_email_v2::address::Address::parse(&text);
-            if let Ok(other) = other {
-                assert_eq!(other.local(), address.local_part());
-            }
         }
         Err(error) => super::assert_one_line(&error.to_string()),
     }
@@ -80,17 +79,35 @@ pub fn addresses(data: &[u8]) {
         assert_eq!(name.as_str(), text);
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
     }
+    // The message's own reading takes more forms, and writes one of them, which it reads as the same.
+    if let Ok(address) = pipepost_email_v2::address::Address::parse(&text) {
+        let again = pipepost_email_v2::address::Address::parse(address.as_str());
+        assert!(
+            again.as_ref() == Ok(&address),
+            "{text:?}, written as {address:?}, is {again:?}"
+        );
+    }
     match pipepost_email_v2::address::AddressList::parse(&text) {
         Ok(list) => {
             for mailbox in list.mailboxes() {
                 let address = mailbox.address.as_str();
-                assert!(Address::parse(address).is_ok(), "{address:?} cannot be said to a server");
+                assert!(
+                    Address::parse(address).is_ok(),
+                    "{address:?} cannot be said to a server"
+                );
             }
             let written = list.to_string();
             super::assert_one_line(&written);
             let again = pipepost_email_v2::address::AddressList::parse(&written);
-            let again: Vec<_> = again.iter().flat_map(|list| list.mailboxes()).map(|m| &m.address).collect();
-            assert!(again.into_iter().eq(list.mailboxes().map(|m| &m.address)), "{text:?}, written as {written:?}");
+            let again: Vec<_> = again
+                .iter()
+                .flat_map(|list| list.mailboxes())
+                .map(|m| &m.address)
+                .collect();
+            assert!(
+                again.into_iter().eq(list.mailboxes().map(|m| &m.address)),
+                "{text:?}, written as {written:?}"
+            );
         }
         Err(error) => super::assert_one_line(&error.to_string()),
     }

@@ -180,10 +180,12 @@ fn what_may_have_been_sent_is_uncertain_and_does_not_travel_again() {
             }
         }
         let lost = u32::try_from(breaks_after).expect("few");
-        let is_uncertain = |outcome: &Result<String, CallFailure>| {
-            matches!(outcome, Err(failure) if failure.failure.kind == Kind::Uncertain)
-        };
-        let uncertain: Vec<_> = net.settled.iter().filter(|(_, outcome)| is_uncertain(outcome)).collect();
+        let is_uncertain = |outcome: &Result<String, CallFailure>| matches!(outcome, Err(failure) if failure.failure.kind == Kind::Uncertain);
+        let uncertain: Vec<_> = net
+            .settled
+            .iter()
+            .filter(|(_, outcome)| is_uncertain(outcome))
+            .collect();
         assert_eq!(uncertain.iter().map(|(call, _)| *call).collect::<Vec<_>>(), [lost]);
         assert_eq!(net.announced.iter().filter(|(call, _)| *call == lost).count(), 1);
     }
