@@ -1,5 +1,6 @@
 //! The command line.
 
+mod accounts;
 mod arguments;
 mod check;
 mod complaint;
@@ -11,6 +12,7 @@ mod paths;
 mod plugins;
 mod run;
 mod setup;
+mod store;
 
 use std::process::ExitCode;
 
@@ -68,6 +70,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Run(options) => run::run(*options).await,
+            Command::Accounts(command) => accounts::accounts(command).await,
             Command::Check(options) => check::check(options).await,
             Command::Plugins(command) => plugins::plugins(command).await,
             Command::Inbox(options) => inbox::inbox(options).await,
