@@ -137,7 +137,8 @@ impl Default for Scratch {
 
 const HOW: &str = "`cargo xtask test` builds it, and PIPEPOST_BIN can name another";
 
-fn binary() -> PathBuf {
+/// The binary that is tested.
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("PIPEPOST_BIN") {
         return PathBuf::from(path);
     }
@@ -179,6 +180,18 @@ impl Running {
                 ),
             }
         }
+    }
+
+    /// Says something to its standard input.
+    pub fn told(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(text.as_bytes()).expect("it reads its input");
+    }
+
+    /// Waits for its end, and checks that it shows none of these secrets.
+    pub fn end(mut self, secrets: &[&str]) -> Ending {
+        drop(self.child.stdin.take());
+        self.ended(&secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>())
     }
 
     /// Interrupts it, as Ctrl+C does, and waits for its end.

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::run::{cargo, check, root, target};
-use crate::{plugins, run};
+use crate::{mutations, plugins, run, supply};
 
 /// Runs everything; `--filter TEXT` only the tests whose names hold TEXT.
 pub(crate) fn all(arguments: &[String]) -> Result<()> {
@@ -21,6 +21,9 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
             lint(&folder)?;
         }
         lint_hostile()?;
+        say("licences, duplicates, sources, advisories; and that every mutation applies");
+        supply::deny()?;
+        mutations::apply_all()?;
     }
     for folder in [root(), root().join("plugins")] {
         let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet"]);

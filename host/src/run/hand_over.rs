@@ -230,6 +230,10 @@ impl Execution<'_> {
 
     /// Counts how a call ended, and writes down what must not happen again.
     fn settle(&self, call: &Ready, outcome: Outcome) -> Outcome {
+        // What commits nothing outside may be done again, and has to be: its files are gone with an earlier run.
+        if call.wanted.is_none() {
+            return outcome;
+        }
         self.count(outcome.as_ref().err().map(|failed| failed.failure.kind));
         self.record(call, &outcome);
         outcome
@@ -237,8 +241,6 @@ impl Execution<'_> {
 
     fn record(&self, call: &Ready, outcome: &Outcome) {
         let recorded = match outcome {
-            // What a connector without commits made went with its run, and is made again.
-            Ok(_) if call.wanted.is_none() => return,
             Ok(output) => Recorded {
                 output: output.to_string(),
                 uncertain: false,
