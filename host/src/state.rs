@@ -73,8 +73,12 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
     let unusable = |error: rusqlite::Error| StateError::unusable(&path, error);
     let mut connection = Connection::open(&path).map_err(unusable)?;
     connection.busy_timeout(BUSY).map_err(unusable)?;
-    connection.pragma_update(None, "journal_mode", "wal").map_err(unusable)?;
-    connection.pragma_update(None, "synchronous", "full").map_err(unusable)?;
+    connection
+        .pragma_update(None, "journal_mode", "wal")
+        .map_err(unusable)?;
+    connection
+        .pragma_update(None, "synchronous", "full")
+        .map_err(unusable)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(unusable)?;
     migrate(&mut connection, &path)?;
     Ok(connection)
@@ -141,7 +145,10 @@ mod tests {
             .expect("a version of the future");
         drop(connection);
         let error = open(directory.path()).expect_err("it is newer").to_string();
-        assert!(error.contains("newer Pipepost") && error.contains("format is 7"), "{error}");
+        assert!(
+            error.contains("newer Pipepost") && error.contains("format is 7"),
+            "{error}"
+        );
         assert!(error.contains(FILE), "{error}");
     }
 

@@ -84,7 +84,15 @@ fn show(entry: &Entry) -> Result<u8, Complaint> {
         out(&format!("part {:<5} {}", part.number, part.state))?;
     }
     let Some(output) = &entry.output else { return Ok(0) };
-    for name in ["messageId", "subject", "accepted", "rejected", "uncertain", "response", "message"] {
+    for name in [
+        "messageId",
+        "subject",
+        "accepted",
+        "rejected",
+        "uncertain",
+        "response",
+        "message",
+    ] {
         match output.get(name) {
             None | Some(serde_json::Value::Null) => {}
             Some(serde_json::Value::String(text)) => drop(out(&format!("{name:<10} {text}"))?),

@@ -138,9 +138,7 @@ impl outcomes::Host for Guest {
     }
 
     async fn confirmed(&mut self, part: types::Part, output: String) -> wasmtime::Result<()> {
-        let output = (output != "null")
-            .then(|| json(output, self.limits.json))
-            .transpose()?;
+        let output = (output != "null").then(|| json(output, self.limits.json)).transpose()?;
         self.work()?
             .watch
             .confirmed(part.call, part.number, output)

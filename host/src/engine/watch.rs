@@ -440,14 +440,22 @@ mod tests {
         assert_eq!(kind(&end(silent)), Some(Kind::Uncertain));
 
         let (mut unwritten, _) = watch();
-        unwritten.committing(&[(7, 0)]).await.expect("in order").expect("granted");
+        unwritten
+            .committing(&[(7, 0)])
+            .await
+            .expect("in order")
+            .expect("granted");
         unwritten.traffic().received(b"250 ok\r\n");
         unwritten.confirmed(7, 0, None).expect("in order");
         unwritten.settle(7, Ok("{}".into())).expect("in order");
         assert_eq!(kind(&end(unwritten)), Some(Kind::Uncertain));
 
         let (mut unanswered, counter) = watch();
-        unanswered.committing(&[(7, 0)]).await.expect("in order").expect("granted");
+        unanswered
+            .committing(&[(7, 0)])
+            .await
+            .expect("in order")
+            .expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         unanswered.confirmed(7, 0, None).expect("in order");
         unanswered.settle(7, Ok("{}".into())).expect("in order");
@@ -493,7 +501,11 @@ mod tests {
         let (mut watch, counter) = watch();
         for number in 0..3 {
             watch.traffic().received(&[b'x'; RECEIVED]);
-            watch.committing(&[(7, number)]).await.expect("in order").expect("granted");
+            watch
+                .committing(&[(7, number)])
+                .await
+                .expect("in order")
+                .expect("granted");
             counter.fetch_add(10, Ordering::Relaxed);
             watch.traffic().received(b"450 later\r\n");
             watch.refused(7, number, "450 later").expect("in order");
@@ -507,7 +519,11 @@ mod tests {
     #[tokio::test]
     async fn one_reply_proves_one_refusal() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0), (7, 1)]).await.expect("in order").expect("granted");
+        watch
+            .committing(&[(7, 0), (7, 1)])
+            .await
+            .expect("in order")
+            .expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch.traffic().received(b"550 5.7.1 no\r\n");
         watch.refused(7, 0, "550 5.7.1 no").expect("in order");
@@ -521,7 +537,11 @@ mod tests {
     #[tokio::test]
     async fn a_421_proves_the_refusal_of_all_that_it_found_unanswered() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0), (7, 1)]).await.expect("in order").expect("granted");
+        watch
+            .committing(&[(7, 0), (7, 1)])
+            .await
+            .expect("in order")
+            .expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch.traffic().received(b"421 4.3.0 closing\r\n");
         watch.refused(7, 0, "421 4.3.0 closing").expect("in order");
@@ -535,7 +555,11 @@ mod tests {
     #[tokio::test]
     async fn what_a_stopped_connector_leaves_open_is_settled_by_the_bytes() {
         let (mut unwritten, _) = watch();
-        unwritten.committing(&[(7, 0)]).await.expect("in order").expect("granted");
+        unwritten
+            .committing(&[(7, 0)])
+            .await
+            .expect("in order")
+            .expect("granted");
         assert_eq!(kind(&end(unwritten)), Some(Kind::Limit));
 
         let (mut written, counter) = watch();

@@ -142,9 +142,7 @@ impl Book {
         let directory = self.directory.clone();
         let unusable = |error: rusqlite::Error| SettleError::State(StateError::unusable(&directory, error));
         // Within one transaction no run can take the execution meanwhile.
-        self.connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .map_err(unusable)?;
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(unusable)?;
         let result = self.settle_within(key, decision);
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         self.connection.execute_batch(end).map_err(unusable)?;

@@ -32,7 +32,11 @@ impl Owner {
         state::make(&folder).map_err(unusable)?;
         let name = format!("{:016x}", getrandom::u64().unwrap_or_default());
         let path = folder.join(&name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(unusable)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(unusable)?;
         // Nobody knows the name yet.
         file.lock().map_err(unusable)?;
         let owner = Self {

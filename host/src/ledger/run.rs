@@ -138,7 +138,10 @@ mod tests {
         let ledger = RunLedger::default();
         let key = "run/start/0";
         assert_eq!(known(&ledger, &message(true)).await, Known::Nothing);
-        ledger.claim(vec![part(key, 0), part(key, 1)]).await.expect("nobody has them");
+        ledger
+            .claim(vec![part(key, 0), part(key, 1)])
+            .await
+            .expect("nobody has them");
         ledger.settle(&part(key, 0), PartOutcome::Confirmed(None));
         ledger.settle(&part(key, 1), PartOutcome::Uncertain);
         // What is left is not known.
@@ -155,7 +158,10 @@ mod tests {
         let ledger = RunLedger::default();
         let key = "run/start/0";
         assert_eq!(known(&ledger, &message(false)).await, Known::Nothing);
-        ledger.claim(vec![part(key, 0), part(key, 1)]).await.expect("nobody has them");
+        ledger
+            .claim(vec![part(key, 0), part(key, 1)])
+            .await
+            .expect("nobody has them");
         ledger.settle(&part(key, 0), PartOutcome::Confirmed(None));
         assert!(matches!(known(&ledger, &message(false)).await, Known::Ended(ended) if ended.uncertain));
         ledger.settle(&part(key, 1), PartOutcome::Confirmed(Some("{\"n\":1}".to_owned())));

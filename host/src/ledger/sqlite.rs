@@ -35,6 +35,14 @@ impl SqliteLedger {
         let owner = Owner::of(&mut connection, directory, execution)?;
         let unusable = |error: rusqlite::Error| StateError::unusable(directory, error);
         forget(&connection, directory).map_err(unusable)?;
+        // Claimed by a process that is gone, and never settled.
+        connection
+            .execute(
+                "UPDATE parts SET state = 'uncertain' WHERE state = 'claimed'
+                 AND message IN (SELECT key FROM messages WHERE execution = ?1)",
+                [execution],
+            )
+            .map_err(unusable)?;
         let books = load(&connection, execution).map_err(unusable)?;
         let completed = books.completed();
         let writer = writer::start(connection, owner, execution.to_owned())
@@ -111,7 +119,8 @@ impl Ledger for SqliteLedger {
 /// run again with half of it forgotten, it would send that half twice.
 fn forget(connection: &Connection, directory: &Path) -> rusqlite::Result<()> {
     let before = state::now() - KEPT;
-    let mut select = connection.prepare("SELECT key, owner FROM executions WHERE owner IS NOT NULL AND changed < ?1")?;
+    let mut select =
+        connection.prepare("SELECT key, owner FROM executions WHERE owner IS NOT NULL AND changed < ?1")?;
     let owned: Vec<(String, String)> = select
         .query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -165,7 +174,6 @@ fn load(connection: &Connection, execution: &str) -> rusqlite::Result<Books> {
         let account = messages.entry(row.get(0)?).or_default();
         let state = match state.as_str() {
             "confirmed" => State::Confirmed,
-            // Claimed by a process that is gone, and never settled.
             _ => State::Uncertain,
         };
         account.parts.insert(row.get(1)?, state);

@@ -94,7 +94,9 @@ impl Writer {
             self.synced = synced;
         }
         let now = state::now();
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let change = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut refused = HashSet::new();
         for (position, note) in notes.iter().enumerate() {
             match note {
@@ -172,8 +174,8 @@ fn claim(change: &Transaction<'_>, execution: &str, claim: &Claim, now: i64) -> 
          ON CONFLICT (key) DO UPDATE SET
            digest = excluded.digest, changed = excluded.changed, outcome = NULL, output = NULL, remainder = NULL, decided = 0",
     )?;
-    let mut insert = change
-        .prepare_cached("INSERT INTO parts (message, number, state, changed) VALUES (?1, ?2, 'claimed', ?3)")?;
+    let mut insert =
+        change.prepare_cached("INSERT INTO parts (message, number, state, changed) VALUES (?1, ?2, 'claimed', ?3)")?;
     for (part, digest) in claim.parts.iter().zip(&claim.digests) {
         message.execute(params![part.key, execution, digest, now])?;
         insert.execute(params![part.key, part.number, now])?;
@@ -236,7 +238,15 @@ fn record(
                digest = excluded.digest, outcome = excluded.outcome, output = excluded.output,
                remainder = excluded.remainder, changed = excluded.changed",
         )?
-        .execute(params![key, execution, digest, outcome, recorded.output, recorded.remainder, now])?;
+        .execute(params![
+            key,
+            execution,
+            digest,
+            outcome,
+            recorded.output,
+            recorded.remainder,
+            now
+        ])?;
     // It stands in the message's row now.
     change
         .prepare_cached("UPDATE parts SET output = NULL WHERE message = ?1 AND output IS NOT NULL")?

@@ -108,8 +108,13 @@ impl Execution<'_> {
             Known::Left(remainder) => Ok(Some(remainder)),
             Known::OtherContent => Err(Box::new(Err(other_content(&call.key).into()))),
             Known::Ended(recorded) if recorded.uncertain && call.retry.resend => {
-                tracing::warn!(key = call.key, "may have been sent before, and is sent again as the pipeline asks");
-                self.again(call).await.ok_or_else(|| Box::new(replayed(&call.key, recorded)))
+                tracing::warn!(
+                    key = call.key,
+                    "may have been sent before, and is sent again as the pipeline asks"
+                );
+                self.again(call)
+                    .await
+                    .ok_or_else(|| Box::new(replayed(&call.key, recorded)))
             }
             Known::Ended(recorded) => Err(Box::new(replayed(&call.key, recorded))),
         }
@@ -259,7 +264,10 @@ impl Execution<'_> {
 
 /// The end of a call that its task took along.
 fn lost(target: &Target<'_>) -> Failure {
-    let message = format!("Nothing is known of what the connector `{}` did.", target.connector.name);
+    let message = format!(
+        "Nothing is known of what the connector `{}` did.",
+        target.connector.name
+    );
     Failure::new(Kind::Uncertain, message)
 }
 

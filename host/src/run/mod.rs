@@ -303,7 +303,10 @@ async fn ledger(host: &Host, execution: Option<String>) -> Result<Arc<dyn Ledger
             };
             Err(Failure::new(kind, error.to_string()))
         }
-        Err(error) => Err(Failure::new(Kind::Configuration, format!("The ledger cannot be opened: {error}."))),
+        Err(error) => Err(Failure::new(
+            Kind::Configuration,
+            format!("The ledger cannot be opened: {error}."),
+        )),
     }
 }
 

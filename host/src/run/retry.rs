@@ -71,7 +71,8 @@ impl Retry {
                                 factor.ok_or_else(|| invalid("`retry.factor` is a number from 1 to 1000"))?;
                         }
                         _ => {
-                            let what = format!("`retry` has no member `{name}`; there are attempts, first, factor and max");
+                            let what =
+                                format!("`retry` has no member `{name}`; there are attempts, first, factor and max");
                             return Err(invalid(&what));
                         }
                     }
@@ -296,7 +297,9 @@ mod tests {
             max: Duration::from_secs(5),
             ..Retry::default()
         };
-        let pauses: Vec<Option<f64>> = (1..=5).map(|attempt| seconds(&retry, Kind::Transient, None, attempt)).collect();
+        let pauses: Vec<Option<f64>> = (1..=5)
+            .map(|attempt| seconds(&retry, Kind::Transient, None, attempt))
+            .collect();
         assert_eq!(pauses, [Some(1.0), Some(2.0), Some(4.0), Some(5.0), None]);
         let least = retry.pause(2, &failure(Kind::Transient, None), 0.0);
         assert_eq!(least, Some(Duration::from_secs(1)));
@@ -347,7 +350,9 @@ mod tests {
         let begun = Instant::now();
         let mut schedule = Schedule::new(Vec::new(), None);
         for (index, after) in [(0, 7), (1, 3), (2, 3)] {
-            schedule.add(Duration::from_secs(after), waiting(index)).expect("there is time");
+            schedule
+                .add(Duration::from_secs(after), waiting(index))
+                .expect("there is time");
         }
         let mut order = Vec::new();
         while let Some(Due::Now(tries)) = schedule.next(&ending).await {

@@ -118,9 +118,22 @@ async fn what_was_recorded_comes_back_in_the_next_process() {
 async fn a_claim_that_a_crash_left_open_is_uncertain() {
     let fixture = Fixture::new();
     let ledger = fixture.open();
-    claim(&ledger, &[("open", 0), ("refused", 0), ("confirmed", 0), ("in part", 0), ("in part", 1)]).await;
+    claim(
+        &ledger,
+        &[
+            ("open", 0),
+            ("refused", 0),
+            ("confirmed", 0),
+            ("in part", 0),
+            ("in part", 1),
+        ],
+    )
+    .await;
     ledger.settle(&part("refused", 0), PartOutcome::NotCommitted);
-    ledger.settle(&part("confirmed", 0), PartOutcome::Confirmed(Some("{\"n\":2}".to_owned())));
+    ledger.settle(
+        &part("confirmed", 0),
+        PartOutcome::Confirmed(Some("{\"n\":2}".to_owned())),
+    );
     ledger.settle(&part("in part", 0), PartOutcome::Confirmed(None));
     crash(ledger).await;
     let ledger = reopen(&fixture);
@@ -145,8 +158,13 @@ async fn a_claim_that_a_crash_left_open_is_uncertain() {
 async fn one_process_runs_an_execution_at_a_time() {
     let fixture = Fixture::new();
     let ledger = fixture.open();
-    let error = SqliteLedger::open(fixture.path(), "run").expect_err("it is taken").to_string();
-    assert!(error.contains("`run`") && error.contains(&std::process::id().to_string()), "{error}");
+    let error = SqliteLedger::open(fixture.path(), "run")
+        .expect_err("it is taken")
+        .to_string();
+    assert!(
+        error.contains("`run`") && error.contains(&std::process::id().to_string()),
+        "{error}"
+    );
     SqliteLedger::open(fixture.path(), "another").expect("nobody runs that");
     ledger.close().await.expect("a writable state");
     // At once, and without waiting for anything.
@@ -171,7 +189,11 @@ async fn an_owner_that_is_gone_is_none() {
 async fn a_person_settles_what_nobody_can_tell() {
     let fixture = Fixture::new();
     let ledger = fixture.open();
-    claim(&ledger, &[("was", 0), ("was not", 0), ("in part", 0), ("in part", 1), ("fine", 0)]).await;
+    claim(
+        &ledger,
+        &[("was", 0), ("was not", 0), ("in part", 0), ("in part", 1), ("fine", 0)],
+    )
+    .await;
     ledger.settle(&part("in part", 0), PartOutcome::Confirmed(None));
     ledger.settle(&part("fine", 0), PartOutcome::Confirmed(None));
     ledger.record("fine", sent("{}"));
@@ -191,8 +213,14 @@ async fn a_person_settles_what_nobody_can_tell() {
     assert!(matches!(in_part, Err(SettleError::InPart(_))), "{in_part:?}");
     let twice = book.settle("was", Decision::NotSent);
     assert!(matches!(twice, Err(SettleError::NotUncertain { .. })), "{twice:?}");
-    assert!(matches!(book.settle("nobody", Decision::Sent), Err(SettleError::Unknown(_))));
-    assert_eq!(book.show("fine").expect("a state").expect("it is there").state, State::Sent);
+    assert!(matches!(
+        book.settle("nobody", Decision::Sent),
+        Err(SettleError::Unknown(_))
+    ));
+    assert_eq!(
+        book.show("fine").expect("a state").expect("it is there").state,
+        State::Sent
+    );
 
     let ledger = fixture.open();
     assert!(matches!(known(&ledger, "was").await, Known::Ended(ended) if !ended.uncertain));
@@ -226,7 +254,11 @@ async fn a_message_that_is_sent_again_is_uncertain_until_it_is_claimed_again() {
 #[tokio::test]
 async fn settled_executions_are_forgotten_after_thirty_days_and_uncertain_ones_never() {
     let fixture = Fixture::new();
-    for (execution, outcome) in [("old", sent("{}")), ("doubtful", uncertain(None)), ("young", sent("{}"))] {
+    for (execution, outcome) in [
+        ("old", sent("{}")),
+        ("doubtful", uncertain(None)),
+        ("young", sent("{}")),
+    ] {
         let ledger = SqliteLedger::open(fixture.path(), execution).expect("nobody runs it");
         claim(&ledger, &[(execution, 0)]).await;
         ledger.record(execution, outcome);
@@ -236,7 +268,10 @@ async fn settled_executions_are_forgotten_after_thirty_days_and_uncertain_ones_n
     let database = fixture.database();
     database.execute(age, []).expect("a state");
     database
-        .execute("UPDATE executions SET changed = changed - 31 * 86400 WHERE key <> 'young'", [])
+        .execute(
+            "UPDATE executions SET changed = changed - 31 * 86400 WHERE key <> 'young'",
+            [],
+        )
         .expect("a state");
     fixture.open();
     let keys: Vec<String> = fixture
