@@ -424,7 +424,7 @@ const UNPROVEN: &str = "may have been sent and may not";
 #[tokio::test]
 async fn an_announcement_without_a_write() {
     let announced = json!(["commit", "0"]);
-    settled(&[announced.clone()], Kind::Uncertain, UNPROVEN).await;
+    settled(std::slice::from_ref(&announced), Kind::Uncertain, UNPROVEN).await;
     settled(&[announced.clone(), json!(["confirm", "0"])], Kind::Uncertain, UNPROVEN).await;
     // Nothing was written, and nothing else is claimed: it was not sent.
     settled(
