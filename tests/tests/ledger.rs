@@ -129,7 +129,9 @@ fn count(scratch: &Scratch, query: &str) -> u64 {
     }
     let database = rusqlite::Connection::open(file).expect("the state is where it was said to be");
     // A process that was killed while it made the file has written nothing.
-    database.query_row(query, [], |row| row.get::<_, u32>(0)).map_or(0, u64::from)
+    database
+        .query_row(query, [], |row| row.get::<_, u32>(0))
+        .map_or(0, u64::from)
 }
 
 /// When the process is to be killed, by what the server sees of it.

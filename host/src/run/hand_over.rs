@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::calls::{Failed, Outcome, Ready, Target};
 use super::execute::Execution;
@@ -68,10 +67,7 @@ impl Execution<'_> {
                 }
             }
         }
-        let until = match (self.until, frame.deadline) {
-            (Some(run), Some(frame)) => Some(run.min(frame.into())),
-            (run, frame) => run.or(frame.map(Instant::from)),
-        };
+        let until = [self.until, frame.deadline].into_iter().flatten().min();
         let mut schedule = Schedule::new(first, until);
         while let Some(due) = schedule.next(&self.ending).await {
             let tries = match due {
