@@ -129,6 +129,8 @@ pub(crate) fn email(other: Value) -> Value {
         "text": "Hello.",
         "body": "",
         "failOnError": true,
+        // What a wall does is seen at once.
+        "retry": false,
     });
     for (name, value) in other.as_object().into_iter().flatten() {
         params[name] = value.clone();

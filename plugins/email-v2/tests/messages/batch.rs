@@ -124,7 +124,7 @@ impl World for Net {
         Ok(())
     }
 
-    fn confirmed(&mut self, _: Part) {}
+    fn confirmed(&mut self, _: Part, _: Option<&str>) {}
 
     fn refused(&mut self, _: Part, _: &str) {}
 
@@ -152,6 +152,7 @@ fn calls(count: u32) -> Vec<Call> {
         id,
         key: format!("run/{id}"),
         parameters: format!(r#"{{"from": "a@x.example", "to": "b@y.example", "subject": "number {id}"}}"#),
+        remainder: None,
     };
     (1..=count).map(call).collect()
 }
