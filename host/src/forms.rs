@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use pipepost_double_braces::{Context, JsonTemplate, Scope, Segment, Template, ValueTemplate};
-use pipepost_flowspec::{Connector, Locator, Pipeline, Problem, Step, StepKind, StepPath};
+use pipepost_flowspec::{Connector, Locator, Pipeline, Problem, Step, StepKind, StepPath, TemplateTransformer};
 use pipepost_freemarker::Escape;
 use serde_json::{Map, Value};
 
@@ -90,6 +90,8 @@ pub(crate) struct Compiled {
     pub(crate) paths: BTreeSet<String>,
     /// Names of globals that templates and files read.
     pub(crate) globals: BTreeSet<String>,
+    /// Labels of accounts that they read, with the fields.
+    pub(crate) accounts: Vec<(String, String)>,
 }
 
 /// Compiles what the document's checker leaves to the host. `beside` is the folder of files that the document names.
@@ -107,7 +109,7 @@ pub(crate) fn compile(document: &str, pipeline: &Pipeline, connectors: &Connecto
                 }
             }
             StepKind::TemplateTransformer(transformer) => {
-                if let Some(body) = compiler.body(step, "/template", &transformer.template, Escape::None, false) {
+                if let Some(body) = compiler.transformer(step, transformer) {
                     compiler.compiled.forms.templates.insert(step.path.clone(), body);
                 }
             }
@@ -188,7 +190,7 @@ impl Compiler<'_> {
                 Some(TemplateKind::Body) => escape,
                 _ => Escape::None,
             };
-            if let Some(body) = self.body(step, &setting, &text, escape, merges) {
+            if let Some(body) = self.body(step, &setting, &text, escape, merges, "") {
                 if template == Some(TemplateKind::Body) && property("contentType").is_some() {
                     form.content_type = content_type(&body, written);
                 }
@@ -228,6 +230,11 @@ impl Compiler<'_> {
                 Escape::None
             }
         }
+    }
+
+    fn transformer(&mut self, step: &Step, transformer: &TemplateTransformer) -> Option<Body> {
+        let (text, model) = (&transformer.template, &transformer.model_path);
+        self.body(step, "/template", text, Escape::None, false, model)
     }
 
     fn report(&mut self, step: &Step, setting: &str, problem: Problem) {
@@ -272,7 +279,16 @@ impl Compiler<'_> {
         }
     }
 
-    fn body(&mut self, step: &Step, setting: &str, text: &str, escape: Escape, merges: bool) -> Option<Body> {
+    /// `model` is where the template's own paths begin in the message.
+    fn body(
+        &mut self,
+        step: &Step,
+        setting: &str,
+        text: &str,
+        escape: Escape,
+        merges: bool,
+        model: &str,
+    ) -> Option<Body> {
         let body = match Body::parse(text, escape) {
             Ok(body) => body,
             Err(BodyError { position, message }) => {
@@ -294,12 +310,21 @@ impl Compiler<'_> {
             self.compiled.problems.push(problem);
         }
         let of_item = |path: &str| merges && path.split(['.', '[']).next() == Some("item");
-        self.compiled.paths.extend(body.paths().filter(|path| !of_item(path)));
+        let paths = body.paths().filter(|path| !of_item(path));
+        self.compiled
+            .paths
+            .extend(paths.map(|path| match model.trim_matches(['$', '.']) {
+                "" => path,
+                model => format!("{model}.{path}"),
+            }));
         for reference in body.references() {
             if reference.scope() == Scope::Global
                 && let Some(Segment::Name(name)) = reference.segments().first()
             {
                 self.compiled.globals.insert(name.clone());
+            }
+            if let (Some(label), Some(field)) = (reference.account_label(), reference.account_field()) {
+                self.compiled.accounts.push((label.to_owned(), field.to_owned()));
             }
         }
         Some(body)

@@ -251,6 +251,9 @@ impl Host {
         report.problems = report.problems.and(compiled.problems);
         report.wants.message.extend(compiled.paths);
         report.wants.globals.extend(compiled.globals);
+        for (label, field) in compiled.accounts {
+            report.wants.accounts.entry(label).or_default().insert(field);
+        }
         if report.problems.has_errors() {
             report.pipeline = None;
         }

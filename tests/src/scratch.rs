@@ -202,9 +202,16 @@ impl Running {
         assert!(kill.is_ok_and(|status| status.success()), "it was gone before");
     }
 
-    /// Waits for its end.
-    pub fn end(mut self) -> Ending {
-        self.ended(&[])
+    /// Says something to its standard input.
+    pub fn told(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(text.as_bytes()).expect("it reads its input");
+    }
+
+    /// Waits for its end, and checks that it shows none of these secrets.
+    pub fn end(mut self, secrets: &[&str]) -> Ending {
+        drop(self.child.stdin.take());
+        self.ended(&secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>())
     }
 
     /// Interrupts it, as Ctrl+C does, and waits for its end.

@@ -116,7 +116,7 @@ fn sigterm_and_sigint_end_a_run_in_order() {
         // The connection is there, so the run waits for the server's word.
         let connection = listener.accept().expect("it connects");
         running.signal(signal);
-        let ending = running.end().with_code(75).says(&[
+        let ending = running.end(&[]).with_code(75).says(&[
             "ending: nothing new is sent",
             "interrupted; 0 sent, 1 failed, 0 uncertain.",
         ]);

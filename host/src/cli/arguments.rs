@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::accounts::AccountsCommand;
+use super::store::StoreOptions;
+
 /// Sends email from integration pipelines through a sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
@@ -76,6 +79,9 @@ pub(super) enum Command {
     /// A local SMTP server that speaks Gmail's dialect and keeps what it receives
     #[command(after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account to send to it with.")]
     Inbox(InboxOptions),
+    /// The encrypted store of accounts: what is in it, and how it changes
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
     /// What a mail server's reply means, and what to do now
     #[command(
         after_help = "Examples:\n  pipepost explain '535-5.7.8 Username and Password not accepted.'\n  pipepost explain - < bounce.txt"
@@ -98,6 +104,8 @@ pub(super) struct HostOptions {
     /// A file of accounts: one, or an array. May be given more than once
     #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
     pub(super) accounts: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) store: StoreOptions,
     /// Which of the accounts' environments to use, such as `test` or `prod`
     #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
     pub(super) environment: Option<String>,

@@ -4,10 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pipepost::Kind;
 use pipepost::transport::Rehearsal;
+use pipepost::{Host, Kind};
+use pipepost_accounts::{Accounts, Environment};
+use pipepost_flowspec::Surroundings;
 use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+use serde_json::{Value, json};
 
 use super::complaint::Complaint;
 use super::logging::say;
@@ -74,6 +78,69 @@ impl Catcher {
             _ => format!("pipepost: dry run: {count} messages would have been sent.{place}"),
         });
     }
+}
+
+/// Whom a rehearsal without an accounts file signs in as.
+const STAND_IN: &str = "you@example.com";
+
+/// Accounts for a rehearsal that was given none: one for each label that the document names, with what its steps say of
+/// the server. They hold no secret, and nothing but a rehearsal could use them.
+pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, Complaint> {
+    let wants = pipepost_flowspec::check(document, &Surroundings::new(host.connectors())).wants;
+    let steps = params_by_label(document);
+    let accounts: Vec<Value> = wants.accounts.keys().map(|label| stand_in(label, &steps)).collect();
+    if accounts.is_empty() {
+        return Ok(Accounts::default());
+    }
+    let labels: Vec<&str> = wants.accounts.keys().map(String::as_str).collect();
+    say(&format!(
+        "pipepost: dry run: no accounts file; {} signs in as {STAND_IN}.",
+        labels.join(", ")
+    ));
+    let failed = |error: std::io::Error| Complaint::io("a file for the accounts of the dry run", &error);
+    let file = tempfile::NamedTempFile::new().map_err(failed)?;
+    std::fs::write(file.path(), Value::Array(accounts).to_string()).map_err(failed)?;
+    Accounts::load([file.path()], &Environment::process())
+        .map_err(|errors| Complaint::many(Kind::Configuration, errors.iter().map(ToString::to_string)))
+}
+
+fn stand_in(label: &str, steps: &[(String, Value)]) -> Value {
+    let said = |name: &str| {
+        let mut own = steps.iter().filter(|(of, _)| of == label);
+        own.find_map(|(_, params)| {
+            let text = params.get(name)?;
+            let text = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
+            Some(text).filter(|text| !text.trim().is_empty() && !text.contains("{{"))
+        })
+    };
+    let host = said("smtpHost").unwrap_or_else(|| "smtp.gmail.com".to_owned());
+    if said("accountType").is_some_and(|kind| kind == "smtp-auth-and-properties") {
+        let port = said("smtpPort").unwrap_or_else(|| "587".to_owned());
+        return json!({
+            "label": label, "type": "smtp-auth-and-properties", "host": host, "port": port,
+            "username": STAND_IN, "password": "none", "starttls_enable": true,
+        });
+    }
+    json!({
+        "label": label, "type": "basic", "username": STAND_IN, "password": "none", "allowed_hosts": [host],
+    })
+}
+
+/// The parameters of each step that names an account.
+fn params_by_label(document: &str) -> Vec<(String, Value)> {
+    let document: Value = serde_json::from_str(document).unwrap_or_default();
+    let branches = document.get("flowSpec").and_then(Value::as_object);
+    let steps = branches
+        .into_iter()
+        .flat_map(|branches| branches.values())
+        .filter_map(Value::as_array)
+        .flatten();
+    steps
+        .filter_map(|step| {
+            let label = step.get("accountLabel")?.as_str()?;
+            Some((label.trim().to_owned(), step.get("params")?.clone()))
+        })
+        .collect()
 }
 
 /// The server's end of one connection.

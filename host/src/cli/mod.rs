@@ -1,5 +1,6 @@
 //! The command line.
 
+mod accounts;
 mod arguments;
 mod check;
 mod complaint;
@@ -15,6 +16,7 @@ mod progress;
 mod run;
 mod schema;
 mod setup;
+mod store;
 mod trace;
 
 use std::process::ExitCode;
@@ -74,6 +76,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Run(options) => run::run(*options, &arguments.logging).await,
+            Command::Accounts(command) => accounts::accounts(command).await,
             Command::Check(options) => check::check(options).await,
             Command::Schema(options) => schema::schema(&options).await,
             Command::Plugins(command) => plugins::plugins(command).await,

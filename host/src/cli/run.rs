@@ -9,7 +9,7 @@ use pipepost::{Host, Kind, RunOptions as Run, RunReport, TimeLimit};
 use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
 use super::complaint::Complaint;
-use super::dry_run::Catcher;
+use super::dry_run::{self, Catcher};
 use super::logging::{answer, say};
 use super::progress::Shown;
 use super::setup;
@@ -31,10 +31,12 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     };
     let host = match &catcher {
         Some(catcher) => {
-            setup::builder(&options.host)?
-                .rehearse(catcher.rehearsal())
-                .build()
-                .await?
+            let mut builder = setup::builder(&options.host)?.rehearse(catcher.rehearsal());
+            if options.host.accounts.is_empty() {
+                let bare = setup::host(&options.host).await?;
+                builder = builder.accounts(dry_run::stand_ins(&document, &bare)?);
+            }
+            builder.build().await?
         }
         None => setup::host(&options.host).await?,
     };

@@ -1,6 +1,5 @@
 //! `pipepost schema`.
 
-use pipepost::Kind;
 use pipepost_flowspec::schema;
 
 use super::arguments::SchemaOptions;
@@ -21,7 +20,7 @@ pub(super) async fn schema(options: &SchemaOptions) -> Result<u8, Complaint> {
                 let sentence = format!(
                     "There is no schema of `{step}`: name a step's type, such as `email-connector-v2` or `choice`, or `document`, or `account`."
                 );
-                Complaint::new(Kind::Configuration, sentence)
+                Complaint::usage(sentence)
             })?;
             format!("{schema:#}")
         }

@@ -281,6 +281,8 @@ impl Execution<'_> {
 
     /// What an earlier attempt left under this key: its outcome, with `replayed: true`.
     fn recorded(&self, ready: &Ready) -> Option<Outcome> {
+        // What commits nothing outside may be done again, and has to be: its files are gone with an earlier run.
+        ready.wanted.as_ref()?;
         let Recorded {
             digest,
             mut output,
@@ -318,6 +320,9 @@ impl Execution<'_> {
 
     /// Counts how a call ended, and writes down what must not happen again.
     fn settle(&self, ready: &Ready, outcome: Outcome) -> Outcome {
+        if ready.wanted.is_none() {
+            return outcome;
+        }
         let kind = outcome.as_ref().err().map(|failed| failed.failure.kind);
         self.count(kind);
         let output = match &outcome {

@@ -203,7 +203,10 @@ impl<'a> Execution<'a> {
             StepKind::Log(log) => return self.log(step, log, frame).map(|()| Next::Step),
             StepKind::ThrowError(thrown) => return Err(self.throw(step, thrown, frame)?),
             StepKind::Choice(choice) => return self.choose(step, choice, frame).map(Next::Branch),
-            StepKind::Session(session) => return Ok(self.session(session, frame)).map(|()| Next::Step),
+            StepKind::Session(session) => {
+                self.session(session, frame);
+                return Ok(Next::Step);
+            }
             StepKind::Delayer(delayer) => return self.delay(step, delayer, frame).await.map(|()| Next::Step),
             StepKind::TemplateTransformer(transformer) => self.template(step, transformer, frame),
             StepKind::JsonPathTransformer(transformer) => self.json_path(step, transformer, frame)?,
@@ -256,24 +259,33 @@ impl<'a> Execution<'a> {
         }
     }
 
-    pub(super) fn text(&self, step: &Step, template: &Template, frame: &Frame) -> Result<String, RunError> {
+    /// A parameter as text; `name` is what messages call it.
+    pub(super) fn text(&self, step: &Step, name: &str, template: &Template, frame: &Frame) -> Result<String, RunError> {
         template
             .evaluate_text(&self.see(frame, None, None))
-            .map_err(|error| unevaluated(step, &error))
+            .map_err(|error| without_value(step, name, &error))
     }
 
-    pub(super) fn value(&self, step: &Step, template: &ValueTemplate, frame: &Frame) -> Result<Value, RunError> {
+    /// A parameter's value.
+    pub(super) fn value(
+        &self,
+        step: &Step,
+        name: &str,
+        template: &ValueTemplate,
+        frame: &Frame,
+    ) -> Result<Value, RunError> {
         template
             .evaluate(&self.see(frame, None, None))
-            .map_err(|error| unevaluated(step, &error))
+            .map_err(|error| without_value(step, &format!("{name}{}", error.pointer), &error.error))
     }
 
-    pub(super) fn json(&self, step: &Step, source: &JsonSource, frame: &Frame) -> Result<Value, RunError> {
+    /// A parameter that is JSON.
+    pub(super) fn json(&self, step: &Step, name: &str, source: &JsonSource, frame: &Frame) -> Result<Value, RunError> {
         match source {
             JsonSource::Text(template) => template
                 .evaluate(&self.see(frame, None, None))
-                .map_err(|error| unevaluated(step, &error)),
-            JsonSource::Native(template) => self.value(step, template, frame),
+                .map_err(|error| without_value(step, name, &error)),
+            JsonSource::Native(template) => self.value(step, name, template, frame),
         }
     }
 
@@ -294,10 +306,9 @@ impl<'a> Execution<'a> {
         }
         let scopes = self.see(frame, None, None);
         let evaluate = |template: &Template| template.evaluate(&scopes).map_err(|error| Wrong(error.to_string()));
-        setting.read(evaluate).map_err(|Wrong(reason)| {
-            let message = format!("The parameter `{name}`: {reason}.");
-            RunError::new(place(step), Failure::new(Kind::Invalid, message))
-        })
+        setting
+            .read(evaluate)
+            .map_err(|Wrong(reason)| without_value(step, name, &reason))
     }
 
     /// A step's failure: the run's error when the step says so, else an output that the run goes on with.
@@ -310,9 +321,10 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// An expression that gave an error.
-pub(super) fn unevaluated(step: &Step, error: &dyn std::fmt::Display) -> RunError {
-    RunError::new(place(step), Failure::new(Kind::Invalid, format!("{error}.")))
+/// A parameter whose expression gave an error.
+pub(super) fn without_value(step: &Step, name: &str, error: &dyn std::fmt::Display) -> RunError {
+    let message = format!("The parameter `{name}`: {error}.");
+    RunError::new(place(step), Failure::new(Kind::Invalid, message))
 }
 
 /// Branch and step in the words a person knows them by.

@@ -24,9 +24,9 @@ impl Execution<'_> {
     /// The name of the file that was written.
     fn written(&self, step: &Step, writer: &FileWriter, frame: &Frame) -> Result<String, RunError> {
         let fail = |kind: Kind, message: String| RunError::new(place(step), Failure::new(kind, message));
-        let name = self.text(step, &writer.file_name, frame)?;
-        let input = self.value(step, &writer.input, frame)?;
-        let charset = self.text(step, &writer.charset, frame)?;
+        let name = self.text(step, "fileName", &writer.file_name, frame)?;
+        let input = self.value(step, "inputData", &writer.input, frame)?;
+        let charset = self.text(step, "charset", &writer.charset, frame)?;
         let invalid = |reason: String| fail(Kind::Invalid, reason);
         let bytes = if writer.is_binary {
             decoded(&input).map_err(invalid)?

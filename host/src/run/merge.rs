@@ -3,6 +3,7 @@
 //! Messages are made a batch at a time, so that the memory does not grow with the list. With `failOnError` they go one
 //! by one, because a message that fails is to be the last.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -85,10 +86,14 @@ impl Execution<'_> {
             ),
             false => self.over(),
         };
-        let outcomes = outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(|| Err(rest().into())))
-            .collect();
+        let outcomes = outcomes.into_iter().map(|outcome| {
+            outcome.unwrap_or_else(|| {
+                let failure = rest();
+                self.count(Some(failure.kind));
+                Err(failure.into())
+            })
+        });
+        let outcomes = outcomes.collect();
         self.summary(target, outcomes, stops)
     }
 
@@ -127,7 +132,7 @@ impl Execution<'_> {
 
     fn summary(&self, target: &Target<'_>, outcomes: Vec<Outcome>, stops: bool) -> Result<Value, RunError> {
         let (mut sent, mut failed, mut uncertain) = (0_usize, 0_usize, 0_usize);
-        let mut first: Option<(usize, Failure)> = None;
+        let mut wrongs = Wrongs::default();
         let mut results = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes.into_iter().enumerate() {
             match outcome {
@@ -139,12 +144,12 @@ impl Execution<'_> {
                     let is_uncertain = wrong.failure.kind == Kind::Uncertain;
                     *(if is_uncertain { &mut uncertain } else { &mut failed }) += 1;
                     results.push(wrong.output());
-                    remember(&mut first, index, wrong);
+                    wrongs.add(index, wrong);
                 }
             }
         }
         let total = results.len();
-        let failure = first.map(|(index, failure)| {
+        let failure = wrongs.chief(stops).map(|(index, failure)| {
             let many = failed + uncertain;
             let message = format!(
                 "{many} of {total} messages {} not confirmed as sent; item {}: {}",
@@ -174,11 +179,30 @@ impl Execution<'_> {
     }
 }
 
-/// Keeps the failure that says most: the first one, but rather one that nobody can tell the outcome of.
-fn remember(first: &mut Option<(usize, Failure)>, index: usize, wrong: Failed) {
-    let is_uncertain = |failure: &Failure| failure.kind == Kind::Uncertain;
-    match first {
-        Some((_, known)) if is_uncertain(known) || !is_uncertain(&wrong.failure) => {}
-        _ => *first = Some((index, wrong.failure)),
+/// Failures by their kind: how many, and the first of them.
+#[derive(Default)]
+struct Wrongs {
+    kinds: BTreeMap<Kind, (usize, usize, Failure)>,
+}
+
+impl Wrongs {
+    fn add(&mut self, index: usize, wrong: Failed) {
+        let kind = wrong.failure.kind;
+        let (count, ..) = self.kinds.entry(kind).or_insert((0, index, wrong.failure));
+        *count += 1;
+    }
+
+    /// The failure that stands for all, with its element: the first, where it stopped the rest; else one that nobody
+    /// can tell the outcome of, else the first of the most frequent kind.
+    fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
+        let uncertain = self.kinds.remove(&Kind::Uncertain);
+        let others = self.kinds.into_values();
+        let chief = if stops {
+            others.chain(uncertain).min_by_key(|(_, index, _)| *index)
+        } else {
+            let most = others.max_by_key(|(count, index, _)| (*count, std::cmp::Reverse(*index)));
+            uncertain.or(most)
+        };
+        chief.map(|(_, index, failure)| (index, failure))
     }
 }

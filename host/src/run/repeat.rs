@@ -9,7 +9,7 @@ use pipepost_flowspec::{Elements, ForEach, Step};
 use serde_json::{Value, json};
 
 use super::RunError;
-use super::execute::{Execution, Running, place, succeeded, unevaluated};
+use super::execute::{Execution, Running, place, succeeded, without_value};
 use super::gather::Gather;
 use super::observe::Counter;
 use super::scopes::Frame;
@@ -60,11 +60,13 @@ impl Execution<'_> {
         let value = match &each.elements {
             Elements::Expression(template) => {
                 let value = template.evaluate(&self.see(frame, None, None));
-                value.map_err(|error| unevaluated(step, &error))?
+                value.map_err(|error| without_value(step, "expression", &error))?
             }
             Elements::JsonPath(path) => {
                 let found = path.find(&frame.message);
-                found.map_err(|error| unevaluated(step, &error))?.into_value()
+                found
+                    .map_err(|error| without_value(step, "jsonPath", &error))?
+                    .into_value()
             }
         };
         Ok(match value {

@@ -4,7 +4,7 @@ use pipepost_double_braces::Masked;
 use pipepost_flowspec::{BranchId, Choice, JsonGenerator, Log, LogLevel, Step, ThrowError};
 use serde_json::{Value, json};
 
-use super::execute::{Execution, place, unevaluated};
+use super::execute::{Execution, place, without_value};
 use super::scopes::Frame;
 use super::{RunError, timestamp};
 use crate::failure::{Failure, Kind};
@@ -16,7 +16,7 @@ impl Execution<'_> {
         generator: &JsonGenerator,
         frame: &Frame,
     ) -> Result<Value, RunError> {
-        match self.json(step, &generator.json, frame) {
+        match self.json(step, "json", &generator.json, frame) {
             Err(error) if !generator.fail_on_error => {
                 self.tolerate(place(step), error.tolerated());
                 Ok(json!({ "success": false, "message": error.reason(), "error": Kind::Invalid.as_str() }))
@@ -31,7 +31,7 @@ impl Execution<'_> {
         let text = match &log.message {
             Some(template) => template
                 .evaluate_text(&masked)
-                .map_err(|error| unevaluated(step, &error))?,
+                .map_err(|error| without_value(step, "message", &error))?,
             None => self.mask.apply(&frame.message).to_string(),
         };
         let text = self.mask.text(&text);
@@ -51,14 +51,14 @@ impl Execution<'_> {
     /// The error that the step throws.
     pub(super) fn throw(&self, step: &Step, thrown: &ThrowError, frame: &Frame) -> Result<RunError, RunError> {
         let object = match &thrown.custom {
-            Some(custom) => self.json(step, custom, frame)?,
+            Some(custom) => self.json(step, "customError", custom, frame)?,
             None => {
                 let message = match &thrown.message {
-                    Some(template) => self.text(step, template, frame)?,
+                    Some(template) => self.text(step, "errorMessage", template, frame)?,
                     None => String::new(),
                 };
                 let code = match &thrown.code {
-                    Some(template) => self.value(step, template, frame)?,
+                    Some(template) => self.value(step, "errorCode", template, frame)?,
                     None => Value::Null,
                 };
                 json!({

@@ -10,7 +10,7 @@ use pipepost_freemarker::Model;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::execute::{Execution, place, unevaluated};
+use super::execute::{Execution, place, without_value};
 use super::scopes::Frame;
 use super::{RunError, paths, timestamp};
 use crate::failure::{Failure, Kind};
@@ -51,7 +51,7 @@ impl Execution<'_> {
     ) -> Result<Value, RunError> {
         match transformer.path.find(&frame.message) {
             Ok(found) => Ok(found.into_value()),
-            Err(error) => self.end_in(step, transformer.fail_on_error, unevaluated(step, &error)),
+            Err(error) => self.end_in(step, transformer.fail_on_error, without_value(step, "jsonPath", &error)),
         }
     }
 
@@ -130,15 +130,15 @@ impl Execution<'_> {
             return Ok(frame.message.clone());
         }
         if let Some(template) = &assert.internal_message {
-            let text = self.text(step, template, frame)?;
+            let text = self.text(step, "internalErrorMessage", template, frame)?;
             tracing::warn!(target: "pipepost::pipeline", step = step.label(), "{}", self.mask.text(&text).escape_debug());
         }
         let message = match &assert.message {
-            Some(template) => self.text(step, template, frame)?,
+            Some(template) => self.text(step, "errorMessage", template, frame)?,
             None => "The assertion does not hold.".to_owned(),
         };
         let code = match &assert.code {
-            Some(template) => self.value(step, template, frame)?,
+            Some(template) => self.value(step, "errorCode", template, frame)?,
             None => Value::Null,
         };
         if assert.fail_on_error {

@@ -246,6 +246,29 @@ async fn iterations_side_by_side_send_together_and_each_once() {
 }
 
 #[tokio::test]
+async fn nobody_waits_long_for_a_slow_iteration() {
+    let bench = Bench::new(Script::new()).await;
+    let document = document(json!({
+        "start": [for_each(json!({ "jsonPath": "$", "parallel": true, "onProcess": "send" }))],
+        "send": [{ "type": "choice", "when": [{ "jsonPath": "$.slow", "target": "wait" }], "otherwise": "mail" }],
+        "wait": [{ "type": "delayer", "delay": 900_000 }],
+        "mail": [email(json!({ "to": "a@example.com", "subject": "m{{ message.n }}", "body": "x" }))],
+    }));
+    let mut options = RunOptions::new(json!([{ "slow": true }, { "n": 1 }, { "n": 2 }]));
+    options.time_limit = TimeLimit::None;
+    let end = options.interruptible();
+    let over = async {
+        bench.inbox.wait_for(2).await;
+        end.end_within(Duration::from_secs(30));
+    };
+    let (report, ()) = tokio::join!(report(&bench.host, &document, options), over);
+    assert_eq!(report.counts.sent, 2);
+    let error = report.result.unwrap_err();
+    assert_eq!(error.exit_code(), Kind::Transient.exit_code());
+    assert_eq!(bench.subjects(), ["m1", "m2"]);
+}
+
+#[tokio::test]
 async fn at_the_time_limit_nothing_new_starts() {
     let document = document(json!({
         "start": [step("block-execution-connector", json!({ "onProcess": "work", "onException": "handle" }))],

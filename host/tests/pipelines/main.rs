@@ -2,6 +2,7 @@
 
 mod bench;
 mod bodies;
+mod command_line;
 mod control;
 mod documents;
 mod files;

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pipepost_guest::{Batch, Call, FailureKind, Level, Manifest, Part, failure, log, new_files, outcomes, run_files};
+use pipepost_guest::{Batch, Call, Failure, FailureKind, Level, Manifest, Part, log, new_files, outcomes, run_files};
 use serde_json::{Value, json};
 
 /// Calls that this instance has seen. A fresh one has seen none.
@@ -101,19 +101,19 @@ impl Attempt<'_> {
         match attempt {
             "huge" => outcomes::settled(self.call, Ok(&format!("\"{}\"", "x".repeat(n.saturating_sub(2))))),
             "huge-failure" => {
-                let failed = pipepost_guest::Failure {
+                let failed = Failure {
                     output: Some(format!("\"{}\"", "x".repeat(n.saturating_sub(2)))),
-                    ..failure(FailureKind::Refused, "Refused.")
+                    ..Failure::new(FailureKind::Refused, "Refused.")
                 };
                 outcomes::settled(self.call, Err(&failed));
             }
             "deep" => outcomes::settled(self.call, Ok(&format!("{}{}", "[".repeat(n), "]".repeat(n)))),
             "raw" => outcomes::settled(self.call, Ok(self.text)),
             "wordy" => {
-                let failed = pipepost_guest::Failure {
+                let failed = Failure {
                     advice: Some(self.text.to_owned()),
                     link: Some(self.text.to_owned()),
-                    ..failure(FailureKind::Refused, self.text.repeat(n))
+                    ..Failure::new(FailureKind::Refused, self.text.repeat(n))
                 };
                 outcomes::settled(self.call, Err(&failed));
             }

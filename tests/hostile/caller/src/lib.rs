@@ -4,7 +4,7 @@
 //! `["write", "NOOP\r\n"]`. What each came to stands in the output, so a test reads like the attempt that it is about.
 
 use pipepost_guest::transport::{Connection, Endpoint, Security, TransportError};
-use pipepost_guest::{Batch, Call, FailureKind, Manifest, Part, failure, outcomes};
+use pipepost_guest::{Batch, Call, Failure, FailureKind, Manifest, Part, outcomes};
 use serde_json::{Value, json};
 
 struct Caller;
@@ -73,9 +73,9 @@ impl Attempt {
                 Ok(()) => "ok".to_owned(),
                 Err(stop) => format!("{stop:?}"),
             },
-            ["confirm", part] => done(outcomes::confirmed(self.part(part), "null")),
-            ["refuse", part, evidence] => done(outcomes::refused(self.part(part), evidence)),
-            ["settle", how] => done(self.settle(how)),
+            ["confirm", part] => done(|| outcomes::confirmed(self.part(part), "null")),
+            ["refuse", part, evidence] => done(|| outcomes::refused(self.part(part), evidence)),
+            ["settle", how] => done(|| self.settle(how)),
             ["panic"] => panic!("as it was told"),
             ["loop"] => loop {
                 std::hint::spin_loop();
@@ -85,9 +85,9 @@ impl Attempt {
                 let forged = unsafe { Connection::from_handle(handle.parse().unwrap_or(0)) };
                 forged.facts().client_name
             }
-            ["drop"] => done(drop(self.connections.pop())),
+            ["drop"] => done(|| drop(self.connections.pop())),
             ["release", memo, farewell] => match self.connections.pop() {
-                Some(connection) => done(Connection::release(connection, memo.as_bytes(), farewell.as_bytes())),
+                Some(connection) => done(|| Connection::release(connection, memo.as_bytes(), farewell.as_bytes())),
                 None => "no connection".to_owned(),
             },
             _ => match self.connections.last() {
@@ -130,8 +130,8 @@ impl Attempt {
         let output = json!({ "success": true, "came_to": self.came_to }).to_string();
         match how {
             "ok" => outcomes::settled(self.call, Ok(&output)),
-            "refused" => outcomes::settled(self.call, Err(&failure(FailureKind::Refused, "Refused."))),
-            _ => outcomes::settled(self.call, Err(&failure(FailureKind::Transient, "Try again."))),
+            "refused" => outcomes::settled(self.call, Err(&Failure::new(FailureKind::Refused, "Refused."))),
+            _ => outcomes::settled(self.call, Err(&Failure::new(FailureKind::Transient, "Try again."))),
         }
     }
 }
@@ -146,7 +146,7 @@ fn on_connection(connection: &Connection, words: &[&str]) -> String {
         ["sign-in", mechanism] => of(connection.sign_in(mechanism), |reply| {
             String::from_utf8_lossy(&reply).into_owned()
         }),
-        ["arm", milliseconds] => done(connection.arm(milliseconds.parse().unwrap_or(0))),
+        ["arm", milliseconds] => done(|| connection.arm(milliseconds.parse().unwrap_or(0))),
         ["memo"] => String::from_utf8_lossy(&connection.memo()).into_owned(),
         ["facts"] => {
             let facts = connection.facts();
@@ -182,6 +182,7 @@ fn told(error: TransportError) -> String {
     }
 }
 
-fn done((): ()) -> String {
+fn done(act: impl FnOnce()) -> String {
+    act();
     "ok".to_owned()
 }
