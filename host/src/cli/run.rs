@@ -31,12 +31,14 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     };
     let host = match &catcher {
         Some(catcher) => {
-            let mut builder = setup::builder(&options.host)?.rehearse(catcher.rehearsal());
-            if options.host.accounts.is_empty() {
-                let bare = setup::host(&options.host).await?;
-                builder = builder.accounts(dry_run::stand_ins(&document, &bare)?);
+            let rehearsing = || Ok::<_, Complaint>(setup::builder(&options.host)?.rehearse(catcher.rehearsal()));
+            let host = rehearsing()?.build().await?;
+            if host.accounts().iter().next().is_some() {
+                host
+            } else {
+                let accounts = dry_run::stand_ins(&document, &host)?;
+                rehearsing()?.accounts(accounts).build().await?
             }
-            builder.build().await?
         }
         None => setup::host(&options.host).await?,
     };
