@@ -22,6 +22,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod policy;
 mod run;
+pub mod state;
 pub mod transport;
 
 pub use failure::{Failure, Kind};

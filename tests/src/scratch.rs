@@ -5,6 +5,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -218,6 +220,19 @@ impl Running {
     pub fn interrupt(mut self) -> Ending {
         self.signal("INT");
         self.ended(&[])
+    }
+
+    /// Kills it, as a crash does, as soon as the bell rings. None then; its end when it came first.
+    pub fn kill_at(mut self, bell: &Receiver<()>) -> Option<Ending> {
+        loop {
+            match bell.recv_timeout(Duration::from_millis(5)) {
+                Ok(()) => return None,
+                Err(_) if self.child.try_wait().is_ok_and(|status| status.is_some()) => {
+                    return Some(self.ended(&[]));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     fn ended(&mut self, secrets: &[String]) -> Ending {

@@ -20,6 +20,7 @@ cargo xtask COMMAND
   demo [ARGS...]           build everything, and watch a pipeline send a message through the sandbox
   test [--filter TEXT]     formatting, lints, documentation, and every test; PIPEPOST_REQUIRE_PEERS=1 makes a missing
                            peer (Postfix, aiosmtpd) a failure
+  soak                     the tests that take minutes: ten thousand messages, and a hundred kills
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
   new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there
@@ -52,6 +53,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             run::execute("demo", rest)
         }
         "test" => test::all(rest),
+        "soak" => test::soak(rest),
         "build" => {
             let release = rest.iter().any(|argument| argument == "--release");
             plugins::build()?;

@@ -21,6 +21,14 @@ pub(super) fn configuration() -> Option<PathBuf> {
     }
 }
 
+/// Where the ledger is: `PIPEPOST_STATE`, else the user's state directory.
+pub(super) fn state() -> Option<PathBuf> {
+    match std::env::var_os("PIPEPOST_STATE") {
+        Some(named) => Some(PathBuf::from(named)),
+        None => base("XDG_STATE_HOME", ".local/state"),
+    }
+}
+
 /// Where the encrypted accounts are: `PIPEPOST_STORE`, else beside the configuration.
 pub(super) fn store() -> Option<PathBuf> {
     match std::env::var_os("PIPEPOST_STORE") {
@@ -55,6 +63,10 @@ pub(super) fn show() -> Result<u8, Complaint> {
             shown(store())
         ),
         format!("configuration  {}    (PIPEPOST_CONFIG)", shown(configuration())),
+        format!(
+            "state          {}    the ledger of named executions; without it they would send again (PIPEPOST_STATE)",
+            shown(state())
+        ),
     ];
     for line in lines {
         answer(&line).map_err(|error| Complaint::io("standard output", &error))?;

@@ -40,7 +40,13 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
                 rehearsing()?.accounts(accounts).build().await?
             }
         }
-        None => setup::host(&options.host).await?,
+        None => {
+            let mut builder = setup::builder(&options.host)?;
+            if options.execution.is_some() {
+                builder = builder.state(super::ledger::directory(options.state.clone())?);
+            }
+            builder.build().await.inspect(setup::tell_replaced)?
+        }
     };
     let pipeline = match host.prepare_with(&document, preparation) {
         Ok(pipeline) => pipeline,

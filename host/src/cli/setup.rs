@@ -95,7 +95,7 @@ fn usable_cache() -> Option<PathBuf> {
     }
 }
 
-fn tell_replaced(host: &Host) {
+pub(super) fn tell_replaced(host: &Host) {
     for (name, file) in host.connectors().replaced() {
         tracing::warn!("the built-in connector `{name}` is replaced by {}", file.display());
     }

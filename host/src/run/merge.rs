@@ -121,7 +121,7 @@ impl Execution<'_> {
                 }
             }
         }
-        let mut ended = self.hand_over(target, &calls, Some(counter)).await.into_iter();
+        let mut ended = self.hand_over(target, frame, &calls, Some(counter)).await.into_iter();
         let outcomes: Vec<Outcome> = outcomes
             .into_iter()
             .filter_map(|outcome| outcome.or_else(|| ended.next()))
