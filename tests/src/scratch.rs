@@ -184,6 +184,26 @@ impl Running {
         }
     }
 
+    /// The next line of stderr that holds these words, waited for.
+    ///
+    /// # Panics
+    /// When it ends without.
+    pub fn complains(&self, words: &str) -> String {
+        std::iter::from_fn(|| self.stderr.next())
+            .find(|line| line.contains(words))
+            .unwrap_or_else(|| panic!("it ended without `{words}`\n{}", self.stderr.seen()))
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "it was gone before");
+    }
+
     /// Says something to its standard input.
     pub fn told(&mut self, text: &str) {
         let input = self.child.stdin.as_mut().expect("a pipe");
@@ -198,9 +218,7 @@ impl Running {
 
     /// Interrupts it, as Ctrl+C does, and waits for its end.
     pub fn interrupt(mut self) -> Ending {
-        let id = self.child.id().to_string();
-        let kill = Command::new("kill").args(["-INT", &id]).status();
-        assert!(kill.is_ok_and(|status| status.success()), "it was gone before");
+        self.signal("INT");
         self.ended(&[])
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pipepost::{Host, Kind, RunOptions as Run, RunReport, TimeLimit};
 
@@ -74,9 +75,9 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
         Some(Timeout::After(limit)) => TimeLimit::After(limit),
     };
     let end = run.interruptible();
-    let signals = tokio::spawn(watch_signals(end));
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let signals = tokio::spawn(watch_signals(end, Arc::clone(&interrupted)));
     let report = host.run(&pipeline, run).await;
-    let interrupted = signals.is_finished();
     signals.abort();
     host.close().await;
     let traced = watcher.finish();
@@ -85,7 +86,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     }
     report_run(&report)?;
     traced?;
-    if interrupted {
+    if interrupted.load(Ordering::Acquire) {
         let counts = report.counts;
         say(&format!(
             "pipepost: interrupted; {} sent, {} failed, {} uncertain.",
@@ -120,8 +121,10 @@ fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
 }
 
 /// The first signal ends the run in order; a second one ends the process at once.
-async fn watch_signals(end: pipepost::ending::EndCall) {
+async fn watch_signals(end: pipepost::ending::EndCall, interrupted: Arc<AtomicBool>) {
     if signal().await {
+        // Before the run hears of it: its report may be here before this task is over.
+        interrupted.store(true, Ordering::Release);
         say(
             "pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.",
         );
