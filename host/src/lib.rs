@@ -7,6 +7,7 @@
 //! The binary `pipepost` is a thin shell over this library.
 #![forbid(unsafe_code)]
 
+pub mod account_test;
 mod bindings;
 pub mod connectors;
 pub mod ending;

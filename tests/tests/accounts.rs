@@ -2,6 +2,8 @@
 
 #[path = "accounts/explain.rs"]
 mod explain;
+#[path = "accounts/probe.rs"]
+mod probe;
 #[path = "accounts/store.rs"]
 mod store;
 #[path = "accounts/tokens.rs"]

@@ -125,6 +125,9 @@ pub(super) struct RunOptions {
     /// Names this execution: the same key makes the same Message-IDs
     #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
     pub(super) execution: Option<String>,
+    /// Write down the dialogue with the servers here, with times and without secrets
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
+    pub(super) transcript: Option<PathBuf>,
     /// How long the run may take, such as `90s`, `5m` or `none`; by default what the document says, else 30s
     #[arg(long, value_name = "DURATION", env = "PIPEPOST_TIMEOUT", value_parser = timeout)]
     pub(super) timeout: Option<Timeout>,

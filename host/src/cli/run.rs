@@ -26,7 +26,7 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
             &std::io::ErrorKind::NotFound.into(),
         ));
     }
-    let host = setup::host(&options.host).await?;
+    let host = setup::host_with_transcript(&options.host, options.transcript.as_deref()).await?;
     let pipeline = match host.prepare(&document) {
         Ok(pipeline) => pipeline,
         Err(problems) => {

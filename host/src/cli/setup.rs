@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipepost::keeper::StoreKeeper;
+use pipepost::transport::Transcript;
 use pipepost::{Host, HostBuilder, Kind, Policy};
 use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};
@@ -15,6 +16,25 @@ use super::{paths, store};
 /// A host with the accounts, connectors and policy that were named.
 pub(super) async fn host(options: &HostOptions) -> Result<Host, Complaint> {
     Ok(builder(options)?.build().await?).inspect(tell_replaced)
+}
+
+/// The same, which writes down its dialogues.
+pub(super) async fn host_with_transcript(options: &HostOptions, transcript: Option<&Path>) -> Result<Host, Complaint> {
+    let mut builder = builder(options)?;
+    if let Some(path) = transcript {
+        builder = builder.transcript(self::transcript(path)?);
+    }
+    Ok(builder.build().await?).inspect(tell_replaced)
+}
+
+/// A transcript that was named.
+pub(super) fn transcript(path: &Path) -> Result<Transcript, Complaint> {
+    Transcript::to_file(path).map_err(|error| {
+        Complaint::new(
+            Kind::Configuration,
+            format!("The transcript `{}` cannot be written: {error}.", path.display()),
+        )
+    })
 }
 
 /// The same, not yet built.
