@@ -19,6 +19,7 @@ pub mod http;
 pub mod keeper;
 pub mod ledger;
 pub mod policy;
+mod quota;
 mod run;
 pub mod transport;
 

@@ -4,6 +4,8 @@
 mod explain;
 #[path = "accounts/probe.rs"]
 mod probe;
+#[path = "accounts/quota.rs"]
+mod quota;
 #[path = "accounts/store.rs"]
 mod store;
 #[path = "accounts/tokens.rs"]

@@ -160,12 +160,20 @@ impl Execution<'_> {
         } else {
             None
         };
+        let sender = account.filter(|_| route.is_some() && self.host.rehearsal.is_none());
+        if let Some(account) = sender {
+            let quotas = &self.host.connections.quotas;
+            quotas.admit(account.label(), account.limits(), &self.ending).await?;
+        }
         let mut ends = self.send(loaded, account, route, std::slice::from_ref(&ready)).await;
         let end = ends.remove(&0).unwrap_or_else(|| CallEnd::missing(&connector.name));
         let result = match end.result {
             Ok(output) => parse(&connector.name, &output).map_err(CallFailure::from),
             Err(failure) => Err(failure),
         };
+        if let (Some(account), Err(failure)) = (sender, &result) {
+            self.host.connections.quotas.note(account.label(), &failure.failure);
+        }
         self.settle(&ready, &result);
         result
     }

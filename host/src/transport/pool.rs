@@ -13,6 +13,7 @@ use super::link::Parked;
 use super::tls::TlsConfigs;
 use super::{Address, Route, Transcript};
 use crate::http::Poster;
+use crate::quota::Quotas;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE: Duration = Duration::from_secs(60);
@@ -59,6 +60,8 @@ pub struct Connections {
     pub(super) tls: TlsConfigs,
     /// The access tokens of every account: one renewal at a time, whichever run asks.
     pub(super) tokens: Tokens,
+    /// What every account has sent of late, and which accounts pause.
+    pub(crate) quotas: Quotas,
     /// Where every dialogue is written down, if anywhere.
     pub(super) transcript: Option<Arc<Transcript>>,
     state: Mutex<State>,
@@ -97,6 +100,7 @@ impl Connections {
                 Some(keeper) => tokens.with_keeper(keeper),
                 None => tokens,
             },
+            quotas: Quotas::default(),
             transcript,
             state: Mutex::default(),
         }

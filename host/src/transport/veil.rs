@@ -110,7 +110,7 @@ mod tests {
             heard.extend(bytes);
         }
         server.await.expect("the server");
-        assert_eq!(String::from_utf8_lossy(&heard), "250 You said ***.\r\n250 Next\r\n***=");
+        assert_eq!(String::from_utf8_lossy(&heard), "250 You said ***.\r\n250 Next\r\n***U=");
         assert!(!veil.has_news());
     }
 }
