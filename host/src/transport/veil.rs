@@ -110,7 +110,10 @@ mod tests {
             heard.extend(bytes);
         }
         server.await.expect("the server");
-        assert_eq!(String::from_utf8_lossy(&heard), "250 You said ***.\r\n250 Next\r\n***U=");
+        assert_eq!(
+            String::from_utf8_lossy(&heard),
+            "250 You said ***.\r\n250 Next\r\n***U="
+        );
         assert!(!veil.has_news());
     }
 }
