@@ -67,16 +67,80 @@ impl RunFiles {
     /// # Errors
     /// [`FileError::NotAllowed`] when the name leads out, [`FileError::Io`].
     pub fn create(&self, name: &str) -> Result<NewFile, FileError> {
-        let relative = relative(name)?;
-        let target = self.own.join(&relative);
+        self.begin(name).map_err(|error| match error {
+            WriteError::NotAllowed => FileError::NotAllowed,
+            WriteError::Exists | WriteError::Io(_) => FileError::Io,
+        })
+    }
+
+    fn begin(&self, name: &str) -> Result<NewFile, WriteError> {
+        let target = self.own_path(name)?;
         let parent = target.parent().unwrap_or(&self.own);
-        fs::create_dir_all(parent).map_err(|_| FileError::Io)?;
-        if !is_within(&self.own, parent) {
-            return Err(FileError::NotAllowed);
-        }
-        let temporary = tempfile::NamedTempFile::new_in(parent).map_err(|_| FileError::Io)?;
+        let temporary = tempfile::NamedTempFile::new_in(parent)?;
         Ok(NewFile { temporary, target })
     }
+
+    /// Where a file of the run's own stands, its sub-directories made.
+    fn own_path(&self, name: &str) -> Result<PathBuf, WriteError> {
+        let relative = relative(name).map_err(|_| WriteError::NotAllowed)?;
+        let target = self.own.join(relative);
+        let parent = target.parent().unwrap_or(&self.own);
+        fs::create_dir_all(parent)?;
+        if !is_within(&self.own, parent) || (target.exists() && !is_within(&self.own, &target)) {
+            return Err(WriteError::NotAllowed);
+        }
+        Ok(target)
+    }
+
+    /// Writes a whole file into the run's own directory, or adds to it; sub-directories are made.
+    ///
+    /// # Errors
+    /// A [`WriteError`], and then the file is as it was.
+    pub fn write(&self, name: &str, bytes: &[u8], existing: Existing) -> Result<(), WriteError> {
+        if existing == Existing::Append {
+            let mut file = fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(self.own_path(name)?)?;
+            // In one piece, so that steps that run side by side do not write into each other's lines.
+            return Ok(file.write_all(bytes)?);
+        }
+        let mut file = self.begin(name)?;
+        file.temporary.write_all(bytes)?;
+        let persisted = match existing {
+            Existing::Fail => file.temporary.persist_noclobber(&file.target),
+            _ => file.temporary.persist(&file.target),
+        };
+        persisted.map(drop).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => WriteError::Exists,
+            _ => WriteError::Io(error.error),
+        })
+    }
+}
+
+/// What is done about a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// What is written goes behind it.
+    Append,
+    /// It is replaced.
+    Replace,
+    /// It stays, and nothing is written.
+    Fail,
+}
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The name leads out.
+    #[error("the name leads out of the run's directory")]
+    NotAllowed,
+    /// It is there, and was to be new.
+    #[error("the file is there already")]
+    Exists,
+    /// The operating system's word.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// A file of the run, open for reading.
@@ -237,6 +301,22 @@ mod tests {
             assert_eq!(files.open("link/secret").err(), Some(FileError::NotAllowed));
         }
         assert_eq!(files.open("absent").err(), Some(FileError::NotFound));
+    }
+
+    #[test]
+    fn what_is_there_is_added_to_replaced_or_left() {
+        let (_given, files) = files();
+        let write = |bytes: &str, existing| files.write("d/a.txt", bytes.as_bytes(), existing);
+        write("one", Existing::Append).expect("new");
+        write("two", Existing::Append).expect("added to");
+        assert_eq!(text(&files, "d/a.txt").as_deref(), Ok("onetwo"));
+        assert!(matches!(write("three", Existing::Fail), Err(WriteError::Exists)));
+        write("four", Existing::Replace).expect("replaced");
+        assert_eq!(text(&files, "d/a.txt").as_deref(), Ok("four"));
+        for existing in [Existing::Append, Existing::Replace, Existing::Fail] {
+            let outside = files.write("../a.txt", b"", existing);
+            assert!(matches!(outside, Err(WriteError::NotAllowed)));
+        }
     }
 
     #[test]

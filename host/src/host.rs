@@ -1,15 +1,17 @@
 //! The host: connectors, accounts and policy, ready to check and run pipelines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipepost_accounts::oauth::RefreshTokenKeeper;
 use pipepost_accounts::{Accounts, FieldAccess};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
+use serde_json::Value;
 
 use crate::connectors::{Connectors, ConnectorsError};
 use crate::engine::{Engine, EngineOptions, Limits, LoadError, MemoryDumps};
+use crate::forms::{self, Forms};
 use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
 use crate::transport::{Connections, Rehearsal, Transcript};
@@ -183,17 +185,33 @@ impl HostBuilder {
     }
 }
 
+/// What a document is prepared with, beside the host.
+#[derive(Debug, Clone, Default)]
+pub struct Preparation {
+    /// Where `{"file": "..."}` in a parameter is looked up: the folder beside the document.
+    pub beside: Option<PathBuf>,
+    /// Outputs of steps that are not to run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
+    pub pins: BTreeMap<String, Value>,
+}
+
 /// A pipeline that was checked against a host and can run on it.
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) pipeline: Pipeline,
     pub(crate) wants: Wants,
+    pub(crate) forms: Forms,
+    pub(crate) pins: BTreeMap<String, Value>,
 }
 
 impl Prepared {
     /// What is odd about the document, though it runs.
     pub fn warnings(&self) -> &flowspec::Problems {
         self.pipeline.warnings()
+    }
+
+    /// What the document wants from outside.
+    pub fn wants(&self) -> &Wants {
+        &self.wants
     }
 }
 
@@ -215,16 +233,39 @@ impl Host {
 
     /// Every problem of a document, and what it wants from outside. Runs nothing.
     pub fn check(&self, document: &str) -> Report {
-        let pins = BTreeSet::new();
+        self.check_with(document, &Preparation::default())
+    }
+
+    /// The same, with files beside the document and pinned steps.
+    pub fn check_with(&self, document: &str, preparation: &Preparation) -> Report {
+        self.examine(document, preparation).0
+    }
+
+    fn examine(&self, document: &str, preparation: &Preparation) -> (Report, Forms) {
+        let pins: BTreeSet<String> = preparation.pins.keys().cloned().collect();
         let accounts = KnownAccounts(&self.accounts);
-        flowspec::check(
+        let mut report = flowspec::check(
             document,
             &Surroundings {
                 catalogue: &self.connectors,
                 accounts: Some(&accounts),
                 pins: &pins,
             },
-        )
+        );
+        let Some(pipeline) = &report.pipeline else {
+            return (report, Forms::default());
+        };
+        let compiled = forms::compile(document, pipeline, &self.connectors, preparation.beside.as_deref());
+        report.problems = report.problems.and(compiled.problems);
+        report.wants.message.extend(compiled.paths);
+        report.wants.globals.extend(compiled.globals);
+        for (label, field) in compiled.accounts {
+            report.wants.accounts.entry(label).or_default().insert(field);
+        }
+        if report.problems.has_errors() {
+            report.pipeline = None;
+        }
+        (report, compiled.forms)
     }
 
     /// Checks a document for running it.
@@ -232,11 +273,21 @@ impl Host {
     /// # Errors
     /// Every problem that keeps it from running.
     pub fn prepare(&self, document: &str) -> Result<Prepared, flowspec::Problems> {
-        let report = self.check(document);
+        self.prepare_with(document, Preparation::default())
+    }
+
+    /// The same, with files beside the document and pinned steps.
+    ///
+    /// # Errors
+    /// Every problem that keeps it from running.
+    pub fn prepare_with(&self, document: &str, preparation: Preparation) -> Result<Prepared, flowspec::Problems> {
+        let (report, forms) = self.examine(document, &preparation);
         match report.pipeline {
             Some(pipeline) => Ok(Prepared {
                 pipeline,
                 wants: report.wants,
+                forms,
+                pins: preparation.pins,
             }),
             None => Err(report.problems),
         }

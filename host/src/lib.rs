@@ -8,12 +8,15 @@
 #![forbid(unsafe_code)]
 
 pub mod account_test;
+mod beside;
 mod bindings;
+mod body;
 pub mod connectors;
 pub mod ending;
 pub mod engine;
 pub mod failure;
 pub mod files;
+mod forms;
 mod host;
 pub mod http;
 pub mod keeper;
@@ -24,9 +27,9 @@ mod run;
 pub mod transport;
 
 pub use failure::{Failure, Kind};
-pub use host::{Host, HostBuilder, HostError, Prepared};
+pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
 pub use policy::Policy;
-pub use run::{Counts, RunError, RunOptions, RunReport, TimeLimit};
+pub use run::{Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -38,7 +38,7 @@ pub use inbox::Catcher;
 pub use message::Message;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
 pub use postfix::{Postfix, PostfixOptions};
-pub use scratch::{Ending, Running, Scratch};
+pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};
 
 /// The user that every peer knows.

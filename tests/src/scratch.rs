@@ -137,7 +137,8 @@ impl Default for Scratch {
 
 const HOW: &str = "`cargo xtask test` builds it, and PIPEPOST_BIN can name another";
 
-fn binary() -> PathBuf {
+/// The binary that is tested.
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("PIPEPOST_BIN") {
         return PathBuf::from(path);
     }

@@ -139,7 +139,10 @@ fn check_is_content_with_what_runs() {
     let shown = scratch
         .pipepost(&["check", "pipeline.json", "--accounts", "accounts.json"])
         .with_code(0);
-    assert_eq!(shown.stdout, "pipeline.json: no problems.\n", "{shown}");
+    assert_eq!(
+        shown.stdout, "pipeline.json: no problems.\nwants accounts: mail\n",
+        "{shown}"
+    );
 }
 
 #[test]

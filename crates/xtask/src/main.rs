@@ -1,9 +1,13 @@
 //! Everything that has to be done with this repository: `cargo xtask help` lists it.
 #![forbid(unsafe_code)]
 
+mod dist;
+mod fuzz;
+mod mutations;
 mod new_plugin;
 mod plugins;
 mod run;
+mod supply;
 mod test;
 
 use std::process::ExitCode;
@@ -19,6 +23,10 @@ cargo xtask COMMAND
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
   new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there
+  hostile                  the connectors that mean harm, for the tests of the sandbox, into target/hostile
+  fuzz [SECONDS] [TARGET]  the fuzzers, a minute each unless said otherwise (nightly and cargo-fuzz)
+  mutations [NAME...]      breaks a copy in each of the ways in tests/mutations, and expects a test to fail
+  dist                     the release in target/dist: binary, checksums, licences, bill of materials
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -53,6 +61,10 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         }
         "plugins" => plugins::build(),
         "new-plugin" => new_plugin::create(rest),
+        "fuzz" => fuzz::run(rest),
+        "mutations" => mutations::run(rest),
+        "dist" => dist::build(rest),
+        "hostile" => plugins::build_hostile(),
         "run" => {
             plugins::build()?;
             run::binary(false)?;

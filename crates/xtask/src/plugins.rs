@@ -1,4 +1,5 @@
-//! Building the connectors: each package under `plugins/` becomes a component in `target/connectors`.
+//! Building the connectors: each package under `plugins/` becomes a component in `target/connectors`, and each under
+//! `tests/hostile/` one in `target/hostile`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,37 +10,61 @@ use wit_component::ComponentEncoder;
 
 use crate::run::{cargo, check, root, target};
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Builds every plugin and makes a component of each. Files that did not change keep their time, so that nothing is
 /// embedded anew for nothing.
 pub(crate) fn build() -> Result<()> {
-    add_target()?;
-    let folder = root().join("plugins");
-    let modules = target().join("plugins");
-    let mut build = cargo(&folder);
-    build
-        .args(["build", "--quiet", "--release", "--lib", "--target", TARGET])
-        .env("CARGO_TARGET_DIR", &modules);
-    for name in names(&folder)? {
-        build.args(["--package", &format!("pipepost-{name}")]);
-    }
-    check(&mut build)?;
+    components(&root().join("plugins"), "pipepost", &target().join("connectors"))
+}
 
-    let components = target().join("connectors");
-    fs::create_dir_all(&components).with_context(|| format!("`{}` cannot be made", components.display()))?;
-    let names = names(&folder)?;
+/// Builds the connectors that mean harm, for the tests of the sandbox. Nothing embeds them.
+pub(crate) fn build_hostile() -> Result<()> {
+    components(&hostile(), "hostile", &target().join("hostile"))
+}
+
+/// The workspace of the connectors that mean harm.
+pub(crate) fn hostile() -> PathBuf {
+    root().join("tests").join("hostile")
+}
+
+/// Makes a component of each package in a workspace whose packages are called `{prefix}-{folder}`.
+fn components(folder: &Path, prefix: &str, components: &Path) -> Result<()> {
+    add_target()?;
+    let names = names(folder)?;
+    let modules = target().join("plugins");
+    for name in &names {
+        // Each by itself: built together they would share their dependencies' features, and the digest of one would
+        // depend on which others there are.
+        let package = format!("{prefix}-{name}");
+        let mut build = cargo(folder);
+        build
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--lib",
+                "--target",
+                TARGET,
+                "--package",
+                &package,
+            ])
+            .env("CARGO_TARGET_DIR", &modules);
+        check(&mut build)?;
+    }
+
+    fs::create_dir_all(components).with_context(|| format!("`{}` cannot be made", components.display()))?;
     for name in &names {
         let module = modules
             .join(TARGET)
             .join("release")
-            .join(format!("pipepost_{}.wasm", name.replace('-', "_")));
+            .join(format!("{prefix}_{}.wasm", name.replace('-', "_")));
         componentise(&module, &components.join(format!("{name}.wasm")))?;
     }
-    remove_strangers(&components, &names)
+    remove_strangers(components, &names)
 }
 
-/// The folders of `plugins/` that hold a package: a connector's name is its folder's.
+/// The folders that hold a package: a connector's name is its folder's.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("`{}` cannot be read", folder.display()))? {

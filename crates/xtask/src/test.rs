@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::run::{cargo, check, root, target};
-use crate::{plugins, run};
+use crate::{mutations, plugins, run, supply};
 
 /// Runs everything; `--filter TEXT` only the tests whose names hold TEXT.
 pub(crate) fn all(arguments: &[String]) -> Result<()> {
@@ -13,12 +13,17 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
         _ => bail!("`cargo xtask test` takes nothing but `--filter TEXT`"),
     };
     plugins::build()?;
+    plugins::build_hostile()?;
     // The tests run the real binary.
     run::binary(false)?;
     if filter.is_none() {
         for folder in [root(), root().join("plugins")] {
             lint(&folder)?;
         }
+        lint_hostile()?;
+        say("licences, duplicates, sources, advisories; and that every mutation applies");
+        supply::deny()?;
+        mutations::apply_all()?;
     }
     for folder in [root(), root().join("plugins")] {
         let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet"]);
@@ -44,6 +49,20 @@ fn lint(folder: &std::path::Path) -> Result<()> {
         in_workspace(folder, &["clippy", "--workspace", "--all-targets", "--quiet"]).args(["--", "--deny", "warnings"]),
     )?;
     check(in_workspace(folder, &["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// The connectors that mean harm have a meaning on their own target alone, and no documentation to build.
+fn lint_hostile() -> Result<()> {
+    let folder = plugins::hostile();
+    say("formatting and lints of tests/hostile");
+    check(cargo(&folder).args(["fmt", "--all", "--check"]))?;
+    check(
+        in_workspace(
+            &folder,
+            &["clippy", "--workspace", "--quiet", "--target", plugins::TARGET],
+        )
+        .args(["--", "--deny", "warnings"]),
+    )
 }
 
 /// A cargo command that shares one target folder a workspace with the builds before it.

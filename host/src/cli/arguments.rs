@@ -57,9 +57,19 @@ pub(super) enum Command {
     Demo(DemoOptions),
     /// Run a pipeline: the last step's output goes to standard output as JSON, everything else to standard error
     #[command(
-        after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May"
+        after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May\n  pipepost run welcome.json --accounts accounts.json --input order.json --dry-run --out ./rehearsed"
     )]
     Run(Box<RunOptions>),
+    /// What an expression or a template gives
+    #[command(
+        after_help = "Examples:\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"
+    )]
+    Eval(EvalOptions),
+    /// The JSON Schema of pipeline documents, of a step's parameters, or of account files, for editors
+    #[command(
+        after_help = "Examples:\n  pipepost schema > pipeline.schema.json\n  pipepost schema email-connector-v2\n  pipepost schema account > accounts.schema.json"
+    )]
+    Schema(SchemaOptions),
     /// Every problem of a pipeline, with its branch, step and parameter; runs nothing
     #[command(after_help = "Example:\n  pipepost check welcome.json --accounts accounts.json")]
     Check(CheckOptions),
@@ -119,9 +129,8 @@ pub(super) struct RunOptions {
     /// Files for attachments; they are only read
     #[arg(long, value_name = "DIR", env = "PIPEPOST_FILES")]
     pub(super) files: Option<PathBuf>,
-    /// A value for `{{ global.K }}`; JSON where it is JSON, else text. May be given more than once
-    #[arg(long = "global", value_name = "K=V")]
-    pub(super) globals: Vec<String>,
+    #[command(flatten)]
+    pub(super) globals: Globals,
     /// Names this execution: the same key makes the same Message-IDs
     #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
     pub(super) execution: Option<String>,
@@ -131,6 +140,62 @@ pub(super) struct RunOptions {
     /// How long the run may take, such as `90s`, `5m` or `none`; by default what the document says, else 30s
     #[arg(long, value_name = "DURATION", env = "PIPEPOST_TIMEOUT", value_parser = timeout)]
     pub(super) timeout: Option<Timeout>,
+    #[command(flatten)]
+    pub(super) pins: Pins,
+    /// Do everything but send: nothing is connected to, and no secret is read
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// With --dry-run, write each message here as .eml, with its envelope beside it; else they are printed
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_OUT")]
+    pub(super) out: Option<PathBuf>,
+    /// Record each step's input and output here, one JSON object a line; secrets and sensitive fields are masked
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_TRACE")]
+    pub(super) trace: Option<PathBuf>,
+    /// Keep the run's own files here: an empty directory, or a new one
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_KEEP")]
+    pub(super) keep: Option<PathBuf>,
+}
+
+/// Values for `{{ global.K }}`.
+#[derive(Debug, Args)]
+pub(super) struct Globals {
+    /// A value for `{{ global.K }}`; JSON where it is JSON, else text. May be given more than once
+    #[arg(long = "global", value_name = "K=V")]
+    pub(super) pairs: Vec<String>,
+    /// Values for `{{ global.K }}`: a JSON object. --global wins over it
+    #[arg(long = "globals", value_name = "FILE", env = "PIPEPOST_GLOBALS")]
+    pub(super) file: Option<PathBuf>,
+}
+
+/// Steps that are not to run.
+#[derive(Debug, Args)]
+pub(super) struct Pins {
+    /// Do not run this step (its id, name or alias); its output is this JSON file. May be given more than once
+    #[arg(long = "pin", value_name = "STEP=FILE", env = "PIPEPOST_PIN")]
+    pub(super) pins: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalOptions {
+    /// An expression without its braces, a text with `{{ }}` in it, or the template of a body
+    pub(super) text: String,
+    /// The message that it sees, a JSON file; `-` reads standard input. Without it the message is {}
+    #[arg(long, value_name = "FILE|-", env = "PIPEPOST_MESSAGE")]
+    pub(super) message: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) globals: Globals,
+    /// Print texts as JSON too, with their quotes
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaOptions {
+    /// `document`, `account`, or the type or connector name of a step
+    #[arg(default_value = "document", value_name = "document|account|STEP")]
+    pub(super) of: String,
+    #[command(flatten)]
+    pub(super) host: HostOptions,
 }
 
 #[derive(Debug, Args)]
@@ -139,6 +204,8 @@ pub(super) struct CheckOptions {
     pub(super) pipeline: PathBuf,
     #[command(flatten)]
     pub(super) host: HostOptions,
+    #[command(flatten)]
+    pub(super) pins: Pins,
     /// For machines: the problems, and the accounts, globals and message paths that the document wants, as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -177,20 +244,20 @@ pub(super) struct InboxOptions {
     )]
     pub(super) listen: std::net::SocketAddr,
     /// Where to listen with TLS from the first byte
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", env = "PIPEPOST_INBOX_LISTEN_TLS")]
     pub(super) listen_tls: Option<std::net::SocketAddr>,
     /// Keep each message as .eml here, with its envelope beside it; `account.json` and `ca.pem` go there too
     #[arg(long, value_name = "DIR", env = "PIPEPOST_INBOX_DIR")]
     pub(super) dir: Option<PathBuf>,
     /// Misbehave as this script (JSON) says
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_INBOX_SCRIPT")]
     pub(super) script: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DemoOptions {
     /// Leave the demo's files here, to play with
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_DEMO_DIR")]
     pub(super) keep: Option<PathBuf>,
 }
 

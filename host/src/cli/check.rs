@@ -1,6 +1,9 @@
 //! `pipepost check`.
 
+use std::collections::BTreeSet;
+
 use pipepost::Kind;
+use pipepost_flowspec::Wants;
 use serde_json::json;
 
 use super::arguments::CheckOptions;
@@ -10,8 +13,9 @@ use super::setup;
 
 pub(super) async fn check(options: CheckOptions) -> Result<u8, Complaint> {
     let document = setup::read("pipeline", &options.pipeline)?;
+    let preparation = setup::preparation(&options.pipeline, &options.pins)?;
     let host = setup::host(&options.host).await?;
-    let report = host.check(&document);
+    let report = host.check_with(&document, &preparation);
     let out = |line: &str| answer(line).map_err(|error| Complaint::io("standard output", &error));
     if options.json {
         let machine =
@@ -25,10 +29,50 @@ pub(super) async fn check(options: CheckOptions) -> Result<u8, Complaint> {
         let (errors, warnings) = (report.problems.errors().count(), report.problems.warnings().count());
         match (errors, warnings) {
             (0, 0) => out(&format!("{name}: no problems."))?,
-            _ => out(&format!("{name}: {errors} errors, {warnings} warnings."))?,
+            _ => out(&format!(
+                "{name}: {}, {}.",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            ))?,
+        }
+        for line in wanted(&report.wants) {
+            out(&line)?;
         }
     }
     Ok(exit_code(&report.problems))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What the document wants from outside, for a person; nothing where it wants nothing.
+fn wanted(wants: &Wants) -> Vec<String> {
+    let accounts: Vec<String> = wants
+        .accounts
+        .iter()
+        .map(|(label, fields)| {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            if fields.is_empty() {
+                label.clone()
+            } else {
+                format!("{label} ({})", fields.join(", "))
+            }
+        })
+        .collect();
+    let all = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
+    let kinds = [
+        ("accounts", accounts),
+        ("globals", all(&wants.globals)),
+        ("message paths", all(&wants.message)),
+        ("trigger paths", all(&wants.trigger)),
+        ("JSON paths", all(&wants.paths)),
+    ];
+    kinds
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("wants {what}: {}", names.join(", ")))
+        .collect()
 }
 
 /// The exit code of a document's problems.

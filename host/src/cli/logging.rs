@@ -36,6 +36,9 @@ pub(super) fn say(sentence: &str) {
 /// A line on standard output.
 pub(super) fn answer(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")
+    match out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+        // Whoever reads, such as `head`, has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }

@@ -1,33 +1,47 @@
 //! `pipepost run`.
 
-use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use pipepost::{Host, Kind, RunOptions as Run, RunReport, TimeLimit};
-use serde_json::{Map, Value};
 
-use super::arguments::{RunOptions, Timeout};
+use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
 use super::complaint::Complaint;
+use super::dry_run::{self, Catcher};
 use super::logging::{answer, say};
+use super::progress::Shown;
 use super::setup;
+use super::trace::Watcher;
 
 /// How long what is in flight gets after a signal.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
-pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
+pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Complaint> {
     let document = setup::read("pipeline", &options.pipeline)?;
-    let message = input(options.input.as_deref())?;
-    let globals = globals(&options.globals)?;
-    if let Some(files) = options.files.as_deref().filter(|files| !files.is_dir()) {
-        return Err(Complaint::no_input(
-            "files directory",
-            files,
-            &std::io::ErrorKind::NotFound.into(),
-        ));
-    }
-    let host = setup::host_with_transcript(&options.host, options.transcript.as_deref()).await?;
-    let pipeline = match host.prepare(&document) {
+    let mut run = Run::new(setup::message("input", options.input.as_deref())?);
+    run.globals = setup::globals(&options.globals)?;
+    let preparation = setup::preparation(&options.pipeline, &options.pins)?;
+    check_paths(&options)?;
+    let catcher = if options.dry_run {
+        Some(Catcher::new(options.out.as_deref())?)
+    } else {
+        None
+    };
+    let host = match &catcher {
+        Some(catcher) => {
+            let rehearsing = || Ok::<_, Complaint>(setup::builder(&options.host)?.rehearse(catcher.rehearsal()));
+            let host = rehearsing()?.build().await?;
+            if host.accounts().iter().next().is_some() {
+                host
+            } else {
+                let accounts = dry_run::stand_ins(&document, &host)?;
+                rehearsing()?.accounts(accounts).build().await?
+            }
+        }
+        None => setup::host_with_transcript(&options.host, options.transcript.as_deref()).await?,
+    };
+    let pipeline = match host.prepare_with(&document, preparation) {
         Ok(pipeline) => pipeline,
         Err(problems) => {
             let name = options.pipeline.display();
@@ -43,11 +57,11 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
     if let Some(key) = &options.execution {
         say(&format!("execution {key}"));
     }
-    let mut run = Run::new(message);
-    run.globals = globals;
+    let watcher = Arc::new(Watcher::new(options.trace.as_deref(), Shown::new(logging.quiet))?);
     run.execution = options.execution;
     run.files = options.files;
-    run.beside = Some(folder(&options.pipeline));
+    run.keep = options.keep;
+    run.observer = Some(Arc::clone(&watcher) as Arc<dyn pipepost::Observer>);
     run.time_limit = match options.timeout {
         None => TimeLimit::Document,
         Some(Timeout::None) => TimeLimit::None,
@@ -59,7 +73,12 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
     let interrupted = signals.is_finished();
     signals.abort();
     host.close().await;
+    let traced = watcher.finish();
+    if let Some(catcher) = &catcher {
+        catcher.tell(options.out.as_deref());
+    }
     report_run(&report)?;
+    traced?;
     if interrupted {
         let counts = report.counts;
         say(&format!(
@@ -69,6 +88,29 @@ pub(super) async fn run(options: RunOptions) -> Result<u8, Complaint> {
         return Ok(Kind::Transient.exit_code());
     }
     Ok(report.exit_code())
+}
+
+/// What was typed about files and directories.
+fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
+    if let Some(files) = options.files.as_deref().filter(|files| !files.is_dir()) {
+        return Err(Complaint::no_input(
+            "files directory",
+            files,
+            &std::io::ErrorKind::NotFound.into(),
+        ));
+    }
+    if options.out.is_some() && !options.dry_run {
+        // An environment variable may stand there for other runs.
+        tracing::warn!("--out has no effect without --dry-run");
+    }
+    let is_used = |directory: &Path| std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
+    if let Some(keep) = options.keep.as_deref().filter(|keep| is_used(keep)) {
+        return Err(Complaint::usage(format!(
+            "The directory `{}` for --keep is not empty, and a run begins with an empty one; name another.",
+            keep.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The first signal ends the run in order; a second one ends the process at once.
@@ -117,45 +159,6 @@ pub(super) fn report_run(report: &RunReport) -> Result<(), Complaint> {
         }
     };
     answer(&format!("{object:#}")).map_err(|error| Complaint::io("standard output", &error))
-}
-
-/// The first message.
-fn input(path: Option<&Path>) -> Result<Value, Complaint> {
-    let (what, text) = match path {
-        None => return Ok(Value::Object(Map::new())),
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Complaint::no_input("input", path, &error))?;
-            ("standard input".to_owned(), text)
-        }
-        Some(path) => (format!("`{}`", path.display()), setup::read("input", path)?),
-    };
-    serde_json::from_str(&text)
-        .map_err(|error| Complaint::new(Kind::Invalid, format!("The input {what} is not JSON: {error}.")))
-}
-
-fn globals(given: &[String]) -> Result<Map<String, Value>, Complaint> {
-    let mut globals = Map::new();
-    for pair in given {
-        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(Complaint::usage(format!(
-                "`--global {pair}` has no value; write `--global name=value`."
-            )));
-        };
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        globals.insert(name.to_owned(), value);
-    }
-    Ok(globals)
-}
-
-/// The folder that a document lies in.
-fn folder(document: &Path) -> std::path::PathBuf {
-    match document.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => ".".into(),
-    }
 }
 
 /// Runs a document's text on a host, for the demo.

@@ -1,15 +1,18 @@
 //! From what was typed to a host.
 
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipepost::keeper::StoreKeeper;
 use pipepost::transport::Transcript;
-use pipepost::{Host, HostBuilder, Kind, Policy};
+use pipepost::{Host, HostBuilder, Kind, Policy, Preparation};
 use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};
+use serde_json::{Map, Value};
 
-use super::arguments::HostOptions;
+use super::arguments::{Globals, HostOptions, Pins};
 use super::complaint::Complaint;
 use super::{paths, store};
 
@@ -141,4 +144,78 @@ pub(super) fn restrict(path: &Path) -> std::io::Result<()> {
         let _ = path;
         Ok(())
     }
+}
+
+/// A message that was named on the command line: a file, standard input, or nothing.
+pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, Complaint> {
+    let (shown, text) = match path {
+        None => return Ok(Value::Object(Map::new())),
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Complaint::no_input(what, path, &error))?;
+            ("standard input".to_owned(), text)
+        }
+        Some(path) => (format!("`{}`", path.display()), read(what, path)?),
+    };
+    json(what, &shown, &text)
+}
+
+fn json(what: &str, shown: &str, text: &str) -> Result<Value, Complaint> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    serde_json::from_str(text)
+        .map_err(|error| Complaint::new(Kind::Invalid, format!("The {what} {shown} is not JSON: {error}.")))
+}
+
+/// The globals of a file, and those that were typed over them.
+pub(super) fn globals(given: &Globals) -> Result<Map<String, Value>, Complaint> {
+    let mut globals = match &given.file {
+        None => Map::new(),
+        Some(path) => match message("globals file", Some(path))? {
+            Value::Object(globals) => globals,
+            _ => {
+                let sentence = format!(
+                    "The globals file `{}` must be a JSON object of names and values.",
+                    path.display()
+                );
+                return Err(Complaint::new(Kind::Invalid, sentence));
+            }
+        },
+    };
+    for pair in &given.pairs {
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Complaint::usage(format!(
+                "`--global {pair}` has no value; write `--global name=value`."
+            )));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        globals.insert(name.to_owned(), value);
+    }
+    Ok(globals)
+}
+
+/// What a document is prepared with: its folder, and the steps that are pinned.
+pub(super) fn preparation(document: &Path, pins: &Pins) -> Result<Preparation, Complaint> {
+    let mut outputs = BTreeMap::new();
+    for pin in &pins.pins {
+        // A step's name may hold a `=`; a file's rarely does.
+        let Some((step, file)) = pin
+            .rsplit_once('=')
+            .filter(|(step, file)| !step.is_empty() && !file.is_empty())
+        else {
+            return Err(Complaint::usage(format!(
+                "`--pin {pin}` names no file; write `--pin step=output.json`."
+            )));
+        };
+        outputs.insert(step.to_owned(), message("pinned output", Some(Path::new(file)))?);
+    }
+    let folder = match document.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => ".".into(),
+    };
+    Ok(Preparation {
+        beside: Some(folder),
+        pins: outputs,
+    })
 }

@@ -66,7 +66,9 @@ pub struct EngineOptions {
 ///
 /// Not shown is the memory of an instance whose run ended before it did: its store is thrown away where it stands.
 #[derive(Clone)]
-pub struct MemoryDumps(Arc<dyn Fn(&str, &[u8]) + Send + Sync>);
+pub struct MemoryDumps(Arc<Look>);
+
+type Look = dyn Fn(&str, &[u8]) + Send + Sync;
 
 impl MemoryDumps {
     /// `look` gets the connector's name and the memory; it is called on the run's own task and should be quick.

@@ -163,7 +163,7 @@ impl outcomes::Host for Guest {
     }
 }
 
-/// JSON of a bearable size; anything else from a connector is a breach.
+/// JSON of a bearable size and shape; anything else from a connector is a breach.
 fn json(text: String, longest: usize) -> wasmtime::Result<String> {
     if text.len() > longest {
         return Err(breach(format!(
@@ -171,7 +171,9 @@ fn json(text: String, longest: usize) -> wasmtime::Result<String> {
             text.len()
         )));
     }
-    if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
+    // Read as it will be read later: what nests too deeply or holds a number beyond all bounds is found out now, while the
+    // connector can still be stopped, and not when the message is gone.
+    if serde_json::from_str::<serde_json::Value>(&text).is_err() {
         return Err(breach("it returned a result that is not JSON"));
     }
     Ok(text)

@@ -339,6 +339,9 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
     }
     let what = match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::StackOverflow) => "its calls nest too deeply".to_owned(),
+        Some(wasmtime::Trap::MemoryOutOfBounds) => {
+            "it reached outside its memory (most often by calls that nest too deeply)".to_owned()
+        }
         Some(wasmtime::Trap::UnreachableCodeReached) => "it gave up (a panic or an abort)".to_owned(),
         Some(trap) => trap.to_string(),
         // The cause alone: what surrounds it is a trace of the component's inside.

@@ -18,7 +18,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 pub use config::{EngineOptions, Limits, MemoryDumps};
 pub(crate) use instance::{Batch, Guest, run_batch};
-pub(crate) use watch::{CallEnd, CallFailure};
+pub(crate) use watch::CallEnd;
 
 use crate::bindings::{EverythingPre, Manifest};
 

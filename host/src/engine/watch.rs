@@ -157,21 +157,6 @@ pub(crate) struct CallEnd {
     pub(crate) settled: bool,
 }
 
-impl CallEnd {
-    /// The end of a call that nothing is known of.
-    pub(crate) fn missing(connector: &str) -> Self {
-        let failure = Failure::new(
-            Kind::Uncertain,
-            format!("Nothing is known of what the connector `{connector}` did."),
-        );
-        Self {
-            result: Err(failure.into()),
-            announced: true,
-            settled: false,
-        }
-    }
-}
-
 /// The watch over one `perform`.
 pub(crate) struct Watch {
     ledger: Arc<dyn Ledger>,

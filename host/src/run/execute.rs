@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pipepost_double_braces::{Template, ValueTemplate};
-use pipepost_flowspec::{BranchId, JsonSource, Step, StepKind};
+use pipepost_flowspec::{BranchId, JsonSource, Setting, SettingError, SettingValue, Step, StepKind};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use super::mask::Mask;
+use super::observe::{Counter, StepRecord};
 use super::scopes::{Frame, RunScopes, Scopes};
-use super::{Counts, RunError, RunOptions, timestamp};
+use super::{Counts, RunError, RunOptions};
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
@@ -25,8 +28,9 @@ pub(super) struct Execution<'a> {
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) ending: Ending,
-    pub(super) options: RunOptions,
-    scopes: Result<RunScopes, Failure>,
+    pub(super) mask: Mask,
+    options: RunOptions,
+    scopes: RunScopes,
     time_limit: Option<Duration>,
     timed_out: AtomicBool,
     tally: Tally,
@@ -40,8 +44,18 @@ struct Tally {
     tolerated: Mutex<Vec<(String, Failure)>>,
 }
 
+/// How many failures that the run went on from are kept word for word.
+const TOLERATED: usize = 100;
+
 /// Recursion through tracks needs a box.
 pub(super) type Running<'f> = Pin<Box<dyn Future<Output = Result<(), RunError>> + Send + 'f>>;
+
+/// Where a branch goes on after a step.
+enum Next {
+    Step,
+    /// A choice ends its branch.
+    Branch(Option<BranchId>),
+}
 
 impl<'a> Execution<'a> {
     #[expect(
@@ -51,14 +65,15 @@ impl<'a> Execution<'a> {
     pub(super) fn new(
         host: &'a Host,
         prepared: &'a Prepared,
-        mut options: RunOptions,
+        options: RunOptions,
         key: &'a str,
         time_limit: Option<Duration>,
         files: Arc<RunFiles>,
         ledger: Arc<dyn Ledger>,
         ending: Ending,
+        scopes: RunScopes,
     ) -> Self {
-        let scopes = run_scopes(host, prepared, &mut options, key, time_limit);
+        let mask = Mask::new(prepared.pipeline.sensitive(), scopes.secrets());
         Self {
             host,
             prepared,
@@ -66,6 +81,7 @@ impl<'a> Execution<'a> {
             files,
             ledger,
             ending,
+            mask,
             options,
             scopes,
             time_limit,
@@ -76,9 +92,6 @@ impl<'a> Execution<'a> {
 
     /// From the first branch to the end.
     pub(super) async fn work(&self) -> Result<Value, RunError> {
-        if let Err(failure) = &self.scopes {
-            return Err(RunError::new("", failure.clone()));
-        }
         let mut frame = Frame::new(self.options.message.clone());
         self.branch(self.prepared.pipeline.first(), &mut frame).await?;
         Ok(frame.message)
@@ -115,49 +128,108 @@ impl<'a> Execution<'a> {
     }
 
     /// Remembers a failure that the pipeline goes on from.
-    pub(super) fn tolerate(&self, step: &Step, failure: &Failure) {
+    pub(super) fn tolerate(&self, place: String, failure: Failure) {
+        tracing::debug!(place, %failure, "goes on from a failure");
         let mut tolerated = self.tally.tolerated.lock().unwrap_or_else(PoisonError::into_inner);
-        tolerated.push((place(step), failure.clone()));
+        if tolerated.len() < TOLERATED {
+            tolerated.push((place, failure));
+        }
     }
 
-    /// Runs a branch; the frame's message is then its output.
+    /// Counts the elements that a step works through.
+    pub(super) fn counter(&self, step: &Step, total: usize) -> Arc<Counter> {
+        Counter::new(self.options.observer.clone(), place(step), total)
+    }
+
+    /// Runs a branch, and the branches that its choices lead to; the frame's message is then the last output.
     pub(super) fn branch<'f>(&'f self, id: BranchId, frame: &'f mut Frame) -> Running<'f> {
         Box::pin(async move {
-            for step in &self.prepared.pipeline.branch(id).steps {
-                self.step(step, frame).await?;
-                if let Some(alias) = &step.alias {
-                    frame.keep(alias);
+            let mut next = Some(id);
+            while let Some(id) = next.take() {
+                for step in &self.prepared.pipeline.branch(id).steps {
+                    let follows = self.watched(step, frame).await?;
+                    if let Some(alias) = &step.alias {
+                        frame.keep(alias);
+                    }
+                    if let Next::Branch(target) = follows {
+                        next = target;
+                        break;
+                    }
                 }
             }
             Ok(())
         })
     }
 
-    async fn step(&self, step: &Step, frame: &mut Frame) -> Result<(), RunError> {
+    /// Runs a step, and tells whoever wants to know.
+    async fn watched(&self, step: &Step, frame: &mut Frame) -> Result<Next, RunError> {
+        let Some(observer) = self.options.observer.as_ref().filter(|observer| observer.wants_steps()) else {
+            return self.step(step, frame).await;
+        };
+        let input = self.mask.apply(&frame.message);
+        let begun = Instant::now();
+        let result = self.step(step, frame).await;
+        observer.step(&StepRecord {
+            execution: self.key,
+            path: &frame.key(step),
+            branch: &step.path.branch,
+            number: step.path.index + 1,
+            step: step.label(),
+            kind: &step.type_name,
+            input,
+            output: result.is_ok().then(|| self.mask.apply(&frame.message)),
+            error: result.as_ref().err().map(|error| self.mask.apply(&error.object)),
+            milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+        result
+    }
+
+    async fn step(&self, step: &Step, frame: &mut Frame) -> Result<Next, RunError> {
         if self.ending.is_ending() {
             return Err(RunError::new(place(step), self.over()));
         }
+        if frame.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let failure = Failure::new(
+                Kind::Limit,
+                "The time of the retry around it is over; this step did not start.",
+            )
+            .advise("Give the retry a longer `timeout`.");
+            return Err(RunError::new(place(step), failure));
+        }
         tracing::debug!(step = %place(step), "begins");
-        match &step.kind {
-            StepKind::Connector(connector) => frame.message = self.connector(step, connector, frame).await?,
-            StepKind::JsonGenerator(generator) => frame.message = self.json_generator(step, generator, frame)?,
-            StepKind::Log(log) => self.log(step, log, frame)?,
+        let output = match &step.kind {
+            StepKind::Connector(connector) => self.connector(step, connector, frame).await?,
+            StepKind::JsonGenerator(generator) => self.json_generator(step, generator, frame)?,
+            StepKind::Log(log) => return self.log(step, log, frame).map(|()| Next::Step),
             StepKind::ThrowError(thrown) => return Err(self.throw(step, thrown, frame)?),
-            StepKind::Choice(choice) => {
-                if let Some(target) = self.choose(step, choice, frame)? {
-                    self.branch(target, frame).await?;
-                }
+            StepKind::Choice(choice) => return self.choose(step, choice, frame).map(Next::Branch),
+            StepKind::Session(session) => {
+                self.session(session, frame);
+                return Ok(Next::Step);
             }
+            StepKind::Delayer(delayer) => return self.delay(step, delayer, frame).await.map(|()| Next::Step),
+            StepKind::TemplateTransformer(transformer) => self.template(step, transformer, frame),
+            StepKind::JsonPathTransformer(transformer) => self.json_path(step, transformer, frame)?,
+            StepKind::ParseJson(transformer) => self.parse_json(step, transformer, frame)?,
+            StepKind::PrintJson(transformer) => self.print_json(step, transformer, frame)?,
+            StepKind::Assert(assert) => self.assert(step, assert, frame)?,
+            StepKind::ForEach(each) => self.for_each(step, each, frame).await?,
+            StepKind::Block(tracks) => return self.block(step, tracks, frame).await.map(|()| Next::Step),
+            StepKind::Retry(retry) => self.retry(step, retry, frame).await?,
+            StepKind::Parallel(parallel) => self.parallel(step, parallel, frame).await?,
+            StepKind::FileWriter(writer) => self.write_file(step, writer, frame)?,
+            StepKind::Pinned(pin) => self.prepared.pins.get(pin).cloned().unwrap_or_default(),
             _ => {
-                let message = format!("The step type `{}` cannot be run yet.", step.type_name);
+                let message = format!("The step type `{}` cannot be run.", step.type_name);
                 return Err(RunError::new(place(step), Failure::new(Kind::Invalid, message)));
             }
-        }
-        Ok(())
+        };
+        frame.message = output;
+        Ok(Next::Step)
     }
 
     /// Why nothing starts any more.
-    fn over(&self) -> Failure {
+    pub(super) fn over(&self) -> Failure {
         match self.time_limit {
             Some(limit) if self.timed_out.load(Ordering::Relaxed) => Failure::new(
                 Kind::Limit,
@@ -171,99 +243,101 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// What an expression of this step can see. The scopes are there as soon as the first step runs.
+    /// What an expression of this step can see.
     pub(super) fn see<'s>(
         &'s self,
         frame: &'s Frame,
         own_account: Option<&'s str>,
         item: Option<&'s Value>,
-    ) -> Result<Scopes<'s>, RunError> {
-        match &self.scopes {
-            Ok(run) => Ok(Scopes {
-                run,
-                frame,
-                own_account,
-                item,
-            }),
-            Err(failure) => Err(RunError::new("", failure.clone())),
+    ) -> Scopes<'s> {
+        Scopes {
+            run: &self.scopes,
+            frame,
+            files: &self.files,
+            own_account,
+            item,
         }
     }
 
-    pub(super) fn text(&self, step: &Step, template: &Template, frame: &Frame) -> Result<String, RunError> {
+    /// A parameter as text; `name` is what messages call it.
+    pub(super) fn text(&self, step: &Step, name: &str, template: &Template, frame: &Frame) -> Result<String, RunError> {
         template
-            .evaluate_text(&self.see(frame, None, None)?)
-            .map_err(|error| unevaluated(step, &error))
+            .evaluate_text(&self.see(frame, None, None))
+            .map_err(|error| without_value(step, name, &error))
     }
 
-    pub(super) fn value(&self, step: &Step, template: &ValueTemplate, frame: &Frame) -> Result<Value, RunError> {
+    /// A parameter's value.
+    pub(super) fn value(
+        &self,
+        step: &Step,
+        name: &str,
+        template: &ValueTemplate,
+        frame: &Frame,
+    ) -> Result<Value, RunError> {
         template
-            .evaluate(&self.see(frame, None, None)?)
-            .map_err(|error| unevaluated(step, &error))
+            .evaluate(&self.see(frame, None, None))
+            .map_err(|error| without_value(step, &format!("{name}{}", error.pointer), &error.error))
     }
 
-    pub(super) fn json(&self, step: &Step, source: &JsonSource, frame: &Frame) -> Result<Value, RunError> {
+    /// A parameter that is JSON.
+    pub(super) fn json(&self, step: &Step, name: &str, source: &JsonSource, frame: &Frame) -> Result<Value, RunError> {
         match source {
             JsonSource::Text(template) => template
-                .evaluate(&self.see(frame, None, None)?)
-                .map_err(|error| unevaluated(step, &error)),
-            JsonSource::Native(template) => self.value(step, template, frame),
+                .evaluate(&self.see(frame, None, None))
+                .map_err(|error| without_value(step, name, &error)),
+            JsonSource::Native(template) => self.value(step, name, template, frame),
         }
+    }
+
+    /// A setting that may be an expression, under the name by which messages call it.
+    pub(super) fn setting<T: SettingValue>(
+        &self,
+        step: &Step,
+        name: &str,
+        setting: &Setting<T>,
+        frame: &Frame,
+    ) -> Result<T, RunError> {
+        /// What reading a setting can end in.
+        struct Wrong(String);
+        impl From<SettingError> for Wrong {
+            fn from(error: SettingError) -> Self {
+                Wrong(error.to_string())
+            }
+        }
+        let scopes = self.see(frame, None, None);
+        let evaluate = |template: &Template| template.evaluate(&scopes).map_err(|error| Wrong(error.to_string()));
+        setting
+            .read(evaluate)
+            .map_err(|Wrong(reason)| without_value(step, name, &reason))
+    }
+
+    /// A step's failure: the run's error when the step says so, else an output that the run goes on with.
+    pub(super) fn end_in(&self, step: &Step, fails: bool, error: RunError) -> Result<Value, RunError> {
+        if fails {
+            return Err(error);
+        }
+        self.tolerate(place(step), error.tolerated());
+        Ok(error.as_output())
     }
 }
 
-/// An expression that gave an error.
-pub(super) fn unevaluated(step: &Step, error: &dyn std::fmt::Display) -> RunError {
-    RunError::new(place(step), Failure::new(Kind::Invalid, format!("{error}.")))
+/// A parameter whose expression gave an error.
+pub(super) fn without_value(step: &Step, name: &str, error: &dyn std::fmt::Display) -> RunError {
+    let message = format!("The parameter `{name}`: {error}.");
+    RunError::new(place(step), Failure::new(Kind::Invalid, message))
 }
 
 /// Branch and step in the words a person knows them by.
 pub(super) fn place(step: &Step) -> String {
-    let name = step.name.as_deref().or(step.id.as_deref()).unwrap_or(&step.type_name);
-    format!("branch {}, step {} ({name})", step.path.branch, step.path.index + 1)
+    format!(
+        "branch {}, step {} ({})",
+        step.path.branch,
+        step.path.index + 1,
+        step.label()
+    )
 }
 
-fn run_scopes(
-    host: &Host,
-    prepared: &Prepared,
-    options: &mut RunOptions,
-    key: &str,
-    time_limit: Option<Duration>,
-) -> Result<RunScopes, Failure> {
-    let about = prepared.pipeline.metadata();
-    let metadata = json!({
-        "pipeline": {
-            "name": about.name,
-            "id": about.id,
-            "versionMajor": about.version_major,
-            "versionMinor": about.version_minor,
-            "description": about.description,
-            "realm": about.realm,
-            "project": about.project,
-        },
-        "runtime": { "consumers": 1, "actualConsumers": 1, "environment": host.environment },
-        "execution": {
-            "key": key,
-            "timeout": time_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
-            "startTimestamp": timestamp(),
-            "redelivery": false,
-        },
-    });
-    let mut accounts = std::collections::HashMap::new();
-    let named = prepared.pipeline.steps().filter_map(|step| match &step.kind {
-        StepKind::Connector(connector) => connector.account_label.as_deref(),
-        _ => None,
-    });
-    for label in prepared.wants.accounts.keys().map(String::as_str).chain(named) {
-        let configuration = |error: pipepost_accounts::Error| Failure::new(Kind::Configuration, format!("{error}"));
-        let account = host.accounts.get(label).map_err(configuration)?;
-        accounts.insert(label.to_owned(), account.expression_view().map_err(configuration)?);
-    }
-    Ok(RunScopes {
-        globals: Value::Object(std::mem::take(&mut options.globals)),
-        metadata,
-        trigger: options.message.clone(),
-        replica: json!({}),
-        accounts,
-        sensitive: prepared.pipeline.sensitive().to_vec(),
-    })
+/// Whether an output says of itself that it is a success.
+pub(super) fn succeeded(output: &Value) -> bool {
+    output.get("success") == Some(&json!(true))
 }

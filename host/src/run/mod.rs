@@ -1,11 +1,21 @@
 //! The run of a pipeline: the message goes from step to step, and every step's output becomes the next message.
 
-mod beside;
+mod calls;
 mod connect;
 mod execute;
+mod expressions;
+mod file_writer;
+mod gather;
+mod mask;
+mod merge;
+mod observe;
+mod paths;
+mod repeat;
 mod route;
 mod scopes;
 mod steps;
+mod tracks;
+mod transform;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +31,10 @@ use crate::host::{Host, Prepared};
 use crate::ledger::{Ledger, RunLedger};
 
 use execute::Execution;
+use scopes::RunScopes;
+
+pub use expressions::evaluate;
+pub use observe::{Observer, Progress, StepRecord};
 
 /// How long a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,8 +59,10 @@ pub struct RunOptions {
     pub execution: Option<String>,
     /// Read-only files for attachments.
     pub files: Option<PathBuf>,
-    /// Where `{"file": "..."}` in a parameter is looked up: beside the document.
-    pub beside: Option<PathBuf>,
+    /// Where the run's own files go, to be looked at afterwards; a directory that is removed with the run if none.
+    pub keep: Option<PathBuf>,
+    /// Told of steps and of progress.
+    pub observer: Option<Arc<dyn Observer>>,
     /// How long it may take.
     pub time_limit: TimeLimit,
     /// Told to end the run early, by [`RunOptions::interruptible`].
@@ -88,10 +104,10 @@ impl RunReport {
         match &self.result {
             Err(error) => error.exit_code(),
             Ok(output) if output.get("success") == Some(&Value::Bool(false)) => {
-                let kind = output
-                    .pointer("/failure/kind")
-                    .and_then(Value::as_str)
-                    .and_then(Kind::from_name);
+                let kind = ["/failure/kind", "/exception", "/error"].iter().find_map(|place| {
+                    let name = output.pointer(place)?.as_str()?;
+                    Kind::from_name(name)
+                });
                 kind.map_or(1, Kind::exit_code)
             }
             Ok(_) => 0,
@@ -137,6 +153,46 @@ impl RunError {
         }
     }
 
+    /// The same with further members of the error object.
+    pub(crate) fn with(mut self, further: Value) -> Self {
+        if let (Value::Object(object), Value::Object(further)) = (&mut self.object, further) {
+            for (name, value) in further {
+                object.entry(name).or_insert(value);
+            }
+        }
+        self
+    }
+
+    /// What went wrong, in words, without the place.
+    pub(crate) fn reason(&self) -> String {
+        match (&self.failure, self.object.get("error").and_then(Value::as_str)) {
+            (Some(failure), _) => failure.to_string(),
+            (None, Some(error)) => error.to_owned(),
+            (None, None) => self.object.to_string(),
+        }
+    }
+
+    /// As a failure that the run goes on from.
+    pub(crate) fn tolerated(&self) -> Failure {
+        match &self.failure {
+            Some(failure) => (**failure).clone(),
+            None => Failure::new(Kind::Invalid, self.reason()),
+        }
+    }
+
+    /// The output of a step that failed so, and that the pipeline goes on from.
+    pub(crate) fn as_output(&self) -> Value {
+        let mut output = json!({
+            "success": false,
+            "message": self.reason(),
+            "exception": self.object.get("exception").cloned().unwrap_or_default(),
+        });
+        if let (Some(failure), Value::Object(output)) = (&self.failure, &mut output) {
+            output.insert("failure".to_owned(), json!(failure));
+        }
+        output
+    }
+
     /// The process exit code.
     pub fn exit_code(&self) -> u8 {
         self.failure.as_ref().map_or(1, |failure| failure.kind.exit_code())
@@ -148,13 +204,7 @@ impl std::fmt::Display for RunError {
         if !self.place.is_empty() {
             write!(f, "{}: ", self.place)?;
         }
-        match &self.failure {
-            Some(failure) => write!(f, "{failure}"),
-            None => match self.object.get("error").and_then(Value::as_str) {
-                Some(error) => f.write_str(error),
-                None => write!(f, "{}", self.object),
-            },
-        }
+        f.write_str(&self.reason())
     }
 }
 
@@ -171,22 +221,31 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
     let execution_key = options.execution.take().unwrap_or_else(random_key);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
     let ledger: Arc<dyn Ledger> = Arc::new(RunLedger::default());
-    let files = match RunFiles::temporary(options.files.take()) {
-        Ok(files) => Arc::new(files),
-        Err(error) => {
-            let failure = Failure::new(
-                Kind::Configuration,
-                format!("The run's directory cannot be made: {error}."),
-            );
-            return RunReport {
-                execution: execution_key,
-                result: Err(RunError::new("", failure)),
-                counts: Counts::default(),
-                tolerated: Vec::new(),
-            };
-        }
+    let over = |failure: Failure| RunReport {
+        execution: execution_key.clone(),
+        result: Err(RunError::new("", failure)),
+        counts: Counts::default(),
+        tolerated: Vec::new(),
     };
-    let execution = Execution::new(host, prepared, options, &execution_key, limit, files, ledger, ending);
+    let files = match run_files(&mut options) {
+        Ok(files) => Arc::new(files),
+        Err(failure) => return over(failure),
+    };
+    let scopes = match RunScopes::new(host, prepared, &mut options, &execution_key, limit) {
+        Ok(scopes) => scopes,
+        Err(failure) => return over(failure),
+    };
+    let execution = Execution::new(
+        host,
+        prepared,
+        options,
+        &execution_key,
+        limit,
+        files,
+        ledger,
+        ending,
+        scopes,
+    );
     let working = execution.work();
     let alarm = async {
         match limit {
@@ -214,6 +273,18 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
 /// The alarm only rings; it never ends.
 fn unreachable_alarm() -> Result<Value, RunError> {
     Err(RunError::new("", Failure::new(Kind::Limit, "The run's time is over.")))
+}
+
+fn run_files(options: &mut RunOptions) -> Result<RunFiles, Failure> {
+    let given = options.files.take();
+    let made = match options.keep.take() {
+        Some(own) => RunFiles::kept_in(own, given),
+        None => RunFiles::temporary(given),
+    };
+    made.map_err(|error| {
+        let message = format!("The run's directory cannot be made: {error}.");
+        Failure::new(Kind::Configuration, message)
+    })
 }
 
 fn time_limit(pipeline: &Pipeline, wanted: TimeLimit) -> Option<Duration> {

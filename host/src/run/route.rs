@@ -15,8 +15,8 @@ use crate::host::Host;
 use crate::transport::{Address, Route};
 
 /// What a step says of its endpoint.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Wanted {
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
     host: Option<String>,
     port: Option<u16>,
     tls_port: Option<u16>,
@@ -29,7 +29,7 @@ struct Wanted {
 impl Wanted {
     /// Reads the parameters that name the endpoint. Host and ports count only when the document writes them; the flags
     /// also by their defaults.
-    fn read(connector: &Connector, resolved: &Value) -> Result<Self, Failure> {
+    pub(super) fn read(connector: &Connector, resolved: &Value) -> Result<Self, Failure> {
         let mut wanted = Self {
             sign_in: true,
             ..Self::default()
@@ -75,17 +75,11 @@ fn port(name: &str, value: &Value) -> Result<u16, Failure> {
     })
 }
 
-/// The route of one call, and the account it uses.
-pub(super) fn route(
-    host: &Host,
-    account: Option<&Arc<Account>>,
-    connector: &Connector,
-    resolved: &Value,
-) -> Result<Route, Failure> {
-    let wanted = Wanted::read(connector, resolved)?;
+/// The route of the calls that want the same, with the account that they use.
+pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted) -> Result<Route, Failure> {
     let mut route = match account {
-        Some(account) => of_account(account, &wanted)?,
-        None => of_policy(host, &wanted)?,
+        Some(account) => of_account(account, wanted)?,
+        None => of_policy(host, wanted)?,
     };
     if !host.policy.allows(&route.address) {
         let message = format!("The policy does not allow {}.", route.address);

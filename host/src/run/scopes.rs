@@ -2,9 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipepost_double_braces::{Context, Scope};
-use serde_json::{Map, Value};
+use pipepost_flowspec::{Step, StepKind};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::gather::Gather;
+use super::{RunOptions, timestamp};
+use crate::failure::{Failure, Kind};
+use crate::files::RunFiles;
+use crate::host::{Host, Prepared};
+
+/// Fields of an account that are secrets, where it exposes them at all.
+const SECRET_FIELDS: [&str; 4] = ["password", "client_secret", "refresh_token", "key"];
 
 /// What is the same for every step of a run.
 #[derive(Debug)]
@@ -15,7 +27,64 @@ pub(super) struct RunScopes {
     pub(super) replica: Value,
     /// By label, only what expressions may read.
     pub(super) accounts: HashMap<String, Value>,
-    pub(super) sensitive: Vec<String>,
+}
+
+impl RunScopes {
+    pub(super) fn new(
+        host: &Host,
+        prepared: &Prepared,
+        options: &mut RunOptions,
+        key: &str,
+        time_limit: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let about = prepared.pipeline.metadata();
+        let metadata = json!({
+            "pipeline": {
+                "name": about.name,
+                "id": about.id,
+                "versionMajor": about.version_major,
+                "versionMinor": about.version_minor,
+                "description": about.description,
+                "realm": about.realm,
+                "project": about.project,
+            },
+            "runtime": { "consumers": 1, "actualConsumers": 1, "environment": host.environment },
+            "execution": {
+                "key": key,
+                "timeout": time_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+                "startTimestamp": timestamp(),
+                "redelivery": false,
+            },
+        });
+        let mut accounts = HashMap::new();
+        let named = prepared.pipeline.steps().filter_map(|step| match &step.kind {
+            StepKind::Connector(connector) => connector.account_label.as_deref(),
+            _ => None,
+        });
+        for label in prepared.wants.accounts.keys().map(String::as_str).chain(named) {
+            let configuration = |error: pipepost_accounts::Error| Failure::new(Kind::Configuration, format!("{error}"));
+            let account = host.accounts.get(label).map_err(configuration)?;
+            accounts.insert(label.to_owned(), account.expression_view().map_err(configuration)?);
+        }
+        Ok(Self {
+            globals: Value::Object(std::mem::take(&mut options.globals)),
+            metadata,
+            trigger: options.message.clone(),
+            replica: json!({}),
+            accounts,
+        })
+    }
+
+    /// Secrets that accounts expose to expressions: they may be sent, and are still not shown.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let fields = |account: &Value| {
+            SECRET_FIELDS
+                .iter()
+                .filter_map(|name| Some(account.get(name)?.as_str()?.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        self.accounts.values().flat_map(fields).collect()
+    }
 }
 
 /// What changes from step to step, and belongs to one branch of the run.
@@ -26,8 +95,12 @@ pub(super) struct Frame {
     pub(super) steps: Arc<Value>,
     pub(super) session: Arc<Value>,
     pub(super) iterators: Arc<Value>,
-    /// Where this frame stands in loops and tracks: part of every message key made in it.
+    /// Where this frame stands in loops and tracks: part of every message key made in it, and never of an attempt.
     pub(super) path: String,
+    /// No step starts after this moment.
+    pub(super) deadline: Option<Instant>,
+    /// Where the iterations of a parallel loop meet, to hand their messages over together.
+    pub(super) gather: Option<Arc<Gather>>,
 }
 
 impl Frame {
@@ -39,6 +112,21 @@ impl Frame {
             session: empty(),
             iterators: empty(),
             path: String::new(),
+            deadline: None,
+            gather: None,
+        }
+    }
+
+    /// A frame for work of its own within this one.
+    pub(super) fn child(&self, message: Value, path: String) -> Self {
+        Self {
+            message,
+            steps: Arc::clone(&self.steps),
+            session: Arc::clone(&self.session),
+            iterators: Arc::clone(&self.iterators),
+            path,
+            deadline: self.deadline,
+            gather: self.gather.clone(),
         }
     }
 
@@ -48,12 +136,30 @@ impl Frame {
             steps.insert(alias.to_owned(), self.message.clone());
         }
     }
+
+    /// Lets expressions see how far a loop has come, as `iterators.index` and by the loop's own name.
+    pub(super) fn count(&mut self, step: &Step, index: usize, total: usize) {
+        let state = json!({ "index": index, "total": total });
+        if let Value::Object(iterators) = Arc::make_mut(&mut self.iterators) {
+            iterators.insert("index".to_owned(), index.into());
+            iterators.insert("total".to_owned(), total.into());
+            if let Some(alias) = &step.alias {
+                iterators.insert(alias.clone(), state);
+            }
+        }
+    }
+
+    /// The key of what a step does here.
+    pub(super) fn key(&self, step: &Step) -> String {
+        format!("{}{}", self.path, step.key())
+    }
 }
 
 /// The scopes of one evaluation.
 pub(super) struct Scopes<'a> {
     pub(super) run: &'a RunScopes,
     pub(super) frame: &'a Frame,
+    pub(super) files: &'a RunFiles,
     /// The label of the step's own account.
     pub(super) own_account: Option<&'a str>,
     /// The element of a mail merge.
@@ -88,7 +194,13 @@ impl Context for Scopes<'_> {
         getrandom::u64().unwrap_or_default()
     }
 
-    fn sensitive_fields(&self) -> &[String] {
-        &[]
+    fn file_size(&self, name: &str) -> Result<Option<u64>, String> {
+        use crate::bindings::types::FileError;
+        match self.files.open(name) {
+            Ok(file) => Ok(Some(file.size())),
+            Err(FileError::NotFound) => Ok(None),
+            Err(FileError::NotAllowed) => Err(format!("the file name `{name}` leads out of the run's directory")),
+            Err(_) => Err(format!("the file `{name}` cannot be read")),
+        }
     }
 }

@@ -4,7 +4,7 @@ use pipepost_double_braces::Masked;
 use pipepost_flowspec::{BranchId, Choice, JsonGenerator, Log, LogLevel, Step, ThrowError};
 use serde_json::{Value, json};
 
-use super::execute::{Execution, place, unevaluated};
+use super::execute::{Execution, place, without_value};
 use super::scopes::Frame;
 use super::{RunError, timestamp};
 use crate::failure::{Failure, Kind};
@@ -16,24 +16,25 @@ impl Execution<'_> {
         generator: &JsonGenerator,
         frame: &Frame,
     ) -> Result<Value, RunError> {
-        match self.json(step, &generator.json, frame) {
+        match self.json(step, "json", &generator.json, frame) {
             Err(error) if !generator.fail_on_error => {
-                let message = error.failure.as_ref().map_or_else(String::new, ToString::to_string);
-                Ok(json!({ "success": false, "message": message, "error": "invalid" }))
+                self.tolerate(place(step), error.tolerated());
+                Ok(json!({ "success": false, "message": error.reason(), "error": Kind::Invalid.as_str() }))
             }
             result => result,
         }
     }
 
     pub(super) fn log(&self, step: &Step, log: &Log, frame: &Frame) -> Result<(), RunError> {
-        let scopes = self.see(frame, None, None)?;
-        let masked = Masked::new(&scopes, &scopes.run.sensitive);
+        let scopes = self.see(frame, None, None);
+        let masked = Masked::new(&scopes, self.prepared.pipeline.sensitive());
         let text = match &log.message {
             Some(template) => template
                 .evaluate_text(&masked)
-                .map_err(|error| unevaluated(step, &error))?,
-            None => mask(&frame.message, &scopes.run.sensitive).to_string(),
+                .map_err(|error| without_value(step, "message", &error))?,
+            None => self.mask.apply(&frame.message).to_string(),
         };
+        let text = self.mask.text(&text);
         // One entry is one line, whatever the message holds.
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let step = step.label();
@@ -50,14 +51,14 @@ impl Execution<'_> {
     /// The error that the step throws.
     pub(super) fn throw(&self, step: &Step, thrown: &ThrowError, frame: &Frame) -> Result<RunError, RunError> {
         let object = match &thrown.custom {
-            Some(custom) => self.json(step, custom, frame)?,
+            Some(custom) => self.json(step, "customError", custom, frame)?,
             None => {
                 let message = match &thrown.message {
-                    Some(template) => self.text(step, template, frame)?,
+                    Some(template) => self.text(step, "errorMessage", template, frame)?,
                     None => String::new(),
                 };
                 let code = match &thrown.code {
-                    Some(template) => self.value(step, template, frame)?,
+                    Some(template) => self.value(step, "errorCode", template, frame)?,
                     None => Value::Null,
                 };
                 json!({
@@ -86,25 +87,5 @@ impl Execution<'_> {
             }
         }
         Ok(choice.otherwise)
-    }
-}
-
-/// The message with the values of these fields, at any depth, as `***`.
-pub(super) fn mask(value: &Value, fields: &[String]) -> Value {
-    match value {
-        _ if fields.is_empty() => value.clone(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| {
-                let shown = if fields.contains(name) {
-                    Value::from("***")
-                } else {
-                    mask(member, fields)
-                };
-                (name.clone(), shown)
-            })
-            .collect(),
-        Value::Array(elements) => elements.iter().map(|element| mask(element, fields)).collect(),
-        other => other.clone(),
     }
 }

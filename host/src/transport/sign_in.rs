@@ -67,7 +67,9 @@ pub(super) async fn run(
         tokens.refused(account, token);
         let renewed = granted(tokens, account, address).await?;
         match exchange(socket, account, mechanism, renewed.credentials, address, dialogue).await {
-            Ok(second) => {
+            Ok(mut second) => {
+                // A server that repeats everything repeats the first token too, and not every refused token is dead.
+                second.text = end.exchange.scrub(&second.text);
                 expires = renewed.expires;
                 exchanges.push(std::mem::replace(&mut end, second).exchange);
             }
@@ -109,6 +111,7 @@ struct End {
     /// The last reply, scrubbed.
     text: Vec<u8>,
     signed_in: bool,
+    /// Knows what to take out of later replies.
     exchange: Exchange,
 }
 
@@ -132,6 +135,11 @@ async fn exchange(
     socket.write_all(&first).await?;
     loop {
         let reply = read_reply(socket).await?;
+        // Yes is 235 and a question 334 (RFC 4954, section 4); another yes answers something else, and the server has lost
+        // step.
+        if !matches!(reply.code, 235 | 334 | 400..600) {
+            return Err(nonsense());
+        }
         if let Some(dialogue) = dialogue {
             dialogue.received(&exchange.scrub(&reply.raw));
         }
@@ -164,11 +172,6 @@ struct RawReply {
 }
 
 async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
-    let nonsense = || {
-        LinkError::Io(std::io::Error::other(
-            "the server's answer to the sign-in is no SMTP reply",
-        ))
-    };
     let mut raw = Vec::new();
     for _ in 0..LINES {
         let line = socket.read_line(LINE).await?.ok_or(LinkError::Closed)?;
@@ -190,6 +193,12 @@ async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
         }
     }
     Err(nonsense())
+}
+
+fn nonsense() -> LinkError {
+    LinkError::Io(std::io::Error::other(
+        "the server's answer to the sign-in is no SMTP reply to it",
+    ))
 }
 
 /// The name to say in EHLO when the account names none: the machine's full name, else the address literal of the local

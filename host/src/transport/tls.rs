@@ -189,7 +189,10 @@ fn explain_certificate(problem: &CertificateError, address: &Address) -> String 
                 "The certificate of {address} is not issued for `{host}` but for {names}. Name the host as its certificate does."
             )
         }
-        CertificateError::UnknownIssuer => format!(
+        // The last two: an authority of that name is trusted, and it is not the one that signed this.
+        CertificateError::UnknownIssuer
+        | CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
             "The certificate of {address} is signed by nobody this machine trusts. If the server is your own, name its authority's certificate in the account's `ca_file`."
         ),
         CertificateError::Other(other) if other.0.to_string().contains("CaUsedAsEndEntity") => format!(

@@ -84,6 +84,21 @@ pub(crate) fn host() -> HostBuilder {
     Host::builder().cache(target("test-cache"))
 }
 
+/// A connector that means harm, as `cargo xtask hostile` has built it.
+pub(crate) fn component(name: &str) -> Vec<u8> {
+    let path = target("hostile").join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("`cargo xtask hostile` makes `{}`: {error}", path.display()))
+}
+
+/// A folder with these and no others.
+pub(crate) fn hostile(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    for name in names {
+        std::fs::write(folder.path().join(format!("{name}.wasm")), component(name)).expect("a writable folder");
+    }
+    folder
+}
+
 /// A document of one step.
 pub(crate) fn document(connector: &str, account: Option<&str>, params: Value) -> String {
     let mut step = json!({ "type": "connector", "name": connector, "stepName": "The step", "params": params });

@@ -3,5 +3,10 @@
 //! Everything here goes through the library as an embedding program uses it, against the inbox in this process.
 #![forbid(unsafe_code)]
 
+mod alone;
+mod caller;
+mod claims;
 mod common;
+mod loading;
 mod memory;
+mod servers;

@@ -250,7 +250,7 @@ impl<W: World> Conversation<'_, '_, W> {
                     let ids: Vec<Id> = commits.to_vec();
                     match announce(self.batch.world, &parts) {
                         Err(stop) => {
-                            self.client.withhold(reason(stop));
+                            self.client.withhold(replies::reason(stop));
                             Ok(())
                         }
                         Ok(()) => {
@@ -400,14 +400,6 @@ fn announce<W: World>(world: &mut W, parts: &[Part]) -> Result<(), Stop> {
 fn part(letters: &HashMap<usize, Letter>, travelling: &HashMap<Id, Job>, id: Id) -> Option<Part> {
     let job = travelling.get(&id)?;
     Some((letters.get(&job.letter)?.call, job.part))
-}
-
-fn reason(stop: Stop) -> &'static str {
-    match stop {
-        Stop::Ending => "The run ended before this message was sent.",
-        Stop::Claimed => "This message was committed before, and is not sent again.",
-        Stop::Unrecorded => "The ledger could not be written, so the message was not sent.",
-    }
 }
 
 fn milliseconds(duration: std::time::Duration) -> u32 {

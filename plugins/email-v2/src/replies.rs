@@ -4,7 +4,7 @@ use pipepost_gmail::{self as gmail, Provider, Retry, explain_for};
 use pipepost_smtp::{Ending, NotSent, Reply, Stage};
 
 use crate::failure::{Failure, Kind};
-use crate::world::WireError;
+use crate::world::{Stop, WireError};
 
 /// A failure, and how long to wait before another try is worth it, in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,12 @@ pub fn of_ending(server: &Server<'_>, ending: &Ending, wire: Option<&WireError>)
     let host = server.host;
     match ending {
         Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(server, reply, *stage),
+        Ending::StartTlsRefused(reply) if reply.code() >= 500 => Failure::new(
+            Kind::Configuration,
+            format!("The server `{host}` refuses STARTTLS, and TLS is required; it said: \"{}\".", said(reply)),
+        )
+        .with_advice("Use its TLS port (465)")
+        .into(),
         Ending::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
         Ending::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
         Ending::SignInRefused { mechanism, reply: None } => {
@@ -161,8 +167,27 @@ pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, wire: Option<&WireErro
             format!("The message could not be read to its end: {error}."),
         )
         .into(),
-        NotSent::Withheld(reason) => Failure::new(Kind::Limit, reason.clone()).into(),
+        NotSent::Withheld(text) => Failure::new(kind_of_reason(text), text.clone()).into(),
         other => Failure::new(Kind::Transient, format!("The message was not sent: {other:?}.")).into(),
+    }
+}
+
+/// Why an announcement was refused, in a sentence.
+pub fn reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Ending => "The run ended before this message was sent.",
+        Stop::Claimed => "This message was handed to the server before, by this or another run, and is not sent again.",
+        Stop::Unrecorded => "The ledger could not be written, so the message was not sent.",
+    }
+}
+
+/// The kind of a sentence that [`reason`] made.
+fn kind_of_reason(text: &str) -> Kind {
+    match text {
+        // What became of it is written where it was claimed; here nobody knows.
+        text if text == reason(Stop::Claimed) => Kind::Uncertain,
+        text if text == reason(Stop::Unrecorded) => Kind::Configuration,
+        _ => Kind::Limit,
     }
 }
 

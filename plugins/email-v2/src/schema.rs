@@ -6,7 +6,8 @@
 //! | --- | --- |
 //! | `x-pipepost-grant` | the parameter asks for a grant: `host`, `port`, `tls-port`, `sign-in`, `start-tls`, `tls` or `tls-1.2` |
 //! | `x-pipepost-alias` | other keys that stand for it in older documents |
-//! | `x-pipepost-template` | its text is a body template |
+//! | `x-pipepost-template` | its text is a body template; `"text"`: the template of a plain text, which is never escaped |
+//! | `x-pipepost-items` | mail merge: an array of elements, each of which becomes a call of its own |
 //! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file beside the document |
 
 /// JSON Schema of the step's parameters.

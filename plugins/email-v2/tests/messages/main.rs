@@ -1,5 +1,6 @@
 //! Whole messages: as octets, against hostile parameters, and as another mail library reads them.
 
+mod batch;
 mod common;
 mod octets;
 mod python;

@@ -1,0 +1,240 @@
+//! What is handed to others: the binary, its checksums, the list of its parts and their licences.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::run::{cargo, check, root, target};
+use crate::{plugins, run};
+
+/// `cargo xtask dist`: everything into `target/dist`, built with the versions that the lock files hold.
+pub(crate) fn build(arguments: &[String]) -> Result<()> {
+    if !arguments.is_empty() {
+        bail!("`cargo xtask dist` takes nothing");
+    }
+    for folder in [root(), root().join("plugins")] {
+        check(
+            cargo(&folder)
+                .args(["metadata", "--quiet", "--locked", "--format-version", "1"])
+                .stdout(std::process::Stdio::null()),
+        )
+        .context("a lock file is not up to date: build first, and keep what changed")?;
+    }
+    plugins::build()?;
+    let binary = run::binary(true)?;
+    let dist = target().join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).with_context(|| format!("`{}` cannot be emptied", dist.display()))?;
+    }
+    fs::create_dir_all(&dist)?;
+    copy(&binary, &dist)?;
+    for name in [
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+    ] {
+        copy(&root().join(name), &dist)?;
+    }
+    fs::write(dist.join("LICENCES.txt"), licences()?)?;
+    bill_of_materials(&dist)?;
+    fs::write(dist.join("SHA256SUMS"), checksums(&dist)?)?;
+    println!("{}", dist.display());
+    Ok(())
+}
+
+fn copy(from: &Path, folder: &Path) -> Result<()> {
+    let name = from.file_name().unwrap_or_default();
+    fs::copy(from, folder.join(name)).with_context(|| format!("`{}` cannot be copied", from.display()))?;
+    Ok(())
+}
+
+/// What `sha256sum --check` reads.
+fn checksums(folder: &Path) -> Result<String> {
+    let mut lines = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let digest = Sha256::digest(fs::read(&path)?);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        lines.insert(name, hex);
+    }
+    Ok(lines.iter().map(|(name, hex)| format!("{hex}  {name}\n")).collect())
+}
+
+/// Each package that the binary or a connector is made of, with its version and licence.
+fn licences() -> Result<String> {
+    let mut lines = BTreeSet::new();
+    for (folder, features) in [(root(), "pipepost"), (root().join("plugins"), "")] {
+        let metadata = metadata(&folder)?;
+        let used = used(&metadata, features);
+        for package in metadata["packages"].as_array().into_iter().flatten() {
+            let text = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
+            if used.contains(package["id"].as_str().unwrap_or_default()) && !package["source"].is_null() {
+                let licence = match text("license") {
+                    none if none.is_empty() => bail!("`{}` states no licence", text("name")),
+                    licence => licence,
+                };
+                lines.insert(format!("{} {}: {licence}\n", text("name"), text("version")));
+            }
+        }
+    }
+    Ok(lines.into_iter().collect())
+}
+
+fn metadata(folder: &Path) -> Result<Value> {
+    let output = cargo(folder)
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .output()
+        .context("cargo cannot be started")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The packages that are reached from the package of this name without those for tests alone; from every member when
+/// the name is empty.
+fn used<'a>(metadata: &'a Value, from: &str) -> BTreeSet<&'a str> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let members: BTreeSet<_> = metadata["workspace_members"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let mut waiting: Vec<&str> = packages
+        .filter(|package| from.is_empty() || package["name"] == from)
+        .filter_map(|package| package["id"].as_str())
+        .filter(|id| members.contains(id))
+        .collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|node| Some((node["id"].as_str()?, node)))
+        .collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if seen.insert(id) {
+            let dependencies = nodes
+                .get(id)
+                .and_then(|node| node["deps"].as_array())
+                .into_iter()
+                .flatten();
+            let for_use = |dependency: &&Value| {
+                let kinds = dependency["dep_kinds"].as_array();
+                kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"] != "dev"))
+            };
+            waiting.extend(
+                dependencies
+                    .filter(for_use)
+                    .filter_map(|dependency| dependency["pkg"].as_str()),
+            );
+        }
+    }
+    seen
+}
+
+/// The bill of materials in CycloneDX or SPDX, by whichever of two tools is there.
+fn bill_of_materials(dist: &Path) -> Result<()> {
+    let manifest = root().join("host/Cargo.toml");
+    if has("cyclonedx") {
+        check(
+            cargo(&root())
+                .args([
+                    "cyclonedx",
+                    "--format",
+                    "json",
+                    "--override-filename",
+                    "pipepost.cdx",
+                    "--manifest-path",
+                ])
+                .arg(&manifest),
+        )?;
+        // It writes one file beside each manifest that it looks at.
+        let written = root().join("host/pipepost.cdx.json");
+        copy(&written, dist)?;
+        remove_beside_manifests("pipepost.cdx.json")
+    } else if has("sbom") {
+        let output = cargo(&root())
+            .args([
+                "sbom",
+                "--cargo-package",
+                "pipepost",
+                "--output-format",
+                "spdx_json_2_3",
+            ])
+            .output()?;
+        if !output.status.success() {
+            bail!("cargo sbom failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        fs::write(dist.join("pipepost.spdx.json"), output.stdout)?;
+        Ok(())
+    } else {
+        eprintln!(
+            "no bill of materials: install a tool for it with `cargo install cargo-cyclonedx` or `cargo install cargo-sbom`"
+        );
+        Ok(())
+    }
+}
+
+fn remove_beside_manifests(name: &str) -> Result<()> {
+    let mut folders: Vec<_> = vec![root().join("host"), root().join("tests"), root().join("fuzz/targets")];
+    for entry in fs::read_dir(root().join("crates"))? {
+        folders.push(entry?.path());
+    }
+    for path in folders
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .filter(|path| path.exists())
+    {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Whether cargo has this subcommand.
+pub(crate) fn has(subcommand: &str) -> bool {
+    Command::new("cargo")
+        .args([subcommand, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_only_tests_use_is_not_handed_out() {
+        let metadata = json!({
+            "packages": [{"name": "pipepost", "id": "p"}, {"name": "a", "id": "a"}, {"name": "t", "id": "t"}],
+            "workspace_members": ["p"],
+            "resolve": {"nodes": [
+                {"id": "p", "deps": [
+                    {"pkg": "a", "dep_kinds": [{"kind": null}]}, {"pkg": "t", "dep_kinds": [{"kind": "dev"}]},
+                ]},
+                {"id": "a", "deps": []}, {"id": "t", "deps": []},
+            ]},
+        });
+        assert_eq!(used(&metadata, "pipepost"), BTreeSet::from(["a", "p"]));
+    }
+
+    #[test]
+    fn checksums_are_in_the_form_that_sha256sum_reads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("empty"), "").expect("written");
+        assert_eq!(
+            checksums(folder.path()).expect("read"),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  empty\n"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! What everything is made of: licences, sources, unsafe code.
+
+use anyhow::Result;
+
+use crate::dist::has;
+use crate::run::{cargo, check, root};
+
+/// cargo-deny over both workspaces where it is installed, and in plain sight where it is not.
+pub(crate) fn deny() -> Result<()> {
+    if !has("deny") {
+        eprintln!(
+            "skipped: cargo-deny is not installed (`cargo install cargo-deny`): licences, duplicates and sources are not checked"
+        );
+        return Ok(());
+    }
+    for folder in [root(), root().join("plugins")] {
+        let deny = |checks: &[&str]| {
+            let mut command = cargo(&folder);
+            command
+                .args(["deny", "--log-level", "error", "check", "--config"])
+                .arg(root().join("deny.toml"))
+                .args(checks);
+            command
+        };
+        check(&mut deny(&["licenses", "bans", "sources"]))?;
+        // The database of advisories comes over the network. Where it cannot be had nothing is known.
+        let fetched = cargo(&folder)
+            .args(["deny", "fetch", "db", "--config"])
+            .arg(root().join("deny.toml"))
+            .output();
+        if fetched.is_ok_and(|output| output.status.success()) {
+            check(deny(&["advisories"]).arg("--disable-fetch"))?;
+        } else {
+            eprintln!("skipped: the database of advisories cannot be had: known vulnerabilities are not checked");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use crate::run::root;
+
+    /// The one crate that holds the bindings, which take unsafe code.
+    const MAY_BE_UNSAFE: &str = "crates/guest";
+
+    /// The packages of every workspace.
+    fn packages(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                packages(&path, found);
+            }
+        }
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        if manifest.contains("[package]") {
+            found.push(folder.to_owned());
+        }
+    }
+
+    #[test]
+    fn every_crate_root_forbids_unsafe_code_but_that_of_the_bindings() {
+        let mut found = Vec::new();
+        packages(&root(), &mut found);
+        assert!(found.len() >= 15, "{found:?}");
+        let mut missing = Vec::new();
+        for package in found {
+            let name = package
+                .strip_prefix(root())
+                .expect("below")
+                .to_string_lossy()
+                .into_owned();
+            // The connectors that mean harm are no part of what is handed out: they are run, and never linked.
+            if name.starts_with("tests/hostile") {
+                continue;
+            }
+            // `fuzz_target!` exports an unsafe function: that package is a line a target, and checked for it below.
+            if name == MAY_BE_UNSAFE || name == "fuzz" {
+                continue;
+            }
+            for path in ["src/lib.rs", "src/main.rs"].map(|path| package.join(path)) {
+                match fs::read_to_string(&path) {
+                    Ok(text) if !text.contains("#![forbid(unsafe_code)]") => missing.push(path),
+                    _ => {}
+                }
+            }
+        }
+        assert!(missing.is_empty(), "without #![forbid(unsafe_code)]: {missing:?}");
+    }
+
+    #[test]
+    fn the_fuzzers_hold_nothing_but_their_macro() {
+        for entry in fs::read_dir(root().join("fuzz/fuzz_targets")).expect("a folder") {
+            let text = fs::read_to_string(entry.expect("an entry").path()).expect("text");
+            let code: Vec<_> = text
+                .lines()
+                .filter(|line| !line.starts_with("//!") && !line.is_empty())
+                .collect();
+            assert!(
+                matches!(code.as_slice(), ["#![no_main]", call] if call.starts_with("libfuzzer_sys::fuzz_target!(")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_lock_file_names_the_public_registry_alone() {
+        for lock in ["Cargo.lock", "plugins/Cargo.lock", "fuzz/Cargo.lock"] {
+            let text = fs::read_to_string(root().join(lock)).expect(lock);
+            let strangers: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("source = "))
+                .filter(|source| *source != "\"registry+https://github.com/rust-lang/crates.io-index\"")
+                .collect();
+            assert!(strangers.is_empty(), "{lock}: {strangers:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `pipepost run --dry-run`: everything but the sending. The server is the inbox, inside this process, without a socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pipepost::transport::Rehearsal;
+use pipepost::{Host, Kind};
+use pipepost_accounts::{Accounts, Environment};
+use pipepost_flowspec::Surroundings;
+use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+use serde_json::{Value, json};
+
+use super::complaint::Complaint;
+use super::logging::say;
+
+/// How much may be under way in a connection that is none.
+const BUFFER: usize = 256 * 1024;
+
+/// Catches what would have been sent.
+pub(super) struct Catcher {
+    service: Arc<Service>,
+    store: Store,
+    written: bool,
+}
+
+impl Catcher {
+    /// Messages go to files of this directory; without one they are kept to be printed.
+    pub(super) fn new(out: Option<&Path>) -> Result<Self, Complaint> {
+        let store = match out {
+            Some(directory) => Store::in_directory(directory, 0).map_err(|error| {
+                Complaint::new(Kind::Configuration, format!("The messages cannot be written: {error}."))
+            })?,
+            None => Store::new(),
+        };
+        let settings = Settings {
+            require_auth: Some(false),
+            ..Settings::default()
+        };
+        Ok(Self {
+            service: Arc::new(Service::new(settings)),
+            store,
+            written: out.is_some(),
+        })
+    }
+
+    /// Where the run's connections lead.
+    pub(super) fn rehearsal(&self) -> Rehearsal {
+        let (service, store) = (Arc::clone(&self.service), self.store.clone());
+        Arc::new(move || {
+            let (client, server) = tokio::io::duplex(BUFFER);
+            let session = service.session(Security::Plain);
+            tokio::spawn(serve(session, server, store.clone()));
+            client
+        })
+    }
+
+    /// Tells what was caught, and prints it where it was not written.
+    pub(super) fn tell(&self, out: Option<&Path>) {
+        let count = self.store.count();
+        for message in self.store.messages().iter().filter(|_| !self.written) {
+            say(&format!(
+                "-- envelope: from <{}> to {}",
+                message.envelope.from,
+                message.envelope.to.join(", ")
+            ));
+            say(&String::from_utf8_lossy(&message.content).replace("\r\n", "\n"));
+        }
+        let place = out.map_or_else(String::new, |out| format!(" They are in {}.", out.display()));
+        say(&match count {
+            0 => "pipepost: dry run: no message would have been sent.".to_owned(),
+            1 => format!(
+                "pipepost: dry run: 1 message would have been sent.{}",
+                place.replace("They are", "It is")
+            ),
+            _ => format!("pipepost: dry run: {count} messages would have been sent.{place}"),
+        });
+    }
+}
+
+/// Whom a rehearsal without accounts signs in as.
+const STAND_IN: &str = "you@example.com";
+
+/// Accounts for a rehearsal that was given none: one for each label that the document names, with what its steps say of
+/// the server. They hold no secret, and nothing but a rehearsal could use them.
+pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, Complaint> {
+    let wants = pipepost_flowspec::check(document, &Surroundings::new(host.connectors())).wants;
+    let steps = params_by_label(document);
+    let accounts: Vec<Value> = wants.accounts.keys().map(|label| stand_in(label, &steps)).collect();
+    if accounts.is_empty() {
+        return Ok(Accounts::default());
+    }
+    let labels: Vec<&str> = wants.accounts.keys().map(String::as_str).collect();
+    say(&format!(
+        "pipepost: dry run: there are no accounts; {} signs in as {STAND_IN}.",
+        labels.join(", ")
+    ));
+    let failed = |error: std::io::Error| Complaint::io("a file for the accounts of the dry run", &error);
+    let file = tempfile::NamedTempFile::new().map_err(failed)?;
+    std::fs::write(file.path(), Value::Array(accounts).to_string()).map_err(failed)?;
+    Accounts::load([file.path()], &Environment::process())
+        .map_err(|errors| Complaint::many(Kind::Configuration, errors.iter().map(ToString::to_string)))
+}
+
+fn stand_in(label: &str, steps: &[(String, Value)]) -> Value {
+    let said = |name: &str| {
+        let mut own = steps.iter().filter(|(of, _)| of == label);
+        own.find_map(|(_, params)| {
+            let text = params.get(name)?;
+            let text = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
+            Some(text).filter(|text| !text.trim().is_empty() && !text.contains("{{"))
+        })
+    };
+    let host = said("smtpHost").unwrap_or_else(|| "smtp.gmail.com".to_owned());
+    if said("accountType").is_some_and(|kind| kind == "smtp-auth-and-properties") {
+        let port = said("smtpPort").unwrap_or_else(|| "587".to_owned());
+        return json!({
+            "label": label, "type": "smtp-auth-and-properties", "host": host, "port": port,
+            "username": STAND_IN, "password": "none", "starttls_enable": true,
+        });
+    }
+    json!({
+        "label": label, "type": "basic", "username": STAND_IN, "password": "none", "allowed_hosts": [host],
+    })
+}
+
+/// The parameters of each step that names an account.
+fn params_by_label(document: &str) -> Vec<(String, Value)> {
+    let document: Value = serde_json::from_str(document).unwrap_or_default();
+    let branches = document.get("flowSpec").and_then(Value::as_object);
+    let steps = branches
+        .into_iter()
+        .flat_map(|branches| branches.values())
+        .filter_map(Value::as_array)
+        .flatten();
+    steps
+        .filter_map(|step| {
+            let label = step.get("accountLabel")?.as_str()?;
+            Some((label.trim().to_owned(), step.get("params")?.clone()))
+        })
+        .collect()
+}
+
+/// The server's end of one connection.
+async fn serve(mut session: Session, mut stream: DuplexStream, store: Store) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    session.set_unix_time(now.map_or(0, |elapsed| elapsed.as_secs()));
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        // The session has answered the client with a 452 when its message could not be kept.
+        if let Err(error) = store.collect(&mut session) {
+            say(&format!("pipepost: a message could not be written: {error}."));
+        }
+        while let Some(bytes) = session.poll_transmit() {
+            if stream.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        if let Some(Signal::Close { .. }) = session.poll_signal() {
+            return;
+        }
+        match stream.read(&mut buffer).await {
+            Ok(count) if count > 0 => session.handle_bytes(&buffer[..count]),
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! How far long work has come: a bar on a terminal, a line now and then elsewhere.
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pipepost::Progress;
+
+use super::logging::say;
+
+/// Fewer elements than these are over before anybody asks.
+const MANY: u64 = 50;
+
+/// Time between two lines where there is no terminal.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Shows the progress of steps on standard error.
+#[derive(Debug)]
+pub(super) struct Shown {
+    style: Style,
+    steps: Mutex<HashMap<String, Step>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Nothing,
+    Lines,
+    Bar,
+}
+
+#[derive(Debug)]
+enum Step {
+    Bar(ProgressBar),
+    Lines { begun: Instant, told: Instant },
+}
+
+impl Shown {
+    /// As standard error is; nothing when quiet was asked for.
+    pub(super) fn new(quiet: bool) -> Self {
+        let style = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Style::Nothing,
+            (false, true) => Style::Bar,
+            (false, false) => Style::Lines,
+        };
+        Self {
+            style,
+            steps: Mutex::default(),
+        }
+    }
+
+    pub(super) fn show(&self, progress: &Progress<'_>) {
+        if self.style == Style::Nothing || progress.total < MANY {
+            return;
+        }
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if !steps.contains_key(progress.place) {
+            steps.insert(progress.place.to_owned(), Step::new(self.style, progress));
+        }
+        if let Some(step) = steps.get_mut(progress.place) {
+            step.show(progress);
+        }
+    }
+
+    /// Takes the bars away.
+    pub(super) fn finish(&self) {
+        for (_, step) in self.steps.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            if let Step::Bar(bar) = step {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}
+
+impl Step {
+    fn new(style: Style, progress: &Progress<'_>) -> Self {
+        if style == Style::Bar {
+            let bar = ProgressBar::new(progress.total);
+            let template = "{prefix} {bar:30} {pos} of {len}, {per_sec}, {eta} left {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(progress.place.to_owned());
+            return Step::Bar(bar);
+        }
+        let now = Instant::now();
+        Step::Lines { begun: now, told: now }
+    }
+
+    fn show(&mut self, progress: &Progress<'_>) {
+        match self {
+            Step::Bar(bar) => {
+                bar.set_position(progress.done);
+                if progress.failed > 0 {
+                    bar.set_message(format!("({} failed)", progress.failed));
+                }
+                if progress.done == progress.total {
+                    bar.finish_and_clear();
+                }
+            }
+            Step::Lines { begun, told } => {
+                if told.elapsed() >= PAUSE && progress.done < progress.total {
+                    *told = Instant::now();
+                    say(&line(progress, begun.elapsed()));
+                }
+            }
+        }
+    }
+}
+
+/// One line: count, rate, time left.
+fn line(progress: &Progress<'_>, elapsed: Duration) -> String {
+    let Progress {
+        place,
+        total,
+        done,
+        failed,
+    } = progress;
+    let rate = *done as f64 / elapsed.as_secs_f64().max(0.001);
+    let left = (*total - done) as f64 / rate.max(0.001);
+    let failed = if *failed > 0 {
+        format!(", {failed} failed")
+    } else {
+        String::new()
+    };
+    format!("pipepost: {place}: {done} of {total}{failed}, {rate:.1} a second, about {left:.0} s left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_count_rate_and_time_left() {
+        let progress = Progress {
+            place: "branch start, step 1 (Send)",
+            total: 300,
+            done: 100,
+            failed: 2,
+        };
+        assert_eq!(
+            line(&progress, Duration::from_secs(10)),
+            "pipepost: branch start, step 1 (Send): 100 of 300, 2 failed, 10.0 a second, about 20 s left"
+        );
+    }
+}

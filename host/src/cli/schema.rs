@@ -1,0 +1,30 @@
+//! `pipepost schema`.
+
+use pipepost_flowspec::schema;
+
+use super::arguments::SchemaOptions;
+use super::complaint::Complaint;
+use super::logging::answer;
+use super::setup;
+
+pub(super) async fn schema(options: &SchemaOptions) -> Result<u8, Complaint> {
+    let text = match options.of.as_str() {
+        "account" => pipepost_accounts::ACCOUNT_SCHEMA.trim_end().to_owned(),
+        "document" => {
+            let host = setup::host(&options.host).await?;
+            format!("{:#}", schema::document(host.connectors()))
+        }
+        step => {
+            let host = setup::host(&options.host).await?;
+            let schema = schema::parameters(host.connectors(), step).ok_or_else(|| {
+                let sentence = format!(
+                    "There is no schema of `{step}`: name a step's type, such as `email-connector-v2` or `choice`, or `document`, or `account`."
+                );
+                Complaint::usage(sentence)
+            })?;
+            format!("{schema:#}")
+        }
+    };
+    answer(&text).map_err(|error| Complaint::io("standard output", &error))?;
+    Ok(0)
+}

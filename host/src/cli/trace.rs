@@ -1,0 +1,79 @@
+//! `--trace FILE`: each step as one JSON object a line.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use pipepost::{Kind, Observer, Progress, StepRecord};
+
+use super::complaint::Complaint;
+use super::progress::Shown;
+
+/// What the command line watches a run with.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    trace: Option<Mutex<Trace>>,
+    progress: Shown,
+}
+
+#[derive(Debug)]
+struct Trace {
+    file: BufWriter<File>,
+    failed: Option<std::io::Error>,
+}
+
+impl Watcher {
+    /// Writes a trace where one is wanted, and shows the progress of long work.
+    pub(super) fn new(trace: Option<&Path>, progress: Shown) -> Result<Self, Complaint> {
+        let open = |path: &Path| -> Result<_, Complaint> {
+            let file = File::create(path).map_err(|error| {
+                Complaint::new(
+                    Kind::Configuration,
+                    format!("The trace `{}` cannot be written: {error}.", path.display()),
+                )
+            })?;
+            Ok(Mutex::new(Trace {
+                file: BufWriter::new(file),
+                failed: None,
+            }))
+        };
+        Ok(Self {
+            trace: trace.map(open).transpose()?,
+            progress,
+        })
+    }
+
+    /// Nothing more comes: writes what is left, and says whether all could be written.
+    pub(super) fn finish(&self) -> Result<(), Complaint> {
+        self.progress.finish();
+        let Some(trace) = &self.trace else { return Ok(()) };
+        let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = trace.file.flush();
+        match trace.failed.take().map_or(flushed, Err) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Complaint::io("the trace", &error)),
+        }
+    }
+}
+
+impl Observer for Watcher {
+    fn wants_steps(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    fn step(&self, record: &StepRecord<'_>) {
+        let Some(trace) = &self.trace else { return };
+        let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+        // A record is JSON throughout, so only the writing can fail; the run goes on, and it is told at the end.
+        let mut line = serde_json::to_vec(record).unwrap_or_default();
+        line.push(b'\n');
+        if let Err(error) = trace.file.write_all(&line) {
+            trace.failed.get_or_insert(error);
+        }
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        self.progress.show(progress);
+    }
+}

@@ -1,0 +1,107 @@
+//! The file writer: text, lines or bytes into a file of the run's own directory.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+use pipepost_double_braces::to_text;
+use pipepost_flowspec::{FileExists, FileWriter, LineEnd, Step};
+use serde_json::{Value, json};
+
+use super::RunError;
+use super::execute::{Execution, place};
+use super::scopes::Frame;
+use crate::failure::{Failure, Kind};
+use crate::files::{Existing, WriteError};
+
+impl Execution<'_> {
+    pub(super) fn write_file(&self, step: &Step, writer: &FileWriter, frame: &Frame) -> Result<Value, RunError> {
+        match self.written(step, writer, frame) {
+            Ok(name) => Ok(json!({ "fileName": name, "success": true })),
+            Err(error) => self.end_in(step, writer.fail_on_error, error),
+        }
+    }
+
+    /// The name of the file that was written.
+    fn written(&self, step: &Step, writer: &FileWriter, frame: &Frame) -> Result<String, RunError> {
+        let fail = |kind: Kind, message: String| RunError::new(place(step), Failure::new(kind, message));
+        let name = self.text(step, "fileName", &writer.file_name, frame)?;
+        let input = self.value(step, "inputData", &writer.input, frame)?;
+        let charset = self.text(step, "charset", &writer.charset, frame)?;
+        let invalid = |reason: String| fail(Kind::Invalid, reason);
+        let bytes = if writer.is_binary {
+            decoded(&input).map_err(invalid)?
+        } else {
+            encoded(&lines(&input, writer).map_err(invalid)?, &charset).map_err(invalid)?
+        };
+        let existing = match writer.file_exists {
+            FileExists::Append => Existing::Append,
+            FileExists::Override => Existing::Replace,
+            FileExists::Fail => Existing::Fail,
+        };
+        self.files.write(&name, &bytes, existing).map_err(|error| match error {
+            WriteError::NotAllowed => fail(
+                Kind::Invalid,
+                format!("The file name `{name}` leads out of the run's directory; write a relative name."),
+            ),
+            WriteError::Exists => fail(Kind::Invalid, format!("The file `{name}` is there already.")),
+            WriteError::Io(error) => fail(
+                Kind::Configuration,
+                format!("The file `{name}` cannot be written: {error}."),
+            ),
+        })?;
+        Ok(name)
+    }
+}
+
+/// The input as text, with its line ends: an array is one line an element.
+fn lines(input: &Value, writer: &FileWriter) -> Result<String, String> {
+    let end = match writer.line_end {
+        LineEnd::Windows => "\r\n",
+        LineEnd::Unix => "\n",
+        LineEnd::None => "",
+    };
+    match input {
+        Value::Null => Ok(String::new()),
+        Value::Array(elements) => Ok(elements.iter().map(|element| to_text(element) + end).collect()),
+        Value::Object(_) if !writer.coalesce => {
+            Err("The parameter `inputData` is an object; set `coalesce` to write it as one line of JSON.".to_owned())
+        }
+        other => Ok(to_text(other) + end),
+    }
+}
+
+fn decoded(input: &Value) -> Result<Vec<u8>, String> {
+    let Value::String(text) = input else {
+        return Err("The parameter `inputData` must be base64 text while `isBinary` is true.".to_owned());
+    };
+    let digits: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    STANDARD
+        .decode(digits)
+        .map_err(|error| format!("The parameter `inputData` is not base64: {error}."))
+}
+
+fn encoded(text: &str, charset: &str) -> Result<Vec<u8>, String> {
+    let Some(encoding) = Encoding::for_label(charset.trim().as_bytes()) else {
+        return Err(format!(
+            "There is no charset `{charset}`; usual ones are UTF-8 and ISO-8859-1."
+        ));
+    };
+    // The Encoding Standard has no encoders for these, and files are still wanted in them.
+    if encoding == UTF_16LE || encoding == UTF_16BE {
+        let bytes = |unit: u16| {
+            if encoding == UTF_16LE {
+                unit.to_le_bytes()
+            } else {
+                unit.to_be_bytes()
+            }
+        };
+        return Ok(text.encode_utf16().flat_map(bytes).collect());
+    }
+    let (bytes, used, lossy) = encoding.encode(text);
+    if lossy || used != encoding {
+        return Err(format!(
+            "The text has characters that the charset `{charset}` lacks; use UTF-8."
+        ));
+    }
+    Ok(bytes.into_owned())
+}

@@ -1,0 +1,129 @@
+//! Where the iterations of a parallel loop meet: messages of the same step are handed over together.
+//!
+//! An iteration that has a message ready waits for as long as other iterations of its loop are still on their way to
+//! one. As soon as nobody is, one of those who wait at a step takes the messages of all of them along. So ten iterations
+//! share one connection and one dialogue. Nobody waits long for a slow one: see [`PATIENCE`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pipepost_flowspec::StepPath;
+use tokio::sync::oneshot;
+
+use super::calls::{Outcome, Ready};
+
+/// How long a message waits for company at most: as long as a sign-in takes, which is what going together saves.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The meeting place of one loop's iterations.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Iterations that neither wait here nor are over.
+    under_way: usize,
+    waiting: BTreeMap<StepPath, Vec<Waiting>>,
+    /// Tells those who wait from each other.
+    next: u64,
+}
+
+/// One who waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) ready: Arc<Ready>,
+    number: u64,
+    answer: oneshot::Sender<Word>,
+}
+
+impl Waiting {
+    /// Tells the waiting iteration how its message ended.
+    pub(super) fn tell(self, outcome: Outcome) {
+        // It has gone only when the whole run was dropped.
+        let _ = self.answer.send(Word::Done(Box::new(outcome)));
+    }
+}
+
+/// What one who waits is told.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// Somebody handed the message over, and this came of it.
+    Done(Box<Outcome>),
+    /// Hand yours over, and these with it.
+    Lead(Vec<Waiting>),
+}
+
+impl Gather {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An iteration begins.
+    pub(super) fn enter(&self) {
+        self.state().under_way += 1;
+    }
+
+    /// An iteration is over.
+    pub(super) fn leave(&self) {
+        let mut state = self.state();
+        state.under_way = state.under_way.saturating_sub(1);
+        state.go_if_all_wait();
+    }
+
+    /// An iteration has a message ready at a step.
+    pub(super) async fn meet(&self, step: &StepPath, ready: &Arc<Ready>) -> Word {
+        let (answer, mut told) = oneshot::channel();
+        let number = {
+            let mut state = self.state();
+            let number = state.next;
+            state.next += 1;
+            state.under_way = state.under_way.saturating_sub(1);
+            let waiting = Waiting {
+                ready: Arc::clone(ready),
+                number,
+                answer,
+            };
+            state.waiting.entry(step.clone()).or_default().push(waiting);
+            state.go_if_all_wait();
+            number
+        };
+        // Those who lead always answer; if one is gone, each goes alone.
+        let alone = |_| Word::Lead(Vec::new());
+        if let Ok(word) = tokio::time::timeout(PATIENCE, &mut told).await {
+            return word.unwrap_or_else(alone);
+        }
+        let others = self.state().go_without_the_slow(step, number);
+        match others {
+            Some(others) => Word::Lead(others),
+            // Somebody has taken the message along, and answers when it is over.
+            None => told.await.unwrap_or_else(alone),
+        }
+    }
+}
+
+impl State {
+    /// Takes along everybody who waits at the step, if the one of this number still does.
+    fn go_without_the_slow(&mut self, step: &StepPath, number: u64) -> Option<Vec<Waiting>> {
+        let together = self.waiting.get_mut(step)?;
+        let own = together.iter().position(|waiting| waiting.number == number)?;
+        together.remove(own);
+        let others = self.waiting.remove(step).unwrap_or_default();
+        self.under_way += others.len() + 1;
+        Some(others)
+    }
+
+    fn go_if_all_wait(&mut self) {
+        if self.under_way > 0 {
+            return;
+        }
+        for mut together in std::mem::take(&mut self.waiting).into_values() {
+            self.under_way += together.len();
+            let first = together.remove(0);
+            // It has gone only when the whole run was dropped.
+            let _ = first.answer.send(Word::Lead(together));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Mail merge: one call for each element, handed over in large batches over several connections.
+//!
+//! Messages are made a batch at a time, so that the memory does not grow with the list. With `failOnError` they go one
+//! by one, because a message that fails is to be the last.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use serde_json::{Value, json};
+
+use super::RunError;
+use super::calls::{Failed, Outcome, Target};
+use super::execute::{Execution, place};
+use super::observe::Counter;
+use super::scopes::Frame;
+use crate::failure::{Failure, Kind};
+use crate::forms::Items;
+
+/// Most calls of one batch.
+const MOST: usize = 256;
+
+/// A batch is not made smaller than this to use more connections: each costs a sign-in.
+const LEAST: usize = 64;
+
+/// Connections to one account at once when the account does not say.
+const CONNECTIONS: usize = 5;
+
+/// One batch under way.
+type Sending<'s> = Pin<Box<dyn Future<Output = (Range<usize>, Vec<Outcome>)> + Send + 's>>;
+
+impl Execution<'_> {
+    /// Performs the step for each element. One that fails does not stop the rest, unless failures end the run.
+    pub(super) async fn merge(
+        &self,
+        target: &Target<'_>,
+        frame: &Frame,
+        name: &str,
+        items: &Items,
+        stops: bool,
+    ) -> Result<Value, RunError> {
+        let scopes = self.see(frame, target.connector.account_label.as_deref(), None);
+        let elements = match items.evaluate(&scopes) {
+            Ok(elements) => elements,
+            Err(reason) => {
+                let failure = Failure::new(Kind::Invalid, format!("The parameter `{name}`: {reason}."));
+                return self.end_in(target.step, stops, RunError::new(place(target.step), failure));
+            }
+        };
+        let lanes = target
+            .account
+            .as_ref()
+            .and_then(|account| account.limits().max_connections);
+        let lanes = lanes.map_or(CONNECTIONS, |most| most.max(1) as usize);
+        let (lanes, size) = if stops {
+            (1, 1)
+        } else {
+            (lanes, elements.len().div_ceil(lanes).clamp(LEAST, MOST))
+        };
+        let counter = self.counter(target.step, elements.len());
+        let mut outcomes: Vec<Option<Outcome>> = elements.iter().map(|_| None).collect();
+        let mut begun = 0;
+        let mut stopped = false;
+        let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
+        loop {
+            while sending.len() < lanes && begun < elements.len() && !stopped && !self.ending.is_ending() {
+                let range = begun..(begun + size).min(elements.len());
+                begun = range.end;
+                sending.push(Box::pin(self.part(target, frame, &elements, range, &counter)));
+            }
+            let Some((range, ended)) = sending.next().await else {
+                break;
+            };
+            stopped |= stops && ended.iter().any(Result::is_err);
+            for (slot, outcome) in outcomes[range].iter_mut().zip(ended) {
+                *slot = Some(outcome);
+            }
+        }
+        let rest = || match stopped {
+            true => Failure::new(
+                Kind::Limit,
+                "An earlier message failed, and `failOnError` stops the rest.",
+            ),
+            false => self.over(),
+        };
+        let outcomes = outcomes.into_iter().map(|outcome| {
+            outcome.unwrap_or_else(|| {
+                let failure = rest();
+                self.count(Some(failure.kind));
+                Err(failure.into())
+            })
+        });
+        let outcomes = outcomes.collect();
+        self.summary(target, outcomes, stops)
+    }
+
+    /// Makes the messages of some elements, and hands them over together.
+    async fn part(
+        &self,
+        target: &Target<'_>,
+        frame: &Frame,
+        elements: &[Value],
+        range: Range<usize>,
+        counter: &Arc<Counter>,
+    ) -> (Range<usize>, Vec<Outcome>) {
+        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(range.len());
+        let mut calls = Vec::with_capacity(range.len());
+        for index in range.clone() {
+            match self.resolve(target, frame, Some((index, &elements[index]))) {
+                Ok(ready) => {
+                    calls.push(Arc::new(ready));
+                    outcomes.push(None);
+                }
+                Err(failure) => {
+                    self.count(Some(failure.kind));
+                    counter.one();
+                    outcomes.push(Some(Err(failure.into())));
+                }
+            }
+        }
+        let mut ended = self.hand_over(target, &calls, Some(counter)).await.into_iter();
+        let outcomes: Vec<Outcome> = outcomes
+            .into_iter()
+            .filter_map(|outcome| outcome.or_else(|| ended.next()))
+            .collect();
+        counter.failed(outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64);
+        (range, outcomes)
+    }
+
+    fn summary(&self, target: &Target<'_>, outcomes: Vec<Outcome>, stops: bool) -> Result<Value, RunError> {
+        let (mut sent, mut failed, mut uncertain) = (0_usize, 0_usize, 0_usize);
+        let mut wrongs = Wrongs::default();
+        let mut results = Vec::with_capacity(outcomes.len());
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(output) => {
+                    sent += 1;
+                    results.push(output);
+                }
+                Err(wrong) => {
+                    let is_uncertain = wrong.failure.kind == Kind::Uncertain;
+                    *(if is_uncertain { &mut uncertain } else { &mut failed }) += 1;
+                    results.push(wrong.output());
+                    wrongs.add(index, wrong);
+                }
+            }
+        }
+        let total = results.len();
+        let failure = wrongs.chief(stops).map(|(index, failure)| {
+            let many = failed + uncertain;
+            let message = format!(
+                "{many} of {total} messages {} not confirmed as sent; item {}: {}",
+                if many == 1 { "was" } else { "were" },
+                index + 1,
+                failure.message
+            );
+            Failure { message, ..failure }
+        });
+        let output = json!({
+            "total": total,
+            "sent": sent,
+            "failed": failed,
+            "uncertain": uncertain,
+            "success": failure.is_none(),
+            "failure": failure,
+            "results": results,
+        });
+        match failure {
+            None => Ok(output),
+            Some(failure) if stops => Err(RunError::new(place(target.step), failure).with(output)),
+            Some(failure) => {
+                self.tolerate(place(target.step), failure);
+                Ok(output)
+            }
+        }
+    }
+}
+
+/// Failures by their kind: how many, and the first of them.
+#[derive(Default)]
+struct Wrongs {
+    kinds: BTreeMap<Kind, (usize, usize, Failure)>,
+}
+
+impl Wrongs {
+    fn add(&mut self, index: usize, wrong: Failed) {
+        let kind = wrong.failure.kind;
+        let (count, ..) = self.kinds.entry(kind).or_insert((0, index, wrong.failure));
+        *count += 1;
+    }
+
+    /// The failure that stands for all, with its element: the first, where it stopped the rest; else one that nobody
+    /// can tell the outcome of, else the first of the most frequent kind.
+    fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
+        let uncertain = self.kinds.remove(&Kind::Uncertain);
+        let others = self.kinds.into_values();
+        let chief = if stops {
+            others.chain(uncertain).min_by_key(|(_, index, _)| *index)
+        } else {
+            let most = others.max_by_key(|(count, index, _)| (*count, std::cmp::Reverse(*index)));
+            uncertain.or(most)
+        };
+        chief.map(|(_, index, failure)| (index, failure))
+    }
+}

@@ -1,0 +1,156 @@
+//! Steps with tracks: the block, the retry, and branches side by side.
+//!
+//! A track's message keys hold the step around it and the track's own name, so that two steps may share a branch; they
+//! never hold the number of an attempt.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use pipepost_flowspec::{Aggregation, BranchId, Parallel, Retry, Step, Tracks};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::RunError;
+use super::execute::{Execution, place, succeeded};
+use super::scopes::Frame;
+use crate::failure::{Failure, Kind};
+
+impl Execution<'_> {
+    /// Runs a track of a step within the frame.
+    pub(super) async fn track(
+        &self,
+        step: &Step,
+        name: &str,
+        branch: BranchId,
+        frame: &mut Frame,
+    ) -> Result<(), RunError> {
+        let inner = format!("{}/{name}", frame.key(step));
+        let outer = std::mem::replace(&mut frame.path, inner);
+        let result = self.branch(branch, frame).await;
+        frame.path = outer;
+        result
+    }
+
+    /// The work, and after an error in it what is there for that. At the run's end no error is caught any more.
+    async fn guarded(&self, step: &Step, tracks: &Tracks, frame: &mut Frame) -> Result<(), RunError> {
+        let result = self.track(step, "process", tracks.on_process, frame).await;
+        match (result, tracks.on_exception) {
+            (Err(error), Some(on_exception)) if !self.ending.is_ending() => {
+                tracing::debug!(%error, "goes to onException");
+                frame.message = error.object;
+                self.track(step, "exception", on_exception, frame).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    pub(super) async fn block(&self, step: &Step, tracks: &Tracks, frame: &mut Frame) -> Result<(), RunError> {
+        self.guarded(step, tracks, frame).await
+    }
+
+    /// Runs the work until it ends in success. Each try gets what the one before it left; what was sent in an earlier
+    /// try is not sent again, since its key is the same.
+    pub(super) async fn retry(&self, step: &Step, retry: &Retry, frame: &mut Frame) -> Result<Value, RunError> {
+        let settings = self.setting(step, "maxRetry", &retry.max_retry, frame);
+        let settings = settings.and_then(|most| Ok((most, self.setting(step, "timeout", &retry.timeout, frame)?)));
+        let (most, timeout) = match settings {
+            Ok(settings) => settings,
+            Err(error) => return self.end_in(step, retry.fail_on_error, error),
+        };
+        let outer = frame.deadline;
+        let own = Instant::now().checked_add(Duration::from_millis(timeout));
+        let own = own.filter(|_| timeout > 0);
+        frame.deadline = [outer, own].into_iter().flatten().min();
+        let mut last = Ok(());
+        let mut tries = 0;
+        while tries < most.max(1) {
+            tries += 1;
+            last = self.guarded(step, &retry.tracks, frame).await;
+            let is_over = frame.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if (last.is_ok() && succeeded(&frame.message)) || self.ending.is_ending() || is_over {
+                break;
+            }
+            tracing::debug!(step = %place(step), tries, "a try without success");
+        }
+        frame.deadline = outer;
+        match last {
+            Err(error) if self.ending.is_ending() => Err(error),
+            Err(error) => self.end_in(step, retry.fail_on_error, error),
+            Ok(()) if succeeded(&frame.message) || !retry.fail_on_error => Ok(std::mem::take(&mut frame.message)),
+            Ok(()) => {
+                let output = std::mem::take(&mut frame.message);
+                let kind = output.pointer("/failure/kind").and_then(Value::as_str);
+                let kind = kind.and_then(Kind::from_name).unwrap_or(Kind::Limit);
+                let message = match tries {
+                    1 => "The only try did not end in success.".to_owned(),
+                    _ => format!("None of {tries} tries ended in success."),
+                };
+                let failure = Failure::new(kind, message);
+                Err(RunError::new(place(step), failure).with(json!({ "output": output })))
+            }
+        }
+    }
+
+    /// Runs branches side by side, each with the message as it is, and joins what they leave.
+    pub(super) async fn parallel(&self, step: &Step, parallel: &Parallel, frame: &Frame) -> Result<Value, RunError> {
+        let mut running = FuturesUnordered::new();
+        for (index, execution) in parallel.executions.iter().enumerate() {
+            let path = format!("{}/{index}", frame.key(step));
+            let mut inner = frame.child(frame.message.clone(), path);
+            // A loop counts its iterations, and these are no iterations of it.
+            inner.gather = None;
+            running.push(async move {
+                let result = self.branch(execution.target, &mut inner).await;
+                (index, result.map(|()| inner.message))
+            });
+        }
+        let mut results: Vec<Option<Result<Value, RunError>>> = parallel.executions.iter().map(|_| None).collect();
+        while let Some((index, result)) = running.next().await {
+            if let Some(slot) = results.get_mut(index) {
+                *slot = Some(result);
+            }
+        }
+        let mut joined = Vec::with_capacity(results.len());
+        let mut failed = 0;
+        for (execution, result) in parallel.executions.iter().zip(results.into_iter().flatten()) {
+            let result = match result {
+                Ok(output) => output,
+                Err(error) if self.ending.is_ending() => return Err(error),
+                Err(error) => {
+                    failed += 1;
+                    let name = execution.execution_id.as_ref().or(execution.description.as_ref());
+                    let name = name.map_or_else(String::new, |name| format!(", execution {name}"));
+                    self.tolerate(format!("{}{name}", place(step)), error.tolerated());
+                    if parallel.report_exceptions {
+                        reported(&error.object)
+                    } else {
+                        Value::Null
+                    }
+                }
+            };
+            joined.push(match &execution.execution_id {
+                Some(id) if parallel.show_execution_ids => json!({ "executionId": id, "result": result }),
+                _ => result,
+            });
+        }
+        let total = joined.len();
+        Ok(match parallel.aggregation {
+            Aggregation::Collate => Value::Array(joined),
+            Aggregation::Summary => json!({ "total": total, "success": total - failed, "failed": failed }),
+        })
+    }
+}
+
+/// An exception as it stands among results.
+fn reported(error: &Value) -> Value {
+    let member = |name: &str| error.get(name).cloned().unwrap_or_default();
+    match error {
+        Value::Object(_) => json!({
+            "timestamp": member("timestamp"),
+            "error": member("error"),
+            "code": member("code"),
+        }),
+        custom => custom.clone(),
+    }
+}

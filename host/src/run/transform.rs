@@ -1,0 +1,206 @@
+//! Steps that change the message and nothing else: templates, paths, JSON texts, the session; and the one that waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipepost_flowspec::{
+    Assert, Delayer, FieldTransformer, JsonPathTransformer, Session, SessionOperation, Step, TemplateTransformer,
+};
+use pipepost_freemarker::Model;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::execute::{Execution, place, without_value};
+use super::scopes::Frame;
+use super::{RunError, paths, timestamp};
+use crate::failure::{Failure, Kind};
+
+impl Execution<'_> {
+    /// The output is `{body, _body}`; an error does not end anything, it stands in `_error`.
+    pub(super) fn template(&self, step: &Step, transformer: &TemplateTransformer, frame: &Frame) -> Value {
+        let model = paths::at(&frame.message, &transformer.model_path).unwrap_or(&Value::Null);
+        let rendered = match self.prepared.forms.template(step) {
+            Some(body) => body.render(&self.see(frame, None, None), &Model::new(model)),
+            None => Err("the template was not compiled".to_owned()),
+        };
+        let mut output = Map::new();
+        match rendered {
+            Ok(text) => {
+                output.insert("body".to_owned(), Value::String(text));
+            }
+            Err(reason) => {
+                output.insert("body".to_owned(), Value::Null);
+                output.insert("_error".to_owned(), Value::String(reason.clone()));
+                self.tolerate(
+                    place(step),
+                    Failure::new(Kind::Invalid, format!("{}.", capital(&reason))),
+                );
+            }
+        }
+        if transformer.preserve_original {
+            output.insert("_body".to_owned(), model.clone());
+        }
+        Value::Object(output)
+    }
+
+    pub(super) fn json_path(
+        &self,
+        step: &Step,
+        transformer: &JsonPathTransformer,
+        frame: &Frame,
+    ) -> Result<Value, RunError> {
+        match transformer.path.find(&frame.message) {
+            Ok(found) => Ok(found.into_value()),
+            Err(error) => self.end_in(step, transformer.fail_on_error, without_value(step, "jsonPath", &error)),
+        }
+    }
+
+    /// Text in a field becomes the JSON that it is.
+    pub(super) fn parse_json(&self, step: &Step, field: &FieldTransformer, frame: &Frame) -> Result<Value, RunError> {
+        self.replace(step, field, frame, |value| match value {
+            Value::String(text) => serde_json::from_str(text)
+                .map_err(|error| format!("it is not JSON (line {}, column {})", error.line(), error.column())),
+            _ => Err("it is no text".to_owned()),
+        })
+    }
+
+    /// A field becomes JSON text.
+    pub(super) fn print_json(&self, step: &Step, field: &FieldTransformer, frame: &Frame) -> Result<Value, RunError> {
+        self.replace(step, field, frame, |value| Ok(Value::String(value.to_string())))
+    }
+
+    /// Replaces a field's value. What was there is kept beside it under the field's name with `_` before it, and an
+    /// error stands beside it as `error`.
+    fn replace(
+        &self,
+        step: &Step,
+        field: &FieldTransformer,
+        frame: &Frame,
+        change: impl Fn(&Value) -> Result<Value, String>,
+    ) -> Result<Value, RunError> {
+        let path = &field.field_path;
+        let original = paths::at(&frame.message, path);
+        let changed = original.map_or_else(|| Err("it is not there".to_owned()), change);
+        let mut message = frame.message.clone();
+        match (changed, paths::split(path)) {
+            (Ok(value), None) => Ok(value),
+            (Ok(value), Some((holder, name))) => {
+                let original = original.cloned().unwrap_or_default();
+                match paths::at_mut(&mut message, &holder) {
+                    Some(Value::Object(members)) => {
+                        members.insert(name.to_owned(), value);
+                        if field.preserve_original {
+                            members.insert(format!("_{name}"), original);
+                        }
+                    }
+                    _ => {
+                        if let Some(place) = paths::at_mut(&mut message, path) {
+                            *place = value;
+                        }
+                    }
+                }
+                Ok(message)
+            }
+            (Err(reason), split) => {
+                let failure = Failure::new(Kind::Invalid, format!("The field `{path}`: {reason}."));
+                let error = RunError::new(place(step), failure.clone());
+                if field.fail_on_error {
+                    return Err(error);
+                }
+                self.tolerate(place(step), failure);
+                let holder = split.map(|(holder, _)| holder).unwrap_or_default();
+                match paths::at_mut(&mut message, &holder) {
+                    Some(Value::Object(members)) => {
+                        members.insert("error".to_owned(), error.reason().into());
+                        Ok(message)
+                    }
+                    _ => Ok(error.as_output()),
+                }
+            }
+        }
+    }
+
+    /// An assertion that does not hold: the run's error, or an output that says so.
+    pub(super) fn assert(&self, step: &Step, assert: &Assert, frame: &Frame) -> Result<Value, RunError> {
+        let holds = match self.setting(step, "condition", &assert.condition, frame) {
+            Ok(holds) => holds,
+            Err(error) => return self.end_in(step, assert.fail_on_error, error),
+        };
+        if holds {
+            return Ok(frame.message.clone());
+        }
+        if let Some(template) = &assert.internal_message {
+            let text = self.text(step, "internalErrorMessage", template, frame)?;
+            tracing::warn!(target: "pipepost::pipeline", step = step.label(), "{}", self.mask.text(&text).escape_debug());
+        }
+        let message = match &assert.message {
+            Some(template) => self.text(step, "errorMessage", template, frame)?,
+            None => "The assertion does not hold.".to_owned(),
+        };
+        let code = match &assert.code {
+            Some(template) => self.value(step, "errorCode", template, frame)?,
+            None => Value::Null,
+        };
+        if assert.fail_on_error {
+            return Err(RunError {
+                failure: None,
+                place: place(step),
+                object: json!({
+                    "timestamp": timestamp(),
+                    "error": message,
+                    "exception": "AssertException",
+                    "code": code,
+                }),
+            });
+        }
+        self.tolerate(place(step), Failure::new(Kind::Invalid, message.clone()));
+        Ok(json!({ "success": false, "message": message, "exception": "AssertException", "code": code }))
+    }
+
+    /// The message goes on unchanged, save that GET adds fields to it.
+    pub(super) fn session(&self, session: &Session, frame: &mut Frame) {
+        for field in &session.fields {
+            match session.operation {
+                SessionOperation::Put => {
+                    let value = paths::at(&frame.message, field).cloned();
+                    if let (Some(value), Value::Object(kept)) = (value, Arc::make_mut(&mut frame.session)) {
+                        kept.insert(field.clone(), value);
+                    }
+                }
+                SessionOperation::Delete => {
+                    if let Value::Object(kept) = Arc::make_mut(&mut frame.session) {
+                        kept.shift_remove(field);
+                    }
+                }
+                SessionOperation::Get => {
+                    if frame.message.is_null() {
+                        frame.message = Value::Object(Map::new());
+                    }
+                    if let (Some(value), Value::Object(message)) = (frame.session.get(field), &mut frame.message) {
+                        message.insert(field.clone(), value.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits, no longer than the run or the retry around it goes on.
+    pub(super) async fn delay(&self, step: &Step, delayer: &Delayer, frame: &Frame) -> Result<(), RunError> {
+        let milliseconds = self.setting(step, "delay", &delayer.delay, frame)?;
+        let mut wait = Duration::from_millis(milliseconds);
+        if let Some(deadline) = frame.deadline {
+            wait = wait.min(deadline.saturating_duration_since(Instant::now()));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.ending.called() => Err(RunError::new(place(step), self.over())),
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,12 @@
+//! Pipelines through the library, against the local inbox: what each step type does, as it is documented.
+
+mod bench;
+mod bodies;
+mod command_line;
+mod control;
+mod documents;
+mod files;
+mod merge;
+mod retrying;
+mod transformers;
+mod watching;

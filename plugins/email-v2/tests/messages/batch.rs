@@ -1,0 +1,192 @@
+//! A batch over connections that break: what may have been sent does not travel again.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use pipepost_email_v2::batch::{Call, send};
+use pipepost_email_v2::failure::Kind;
+use pipepost_email_v2::files::Files;
+use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
+
+use crate::common::Memory;
+
+/// A server that takes what it is sent, and a network that breaks before it can say so.
+#[derive(Default)]
+struct Server {
+    connections: usize,
+    input: Vec<u8>,
+    in_data: bool,
+    content: String,
+    replies: VecDeque<&'static str>,
+    /// The messages that it took.
+    taken: Vec<String>,
+    /// After so many messages the next reply is lost, once.
+    breaks_after: Option<usize>,
+    is_broken: bool,
+}
+
+impl Server {
+    fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        while let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") {
+            let line: Vec<u8> = self.input.drain(..end + 2).collect();
+            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+            if self.in_data && line != "." {
+                self.content += &line;
+                self.content.push('\n');
+                continue;
+            }
+            match line.split([' ', ':']).next() {
+                Some(".") if self.in_data => {
+                    self.in_data = false;
+                    self.taken.push(std::mem::take(&mut self.content));
+                    if self.breaks_after == Some(self.taken.len()) {
+                        self.is_broken = true;
+                        return;
+                    }
+                    self.replies.push_back("250 2.0.0 taken\r\n");
+                }
+                Some("DATA") => {
+                    self.in_data = true;
+                    self.replies.push_back("354 go\r\n");
+                }
+                _ => self.replies.push_back("250 ok\r\n"),
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Line(Rc<RefCell<Server>>);
+
+impl Wire for Line {
+    fn facts(&self) -> Facts {
+        Facts {
+            client_name: "client.test".to_owned(),
+            ..Facts::default()
+        }
+    }
+
+    fn memo(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn arm(&self, _: u32) {}
+
+    fn read(&self, _: u32) -> Result<Vec<u8>, WireError> {
+        let mut server = self.0.borrow_mut();
+        match server.replies.pop_front() {
+            Some(reply) if !server.is_broken => Ok(reply.as_bytes().to_vec()),
+            _ => Err(WireError::Closed),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), WireError> {
+        self.0.borrow_mut().receive(bytes);
+        Ok(())
+    }
+
+    fn start_tls(&self) -> Result<(), WireError> {
+        Err(WireError::Tls("none here".to_owned()))
+    }
+
+    fn sign_in(&self, _: &str) -> Result<Vec<u8>, WireError> {
+        Err(WireError::Credentials("none here".to_owned()))
+    }
+
+    fn release(self, _: &[u8], _: &[u8]) {}
+}
+
+#[derive(Default)]
+struct Net {
+    server: Rc<RefCell<Server>>,
+    announced: Vec<Part>,
+    settled: Vec<(u32, Result<String, CallFailure>)>,
+}
+
+impl World for Net {
+    type Wire = Line;
+
+    fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, WireError> {
+        let mut server = self.server.borrow_mut();
+        assert!(server.connections < 10, "it goes on and on");
+        server.connections += 1;
+        if server.is_broken {
+            (server.is_broken, server.breaks_after) = (false, None);
+        }
+        (server.in_data, server.input, server.replies) = (false, Vec::new(), VecDeque::from(["220 hi\r\n"]));
+        Ok(Line(Rc::clone(&self.server)))
+    }
+
+    fn committing(&mut self, parts: &[Part]) -> Result<(), Stop> {
+        self.announced.extend(parts);
+        Ok(())
+    }
+
+    fn confirmed(&mut self, _: Part) {}
+
+    fn refused(&mut self, _: Part, _: &str) {}
+
+    fn settled(&mut self, call: u32, outcome: Result<String, CallFailure>) {
+        self.settled.push((call, outcome));
+    }
+
+    fn files(&self, _: u32) -> Box<dyn Files> {
+        Box::new(Memory::default())
+    }
+
+    fn warn(&mut self, _: u32, _: &str) {}
+
+    fn now(&self) -> u64 {
+        1_790_000_000
+    }
+
+    fn random(&mut self) -> u64 {
+        42
+    }
+}
+
+fn calls(count: u32) -> Vec<Call> {
+    let call = |id| Call {
+        id,
+        key: format!("run/{id}"),
+        parameters: format!(r#"{{"from": "a@x.example", "to": "b@y.example", "subject": "number {id}"}}"#),
+    };
+    (1..=count).map(call).collect()
+}
+
+#[test]
+fn what_may_have_been_sent_is_uncertain_and_does_not_travel_again() {
+    for breaks_after in 1..=3 {
+        let mut net = Net::default();
+        net.server.borrow_mut().breaks_after = Some(breaks_after);
+        let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
+        send(&mut net, Some(account), calls(3));
+
+        let server = net.server.borrow();
+        for id in 1..=3 {
+            let subject = format!("Subject: number {id}\n");
+            let taken = server.taken.iter().filter(|message| message.contains(&subject)).count();
+            assert!(taken <= 1, "message {id} was taken {taken} times");
+            let outcomes: Vec<_> = net.settled.iter().filter(|(call, _)| *call == id).collect();
+            let [(_, outcome)] = outcomes.as_slice() else {
+                panic!("message {id} has {} outcomes", outcomes.len());
+            };
+            match outcome {
+                Ok(_) => assert_eq!(taken, 1),
+                Err(failure) if failure.failure.kind == Kind::Uncertain => assert_eq!(taken, 1),
+                Err(_) => assert_eq!(taken, 0, "message {id}: {outcome:?}"),
+            }
+        }
+        let lost = u32::try_from(breaks_after).expect("few");
+        let is_uncertain = |outcome: &Result<String, CallFailure>| matches!(outcome, Err(failure) if failure.failure.kind == Kind::Uncertain);
+        let uncertain: Vec<_> = net
+            .settled
+            .iter()
+            .filter(|(_, outcome)| is_uncertain(outcome))
+            .collect();
+        assert_eq!(uncertain.iter().map(|(call, _)| *call).collect::<Vec<_>>(), [lost]);
+        assert_eq!(net.announced.iter().filter(|(call, _)| *call == lost).count(), 1);
+    }
+}

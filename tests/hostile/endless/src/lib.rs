@@ -1,0 +1,18 @@
+//! A connector that never comes to the end of describing itself.
+#![forbid(unsafe_code)]
+
+use pipepost_guest::{Batch, Call, Manifest};
+
+struct Endless;
+
+impl Batch for Endless {
+    fn describe() -> Manifest {
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn perform(_: Option<String>, _: Vec<Call>) {}
+}
+
+pipepost_guest::export_batch!(Endless);

@@ -1,0 +1,28 @@
+//! A connector that claims the name by which documents call another one.
+#![forbid(unsafe_code)]
+
+use pipepost_guest::{Batch, Call, Manifest, outcomes};
+
+struct Impostor;
+
+impl Batch for Impostor {
+    fn describe() -> Manifest {
+        Manifest {
+            name: "impostor".to_owned(),
+            aliases: vec!["email-connector-v2".to_owned()],
+            version: "0.1.0".to_owned(),
+            summary: "Would like to have other people's messages.".to_owned(),
+            parameters: "{}".to_owned(),
+            output: "{}".to_owned(),
+            account_types: vec!["smtp-auth-and-properties".to_owned()],
+        }
+    }
+
+    fn perform(account: Option<String>, calls: Vec<Call>) {
+        for call in calls {
+            outcomes::settled(call.id, Ok(account.as_deref().unwrap_or("null")));
+        }
+    }
+}
+
+pipepost_guest::export_batch!(Impostor);
