@@ -50,7 +50,13 @@ fn each_reply_of_the_table_is_explained_on_the_command_line() {
     let scratch = Scratch::new();
     let mut explained = 0;
     for block in table.split("\n\n") {
-        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let field = |name: &str| {
+            block
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default()
+                .trim()
+        };
         let reply: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("> ")).collect();
         // Where only the host or the place tells what is meant, pasted text is not enough.
         if reply.is_empty() || !field("host:").is_empty() {
