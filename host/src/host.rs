@@ -14,7 +14,7 @@ use crate::engine::{Engine, EngineOptions, Limits, LoadError, MemoryDumps};
 use crate::forms::{self, Forms};
 use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
-use crate::transport::{Connections, Rehearsal};
+use crate::transport::{Connections, Rehearsal, Transcript};
 
 /// Everything that pipelines of one operator share. Make one a process, and run as many pipelines on it as you like.
 ///
@@ -80,6 +80,7 @@ pub struct HostBuilder {
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
     keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+    transcript: Option<Arc<Transcript>>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -164,6 +165,13 @@ impl HostBuilder {
         self
     }
 
+    /// Writes down every dialogue with a server.
+    #[must_use]
+    pub fn transcript(mut self, transcript: Transcript) -> Self {
+        self.transcript = Some(Arc::new(transcript));
+        self
+    }
+
     /// Starts the engine and loads the connectors.
     ///
     /// # Errors
@@ -181,7 +189,7 @@ impl HostBuilder {
             connectors,
             accounts: self.accounts,
             policy: self.policy,
-            connections: Arc::new(Connections::new(self.keeper)),
+            connections: Arc::new(Connections::new(self.keeper, self.transcript)),
             environment: self.environment,
             rehearsal: self.rehearsal,
             state: self.state,

@@ -7,6 +7,7 @@
 //! The binary `pipepost` is a thin shell over this library.
 #![forbid(unsafe_code)]
 
+pub mod account_test;
 mod beside;
 mod bindings;
 mod body;
@@ -21,6 +22,7 @@ pub mod http;
 pub mod keeper;
 pub mod ledger;
 pub mod policy;
+mod quota;
 mod run;
 pub mod state;
 pub mod transport;

@@ -2,6 +2,10 @@
 
 #[path = "accounts/explain.rs"]
 mod explain;
+#[path = "accounts/probe.rs"]
+mod probe;
+#[path = "accounts/quota.rs"]
+mod quota;
 #[path = "accounts/store.rs"]
 mod store;
 #[path = "accounts/tokens.rs"]

@@ -143,6 +143,9 @@ pub(super) struct RunOptions {
     /// Where the ledger of named executions is, instead of the user's state directory
     #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
     pub(super) state: Option<PathBuf>,
+    /// Write down the dialogue with the servers here, with times and without secrets
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
+    pub(super) transcript: Option<PathBuf>,
     /// How long the run may take, such as `90s`, `5m` or `none`; by default what the document says, else 30s
     #[arg(long, value_name = "DURATION", env = "PIPEPOST_TIMEOUT", value_parser = timeout)]
     pub(super) timeout: Option<Timeout>,

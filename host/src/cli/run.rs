@@ -45,6 +45,9 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
             if options.execution.is_some() {
                 builder = builder.state(super::ledger::directory(options.state.clone())?);
             }
+            if let Some(path) = options.transcript.as_deref() {
+                builder = builder.transcript(setup::transcript(path)?);
+            }
             builder.build().await.inspect(setup::tell_replaced)?
         }
     };

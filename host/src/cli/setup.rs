@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipepost::keeper::StoreKeeper;
+use pipepost::transport::Transcript;
 use pipepost::{Host, HostBuilder, Kind, Policy, Preparation};
 use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};
@@ -18,6 +19,16 @@ use super::{paths, store};
 /// A host with the accounts, connectors and policy that were named.
 pub(super) async fn host(options: &HostOptions) -> Result<Host, Complaint> {
     Ok(builder(options)?.build().await?).inspect(tell_replaced)
+}
+
+/// A transcript that was named.
+pub(super) fn transcript(path: &Path) -> Result<Transcript, Complaint> {
+    Transcript::to_file(path).map_err(|error| {
+        Complaint::new(
+            Kind::Configuration,
+            format!("The transcript `{}` cannot be written: {error}.", path.display()),
+        )
+    })
 }
 
 /// The same, not yet built.

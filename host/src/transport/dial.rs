@@ -56,12 +56,23 @@ pub enum DialError {
     },
 }
 
-/// Resolves, checks and connects, all within `limit`.
-///
-/// # Errors
-/// A [`DialError`].
-pub async fn dial(endpoint: &Address, reach: &Reach, limit: Duration) -> Result<TcpStream, DialError> {
-    match tokio::time::timeout(limit, resolve_and_connect(endpoint, reach)).await {
+/// A connection as it comes about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The name's addresses that may be dialled.
+    Resolved(Vec<SocketAddr>),
+    /// One of them took the connection.
+    Connected(SocketAddr),
+}
+
+/// As [`dial`], telling how it goes.
+pub(crate) async fn dial_watched(
+    endpoint: &Address,
+    reach: &Reach,
+    limit: Duration,
+    watch: &mut (dyn FnMut(Progress) + Send),
+) -> Result<TcpStream, DialError> {
+    match tokio::time::timeout(limit, resolve_and_connect(endpoint, reach, watch)).await {
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut {
             endpoint: endpoint.clone(),
@@ -70,12 +81,28 @@ pub async fn dial(endpoint: &Address, reach: &Reach, limit: Duration) -> Result<
     }
 }
 
-async fn resolve_and_connect(endpoint: &Address, reach: &Reach) -> Result<TcpStream, DialError> {
+/// Resolves, checks and connects, all within `limit`.
+///
+/// # Errors
+/// A [`DialError`].
+pub async fn dial(endpoint: &Address, reach: &Reach, limit: Duration) -> Result<TcpStream, DialError> {
+    dial_watched(endpoint, reach, limit, &mut |_| ()).await
+}
+
+async fn resolve_and_connect(
+    endpoint: &Address,
+    reach: &Reach,
+    watch: &mut (dyn FnMut(Progress) + Send),
+) -> Result<TcpStream, DialError> {
     let addresses = resolve(endpoint, reach).await?;
+    watch(Progress::Resolved(addresses.clone()));
     let stream = connect_any(addresses).await.map_err(|source| DialError::Refused {
         endpoint: endpoint.clone(),
         source,
     })?;
+    if let Ok(peer) = stream.peer_addr() {
+        watch(Progress::Connected(peer));
+    }
     // Our writes are whole groups already: waiting to fill a segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");

@@ -8,11 +8,13 @@ use std::time::{Duration, SystemTime};
 use pipepost_accounts::Security;
 use tokio::time::Instant;
 
-use super::dial::{self, DialError};
+use super::dial::{self, DialError, Progress};
 use super::pool::Key;
 use super::sign_in;
 use super::socket::{Carrier, Socket};
-use super::tls::TlsError;
+use super::tls::{TlsError, TlsFacts};
+use super::transcript::Dialogue;
+use super::veil::Veil;
 use super::{Address, Transport, gate};
 use crate::bindings::transport::{Facts, TransportError};
 
@@ -81,6 +83,9 @@ fn is_closed(error: &std::io::Error) -> bool {
     )
 }
 
+/// Told how a connection comes about.
+pub(crate) type Watcher<'a> = &'a mut (dyn FnMut(Progress) + Send);
+
 /// One connection on a route.
 pub struct Link {
     /// None only while TLS is being put around it, and after that has failed.
@@ -88,6 +93,7 @@ pub struct Link {
     transport: Transport,
     key: Key,
     tls: Option<&'static str>,
+    tls_facts: Option<TlsFacts>,
     signed_in: Option<String>,
     sign_in_asked: bool,
     /// Something left that a sign-in may not follow.
@@ -100,6 +106,10 @@ pub struct Link {
     idle: Duration,
     memo: Vec<u8>,
     opened: Instant,
+    /// Keeps the secret out of what the server says after the sign-in.
+    veil: Option<Veil>,
+    /// What is said, as far as it is written down.
+    dialogue: Option<Dialogue>,
     /// When the token dies that signed this connection in. The server closes it then.
     expires: Option<SystemTime>,
     /// Of everything that follows; set by the connector.
@@ -129,11 +139,33 @@ impl Link {
             return Ok(parked.into_link(transport.clone(), key));
         }
         transport.connections.make_room(&key, route.max_connections).await;
+        Self::open_fresh(transport, key, security, &mut |_| ()).await
+    }
+
+    /// Opens a connection that nobody has used, and tells how it comes about: for whoever looks at the account itself.
+    pub(crate) async fn open_watched(
+        transport: &Transport,
+        security: Security,
+        watch: Watcher<'_>,
+    ) -> Result<Self, LinkError> {
+        let key = Key::new(&transport.route, security, &transport.component);
+        Self::open_fresh(transport, key, security, watch).await
+    }
+
+    async fn open_fresh(
+        transport: &Transport,
+        key: Key,
+        security: Security,
+        watch: Watcher<'_>,
+    ) -> Result<Self, LinkError> {
         let mut link = Self {
             socket: None,
             transport: transport.clone(),
             key,
+            veil: None,
+            dialogue: transport.connections.transcript.as_ref().map(Dialogue::begin),
             tls: None,
+            tls_facts: None,
             signed_in: None,
             sign_in_asked: false,
             spoke: false,
@@ -147,11 +179,17 @@ impl Link {
             expires: None,
             deadline: None,
         };
-        link.connect(security).await?;
-        Ok(link)
+        link.note(format_args!("opening a connection to {}", transport.route.address));
+        match link.connect(security, watch).await {
+            Ok(()) => Ok(link),
+            Err(error) => {
+                link.note(format_args!("{error}"));
+                Err(error)
+            }
+        }
     }
 
-    async fn connect(&mut self, security: Security) -> Result<(), LinkError> {
+    async fn connect(&mut self, security: Security, watch: Watcher<'_>) -> Result<(), LinkError> {
         let transport = self.transport.clone();
         let route = &transport.route;
         if let Some(rehearsal) = &route.rehearsal {
@@ -163,8 +201,11 @@ impl Link {
         }
         let limit = route.connect_timeout;
         let connecting = async {
-            let stream = dial::dial(&route.address, &route.reach, limit).await?;
+            let stream = dial::dial_watched(&route.address, &route.reach, limit, watch).await?;
             self.peer = stream.peer_addr().ok();
+            if let Some(peer) = self.peer {
+                self.note(format_args!("connected to {peer}"));
+            }
             self.client_name = route
                 .client_name
                 .clone()
@@ -181,6 +222,27 @@ impl Link {
             seconds: limit.as_secs(),
         };
         tokio::time::timeout(limit, connecting).await.map_err(|_| timed_out())?
+    }
+
+    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        if let Some(dialogue) = &mut self.dialogue {
+            dialogue.note(what);
+        }
+    }
+
+    /// What the handshake showed; none in clear.
+    pub(crate) fn tls_facts(&self) -> Option<&TlsFacts> {
+        self.tls_facts.as_ref()
+    }
+
+    /// The name to say in EHLO.
+    pub(crate) fn client_name(&self) -> &str {
+        &self.client_name
+    }
+
+    /// Whether the account's secret has signed this connection in.
+    pub(crate) fn is_signed_in(&self) -> bool {
+        self.signed_in.is_some()
     }
 
     /// What the host knows for certain.
@@ -209,9 +271,18 @@ impl Link {
 
     /// At least one byte and at most `max`.
     pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
-        let bytes = self.socket()?.read((max as usize).min(READ)).await?;
+        let max = (max as usize).min(READ);
+        let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
+        let bytes = match &mut self.veil {
+            Some(veil) => veil.read(socket, max).await?,
+            None => socket.read(max).await?,
+        };
         self.unanswered = false;
+        if let Some(dialogue) = &mut self.dialogue {
+            dialogue.received(&bytes);
+        }
         if bytes.is_empty() {
+            self.note(format_args!("the server closed the connection"));
             Err(LinkError::Closed)
         } else {
             Ok(bytes)
@@ -227,6 +298,13 @@ impl Link {
             self.spoke = true;
         }
         self.unanswered = true;
+        if let Some(dialogue) = &mut self.dialogue {
+            match &self.veil {
+                // What an account exposes may stand in a message; in a transcript it does not.
+                Some(veil) => dialogue.sent(&veil.scrubbed(bytes)),
+                None => dialogue.sent(bytes),
+            }
+        }
         self.socket()?.write_all(bytes).await?;
         Ok(())
     }
@@ -261,16 +339,22 @@ impl Link {
         let Some(Carrier::Plain(stream)) = self.socket.take().map(Socket::into_carrier) else {
             return Err(LinkError::Denied("TLS cannot begin on this connection.".to_owned()));
         };
-        let wrapped = self
+        let handshake = self
             .transport
             .connections
             .tls
             .handshake(stream, &route.address, &route.tls)
-            .await?;
+            .await;
+        if let Err(error) = &handshake {
+            self.note(format_args!("{error}"));
+        }
+        let wrapped = handshake?;
         self.tls = Some(match wrapped.get_ref().1.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         });
+        self.tls_facts = Some(TlsFacts::of(wrapped.get_ref().1));
+        self.note(format_args!("{} began", self.tls.unwrap_or_default()));
         self.socket = Some(Socket::new(Carrier::Tls(Box::new(wrapped))));
         Ok(())
     }
@@ -302,8 +386,13 @@ impl Link {
         self.transport.connections.sign_in_turn(&route.owner()).await;
         let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
         let tokens = &self.transport.connections.tokens;
-        let reply = sign_in::run(socket, account, tokens, mechanism, &route.address).await?;
+        let reply = sign_in::run(socket, account, tokens, mechanism, &route.address, &mut self.dialogue).await?;
         self.expires = reply.expires;
+        self.veil = Some(Veil::over(reply.exchanges));
+        if !reply.signed_in {
+            let quotas = &self.transport.connections.quotas;
+            quotas.note_sign_in(account.label(), &route.address.host, &reply.text);
+        }
         if reply.signed_in {
             self.signed_in = Some(mechanism.to_ascii_uppercase());
         }
@@ -316,7 +405,8 @@ impl Link {
         let signed_in = !self.transport.route.signs_in || self.signed_in.is_some();
         let harmless = farewell.len() <= FAREWELL && gate::check(&farewell).is_ok();
         let Some(mut socket) = self.socket.take() else { return };
-        let quiet = !self.unanswered && !socket.has_news().await;
+        let unread = self.veil.as_ref().is_some_and(Veil::has_news);
+        let quiet = !self.unanswered && !unread && !socket.has_news().await;
         let parked = Parked {
             socket,
             tls: self.tls,
@@ -326,6 +416,8 @@ impl Link {
             memo,
             farewell: if harmless { farewell } else { Vec::new() },
             opened: self.opened,
+            veil: self.veil,
+            dialogue: self.dialogue,
             expires: self.expires,
             parked: Instant::now(),
         };
@@ -380,6 +472,8 @@ pub(super) struct Parked {
     memo: Vec<u8>,
     farewell: Vec<u8>,
     opened: Instant,
+    veil: Option<Veil>,
+    dialogue: Option<Dialogue>,
     expires: Option<SystemTime>,
     parked: Instant,
 }
@@ -409,6 +503,7 @@ impl Parked {
             transport,
             key,
             tls: self.tls,
+            tls_facts: None,
             signed_in: self.signed_in,
             sign_in_asked: true,
             spoke: true,
@@ -418,6 +513,8 @@ impl Parked {
             warm: true,
             memo: self.memo,
             opened: self.opened,
+            veil: self.veil,
+            dialogue: self.dialogue,
             expires: self.expires,
             deadline: None,
         }
@@ -428,7 +525,15 @@ impl Parked {
         let closing = async {
             if !self.farewell.is_empty() {
                 let said = self.socket.write_all(&self.farewell).await;
-                if let Err(error) = said.and(self.socket.read(READ).await.map(drop)) {
+                let answer = self.socket.read(READ).await;
+                if let (Some(dialogue), Ok(answer)) = (&mut self.dialogue, &answer) {
+                    dialogue.sent(&self.farewell);
+                    match &self.veil {
+                        Some(veil) => dialogue.received(&veil.scrubbed(answer)),
+                        None => dialogue.received(answer),
+                    }
+                }
+                if let Err(error) = said.and(answer.map(drop)) {
                     tracing::debug!(%error, "the connection was gone before its farewell");
                 }
             }

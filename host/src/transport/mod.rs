@@ -5,6 +5,7 @@
 //! connector holds. Nothing that a connector says can widen a route.
 
 pub mod address;
+pub(crate) mod certificate;
 pub mod dial;
 pub mod gate;
 mod link;
@@ -12,6 +13,8 @@ mod pool;
 mod sign_in;
 mod socket;
 mod tls;
+mod transcript;
+mod veil;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use address::Reach;
 pub use link::{Link, LinkError};
 pub use pool::Connections;
 pub(crate) use tls::TlsConfigs;
+pub use transcript::Transcript;
 
 /// A host and a port, as they are dialled and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::link::Parked;
 use super::tls::TlsConfigs;
-use super::{Address, Route};
+use super::{Address, Route, Transcript};
 use crate::http::Poster;
+use crate::quota::Quotas;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE: Duration = Duration::from_secs(60);
@@ -59,6 +60,10 @@ pub struct Connections {
     pub(super) tls: TlsConfigs,
     /// The access tokens of every account: one renewal at a time, whichever run asks.
     pub(super) tokens: Tokens,
+    /// What every account has sent of late, and which accounts pause.
+    pub(crate) quotas: Quotas,
+    /// Where every dialogue is written down, if anywhere.
+    pub(super) transcript: Option<Arc<Transcript>>,
     state: Mutex<State>,
 }
 
@@ -80,13 +85,14 @@ impl std::fmt::Debug for Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self::new(None)
+        Self::new(None, None)
     }
 }
 
 impl Connections {
-    /// Of a process; the keeper is handed the refresh tokens that a provider gives in place of old ones.
-    pub fn new(keeper: Option<Arc<dyn RefreshTokenKeeper>>) -> Self {
+    /// Of a process; the keeper is handed the refresh tokens that a provider gives in place of old ones, and every dialogue
+    /// is written to the transcript.
+    pub fn new(keeper: Option<Arc<dyn RefreshTokenKeeper>>, transcript: Option<Arc<Transcript>>) -> Self {
         let tokens = Tokens::new(Arc::new(Poster::default()));
         Self {
             tls: TlsConfigs::default(),
@@ -94,6 +100,8 @@ impl Connections {
                 Some(keeper) => tokens.with_keeper(keeper),
                 None => tokens,
             },
+            quotas: Quotas::default(),
+            transcript,
             state: Mutex::default(),
         }
     }

@@ -11,6 +11,7 @@ use pipepost_accounts::{Account, ErrorKind};
 use super::Address;
 use super::link::LinkError;
 use super::socket::Socket;
+use super::transcript::Dialogue;
 
 /// The longest line of a reply that is read here; a 334 can carry a challenge (RFC 4954, section 4).
 const LINE: usize = 12_288;
@@ -24,6 +25,8 @@ pub(super) struct Reply {
     pub(super) signed_in: bool,
     /// When the token dies that signed in; none for a password.
     pub(super) expires: Option<SystemTime>,
+    /// What was said; they know the secrets that nothing further may show.
+    pub(super) exchanges: Vec<Exchange>,
 }
 
 /// The server does not take the credentials (RFC 4954, section 6).
@@ -39,6 +42,7 @@ pub(super) async fn run(
     tokens: &Tokens,
     mechanism: &str,
     address: &Address,
+    dialogue: &mut Option<Dialogue>,
 ) -> Result<Reply, LinkError> {
     let mechanism = Mechanism::from_name(mechanism)
         .filter(|mechanism| account.mechanisms().contains(mechanism))
@@ -53,7 +57,8 @@ pub(super) async fn run(
         mut expires,
         token,
     } = granted(tokens, account, address).await?;
-    let mut end = exchange(socket, account, mechanism, credentials, address).await?;
+    let mut exchanges = Vec::new();
+    let mut end = exchange(socket, account, mechanism, credentials, address, dialogue).await?;
     if let Some(token) = token.filter(|_| end.code == REFUSED) {
         tracing::info!(
             account = account.label(),
@@ -61,21 +66,24 @@ pub(super) async fn run(
         );
         tokens.refused(account, token);
         let renewed = granted(tokens, account, address).await?;
-        match exchange(socket, account, mechanism, renewed.credentials, address).await {
+        match exchange(socket, account, mechanism, renewed.credentials, address, dialogue).await {
             Ok(mut second) => {
                 // A server that repeats everything repeats the first token too, and not every refused token is dead.
                 second.text = end.exchange.scrub(&second.text);
-                (end, expires) = (second, renewed.expires);
+                expires = renewed.expires;
+                exchanges.push(std::mem::replace(&mut end, second).exchange);
             }
             // A server that closes after a refusal has said what it has to say.
             Err(error) => tracing::debug!(%error, "the second exchange did not come about"),
         }
     }
     tracing::debug!(account = account.label(), %mechanism, signed_in = end.signed_in, "the sign-in is over");
+    exchanges.push(end.exchange);
     Ok(Reply {
         text: end.text,
         signed_in: end.signed_in,
         expires: expires.filter(|_| end.signed_in),
+        exchanges,
     })
 }
 
@@ -113,13 +121,18 @@ async fn exchange(
     mechanism: Mechanism,
     credentials: Credentials,
     address: &Address,
+    dialogue: &mut Option<Dialogue>,
 ) -> Result<End, LinkError> {
     let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port).map_err(|error| {
         LinkError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label()))
     })?;
     drop(credentials);
     tracing::debug!(account = account.label(), %mechanism, "signing in");
-    socket.write_all(&exchange.first_line()).await?;
+    let first = exchange.first_line();
+    if let Some(dialogue) = dialogue {
+        dialogue.sent_secret(&first);
+    }
+    socket.write_all(&first).await?;
     loop {
         let reply = read_reply(socket).await?;
         // Yes is 235 and a question 334 (RFC 4954, section 4); another yes answers something else, and the server has lost
@@ -127,8 +140,16 @@ async fn exchange(
         if !matches!(reply.code, 235 | 334 | 400..600) {
             return Err(nonsense());
         }
+        if let Some(dialogue) = dialogue {
+            dialogue.received(&exchange.scrub(&reply.raw));
+        }
         match exchange.handle_reply(reply.code, &reply.last_text) {
-            Next::Send(bytes) => socket.write_all(&bytes).await?,
+            Next::Send(bytes) => {
+                if let Some(dialogue) = dialogue {
+                    dialogue.sent_secret(&bytes);
+                }
+                socket.write_all(&bytes).await?;
+            }
             Next::Done(outcome) => {
                 if let Some(status) = exchange.status() {
                     tracing::debug!(account = account.label(), status, "the server said why");

@@ -19,9 +19,40 @@ pub enum TlsError {
     /// The host's name can stand in no certificate.
     #[error("`{0}` is no name that a certificate could be issued for.")]
     Name(String),
+    /// The server's certificate is not to be trusted for this host.
+    #[error("{0}")]
+    Certificate(String),
     /// The handshake failed.
     #[error("{0}")]
     Handshake(String),
+}
+
+impl TlsError {
+    /// Whether the other side spoke TLS, and its certificate is what is wrong.
+    pub(crate) fn is_about_the_certificate(&self) -> bool {
+        matches!(self, Self::Certificate(_))
+    }
+}
+
+/// What a handshake showed.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFacts {
+    /// The server's certificate; it was checked.
+    pub(crate) certificate: Option<CertificateDer<'static>>,
+    /// The cipher suite's name.
+    pub(crate) cipher: Option<&'static str>,
+}
+
+impl TlsFacts {
+    pub(super) fn of(connection: &rustls::ClientConnection) -> Self {
+        let certificates = connection.peer_certificates().unwrap_or_default();
+        Self {
+            certificate: certificates.first().cloned(),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str()),
+        }
+    }
 }
 
 /// Makes client configurations, one for each settings, so that sessions resume between connections.
@@ -60,7 +91,7 @@ impl TlsConfigs {
         TlsConnector::from(config)
             .connect(name, stream)
             .await
-            .map_err(|error| TlsError::Handshake(explain(&error, address)))
+            .map_err(|error| explain(&error, address))
     }
 }
 
@@ -107,10 +138,12 @@ fn system_roots() -> &'static RootCertStore {
 }
 
 /// What a failed handshake means, and what to do about it.
-fn explain(error: &io::Error, address: &Address) -> String {
+fn explain(error: &io::Error, address: &Address) -> TlsError {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match rustls {
-        Some(rustls::Error::InvalidCertificate(problem)) => explain_certificate(problem, address),
+    let sentence = match rustls {
+        Some(rustls::Error::InvalidCertificate(problem)) => {
+            return TlsError::Certificate(explain_certificate(problem, address));
+        }
         Some(rustls::Error::InvalidMessage(_)) => format!(
             "{address} does not begin with TLS there: it answers in clear. Port 587 begins in clear (STARTTLS), port 465 with TLS."
         ),
@@ -129,7 +162,8 @@ fn explain(error: &io::Error, address: &Address) -> String {
             format!("{address} closed the connection during the TLS handshake.")
         }
         None => format!("The TLS handshake with {address} failed: {error}."),
-    }
+    };
+    TlsError::Handshake(sentence)
 }
 
 fn explain_certificate(problem: &CertificateError, address: &Address) -> String {

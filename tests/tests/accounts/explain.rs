@@ -1,6 +1,6 @@
 //! `pipepost explain`.
 
-use pipepost_tests::Scratch;
+use pipepost_tests::{Scratch, root};
 
 #[test]
 fn a_pasted_reply_is_explained_with_its_link() {
@@ -41,4 +41,38 @@ fn what_is_no_failure_or_no_reply_is_told_so() {
     let none = Scratch::new().pipepost(&["explain", "it does not work"]).with_code(65);
     none.is_a_sentence("a text without a code");
     Scratch::new().pipepost(&["explain"]).with_code(64);
+}
+
+/// The table's own replies, each with what is expected of it.
+#[test]
+fn each_reply_of_the_table_is_explained_on_the_command_line() {
+    let table = std::fs::read_to_string(root().join("crates/gmail/tests/replies.txt")).expect("the table's replies");
+    let scratch = Scratch::new();
+    let mut explained = 0;
+    for block in table.split("\n\n") {
+        let field = |name: &str| {
+            block
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default()
+                .trim()
+        };
+        let reply: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+        // Where only the host or the place tells what is meant, pasted text is not enough.
+        if reply.is_empty() || !field("host:").is_empty() {
+            continue;
+        }
+        let ending = scratch.pipepost(&["explain", "--json", &reply.join("\n")]).with_code(0);
+        let told = ending.json();
+        if told["row"] == field("row:") {
+            assert_eq!(told["kind"], field("kind:"), "{block}\n{ending}");
+            for words in field("advice:").split(", ") {
+                let said = format!("{} {}", told["cause"], told["cure"]);
+                let quoted = serde_json::json!(words).to_string();
+                assert!(said.contains(quoted.trim_matches('"')), "`{words}`: {block}\n{ending}");
+            }
+            explained += 1;
+        }
+    }
+    assert!(explained > 90, "only {explained} replies were known as they stand");
 }

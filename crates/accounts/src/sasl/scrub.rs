@@ -5,7 +5,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use std::collections::HashSet;
 use zeroize::Zeroizing;
 
 /// A shared stretch this long is the secret's, not chance. A shorter secret is looked for whole.
@@ -14,7 +13,12 @@ const SHORTEST: usize = 8;
 const MAX_REPLY: usize = 64 * 1024;
 
 /// The forms of one secret, as they are compared: lower case, and base64 in its one alphabet.
-pub(crate) struct Needles(Vec<Zeroizing<Vec<u8>>>);
+pub(crate) struct Needles {
+    /// Every stretch of [`SHORTEST`] octets of the long forms, in order, so that a reply is looked through once.
+    stretches: Zeroizing<Vec<u64>>,
+    /// The forms that are shorter than that.
+    short: Vec<Zeroizing<Vec<u8>>>,
+}
 
 impl Needles {
     /// `responses` are what goes over the wire, in base64. What they say beside the secret (user name, host) is none, and
@@ -33,16 +37,32 @@ impl Needles {
             let end = text.len() - usize::from(padded.len() % 3 != 0);
             needles.push(folded(text.get(start..end).unwrap_or_default()));
         }
-        needles.retain(|needle| !needle.is_empty());
-        Self(needles)
+        let (long, mut short): (Vec<_>, Vec<_>) = needles.into_iter().partition(|needle| needle.len() >= SHORTEST);
+        short.retain(|needle| !needle.is_empty());
+        // The room is made at once: growing would leave copies behind.
+        let mut stretches = Zeroizing::new(Vec::with_capacity(long.iter().map(|needle| needle.len()).sum()));
+        for needle in &long {
+            stretches.extend(needle.windows(SHORTEST).map(number));
+        }
+        stretches.sort_unstable();
+        Self { stretches, short }
     }
 
     pub(crate) fn scrub(&self, reply: &[u8]) -> Vec<u8> {
         let reply = &reply[..reply.len().min(MAX_REPLY)];
         let compared = folded(reply);
         let mut hidden = vec![false; reply.len()];
-        for needle in &self.0 {
-            hide(needle, &compared, &mut hidden);
+        for (at, window) in compared.windows(SHORTEST).enumerate() {
+            if self.stretches.binary_search(&number(window)).is_ok() {
+                hidden[at..at + SHORTEST].fill(true);
+            }
+        }
+        for needle in &self.short {
+            for (at, window) in compared.windows(needle.len()).enumerate() {
+                if window == needle.as_slice() {
+                    hidden[at..at + needle.len()].fill(true);
+                }
+            }
         }
         for (at, hide) in hidden.iter_mut().enumerate() {
             *hide &= !is_code(reply, at);
@@ -59,15 +79,9 @@ impl Needles {
     }
 }
 
-/// Marks every stretch of `reply` that stands in `needle` too and is long enough.
-fn hide(needle: &[u8], reply: &[u8], hidden: &mut [bool]) {
-    let shortest = SHORTEST.min(needle.len());
-    let windows: HashSet<&[u8]> = needle.windows(shortest).collect();
-    for (at, window) in reply.windows(shortest).enumerate() {
-        if windows.contains(window) {
-            hidden[at..at + shortest].fill(true);
-        }
-    }
+/// A stretch as one number, which compares in one go.
+fn number(stretch: &[u8]) -> u64 {
+    stretch.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// The three digits with which a line of a reply begins.

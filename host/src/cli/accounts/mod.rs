@@ -2,6 +2,7 @@
 
 mod authorize;
 mod change;
+mod test;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use super::logging::{answer, say};
 use super::store::{self, StoreOptions, told};
 use authorize::AuthorizeOptions;
 use change::Changes;
+use test::TestOptions;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountsCommand {
@@ -79,6 +81,11 @@ pub(super) enum AccountsCommand {
         after_help = "Example:\n  pipepost accounts add gmail --client client_secret.json --set username=you@gmail.com\n  pipepost accounts authorize gmail"
     )]
     Authorize(AuthorizeOptions),
+    /// Try an account step by step: name, connection, TLS, greeting, capabilities, sign-in; sends nothing unless told to
+    #[command(
+        after_help = "Examples:\n  pipepost accounts test gmail\n  pipepost accounts test gmail --to you@gmail.com"
+    )]
+    Test(TestOptions),
     /// Accounts as an accounts file, with their secrets in clear
     Export {
         /// Their labels; all without any
@@ -136,6 +143,7 @@ pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> 
             say(&format!("pipepost: removed {label}."));
         }
         AccountsCommand::Authorize(options) => authorize::authorize(options).await?,
+        AccountsCommand::Test(options) => return test::test(options).await,
         AccountsCommand::Export { labels, output, store } => export(&labels, output.as_deref(), &store)?,
     }
     Ok(0)

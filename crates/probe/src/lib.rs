@@ -1,0 +1,243 @@
+//! Asks a submission server what it is and what it takes: greeting, capabilities, sign-in, and, when there is one, a
+//! letter. This is the conversation of an account's test.
+//!
+//! The commands are those of `pipepost-smtp`; the connection, its TLS and the secret are the caller's ([`Wire`]), who is
+//! told of each thing as it is known ([`Event`]). It is not how messages are sent: pipelines send through a connector in a
+//! sandbox, and this speaks to the account's own server alone, with text of our own.
+//!
+//! The order of calls: [`converse`], once a connection.
+#![forbid(unsafe_code)]
+
+mod meaning;
+
+use std::fmt;
+
+use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
+
+pub use meaning::{Meaning, of_ending, of_reply};
+pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, Config, Ending, Reply, Security, Stage};
+
+/// A connection that somebody else has opened.
+pub trait Wire: Send {
+    /// Why it did not do as asked.
+    type Error: fmt::Display + Send;
+
+    /// At least one byte.
+    fn read(&mut self) -> impl Future<Output = Result<Vec<u8>, Self::Error>> + Send;
+    /// All of it.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    /// Puts TLS around it.
+    fn start_tls(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    /// The whole sign-in. Answers the server's last reply, and whether it was yes.
+    fn sign_in(&mut self, mechanism: &str) -> impl Future<Output = Result<(Vec<u8>, bool), Self::Error>> + Send;
+}
+
+/// A message of our own, to show that one arrives.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// The reverse path.
+    pub sender: Address,
+    /// The forward path.
+    pub recipient: Address,
+    /// Headers and text, in ASCII, line ends as CRLF.
+    pub content: String,
+}
+
+/// Something that is known now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The server has greeted.
+    Greeting(Reply),
+    /// What it offers; told again after STARTTLS, when it counts.
+    Capabilities {
+        /// The reply to EHLO.
+        reply: Reply,
+        /// What of it matters.
+        capabilities: Capabilities,
+    },
+    /// TLS began after STARTTLS.
+    Secured,
+    /// The server has taken the credentials.
+    SignedIn {
+        /// The mechanism.
+        mechanism: String,
+    },
+    /// The server has taken the letter.
+    Taken(Reply),
+}
+
+/// How a conversation ended that did not end well.
+#[derive(Debug)]
+pub enum Trouble<E> {
+    /// The connection did not do as asked.
+    Wire(E),
+    /// The dialogue came to its end early.
+    Dialogue(Ending),
+    /// The letter was refused.
+    Refused {
+        /// By this reply.
+        reply: Reply,
+        /// To what.
+        stage: Stage,
+    },
+    /// The letter was not sent, or nobody knows whether it was; a clause.
+    Unsent(String),
+}
+
+/// Has the conversation, up to the farewell.
+///
+/// # Errors
+/// The first [`Trouble`].
+pub async fn converse<W: Wire>(
+    wire: &mut W,
+    config: Config,
+    letter: Option<Letter>,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> Result<(), Trouble<W::Error>> {
+    let mut conversation = Conversation {
+        client: Client::new(config),
+        parser: ReplyParser::new(),
+        last: None,
+        greeted: false,
+        secured: false,
+        letter,
+        submitted: false,
+        refused: None,
+    };
+    conversation.run(wire, tell).await
+}
+
+struct Conversation {
+    client: Client,
+    /// Reads the same bytes as the client, for what they say.
+    parser: ReplyParser,
+    last: Option<Reply>,
+    greeted: bool,
+    secured: bool,
+    letter: Option<Letter>,
+    submitted: bool,
+    refused: Option<(Reply, Stage)>,
+}
+
+impl Conversation {
+    async fn run<W: Wire>(
+        &mut self,
+        wire: &mut W,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), Trouble<W::Error>> {
+        loop {
+            while let Some(settled) = self.client.poll_settled() {
+                self.settle(settled, tell)?;
+            }
+            match self.client.poll() {
+                Action::Write { bytes, .. } => {
+                    let bytes = bytes.to_vec();
+                    wire.write(&bytes).await.map_err(Trouble::Wire)?;
+                    self.client.written();
+                }
+                Action::Read { .. } => {
+                    let bytes = wire.read().await.map_err(Trouble::Wire)?;
+                    self.note(&bytes, tell);
+                    self.client.handle_bytes(&bytes);
+                }
+                Action::StartTls { .. } => {
+                    wire.start_tls().await.map_err(Trouble::Wire)?;
+                    self.secured = true;
+                    tell(Event::Secured);
+                    self.client.tls_started();
+                }
+                Action::SignIn { mechanism, .. } => {
+                    let mechanism = mechanism.to_owned();
+                    self.offer(tell);
+                    let (reply, signed_in) = wire.sign_in(&mechanism).await.map_err(Trouble::Wire)?;
+                    if signed_in {
+                        tell(Event::SignedIn { mechanism });
+                    }
+                    self.client.signed_in(&reply, signed_in);
+                }
+                Action::Content { .. } => match &self.letter {
+                    Some(letter) => self.client.supply(letter.content.as_bytes()),
+                    None => self.client.fail_content("there is none"),
+                },
+                Action::Ready => {
+                    self.offer(tell);
+                    self.submit_or_quit();
+                }
+                Action::Close(ending) => {
+                    let ending = ending.clone();
+                    return self.end(ending, tell);
+                }
+            }
+        }
+    }
+
+    /// Tells of the greeting as soon as it is whole, and keeps the last reply, which may be the one to EHLO.
+    fn note(&mut self, bytes: &[u8], tell: &mut (dyn FnMut(Event) + Send)) {
+        self.parser.push(bytes);
+        while let Ok(Some(reply)) = self.parser.next_reply() {
+            if !self.greeted {
+                self.greeted = true;
+                tell(Event::Greeting(reply.clone()));
+            }
+            self.last = Some(reply);
+        }
+    }
+
+    /// Tells what the server offers, once it is what counts.
+    fn offer(&mut self, tell: &mut (dyn FnMut(Event) + Send)) {
+        if !self.submitted
+            && let Some(reply) = self.last.take()
+        {
+            let capabilities = self.client.capabilities().clone();
+            tell(Event::Capabilities { reply, capabilities });
+        }
+    }
+
+    fn submit_or_quit(&mut self) {
+        match &self.letter {
+            Some(letter) if !self.submitted => {
+                self.submitted = true;
+                self.client.submit(Transaction {
+                    id: Id(0),
+                    sender: Some(letter.sender.clone()),
+                    recipients: vec![letter.recipient.clone()],
+                    size: letter.content.len() as u64,
+                    eight_bit: false,
+                    utf8: false,
+                });
+            }
+            _ => self.client.quit(),
+        }
+    }
+
+    fn settle<E>(&mut self, settled: Settled, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(), Trouble<E>> {
+        match settled.outcome {
+            Outcome::Accepted { reply } => tell(Event::Taken(reply)),
+            // The farewell is said all the same.
+            Outcome::Refused { reply, stage } => self.refused = Some((reply, stage)),
+            Outcome::NotSent(pipepost_smtp::NotSent::Connection(ending)) => return Err(Trouble::Dialogue(ending)),
+            Outcome::NotSent(reason) => return Err(Trouble::Unsent(reason.to_string())),
+            Outcome::Uncertain(ending) => {
+                return Err(Trouble::Unsent(format!(
+                    "the message may have been taken and may not: {ending}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn end<E>(&mut self, ending: Ending, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(), Trouble<E>> {
+        while let Some(settled) = self.client.poll_settled() {
+            self.settle(settled, tell)?;
+        }
+        match (self.refused.take(), ending) {
+            (Some((reply, stage)), _) => Err(Trouble::Refused { reply, stage }),
+            (None, Ending::Finished) => Ok(()),
+            (None, ending) => Err(Trouble::Dialogue(ending)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,451 @@
+//! The test of an account: each thing on the way to a signed-in connection by itself, told as soon as it is known.
+//!
+//! It goes the way that a run's connection goes (the same resolver, addresses, TLS and sign-in), and sends nothing unless
+//! it is given a recipient. The conversation is [`pipepost_probe`]'s.
+
+mod letter;
+mod wire;
+
+use std::sync::Arc;
+
+use pipepost_accounts::{Account, Security};
+use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, Meaning, Trouble, of_ending, of_reply};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::failure::{Failure, Kind};
+use crate::policy::Policy;
+use crate::transport::certificate::Certificate;
+use crate::transport::dial::{DialError, Progress};
+use wire::{HostWire, WireTrouble};
+
+use crate::transport::{Connections, Link, LinkError, Route, Transport};
+
+/// A certificate that ends sooner is worth a word.
+const SOON: i64 = 14;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Check {
+    /// What: `account`, `name`, `connection`, `tls`, `greeting`, `capabilities`, `sign-in`, `sender`, `message`.
+    pub name: &'static str,
+    /// How it is.
+    pub state: State,
+    /// What was found, for a person.
+    pub found: String,
+    /// What to do now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// The page to open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Passed,
+    /// It works, and something about it should be known.
+    Warning,
+    /// The test ended here.
+    Failed,
+    /// It is not part of this account's way.
+    Skipped,
+}
+
+/// How a test went.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The account.
+    pub account: String,
+    /// The server, once it is known.
+    pub server: Option<String>,
+    /// Everything that was looked at, in order.
+    pub checks: Vec<Check>,
+    /// Why it ended early.
+    pub failure: Option<Failure>,
+}
+
+impl Report {
+    /// The process exit code: 0, or the failure's kind.
+    pub fn exit_code(&self) -> u8 {
+        self.failure.as_ref().map_or(0, |failure| failure.kind.exit_code())
+    }
+}
+
+/// Tests an account. `tell` hears of each check as it ends; with a recipient, a message is sent at last.
+pub async fn test_account(
+    account: &Arc<Account>,
+    policy: &Policy,
+    connections: &Arc<Connections>,
+    recipient: Option<&str>,
+    tell: &mut (dyn FnMut(&Check) + Send),
+) -> Report {
+    let mut test = Test {
+        account,
+        host: String::new(),
+        server: None,
+        checks: Vec::new(),
+        since: Instant::now(),
+        tell,
+    };
+    let failure = test.run(policy, connections, recipient).await.err();
+    Report {
+        account: account.label().to_owned(),
+        server: test.server,
+        checks: test.checks,
+        failure: failure.map(|failure| *failure),
+    }
+}
+
+struct Test<'a> {
+    account: &'a Arc<Account>,
+    host: String,
+    server: Option<String>,
+    checks: Vec<Check>,
+    since: Instant,
+    tell: &'a mut (dyn FnMut(&Check) + Send),
+}
+
+type Ended = Result<(), Box<Failure>>;
+
+impl Test<'_> {
+    async fn run(&mut self, policy: &Policy, connections: &Arc<Connections>, recipient: Option<&str>) -> Ended {
+        let letter = match recipient
+            .map(|recipient| letter::to_oneself(self.account, recipient))
+            .transpose()
+        {
+            Ok(letter) => letter,
+            Err(why) => return self.fail("message", Failure::new(Kind::Invalid, why)),
+        };
+        let endpoint = match self.account.endpoint() {
+            Ok(endpoint) => endpoint,
+            Err(denied) => return self.fail("account", Failure::new(Kind::Configuration, denied.to_string())),
+        };
+        let security = endpoint.security;
+        let route = Route::of_account(self.account, endpoint, true);
+        self.host = route.address.host.clone();
+        self.server = Some(route.address.to_string());
+        if !policy.allows(&route.address) {
+            let failure = Failure::new(
+                Kind::Configuration,
+                format!("The policy does not allow {}.", route.address),
+            );
+            return self.fail("account", failure);
+        }
+        let signs_in = route.signs_in;
+        let transport = Transport {
+            route: Arc::new(route),
+            connections: Arc::clone(connections),
+            component: "account-test".into(),
+        };
+        let opened = Link::open_watched(&transport, security, &mut |progress| self.progress(&progress)).await;
+        let link = match opened {
+            Ok(link) => link,
+            Err(error) => return self.not_connected(&error),
+        };
+        match link.tls_facts() {
+            Some(_) => self.secured(&link),
+            None if security == Security::None => {
+                self.check("tls", State::Skipped, "none: the account speaks in clear".to_owned());
+            }
+            None => {}
+        }
+        let config = match self.config(&link, security, signs_in) {
+            Ok(config) => config,
+            Err(failure) => return self.fail("account", failure),
+        };
+        let patience = self.account.timeouts().read;
+        let mut wire = HostWire::new(link, transport, security, patience);
+        self.converse(&mut wire, config, letter, signs_in).await
+    }
+
+    async fn converse(&mut self, wire: &mut HostWire, config: Config, letter: Option<Letter>, signs_in: bool) -> Ended {
+        let recipient = letter.as_ref().map(|letter| letter.recipient.to_string());
+        let mut events = Vec::new();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let mut tell = move |event| {
+            // The receiver lives as long as the conversation.
+            let _ = sender.send(event);
+        };
+        let outcome = {
+            let talking = pipepost_probe::converse(wire, config, letter, &mut tell);
+            tokio::pin!(talking);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(event) = receiver.recv() => self.event(&event, &mut events),
+                    outcome = &mut talking => break outcome,
+                }
+            }
+        };
+        while let Ok(event) = receiver.try_recv() {
+            self.event(&event, &mut events);
+        }
+        if wire.begins_in_clear() && wire.link().tls_facts().is_some() {
+            self.secured(wire.link());
+        }
+        match outcome {
+            Ok(()) => {
+                if !signs_in {
+                    self.check("sign-in", State::Skipped, "the account does not sign in".to_owned());
+                }
+                self.sender();
+                match recipient {
+                    None => Ok(()),
+                    Some(_) if events.contains(&"message") => Ok(()),
+                    Some(recipient) => {
+                        let why = format!("The message to {recipient} was not sent.");
+                        self.fail("message", Failure::new(Kind::Transient, why))
+                    }
+                }
+            }
+            Err(trouble) => self.trouble(trouble, &events, wire),
+        }
+    }
+
+    fn config(&self, link: &Link, security: Security, signs_in: bool) -> Result<Config, Failure> {
+        let name = ClientName::parse(link.client_name()).map_err(|error| {
+            Failure::new(
+                Kind::Configuration,
+                format!("The name for EHLO cannot be said: {error}."),
+            )
+            .advise("Correct mail.smtp.localhost in the account.")
+        })?;
+        let security = match security {
+            Security::Tls => pipepost_probe::Security::Tls,
+            Security::StartTls => pipepost_probe::Security::StartTls,
+            Security::None => pipepost_probe::Security::None,
+        };
+        let mut config = Config::new(name, security);
+        if signs_in {
+            let mechanisms = self.account.mechanisms().iter();
+            config.mechanisms = mechanisms.map(|mechanism| mechanism.as_str().to_owned()).collect();
+        }
+        Ok(config)
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Resolved(addresses) => {
+                let all: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+                self.check("name", State::Passed, format!("{} is {}", self.host, all.join(", ")));
+            }
+            Progress::Connected(peer) => self.check("connection", State::Passed, format!("{peer} takes it")),
+        }
+    }
+
+    fn event(&mut self, event: &Event, events: &mut Vec<&'static str>) {
+        let (name, found) = match event {
+            Event::Greeting(reply) => ("greeting", reply.to_string()),
+            Event::Capabilities { capabilities, .. } => ("capabilities", offers(capabilities)),
+            Event::Secured => ("tls", String::new()),
+            Event::SignedIn { mechanism } => ("sign-in", format!("taken, by {mechanism}")),
+            Event::Taken(reply) => ("message", format!("taken: {reply}")),
+            _ => return,
+        };
+        events.push(name);
+        if name == "tls" {
+            // What the handshake showed is told by the link, which is lent to the conversation now.
+            return;
+        }
+        self.check(name, State::Passed, found);
+    }
+
+    fn secured(&mut self, link: &Link) {
+        let version = link.facts().tls.unwrap_or_default();
+        let Some(facts) = link.tls_facts() else { return };
+        let cipher = facts.cipher.map(|cipher| format!(", {cipher}")).unwrap_or_default();
+        let certificate = facts.certificate.as_ref().and_then(|bytes| Certificate::read(bytes));
+        let Some(certificate) = certificate else {
+            return self.check("tls", State::Passed, format!("{version}{cipher}"));
+        };
+        let days = certificate.days_left(jiff::Timestamp::now());
+        let found = format!(
+            "{version}{cipher}; the certificate of {} by {} has {days} days left",
+            certificate.subject, certificate.issuer
+        );
+        if days < SOON {
+            let advice = "Renew the server's certificate; mail stops when it ends.";
+            self.record("tls", State::Warning, found, Some(advice.to_owned()), None);
+        } else {
+            self.check("tls", State::Passed, found);
+        }
+    }
+
+    /// Gmail puts the signed-in address in the place of a From that it does not know as an alias.
+    fn sender(&mut self) {
+        let (Some(from), Some(username)) = (self.account.from(), self.account.username()) else {
+            return;
+        };
+        let is_gmail = pipepost_gmail::Provider::of_host(&self.host) == pipepost_gmail::Provider::Gmail;
+        if is_gmail && !letter::bare(from).eq_ignore_ascii_case(username) {
+            self.record(
+                "sender",
+                State::Warning,
+                format!("Gmail replaces the sender {from} by {username}, unless it is one of that account's verified addresses"),
+                Some("Add the address under \"Send mail as\" in Gmail's settings, or leave \"from\" out.".to_owned()),
+                Some("https://mail.google.com/mail/u/0/#settings/accounts".to_owned()),
+            );
+        }
+    }
+
+    fn not_connected(&mut self, error: &LinkError) -> Ended {
+        let failure = |kind, advice: &str| {
+            let failure = Failure::new(kind, error.to_string());
+            if advice.is_empty() {
+                failure
+            } else {
+                failure.advise(advice)
+            }
+        };
+        match error {
+            LinkError::Dial(DialError::Unresolved { .. }) => self.fail(
+                "name",
+                failure(Kind::Transient, "Check the host's spelling, and whether this machine has a network."),
+            ),
+            LinkError::Dial(DialError::Forbidden { .. }) => self.fail("name", failure(Kind::Configuration, "")),
+            LinkError::Dial(DialError::Refused { .. }) => self.fail(
+                "connection",
+                failure(
+                    Kind::Transient,
+                    "Nothing listens on that port, or a firewall refuses it. Check the port: 587 (STARTTLS) and 465 (TLS) are for sending; many networks close 25.",
+                ),
+            ),
+            LinkError::Dial(DialError::TimedOut { .. }) => self.fail(
+                "connection",
+                failure(
+                    Kind::Transient,
+                    "Many networks and cloud providers drop ports 25, 465 or 587 silently: try the other port, another network, or ask the provider to open it.",
+                ),
+            ),
+            LinkError::Tls(_) => self.fail("tls", failure(Kind::Configuration, "")),
+            _ => self.fail("connection", failure(Kind::Transient, "")),
+        }
+    }
+
+    fn trouble(&mut self, trouble: Trouble<WireTrouble>, events: &[&'static str], wire: &HostWire) -> Ended {
+        // The first thing that has not happened yet is the one that failed.
+        let order = ["greeting", "capabilities", "sign-in", "message"];
+        let place = order
+            .into_iter()
+            .find(|name| !events.contains(name))
+            .unwrap_or("message");
+        match trouble {
+            Trouble::Wire(WireTrouble::TlsPort) => {
+                let message = format!(
+                    "{} says nothing in clear and answers a TLS handshake: TLS begins there with the first byte.",
+                    wire.address()
+                );
+                let failure = Failure::new(Kind::Configuration, message)
+                    .advise("Write \"properties\": {\"mail.smtp.ssl.enable\": true} into the account, or use the port for STARTTLS (587).");
+                self.fail("greeting", failure)
+            }
+            Trouble::Wire(WireTrouble::TimedOut) => {
+                let seconds = wire.patience().as_secs();
+                let message = format!("The server has said nothing for {seconds} s.");
+                let failure = Failure::new(Kind::Transient, message)
+                    .advise("A firewall that takes the connection and passes nothing on looks like this too; try another network.");
+                self.fail(place, failure)
+            }
+            Trouble::Wire(WireTrouble::Link(error)) => {
+                let place = if matches!(error, LinkError::Tls(_)) {
+                    "tls"
+                } else {
+                    place
+                };
+                self.fail(place, Failure::new(kind_of(&error), error.to_string()))
+            }
+            Trouble::Dialogue(ending) => {
+                let place = match &ending {
+                    pipepost_probe::Ending::StartTlsMissing | pipepost_probe::Ending::StartTlsRefused(_) => "tls",
+                    pipepost_probe::Ending::Injected => "tls",
+                    _ => place,
+                };
+                self.fail(place, failure_of(of_ending(&self.host, &ending)))
+            }
+            Trouble::Refused { reply, stage } => self.fail("message", failure_of(of_reply(&self.host, &reply, stage))),
+            Trouble::Unsent(why) => {
+                let failure = Failure::new(Kind::Uncertain, format!("The message was not sent to its end: {why}."));
+                self.fail("message", failure)
+            }
+        }
+    }
+
+    fn check(&mut self, name: &'static str, state: State, found: String) {
+        self.record(name, state, found, None, None);
+    }
+
+    fn fail(&mut self, name: &'static str, failure: Failure) -> Ended {
+        let (message, advice, link) = (failure.message.clone(), failure.advice.clone(), failure.link.clone());
+        self.record(name, State::Failed, message, advice, link);
+        Err(Box::new(failure))
+    }
+
+    fn record(
+        &mut self,
+        name: &'static str,
+        state: State,
+        found: String,
+        advice: Option<String>,
+        link: Option<String>,
+    ) {
+        let now = Instant::now();
+        let check = Check {
+            name,
+            state,
+            found,
+            advice,
+            link,
+            milliseconds: u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX),
+        };
+        self.since = now;
+        (self.tell)(&check);
+        self.checks.push(check);
+    }
+}
+
+fn failure_of(meaning: Meaning) -> Failure {
+    Failure {
+        kind: Kind::from_name(meaning.kind.as_str()).unwrap_or(Kind::Transient),
+        message: meaning.message,
+        advice: meaning.advice,
+        link: meaning.link,
+        wait: None,
+    }
+}
+
+fn kind_of(error: &LinkError) -> Kind {
+    match error {
+        LinkError::Denied(_) | LinkError::Tls(_) => Kind::Configuration,
+        LinkError::Credentials(_) => Kind::Authentication,
+        _ => Kind::Transient,
+    }
+}
+
+/// What of the capabilities matters to a person.
+fn offers(capabilities: &Capabilities) -> String {
+    let mut words = Vec::new();
+    if let Some(size) = capabilities.size {
+        words.push(format!("messages of up to {} MB", size / 1_000_000));
+    }
+    for (offered, word) in [
+        (capabilities.pipelining, "PIPELINING"),
+        (capabilities.chunking, "CHUNKING"),
+        (capabilities.smtputf8, "SMTPUTF8"),
+        (capabilities.eight_bit_mime, "8BITMIME"),
+    ] {
+        if offered {
+            words.push(word.to_owned());
+        }
+    }
+    match capabilities.mechanisms.as_slice() {
+        [] => words.push("no sign-in".to_owned()),
+        mechanisms => words.push(format!("sign-in by {}", mechanisms.join(", "))),
+    }
+    words.join(", ")
+}

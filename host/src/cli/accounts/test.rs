@@ -1,0 +1,90 @@
+//! `pipepost accounts test`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use pipepost::account_test::{Check, State, test_account};
+use pipepost::keeper::StoreKeeper;
+use pipepost::transport::Connections;
+use pipepost::{Kind, Policy};
+use pipepost_accounts::oauth::RefreshTokenKeeper;
+
+use crate::cli::complaint::Complaint;
+use crate::cli::logging::answer;
+use crate::cli::setup;
+use crate::cli::store::{self, StoreOptions, told};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TestOptions {
+    /// The account's label
+    label: String,
+    /// Send a message to this address at last
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
+    /// A file of accounts, beside the store. May be given more than once
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
+    accounts: Vec<PathBuf>,
+    /// Which of the account's environments
+    #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
+    environment: Option<String>,
+    #[command(flatten)]
+    store: StoreOptions,
+    /// The operator's policy
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
+    policy: Option<PathBuf>,
+    /// Write down the dialogue here, with times and without secrets
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
+    transcript: Option<PathBuf>,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
+    let policy = match &options.policy {
+        Some(path) => {
+            Policy::from_file(path).map_err(|error| Complaint::new(Kind::Configuration, error.to_string()))?
+        }
+        None => Policy::default(),
+    };
+    let store = store::beside(&options.store, &options.accounts)?;
+    let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
+    let account = accounts.get(&options.label).map_err(told)?;
+    let transcript = options.transcript.as_deref().map(setup::transcript).transpose()?;
+    let keeper = store.map(|store| Arc::new(StoreKeeper::new(store)) as Arc<dyn RefreshTokenKeeper>);
+    let connections = Arc::new(Connections::new(keeper, transcript.map(Arc::new)));
+    let mut unwritten = None;
+    let report = test_account(account, &policy, &connections, options.to.as_deref(), &mut |check| {
+        if !options.json
+            && let Err(error) = show(check)
+        {
+            unwritten = Some(error);
+        }
+    })
+    .await;
+    if options.json {
+        unwritten = answer(&format!("{:#}", serde_json::json!(report))).err();
+    }
+    match unwritten {
+        Some(error) => Err(Complaint::io("standard output", &error)),
+        None => Ok(report.exit_code()),
+    }
+}
+
+fn show(check: &Check) -> std::io::Result<()> {
+    let mark = match check.state {
+        State::Passed => '✓',
+        State::Warning => '!',
+        State::Failed => '✗',
+        State::Skipped => '-',
+    };
+    answer(&format!(
+        "{mark} {:<13} {} ({} ms)",
+        check.name, check.found, check.milliseconds
+    ))?;
+    for more in [&check.advice, &check.link].into_iter().flatten() {
+        answer(&format!("  {:<13} {more}", ""))?;
+    }
+    Ok(())
+}

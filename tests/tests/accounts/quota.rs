@@ -1,0 +1,71 @@
+//! Limits and pauses, through the real binary. What they do with time is shown on a simulated clock, in the host.
+
+use pipepost_inbox::Script;
+use pipepost_inbox::script::{At, Rule};
+use pipepost_tests::{Catcher, Ending, Scratch, document, email};
+use serde_json::{Value, json};
+
+/// Two messages, whatever becomes of the first.
+fn send_two(account: &Value) -> Ending {
+    let step = || email(json!({ "failOnError": false }));
+    let scratch = Scratch::new();
+    scratch.write("pipeline.json", document(&[step(), step()]).to_string());
+    scratch.write("accounts.json", account.to_string());
+    scratch.run(&[])
+}
+
+#[test]
+fn a_quota_of_the_servers_pauses_the_account_for_the_rest_of_the_run() {
+    let quota = "550-5.4.5 Daily user sending limit exceeded. For more information on Gmail\n\
+                 550 5.4.5 sending limits go to  https://support.google.com/a/answer/166852 a12 - gsmtp";
+    let server = Catcher::start(Script::new().rule(Rule::at(At::Mail).reply(quota)));
+    let ending = send_two(&server.account())
+        .with_code(75)
+        .says(&["pauses", "it goes on at "]);
+    let output = ending.json();
+    assert_eq!(output["failure"]["kind"], "quota", "{ending}");
+    assert!(
+        output["failure"]["wait"].as_u64().is_some_and(|wait| wait > 86_000),
+        "{ending}"
+    );
+    assert_eq!(server.commands("MAIL").len(), 1, "nothing is sent while it pauses");
+}
+
+#[test]
+fn too_many_sign_ins_are_answered_by_making_none_and_never_as_a_wrong_password() {
+    let refusal = "454 4.7.0 Too many login attempts, please try again later. a12 - gsmtp";
+    let server = Catcher::start(Script::new().rule(Rule::at(At::SignIn).reply(refusal)));
+    let ending = send_two(&server.account()).with_code(75);
+    assert_eq!(ending.json()["failure"]["kind"], "transient", "{ending}");
+    assert_eq!(server.commands("AUTH").len(), 1, "{ending}");
+}
+
+#[test]
+fn an_accounts_own_limit_for_a_day_is_kept() {
+    let server = Catcher::start(Script::new());
+    let mut account = server.account();
+    account["limits"] = json!({ "messages_per_day": 1 });
+    let ending = send_two(&account).with_code(75).says(&["limits.messages_per_day"]);
+    assert_eq!(ending.json()["failure"]["kind"], "quota", "{ending}");
+    assert_eq!(server.messages().len(), 1);
+}
+
+#[test]
+fn recipients_beyond_the_limit_go_into_further_transactions() {
+    let server = Catcher::start(Script::new());
+    let mut account = server.account();
+    account["limits"] = json!({ "recipients_per_message": 2, "messages_per_second": 100 });
+    let scratch = Scratch::new();
+    let to = "a@example.test, b@example.test, c@example.test";
+    scratch.write("pipeline.json", document(&[email(json!({ "to": to }))]).to_string());
+    scratch.write("accounts.json", account.to_string());
+    let output = scratch.run(&[]).with_code(0).json();
+    assert_eq!(output["accepted"].as_array().map(Vec::len), Some(3), "{output:#}");
+    let mut sizes: Vec<usize> = server
+        .messages()
+        .iter()
+        .map(|message| message.envelope.to.len())
+        .collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 2]);
+}
