@@ -26,7 +26,7 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
         mutations::apply_all()?;
     }
     for folder in [root(), root().join("plugins")] {
-        let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet"]);
+        let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet", "--no-fail-fast"]);
         if let Some(text) = filter {
             test.arg(text);
         }
