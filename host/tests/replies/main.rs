@@ -137,7 +137,7 @@ async fn each_row_of_the_table_reaches_the_step_with_its_kind_and_its_advice() {
         server.set_script(Script::new().rule(Rule::at(place).reply(case.reply.join("\n"))));
         let document = json!({ "flowSpec": { "start": [{
             "type": "connector", "name": "email-connector-v2", "accountLabel": format!("mail{number}"),
-            "params": { "from": "me@gmail.example", "to": "ann@example.test", "subject": "Hello", "body": "Hello" },
+            "params": { "from": "me@gmail.example", "to": "ann@example.test", "subject": "Hello", "body": "Hello", "retry": false },
         }] } });
         let pipeline = host.prepare(&document.to_string()).expect("a good document");
         let report = host.run(&pipeline, RunOptions::new(json!({}))).await;
