@@ -329,3 +329,35 @@ fn sha256(bytes: &[u8]) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+/// The example documents, both forms, as they stand: only the account is this server's.
+#[test]
+fn the_example_documents_run_unchanged_through_aiosmtpd() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let read = |name: &str| std::fs::read_to_string(examples.join(name)).expect("an example");
+    for (document, input, mails) in [
+        ("order-confirmations.json", "order-confirmations.input.json", 2),
+        ("failed-payments.clipboard.json", "failed-payments.input.json", 1),
+    ] {
+        let Some(server) = Aiosmtpd::start(&Options::default()) else {
+            return;
+        };
+        let scratch = Scratch::new();
+        let account = AccountFile::starttls(server.at(), server.authority()).with("label", "gmail");
+        scratch.write("accounts.json", account.json().to_string());
+        scratch.write("pipeline.json", read(document));
+        scratch.write("input.json", read(input));
+        let desk = "desk=desk@example.test";
+        let ending = scratch.run(&["--input", "input.json", "--global", desk]).with_code(0);
+        assert!(ending.json().is_object(), "{ending}");
+        let messages = server.finish().messages;
+        assert_eq!(messages.len(), mails, "{document}: {ending}");
+        for message in messages {
+            let mail = message.parsed();
+            assert!(
+                mail["subject"].as_str().is_some_and(|subject| !subject.is_empty()),
+                "{mail:#}"
+            );
+        }
+    }
+}
