@@ -31,13 +31,24 @@ pub(crate) fn measure(root: &Path, rounds: usize) -> Result<InFlight> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .current_dir(root)
-            .args(["bench", "--quiet", "--package", "pipepost", "--bench", "in_flight", "--"])
+            .args([
+                "bench",
+                "--quiet",
+                "--package",
+                "pipepost",
+                "--bench",
+                "in_flight",
+                "--",
+            ])
             .args([server.port.to_string(), RUNS.to_string()]);
         let before = crate::servers::Server::stored(&server);
         let output = command.output().context("cargo cannot be started")?;
         let said = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            bail!("the runs in flight failed: {said}{}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "the runs in flight failed: {said}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         expect(&server, before, RUNS)?;
         let figure = |name: &str| -> Result<f64> {
@@ -46,7 +57,11 @@ pub(crate) fn measure(root: &Path, rounds: usize) -> Result<InFlight> {
         };
         pss.push(figure("pss ")?);
         seconds.push(figure("seconds ")?);
-        eprintln!("{RUNS} runs in flight: {:.0} MB, {:.1} s", pss.last().unwrap_or(&0.0) / 1e6, seconds.last().unwrap_or(&0.0));
+        eprintln!(
+            "{RUNS} runs in flight: {:.0} MB, {:.1} s",
+            pss.last().unwrap_or(&0.0) / 1e6,
+            seconds.last().unwrap_or(&0.0)
+        );
     }
     Ok(InFlight {
         pss: Spread::of(pss).context("at least one round")?,

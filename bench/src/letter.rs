@@ -39,7 +39,7 @@ pub(crate) fn pieces() -> Value {
 }
 
 /// The same as a Pipepost document: the bodies come from the pipeline's message, as the numbers do.
-pub(crate) fn pipeline(attachment: Option<&str>) -> Value {
+pub(crate) fn pipeline(tls: bool, attachment: Option<&str>) -> Value {
     let mut params = json!({
         "from": FROM,
         "to": TO,
@@ -47,6 +47,8 @@ pub(crate) fn pipeline(attachment: Option<&str>) -> Value {
         "text": "{{ item.text }}",
         "body": "{{ item.html }}",
         "contentType": "text/html",
+        "isAuth": false,
+        "isOverTLS": tls,
         "items": "{{ message.items }}",
         "failOnError": false,
     });

@@ -36,6 +36,10 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("lettre") => clients::lettre::main(&clients::task(&arguments[1])?),
+        Some("--help" | "-h" | "help") => {
+            print!("{HELP}");
+            Ok(())
+        }
         Some("native") => clients::native::main(&clients::task(&arguments[1])?),
         _ => bench(&Options::parse(arguments)?),
     }
@@ -71,7 +75,9 @@ impl Options {
                 options.ours = true;
                 continue;
             }
-            let value = words.next().with_context(|| format!("`{flag}` has no value\n\n{HELP}"))?;
+            let value = words
+                .next()
+                .with_context(|| format!("`{flag}` has no value\n\n{HELP}"))?;
             match flag.as_str() {
                 "--pipepost" => options.pipepost = value.into(),
                 "--scripts" => options.scripts = value.into(),
@@ -96,7 +102,8 @@ fn bench(options: &Options) -> Result<()> {
     rows.retain(|row| options.wants(row.name));
     for row in &mut rows {
         if options.ours {
-            row.clients.retain(|(client, _)| matches!(client, Client::Pipepost | Client::Native));
+            row.clients
+                .retain(|(client, _)| matches!(client, Client::Pipepost | Client::Native));
         }
         for (_, messages) in &mut row.clients {
             *messages = (*messages / options.divide).max(1);
@@ -130,5 +137,8 @@ fn bench(options: &Options) -> Result<()> {
 /// The servers run as users of their own.
 fn open_to_all(folder: &std::path::Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    Ok(std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?)
+    Ok(std::fs::set_permissions(
+        folder,
+        std::fs::Permissions::from_mode(0o755),
+    )?)
 }

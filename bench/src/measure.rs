@@ -40,13 +40,23 @@ pub(crate) fn run(command: &mut Command, folder: &Path) -> Result<Cost> {
         .stdout(File::create(&out)?)
         .stderr(File::create(&err)?);
     let began = Instant::now();
-    let child = command.spawn().with_context(|| format!("`{shown}` cannot be started"))?;
+    let child = command
+        .spawn()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
     let used = child.wait4()?;
     let wall = began.elapsed().as_secs_f64();
     let said = std::fs::read_to_string(&out).unwrap_or_default();
     if !used.status.success() {
         let complaint = std::fs::read_to_string(&err).unwrap_or_default();
-        let tail = |text: &str| text.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect::<String>();
+        let tail = |text: &str| {
+            text.chars()
+                .rev()
+                .take(600)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect::<String>()
+        };
         bail!("`{shown}` failed: {} {}", tail(&said), tail(&complaint));
     }
     let sending = said

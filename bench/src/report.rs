@@ -51,15 +51,22 @@ fn machine(page: &mut String) {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let line = |text: &str, name: &str| -> String {
         let found = text.lines().find(|line| line.starts_with(name));
-        found.and_then(|line| line.split_once(':')).map_or("unknown", |(_, value)| value.trim()).to_owned()
+        found
+            .and_then(|line| line.split_once(':'))
+            .map_or("unknown", |(_, value)| value.trim())
+            .to_owned()
     };
     let said = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().ok();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        text.and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned())
+        text.and_then(|text| text.lines().next().map(str::to_owned))
+            .unwrap_or_else(|| "unknown".to_owned())
     };
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let memory = line(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse::<f64>().unwrap_or_default();
+    let memory = line(&read("/proc/meminfo"), "MemTotal")
+        .trim_end_matches(" kB")
+        .parse::<f64>()
+        .unwrap_or_default();
     let _ = write!(
         page,
         "| | |\n| --- | --- |\n| machine | {processors} processors ({}), {:.0} GiB |\n| system | Linux {} |\n| Postfix | {} |\n| \
@@ -79,7 +86,9 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, in_flight: Option<&
     page.push_str("## Goals\n\n| work | goal | found | reached |\n| --- | --- | --- | --- |\n");
     for row in rows {
         for goal in &row.goals {
-            let Some(ratio) = results.ratio(rows, row, goal) else { continue };
+            let Some(ratio) = results.ratio(rows, row, goal) else {
+                continue;
+            };
             let (wanted, reached) = match goal.bound {
                 Bound::AtLeast(least) => (format!("at least {least}"), ratio.median >= least),
                 Bound::AtMost(most) => (format!("at most {most}"), ratio.median <= most),
@@ -144,7 +153,9 @@ fn figures(page: &mut String, row: &Row, results: &Results) {
             against: Against::Peer(*client),
             bound: Bound::AtLeast(0.0),
         };
-        let ratio = (*client != Client::Pipepost).then(|| results.ratio(&[], row, &goal)).flatten();
+        let ratio = (*client != Client::Pipepost)
+            .then(|| results.ratio(&[], row, &goal))
+            .flatten();
         let _ = writeln!(
             page,
             "| {} | {messages} | {} | {} | {} | {} |",
@@ -162,9 +173,13 @@ fn place(place: Place) -> &'static str {
     match place {
         Place::Sink => "To Postfix's `smtp-sink` (one thread; it offers PIPELINING and not CHUNKING)",
         Place::Tls => "To `smtp-sink` behind stunnel, TLS 1.3 from the first byte",
-        Place::Chunking => "To the bench's own sink, a small Rust program that offers PIPELINING and CHUNKING and keeps a count alone",
+        Place::Chunking => {
+            "To the bench's own sink, a small Rust program that offers PIPELINING and CHUNKING and keeps a count alone"
+        }
         Place::FarSink => "To `smtp-sink` behind the bench's proxy, which delays each direction by 20 ms",
-        Place::FarPostfix => "To Postfix's smtpd, whose queue ends in `discard`, behind the bench's proxy, which delays each direction by 20 ms",
+        Place::FarPostfix => {
+            "To Postfix's smtpd, whose queue ends in `discard`, behind the bench's proxy, which delays each direction by 20 ms"
+        }
     }
 }
 
@@ -174,7 +189,10 @@ fn settings(page: &mut String, rows: &[Row]) {
          and msmtp build none). Where a client tells how long sending took, that counts, without its start; Pipepost's figure is always \
          the whole process.\n\n| client | settings |\n| --- | --- |\n",
     );
-    let mut seen: Vec<Client> = rows.iter().flat_map(|row| row.clients.iter().map(|(client, _)| *client)).collect();
+    let mut seen: Vec<Client> = rows
+        .iter()
+        .flat_map(|row| row.clients.iter().map(|(client, _)| *client))
+        .collect();
     seen.sort();
     seen.dedup();
     for client in seen {
@@ -197,5 +215,7 @@ fn yes(reached: bool) -> &'static str {
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

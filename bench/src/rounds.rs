@@ -70,8 +70,16 @@ pub(crate) struct Results {
 impl Results {
     /// One figure of one client in one row, round by round.
     pub(crate) fn figures(&self, row: &Row, client: Client, figure: Figure) -> Vec<f64> {
-        let messages = row.clients.iter().find(|(other, _)| *other == client).map_or(0, |(_, count)| *count);
-        let costs = self.costs.get(&(row.name, client)).map(Vec::as_slice).unwrap_or_default();
+        let messages = row
+            .clients
+            .iter()
+            .find(|(other, _)| *other == client)
+            .map_or(0, |(_, count)| *count);
+        let costs = self
+            .costs
+            .get(&(row.name, client))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let of = |cost: &Cost| match figure {
             Figure::Rate => messages as f64 / cost.seconds(),
             Figure::Time => cost.seconds(),

@@ -90,7 +90,7 @@ const fn at_most(figure: Figure, against: Against, factor: f64) -> Goal {
 /// All rows.
 pub(crate) fn all() -> Vec<Row> {
     use Against::{Bytes, OurRow, Peer};
-    use Client::{Lettre, Msmtp, Native, Nodemailer, Pipepost, Smtplib, SmtpSource, SmtpSourceKept};
+    use Client::{Lettre, Msmtp, Native, Nodemailer, Pipepost, SmtpSource, SmtpSourceKept, Smtplib};
     use Figure::{Cpu, Life, Peak, Rate, Time};
     let plain = Row {
         name: "data-1",
@@ -140,7 +140,13 @@ pub(crate) fn all() -> Vec<Row> {
             name: "tls-1",
             title: "1 connection, loopback, TLS, DATA",
             place: Place::Tls,
-            clients: vec![(Pipepost, 20_000), (Native, 20_000), (Nodemailer, 1500), (Smtplib, 1000), (Lettre, 50)],
+            clients: vec![
+                (Pipepost, 20_000),
+                (Native, 20_000),
+                (Nodemailer, 1500),
+                (Smtplib, 1000),
+                (Lettre, 50),
+            ],
             goals: vec![
                 at_least(Rate, Peer(Nodemailer), 15.0),
                 at_most(Life, Peer(Native), 1.25),
@@ -164,10 +170,7 @@ pub(crate) fn all() -> Vec<Row> {
             title: "1 connection, 40 ms round trip, 500 messages, DATA",
             place: Place::FarSink,
             clients: vec![(Pipepost, 500), (Nodemailer, 100), (Lettre, 100), (Smtplib, 100)],
-            goals: vec![
-                at_least(Rate, Peer(Nodemailer), 3.8),
-                at_least(Rate, Peer(Lettre), 4.8),
-            ],
+            goals: vec![at_least(Rate, Peer(Nodemailer), 3.8), at_least(Rate, Peer(Lettre), 4.8)],
             ..plain.clone()
         },
         Row {
@@ -176,10 +179,7 @@ pub(crate) fn all() -> Vec<Row> {
             place: Place::Tls,
             figure: Life,
             clients: vec![(Pipepost, 1), (Nodemailer, 1), (Smtplib, 1), (Msmtp, 1), (Lettre, 1)],
-            goals: vec![
-                at_most(Life, Peer(Nodemailer), 0.3),
-                at_most(Life, Peer(Smtplib), 1.0),
-            ],
+            goals: vec![at_most(Life, Peer(Nodemailer), 0.3), at_most(Life, Peer(Smtplib), 1.0)],
             ..plain.clone()
         },
         Row {

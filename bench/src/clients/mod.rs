@@ -56,10 +56,18 @@ impl Client {
     /// The settings it runs with, for the reader.
     pub(crate) fn settings(self) -> &'static str {
         match self {
-            Self::Pipepost => "`pipepost run`, a mail merge (`items`); default settings but `limits.max_connections`; whole process",
-            Self::Native => "the connector's crate over std's TcpStream and rustls, batches of 32, one warm connection; sending alone",
-            Self::Nodemailer => "`pool: true`, `maxConnections` as named, `maxMessages: Infinity`; sending alone, without node's start",
-            Self::Lettre => "`AsyncSmtpTransport<Tokio1Executor>`, rustls, `PoolConfig` of the named size, release build; sending alone",
+            Self::Pipepost => {
+                "`pipepost run`, a mail merge (`items`); default settings but `limits.max_connections`; whole process"
+            }
+            Self::Native => {
+                "the connector's crate over std's TcpStream and rustls, batches of 32, one warm connection; sending alone"
+            }
+            Self::Nodemailer => {
+                "`pool: true`, `maxConnections` as named, `maxMessages: Infinity`; sending alone, without node's start"
+            }
+            Self::Lettre => {
+                "`AsyncSmtpTransport<Tokio1Executor>`, rustls, `PoolConfig` of the named size, release build; sending alone"
+            }
             Self::Smtplib => "one `SMTP` or `SMTP_SSL` object, `send_message`; sending alone, without Python's start",
             Self::Msmtp => "one process, reading a finished message; whole process",
             Self::SmtpSource => "`-s N -l 2400`; a new connection for each message, as is its default; whole process",
@@ -90,12 +98,16 @@ impl Clients {
             }
             Client::Nodemailer => {
                 let mut command = Command::new("node");
-                command.arg(self.scripts.join("nodemailer.mjs")).arg(self.settings(client, task)?);
+                command
+                    .arg(self.scripts.join("nodemailer.mjs"))
+                    .arg(self.settings(client, task)?);
                 Ok(command)
             }
             Client::Smtplib => {
                 let mut command = Command::new("python3");
-                command.arg(self.scripts.join("smtplib_peer.py")).arg(self.settings(client, task)?);
+                command
+                    .arg(self.scripts.join("smtplib_peer.py"))
+                    .arg(self.settings(client, task)?);
                 Ok(command)
             }
             Client::Msmtp => self.msmtp(task),
@@ -108,7 +120,13 @@ impl Clients {
                 for (flag, number) in numbers {
                     command.args([flag, &number.to_string()]);
                 }
-                command.args(["-f", letter::FROM, "-t", letter::TO, &format!("127.0.0.1:{}", task.port)]);
+                command.args([
+                    "-f",
+                    letter::FROM,
+                    "-t",
+                    letter::TO,
+                    &format!("127.0.0.1:{}", task.port),
+                ]);
                 Ok(command)
             }
         }
@@ -138,7 +156,10 @@ impl Clients {
         let path = |name: &str| self.folder.join(name);
         let attachment = task.attachment.as_deref();
         let name = attachment.and_then(Path::file_name).map(|name| name.to_string_lossy());
-        write(&path("pipeline.json"), &letter::pipeline(name.as_deref()).to_string())?;
+        write(
+            &path("pipeline.json"),
+            &letter::pipeline(task.authority.is_some(), name.as_deref()).to_string(),
+        )?;
         write(&path("accounts.json"), &account.to_string())?;
         write(&path("input.json"), &letter::input(task.messages).to_string())?;
         let mut command = Command::new(&self.pipepost);
@@ -150,7 +171,9 @@ impl Clients {
             command.arg("--files").arg(folder);
         }
         // A cache of the bench's own: the first run of each bench compiles, and is not measured.
-        command.env("PIPEPOST_CACHE", path("cache")).env("PIPEPOST_STATE", path("state"));
+        command
+            .env("PIPEPOST_CACHE", path("cache"))
+            .env("PIPEPOST_STATE", path("state"));
         Ok(command)
     }
 
@@ -159,8 +182,15 @@ impl Clients {
         let built = lettre::message(0, None)?.formatted();
         fs::write(&eml, built)?;
         let mut command = Command::new("sh");
-        command.args(["-c", "eml=$1; shift; exec msmtp \"$@\" < \"$eml\"", "sh"]).arg(eml);
-        command.args(["--file=/dev/null", "--host=localhost", "--domain=bench.example", "--timeout=20"]);
+        command
+            .args(["-c", "eml=$1; shift; exec msmtp \"$@\" < \"$eml\"", "sh"])
+            .arg(eml);
+        command.args([
+            "--file=/dev/null",
+            "--host=localhost",
+            "--domain=bench.example",
+            "--timeout=20",
+        ]);
         command.arg(format!("--port={}", task.port));
         match &task.authority {
             Some(authority) => {

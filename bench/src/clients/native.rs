@@ -99,7 +99,8 @@ impl World for Host {
                 let stream = match &self.tls {
                     None => Stream::Plain(tcp),
                     Some(config) => {
-                        let name = ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
+                        let name =
+                            ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
                         let session = ClientConnection::new(Arc::clone(config), name)
                             .map_err(|error| WireError::Tls(error.to_string()))?;
                         Stream::Tls(Box::new(StreamOwned::new(session, tcp)))
@@ -142,7 +143,10 @@ impl World for Host {
     }
 
     fn now(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs()
     }
 
     fn random(&mut self) -> u64 {

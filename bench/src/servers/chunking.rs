@@ -32,7 +32,9 @@ impl Chunking {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::spawn(move || {
             runtime.block_on(async move {
-                let Ok(listener) = TcpListener::from_std(listener) else { return };
+                let Ok(listener) = TcpListener::from_std(listener) else {
+                    return;
+                };
                 while let Ok((stream, _)) = listener.accept().await {
                     tokio::spawn(serve(stream, Arc::clone(&count), pause));
                 }
@@ -107,7 +109,9 @@ impl Session {
                 self.taken += 1;
                 replies.extend_from_slice(b"250 2.0.0 taken\r\n");
             } else {
-                let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { break };
+                let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                    break;
+                };
                 self.command(rest[..end].trim_ascii_end(), replies);
                 at += end + 1;
             }
@@ -116,7 +120,11 @@ impl Session {
     }
 
     fn command(&mut self, line: &[u8], replies: &mut Vec<u8>) {
-        let verb = line.split(|byte| *byte == b' ').next().unwrap_or_default().to_ascii_uppercase();
+        let verb = line
+            .split(|byte| *byte == b' ')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
         let reply: &[u8] = match verb.as_slice() {
             b"EHLO" => HELLO,
             b"MAIL" => b"250 2.1.0 sender\r\n",
@@ -166,7 +174,11 @@ mod tests {
                 waiting.drain(..used);
             }
             assert_eq!(session.taken, 2, "in pieces of {cut}");
-            assert_eq!(replies.iter().filter(|byte| **byte == b'\n').count(), 6, "in pieces of {cut}");
+            assert_eq!(
+                replies.iter().filter(|byte| **byte == b'\n').count(),
+                6,
+                "in pieces of {cut}"
+            );
         }
     }
 }

@@ -26,10 +26,14 @@ impl Delay {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::spawn(move || {
             runtime.block_on(async move {
-                let Ok(listener) = TcpListener::from_std(listener) else { return };
+                let Ok(listener) = TcpListener::from_std(listener) else {
+                    return;
+                };
                 while let Ok((client, _)) = listener.accept().await {
                     tokio::spawn(async move {
-                        let Ok(server) = TcpStream::connect((HOST, before)).await else { return };
+                        let Ok(server) = TcpStream::connect((HOST, before)).await else {
+                            return;
+                        };
                         let _ = (client.set_nodelay(true), server.set_nodelay(true));
                         let (from_client, to_client) = client.into_split();
                         let (from_server, to_server) = server.into_split();
@@ -44,11 +48,7 @@ impl Delay {
 }
 
 /// One direction.
-async fn carry(
-    mut from: impl AsyncRead + Unpin + Send + 'static,
-    mut to: impl AsyncWrite + Unpin,
-    one_way: Duration,
-) {
+async fn carry(mut from: impl AsyncRead + Unpin + Send + 'static, mut to: impl AsyncWrite + Unpin, one_way: Duration) {
     let (under_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     tokio::spawn(async move {
         let mut buffer = vec![0; 64 << 10];

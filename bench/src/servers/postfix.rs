@@ -21,7 +21,9 @@ impl Postfix {
     pub(crate) fn start(folder: &Path) -> Result<Self> {
         let port = free_port()?;
         lay_out(folder, port)?;
-        let status = control(folder, "start").status().context("`postfix` cannot be started")?;
+        let status = control(folder, "start")
+            .status()
+            .context("`postfix` cannot be started")?;
         if !status.success() {
             bail!("Postfix does not start; see {}", folder.join("log").display());
         }
