@@ -1,7 +1,6 @@
 //! The connectors of a host: where they come from, what they are, and under which names documents find them.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -348,10 +347,9 @@ async fn load_one(
 
 /// `sha256:` and the digest in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let bytes = Sha256::digest(bytes);
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|digit| char::from(DIGITS[usize::from(digit)]));
+    "sha256:".chars().chain(digits).collect()
 }

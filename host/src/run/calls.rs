@@ -28,7 +28,8 @@ use crate::transport::{Route, Transport};
 pub(super) struct Ready {
     key: String,
     digest: String,
-    parameters: Value,
+    /// JSON.
+    parameters: String,
     /// What it says of its endpoint; none for a connector without connections.
     wanted: Option<Wanted>,
 }
@@ -158,7 +159,9 @@ impl Execution<'_> {
         if let Some((index, _)) = item {
             key.push_str(&format!("/{index}"));
         }
-        let content = json!([connector.name, connector.account_label, parameters]).to_string();
+        let parameters = parameters.to_string();
+        let label = connector.account_label.as_deref().unwrap_or_default();
+        let content = format!("{}\n{label}\n{parameters}", connector.name);
         Ok(Ready {
             key,
             digest: digest(content.as_bytes()),
@@ -261,7 +264,7 @@ impl Execution<'_> {
             id,
             key: ready.key.clone(),
             attempt: 1,
-            parameters: ready.parameters.to_string(),
+            parameters: ready.parameters.clone(),
             remainder: None,
         });
         Batch {

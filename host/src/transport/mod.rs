@@ -12,6 +12,7 @@ mod pool;
 mod sign_in;
 mod socket;
 mod tls;
+mod trust;
 
 use std::fmt;
 use std::sync::Arc;

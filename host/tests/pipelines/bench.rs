@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pipepost::{Host, Preparation, RunError, RunOptions, RunReport};
+use pipepost::{Host, HostBuilder, Preparation, RunError, RunOptions, RunReport};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_inbox::{Inbox, Running, Script, Security};
 use serde_json::{Value, json};
@@ -30,6 +30,11 @@ impl Bench {
 
     /// With further fields of the account.
     pub(crate) async fn with(script: Script, further: Value) -> Self {
+        Self::built(script, further, |builder| builder).await
+    }
+
+    /// With a host that is set up otherwise.
+    pub(crate) async fn built(script: Script, further: Value, set_up: impl FnOnce(HostBuilder) -> HostBuilder) -> Self {
         let inbox = Inbox::builder()
             .listen(Security::StartTls, "127.0.0.1:0")
             .users([("ops@example.com", "abcd efgh ijkl mnop")])
@@ -56,9 +61,7 @@ impl Bench {
         let file = folder.path().join("accounts.json");
         std::fs::write(&file, account.to_string()).expect("an accounts file");
         let accounts = Accounts::load([&file], &Environment::process()).expect("accounts");
-        let host = Host::builder()
-            .accounts(accounts)
-            .cache(cache())
+        let host = set_up(Host::builder().accounts(accounts).cache(cache()))
             .build()
             .await
             .expect("a host");

@@ -8,5 +8,6 @@ mod documents;
 mod files;
 mod merge;
 mod retrying;
+mod speed;
 mod transformers;
 mod watching;
