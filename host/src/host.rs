@@ -42,6 +42,8 @@ pub struct Host {
     /// The name of the environment whose account values are used; expressions see it.
     pub(crate) environment: Option<String>,
     pub(crate) rehearsal: Option<RehearsalSlot>,
+    /// Where named executions are written down.
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// Wraps the closure, so that the host can be shown.
@@ -74,6 +76,7 @@ pub struct HostBuilder {
     cache: Option<PathBuf>,
     environment: Option<String>,
     rehearsal: Option<RehearsalSlot>,
+    state: Option<PathBuf>,
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
@@ -116,6 +119,14 @@ impl HostBuilder {
     #[must_use]
     pub fn cache(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache = Some(directory.into());
+        self
+    }
+
+    /// Writes down here what is sent under an execution's key, so that nothing is sent twice. Without it, and for runs
+    /// without a key, that is known as long as the run.
+    #[must_use]
+    pub fn state(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state = Some(directory.into());
         self
     }
 
@@ -182,6 +193,7 @@ impl HostBuilder {
             connections: Arc::new(Connections::new(self.keeper)),
             environment: self.environment,
             rehearsal: self.rehearsal,
+            state: self.state,
         })
     }
 }

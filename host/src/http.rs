@@ -22,9 +22,9 @@ const HEAD: usize = 16 * 1024;
 /// The body; a token is a few KiB at most.
 const BODY: usize = 64 * 1024;
 
-/// Posts to token endpoints.
+/// Posts to token endpoints, over the host's own TLS.
 #[derive(Debug, Default)]
-pub(crate) struct Poster {
+pub struct Poster {
     tls: TlsConfigs,
 }
 

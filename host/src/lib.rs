@@ -17,10 +17,12 @@ pub mod failure;
 pub mod files;
 mod forms;
 mod host;
-mod http;
+pub mod http;
+pub mod keeper;
 pub mod ledger;
 pub mod policy;
 mod run;
+pub mod state;
 pub mod transport;
 
 pub use failure::{Failure, Kind};

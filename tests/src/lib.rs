@@ -4,7 +4,9 @@
 //! that keep what they receive; [`python::parse`] reads a message as Python's `email` package does, so that what arrived
 //! is judged by neither side's own code. [`connector`] makes small components that a host must refuse.
 //!
-//! It is not a mail server of our own: that is `pipepost-inbox`, which the tests of sending do not use.
+//! It is not a mail server of our own: that is `pipepost-inbox`, which the tests of sending do not use. [`Catcher`] runs
+//! one for the tests of accounts, where a server has to take access tokens and to answer as Gmail does; [`Provider`] is
+//! the OAuth provider, Authlib's, that gives the tokens.
 //!
 //! The order of calls: start a peer, which gives none where this machine does not have it; make a [`Scratch`], write
 //! the pipeline and the account into it, run; then take what arrived from the peer.
@@ -17,8 +19,10 @@ mod aiosmtpd;
 mod certificates;
 pub mod connector;
 mod document;
+mod inbox;
 mod lines;
 mod message;
+mod oauth;
 mod postfix;
 pub mod python;
 mod scratch;
@@ -30,7 +34,9 @@ pub use account::AccountFile;
 pub use aiosmtpd::{Aiosmtpd, Options, Tls};
 pub use certificates::{Authority, Certificate, Flaw};
 pub use document::{choice, document, email, step};
+pub use inbox::Catcher;
 pub use message::Message;
+pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
 pub use postfix::{Postfix, PostfixOptions};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};

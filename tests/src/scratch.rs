@@ -5,6 +5,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -182,12 +184,55 @@ impl Running {
         }
     }
 
+    /// The next line of stderr that holds these words, waited for.
+    ///
+    /// # Panics
+    /// When it ends without.
+    pub fn complains(&self, words: &str) -> String {
+        std::iter::from_fn(|| self.stderr.next())
+            .find(|line| line.contains(words))
+            .unwrap_or_else(|| panic!("it ended without `{words}`\n{}", self.stderr.seen()))
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "it was gone before");
+    }
+
+    /// Says something to its standard input.
+    pub fn told(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(text.as_bytes()).expect("it reads its input");
+    }
+
+    /// Waits for its end, and checks that it shows none of these secrets.
+    pub fn end(mut self, secrets: &[&str]) -> Ending {
+        drop(self.child.stdin.take());
+        self.ended(&secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>())
+    }
+
     /// Interrupts it, as Ctrl+C does, and waits for its end.
     pub fn interrupt(mut self) -> Ending {
-        let id = self.child.id().to_string();
-        let kill = Command::new("kill").args(["-INT", &id]).status();
-        assert!(kill.is_ok_and(|status| status.success()), "it was gone before");
+        self.signal("INT");
         self.ended(&[])
+    }
+
+    /// Kills it, as a crash does, as soon as the bell rings. None then; its end when it came first.
+    pub fn kill_at(mut self, bell: &Receiver<()>) -> Option<Ending> {
+        loop {
+            match bell.recv_timeout(Duration::from_millis(5)) {
+                Ok(()) => return None,
+                Err(_) if self.child.try_wait().is_ok_and(|status| status.is_some()) => {
+                    return Some(self.ended(&[]));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     fn ended(&mut self, secrets: &[String]) -> Ending {

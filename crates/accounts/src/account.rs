@@ -167,6 +167,8 @@ pub struct Limits {
     pub messages_per_day: Option<u32>,
     /// Recipients in one transaction; more are split into further ones.
     pub recipients_per_message: Option<u32>,
+    /// Messages in flight on one connection: so many can become uncertain when it is lost.
+    pub max_uncertain: Option<u32>,
 }
 
 /// Which way the account signs in. Secrets are sources, unread.

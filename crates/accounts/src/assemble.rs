@@ -54,11 +54,12 @@ const OAUTH: [&str; 7] = [
 const GOOGLE_KEY: [&str; 4] = ["key", "subject", "scopes", "token_endpoint"];
 /// The fields that hold secrets, of any type.
 pub(crate) const SECRET_FIELDS: [&str; 4] = ["password", "client_secret", "refresh_token", "key"];
-const LIMITS: [&str; 4] = [
+const LIMITS: [&str; 5] = [
     "max_connections",
     "messages_per_second",
     "messages_per_day",
     "recipients_per_message",
+    "max_uncertain",
 ];
 
 fn known_fields(kind: AccountType) -> Vec<&'static str> {
@@ -326,6 +327,7 @@ fn read_limits(fields: &mut Fields, found: &mut Findings) -> Limits {
         messages_per_second: limit("messages_per_second", 100_000),
         messages_per_day: limit("messages_per_day", u32::MAX),
         recipients_per_message: limit("recipients_per_message", 100_000),
+        max_uncertain: limit("max_uncertain", 1000),
     };
     fields.finish("limits", &LIMITS, found);
     limits

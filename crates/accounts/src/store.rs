@@ -103,7 +103,9 @@ impl Store {
             )
         };
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-        let folder = std::path::absolute(path.parent().unwrap_or(Path::new(""))).map_err(unreadable)?;
+        // A bare file name has an empty folder, which cannot be made absolute.
+        let whole = std::path::absolute(path).map_err(unreadable)?;
+        let folder = whole.parent().unwrap_or(Path::new("")).to_path_buf();
         self.add_documents(parse_objects(&text, &place)?, &place, &folder)
     }
 

@@ -33,14 +33,25 @@ fn components(folder: &Path, prefix: &str, components: &Path) -> Result<()> {
     add_target()?;
     let names = names(folder)?;
     let modules = target().join("plugins");
-    let mut build = cargo(folder);
-    build
-        .args(["build", "--quiet", "--release", "--lib", "--target", TARGET])
-        .env("CARGO_TARGET_DIR", &modules);
     for name in &names {
-        build.args(["--package", &format!("{prefix}-{name}")]);
+        // Each by itself: built together they would share their dependencies' features, and the digest of one would
+        // depend on which others there are.
+        let package = format!("{prefix}-{name}");
+        let mut build = cargo(folder);
+        build
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--lib",
+                "--target",
+                TARGET,
+                "--package",
+                &package,
+            ])
+            .env("CARGO_TARGET_DIR", &modules);
+        check(&mut build)?;
     }
-    check(&mut build)?;
 
     fs::create_dir_all(components).with_context(|| format!("`{}` cannot be made", components.display()))?;
     for name in &names {

@@ -107,6 +107,42 @@ mod tests {
         }
     }
 
+    /// All Rust source below a folder, as one text.
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                sources(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_test_that_the_threat_model_names_exists() {
+        let mut code = String::new();
+        sources(&root(), &mut code);
+        let text = fs::read_to_string(root().join("SECURITY.md")).expect("the threat model");
+        let is_name = |word: &&str| {
+            word.contains('_')
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        let names: Vec<_> = text.split('`').skip(1).step_by(2).filter(is_name).collect();
+        assert!(names.len() > 40, "{names:?}");
+        let missing: Vec<_> = names
+            .iter()
+            .filter(|name| !code.contains(&format!("fn {name}(")))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "SECURITY.md names tests that are not there: {missing:?}"
+        );
+    }
+
     #[test]
     fn every_lock_file_names_the_public_registry_alone() {
         for lock in ["Cargo.lock", "plugins/Cargo.lock", "fuzz/Cargo.lock"] {

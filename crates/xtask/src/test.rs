@@ -39,6 +39,25 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The tests that `test` leaves out because they take minutes.
+pub(crate) fn soak(arguments: &[String]) -> Result<()> {
+    if !arguments.is_empty() {
+        bail!("`cargo xtask soak` takes nothing");
+    }
+    plugins::build()?;
+    run::binary(false)?;
+    let arguments = [
+        "test",
+        "--package",
+        "pipepost-tests",
+        "--test",
+        "ledger",
+        "--",
+        "--ignored",
+    ];
+    check(&mut in_workspace(&root(), &arguments))
+}
+
 fn lint(folder: &std::path::Path) -> Result<()> {
     say(&format!(
         "formatting, lints and documentation of {}",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use pipepost_fuzz_targets::TARGETS;
 
 /// How many altered forms of each input are tried.
-const ALTERED: u64 = 48;
+const ALTERED: u64 = 200;
 /// Past this an input is not altered, so that the test stays quick.
 const LARGE: usize = 16 * 1024;
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::accounts::AccountsCommand;
+use super::store::StoreOptions;
+
 /// Sends email from integration pipelines through a sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
@@ -73,15 +76,24 @@ pub(super) enum Command {
     /// The connectors: what they are, what they take, and exactly what they import
     #[command(subcommand)]
     Plugins(PluginsCommand),
+    /// What named executions have sent, and what nobody can tell of
+    #[command(
+        subcommand,
+        after_help = "A message is uncertain when the server's answer to it never came: it may have been sent and may not.\nPipepost never sends it again on its own. Look for it in the sender's Sent folder, then settle it:\n  pipepost ledger list --uncertain\n  pipepost ledger settle KEY --as sent\n  pipepost ledger settle KEY --as not-sent    # it goes out when its execution is run again"
+    )]
+    Ledger(LedgerCommand),
     /// A local SMTP server that speaks Gmail's dialect and keeps what it receives
     #[command(after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account to send to it with.")]
     Inbox(InboxOptions),
+    /// The encrypted store of accounts: what is in it, and how it changes
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
     /// What a mail server's reply means, and what to do now
     #[command(
         after_help = "Examples:\n  pipepost explain '535-5.7.8 Username and Password not accepted.'\n  pipepost explain - < bounce.txt"
     )]
     Explain(ExplainOptions),
-    /// Where everything lives: caches and configuration
+    /// Where everything lives: caches, configuration and state
     Paths,
     /// Completions for a shell, to be sourced
     Completions {
@@ -98,6 +110,8 @@ pub(super) struct HostOptions {
     /// A file of accounts: one, or an array. May be given more than once
     #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
     pub(super) accounts: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) store: StoreOptions,
     /// Which of the accounts' environments to use, such as `test` or `prod`
     #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
     pub(super) environment: Option<String>,
@@ -123,9 +137,12 @@ pub(super) struct RunOptions {
     pub(super) files: Option<PathBuf>,
     #[command(flatten)]
     pub(super) globals: Globals,
-    /// Names this execution: the same key makes the same Message-IDs
+    /// Names this execution: what it sends is written down, and a run with the same key repeats none of it
     #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
     pub(super) execution: Option<String>,
+    /// Where the ledger of named executions is, instead of the user's state directory
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+    pub(super) state: Option<PathBuf>,
     /// How long the run may take, such as `90s`, `5m` or `none`; by default what the document says, else 30s
     #[arg(long, value_name = "DURATION", env = "PIPEPOST_TIMEOUT", value_parser = timeout)]
     pub(super) timeout: Option<Timeout>,
@@ -220,6 +237,56 @@ pub(super) enum PluginsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LedgerCommand {
+    /// All messages that the ledger knows, the oldest first
+    List {
+        /// Only those of this execution
+        #[arg(long, value_name = "KEY")]
+        execution: Option<String>,
+        /// Only those of which nobody can tell whether they were sent
+        #[arg(long)]
+        uncertain: bool,
+        /// Where the ledger is, instead of the user's state directory
+        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        state: Option<PathBuf>,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// All about one message: its transactions, and who accepted it
+    Show {
+        /// The message's key, as `list` shows it
+        key: String,
+        /// Where the ledger is, instead of the user's state directory
+        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        state: Option<PathBuf>,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say of an uncertain message whether it was sent
+    Settle {
+        /// The message's key, as `list` shows it
+        key: String,
+        /// What you found out
+        #[arg(long = "as", value_enum, value_name = "OUTCOME")]
+        decision: SettleAs,
+        /// Where the ledger is, instead of the user's state directory
+        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        state: Option<PathBuf>,
+    },
+}
+
+/// What a person found out about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SettleAs {
+    /// It was sent: it is never sent again
+    Sent,
+    /// It was not sent: it goes out when its execution is run again
+    NotSent,
 }
 
 #[derive(Debug, Args)]

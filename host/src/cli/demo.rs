@@ -49,6 +49,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     let (accounts, policy) = (read_accounts(&files.accounts)?, read_policy(&files.policy)?);
     let bare = HostOptions {
         accounts: Vec::new(),
+        store: super::store::StoreOptions::default(),
         environment: None,
         plugins: Vec::new(),
         policy: None,

@@ -80,7 +80,7 @@ impl Catcher {
     }
 }
 
-/// Whom a rehearsal without an accounts file signs in as.
+/// Whom a rehearsal without accounts signs in as.
 const STAND_IN: &str = "you@example.com";
 
 /// Accounts for a rehearsal that was given none: one for each label that the document names, with what its steps say of
@@ -94,7 +94,7 @@ pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, Complai
     }
     let labels: Vec<&str> = wants.accounts.keys().map(String::as_str).collect();
     say(&format!(
-        "pipepost: dry run: no accounts file; {} signs in as {STAND_IN}.",
+        "pipepost: dry run: there are no accounts; {} signs in as {STAND_IN}.",
         labels.join(", ")
     ));
     let failed = |error: std::io::Error| Complaint::io("a file for the accounts of the dry run", &error);

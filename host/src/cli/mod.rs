@@ -1,5 +1,6 @@
 //! The command line.
 
+mod accounts;
 mod arguments;
 mod check;
 mod complaint;
@@ -8,6 +9,7 @@ mod dry_run;
 mod eval;
 mod explain;
 mod inbox;
+mod ledger;
 mod logging;
 mod paths;
 mod plugins;
@@ -15,6 +17,7 @@ mod progress;
 mod run;
 mod schema;
 mod setup;
+mod store;
 mod trace;
 
 use std::process::ExitCode;
@@ -67,6 +70,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Paths => return paths::show(),
         Command::Explain(options) => return explain::explain(&options),
         Command::Eval(options) => return eval::eval(&options),
+        Command::Ledger(command) => return ledger::ledger(command),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -74,14 +78,18 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Run(options) => run::run(*options, &arguments.logging).await,
+            Command::Accounts(command) => accounts::accounts(command).await,
             Command::Check(options) => check::check(options).await,
             Command::Schema(options) => schema::schema(&options).await,
             Command::Plugins(command) => plugins::plugins(command).await,
             Command::Inbox(options) => inbox::inbox(options).await,
             Command::Demo(options) => demo::demo(options).await,
-            Command::Completions { .. } | Command::Man | Command::Paths | Command::Explain(_) | Command::Eval(_) => {
-                Ok(0)
-            }
+            Command::Completions { .. }
+            | Command::Man
+            | Command::Paths
+            | Command::Explain(_)
+            | Command::Eval(_)
+            | Command::Ledger(_) => Ok(0),
         }
     });
     // Nothing is left to wait for; a thread that still reads standard input must not keep the process.

@@ -21,6 +21,22 @@ pub(super) fn configuration() -> Option<PathBuf> {
     }
 }
 
+/// Where the ledger is: `PIPEPOST_STATE`, else the user's state directory.
+pub(super) fn state() -> Option<PathBuf> {
+    match std::env::var_os("PIPEPOST_STATE") {
+        Some(named) => Some(PathBuf::from(named)),
+        None => base("XDG_STATE_HOME", ".local/state"),
+    }
+}
+
+/// Where the encrypted accounts are: `PIPEPOST_STORE`, else beside the configuration.
+pub(super) fn store() -> Option<PathBuf> {
+    match std::env::var_os("PIPEPOST_STORE") {
+        Some(named) => Some(PathBuf::from(named)),
+        None => Some(configuration()?.join("accounts.age")),
+    }
+}
+
 /// After the XDG base directory specification: the variable if it is an absolute path, else a folder of the home.
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable)
@@ -42,7 +58,15 @@ pub(super) fn show() -> Result<u8, Complaint> {
             "cache          {}    compiled connectors; may be deleted at any time (PIPEPOST_CACHE)",
             shown(cache())
         ),
+        format!(
+            "store          {}    accounts, encrypted (PIPEPOST_STORE, --store)",
+            shown(store())
+        ),
         format!("configuration  {}    (PIPEPOST_CONFIG)", shown(configuration())),
+        format!(
+            "state          {}    the ledger of named executions; without it they would send again (PIPEPOST_STATE)",
+            shown(state())
+        ),
     ];
     for line in lines {
         answer(&line).map_err(|error| Complaint::io("standard output", &error))?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pipepost::{Host, Kind, RunOptions as Run, RunReport, TimeLimit};
 
@@ -30,14 +31,22 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     };
     let host = match &catcher {
         Some(catcher) => {
-            let mut builder = setup::builder(&options.host)?.rehearse(catcher.rehearsal());
-            if options.host.accounts.is_empty() {
-                let bare = setup::host(&options.host).await?;
-                builder = builder.accounts(dry_run::stand_ins(&document, &bare)?);
+            let rehearsing = || Ok::<_, Complaint>(setup::builder(&options.host)?.rehearse(catcher.rehearsal()));
+            let host = rehearsing()?.build().await?;
+            if host.accounts().iter().next().is_some() {
+                host
+            } else {
+                let accounts = dry_run::stand_ins(&document, &host)?;
+                rehearsing()?.accounts(accounts).build().await?
             }
-            builder.build().await?
         }
-        None => setup::host(&options.host).await?,
+        None => {
+            let mut builder = setup::builder(&options.host)?;
+            if options.execution.is_some() {
+                builder = builder.state(super::ledger::directory(options.state.clone())?);
+            }
+            builder.build().await.inspect(setup::tell_replaced)?
+        }
     };
     let pipeline = match host.prepare_with(&document, preparation) {
         Ok(pipeline) => pipeline,
@@ -66,9 +75,9 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
         Some(Timeout::After(limit)) => TimeLimit::After(limit),
     };
     let end = run.interruptible();
-    let signals = tokio::spawn(watch_signals(end));
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let signals = tokio::spawn(watch_signals(end, Arc::clone(&interrupted)));
     let report = host.run(&pipeline, run).await;
-    let interrupted = signals.is_finished();
     signals.abort();
     host.close().await;
     let traced = watcher.finish();
@@ -77,7 +86,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     }
     report_run(&report)?;
     traced?;
-    if interrupted {
+    if interrupted.load(Ordering::Acquire) {
         let counts = report.counts;
         say(&format!(
             "pipepost: interrupted; {} sent, {} failed, {} uncertain.",
@@ -112,8 +121,10 @@ fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
 }
 
 /// The first signal ends the run in order; a second one ends the process at once.
-async fn watch_signals(end: pipepost::ending::EndCall) {
+async fn watch_signals(end: pipepost::ending::EndCall, interrupted: Arc<AtomicBool>) {
     if signal().await {
+        // Before the run hears of it: its report may be here before this task is over.
+        interrupted.store(true, Ordering::Release);
         say(
             "pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.",
         );

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use pipepost::keeper::StoreKeeper;
 use pipepost::{Host, HostBuilder, Kind, Policy, Preparation};
+use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::arguments::{Globals, HostOptions, Pins};
 use super::complaint::Complaint;
-use super::paths;
+use super::{paths, store};
 
 /// A host with the accounts, connectors and policy that were named.
 pub(super) async fn host(options: &HostOptions) -> Result<Host, Complaint> {
@@ -25,9 +28,12 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
         }
         None => Policy::default(),
     };
-    let mut builder = Host::builder()
-        .policy(policy)
-        .accounts(accounts(&options.accounts, options.environment.as_deref())?);
+    let store = store::beside(&options.store, &options.accounts)?;
+    let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
+    let mut builder = Host::builder().policy(policy).accounts(accounts);
+    if let Some(store) = store {
+        builder = builder.refresh_token_keeper(Arc::new(StoreKeeper::new(store)));
+    }
     if let Some(name) = &options.environment {
         builder = builder.environment(name);
     }
@@ -40,12 +46,29 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
     Ok(builder)
 }
 
-fn accounts(files: &[PathBuf], environment: Option<&str>) -> Result<Accounts, Complaint> {
-    let mut surroundings = Environment::process();
-    if let Some(name) = environment {
-        surroundings = surroundings.named(name);
+/// What surrounds the accounts: the process, and the environment that was named.
+pub(super) fn surroundings(environment: Option<&str>) -> Environment {
+    let surroundings = Environment::process();
+    #[cfg(feature = "keyring")]
+    let surroundings = surroundings.with_keyring(Arc::new(pipepost_accounts::SystemKeyring));
+    match environment {
+        Some(name) => surroundings.named(name),
+        None => surroundings,
     }
-    let accounts = Accounts::load(files, &surroundings).map_err(|errors| {
+}
+
+/// The accounts of these files, and of the store beside them.
+pub(super) fn accounts(
+    files: &[PathBuf],
+    store: Option<&Store>,
+    environment: Option<&str>,
+) -> Result<Accounts, Complaint> {
+    let surroundings = surroundings(environment);
+    let loaded = match store {
+        Some(store) => Accounts::load_with_store(files, store, &surroundings),
+        None => Accounts::load(files, &surroundings),
+    };
+    let accounts = loaded.map_err(|errors| {
         if let [only] = &*errors
             && only.kind() == ErrorKind::File
             && let Some(path) = only.place().path().filter(|path| !path.exists())
@@ -72,7 +95,7 @@ fn usable_cache() -> Option<PathBuf> {
     }
 }
 
-fn tell_replaced(host: &Host) {
+pub(super) fn tell_replaced(host: &Host) {
     for (name, file) in host.connectors().replaced() {
         tracing::warn!("the built-in connector `{name}` is replaced by {}", file.display());
     }

@@ -132,13 +132,17 @@ impl outcomes::Host for Guest {
         let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
         // A durable ledger waits for its disk, and that time is not the connector's.
         let began = Instant::now();
-        let answer = work.watch.committing(&parts).map_err(breach);
+        let answer = work.watch.committing(&parts).await.map_err(breach);
         self.host_worked(began);
         answer
     }
 
-    async fn confirmed(&mut self, part: types::Part, _output: String) -> wasmtime::Result<()> {
-        self.work()?.watch.confirmed(part.call, part.number).map_err(breach)
+    async fn confirmed(&mut self, part: types::Part, output: String) -> wasmtime::Result<()> {
+        let output = (output != "null").then(|| json(output, self.limits.json)).transpose()?;
+        self.work()?
+            .watch
+            .confirmed(part.call, part.number, output)
+            .map_err(breach)
     }
 
     async fn refused(&mut self, part: types::Part, evidence: String) -> wasmtime::Result<()> {
@@ -195,7 +199,7 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
         advice,
         link,
         wait,
-        remainder: _,
+        remainder,
         output,
     } = failure;
     Ok(CallFailure {
@@ -209,6 +213,7 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
             wait,
         },
         output: output.map(|output| json(output, longest)).transpose()?,
+        remainder: remainder.map(|remainder| json(remainder, longest)).transpose()?,
     })
 }
 

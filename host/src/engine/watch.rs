@@ -139,11 +139,17 @@ pub(crate) struct CallFailure {
     pub(crate) failure: Failure,
     /// JSON: what there is of the output.
     pub(crate) output: Option<String>,
+    /// JSON: what is left to do.
+    pub(crate) remainder: Option<String>,
 }
 
 impl From<Failure> for CallFailure {
     fn from(failure: Failure) -> Self {
-        Self { failure, output: None }
+        Self {
+            failure,
+            output: None,
+            remainder: None,
+        }
     }
 }
 
@@ -153,6 +159,8 @@ pub(crate) struct CallEnd {
     pub(crate) result: Result<String, CallFailure>,
     /// Something of it was announced as committing, so it may not simply be tried again.
     pub(crate) announced: bool,
+    /// Some of it was confirmed.
+    pub(crate) confirmed: bool,
     /// The connector settled it, and was not stopped before.
     pub(crate) settled: bool,
 }
@@ -205,7 +213,7 @@ impl Watch {
     }
 
     /// The connector announces. An `Err` of the outer kind is a breach of the contract.
-    pub(crate) fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+    pub(crate) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
         if parts.len() > PARTS {
             return Err(too_many_parts());
         }
@@ -224,26 +232,36 @@ impl Watch {
                 number: *number,
             });
         }
-        match self.ledger.claim(&claims) {
-            Ok(()) => {}
-            Err(ClaimError::Claimed) => return Ok(Err(Stop::Claimed)),
+        // Before the answer, because this may be dropped while it waits: then the claim is settled as not sent.
+        let announced = Status::Announced(self.traffic.now());
+        let before: Vec<Option<Status>> = parts.iter().map(|part| self.set(*part, Some(announced))).collect();
+        let stop = match self.ledger.claim(claims).await {
+            Ok(()) => return Ok(Ok(())),
+            Err(ClaimError::Claimed) => Stop::Claimed,
             Err(ClaimError::Unrecorded(reason)) => {
                 tracing::error!(%reason, "the ledger could not be written");
-                return Ok(Err(Stop::Unrecorded));
+                Stop::Unrecorded
             }
+        };
+        // In reverse, should a part have been named twice.
+        for (part, before) in parts.iter().zip(before).rev() {
+            self.set(*part, before);
         }
-        let status = Status::Announced(self.traffic.now());
-        for (call, number) in parts {
-            if let Some(state) = self.calls.get_mut(call) {
-                state.parts.insert(*number, status);
-            }
-        }
-        Ok(Ok(()))
+        Ok(Err(stop))
     }
 
-    /// The connector says that a part was confirmed.
-    pub(crate) fn confirmed(&mut self, call: u32, number: u32) -> Result<(), String> {
-        self.judge(call, number, |traffic, announced| {
+    /// Sets where a part stands, and answers where it stood.
+    fn set(&mut self, (call, number): (u32, u32), status: Option<Status>) -> Option<Status> {
+        let parts = &mut self.calls.get_mut(&call)?.parts;
+        match status {
+            Some(status) => parts.insert(number, status),
+            None => parts.remove(&number),
+        }
+    }
+
+    /// The connector says that a part was confirmed, and with which output it completed the call.
+    pub(crate) fn confirmed(&mut self, call: u32, number: u32, output: Option<String>) -> Result<(), String> {
+        self.judge(call, number, output, |traffic, announced| {
             if traffic.written() > announced.written && traffic.read > announced.read {
                 Status::Confirmed
             } else {
@@ -254,7 +272,7 @@ impl Watch {
 
     /// The connector says that a part was refused, and by which reply.
     pub(crate) fn refused(&mut self, call: u32, number: u32, evidence: &str) -> Result<(), String> {
-        self.judge(call, number, |traffic, announced| {
+        self.judge(call, number, None, |traffic, announced| {
             if traffic.take_evidence(evidence, announced) || traffic.written() == announced.written {
                 Status::Refused
             } else {
@@ -267,6 +285,7 @@ impl Watch {
         &mut self,
         call: u32,
         number: u32,
+        output: Option<String>,
         verdict: impl FnOnce(&mut Traffic, Announced) -> Status,
     ) -> Result<(), String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
@@ -282,7 +301,7 @@ impl Watch {
             None => Status::Uncertain,
         };
         state.parts.insert(number, status);
-        self.ledger.settle(&part, ledger_outcome(status));
+        self.ledger.settle(&part, ledger_outcome(status, output));
         Ok(())
     }
 
@@ -313,7 +332,7 @@ impl Watch {
                         key: state.key.clone(),
                         number: *number,
                     };
-                    self.ledger.settle(&part, ledger_outcome(*status));
+                    self.ledger.settle(&part, ledger_outcome(*status, None));
                 }
             }
             ends.insert(id, self.end(state, stopped));
@@ -328,12 +347,12 @@ impl Watch {
         let confirmed = state.parts.values().any(|status| *status == Status::Confirmed);
         let result = match state.settled {
             Some(Ok(output)) if uncertain || (self.must_commit && !confirmed) => Err(CallFailure {
-                failure: unproven(),
                 output: Some(output),
+                ..unproven().into()
             }),
             Some(Err(failure)) if uncertain && failure.failure.kind != Kind::Uncertain => Err(CallFailure {
                 failure: unproven(),
-                output: failure.output,
+                ..failure
             }),
             Some(result) => result,
             None if uncertain || confirmed => {
@@ -345,14 +364,15 @@ impl Watch {
         CallEnd {
             result,
             announced,
+            confirmed,
             settled,
         }
     }
 }
 
-fn ledger_outcome(status: Status) -> PartOutcome {
+fn ledger_outcome(status: Status, output: Option<String>) -> PartOutcome {
     match status {
-        Status::Confirmed => PartOutcome::Confirmed,
+        Status::Confirmed => PartOutcome::Confirmed(output),
         Status::Refused => PartOutcome::NotCommitted,
         Status::Uncertain | Status::Announced(_) => PartOutcome::Uncertain,
     }
@@ -402,40 +422,48 @@ mod tests {
         end.result.as_ref().err().map(|failure| failure.failure.kind)
     }
 
-    #[test]
-    fn announced_written_answered_and_confirmed_is_a_success() {
+    #[tokio::test]
+    async fn announced_written_answered_and_confirmed_is_a_success() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch.traffic().received(b"250 ok\r\n");
-        watch.confirmed(7, 0).expect("in order");
+        watch.confirmed(7, 0, None).expect("in order");
         watch.settle(7, Ok("{}".into())).expect("in order");
         assert_eq!(kind(&end(watch)), None);
     }
 
-    #[test]
-    fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
+    #[tokio::test]
+    async fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
         let (mut silent, _) = watch();
         silent.settle(7, Ok("{}".into())).expect("in order");
         assert_eq!(kind(&end(silent)), Some(Kind::Uncertain));
 
         let (mut unwritten, _) = watch();
-        unwritten.committing(&[(7, 0)]).expect("in order").expect("granted");
+        unwritten
+            .committing(&[(7, 0)])
+            .await
+            .expect("in order")
+            .expect("granted");
         unwritten.traffic().received(b"250 ok\r\n");
-        unwritten.confirmed(7, 0).expect("in order");
+        unwritten.confirmed(7, 0, None).expect("in order");
         unwritten.settle(7, Ok("{}".into())).expect("in order");
         assert_eq!(kind(&end(unwritten)), Some(Kind::Uncertain));
 
         let (mut unanswered, counter) = watch();
-        unanswered.committing(&[(7, 0)]).expect("in order").expect("granted");
+        unanswered
+            .committing(&[(7, 0)])
+            .await
+            .expect("in order")
+            .expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
-        unanswered.confirmed(7, 0).expect("in order");
+        unanswered.confirmed(7, 0, None).expect("in order");
         unanswered.settle(7, Ok("{}".into())).expect("in order");
         assert_eq!(kind(&end(unanswered)), Some(Kind::Uncertain));
     }
 
-    #[test]
-    fn a_refusal_needs_the_reply_that_was_received() {
+    #[tokio::test]
+    async fn a_refusal_needs_the_reply_that_was_received() {
         for (evidence, expected) in [
             ("550 5.7.1 no", Kind::Refused),
             ("550 5.7.1 invented", Kind::Uncertain),
@@ -443,7 +471,7 @@ mod tests {
             ("", Kind::Uncertain),
         ] {
             let (mut watch, counter) = watch();
-            watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+            watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
             counter.fetch_add(10, Ordering::Relaxed);
             watch.traffic().received(b"250 ok\r\n550 5.7.1 no\r\n");
             watch.refused(7, 0, evidence).expect("in order");
@@ -454,11 +482,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_reply_from_before_the_announcement_proves_nothing() {
+    #[tokio::test]
+    async fn a_reply_from_before_the_announcement_proves_nothing() {
         let (mut watch, counter) = watch();
         watch.traffic().received(b"550 5.7.1 no\r\n");
-        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch.traffic().received(b"250 ok\r\n");
         watch.refused(7, 0, "550 5.7.1 no").expect("in order");
@@ -468,12 +496,16 @@ mod tests {
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
     }
 
-    #[test]
-    fn a_reply_is_found_behind_much_that_was_forgotten_and_taken() {
+    #[tokio::test]
+    async fn a_reply_is_found_behind_much_that_was_forgotten_and_taken() {
         let (mut watch, counter) = watch();
         for number in 0..3 {
             watch.traffic().received(&[b'x'; RECEIVED]);
-            watch.committing(&[(7, number)]).expect("in order").expect("granted");
+            watch
+                .committing(&[(7, number)])
+                .await
+                .expect("in order")
+                .expect("granted");
             counter.fetch_add(10, Ordering::Relaxed);
             watch.traffic().received(b"450 later\r\n");
             watch.refused(7, number, "450 later").expect("in order");
@@ -484,10 +516,14 @@ mod tests {
         assert_eq!(kind(&end(watch)), Some(Kind::Transient));
     }
 
-    #[test]
-    fn one_reply_proves_one_refusal() {
+    #[tokio::test]
+    async fn one_reply_proves_one_refusal() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0), (7, 1)]).expect("in order").expect("granted");
+        watch
+            .committing(&[(7, 0), (7, 1)])
+            .await
+            .expect("in order")
+            .expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch.traffic().received(b"550 5.7.1 no\r\n");
         watch.refused(7, 0, "550 5.7.1 no").expect("in order");
@@ -498,10 +534,14 @@ mod tests {
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
     }
 
-    #[test]
-    fn a_421_proves_the_refusal_of_all_that_it_found_unanswered() {
+    #[tokio::test]
+    async fn a_421_proves_the_refusal_of_all_that_it_found_unanswered() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0), (7, 1)]).expect("in order").expect("granted");
+        watch
+            .committing(&[(7, 0), (7, 1)])
+            .await
+            .expect("in order")
+            .expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch.traffic().received(b"421 4.3.0 closing\r\n");
         watch.refused(7, 0, "421 4.3.0 closing").expect("in order");
@@ -512,22 +552,26 @@ mod tests {
         assert_eq!(kind(&end(watch)), Some(Kind::Transient));
     }
 
-    #[test]
-    fn what_a_stopped_connector_leaves_open_is_settled_by_the_bytes() {
+    #[tokio::test]
+    async fn what_a_stopped_connector_leaves_open_is_settled_by_the_bytes() {
         let (mut unwritten, _) = watch();
-        unwritten.committing(&[(7, 0)]).expect("in order").expect("granted");
+        unwritten
+            .committing(&[(7, 0)])
+            .await
+            .expect("in order")
+            .expect("granted");
         assert_eq!(kind(&end(unwritten)), Some(Kind::Limit));
 
         let (mut written, counter) = watch();
-        written.committing(&[(7, 0)]).expect("in order").expect("granted");
+        written.committing(&[(7, 0)]).await.expect("in order").expect("granted");
         counter.fetch_add(1, Ordering::Relaxed);
         assert_eq!(kind(&end(written)), Some(Kind::Uncertain));
     }
 
-    #[test]
-    fn uncertain_is_never_folded_into_another_failure() {
+    #[tokio::test]
+    async fn uncertain_is_never_folded_into_another_failure() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
+        watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
         counter.fetch_add(10, Ordering::Relaxed);
         watch
             .settle(7, Err(Failure::new(Kind::Transient, "Lost.").into()))
@@ -535,28 +579,29 @@ mod tests {
         assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
     }
 
-    #[test]
-    fn a_call_has_so_many_parts_and_not_one_more() {
+    #[tokio::test]
+    async fn a_call_has_so_many_parts_and_not_one_more() {
         let (mut watch, _) = watch();
         let parts: Vec<(u32, u32)> = (0..).take(PARTS).map(|number| (7, number)).collect();
         watch
             .committing(&parts)
+            .await
             .expect("as many as there may be")
             .expect("granted");
-        watch.confirmed(7, 5).expect("one of them");
+        watch.confirmed(7, 5, None).expect("one of them");
         let more = u32::try_from(PARTS).expect("not that many");
-        assert!(watch.committing(&[(7, more)]).is_err());
-        assert!(watch.confirmed(7, more).is_err());
+        assert!(watch.committing(&[(7, more)]).await.is_err());
+        assert!(watch.confirmed(7, more, None).is_err());
         assert!(watch.refused(7, more, "550 no").is_err());
     }
 
-    #[test]
-    fn a_part_is_announced_once() {
+    #[tokio::test]
+    async fn a_part_is_announced_once() {
         let (mut watch, counter) = watch();
-        watch.committing(&[(7, 0)]).expect("in order").expect("granted");
-        assert!(matches!(watch.committing(&[(7, 0)]), Ok(Err(Stop::Claimed))));
+        watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
+        assert!(matches!(watch.committing(&[(7, 0)]).await, Ok(Err(Stop::Claimed))));
         counter.fetch_add(1, Ordering::Relaxed);
-        assert!(watch.committing(&[(8, 0)]).is_err());
-        assert!(watch.confirmed(8, 0).is_err());
+        assert!(watch.committing(&[(8, 0)]).await.is_err());
+        assert!(watch.confirmed(8, 0, None).is_err());
     }
 }

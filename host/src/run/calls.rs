@@ -1,37 +1,48 @@
-//! The calls of a connector: made of a step's parameters, handed over in batches, judged, and written down.
+//! The calls of a connector: made of a step's parameters, and put into batches.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pipepost_accounts::Account;
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{Connector, Step};
 use serde_json::{Map, Value, json};
-use tokio::task::JoinSet;
 
 use super::RunError;
 use super::execute::{Execution, place};
-use super::gather::Word;
-use super::observe::Counter;
-use super::route::{Wanted, route};
+use super::retry::{OWN, Retry, Try};
+use super::route::Wanted;
 use super::scopes::Frame;
 use crate::bindings::Call;
 use crate::body::with_model;
 use crate::connectors::{Connector as Loaded, digest};
-use crate::engine::{Batch, CallEnd, run_batch};
+use crate::engine::Batch;
 use crate::failure::{Failure, Kind};
 use crate::forms::ConnectorForm;
-use crate::ledger::Recorded;
+use crate::ledger::Message;
 use crate::transport::{Route, Transport};
 
 /// A call that is ready to go.
 #[derive(Debug)]
 pub(super) struct Ready {
-    key: String,
+    pub(super) key: String,
     digest: String,
     /// JSON.
     parameters: String,
+    pub(super) retry: Retry,
     /// What it says of its endpoint; none for a connector without connections.
-    wanted: Option<Wanted>,
+    pub(super) wanted: Option<Wanted>,
+}
+
+impl Ready {
+    /// As the ledger knows it.
+    pub(super) fn message(&self, resend: bool) -> Message {
+        Message {
+            key: self.key.clone(),
+            digest: self.digest.clone(),
+            resend,
+        }
+    }
 }
 
 /// A call that did not succeed.
@@ -39,9 +50,13 @@ pub(super) struct Ready {
 pub(super) struct Failed {
     pub(super) failure: Failure,
     /// What there is of the output.
-    output: Option<Value>,
+    pub(super) output: Option<Value>,
     /// Something of it may have left.
-    attempted: bool,
+    pub(super) attempted: bool,
+    /// How often it was tried.
+    pub(super) attempts: u32,
+    /// JSON: what is left to do.
+    pub(super) remainder: Option<String>,
 }
 
 impl From<Failure> for Failed {
@@ -50,6 +65,8 @@ impl From<Failure> for Failed {
             failure,
             output: None,
             attempted: false,
+            attempts: 0,
+            remainder: None,
         }
     }
 }
@@ -71,8 +88,24 @@ impl Failed {
         fields.insert("message".to_owned(), self.failure.message.clone().into());
         fields.insert("exception".to_owned(), self.failure.kind.as_str().into());
         fields.insert("attempted".to_owned(), self.attempted.into());
+        if self.attempts > 0 {
+            fields.insert("attempts".to_owned(), self.attempts.into());
+        }
         fields.insert("failure".to_owned(), json!(self.failure));
         Value::Object(fields)
+    }
+
+    /// What became of a message of which something was confirmed: what failed in the end was the rest of it.
+    pub(super) fn or_sent(mut self) -> Outcome {
+        match &mut self.output {
+            Some(Value::Object(output))
+                if output.get("success") == Some(&Value::Bool(true)) && self.failure.kind != Kind::Uncertain =>
+            {
+                output.insert("attempts".to_owned(), self.attempts.into());
+                Ok(self.output.unwrap_or_default())
+            }
+            _ => Err(self),
+        }
     }
 }
 
@@ -159,113 +192,30 @@ impl Execution<'_> {
         if let Some((index, _)) = item {
             key.push_str(&format!("/{index}"));
         }
-        let parameters = parameters.to_string();
-        let label = connector.account_label.as_deref().unwrap_or_default();
-        let content = format!("{}\n{label}\n{parameters}", connector.name);
+        let retry = Retry::read(&parameters)?;
+        let (parameters, content) = written(connector, &parameters);
         Ok(Ready {
             key,
             digest: digest(content.as_bytes()),
+            retry,
             parameters,
             wanted,
         })
     }
 
-    /// Performs one call; in a parallel loop together with those of the other iterations.
-    pub(super) async fn deliver(&self, target: &Target<'_>, frame: &Frame, ready: Ready) -> Outcome {
-        let ready = Arc::new(ready);
-        let mut others = Vec::new();
-        if let Some(gather) = &frame.gather {
-            match gather.meet(&target.step.path, &ready).await {
-                Word::Done(outcome) => return *outcome,
-                Word::Lead(waiting) => others = waiting,
-            }
-        }
-        let mut all = vec![ready];
-        all.extend(others.iter().map(|waiting| Arc::clone(&waiting.ready)));
-        let mut outcomes = self.hand_over(target, &all, None).await.into_iter();
-        let own = outcomes.next();
-        for (waiting, outcome) in others.into_iter().zip(outcomes) {
-            waiting.tell(outcome);
-        }
-        own.unwrap_or_else(|| Err(lost(target)))
-    }
-
-    /// Hands calls of one step to its connector, those on one route together. The answers stand in the calls' order.
-    pub(super) async fn hand_over(
-        &self,
-        target: &Target<'_>,
-        calls: &[Arc<Ready>],
-        counter: Option<&Arc<Counter>>,
-    ) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|call| self.recorded(call)).collect();
-        let mut lots: Vec<(&Option<Wanted>, Vec<usize>)> = Vec::new();
-        for (index, call) in calls.iter().enumerate() {
-            if outcomes[index].is_some() {
-                if let Some(counter) = counter {
-                    counter.one();
-                }
-                continue;
-            }
-            match lots.iter_mut().find(|(wanted, _)| **wanted == call.wanted) {
-                Some((_, indices)) => indices.push(index),
-                None => lots.push((&call.wanted, vec![index])),
-            }
-        }
-        // Tasks of their own, so that several batches use several cores; they end with this future.
-        let mut under_way = JoinSet::new();
-        for (wanted, indices) in lots {
-            let route = wanted
-                .as_ref()
-                .map(|wanted| route(self.host, target.account.as_ref(), wanted).map(Arc::new))
-                .transpose();
-            match route {
-                Ok(route) => {
-                    let batch = self.batch(target, route, indices.iter().map(|index| &*calls[*index]));
-                    let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
-                    let counter = counter.cloned();
-                    let settled = move |_| {
-                        if let Some(counter) = &counter {
-                            counter.one();
-                        }
-                    };
-                    under_way.spawn(async move { (indices, run_batch(&engine, &component, batch, settled).await) });
-                }
-                Err(failure) => {
-                    for index in indices {
-                        outcomes[index] = Some(self.settle(&calls[index], Err(failure.clone().into())));
-                    }
-                }
-            }
-        }
-        while let Some(joined) = under_way.join_next().await {
-            // A task that is gone leaves its calls without an end, and that is what they are told below.
-            let Ok((indices, mut ends)) = joined else { continue };
-            for (index, id) in indices.into_iter().zip(0..) {
-                let outcome = match ends.remove(&id) {
-                    Some(end) => judged(&target.connector.name, end),
-                    None => Err(lost(target)),
-                };
-                outcomes[index] = Some(self.settle(&calls[index], outcome));
-            }
-        }
-        let ended = outcomes.into_iter().zip(calls);
-        ended
-            .map(|(outcome, call)| outcome.unwrap_or_else(|| self.settle(call, Err(lost(target)))))
-            .collect()
-    }
-
-    fn batch<'c>(
+    /// Calls as the connector takes them, in one batch; their numbers are their places.
+    pub(super) fn batch<'c>(
         &self,
         target: &Target<'_>,
         route: Option<Arc<Route>>,
-        calls: impl Iterator<Item = &'c Ready>,
+        calls: impl Iterator<Item = (&'c Ready, &'c Try)>,
     ) -> Batch {
-        let calls = calls.zip(0..).map(|(ready, id)| Call {
+        let calls = calls.zip(0..).map(|((ready, which), id)| Call {
             id,
             key: ready.key.clone(),
-            attempt: 1,
+            attempt: which.attempt,
             parameters: ready.parameters.clone(),
-            remainder: None,
+            remainder: which.remainder.clone(),
         });
         Batch {
             connector: target.loaded.description.name.as_str().into(),
@@ -281,94 +231,28 @@ impl Execution<'_> {
             ending: self.ending.clone(),
         }
     }
-
-    /// What an earlier attempt left under this key: its outcome, with `replayed: true`.
-    fn recorded(&self, ready: &Ready) -> Option<Outcome> {
-        let Recorded {
-            digest,
-            mut output,
-            uncertain,
-        } = self.ledger.recorded(&ready.key)?;
-        if digest != ready.digest {
-            let message = format!("The message `{}` was sent before with another content.", ready.key);
-            let failure = Failure::new(Kind::Configuration, message)
-                .advise("Nothing is sent twice under one key: leave the content of a try as it was, or begin another execution.");
-            return Some(Err(failure.into()));
-        }
-        tracing::info!(
-            key = ready.key,
-            uncertain,
-            "was performed before; its recorded outcome is used"
-        );
-        if let Value::Object(output) = &mut output {
-            output.insert("replayed".to_owned(), Value::Bool(true));
-        }
-        if !uncertain {
-            return Some(Ok(output));
-        }
-        let message = format!(
-            "The message `{}` may have been sent before; it is not sent again.",
-            ready.key
-        );
-        let failure = Failure::new(Kind::Uncertain, message)
-            .advise("Look for it in the sender's Sent folder or the server's log before sending it anew.");
-        Some(Err(Failed {
-            failure,
-            output: Some(output),
-            attempted: true,
-        }))
-    }
-
-    /// Counts how a call ended, and writes down what must not happen again.
-    fn settle(&self, ready: &Ready, outcome: Outcome) -> Outcome {
-        let kind = outcome.as_ref().err().map(|failed| failed.failure.kind);
-        self.count(kind);
-        let output = match &outcome {
-            Ok(output) => output.clone(),
-            Err(failed) if failed.failure.kind == Kind::Uncertain => failed.output(),
-            Err(_) => return outcome,
-        };
-        self.ledger.record(
-            &ready.key,
-            Recorded {
-                digest: ready.digest.clone(),
-                output,
-                uncertain: kind == Some(Kind::Uncertain),
-            },
-        );
-        outcome
-    }
 }
 
-/// The end of a call that its task took along.
-fn lost(target: &Target<'_>) -> Failed {
-    let message = format!(
-        "Nothing is known of what the connector `{}` did.",
-        target.connector.name
-    );
-    Failed {
-        failure: Failure::new(Kind::Uncertain, message),
-        output: None,
-        attempted: true,
+/// The parameters as JSON, and what makes a message the same: not how often it is tried, nor what is done about its
+/// failure. Every value is written once: a message has kilobytes of them.
+fn written(connector: &Connector, parameters: &Value) -> (String, String) {
+    let label = connector.account_label.as_deref().unwrap_or_default();
+    let mut content = format!("{}\n{label}\n", connector.name);
+    let mut text = String::from("{");
+    for (name, value) in parameters.as_object().into_iter().flatten() {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        let start = text.len();
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{}:{value}", Value::from(name.as_str()));
+        if !OWN.contains(&name.as_str()) {
+            content.push_str(&text[start..]);
+            content.push('\n');
+        }
     }
-}
-
-fn judged(connector: &str, end: CallEnd) -> Outcome {
-    match end.result {
-        Ok(output) => serde_json::from_str(&output).map_err(|error| Failed {
-            failure: Failure::new(
-                Kind::Limit,
-                format!("The connector `{connector}` returned no JSON: {error}."),
-            ),
-            output: None,
-            attempted: end.announced,
-        }),
-        Err(failure) => Err(Failed {
-            output: failure.output.and_then(|output| serde_json::from_str(&output).ok()),
-            failure: failure.failure,
-            attempted: end.announced,
-        }),
-    }
+    text.push('}');
+    (text, content)
 }
 
 /// One problem of a parameter's value, in words.

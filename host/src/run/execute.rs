@@ -32,6 +32,8 @@ pub(super) struct Execution<'a> {
     options: RunOptions,
     scopes: RunScopes,
     time_limit: Option<Duration>,
+    /// When nothing new begins any more.
+    pub(super) until: Option<tokio::time::Instant>,
     timed_out: AtomicBool,
     tally: Tally,
 }
@@ -85,6 +87,7 @@ impl<'a> Execution<'a> {
             options,
             scopes,
             time_limit,
+            until: time_limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit)),
             timed_out: AtomicBool::new(false),
             tally: Tally::default(),
         }

@@ -123,7 +123,7 @@ impl Execution<'_> {
                 }
             }
         }
-        let mut ended = self.hand_over(target, &calls, Some(counter)).await.into_iter();
+        let mut ended = self.hand_over(target, frame, &calls, Some(counter)).await.into_iter();
         let outcomes: Vec<Outcome> = outcomes
             .into_iter()
             .filter_map(|outcome| outcome.or_else(|| ended.next()))
@@ -151,7 +151,7 @@ impl Execution<'_> {
             }
         }
         let total = results.len();
-        let failure = wrongs.chief().map(|(index, failure)| {
+        let failure = wrongs.chief(stops).map(|(index, failure)| {
             let many = failed + uncertain;
             let message = format!(
                 "{many} of {total} messages {} not confirmed as sent; item {}: {}",
@@ -194,14 +194,17 @@ impl Wrongs {
         *count += 1;
     }
 
-    /// The failure that stands for all: one that nobody can tell the outcome of, else the first of the most frequent
-    /// kind; with its element.
-    fn chief(mut self) -> Option<(usize, Failure)> {
+    /// The failure that stands for all, with its element: the first, where it stopped the rest; else one that nobody
+    /// can tell the outcome of, else the first of the most frequent kind.
+    fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
         let uncertain = self.kinds.remove(&Kind::Uncertain);
-        let most = self
-            .kinds
-            .into_values()
-            .max_by_key(|(count, index, _)| (*count, std::cmp::Reverse(*index)));
-        uncertain.or(most).map(|(_, index, failure)| (index, failure))
+        let others = self.kinds.into_values();
+        let chief = if stops {
+            others.chain(uncertain).min_by_key(|(_, index, _)| *index)
+        } else {
+            let most = others.max_by_key(|(count, index, _)| (*count, std::cmp::Reverse(*index)));
+            uncertain.or(most)
+        };
+        chief.map(|(_, index, failure)| (index, failure))
     }
 }

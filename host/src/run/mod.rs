@@ -6,11 +6,13 @@ mod execute;
 mod expressions;
 mod file_writer;
 mod gather;
+mod hand_over;
 mod mask;
 mod merge;
 mod observe;
 mod paths;
 mod repeat;
+mod retry;
 mod route;
 mod scopes;
 mod steps;
@@ -28,7 +30,8 @@ use crate::ending::{EndCall, Ending, GRACE, ending};
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
-use crate::ledger::{Ledger, RunLedger};
+use crate::ledger::{Ledger, RunLedger, SqliteLedger};
+use crate::state::StateError;
 
 use execute::Execution;
 use scopes::RunScopes;
@@ -55,7 +58,8 @@ pub struct RunOptions {
     pub message: Value,
     /// `{{ global.name }}`.
     pub globals: serde_json::Map<String, Value>,
-    /// The execution's key; a random one if none. The same key makes the same Message-IDs.
+    /// The execution's key; a random one if none. The same key makes the same Message-IDs. Where the host has a state
+    /// directory, what is sent under a key is written down there, and a run under the same key repeats none of it.
     pub execution: Option<String>,
     /// Read-only files for attachments.
     pub files: Option<PathBuf>,
@@ -218,9 +222,9 @@ pub(crate) fn timestamp() -> i64 {
 /// Runs a prepared pipeline.
 pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
     let (end_call, ending) = options.ending.take().unwrap_or_else(ending);
-    let execution_key = options.execution.take().unwrap_or_else(random_key);
+    let named = options.execution.take();
+    let execution_key = named.clone().unwrap_or_else(random_key);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
-    let ledger: Arc<dyn Ledger> = Arc::new(RunLedger::default());
     let over = |failure: Failure| RunReport {
         execution: execution_key.clone(),
         result: Err(RunError::new("", failure)),
@@ -235,6 +239,10 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         Ok(scopes) => scopes,
         Err(failure) => return over(failure),
     };
+    let ledger = match ledger(host, named).await {
+        Ok(ledger) => ledger,
+        Err(failure) => return over(failure),
+    };
     let execution = Execution::new(
         host,
         prepared,
@@ -242,7 +250,7 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         &execution_key,
         limit,
         files,
-        ledger,
+        Arc::clone(&ledger),
         ending,
         scopes,
     );
@@ -261,6 +269,10 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         result = working => result,
         () = alarm => unreachable_alarm(),
     };
+    if let Err(reason) = ledger.close().await {
+        // What is missing in it reads as uncertain, never as not sent.
+        tracing::error!(%reason, "the ledger could not be closed in order");
+    }
     let (counts, tolerated) = execution.tally();
     RunReport {
         execution: execution_key,
@@ -273,6 +285,29 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
 /// The alarm only rings; it never ends.
 fn unreachable_alarm() -> Result<Value, RunError> {
     Err(RunError::new("", Failure::new(Kind::Limit, "The run's time is over.")))
+}
+
+/// Where the run notes what it sends: in the state of a named execution, else in memory.
+async fn ledger(host: &Host, execution: Option<String>) -> Result<Arc<dyn Ledger>, Failure> {
+    let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.rehearsal) else {
+        return Ok(Arc::new(RunLedger::default()));
+    };
+    let opened = tokio::task::spawn_blocking(move || SqliteLedger::open(&state, &key)).await;
+    match opened {
+        Ok(Ok(ledger)) => Ok(Arc::new(ledger)),
+        Ok(Err(error)) => {
+            // Another process that is at it will be done some time; the rest needs somebody.
+            let kind = match error {
+                StateError::Taken { .. } => Kind::Transient,
+                StateError::Newer { .. } | StateError::Unusable { .. } => Kind::Configuration,
+            };
+            Err(Failure::new(kind, error.to_string()))
+        }
+        Err(error) => Err(Failure::new(
+            Kind::Configuration,
+            format!("The ledger cannot be opened: {error}."),
+        )),
+    }
 }
 
 fn run_files(options: &mut RunOptions) -> Result<RunFiles, Failure> {

@@ -62,7 +62,11 @@ pub(super) async fn run(
         tokens.refused(account, token);
         let renewed = granted(tokens, account, address).await?;
         match exchange(socket, account, mechanism, renewed.credentials, address).await {
-            Ok(second) => (end, expires) = (second, renewed.expires),
+            Ok(mut second) => {
+                // A server that repeats everything repeats the first token too, and not every refused token is dead.
+                second.text = end.exchange.scrub(&second.text);
+                (end, expires) = (second, renewed.expires);
+            }
             // A server that closes after a refusal has said what it has to say.
             Err(error) => tracing::debug!(%error, "the second exchange did not come about"),
         }
@@ -99,6 +103,8 @@ struct End {
     /// The last reply, scrubbed.
     text: Vec<u8>,
     signed_in: bool,
+    /// Knows what to take out of later replies.
+    exchange: Exchange,
 }
 
 async fn exchange(
@@ -131,6 +137,7 @@ async fn exchange(
                     code: reply.code,
                     text: exchange.scrub(&reply.raw),
                     signed_in: outcome == Outcome::SignedIn,
+                    exchange,
                 });
             }
         }

@@ -1,11 +1,12 @@
 //! A host with the built connectors, and an inbox that it has an account for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pipepost::{Host, HostBuilder, Preparation, RunError, RunOptions, RunReport};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_inbox::{Inbox, Running, Script, Security};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// One compilation cache for all tests.
 fn cache() -> &'static Path {
@@ -21,6 +22,8 @@ pub(crate) async fn host() -> Host {
 pub(crate) struct Bench {
     pub(crate) host: Host,
     pub(crate) inbox: Running,
+    /// With the accounts, and the state.
+    folder: TempDir,
 }
 
 impl Bench {
@@ -60,16 +63,27 @@ impl Bench {
         }
         let file = folder.path().join("accounts.json");
         std::fs::write(&file, account.to_string()).expect("an accounts file");
-        let accounts = Accounts::load([&file], &Environment::process()).expect("accounts");
-        let host = set_up(Host::builder().accounts(accounts).cache(cache()))
-            .build()
-            .await
-            .expect("a host");
+        let host = set_up(builder(&folder)).build().await.expect("a host");
         assert!(
             host.connectors().get("email-v2").is_some(),
             "the connectors are not built: `cargo xtask plugins` makes them"
         );
-        Self { host, inbox }
+        Self { host, inbox, folder }
+    }
+
+    /// Where named executions are written down.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Runs a named execution as a process of its own does.
+    pub(crate) async fn named(&self, execution: &str, document: &Value, message: Value) -> RunReport {
+        let host = builder(&self.folder).state(self.state()).build().await.expect("a host");
+        let mut options = RunOptions::new(message);
+        options.execution = Some(execution.to_owned());
+        let report = report(&host, document, options).await;
+        host.close().await;
+        report
     }
 
     pub(crate) async fn report(&self, document: &Value, message: Value) -> RunReport {
@@ -111,6 +125,12 @@ impl Bench {
             })
             .count()
     }
+}
+
+fn builder(folder: &TempDir) -> HostBuilder {
+    let file = folder.path().join("accounts.json");
+    let accounts = Accounts::load([&file], &Environment::process()).expect("accounts");
+    Host::builder().accounts(accounts).cache(cache())
 }
 
 pub(crate) async fn report(host: &Host, document: &Value, options: RunOptions) -> RunReport {

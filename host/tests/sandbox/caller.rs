@@ -1,4 +1,4 @@
-//! Connectors that mean harm and hold a connection: what they are denied, and how the host settles what they claim.
+//! Connectors that mean harm and hold a connection: what they are denied.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use crate::common::{PASSWORD, Server, document, fails, host, hostile, run};
 
 /// An inbox, and a host with the connector and an account for it.
-struct Scene {
-    server: Server,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
     host: Host,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Security::StartTls, json!({})).await
     }
 
@@ -25,7 +25,7 @@ impl Scene {
         Self::scripted(security, account, Script::new()).await
     }
 
-    async fn scripted(security: Security, account: Value, script: Script) -> Self {
+    pub(crate) async fn scripted(security: Security, account: Value, script: Script) -> Self {
         let server = Server::start(security, script).await;
         let connectors = hostile(&["caller"]);
         let host = host()
@@ -68,12 +68,12 @@ impl Scene {
     }
 
     /// A connection that is signed in.
-    fn signed_in(&self) -> Vec<Value> {
+    pub(crate) fn signed_in(&self) -> Vec<Value> {
         [self.greeted(), vec![json!(["sign-in", "PLAIN"])]].concat()
     }
 
     /// A connection where the server waits for a message's content.
-    fn at_content(&self) -> Vec<Value> {
+    pub(crate) fn at_content(&self) -> Vec<Value> {
         let commands = [
             json!(["write", "MAIL FROM:<robot@example.com>\r\n"]),
             json!(["read"]),
@@ -85,7 +85,7 @@ impl Scene {
         [self.signed_in(), commands.to_vec()].concat()
     }
 
-    async fn run(&self, acts: &[Value]) -> RunReport {
+    pub(crate) async fn run(&self, acts: &[Value]) -> RunReport {
         let report = run(
             &self.host,
             &document("caller", Some("mail"), json!({ "do": acts, "failOnError": true })),
@@ -96,7 +96,7 @@ impl Scene {
     }
 
     /// Runs acts that commit nothing, and gives what each of those after the first `known` came to.
-    async fn come_to(&self, known: &[Value], acts: &[Value]) -> Vec<String> {
+    pub(crate) async fn come_to(&self, known: &[Value], acts: &[Value]) -> Vec<String> {
         let all = [known, acts].concat();
         let report = run(&self.host, &document("caller", Some("mail"), json!({ "do": all }))).await;
         let output = report.result.expect("an output");
@@ -113,7 +113,7 @@ impl Scene {
     }
 
     /// The next run on the same host sends its message, and it arrives once.
-    async fn is_unharmed(&self) {
+    pub(crate) async fn is_unharmed(&self) {
         let next = "Subject: next\r\n\r\nx\r\n.\r\n";
         let report = self.run(&[self.at_content(), good_end(next)].concat()).await;
         let output = report.result.expect("the next message is sent");
@@ -126,10 +126,10 @@ impl Scene {
     }
 }
 
-const CONTENT: &str = "Subject: x\r\n\r\nx\r\n.\r\n";
+pub(crate) const CONTENT: &str = "Subject: x\r\n\r\nx\r\n.\r\n";
 
 /// Announced, written, answered, confirmed.
-fn good_end(content: &str) -> Vec<Value> {
+pub(crate) fn good_end(content: &str) -> Vec<Value> {
     vec![
         json!(["commit", "0"]),
         json!(["write", content]),
@@ -404,139 +404,6 @@ async fn a_connection_that_is_not_signed_in_is_not_kept() {
         .await;
     let came_to = scene.come_to(&[scene.open()], &[json!(["facts"])]).await;
     assert_eq!(came_to, ["tls=no signed-in=no warm=false"]);
-}
-
-/// What is claimed, after the server waits for the content, and how the host settles it.
-async fn settled(acts: &[Value], kind: Kind, words: &str) {
-    let scene = Scene::new().await;
-    let report = scene.run(&[&scene.at_content()[..], acts].concat()).await;
-    fails(&report, kind, words);
-    let (uncertain, failed) = if kind == Kind::Uncertain { (1, 0) } else { (0, 1) };
-    assert_eq!(
-        (report.counts.sent, report.counts.uncertain, report.counts.failed),
-        (0, uncertain, failed)
-    );
-    scene.is_unharmed().await;
-}
-
-const UNPROVEN: &str = "may have been sent and may not";
-
-#[tokio::test]
-async fn an_announcement_without_a_write() {
-    let announced = json!(["commit", "0"]);
-    settled(&[announced.clone()], Kind::Uncertain, UNPROVEN).await;
-    settled(&[announced.clone(), json!(["confirm", "0"])], Kind::Uncertain, UNPROVEN).await;
-    // Nothing was written, and nothing else is claimed: it was not sent.
-    settled(
-        &[announced.clone(), json!(["settle", "transient"])],
-        Kind::Transient,
-        "Try again",
-    )
-    .await;
-    settled(&[announced, json!(["panic"])], Kind::Limit, "it gave up").await;
-}
-
-#[tokio::test]
-async fn a_write_without_an_announcement() {
-    let written = [json!(["write", CONTENT]), json!(["read"])];
-    settled(&written, Kind::Uncertain, UNPROVEN).await;
-    let confirmed = [&written[..], &[json!(["confirm", "0"])]].concat();
-    settled(&confirmed, Kind::Uncertain, UNPROVEN).await;
-    let late = [&written[..], &[json!(["commit", "0"]), json!(["confirm", "0"])]].concat();
-    settled(&late, Kind::Uncertain, UNPROVEN).await;
-}
-
-#[tokio::test]
-async fn a_success_without_a_reply() {
-    let acts = [
-        json!(["commit", "0"]),
-        json!(["write", CONTENT]),
-        json!(["confirm", "0"]),
-    ];
-    settled(&acts, Kind::Uncertain, UNPROVEN).await;
-}
-
-#[tokio::test]
-async fn a_failure_after_the_write_without_a_reply_that_proves_it() {
-    let written = [json!(["commit", "0"]), json!(["write", CONTENT]), json!(["read"])];
-    let with = |acts: &[Value]| [&written[..], acts].concat();
-    settled(&with(&[json!(["settle", "transient"])]), Kind::Uncertain, UNPROVEN).await;
-    settled(&with(&[json!(["settle", "refused"])]), Kind::Uncertain, UNPROVEN).await;
-    let invented = [
-        json!(["refuse", "0", "554 5.7.1 Invented"]),
-        json!(["settle", "refused"]),
-    ];
-    settled(&with(&invented), Kind::Uncertain, UNPROVEN).await;
-}
-
-#[tokio::test]
-async fn a_refusal_is_believed_by_the_reply_that_came_after_the_announcement() {
-    let script = || {
-        Script::new()
-            .rule(Rule::at(At::Noop).reply("550 5.7.1 Refused"))
-            .rule(Rule::at(At::Content).contains("unwanted").reply("550 5.7.1 Refused"))
-    };
-    let refuse = [
-        json!(["refuse", "0", "550 5.7.1 Refused"]),
-        json!(["settle", "refused"]),
-    ];
-    for (content, kind) in [("unwanted\r\n.\r\n", Kind::Refused), (CONTENT, Kind::Uncertain)] {
-        let scene = Scene::scripted(Security::StartTls, json!({}), script()).await;
-        // A refusal of something else, beforehand, is no evidence for later.
-        let before = [json!(["write", "NOOP\r\n"]), json!(["read"])];
-        let end = [json!(["commit", "0"]), json!(["write", content]), json!(["read"])];
-        let at_content = scene.at_content();
-        let (signed_in, rest) = at_content.split_at(scene.signed_in().len());
-        let acts = [signed_in, &before, rest, &end, &refuse].concat();
-        fails(&scene.run(&acts).await, kind, "");
-        assert_eq!(
-            scene.server.inbox.messages().len(),
-            usize::from(kind == Kind::Uncertain)
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_part_is_announced_once() {
-    let scene = Scene::new().await;
-    let came_to = scene
-        .come_to(&scene.at_content(), &[json!(["commit", "0"]), json!(["commit", "0"])])
-        .await;
-    assert_eq!(came_to[0], "ok");
-    assert!(came_to[1].contains("laimed"), "{came_to:?}");
-}
-
-#[tokio::test]
-async fn a_trap_in_the_middle_of_a_conversation() {
-    let written = [json!(["commit", "0"]), json!(["write", CONTENT])];
-    for (end, words) in [("panic", "it gave up"), ("loop", "more CPU time than it may")] {
-        settled(&[json!([end])], Kind::Limit, words).await;
-        settled(&[&written[..], &[json!([end])]].concat(), Kind::Uncertain, words).await;
-        let half = [json!(["commit", "0"]), json!(["write", "Subject: half"]), json!([end])];
-        settled(&half, Kind::Uncertain, words).await;
-        // Confirmed, and then it went mad: the message is gone, and nobody can say so for it.
-        settled(
-            &[&good_end(CONTENT)[..], &[json!([end])]].concat(),
-            Kind::Uncertain,
-            words,
-        )
-        .await;
-    }
-}
-
-#[tokio::test]
-async fn what_was_settled_before_a_trap_stays_settled() {
-    let scene = Scene::new().await;
-    let acts = [
-        scene.at_content(),
-        good_end(CONTENT),
-        vec![json!(["settle", "ok"]), json!(["panic"])],
-    ]
-    .concat();
-    let report = scene.run(&acts).await;
-    assert_eq!(report.result.expect("it was sent")["success"], true);
-    assert_eq!(scene.server.inbox.messages().len(), 1);
-    scene.is_unharmed().await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod alone;
 mod caller;
+mod claims;
 mod common;
 mod loading;
 mod memory;

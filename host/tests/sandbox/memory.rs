@@ -15,7 +15,9 @@ use crate::common::{PASSWORD, Server, USER, document, email, fails, host, run};
 
 /// The memories that were shown, each with its connector's name.
 #[derive(Clone, Default)]
-struct Album(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+struct Album(Arc<Mutex<Vec<Memory>>>);
+
+type Memory = (String, Vec<u8>);
 
 impl Album {
     fn dumps(&self) -> MemoryDumps {

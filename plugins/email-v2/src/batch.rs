@@ -10,10 +10,11 @@ use pipepost_smtp::{Action, Client, Ending, Id, NotSent, Outcome, Settled};
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::letter::{Job, Letter, PartEnd};
 use crate::message::{self, Origin};
 use crate::parameters::Parameters;
+use crate::remainder::Remainder;
 use crate::replies;
 use crate::settings::Settings;
 use crate::world::{CallFailure, Facts, Part, Stop, Wire, WireError, World};
@@ -37,6 +38,8 @@ pub struct Call {
     pub key: String,
     /// JSON.
     pub parameters: String,
+    /// JSON: what an earlier attempt left.
+    pub remainder: Option<String>,
 }
 
 /// Sends every call's message, and settles each call once.
@@ -150,11 +153,12 @@ impl<W: World> Batch<'_, W> {
             let prepared = message::prepare(&parameters, &origin, self.world.files(call.id).as_mut())?;
             if prepared.utf8 && !self.settings.allows_utf8() {
                 return Err(Failure::new(
-                    crate::failure::Kind::Invalid,
+                    Kind::Invalid,
                     "The message needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
                 ));
             }
-            let mut letter = Letter::new(call.id, prepared)?;
+            let remainder = call.remainder.as_deref().map(Remainder::parse).transpose()?;
+            let mut letter = Letter::new(call.id, prepared, remainder)?;
             let jobs = letter.jobs(self.next_letter, self.settings.recipients)?;
             Ok((letter, jobs))
         });
@@ -392,7 +396,15 @@ impl<W: World> Conversation<'_, '_, W> {
         let part = (letter.call, job.part);
         let consequence = letter.note(&self.batch.settings.server(), &job, settled, wire);
         match consequence.part {
-            PartEnd::Confirmed => self.batch.world.confirmed(part),
+            // Once the whole message is over, the host is told with the output what it has to remember of it.
+            PartEnd::Confirmed if letter.is_over() => {
+                if let Some(letter) = self.batch.letters.remove(&letter_number) {
+                    let outcome = letter.outcome();
+                    self.batch.world.confirmed(part, sent_output(&outcome));
+                    self.batch.world.settled(part.0, outcome);
+                }
+            }
+            PartEnd::Confirmed => self.batch.world.confirmed(part, None),
             PartEnd::Refused(evidence) if announced => self.batch.world.refused(part, &evidence),
             PartEnd::Refused(_) | PartEnd::Open => {}
         }
@@ -400,6 +412,15 @@ impl<W: World> Conversation<'_, '_, W> {
             self.batch.jobs.push_back(further);
         }
         self.batch.settle_if_over(letter_number);
+    }
+}
+
+/// The output of a message that somebody gets and of which nothing is uncertain.
+fn sent_output(outcome: &Result<String, CallFailure>) -> Option<&str> {
+    match outcome {
+        Ok(output) => Some(output),
+        Err(failed) if failed.failure.kind != Kind::Uncertain => failed.output.as_deref(),
+        Err(_) => None,
     }
 }
 

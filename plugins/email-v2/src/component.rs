@@ -30,6 +30,7 @@ impl Batch for EmailV2 {
             id: call.id,
             key: call.key,
             parameters: call.parameters,
+            remainder: call.remainder,
         });
         batch::send(&mut Host, account.as_deref(), calls.collect());
     }
@@ -64,8 +65,8 @@ impl World for Host {
         })
     }
 
-    fn confirmed(&mut self, part: Part) {
-        outcomes::confirmed(of_host(part), "null");
+    fn confirmed(&mut self, part: Part, output: Option<&str>) {
+        outcomes::confirmed(of_host(part), output.unwrap_or("null"));
     }
 
     fn refused(&mut self, part: Part, evidence: &str) {

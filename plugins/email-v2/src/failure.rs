@@ -37,6 +37,27 @@ impl Kind {
             Self::Limit => "limit",
         }
     }
+
+    /// The kind that [`Kind::as_str`] spells so.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Invalid,
+            Self::Configuration,
+            Self::Authentication,
+            Self::Refused,
+            Self::Quota,
+            Self::Transient,
+            Self::Uncertain,
+            Self::Limit,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether it may pass without anybody's doing.
+    pub(crate) const fn may_pass(self) -> bool {
+        matches!(self, Self::Quota | Self::Transient)
+    }
 }
 
 impl fmt::Display for Kind {

@@ -5,6 +5,7 @@ use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Transac
 use crate::failure::{Failure, Kind};
 use crate::message::Prepared;
 use crate::output::{Outcome, Rejection, Report};
+use crate::remainder::Remainder;
 use crate::replies::{self, Server, Verdict};
 use crate::world::{CallFailure, WireError};
 
@@ -23,6 +24,12 @@ pub(crate) struct Letter {
     response: Option<String>,
     /// The first reason for which somebody does not get it.
     failure: Option<Verdict>,
+    /// The first of these that may pass.
+    deferral: Option<Verdict>,
+    /// Who is to get it; none: all of the envelope.
+    only: Option<Vec<String>>,
+    /// This attempt has confirmed something.
+    confirmed: bool,
 }
 
 /// One transaction of a message: some of its recipients.
@@ -53,22 +60,34 @@ pub(crate) struct Consequence {
 }
 
 impl Letter {
+    /// A message, or with a remainder what an earlier attempt left of it.
+    ///
     /// # Errors
     ///
     /// When an address cannot be said in the protocol.
-    pub(crate) fn new(call: u32, prepared: Prepared) -> Result<Self, Failure> {
+    pub(crate) fn new(call: u32, prepared: Prepared, remainder: Option<Remainder>) -> Result<Self, Failure> {
+        let only = remainder.as_ref().map(|left| left.recipients.clone());
+        let Remainder {
+            accepted,
+            rejected,
+            part,
+            ..
+        } = remainder.unwrap_or_default();
         let sender = prepared.envelope.sender.as_deref().map(address).transpose()?;
         Ok(Self {
             call,
             prepared,
             sender,
             open: 0,
-            next_part: 0,
-            accepted: Vec::new(),
-            rejected: Vec::new(),
+            next_part: part,
+            accepted,
+            rejected,
             uncertain: Vec::new(),
             response: None,
             failure: None,
+            deferral: None,
+            only,
+            confirmed: false,
         })
     }
 
@@ -83,8 +102,15 @@ impl Letter {
             .envelope
             .recipients
             .iter()
+            .filter(|name| self.only.as_ref().is_none_or(|only| only.contains(name)))
             .map(|text| address(text))
             .collect::<Result<Vec<_>, _>>()?;
+        if all.is_empty() {
+            return Err(Failure::new(
+                Kind::Invalid,
+                "None of those who are still to get the message is among its recipients.",
+            ));
+        }
         Ok(all
             .chunks(recipients.max(1))
             .map(|some| self.job(letter, some.to_vec()))
@@ -171,6 +197,9 @@ impl Letter {
                 }
             }
         }
+        if let Some((verdict, _)) = &common {
+            self.defer(verdict);
+        }
         if let Some((verdict, _)) = common
             && (self.failure.is_none() || verdict.failure.kind == Kind::Uncertain)
         {
@@ -181,6 +210,7 @@ impl Letter {
         let part = match &settled.outcome {
             SmtpOutcome::Accepted { reply } => {
                 self.response = Some(replies::said(reply));
+                self.confirmed = true;
                 PartEnd::Confirmed
             }
             SmtpOutcome::Refused { reply, .. } => {
@@ -194,7 +224,12 @@ impl Letter {
     }
 
     fn reject(&mut self, server: &Server<'_>, recipient: String, reply: &pipepost_smtp::Reply, stage: Stage) {
-        let kind = replies::of_reply(server, reply, stage).failure.kind;
+        let mut verdict = replies::of_reply(server, reply, stage);
+        let kind = verdict.failure.kind;
+        if stage == Stage::Recipient {
+            verdict.failure.message = format!("<{recipient}> was refused: {}", verdict.failure.message);
+        }
+        self.defer(&verdict);
         self.rejected.push(Rejection {
             recipient,
             code: Some(reply.code()),
@@ -214,11 +249,19 @@ impl Letter {
             text: failed.failure.message.clone(),
             kind: failed.failure.kind,
         }));
-        let verdict = || Verdict {
+        let verdict = Verdict {
             failure: failed.failure.clone(),
             wait: failed.wait,
         };
-        self.failure.get_or_insert_with(verdict);
+        self.defer(&verdict);
+        self.failure.get_or_insert(verdict);
+    }
+
+    /// Remembers the first reason that may pass.
+    fn defer(&mut self, verdict: &Verdict) {
+        if verdict.failure.kind.may_pass() && self.deferral.is_none() {
+            self.deferral = Some(verdict.clone());
+        }
     }
 
     /// Whether every transaction of it is over.
@@ -227,7 +270,11 @@ impl Letter {
     }
 
     /// The message's outcome: the worst of its transactions. It is sent when somebody gets it and nobody is uncertain.
+    ///
+    /// A message that was sent is a failure even so where some were refused for now, with them as the remainder, and
+    /// where this attempt did nothing for it: the host, which knows the attempts before, takes the output for what it is.
     pub(crate) fn outcome(self) -> Result<String, CallFailure> {
+        let remainder = self.remainder();
         let outcome = if !self.uncertain.is_empty() {
             Outcome::Uncertain
         } else if self.accepted.is_empty() {
@@ -235,27 +282,49 @@ impl Letter {
         } else {
             Outcome::Sent
         };
-        let verdict = (outcome != Outcome::Sent).then(|| {
+        let unknown = || Failure::new(Kind::Refused, "The server took the message for nobody.").into();
+        let reason = if remainder.is_some() && outcome != Outcome::Uncertain {
+            self.deferral.or(self.failure)
+        } else {
             self.failure
-                .unwrap_or_else(|| Failure::new(Kind::Refused, "The server took the message for nobody.").into())
-        });
+        };
+        let verdict: Option<Verdict> = match outcome {
+            Outcome::Sent if remainder.is_none() && self.confirmed => None,
+            _ => Some(reason.unwrap_or_else(unknown)),
+        };
+        let shown = verdict.as_ref().filter(|_| outcome != Outcome::Sent);
         let output = self.prepared.output.render(&Report {
             outcome,
             accepted: &self.accepted,
             rejected: &self.rejected,
             uncertain: &self.uncertain,
             response: self.response.as_deref(),
-            failure: verdict.as_ref().map(|verdict| &verdict.failure),
+            failure: shown.map(|verdict| &verdict.failure),
         });
         match verdict {
             None => Ok(output),
             Some(Verdict { failure, wait }) => Err(CallFailure {
                 failure,
                 wait,
-                remainder: None,
+                remainder: remainder.map(|left| left.render()),
                 output: Some(output),
             }),
         }
+    }
+
+    /// Those who were refused for now, and those of whom nobody can tell. None: nobody, or everybody.
+    fn remainder(&self) -> Option<Remainder> {
+        let (deferred, rejected): (Vec<_>, Vec<_>) =
+            self.rejected.iter().partition(|rejection| rejection.kind.may_pass());
+        let deferred = deferred.into_iter().map(|rejection| rejection.recipient.clone());
+        let recipients: Vec<String> = self.uncertain.iter().cloned().chain(deferred).collect();
+        let is_everybody = self.accepted.is_empty() && rejected.is_empty();
+        (!recipients.is_empty() && !is_everybody).then(|| Remainder {
+            recipients,
+            accepted: self.accepted.clone(),
+            rejected: rejected.into_iter().cloned().collect(),
+            part: self.next_part,
+        })
     }
 }
 

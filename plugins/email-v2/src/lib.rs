@@ -48,6 +48,7 @@ mod letter;
 pub mod message;
 pub mod output;
 pub mod parameters;
+mod remainder;
 pub mod replies;
 pub mod schema;
 pub mod settings;

@@ -29,6 +29,8 @@ pub struct Settings {
     write: Option<Duration>,
     /// Recipients in one transaction; more go into further ones.
     pub recipients: usize,
+    /// Messages that one lost connection may make uncertain.
+    max_uncertain: Option<usize>,
     allow_utf8: bool,
 }
 
@@ -79,6 +81,9 @@ impl Settings {
                 .and_then(|most| usize::try_from(most).ok())
                 .filter(|most| *most > 0)
                 .unwrap_or(RECIPIENTS),
+            max_uncertain: number(view.get("max_uncertain"))
+                .and_then(|most| usize::try_from(most).ok())
+                .filter(|most| *most > 0),
             allow_utf8: view.get("allow_utf8").and_then(Value::as_bool).unwrap_or(true),
         })
     }
@@ -119,6 +124,9 @@ impl Settings {
         config.send_partial = self.send_partial;
         config.pipelining = if plain { Pipelining::Off } else { self.pipelining };
         config.chunking = !plain;
+        if let Some(most) = self.max_uncertain {
+            config.window.messages = most;
+        }
         if let Some(read) = self.read {
             let timeouts = &mut config.timeouts;
             // Not the wait for the end of a message: less than the standard's makes copies.

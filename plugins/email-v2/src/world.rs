@@ -150,8 +150,8 @@ pub trait World {
     ///
     /// Why none of it may be written.
     fn committing(&mut self, parts: &[Part]) -> Result<(), Stop>;
-    /// The server confirmed a part.
-    fn confirmed(&mut self, part: Part);
+    /// The server confirmed a part. With the step's output as JSON, where the message is complete with it.
+    fn confirmed(&mut self, part: Part, output: Option<&str>);
     /// The server refused a part with this reply.
     fn refused(&mut self, part: Part, evidence: &str);
     /// A call is over.

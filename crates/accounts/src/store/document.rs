@@ -40,6 +40,21 @@ impl Change {
         }
     }
 
+    /// Writes a field with a value that stands for itself: `${` in it begins no reference.
+    pub fn set_literal(field: impl Into<String>, value: &Secret) -> Self {
+        Self::set(field, Secret::new(value.expose().replace("${", "$${")))
+    }
+
+    /// Whether it writes a secret itself, and no reference to one: what must not stand in a command line.
+    pub fn is_secret_in_clear(&self) -> bool {
+        let Self::Set { field, value } = self else { return false };
+        let last = path_of(field).and_then(|path| path.last().map(|name| normal(name)));
+        let is_secret = last.is_some_and(|name| SECRET_FIELDS.contains(&name.as_str()));
+        is_secret
+            && SecretSource::parse(value.expose(), Path::new(""), Place::default())
+                .map_or(true, |source| source.has_literal())
+    }
+
     /// Takes a field away.
     pub fn remove(field: impl Into<String>) -> Self {
         Self::Remove { field: field.into() }

@@ -1,0 +1,188 @@
+//! `pipepost accounts authorize`: a person signs in, in the browser, and the refresh token goes into the store.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use pipepost::Kind;
+use pipepost::http::Poster;
+use pipepost_accounts::oauth::{Authorization, Flow};
+use pipepost_accounts::store::{Change, Store};
+use pipepost_accounts::{Accounts, ErrorKind, Secret};
+
+use super::all_told;
+use super::change::of_client_file;
+use crate::cli::complaint::Complaint;
+use crate::cli::logging::{answer, say};
+use crate::cli::setup;
+use crate::cli::store::{self, StoreOptions, told};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AuthorizeOptions {
+    /// The account's label
+    label: String,
+    /// Open nothing, wait for no browser here: takes the whole address at which a browser elsewhere ended, on standard input
+    #[arg(long)]
+    no_browser: bool,
+    /// The port of the redirect address, for clients whose addresses are registered (Web applications)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// The OAuth client, as the JSON that the provider's console gives for download; it goes into the account
+    #[arg(long, value_name = "FILE")]
+    client: Option<PathBuf>,
+    /// A file of accounts, to say where a label lies that is not in the store
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
+    accounts: Vec<PathBuf>,
+    /// Which of the account's environments
+    #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
+    environment: Option<String>,
+    #[command(flatten)]
+    store: StoreOptions,
+}
+
+pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint> {
+    let store = store::open(&options.store)?;
+    let label = options.label.as_str();
+    refuse_label_of_a_file(&options, &store)?;
+    if let Some(file) = &options.client {
+        let (changes, is_web) = of_client_file(file)?;
+        store.edit(label, &changes).map_err(all_told)?;
+        if is_web && options.port.is_none() {
+            say(
+                "pipepost: this client is a Web application, so its redirect address must be registered: fix it with --port N.",
+            );
+        }
+    }
+    let accounts = setup::accounts(&[], Some(&store), options.environment.as_deref())?;
+    let account = accounts.get(label).map_err(told)?;
+    let flow = Flow::begin(account, options.port).await.map_err(told)?;
+    if options.port.is_some() {
+        say(&format!(
+            "The redirect address, as it must be registered with the client: {}",
+            flow.redirect()
+        ));
+    }
+    let poster = Poster::default();
+    let url = flow.url().as_str().to_owned();
+    let authorization = if options.no_browser {
+        say("Open this address in a browser, on any machine, and sign in:");
+        out(&url)?;
+        say("The browser then ends at an address that begins like this one and may not load; paste it here, whole:");
+        say(&format!("  {}?...", flow.redirect()));
+        let address = line_of_standard_input().await?;
+        flow.run_with(&address, &poster).await
+    } else {
+        if open_browser(&url) {
+            say("Sign in in the browser that has opened. If none has, open this address:");
+        } else {
+            say("Open this address in a browser on this machine and sign in:");
+        }
+        out(&url)?;
+        flow.run(&poster).await
+    };
+    keep(
+        &store,
+        &options,
+        account.username().is_none(),
+        authorization.map_err(told)?,
+    )
+}
+
+/// What is not in the store may lie in a file, which is not written here.
+fn refuse_label_of_a_file(options: &AuthorizeOptions, store: &Store) -> Result<(), Complaint> {
+    let Err(error) = store.show(&options.label) else {
+        return Ok(());
+    };
+    if error.kind() == ErrorKind::NoSuchAccount {
+        for file in &options.accounts {
+            let surroundings = setup::surroundings(options.environment.as_deref());
+            let there = Accounts::load([file], &surroundings).is_ok_and(|all| all.get(&options.label).is_ok());
+            if there {
+                return Err(Complaint::new(
+                    Kind::Configuration,
+                    format!(
+                        "The account `{}` lies in the file `{}`, and the refresh token is kept in the store alone; run `pipepost accounts add --from {}`, take the account out of the file, and authorize again.",
+                        options.label,
+                        file.display(),
+                        file.display()
+                    ),
+                ));
+            }
+        }
+    }
+    Err(told(error))
+}
+
+fn keep(
+    store: &Store,
+    options: &AuthorizeOptions,
+    nameless: bool,
+    authorization: Authorization,
+) -> Result<(), Complaint> {
+    let field = |name: &str| match &options.environment {
+        Some(environment) => format!("environments.{environment}.{name}"),
+        None => name.to_owned(),
+    };
+    let mut changes = vec![Change::set_literal(
+        field("refresh_token"),
+        &authorization.refresh_token,
+    )];
+    if let (true, Some(address)) = (nameless, &authorization.address) {
+        changes.push(Change::set_literal(field("username"), &Secret::new(address.clone())));
+    }
+    store.edit(&options.label, &changes).map_err(all_told)?;
+    let who = authorization
+        .address
+        .map_or_else(String::new, |address| format!(" as {address}"));
+    say(&format!(
+        "pipepost: {} is signed in{who}; the refresh token is in {}.",
+        options.label,
+        store.path().display()
+    ));
+    Ok(())
+}
+
+fn out(line: &str) -> Result<(), Complaint> {
+    answer(line).map_err(|error| Complaint::io("standard output", &error))
+}
+
+async fn line_of_standard_input() -> Result<String, Complaint> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = read
+        .await
+        .map_err(|error| Complaint::io("standard input", &std::io::Error::other(error)))?;
+    let line = line.map_err(|error| Complaint::io("standard input", &error))?;
+    if line.trim().is_empty() {
+        return Err(Complaint::usage(
+            "Standard input was to bring the address at which the browser ended, and brought nothing.",
+        ));
+    }
+    Ok(line)
+}
+
+/// Opens the address in the person's browser, where there is a way to; whether it came up nobody can tell.
+fn open_browser(url: &str) -> bool {
+    let chosen = std::env::var("BROWSER")
+        .ok()
+        .filter(|browser| !browser.trim().is_empty());
+    let mut command = match &chosen {
+        Some(browser) => Command::new(browser),
+        None if cfg!(target_os = "macos") => Command::new("open"),
+        None if cfg!(windows) => {
+            let mut command = Command::new("rundll32");
+            command.arg("url.dll,FileProtocolHandler");
+            command
+        }
+        None => Command::new("xdg-open"),
+    };
+    command
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .is_ok()
+}

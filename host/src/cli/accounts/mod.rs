@@ -1,0 +1,242 @@
+//! `pipepost accounts`: the encrypted store.
+
+mod authorize;
+mod change;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use pipepost::Kind;
+use pipepost_accounts::Errors;
+use pipepost_accounts::store::StoredAccount;
+use serde_json::json;
+
+use super::complaint::Complaint;
+use super::logging::{answer, say};
+use super::store::{self, StoreOptions, told};
+use authorize::AuthorizeOptions;
+use change::Changes;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AccountsCommand {
+    /// Put an account into the store: from a file, from fields, or, on a terminal, from answers
+    #[command(
+        after_help = "Examples:\n  pipepost accounts add gmail\n  pipepost accounts add gmail --set preset=gmail --set username=you@gmail.com --password-stdin < app-password\n  pipepost accounts add --from accounts.json"
+    )]
+    Add(AddOptions),
+    /// The accounts in the store, without their secrets
+    List {
+        #[command(flatten)]
+        store: StoreOptions,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// One account as it is stored, without its secrets
+    Show {
+        /// Its label
+        label: String,
+        #[command(flatten)]
+        store: StoreOptions,
+    },
+    /// Change fields of an account
+    Edit {
+        /// Its label
+        label: String,
+        #[command(flatten)]
+        changes: Changes,
+        #[command(flatten)]
+        store: StoreOptions,
+    },
+    /// Copy an account under another label
+    Copy {
+        /// Its label
+        label: String,
+        /// The copy's label
+        new: String,
+        #[command(flatten)]
+        store: StoreOptions,
+    },
+    /// Give an account another label
+    Rename {
+        /// Its label
+        label: String,
+        /// Its new label
+        new: String,
+        #[command(flatten)]
+        store: StoreOptions,
+    },
+    /// Take an account out of the store
+    Remove {
+        /// Its label
+        label: String,
+        #[command(flatten)]
+        store: StoreOptions,
+    },
+    /// Sign a person in to an oauth-2 account of the store, in the browser
+    #[command(
+        after_help = "Example:\n  pipepost accounts add gmail --client client_secret.json --set username=you@gmail.com\n  pipepost accounts authorize gmail"
+    )]
+    Authorize(AuthorizeOptions),
+    /// Accounts as an accounts file, with their secrets in clear
+    Export {
+        /// Their labels; all without any
+        labels: Vec<String>,
+        /// The new file, which its owner alone can read; without it standard output, unless that is a terminal
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        store: StoreOptions,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddOptions {
+    /// Its label
+    #[arg(required_unless_present = "from")]
+    label: Option<String>,
+    /// The accounts of this file, with their own labels
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "set", "password_stdin"])]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    changes: Changes,
+    #[command(flatten)]
+    store: StoreOptions,
+}
+
+pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> {
+    match command {
+        AccountsCommand::Add(options) => add(options)?,
+        AccountsCommand::List { store, json } => list(&store::open(&store)?.list().map_err(told)?, json)?,
+        AccountsCommand::Show { label, store } => {
+            let account = store::open(&store)?.show(&label).map_err(told)?;
+            out(&format!("{account:#}"))?;
+        }
+        AccountsCommand::Edit { label, changes, store } => {
+            let changes = changes.read()?;
+            if changes.is_empty() {
+                return Err(Complaint::usage(
+                    "Nothing was named to change; write --set FIELD=VALUE, --unset FIELD or --password-stdin.",
+                ));
+            }
+            store::open(&store)?.edit(&label, &changes).map_err(all_told)?;
+            say(&format!("pipepost: changed {label}."));
+        }
+        AccountsCommand::Copy { label, new, store } => {
+            store::open(&store)?.copy(&label, &new).map_err(all_told)?;
+            say(&format!("pipepost: copied {label} to {new}."));
+        }
+        AccountsCommand::Rename { label, new, store } => {
+            store::open(&store)?.rename(&label, &new).map_err(all_told)?;
+            say(&format!("pipepost: {label} is now {new}."));
+        }
+        AccountsCommand::Remove { label, store } => {
+            store::open(&store)?.remove(&label).map_err(all_told)?;
+            say(&format!("pipepost: removed {label}."));
+        }
+        AccountsCommand::Authorize(options) => authorize::authorize(options).await?,
+        AccountsCommand::Export { labels, output, store } => export(&labels, output.as_deref(), &store)?,
+    }
+    Ok(0)
+}
+
+fn add(options: AddOptions) -> Result<(), Complaint> {
+    if let Some(file) = &options.from {
+        if !file.exists() {
+            return Err(Complaint::no_input(
+                "accounts file",
+                file,
+                &std::io::ErrorKind::NotFound.into(),
+            ));
+        }
+        let store = store::open(&options.store)?;
+        let labels = store.add_file(file).map_err(all_told)?;
+        say(&format!(
+            "pipepost: added {} to {}; the file `{}` still holds what it held.",
+            labels.join(", "),
+            store.path().display(),
+            file.display()
+        ));
+        return Ok(());
+    }
+    let label = options.label.unwrap_or_default();
+    let changes = options.changes.of_a_new_account()?;
+    let store = store::open(&options.store)?;
+    store.add(&label, &changes).map_err(all_told)?;
+    say(&format!("pipepost: added {label} to {}.", store.path().display()));
+    Ok(())
+}
+
+fn list(accounts: &[StoredAccount], json: bool) -> Result<(), Complaint> {
+    if json {
+        let all: Vec<_> = accounts
+            .iter()
+            .map(|account| {
+                json!({
+                    "label": account.label,
+                    "type": account.kind,
+                    "description": account.description,
+                    "environments": account.environments,
+                })
+            })
+            .collect();
+        return out(&format!("{:#}", json!(all)));
+    }
+    if accounts.is_empty() {
+        say("pipepost: the store is empty; `pipepost accounts add LABEL` puts an account into it.");
+    }
+    for account in accounts {
+        let mut line = format!("{:<20} {:<26}", account.label, account.kind);
+        if !account.environments.is_empty() {
+            line.push_str(&format!(" [{}]", account.environments.join(", ")));
+        }
+        if let Some(description) = &account.description {
+            line.push_str(&format!(" {}", description.escape_debug()));
+        }
+        out(line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOptions) -> Result<(), Complaint> {
+    if output.is_none() && std::io::stdout().is_terminal() {
+        return Err(Complaint::usage(
+            "An export holds secrets in clear, which are not shown on a terminal; name a file with --output.",
+        ));
+    }
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let text = store::open(options)?.export(&labels).map_err(told)?;
+    match output {
+        None => out(text.expose()),
+        Some(path) => {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let write = || {
+                let mut file = options.open(path)?;
+                file.write_all(text.expose().as_bytes())?;
+                file.write_all(b"\n")?;
+                file.sync_all()
+            };
+            write().map_err(|error| {
+                Complaint::new(
+                    Kind::Configuration,
+                    format!(
+                        "The file `{}` cannot be made: {error}; name one that does not exist yet.",
+                        path.display()
+                    ),
+                )
+            })
+        }
+    }
+}
+
+fn out(line: &str) -> Result<(), Complaint> {
+    answer(line).map_err(|error| Complaint::io("standard output", &error))
+}
+
+fn all_told(errors: Errors) -> Complaint {
+    Complaint::many(Kind::Configuration, errors.iter().map(store::sentence))
+}

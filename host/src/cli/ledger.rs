@@ -1,0 +1,129 @@
+//! `pipepost ledger`.
+
+use std::path::PathBuf;
+
+use pipepost::Kind;
+use pipepost::ledger::{Book, Decision, Entry, SettleError, State};
+use pipepost::state::StateError;
+use serde_json::json;
+
+use super::arguments::{LedgerCommand, SettleAs};
+use super::complaint::Complaint;
+use super::logging::answer;
+use super::paths;
+
+pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
+    match command {
+        LedgerCommand::List {
+            execution,
+            uncertain,
+            state,
+            json,
+        } => {
+            let mut entries = book(state)?.list(execution.as_deref())?;
+            entries.retain(|entry| !uncertain || entry.state == State::Uncertain);
+            if json {
+                return out(&format!("{:#}", json!(entries)));
+            }
+            for entry in &entries {
+                out(&line(entry))?;
+            }
+            let doubtful = entries.iter().filter(|entry| entry.state == State::Uncertain).count();
+            if doubtful > 0 {
+                super::logging::say(&format!(
+                    "pipepost: {doubtful} uncertain: look for each in the sender's Sent folder or the server's log, then `pipepost ledger settle KEY --as sent|not-sent`."
+                ));
+            }
+            Ok(0)
+        }
+        LedgerCommand::Show { key, state, json } => {
+            let entry = book(state)?.show(&key)?;
+            let entry = entry.ok_or(SettleError::Unknown(key))?;
+            if json {
+                return out(&format!("{:#}", json!(entry)));
+            }
+            show(&entry)
+        }
+        LedgerCommand::Settle { key, decision, state } => {
+            let decision = match decision {
+                SettleAs::Sent => Decision::Sent,
+                SettleAs::NotSent => Decision::NotSent,
+            };
+            let entry = book(state)?.settle(&key, decision)?;
+            out(&line(&entry))
+        }
+    }
+}
+
+/// The directory that was named, else the usual one.
+pub(super) fn directory(named: Option<PathBuf>) -> Result<PathBuf, Complaint> {
+    named.or_else(paths::state).ok_or_else(|| {
+        let sentence = "There is no home directory to keep the ledger in: name one with --state DIR.";
+        Complaint::new(Kind::Configuration, sentence)
+    })
+}
+
+fn book(state: Option<PathBuf>) -> Result<Book, Complaint> {
+    Ok(Book::open(&directory(state)?)?)
+}
+
+fn line(entry: &Entry) -> String {
+    let who = if entry.decided { " (settled by hand)" } else { "" };
+    format!(
+        "{:<10} {}  {}{who}",
+        entry.state.as_str(),
+        entry.changed.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        entry.key
+    )
+}
+
+fn show(entry: &Entry) -> Result<u8, Complaint> {
+    out(&line(entry))?;
+    out(&format!("execution  {}", entry.execution))?;
+    for part in &entry.parts {
+        out(&format!("part {:<5} {}", part.number, part.state))?;
+    }
+    let Some(output) = &entry.output else { return Ok(0) };
+    for name in [
+        "messageId",
+        "subject",
+        "accepted",
+        "rejected",
+        "uncertain",
+        "response",
+        "message",
+    ] {
+        match output.get(name) {
+            None | Some(serde_json::Value::Null) => {}
+            Some(serde_json::Value::String(text)) => drop(out(&format!("{name:<10} {text}"))?),
+            Some(value) => drop(out(&format!("{name:<10} {value}"))?),
+        }
+    }
+    Ok(0)
+}
+
+fn out(text: &str) -> Result<u8, Complaint> {
+    answer(text).map_err(|error| Complaint::io("standard output", &error))?;
+    Ok(0)
+}
+
+impl From<StateError> for Complaint {
+    fn from(error: StateError) -> Self {
+        let kind = match error {
+            StateError::Taken { .. } => Kind::Transient,
+            StateError::Newer { .. } | StateError::Unusable { .. } => Kind::Configuration,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<SettleError> for Complaint {
+    fn from(error: SettleError) -> Self {
+        let kind = match error {
+            SettleError::Running(_) => Kind::Transient,
+            SettleError::State(error) => return error.into(),
+            SettleError::Unknown(_) | SettleError::NotUncertain { .. } | SettleError::InPart(_) => Kind::Invalid,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

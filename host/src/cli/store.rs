@@ -1,0 +1,192 @@
+//! The encrypted store: where it lies and what opens it.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pipepost::Kind;
+use pipepost_accounts::store::{Store, StoreKey};
+use pipepost_accounts::{ErrorKind, Secret};
+
+use super::complaint::Complaint;
+use super::logging::say;
+use super::paths;
+
+/// Where the store is and what opens it.
+#[derive(Debug, Default, Args)]
+pub(super) struct StoreOptions {
+    /// The encrypted store of accounts; by default the one that `pipepost paths` names, if it is there
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_STORE")]
+    pub(super) store: Option<PathBuf>,
+    /// The age key that opens the store
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_STORE_KEY_FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A file that holds the store's passphrase
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PIPEPOST_STORE_PASSPHRASE_FILE",
+        conflicts_with = "key_file"
+    )]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// The entry of the system's keyring that holds the store's passphrase or key
+    #[cfg(feature = "keyring")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "PIPEPOST_STORE_KEYRING",
+        conflicts_with_all = ["key_file", "passphrase_file"]
+    )]
+    pub(super) keyring: Option<String>,
+}
+
+impl StoreOptions {
+    fn names_a_key(&self) -> bool {
+        let in_a_file = self.key_file.is_some() || self.passphrase_file.is_some();
+        #[cfg(feature = "keyring")]
+        let elsewhere = self.keyring.is_some();
+        #[cfg(not(feature = "keyring"))]
+        let elsewhere = false;
+        in_a_file || elsewhere
+    }
+
+    fn path(&self) -> Result<PathBuf, Complaint> {
+        self.store.clone().or_else(paths::store).ok_or_else(|| {
+            Complaint::new(
+                Kind::Configuration,
+                "There is no home directory to keep the store in; name it with --store.",
+            )
+        })
+    }
+}
+
+/// The store that a run reads beside its account files: one that was named, or the usual one when it is there and can be
+/// opened without being in the way.
+pub(super) fn beside(options: &StoreOptions, files: &[PathBuf]) -> Result<Option<Store>, Complaint> {
+    if options.store.is_none() {
+        let usual = paths::store().filter(|path| path.exists());
+        let may_ask = files.is_empty() && is_terminal();
+        if usual.is_none() || !(options.names_a_key() || may_ask) {
+            return Ok(None);
+        }
+    }
+    let path = options.path()?;
+    if !path.exists() {
+        return Err(Complaint::no_input(
+            "store",
+            &path,
+            &std::io::ErrorKind::NotFound.into(),
+        ));
+    }
+    open(options).map(Some)
+}
+
+/// The store that a command works on; it need not be there yet.
+pub(super) fn open(options: &StoreOptions) -> Result<Store, Complaint> {
+    let path = options.path()?;
+    let key = key(options, &path)?;
+    Ok(Store::new(path, key))
+}
+
+fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, Complaint> {
+    let configuration = |error: pipepost_accounts::Error| Complaint::new(Kind::Configuration, sentence(&error));
+    if let Some(file) = &options.key_file {
+        if !file.exists() && !store.exists() {
+            make_folder(file)?;
+            let key = StoreKey::create_key_file(file).map_err(configuration)?;
+            say(&format!(
+                "pipepost: made the key {} for the new store {}. Keep a copy of it: without it the store is lost.",
+                file.display(),
+                store.display()
+            ));
+            make_folder(store)?;
+            return Ok(key);
+        }
+        return StoreKey::from_key_file(file).map_err(configuration);
+    }
+    if let Some(file) = &options.passphrase_file {
+        make_folder(store)?;
+        return StoreKey::from_passphrase_file(file).map_err(configuration);
+    }
+    #[cfg(feature = "keyring")]
+    if let Some(name) = &options.keyring {
+        make_folder(store)?;
+        return StoreKey::from_keyring(&pipepost_accounts::SystemKeyring, name).map_err(configuration);
+    }
+    if !is_terminal() {
+        return Err(Complaint::new(
+            Kind::Configuration,
+            format!(
+                "The store `{}` is encrypted, and nothing was named that opens it; name --key-file or --passphrase-file.",
+                store.display()
+            ),
+        ));
+    }
+    let passphrase = if store.exists() {
+        ask_secret(&format!("Passphrase of the store {}: ", store.display()))?
+    } else {
+        new_passphrase(store)?
+    };
+    make_folder(store)?;
+    Ok(StoreKey::passphrase(&passphrase))
+}
+
+fn new_passphrase(store: &Path) -> Result<Secret, Complaint> {
+    let first = ask_secret(&format!("A passphrase for the new store {}: ", store.display()))?;
+    let second = ask_secret("The same once more: ")?;
+    if first.is_empty() || first.expose() != second.expose() {
+        return Err(Complaint::usage(
+            "The two passphrases differ, or are empty; nothing was made.",
+        ));
+    }
+    Ok(first)
+}
+
+/// The folder of a file, for its owner alone.
+fn make_folder(file: &Path) -> Result<(), Complaint> {
+    let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    else {
+        return Ok(());
+    };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|error| Complaint::io("the store's directory", &error))
+}
+
+/// Whether somebody is there to be asked.
+pub(super) fn is_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for a secret on the terminal; nothing of it is shown.
+pub(super) fn ask_secret(question: &str) -> Result<Secret, Complaint> {
+    rpassword::prompt_password(question)
+        .map(Secret::new)
+        .map_err(|error| Complaint::io("the terminal", &error))
+}
+
+/// An error of the accounts, to the person.
+pub(super) fn told(error: pipepost_accounts::Error) -> Complaint {
+    let kind = match error.kind() {
+        ErrorKind::Token => Kind::Authentication,
+        ErrorKind::TokenUnavailable => Kind::Transient,
+        _ => Kind::Configuration,
+    };
+    Complaint::new(kind, sentence(&error))
+}
+
+/// An error of the accounts as a sentence of its own.
+pub(super) fn sentence(error: &pipepost_accounts::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if error.place().path().is_none() => first.to_uppercase().chain(letters).collect(),
+        _ => text,
+    }
+}

@@ -1,0 +1,41 @@
+//! Keeping the refresh tokens that a provider gives in place of old ones.
+
+use pipepost_accounts::oauth::RefreshTokenKeeper;
+use pipepost_accounts::store::{Change, Store};
+use pipepost_accounts::{ErrorKind, Secret};
+
+/// Keeps them in the encrypted store, for the accounts that lie there.
+#[derive(Debug)]
+pub struct StoreKeeper {
+    store: Store,
+}
+
+impl StoreKeeper {
+    /// For the accounts of this store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+impl RefreshTokenKeeper for StoreKeeper {
+    fn keep(&self, label: &str, refresh_token: &Secret) {
+        match self
+            .store
+            .edit(label, &[Change::set_literal("refresh_token", refresh_token)])
+        {
+            Ok(()) => tracing::info!(
+                account = label,
+                "the provider gave a new refresh token; the store has it"
+            ),
+            Err(errors) if errors.iter().any(|error| error.kind() == ErrorKind::NoSuchAccount) => tracing::warn!(
+                account = label,
+                "the provider gave a new refresh token, and this account lies in a file, which is not written here; move it into the store (pipepost accounts add --from FILE), so that the next run has the new one"
+            ),
+            Err(errors) => tracing::warn!(
+                account = label,
+                %errors,
+                "the provider gave a new refresh token, and the store could not keep it"
+            ),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Trying again, by the kind of what went wrong and by nothing else.
+//!
+//! A transient failure is tried again after a pause that grows from try to try, and that chance makes shorter, so that
+//! many who failed together do not come back together. A used-up quota is tried again when its server says how long to
+//! wait and the run has that long. Nothing else is, save a message of which nobody can tell, where the pipeline asks for
+//! it. A try never outlasts the run: one that would begin after its end is not waited for.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::calls::Failed;
+use crate::ending::Ending;
+use crate::failure::{Failure, Kind};
+
+/// The parameters that the host obeys itself. They are no part of a message's content.
+pub(super) const OWN: [&str; 3] = ["retry", "onUncertain", "failOnError"];
+
+/// How often and how far apart a call is tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Retry {
+    /// Tries altogether, the first among them.
+    attempts: u32,
+    /// The pause after the first.
+    first: Duration,
+    /// By what each pause is longer than the one before.
+    factor: f64,
+    /// The longest pause.
+    max: Duration,
+    /// A message that may have been sent is sent again.
+    pub(super) resend: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            first: Duration::from_secs(1),
+            factor: 2.0,
+            max: Duration::from_secs(30),
+            resend: false,
+        }
+    }
+}
+
+/// Most tries that a step can ask for.
+const MOST: u64 = 100;
+
+impl Retry {
+    /// What a step says of it: `retry` is the number of tries, `{attempts, first, factor, max}`, or `false`; `onUncertain`
+    /// is `report` or `resend`.
+    ///
+    /// # Errors
+    /// `invalid`, with the parameter that cannot be obeyed.
+    pub(super) fn read(parameters: &Value) -> Result<Self, Failure> {
+        let invalid = |what: &str| Failure::new(Kind::Invalid, format!("The parameter {what}."));
+        let mut retry = Self::default();
+        match parameters.get("retry") {
+            None | Some(Value::Null | Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => retry.attempts = 1,
+            Some(Value::Object(members)) => {
+                for (name, value) in members {
+                    match name.as_str() {
+                        "attempts" => retry.attempts = attempts(value)?,
+                        "first" => retry.first = pause(name, value)?,
+                        "max" => retry.max = pause(name, value)?,
+                        "factor" => {
+                            let factor = number(value).filter(|factor| (1.0..=1000.0).contains(factor));
+                            retry.factor =
+                                factor.ok_or_else(|| invalid("`retry.factor` is a number from 1 to 1000"))?;
+                        }
+                        _ => {
+                            let what =
+                                format!("`retry` has no member `{name}`; there are attempts, first, factor and max");
+                            return Err(invalid(&what));
+                        }
+                    }
+                }
+            }
+            Some(value) => retry.attempts = attempts(value)?,
+        }
+        match parameters.get("onUncertain").and_then(Value::as_str) {
+            None | Some("" | "report") => {}
+            Some("resend") => retry.resend = true,
+            Some(other) => {
+                let what = format!("`onUncertain` cannot be {other:?}; write \"report\" or \"resend\"");
+                return Err(invalid(&what));
+            }
+        }
+        Ok(retry)
+    }
+
+    /// How long to pause before the next try; none when this was the last. `attempt` is the number of the one that failed,
+    /// from 1, and `chance` lies between 0 and 1.
+    pub(super) fn pause(&self, attempt: u32, failure: &Failure, chance: f64) -> Option<Duration> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let told = failure.wait.map(|seconds| Duration::from_secs(seconds.into()));
+        let grown = self.first.as_secs_f64() * self.factor.powf(f64::from(attempt.saturating_sub(1)));
+        let longest = self.max.as_secs_f64();
+        let backoff = Duration::from_secs_f64(grown.min(longest) * (0.5 + 0.5 * chance.clamp(0.0, 1.0)));
+        match failure.kind {
+            Kind::Transient => Some(backoff.max(told.unwrap_or_default().min(self.max))),
+            Kind::Quota => told.map(|told| told.max(backoff)),
+            Kind::Uncertain if self.resend => Some(backoff),
+            _ => None,
+        }
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    }
+}
+
+fn attempts(value: &Value) -> Result<u32, Failure> {
+    let given = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_u64(),
+    };
+    given
+        .filter(|attempts| (1..=MOST).contains(attempts))
+        .and_then(|attempts| u32::try_from(attempts).ok())
+        .ok_or_else(|| {
+            let message = format!("The parameter `retry` asks for tries from 1 to {MOST}, and not for {value}.");
+            Failure::new(Kind::Invalid, message)
+        })
+}
+
+/// A number of seconds, or a text with a unit.
+fn pause(name: &str, value: &Value) -> Result<Duration, Failure> {
+    let seconds = match value {
+        Value::String(text) => {
+            let text = text.trim();
+            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let unit = match &text[digits.len()..] {
+                "ms" => Some(0.001),
+                "s" | "" => Some(1.0),
+                "m" => Some(60.0),
+                "h" => Some(3600.0),
+                _ => None,
+            };
+            digits.parse::<f64>().ok().zip(unit).map(|(number, unit)| number * unit)
+        }
+        other => other.as_f64(),
+    };
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            let message = format!(
+                "The parameter `retry.{name}` is a time: a number of seconds, or a text such as \"500ms\" or \"2m\"."
+            );
+            Failure::new(Kind::Invalid, message)
+        })
+}
+
+/// A call that is to be performed.
+#[derive(Debug)]
+pub(super) struct Try {
+    /// Which of the calls.
+    pub(super) index: usize,
+    /// 1 for the first.
+    pub(super) attempt: u32,
+    /// What the last one left.
+    pub(super) remainder: Option<String>,
+    /// An earlier one confirmed something.
+    pub(super) confirmed: bool,
+    /// How the last one ended, should there be no time for this one.
+    pub(super) last: Option<Failed>,
+}
+
+impl Try {
+    pub(super) fn first(index: usize, remainder: Option<String>) -> Self {
+        Self {
+            index,
+            attempt: 1,
+            // What is left of a message is less than all of it: the rest was confirmed in another run.
+            confirmed: remainder.is_some(),
+            remainder,
+            last: None,
+        }
+    }
+}
+
+/// Tries that wait for their time.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    waiting: Vec<(Instant, Try)>,
+    /// Nothing begins after it.
+    until: Option<Instant>,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// Their time has come.
+    Now(Vec<Try>),
+    /// Their time will not come any more.
+    Never(Vec<Try>),
+}
+
+impl Schedule {
+    /// For calls that begin now.
+    pub(super) fn new(first: Vec<Try>, until: Option<Instant>) -> Self {
+        let now = Instant::now();
+        Self {
+            waiting: first.into_iter().map(|try_of| (now, try_of)).collect(),
+            until,
+        }
+    }
+
+    /// Lets a try wait. Gives it back where its time would come too late.
+    pub(super) fn add(&mut self, after: Duration, next: Try) -> Result<(), Try> {
+        match Instant::now().checked_add(after) {
+            Some(due) if self.until.is_none_or(|until| due < until) => {
+                self.waiting.push((due, next));
+                Ok(())
+            }
+            _ => Err(next),
+        }
+    }
+
+    /// Waits for the next of them, together with all whose time comes no later. None when nothing waits.
+    pub(super) async fn next(&mut self, ending: &Ending) -> Option<Due> {
+        let due = self.waiting.iter().map(|(due, _)| *due).min()?;
+        let begins = self.waiting.iter().any(|(_, next)| next.last.is_none());
+        tokio::select! {
+            // Calls that were never performed are handed over even so: the connector says what became of them.
+            biased;
+            () = ending.called(), if !begins => {
+                let all = std::mem::take(&mut self.waiting);
+                return Some(Due::Never(all.into_iter().map(|(_, next)| next).collect()));
+            }
+            () = tokio::time::sleep_until(due) => {}
+        }
+        let now = Instant::now();
+        let waiting = std::mem::take(&mut self.waiting);
+        let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(due, _)| *due <= now);
+        self.waiting = later;
+        Some(Due::Now(ready.into_iter().map(|(_, next)| next).collect()))
+    }
+}
+
+/// A number between 0 and 1.
+pub(super) fn chance() -> f64 {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(random) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ending::ending;
+
+    fn failure(kind: Kind, wait: Option<u32>) -> Failure {
+        Failure {
+            wait,
+            ..Failure::new(kind, "It failed.")
+        }
+    }
+
+    fn seconds(retry: &Retry, kind: Kind, wait: Option<u32>, attempt: u32) -> Option<f64> {
+        let pause = retry.pause(attempt, &failure(kind, wait), 1.0)?;
+        Some(pause.as_secs_f64())
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let retry = Retry::default();
+        for kind in [
+            Kind::Invalid,
+            Kind::Configuration,
+            Kind::Authentication,
+            Kind::Refused,
+            Kind::Quota,
+            Kind::Uncertain,
+            Kind::Limit,
+        ] {
+            assert_eq!(seconds(&retry, kind, None, 1), None, "{kind}");
+        }
+        assert_eq!(seconds(&retry, Kind::Transient, None, 1), Some(1.0));
+        assert_eq!(seconds(&retry, Kind::Quota, Some(600), 1), Some(600.0));
+        let resend = Retry { resend: true, ..retry };
+        assert_eq!(seconds(&resend, Kind::Uncertain, None, 1), Some(1.0));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_chance_halves_them_at_most() {
+        let retry = Retry {
+            attempts: 5,
+            max: Duration::from_secs(5),
+            ..Retry::default()
+        };
+        let pauses: Vec<Option<f64>> = (1..=5)
+            .map(|attempt| seconds(&retry, Kind::Transient, None, attempt))
+            .collect();
+        assert_eq!(pauses, [Some(1.0), Some(2.0), Some(4.0), Some(5.0), None]);
+        let least = retry.pause(2, &failure(Kind::Transient, None), 0.0);
+        assert_eq!(least, Some(Duration::from_secs(1)));
+        // What a server asks for counts, as far as the step has that patience.
+        assert_eq!(seconds(&retry, Kind::Transient, Some(3), 1), Some(3.0));
+        assert_eq!(seconds(&retry, Kind::Transient, Some(300), 1), Some(5.0));
+    }
+
+    #[test]
+    fn steps_say_it_in_several_ways() {
+        let read = |value: Value| Retry::read(&json!({ "retry": value })).expect("it can be obeyed");
+        let attempts = |attempts: u32| Retry {
+            attempts,
+            ..Retry::default()
+        };
+        assert_eq!(read(json!(5)), attempts(5));
+        assert_eq!(read(json!("5")), attempts(5));
+        assert_eq!(read(json!(true)), Retry::default());
+        assert_eq!(read(json!(false)), attempts(1));
+        let whole = read(json!({"attempts": 4, "first": "250ms", "factor": 1.5, "max": "2m"}));
+        assert_eq!(whole.first, Duration::from_millis(250));
+        assert_eq!(whole.max, Duration::from_secs(120));
+        for wrong in [
+            json!({"retry": 0}),
+            json!({"retry": {"attempts": 1000}}),
+            json!({"retry": {"first": "soon"}}),
+            json!({"retry": {"first": -1}}),
+            json!({"retry": {"factor": 0.5}}),
+            json!({"retry": {"most": 3}}),
+            json!({"onUncertain": "guess"}),
+        ] {
+            let failure = Retry::read(&wrong).expect_err("it cannot be obeyed");
+            assert_eq!(failure.kind, Kind::Invalid, "{wrong}");
+        }
+    }
+
+    fn waiting(index: usize) -> Try {
+        Try {
+            attempt: 2,
+            last: Some(failure(Kind::Transient, None).into()),
+            ..Try::first(index, None)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_try_comes_at_its_time() {
+        let (_end, ending) = ending();
+        let begun = Instant::now();
+        let mut schedule = Schedule::new(Vec::new(), None);
+        for (index, after) in [(0, 7), (1, 3), (2, 3)] {
+            schedule
+                .add(Duration::from_secs(after), waiting(index))
+                .expect("there is time");
+        }
+        let mut order = Vec::new();
+        while let Some(Due::Now(tries)) = schedule.next(&ending).await {
+            let which: Vec<usize> = tries.iter().map(|next| next.index).collect();
+            order.push((begun.elapsed().as_secs(), which));
+        }
+        assert_eq!(order, [(3, vec![1, 2]), (7, vec![0])]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_waited_for_beyond_the_runs_time() {
+        let (end, ending) = ending();
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut schedule = Schedule::new(Vec::new(), Some(until));
+        assert!(schedule.add(Duration::from_secs(10), waiting(0)).is_err());
+        schedule.add(Duration::from_secs(9), waiting(1)).expect("there is time");
+        end.end_within(Duration::from_secs(30));
+        assert!(matches!(schedule.next(&ending).await, Some(Due::Never(tries)) if tries[0].index == 1));
+        assert!(schedule.next(&ending).await.is_none());
+    }
+}

@@ -1,0 +1,108 @@
+//! `pipepost-inbox` within the test's own process: a server that takes access tokens and can be scripted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pipepost_inbox::{Direction, Inbox, Message, Running, Script, Security};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::{PASSWORD, USER};
+
+/// A running inbox. It ends when this is dropped.
+pub struct Catcher {
+    runtime: Runtime,
+    running: Option<Running>,
+    folder: TempDir,
+}
+
+impl Catcher {
+    /// One that knows [`USER`] by [`PASSWORD`], and misbehaves as the script says.
+    pub fn start(script: Script) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let starting = Inbox::builder()
+            .listen(Security::StartTls, "127.0.0.1:0")
+            .listen(Security::Implicit, "127.0.0.1:0")
+            .listen(Security::Plain, "127.0.0.1:0")
+            .users([(USER, PASSWORD)])
+            .record_dialogue()
+            .script(script)
+            .start();
+        let running = runtime.block_on(starting).expect("the inbox starts");
+        let folder = TempDir::new().expect("a folder for temporary files");
+        std::fs::write(folder.path().join("ca.pem"), running.ca_pem()).expect("a writable folder");
+        Self {
+            runtime,
+            running: Some(running),
+            folder,
+        }
+    }
+
+    /// The server itself.
+    pub fn inbox(&self) -> &Running {
+        self.running.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// Takes the access tokens in this file, one `USER TOKEN` a line, as they are when a client signs in.
+    pub fn take_tokens_of(&self, file: PathBuf) {
+        self.inbox().credentials().check_tokens_with(move |user, token| {
+            let known = std::fs::read_to_string(&file).unwrap_or_default();
+            known.lines().any(|line| line == format!("{user} {token}"))
+        });
+    }
+
+    /// What a client has to trust.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// The port of the face where TLS begins so.
+    pub fn port(&self, security: Security) -> u16 {
+        self.inbox().address_of(security).expect("all faces listen").port()
+    }
+
+    /// The account `mail` with a password.
+    pub fn account(&self) -> Value {
+        self.account_at(&self.authority())
+    }
+
+    fn account_at(&self, authority: &Path) -> Value {
+        json!({
+            "label": "mail",
+            "type": "smtp-auth-and-properties",
+            "host": "127.0.0.1",
+            "port": self.port(Security::StartTls),
+            "username": USER,
+            "password": PASSWORD,
+            "starttls_enable": true,
+            "ca_file": authority,
+        })
+    }
+
+    /// The messages so far.
+    pub fn messages(&self) -> Vec<Arc<Message>> {
+        self.inbox().messages()
+    }
+
+    /// The command lines so far that begin with this verb.
+    pub fn commands(&self, verb: &str) -> Vec<String> {
+        let lines = self.inbox().transcript().into_iter();
+        lines
+            .filter(|(_, direction, text)| *direction == Direction::Received && text.starts_with(verb))
+            .map(|(_, _, text)| text)
+            .collect()
+    }
+}
+
+impl Drop for Catcher {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.shutdown());
+        }
+    }
+}

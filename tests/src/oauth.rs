@@ -1,0 +1,225 @@
+//! An OAuth provider that somebody else wrote: Authlib's, <https://authlib.org>.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::lines::{Lines, PATIENCE};
+use crate::{USER, python, show, skip};
+
+/// What is unusual about a provider; the default is one that works.
+#[derive(Clone, Debug)]
+pub struct ProviderOptions {
+    /// Who signs in.
+    pub user: String,
+    /// How long an access token lives, in seconds.
+    pub life: u32,
+    /// Each refresh token is good for one use.
+    pub rotate: bool,
+    /// There is a service account too.
+    pub service: bool,
+    /// The person refuses.
+    pub deny: bool,
+}
+
+impl Default for ProviderOptions {
+    fn default() -> Self {
+        Self {
+            user: USER.to_owned(),
+            life: 3600,
+            rotate: false,
+            service: false,
+            deny: false,
+        }
+    }
+}
+
+/// A running provider. It ends when this is dropped, or the test's process is gone.
+pub struct Provider {
+    child: Child,
+    events: Lines,
+    errors: Lines,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Provider {
+    /// The client's public name.
+    pub const CLIENT: &'static str = "pipepost-tests.apps.example.test";
+    /// The client's secret. Recognisable: no output may hold it.
+    pub const CLIENT_SECRET: &'static str = "GOCSPX-PLANTED-client-secret";
+    /// A refresh token that is good from the start. Recognisable too.
+    pub const REFRESH_TOKEN: &'static str = "1//PLANTED-refresh-first";
+    /// How every secret that it gives begins or goes on.
+    pub const MARK: &'static str = "PLANTED-";
+
+    /// Starts one on a port of the system's choice; none, in plain sight, where Python has no Authlib.
+    pub fn start(options: &ProviderOptions) -> Option<Self> {
+        let Some(python) = python::with("authlib.integrations.flask_oauth2") else {
+            skip("no Python here has Authlib and Flask (`python3 -m pip install -r tests/peers/requirements.txt`)");
+            return None;
+        };
+        let folder = TempDir::new().expect("a folder for temporary files");
+        let argument = json!({
+            "directory": folder.path(),
+            "user": options.user,
+            "client": { "id": Self::CLIENT, "secret": Self::CLIENT_SECRET },
+            "known": [Self::REFRESH_TOKEN],
+            "life": options.life,
+            "rotate": options.rotate,
+            "service": options.service,
+            "deny": options.deny,
+        });
+        let mut child = Command::new(python)
+            .arg(python::script("oauth_provider.py"))
+            .arg(argument.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let events = Lines::of(child.stdout.take().expect("a pipe"));
+        let errors = Lines::of(child.stderr.take().expect("a pipe"));
+        let mut provider = Self {
+            child,
+            events,
+            errors,
+            folder,
+            port: 0,
+        };
+        let listening = provider.event();
+        provider.port = listening["port"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())
+            .unwrap_or_else(|| provider.died());
+        Some(provider)
+    }
+
+    /// Where a path of it is.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// The file of the access tokens that it gave.
+    pub fn tokens(&self) -> PathBuf {
+        self.folder.path().join("tokens")
+    }
+
+    /// How many access tokens it gave.
+    pub fn given(&self) -> usize {
+        std::fs::read_to_string(self.tokens())
+            .unwrap_or_default()
+            .lines()
+            .count()
+    }
+
+    /// The service account's key file, as a console gives it for download.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.path().join("key.json")
+    }
+
+    /// Refuses every request for a token from now on with this code; `None` refuses no more.
+    pub fn refuse(&self, code: Option<&str>) {
+        let file = self.folder.path().join("refuse");
+        match code {
+            Some(code) => std::fs::write(file, code).expect("a writable folder"),
+            None => drop(std::fs::remove_file(file)),
+        }
+    }
+
+    /// The account `mail` of [`USER`] with this provider's tokens, at a server.
+    pub fn account(&self, server: &Value) -> Value {
+        let mut account = json!({
+            "label": "mail",
+            "type": "oauth-2",
+            "username": USER,
+            "client_id": Self::CLIENT,
+            "client_secret": Self::CLIENT_SECRET,
+            "refresh_token": Self::REFRESH_TOKEN,
+            "scopes": ["https://mail.google.com/"],
+            "token_endpoint": self.url("token"),
+            "authorization_endpoint": self.url("authorize"),
+        });
+        for field in ["host", "port", "starttls_enable", "ca_file"] {
+            account[field] = server[field].clone();
+        }
+        account
+    }
+
+    fn event(&self) -> Value {
+        let line = self.events.next().unwrap_or_else(|| self.died());
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("the provider said `{line}`: {error}"))
+    }
+
+    fn died(&self) -> ! {
+        while self.errors.next().is_some() {}
+        panic!("the provider ended:\n{}\n{}", self.events.seen(), self.errors.seen());
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            show(&format!(
+                "the provider's side:\n{}{}",
+                self.events.seen(),
+                self.errors.seen()
+            ));
+        }
+    }
+}
+
+/// What a browser shows in the end that opens this address and follows where it is sent.
+///
+/// # Panics
+/// When an address does not answer, or sends on too often.
+pub fn browse(address: &str) -> String {
+    let mut at = address.to_owned();
+    for _ in 0..5 {
+        let answer = get(&at);
+        match location(&answer) {
+            Some(next) => at = next,
+            None => return answer,
+        }
+    }
+    panic!("`{address}` sends on and on");
+}
+
+/// Where a browser is sent that opens this address.
+///
+/// # Panics
+/// When it is sent nowhere.
+pub fn redirect_of(address: &str) -> String {
+    let answer = get(address);
+    location(&answer).unwrap_or_else(|| panic!("`{address}` sends nowhere: {answer}"))
+}
+
+fn get(address: &str) -> String {
+    let rest = address.strip_prefix("http://").expect("plain HTTP on loopback");
+    let (authority, target) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = TcpStream::connect(authority).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    write!(
+        stream,
+        "GET /{target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+fn location(answer: &str) -> Option<String> {
+    let head = answer.split("\r\n\r\n").next()?;
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
+    })
+}

@@ -1,0 +1,44 @@
+//! `pipepost explain`.
+
+use pipepost_tests::Scratch;
+
+#[test]
+fn a_pasted_reply_is_explained_with_its_link() {
+    let ending = Scratch::new()
+        .pipepost(&[
+            "explain",
+            "smtplib.SMTPAuthenticationError: (535, b'5.7.8 Username and Password not accepted. k9-2 - gsmtp')",
+        ])
+        .with_code(0);
+    for words in [
+        "535 5.7.8 (Gmail)",
+        "app password",
+        "https://myaccount.google.com/apppasswords",
+    ] {
+        assert!(ending.stdout.contains(words), "`{words}` is not told\n{ending}");
+    }
+}
+
+#[test]
+fn a_reply_of_many_lines_comes_over_standard_input_too() {
+    let reply = "550-5.4.5 Daily user sending limit exceeded. For more information on Gmail\n\
+                 550 5.4.5 sending limits go to  https://support.google.com/a/answer/166852 a12 - gsmtp\n";
+    let machine = Scratch::new()
+        .pipepost_with_input(&["explain", "--json", "-"], reply)
+        .with_code(0)
+        .json();
+    assert_eq!(machine["kind"], "quota", "{machine:#}");
+    assert_eq!(machine["wait"], 86_400, "{machine:#}");
+    assert_eq!(machine["enhanced"], "5.4.5", "{machine:#}");
+}
+
+#[test]
+fn what_is_no_failure_or_no_reply_is_told_so() {
+    let fine = Scratch::new()
+        .pipepost(&["explain", "250 2.0.0 OK 1700000000 a12 - gsmtp"])
+        .with_code(0);
+    assert!(fine.stdout.contains("no failure"), "{fine}");
+    let none = Scratch::new().pipepost(&["explain", "it does not work"]).with_code(65);
+    none.is_a_sentence("a text without a code");
+    Scratch::new().pipepost(&["explain"]).with_code(64);
+}

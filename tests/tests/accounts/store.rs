@@ -1,0 +1,169 @@
+//! `pipepost accounts`: the encrypted store.
+
+use std::fs;
+
+use pipepost_inbox::Script;
+use pipepost_tests::{Catcher, PASSWORD, Scratch, USER, document, email};
+use serde_json::{Value, json};
+
+/// A scratch whose store is `accounts.age`, opened by `store.key`.
+fn scratch() -> Scratch {
+    Scratch::new()
+        .variable("PIPEPOST_STORE", "accounts.age")
+        .variable("PIPEPOST_STORE_KEY_FILE", "store.key")
+}
+
+fn add(scratch: &Scratch) {
+    let set = format!("username={USER}");
+    scratch
+        .pipepost_with_input(
+            &[
+                "accounts",
+                "add",
+                "mail",
+                "--set",
+                "preset=gmail",
+                "--set",
+                &set,
+                "--password-stdin",
+            ],
+            &format!("{PASSWORD}\n"),
+        )
+        .with_code(0)
+        .says(&["Keep a copy"]);
+}
+
+#[test]
+fn accounts_are_added_shown_changed_and_removed_and_no_secret_is_seen() {
+    let scratch = scratch();
+    add(&scratch);
+    let account = scratch.pipepost(&["accounts", "show", "mail"]).with_code(0).json();
+    assert_eq!(
+        (&account["password"], &account["username"]),
+        (&json!("***"), &json!(USER))
+    );
+
+    scratch
+        .pipepost(&[
+            "accounts",
+            "edit",
+            "mail",
+            "--set",
+            "limits.messages_per_day=400",
+            "--set",
+            "from_name=Ada",
+        ])
+        .with_code(0);
+    scratch.pipepost(&["accounts", "copy", "mail", "other"]).with_code(0);
+    scratch.pipepost(&["accounts", "rename", "other", "third"]).with_code(0);
+    let list = scratch.pipepost(&["accounts", "list", "--json"]).with_code(0).json();
+    let labels: Vec<&Value> = list.as_array().into_iter().flatten().map(|one| &one["label"]).collect();
+    assert_eq!(labels, ["mail", "third"]);
+    scratch.pipepost(&["accounts", "remove", "third"]).with_code(0);
+    scratch
+        .pipepost(&["accounts", "show", "third"])
+        .with_code(78)
+        .says(&["third", "mail"]);
+
+    // What is exported is what was put in.
+    scratch
+        .pipepost(&["accounts", "export", "mail", "--output", "exported.json"])
+        .with_code(0);
+    let exported: Value = serde_json::from_slice(&fs::read(scratch.folder().join("exported.json")).expect("a file"))
+        .expect("an accounts file");
+    assert_eq!(exported[0]["password"], PASSWORD);
+    assert_eq!(exported[0]["from_name"], "Ada");
+    for name in ["exported.json", "accounts.age", "store.key"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(scratch.folder().join(name))
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let sealed = fs::read(scratch.folder().join("accounts.age")).expect("the store");
+    assert!(sealed.starts_with(b"age-encryption.org/v1\n"));
+    assert!(
+        !sealed
+            .windows(PASSWORD.len())
+            .any(|window| window == PASSWORD.as_bytes())
+    );
+}
+
+#[test]
+fn a_secret_in_an_argument_and_a_question_without_a_terminal_are_refused() {
+    let scratch = scratch();
+    for argument in ["password=hunter2", "client_secret=x", "environments.test.password=x"] {
+        let ending = scratch
+            .pipepost(&["accounts", "add", "mail", "--set", "preset=gmail", "--set", argument])
+            .with_code(64)
+            .says(&["--password-stdin"]);
+        ending.is_a_sentence("a secret in an argument");
+        assert!(!ending.stderr.contains("hunter2"), "{ending}");
+    }
+    scratch
+        .pipepost(&["accounts", "add", "mail"])
+        .with_code(64)
+        .says(&["terminal"]);
+    // A reference is no secret.
+    scratch
+        .pipepost(&[
+            "accounts",
+            "add",
+            "mail",
+            "--set",
+            "preset=gmail",
+            "--set",
+            "username=you@gmail.com",
+            "--set",
+            "password=${env:GMAIL}",
+        ])
+        .with_code(0);
+    let keyless = Scratch::new().variable("PIPEPOST_STORE", "accounts.age");
+    keyless
+        .pipepost(&["accounts", "list"])
+        .with_code(78)
+        .says(&["--key-file"]);
+}
+
+#[test]
+fn a_wrong_key_and_a_damaged_store_say_so_and_change_nothing() {
+    let scratch = scratch();
+    add(&scratch);
+    let path = scratch.folder().join("accounts.age");
+    let whole = fs::read(&path).expect("the store");
+    scratch.write("passphrase", "not the one");
+    let other = ["accounts", "list", "--passphrase-file", "passphrase"];
+    let bare = Scratch::new();
+    bare.write("accounts.age", &whole);
+    bare.write("passphrase", "not the one");
+    bare.pipepost(&[&other[..], &["--store", "accounts.age"]].concat())
+        .with_code(78)
+        .says(&["closed with a key"]);
+
+    let mut altered = whole.clone();
+    *altered.last_mut().expect("bytes") ^= 1;
+    for damaged in [&altered[..], &whole[..whole.len() - 20]] {
+        fs::write(&path, damaged).expect("a writable folder");
+        for command in [&["accounts", "list"][..], &["accounts", "remove", "mail"]] {
+            scratch.pipepost(command).with_code(78).says(&["damaged"]);
+        }
+        assert_eq!(fs::read(&path).expect("the store"), damaged);
+    }
+}
+
+#[test]
+fn a_run_takes_accounts_from_the_store_beside_those_of_files() {
+    let server = Catcher::start(Script::new());
+    let scratch = scratch();
+    scratch.write("accounts.json", server.account().to_string());
+    scratch
+        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .with_code(0);
+    fs::remove_file(scratch.folder().join("accounts.json")).expect("a file of our own");
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    let ending = scratch.pipepost(&["run", "pipeline.json"]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    assert_eq!(server.messages().len(), 1);
+    scratch.pipepost(&["check", "pipeline.json"]).with_code(0);
+}

@@ -1,0 +1,241 @@
+//! Access tokens, from a real provider to a signed-in connection.
+
+use pipepost_inbox::Script;
+use pipepost_inbox::script::{At, Rule};
+use pipepost_tests::{Catcher, Ending, Provider, ProviderOptions, Scratch, USER, document, email};
+use serde_json::{Value, json};
+
+/// A run with this account. Nothing that it leaves may hold anything that was planted.
+fn run(account: &Value, more: &[&str]) -> Ending {
+    let scratch = Scratch::new().secret(Provider::MARK);
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    scratch.write("accounts.json", account.to_string());
+    scratch.run(&[&["-vv"], more].concat())
+}
+
+fn peers(options: &ProviderOptions, script: Script) -> Option<(Provider, Catcher)> {
+    let provider = Provider::start(options)?;
+    let server = Catcher::start(script);
+    server.take_tokens_of(provider.tokens());
+    Some((provider, server))
+}
+
+#[test]
+fn a_refresh_token_brings_an_access_token_that_signs_in() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    for mechanism in ["XOAUTH2", "OAUTHBEARER"] {
+        let mut account = provider.account(&server.account());
+        account["auth"] = mechanism.into();
+        let ending = run(&account, &[]).with_code(0);
+        assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+        assert_eq!(server.commands("AUTH").last(), Some(&format!("AUTH {mechanism} ***")));
+    }
+    assert_eq!((server.messages().len(), provider.given()), (2, 2));
+}
+
+#[test]
+fn a_token_that_the_server_refuses_is_renewed_once_and_tried_once_more() {
+    // The first sign-in of each connection goes wrong, as with a token that died early.
+    let refusal = "535-5.7.8 Username and Password not accepted. For more information, go to\n\
+                   535 5.7.8  https://support.google.com/mail/?p=BadCredentials a12 - gsmtp";
+    let once = Script::new().rule(Rule::at(At::SignIn).nth(1).reply(refusal));
+    let Some((provider, server)) = peers(&ProviderOptions::default(), once) else {
+        return;
+    };
+    let account = provider.account(&server.account());
+    let ending = run(&account, &[]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    assert_eq!((provider.given(), server.inbox().connections()), (2, 1));
+
+    // A server that goes on refusing is asked twice and no more.
+    server
+        .inbox()
+        .set_script(Script::new().rule(Rule::at(At::SignIn).reply(refusal)));
+    let before = server.commands("AUTH").len();
+    let ending = run(&account, &[]).with_code(77);
+    ending.is_a_sentence("a refused token");
+    assert_eq!(
+        (provider.given(), server.commands("AUTH").len() - before),
+        (4, 2),
+        "{ending}"
+    );
+}
+
+#[test]
+fn a_dead_refresh_token_is_explained_and_an_absent_provider_is_not_taken_for_one() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let account = provider.account(&server.account());
+    provider.refuse(Some("invalid_grant"));
+    let dead = run(&account, &[])
+        .with_code(77)
+        .says(&["invalid_grant", "pipepost accounts authorize"]);
+    dead.is_a_sentence("a dead refresh token");
+    // Google's rules are told of Google's accounts.
+    let mut google = account.clone();
+    google["provider"] = "google".into();
+    run(&google, &[])
+        .with_code(77)
+        .says(&["7 days", "6 months", "password"]);
+
+    provider.refuse(Some("temporarily_unavailable"));
+    run(&account, &[])
+        .with_code(75)
+        .is_a_sentence("a provider that has a problem");
+    drop(provider);
+    run(&account, &[])
+        .with_code(75)
+        .is_a_sentence("a provider that is gone");
+    let mut unread = account.clone();
+    unread["refresh_token"] = "${env:NOT_SET_ANYWHERE}".into();
+    run(&unread, &[]).with_code(78).says(&["NOT_SET_ANYWHERE"]);
+    assert_eq!(server.messages().len(), 0);
+}
+
+#[test]
+fn a_service_account_signs_in_for_a_user() {
+    let options = ProviderOptions {
+        service: true,
+        ..ProviderOptions::default()
+    };
+    let Some((provider, server)) = peers(&options, Script::new()) else {
+        return;
+    };
+    let mut account = server.account();
+    for field in ["password", "username"] {
+        account.as_object_mut().expect("an object").shift_remove(field);
+    }
+    account["type"] = "google-key".into();
+    account["subject"] = USER.into();
+    account["key"] = format!("${{file:{}}}", provider.key_file().display()).into();
+    let ending = run(&account, &[]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    assert_eq!((provider.given(), server.messages().len()), (1, 1));
+    let key = std::fs::read_to_string(provider.key_file()).expect("the key");
+    let line = key.split("\\n").nth(3).expect("a line of the key");
+    assert!(line.len() > 40 && !ending.stderr.contains(line), "{ending}");
+
+    provider.refuse(Some("unauthorized_client"));
+    run(&account, &[]).with_code(77).says(&["Domain-wide delegation"]);
+}
+
+#[test]
+fn a_new_refresh_token_goes_into_the_store() {
+    let rotating = ProviderOptions {
+        rotate: true,
+        ..ProviderOptions::default()
+    };
+    let Some((provider, server)) = peers(&rotating, Script::new()) else {
+        return;
+    };
+    let scratch = Scratch::new()
+        .secret(Provider::MARK)
+        .variable("PIPEPOST_STORE", "accounts.age")
+        .variable("PIPEPOST_STORE_KEY_FILE", "store.key");
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    scratch.write("accounts.json", provider.account(&server.account()).to_string());
+    scratch
+        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .with_code(0);
+    // Each refresh token is good for one use, so a second run needs the one that the first run was given.
+    for _ in 0..3 {
+        let ending = scratch.pipepost(&["run", "pipeline.json", "-vv"]).with_code(0);
+        assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    }
+    assert_eq!((provider.given(), server.messages().len()), (3, 3));
+    // In a file it is not kept, and that is told.
+    let ending = run(&provider.account(&server.account()), &[]).with_code(77);
+    assert!(ending.stderr.contains("invalid_grant"), "{ending}");
+}
+
+#[test]
+fn a_person_signs_in_and_the_account_sends() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let scratch = Scratch::new()
+        .secret(Provider::MARK)
+        .variable("PIPEPOST_STORE", "accounts.age")
+        .variable("PIPEPOST_STORE_KEY_FILE", "store.key")
+        .variable("BROWSER", "true");
+    let mut account = provider.account(&server.account());
+    for field in ["client_id", "client_secret", "refresh_token"] {
+        account.as_object_mut().expect("an object").shift_remove(field);
+    }
+    account["client_id"] = "to-be-replaced".into();
+    account["scopes"] = json!(["https://mail.google.com/", "openid"]);
+    scratch.write("accounts.json", account.to_string());
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    let client = json!({ "installed": { "client_id": Provider::CLIENT, "client_secret": Provider::CLIENT_SECRET } });
+    scratch.write("client.json", client.to_string());
+
+    // A label of a file is refused with what to run.
+    scratch
+        .pipepost(&["accounts", "authorize", "mail", "--accounts", "accounts.json"])
+        .with_code(78)
+        .says(&["pipepost accounts add --from accounts.json"]);
+    scratch
+        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .with_code(0);
+    scratch
+        .pipepost(&["run", "pipeline.json"])
+        .with_code(77)
+        .says(&["pipepost accounts authorize mail"]);
+
+    let running = scratch.start(&["accounts", "authorize", "mail", "--client", "client.json"]);
+    let url = running.says("/authorize?");
+    let page = pipepost_tests::browse(&url);
+    assert!(page.contains("Signed in"), "{page}");
+    running
+        .end(&[Provider::MARK])
+        .with_code(0)
+        .says(&["is signed in", USER]);
+
+    let ending = scratch.pipepost(&["run", "pipeline.json", "-vv"]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    scratch.pipepost(&["accounts", "show", "mail"]).with_code(0);
+}
+
+#[test]
+fn another_address_and_a_person_who_refuses_are_told() {
+    for (options, words) in [
+        (
+            ProviderOptions {
+                user: "somebody.else@example.test".to_owned(),
+                ..ProviderOptions::default()
+            },
+            "somebody.else@example.test signed in",
+        ),
+        (
+            ProviderOptions {
+                deny: true,
+                ..ProviderOptions::default()
+            },
+            "access_denied",
+        ),
+    ] {
+        let Some((provider, server)) = peers(&options, Script::new()) else {
+            return;
+        };
+        let scratch = Scratch::new()
+            .secret(Provider::MARK)
+            .variable("PIPEPOST_STORE", "accounts.age")
+            .variable("PIPEPOST_STORE_KEY_FILE", "store.key");
+        let mut account = provider.account(&server.account());
+        account["scopes"] = json!(["https://mail.google.com/", "openid"]);
+        scratch.write("accounts.json", account.to_string());
+        scratch
+            .pipepost(&["accounts", "add", "--from", "accounts.json"])
+            .with_code(0);
+        // The browser is elsewhere: what it ends at comes back over standard input.
+        let mut running = scratch.start(&["accounts", "authorize", "mail", "--no-browser"]);
+        let url = running.says("/authorize?");
+        let address = pipepost_tests::redirect_of(&url);
+        running.told(&format!("{address}\n"));
+        let ending = running.end(&[Provider::MARK]).with_code(77).says(&[words]);
+        ending.is_a_sentence("a refused authorization");
+    }
+}

@@ -1,0 +1,176 @@
+//! What `docs/operating.md` promises, and whether its examples still mean something to this binary.
+#![cfg(unix)]
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use pipepost_tests::{AccountFile, Running, Scratch, document, email, root, step};
+use serde_json::{Value, json};
+
+/// A place where nobody, not even root, can make a folder.
+const NOWHERE: &str = "/dev/null/nowhere";
+
+/// What a bare container gives a program: no home, no certificates.
+fn bare(scratch: Scratch) -> Scratch {
+    scratch
+        .variable("HOME", NOWHERE)
+        .variable("XDG_CACHE_HOME", NOWHERE)
+        .variable("SSL_CERT_FILE", "/dev/null")
+        .variable("SSL_CERT_DIR", NOWHERE)
+}
+
+/// An inbox that catches into `caught`, and a pipeline that sends to it.
+fn inbox(scratch: &Scratch) -> Running {
+    let inbox = scratch.start(&["inbox", "--listen", "127.0.0.1:0", "--dir", "caught"]);
+    inbox.says("messages go to");
+    let mut send = email(json!({ "from": "you@gmail.example" }));
+    send["accountLabel"] = json!("inbox");
+    scratch.write("pipeline.json", document(&[send]).to_string());
+    inbox
+}
+
+fn account(scratch: &Scratch) -> Value {
+    let path = scratch.folder().join("caught/account.json");
+    serde_json::from_slice(&fs::read(path).expect("the inbox wrote it")).expect("JSON")
+}
+
+#[test]
+fn without_home_cache_and_certificates_it_sends_with_the_built_in_set() {
+    let scratch = bare(Scratch::new());
+    let inbox = inbox(&scratch);
+    let arguments = ["run", "-v", "pipeline.json", "--accounts", "caught/account.json"];
+    let ending = scratch.pipepost(&arguments).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    ending.says(&["this machine has no trusted certificates: the built-in set is used"]);
+
+    // The built-in set trusts nobody else.
+    let mut stranger = account(&scratch);
+    stranger.as_object_mut().expect("an object").shift_remove("ca_file");
+    scratch.write("accounts.json", stranger.to_string());
+    scratch
+        .run(&[])
+        .with_code(78)
+        .says(&["signed by nobody this machine trusts"]);
+    inbox.interrupt().with_code(0).says(&["1 messages caught"]);
+}
+
+#[test]
+fn a_run_needs_a_place_for_its_own_files_and_says_so() {
+    let scratch = bare(Scratch::new()).variable("TMPDIR", NOWHERE);
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    scratch.write(
+        "accounts.json",
+        AccountFile::starttls(("127.0.0.1", 9), "ca.pem".as_ref())
+            .with("ca_file", Value::Null)
+            .json()
+            .to_string(),
+    );
+    scratch
+        .run(&[])
+        .with_code(78)
+        .says(&["The run's directory cannot be made", NOWHERE]);
+}
+
+#[test]
+fn a_credential_is_read_from_a_file_that_only_its_user_can_read() {
+    let scratch = Scratch::new();
+    let inbox = inbox(&scratch);
+    let mut account = account(&scratch);
+    let credential = scratch.write(
+        "credentials/smtp-password",
+        format!("{}\n", account["password"].as_str().expect("text")),
+    );
+    fs::set_permissions(&credential, fs::Permissions::from_mode(0o400)).expect("it is ours");
+    account["password"] = json!(format!("${{file:{}}}", credential.display()));
+    account["ca_file"] = json!("caught/ca.pem");
+    scratch.write("accounts.json", account.to_string());
+    let ending = scratch.run(&[]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    // Nothing is in clear here, so there is nothing to warn of.
+    assert!(!ending.stderr.contains("chmod"), "{ending}");
+    inbox.interrupt().with_code(0);
+}
+
+/// A run that waits for the greeting of a server that never says one.
+fn waiting() -> (Scratch, Running, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let account = AccountFile::starttls(("127.0.0.1", port), "ca.pem".as_ref()).with("ca_file", Value::Null);
+    let scratch = Scratch::with(&document(&[email(json!({}))]), &account);
+    let running = scratch.start(&[
+        "run",
+        "pipeline.json",
+        "--accounts",
+        "accounts.json",
+        "--timeout",
+        "none",
+    ]);
+    (scratch, running, listener)
+}
+
+#[test]
+fn sigterm_and_sigint_end_a_run_in_order() {
+    for signal in ["TERM", "INT"] {
+        let (_scratch, running, listener) = waiting();
+        // The connection is there, so the run waits for the server's word.
+        let connection = listener.accept().expect("it connects");
+        running.signal(signal);
+        let ending = running.end(&[]).with_code(75).says(&[
+            "ending: nothing new is sent",
+            "interrupted; 0 sent, 1 failed, 0 uncertain.",
+        ]);
+        assert_eq!(ending.json()["attempted"], false, "{ending}");
+        drop(connection);
+    }
+}
+
+#[test]
+fn every_flag_and_variable_of_the_examples_is_one_of_the_binary() {
+    let scratch = Scratch::new();
+    let help = scratch.pipepost(&["run", "--help"]).with_code(0).stdout;
+    let paths = scratch.pipepost(&["paths"]).with_code(0).stdout;
+    let mut checked = 0;
+    let folder = root().join("examples/operating");
+    let mut texts = vec![fs::read_to_string(root().join("docs/operating.md")).expect("the guide")];
+    for entry in fs::read_dir(&folder).expect("the examples") {
+        texts.push(fs::read_to_string(entry.expect("an entry").path()).expect("text"));
+    }
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        if let Some((_, command)) = line.split_once("pipepost run ") {
+            for flag in command.split_whitespace().filter(|word| word.starts_with("--")) {
+                let flag = flag.trim_end_matches(['`', '.', ',']);
+                assert!(help.contains(flag), "`{flag}` is no flag of `pipepost run`: {line}");
+                checked += 1;
+            }
+        }
+        for word in line.split(|c: char| !(c.is_ascii_uppercase() || c == '_')) {
+            if let Some(name) = word.strip_prefix("PIPEPOST_").filter(|name| !name.is_empty()) {
+                let variable = format!("PIPEPOST_{name}");
+                assert!(
+                    help.contains(&variable) || paths.contains(&variable),
+                    "`{variable}` is unknown: {line}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 10, "only {checked} flags and variables were found");
+}
+
+#[test]
+fn the_accounts_of_the_examples_are_read() {
+    let scratch = Scratch::new();
+    let text = fs::read_to_string(root().join("examples/operating/accounts.json")).expect("the example");
+    scratch.write("accounts.json", &text);
+    let label = serde_json::from_str::<Value>(&text).expect("JSON")["label"].clone();
+    let mut send = step(
+        "email-connector-v2",
+        json!({ "to": "ann@example.test", "from": "bob@example.test" }),
+    );
+    send["accountLabel"] = label;
+    scratch.write("pipeline.json", document(&[send]).to_string());
+    scratch
+        .pipepost(&["check", "pipeline.json", "--accounts", "accounts.json"])
+        .with_code(0);
+}
