@@ -1,6 +1,7 @@
 //! The rounds: every row, every client in turn, again and again.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ impl Results {
 pub(crate) fn run(rows: &[Row], clients: &Clients, servers: &Servers, rounds: usize) -> Result<Results> {
     let attachment = clients.folder.join("files/big.bin");
     std::fs::create_dir_all(clients.folder.join("files"))?;
-    std::fs::write(&attachment, noise(ATTACHMENT))?;
+    write_noise(&attachment, ATTACHMENT)?;
     let mut results = Results::default();
     // Nothing of this is kept: caches fill, and the connectors are compiled.
     for row in rows {
@@ -162,7 +163,11 @@ fn one(
 }
 
 /// Bytes that nobody can compress or guess, and that are the same in every bench.
-fn noise(count: usize) -> Vec<u8> {
+fn write_noise(path: &Path, count: usize) -> Result<()> {
     let mut generator = fastrand::Rng::with_seed(25);
-    std::iter::repeat_with(|| generator.u8(..)).take(count).collect()
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for _ in 0..count {
+        file.write_all(&[generator.u8(..)])?;
+    }
+    Ok(file.flush()?)
 }

@@ -40,6 +40,7 @@ pub(crate) fn main(task: &Task) -> Result<()> {
             id,
             key: format!("bench/start/0/{number}"),
             parameters: letter::parameters(*number),
+            remainder: None,
         });
         host.settled.clear();
         batch::send(&mut host, Some(&account), calls.collect());
@@ -122,7 +123,7 @@ impl World for Host {
         Ok(())
     }
 
-    fn confirmed(&mut self, part: Part) {
+    fn confirmed(&mut self, part: Part, _: Option<&str>) {
         self.announced.insert(part, true);
     }
 

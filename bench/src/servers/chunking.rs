@@ -127,6 +127,7 @@ impl Session {
             .to_ascii_uppercase();
         let reply: &[u8] = match verb.as_slice() {
             b"EHLO" => HELLO,
+            b"HELO" => b"250 sink.example\r\n",
             b"MAIL" => b"250 2.1.0 sender\r\n",
             b"RCPT" => b"250 2.1.5 recipient\r\n",
             b"RSET" | b"NOOP" => b"250 2.0.0 done\r\n",
