@@ -1,12 +1,11 @@
 //! The connectors of a host: where they come from, what they are, and under which names documents find them.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pipepost_flowspec::{Catalogue, ConnectorDescription};
+use pipepost_flowspec::{self as flowspec, Catalogue, ConnectorDescription};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -155,6 +154,16 @@ pub enum ConnectorsError {
         /// Where the other is from.
         second: String,
     },
+    /// It claims the name of a step that the host performs itself.
+    #[error(
+        "The connector {connector} claims the name `{name}`, which is a step of the runtime's own: give it another one."
+    )]
+    Reserved {
+        /// The name or alias.
+        name: String,
+        /// The connector, and where it is from.
+        connector: String,
+    },
     /// The operator's policy does not allow it.
     #[error("The connector {name} is not loaded: the policy {reason}.")]
     Policy {
@@ -211,6 +220,12 @@ impl Connectors {
         let index = self.all.len();
         let description = &connector.description;
         for name in std::iter::once(&description.name).chain(&description.aliases) {
+            if flowspec::is_builtin(name) {
+                return Err(ConnectorsError::Reserved {
+                    name: name.clone(),
+                    connector: shown(&connector),
+                });
+            }
             if let Some(holder) = self.names.insert(name.clone(), index)
                 && holder != index
             {
@@ -348,10 +363,27 @@ async fn load_one(
 
 /// `sha256:` and the digest in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+    shown_digest(&Sha256::digest(bytes))
+}
+
+/// The digest of several pieces, in which it matters where one ends and the next begins.
+#[derive(Default)]
+pub(crate) struct Digest(Sha256);
+
+impl Digest {
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.0.update((piece.len() as u64).to_le_bytes());
+        self.0.update(piece);
     }
-    text
+
+    pub(crate) fn finish(self) -> String {
+        shown_digest(&self.0.finalize())
+    }
+}
+
+fn shown_digest(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|digit| char::from(DIGITS[usize::from(digit)]));
+    "sha256:".chars().chain(digits).collect()
 }

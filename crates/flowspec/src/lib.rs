@@ -54,4 +54,5 @@ pub use further::Locator;
 pub use pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
 pub use step::*;
+pub use steps::is_builtin;
 pub use wants::Wants;

@@ -50,7 +50,7 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
 }
 
 /// Whether the runtime performs a step of this name itself.
-pub(crate) fn is_builtin(name: &str) -> bool {
+pub fn is_builtin(name: &str) -> bool {
     builtin(name).is_some()
 }
 

@@ -88,6 +88,20 @@ async fn a_false_alias_does_not_take_another_connectors_messages() {
 }
 
 #[tokio::test]
+async fn a_step_of_the_runtime_is_nobodys_to_claim() {
+    // The same connector with another alias of the same length, so that its bytes stay a component.
+    let mut bytes = component("impostor");
+    let (claimed, wanted) = (b"email-connector-v2", b"session-management");
+    let at = bytes.windows(claimed.len()).position(|window| window == claimed);
+    let at = at.expect("its alias");
+    bytes[at..at + wanted.len()].copy_from_slice(wanted);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("impostor.wasm"), bytes).expect("a file");
+    let words = ["impostor.wasm", "`session-management`", "a step of the runtime's own"];
+    is_not_loaded(host(), &folder, &words).await;
+}
+
+#[tokio::test]
 async fn a_description_without_end() {
     let limits = Limits {
         cpu: Duration::from_millis(100),
