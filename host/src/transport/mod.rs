@@ -14,6 +14,7 @@ mod sign_in;
 mod socket;
 mod tls;
 mod transcript;
+mod trust;
 mod veil;
 
 use std::fmt;

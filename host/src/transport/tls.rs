@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use pipepost_accounts::{TlsSettings, TlsVersion};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Address;
+use super::trust::Trust;
 
 /// Why there is no TLS. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -96,45 +97,23 @@ impl TlsConfigs {
 }
 
 fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
-    let mut roots = system_roots().clone();
-    for certificate in &settings.ca {
-        // The account's own certificates were read and judged with the account; one that is no root at all adds nothing.
-        if let Err(error) = roots.add(certificate.clone()) {
-            tracing::warn!(%error, "a certificate of the account's `ca_file` cannot be trusted");
-        }
-    }
     let versions: &[&rustls::SupportedProtocolVersion] = match (settings.min, settings.max) {
         (TlsVersion::V1_3, _) => &[&rustls::version::TLS13],
         (_, TlsVersion::V1_2) => &[&rustls::version::TLS12],
         _ => &[&rustls::version::TLS13, &rustls::version::TLS12],
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trust = Arc::new(Trust::new(&settings.ca, Arc::clone(&provider)));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(|error| TlsError::Handshake(format!("TLS cannot be set up: {error}.")))?
-        .with_root_certificates(roots)
+        // Not a weaker one: it asks rustls's own twice at most.
+        .dangerous()
+        .with_custom_certificate_verifier(trust)
         .with_no_client_auth();
     // A replayed early flight could be a replayed message.
     config.enable_early_data = false;
     Ok(config)
-}
-
-/// The system's roots, read once; the built-in set of Mozilla's where a machine has none (a bare container).
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        for error in found.errors {
-            tracing::debug!(%error, "some of the system's certificates could not be read");
-        }
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            tracing::info!("this machine has no trusted certificates: the built-in set is used");
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        roots
-    })
 }
 
 /// What a failed handshake means, and what to do about it.
