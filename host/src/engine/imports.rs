@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use pipepost_accounts::Security;
+use serde_json::Value;
 use wasmtime::component::Resource;
 
 use super::instance::{Breach, Guest, Work};
@@ -138,7 +139,12 @@ impl outcomes::Host for Guest {
     }
 
     async fn confirmed(&mut self, part: types::Part, output: String) -> wasmtime::Result<()> {
-        let output = (output != "null").then(|| json(output, self.limits.json)).transpose()?;
+        let output = if output == "null" {
+            None
+        } else {
+            let value = json(&output, self.limits.json)?;
+            Some((output, value))
+        };
         self.work()?
             .watch
             .confirmed(part.call, part.number, output)
@@ -156,7 +162,10 @@ impl outcomes::Host for Guest {
         let longest = self.limits.json;
         let work = self.work()?;
         let outcome = match outcome {
-            Ok(output) => Ok(json(output, longest)?),
+            Ok(output) => Ok(match work.watch.completed(call, &output) {
+                Some(value) => value,
+                None => json(&output, longest)?,
+            }),
             Err(failure) => Err(call_failure(failure, longest)?),
         };
         work.watch.settle(call, outcome).map_err(breach)?;
@@ -168,19 +177,16 @@ impl outcomes::Host for Guest {
 }
 
 /// JSON of a bearable size and shape; anything else from a connector is a breach.
-fn json(text: String, longest: usize) -> wasmtime::Result<String> {
+fn json(text: &str, longest: usize) -> wasmtime::Result<Value> {
     if text.len() > longest {
         return Err(breach(format!(
             "it returned {} bytes, more than the {longest} that a result may have",
             text.len()
         )));
     }
-    // Read as it will be read later: what nests too deeply or holds a number beyond all bounds is found out now, while the
-    // connector can still be stopped, and not when the message is gone.
-    if serde_json::from_str::<serde_json::Value>(&text).is_err() {
-        return Err(breach("it returned a result that is not JSON"));
-    }
-    Ok(text)
+    // Read at once: what nests too deeply or holds a number beyond all bounds is found out while the connector can still
+    // be stopped, and not when the message is gone.
+    serde_json::from_str(text).map_err(|_| breach("it returned a result that is not JSON"))
 }
 
 /// People read it: it ends as a sentence does.
@@ -212,8 +218,10 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
                 .filter(|link| link.starts_with("https://")),
             wait,
         },
-        output: output.map(|output| json(output, longest)).transpose()?,
-        remainder: remainder.map(|remainder| json(remainder, longest)).transpose()?,
+        output: output.map(|output| json(&output, longest)).transpose()?,
+        remainder: remainder
+            .map(|remainder| json(&remainder, longest).map(|_| remainder))
+            .transpose()?,
     })
 }
 

@@ -87,7 +87,7 @@ impl Execution<'_> {
             for tried in self.perform(target, calls, tries, counter).await {
                 let index = tried.which.index;
                 let call = &calls[index];
-                match self.judge(target, call, tried, chance, &mut schedule).await {
+                match self.judge(call, tried, chance, &mut schedule).await {
                     Some(outcome) => outcomes[index] = Some(self.settle(call, outcome)),
                     None => tracing::info!(key = call.key, "will be tried again"),
                 }
@@ -217,14 +217,7 @@ impl Execution<'_> {
     }
 
     /// How a call has ended; none when it will be tried again.
-    async fn judge(
-        &self,
-        target: &Target<'_>,
-        call: &Ready,
-        tried: Tried,
-        chance: f64,
-        schedule: &mut Schedule,
-    ) -> Option<Outcome> {
+    async fn judge(&self, call: &Ready, tried: Tried, chance: f64, schedule: &mut Schedule) -> Option<Outcome> {
         let Tried { which, result } = tried;
         let end = match result {
             Ok(end) => end,
@@ -232,7 +225,7 @@ impl Execution<'_> {
         };
         let confirmed = which.confirmed || end.confirmed;
         let attempt = which.attempt;
-        let mut failed = match judged(&target.connector.name, end, attempt) {
+        let mut failed = match judged(end, attempt) {
             Ok(output) => return Some(Ok(output)),
             Err(failed) => failed,
         };
@@ -280,12 +273,12 @@ impl Execution<'_> {
     fn record(&self, call: &Ready, outcome: &Outcome) {
         let recorded = match outcome {
             Ok(output) => Recorded {
-                output: output.to_string(),
+                output: text_of(output),
                 uncertain: false,
                 remainder: None,
             },
             Err(failed) if failed.failure.kind == Kind::Uncertain => Recorded {
-                output: failed.output().to_string(),
+                output: text_of(&failed.output()),
                 uncertain: true,
                 remainder: failed.remainder.clone(),
             },
@@ -293,6 +286,12 @@ impl Execution<'_> {
         };
         self.ledger.record(&call.key, recorded);
     }
+}
+
+/// As JSON. `Display` would write it a character's run at a time.
+fn text_of(value: &Value) -> String {
+    // A value that was read as JSON can be written as JSON.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// The end of a call that its task took along.
@@ -304,31 +303,20 @@ fn lost(target: &Target<'_>) -> Failure {
     Failure::new(Kind::Uncertain, message)
 }
 
-fn judged(connector: &str, end: CallEnd, attempts: u32) -> Outcome {
-    let attempted = end.announced;
+fn judged(end: CallEnd, attempts: u32) -> Outcome {
     match end.result {
-        Ok(output) => match serde_json::from_str(&output) {
-            Ok(mut output) => {
-                if let Value::Object(members) = &mut output
-                    && end.confirmed
-                {
-                    members.insert("attempts".to_owned(), attempts.into());
-                }
-                Ok(output)
+        Ok(mut output) => {
+            if let Value::Object(members) = &mut output
+                && end.confirmed
+            {
+                members.insert("attempts".to_owned(), attempts.into());
             }
-            Err(error) => {
-                let message = format!("The connector `{connector}` returned no JSON: {error}.");
-                Err(Failed {
-                    attempted,
-                    attempts,
-                    ..Failure::new(Kind::Limit, message).into()
-                })
-            }
-        },
+            Ok(output)
+        }
         Err(failed) => Err(Failed {
-            output: failed.output.and_then(|output| serde_json::from_str(&output).ok()),
+            output: failed.output,
             remainder: failed.remainder,
-            attempted,
+            attempted: end.announced,
             attempts,
             ..failed.failure.into()
         }),
