@@ -3,6 +3,7 @@
 
 mod nesting;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -62,20 +63,24 @@ impl Items {
     ///
     /// # Errors
     /// A clause: an expression that gives an error, or something that is no array.
-    pub(crate) fn evaluate(&self, context: &dyn Context) -> Result<Vec<Value>, String> {
+    pub(crate) fn evaluate<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, [Value]>, String> {
         let value = match self {
-            Items::Value(template) => template.evaluate(context).map_err(|error| error.to_string())?,
-            Items::Json(template) => template.evaluate(context).map_err(|error| error.to_string())?,
+            Items::Value(template) => template.value(context).map_err(|error| error.to_string())?,
+            Items::Json(template) => Cow::Owned(template.evaluate(context).map_err(|error| error.to_string())?),
         };
         let what = match value {
-            Value::Array(elements) => return Ok(elements),
-            Value::String(text) => match serde_json::from_str(&text) {
-                Ok(Value::Array(elements)) => return Ok(elements),
+            Cow::Borrowed(Value::Array(elements)) => return Ok(Cow::Borrowed(elements)),
+            Cow::Owned(Value::Array(elements)) => return Ok(Cow::Owned(elements)),
+            value => value,
+        };
+        let what = match &*what {
+            Value::String(text) => match serde_json::from_str(text) {
+                Ok(Value::Array(elements)) => return Ok(Cow::Owned(elements)),
                 _ => "a text that is no JSON array",
             },
             Value::Null => "null",
             Value::Object(_) => "an object",
-            Value::Number(_) | Value::Bool(_) => "a single value",
+            _ => "a single value",
         };
         Err(format!("it must give an array, and gives {what}"))
     }

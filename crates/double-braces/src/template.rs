@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse, text::push_text};
@@ -39,6 +41,18 @@ impl Template {
         match self.pieces.as_slice() {
             [Piece::Expression(expression)] => expression.evaluate(context),
             _ => self.evaluate_text(context).map(Value::String),
+        }
+    }
+
+    /// As [`evaluate`](Self::evaluate), and lent where the whole text is one path: a large list is not copied to be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate`](Self::evaluate).
+    pub fn value<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, Value>, EvaluationError> {
+        match self.pieces.as_slice() {
+            [Piece::Expression(expression)] => expression.value(context),
+            _ => self.evaluate_text(context).map(|text| Cow::Owned(Value::String(text))),
         }
     }
 

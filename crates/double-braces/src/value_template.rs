@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -41,15 +42,23 @@ impl ValueTemplate {
     ///
     /// The first template that has no value, with its JSON pointer.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, ValueEvaluationError> {
-        // The pointer is only put together once something has failed.
-        evaluate(&self.root, context).map_err(|(mut path, error)| {
-            path.reverse();
-            let pointer = path
-                .iter()
-                .map(|segment| format!("/{}", escape_pointer(segment)))
-                .collect();
-            ValueEvaluationError { pointer, error }
-        })
+        evaluate(&self.root, context).map_err(with_pointer)
+    }
+
+    /// As [`evaluate`](Self::evaluate), and lent where the value is a literal or a text that is one path: a large list is
+    /// not copied to be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate`](Self::evaluate).
+    pub fn value<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, Value>, ValueEvaluationError> {
+        match &self.root {
+            Node::Literal(value) => Ok(Cow::Borrowed(value)),
+            Node::Template(template) => template
+                .value(context)
+                .map_err(|error| with_pointer((Vec::new(), error))),
+            Node::Array(_) | Node::Object(_) => self.evaluate(context).map(Cow::Owned),
+        }
     }
 
     /// The paths that its expressions use, in document order.
@@ -146,6 +155,16 @@ fn parse(value: &Value, pointer: &mut String, errors: &mut Vec<ValueParseError>)
         }
         plain => Node::Literal(plain.clone()),
     }
+}
+
+/// The pointer is only put together once something has failed.
+fn with_pointer((path, error): (Vec<String>, EvaluationError)) -> ValueEvaluationError {
+    let pointer = path
+        .iter()
+        .rev()
+        .map(|segment| format!("/{}", escape_pointer(segment)))
+        .collect();
+    ValueEvaluationError { pointer, error }
 }
 
 /// On failure, the way to the text, innermost step first.

@@ -95,9 +95,9 @@ impl<'a> Execution<'a> {
 
     /// From the first branch to the end.
     pub(super) async fn work(&self) -> Result<Value, RunError> {
-        let mut frame = Frame::new(self.options.message.clone());
+        let mut frame = Frame::new(Arc::clone(&self.scopes.trigger));
         self.branch(self.prepared.pipeline.first(), &mut frame).await?;
-        Ok(frame.message)
+        Ok(Arc::unwrap_or_clone(frame.message))
     }
 
     pub(super) fn note_time_limit(&self) {
@@ -227,7 +227,7 @@ impl<'a> Execution<'a> {
                 return Err(RunError::new(place(step), Failure::new(Kind::Invalid, message)));
             }
         };
-        frame.message = output;
+        frame.message = Arc::new(output);
         Ok(Next::Step)
     }
 

@@ -88,7 +88,7 @@ impl Execution<'_> {
         let total = elements.len();
         for (index, element) in elements.into_iter().enumerate() {
             let identity = identity(each, index, &element);
-            let mut inner = frame.child(element, String::new());
+            let mut inner = frame.child(Arc::new(element), String::new());
             inner.count(step, index, total);
             let iterated = self.iteration(each, &frame.key(step), index, &mut inner).await;
             frame.steps = inner.steps;
@@ -121,7 +121,7 @@ impl Execution<'_> {
                 && let Some((index, element)) = waiting.next()
             {
                 let identity = identity(each, index, &element);
-                let mut inner = frame.child(element, String::new());
+                let mut inner = frame.child(Arc::new(element), String::new());
                 inner.count(step, index, total);
                 inner.gather = Some(Arc::clone(&gather));
                 gather.enter();
@@ -152,7 +152,7 @@ impl Execution<'_> {
             return Iterated::Unhandled(error);
         };
         tracing::debug!(%error, index, "goes to onException");
-        inner.message = error.object;
+        inner.message = Arc::new(error.object);
         inner.path = format!("{path}/{index}-exception");
         match self.branch(on_exception, inner).await {
             Ok(()) => Iterated::Ended(succeeded(&inner.message)),

@@ -23,7 +23,7 @@ const SECRET_FIELDS: [&str; 4] = ["password", "client_secret", "refresh_token", 
 pub(super) struct RunScopes {
     pub(super) globals: Value,
     pub(super) metadata: Value,
-    pub(super) trigger: Value,
+    pub(super) trigger: Arc<Value>,
     pub(super) replica: Value,
     /// By label, only what expressions may read.
     pub(super) accounts: HashMap<String, Value>,
@@ -69,7 +69,7 @@ impl RunScopes {
         Ok(Self {
             globals: Value::Object(std::mem::take(&mut options.globals)),
             metadata,
-            trigger: options.message.clone(),
+            trigger: Arc::new(std::mem::take(&mut options.message)),
             replica: json!({}),
             accounts,
         })
@@ -90,7 +90,8 @@ impl RunScopes {
 /// What changes from step to step, and belongs to one branch of the run.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    pub(super) message: Value,
+    /// Shared, because it may be large and is read far more often than changed.
+    pub(super) message: Arc<Value>,
     /// Outputs by `doubleBracesAlias`.
     pub(super) steps: Arc<Value>,
     pub(super) session: Arc<Value>,
@@ -104,7 +105,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(message: Value) -> Self {
+    pub(super) fn new(message: Arc<Value>) -> Self {
         let empty = || Arc::new(Value::Object(Map::new()));
         Self {
             message,
@@ -118,7 +119,7 @@ impl Frame {
     }
 
     /// A frame for work of its own within this one.
-    pub(super) fn child(&self, message: Value, path: String) -> Self {
+    pub(super) fn child(&self, message: Arc<Value>, path: String) -> Self {
         Self {
             message,
             steps: Arc::clone(&self.steps),
@@ -133,7 +134,7 @@ impl Frame {
     /// Keeps a step's output under its alias.
     pub(super) fn keep(&mut self, alias: &str) {
         if let Value::Object(steps) = Arc::make_mut(&mut self.steps) {
-            steps.insert(alias.to_owned(), self.message.clone());
+            steps.insert(alias.to_owned(), Value::clone(&self.message));
         }
     }
 

@@ -3,6 +3,7 @@
 //! A track's message keys hold the step around it and the track's own name, so that two steps may share a branch; they
 //! never hold the number of an attempt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -38,7 +39,7 @@ impl Execution<'_> {
         match (result, tracks.on_exception) {
             (Err(error), Some(on_exception)) if !self.ending.is_ending() => {
                 tracing::debug!(%error, "goes to onException");
-                frame.message = error.object;
+                frame.message = Arc::new(error.object);
                 self.track(step, "exception", on_exception, frame).await
             }
             (result, _) => result,
@@ -77,9 +78,11 @@ impl Execution<'_> {
         match last {
             Err(error) if self.ending.is_ending() => Err(error),
             Err(error) => self.end_in(step, retry.fail_on_error, error),
-            Ok(()) if succeeded(&frame.message) || !retry.fail_on_error => Ok(std::mem::take(&mut frame.message)),
+            Ok(()) if succeeded(&frame.message) || !retry.fail_on_error => {
+                Ok(Arc::unwrap_or_clone(std::mem::take(&mut frame.message)))
+            }
             Ok(()) => {
-                let output = std::mem::take(&mut frame.message);
+                let output = Arc::unwrap_or_clone(std::mem::take(&mut frame.message));
                 let kind = output.pointer("/failure/kind").and_then(Value::as_str);
                 let kind = kind.and_then(Kind::from_name).unwrap_or(Kind::Limit);
                 let message = match tries {
@@ -97,12 +100,12 @@ impl Execution<'_> {
         let mut running = FuturesUnordered::new();
         for (index, execution) in parallel.executions.iter().enumerate() {
             let path = format!("{}/{index}", frame.key(step));
-            let mut inner = frame.child(frame.message.clone(), path);
+            let mut inner = frame.child(Arc::clone(&frame.message), path);
             // A loop counts its iterations, and these are no iterations of it.
             inner.gather = None;
             running.push(async move {
                 let result = self.branch(execution.target, &mut inner).await;
-                (index, result.map(|()| inner.message))
+                (index, result.map(|()| Arc::unwrap_or_clone(inner.message)))
             });
         }
         let mut results: Vec<Option<Result<Value, RunError>>> = parallel.executions.iter().map(|_| None).collect();

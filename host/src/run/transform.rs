@@ -81,7 +81,7 @@ impl Execution<'_> {
         let path = &field.field_path;
         let original = paths::at(&frame.message, path);
         let changed = original.map_or_else(|| Err("it is not there".to_owned()), change);
-        let mut message = frame.message.clone();
+        let mut message = Value::clone(&frame.message);
         match (changed, paths::split(path)) {
             (Ok(value), None) => Ok(value),
             (Ok(value), Some((holder, name))) => {
@@ -127,7 +127,7 @@ impl Execution<'_> {
             Err(error) => return self.end_in(step, assert.fail_on_error, error),
         };
         if holds {
-            return Ok(frame.message.clone());
+            return Ok(Value::clone(&frame.message));
         }
         if let Some(template) = &assert.internal_message {
             let text = self.text(step, "internalErrorMessage", template, frame)?;
@@ -173,10 +173,11 @@ impl Execution<'_> {
                     }
                 }
                 SessionOperation::Get => {
-                    if frame.message.is_null() {
-                        frame.message = Value::Object(Map::new());
+                    let message = Arc::make_mut(&mut frame.message);
+                    if message.is_null() {
+                        *message = Value::Object(Map::new());
                     }
-                    if let (Some(value), Value::Object(message)) = (frame.session.get(field), &mut frame.message) {
+                    if let (Some(value), Value::Object(message)) = (frame.session.get(field), message) {
                         message.insert(field.clone(), value.clone());
                     }
                 }
