@@ -107,7 +107,11 @@ impl<'a> Positions<'a> {
 /// Escapes one reference token (RFC 6901, section 3) and appends it.
 pub(crate) fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
-    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+    if token.contains(['~', '/']) {
+        pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+    } else {
+        pointer.push_str(token);
+    }
 }
 
 fn nearest_around<'p>(mut pointer: &'p str, offsets: &HashMap<String, usize>) -> Option<(&'p str, usize)> {

@@ -14,7 +14,7 @@ use super::route::Wanted;
 use super::scopes::Frame;
 use crate::bindings::Call;
 use crate::body::with_model;
-use crate::connectors::{Connector as Loaded, digest};
+use crate::connectors::{Connector as Loaded, Digest};
 use crate::engine::Batch;
 use crate::failure::{Failure, Kind};
 use crate::forms::ConnectorForm;
@@ -26,7 +26,8 @@ use crate::transport::{Route, Transport};
 pub(super) struct Ready {
     pub(super) key: String,
     digest: String,
-    parameters: Value,
+    /// JSON.
+    parameters: String,
     pub(super) retry: Retry,
     /// What it says of its endpoint; none for a connector without connections.
     pub(super) wanted: Option<Wanted>,
@@ -177,7 +178,7 @@ impl Execution<'_> {
             parameters.insert("contentType".to_owned(), content_type.into());
         }
         let schema = &target.loaded.description.parameters;
-        let parameters = check_resolved(schema, &Value::Object(parameters)).map_err(|problems| {
+        let parameters = check_resolved(schema, Value::Object(parameters)).map_err(|problems| {
             let all: Vec<String> = problems.iter().map(shown).collect();
             invalid(format!("{}.", all.join("; ")))
         })?;
@@ -190,11 +191,12 @@ impl Execution<'_> {
         if let Some((index, _)) = item {
             key.push_str(&format!("/{index}"));
         }
-        let content = json!([connector.name, connector.account_label, content_of(&parameters)]).to_string();
+        let retry = Retry::read(&parameters)?;
+        let (parameters, digest) = written(connector, &parameters);
         Ok(Ready {
             key,
-            digest: digest(content.as_bytes()),
-            retry: Retry::read(&parameters)?,
+            digest,
+            retry,
             parameters,
             wanted,
         })
@@ -211,7 +213,7 @@ impl Execution<'_> {
             id,
             key: ready.key.clone(),
             attempt: which.attempt,
-            parameters: ready.parameters.to_string(),
+            parameters: ready.parameters.clone(),
             remainder: which.remainder.clone(),
         });
         Batch {
@@ -230,15 +232,29 @@ impl Execution<'_> {
     }
 }
 
-/// What makes a message the same: not how often it is tried, nor what is done about its failure.
-fn content_of(parameters: &Value) -> Value {
-    let mut content = parameters.clone();
-    if let Value::Object(members) = &mut content {
-        for name in OWN {
-            members.shift_remove(name);
+/// The parameters as JSON, and the digest of what makes a message the same: not how often it is tried, nor what is done
+/// about its failure. Every value is written once: a message has kilobytes of them.
+fn written(connector: &Connector, parameters: &Value) -> (String, String) {
+    let label = connector.account_label.as_deref().unwrap_or_default();
+    let mut content = Digest::default();
+    content.add(connector.name.as_bytes());
+    content.add(label.as_bytes());
+    let mut text = vec![b'{'];
+    for (name, value) in parameters.as_object().into_iter().flatten() {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        let start = text.len();
+        // Neither can fail: a text and a value that was read as JSON, into memory.
+        let _ = serde_json::to_writer(&mut text, name);
+        text.push(b':');
+        let _ = serde_json::to_writer(&mut text, value);
+        if !OWN.contains(&name.as_str()) {
+            content.add(&text[start..]);
         }
     }
-    content
+    text.push(b'}');
+    (String::from_utf8(text).unwrap_or_default(), content.finish())
 }
 
 /// One problem of a parameter's value, in words.

@@ -48,7 +48,7 @@ pub struct Written {
 /// Checks parameters as the document holds them. A value with `{{ }}` in it may yet be anything.
 pub fn check_written(schema: &Value, value: &Value) -> Written {
     let mut check = Check::new(schema, false);
-    let value = check.value(schema, value, &mut String::new(), 0);
+    let value = check.value(schema, value.clone(), &mut String::new(), 0);
     Written {
         value,
         problems: check.problems,
@@ -61,7 +61,7 @@ pub fn check_written(schema: &Value, value: &Value) -> Written {
 /// # Errors
 ///
 /// All that is wrong. Names were checked in the document; here it is values.
-pub fn check_resolved(schema: &Value, value: &Value) -> Result<Value, Vec<ParameterProblem>> {
+pub fn check_resolved(schema: &Value, value: Value) -> Result<Value, Vec<ParameterProblem>> {
     let mut check = Check::new(schema, true);
     let value = check.value(schema, value, &mut String::new(), 0);
     check.problems.retain(|problem| !problem.is_warning);
@@ -101,19 +101,19 @@ impl<'s> Check<'s> {
         });
     }
 
-    fn value(&mut self, schema: &'s Value, value: &Value, pointer: &mut String, depth: usize) -> Value {
+    fn value(&mut self, schema: &'s Value, value: Value, pointer: &mut String, depth: usize) -> Value {
         let schema = self.follow(schema);
-        if depth > DEPTH || takes_file(schema, value) {
-            return value.clone();
+        if depth > DEPTH || takes_file(schema, &value) {
+            return value;
         }
         if !self.resolved && value.as_str().is_some_and(is_dynamic) {
             // JSON text is read before its expressions are, so that no value can break out of its place in it.
             let types = coerce::types(schema);
             return match coerce::coerce(value, &types) {
-                Some(parsed) if !types.is_empty() && !parsed.is_string() => {
-                    self.value(schema, &parsed, pointer, depth + 1)
+                Ok(parsed) if !types.is_empty() && !parsed.is_string() => {
+                    self.value(schema, parsed, pointer, depth + 1)
                 }
-                _ => value.clone(),
+                Ok(value) | Err(value) => value,
             };
         }
         for keyword in ["anyOf", "oneOf"] {
@@ -122,14 +122,17 @@ impl<'s> Check<'s> {
             }
         }
         let types = coerce::types(schema);
-        let Some(value) = coerce::coerce(value, &types) else {
-            let message = format!(
-                "it must be {}, and is {}",
-                coerce::describe(schema),
-                coerce::describe_value(value)
-            );
-            self.report(pointer, message, json_error(value, &types));
-            return value.clone();
+        let value = match coerce::coerce(value, &types) {
+            Ok(value) => value,
+            Err(value) => {
+                let message = format!(
+                    "it must be {}, and is {}",
+                    coerce::describe(schema),
+                    coerce::describe_value(&value)
+                );
+                self.report(pointer, message, json_error(&value, &types));
+                return value;
+            }
         };
         self.listed(schema, &value, pointer);
         self.bounds(schema, &value, pointer);
@@ -159,11 +162,11 @@ impl<'s> Check<'s> {
         &ANY
     }
 
-    fn one_of(&mut self, options: &'s [Value], value: &Value, pointer: &mut String, depth: usize) -> Value {
+    fn one_of(&mut self, options: &'s [Value], value: Value, pointer: &mut String, depth: usize) -> Value {
         let mut fewest: Option<Vec<ParameterProblem>> = None;
         let before = std::mem::take(&mut self.problems);
         for option in options {
-            let checked = self.value(option, value, pointer, depth + 1);
+            let checked = self.value(option, value.clone(), pointer, depth + 1);
             let problems = std::mem::take(&mut self.problems);
             if problems.iter().all(|problem| problem.is_warning) {
                 self.problems = before;
@@ -178,7 +181,7 @@ impl<'s> Check<'s> {
         }
         self.problems = before;
         self.problems.extend(fewest.into_iter().flatten());
-        value.clone()
+        value
     }
 
     fn listed(&mut self, schema: &Value, value: &Value, pointer: &str) {
@@ -245,7 +248,7 @@ impl<'s> Check<'s> {
             return Value::Array(elements);
         };
         let mut checked = Vec::with_capacity(elements.len());
-        for (index, element) in elements.iter().enumerate() {
+        for (index, element) in elements.into_iter().enumerate() {
             let length = pointer.len();
             push_token(pointer, &index.to_string());
             checked.push(self.value(items, element, pointer, depth + 1));
@@ -259,21 +262,27 @@ impl<'s> Check<'s> {
             return Value::Object(members);
         };
         let others = schema.get("additionalProperties").unwrap_or(&Value::Bool(false));
-        let mut checked = Map::new();
-        for (written, value) in &members {
+        // Asked only of a spelling that is not a parameter's own.
+        let given: Vec<String> = if members.keys().all(|written| properties.contains_key(written)) {
+            Vec::new()
+        } else {
+            members.keys().cloned().collect()
+        };
+        let mut checked = Map::with_capacity(members.len());
+        for (written, value) in members {
             let length = pointer.len();
-            push_token(pointer, written);
-            match self.name(properties, &members, written, pointer) {
+            push_token(pointer, &written);
+            match self.name(properties, &given, &written, pointer) {
                 Some(name) => {
                     // `properties` has the name: `name` took it from there.
                     let property = self.follow(properties.get(name).unwrap_or(&Value::Null));
-                    if !is_absent(property, value) {
+                    if !is_absent(property, &value) {
                         checked.insert(name.to_owned(), self.value(property, value, pointer, depth + 1));
                     }
                 }
-                None if *others == Value::Bool(false) => self.unknown(properties, written, pointer),
+                None if *others == Value::Bool(false) => self.unknown(properties, &written, pointer),
                 None => {
-                    checked.insert(written.clone(), value.clone());
+                    checked.insert(written, value);
                 }
             }
             pointer.truncate(length);
@@ -286,7 +295,7 @@ impl<'s> Check<'s> {
     fn name(
         &mut self,
         properties: &'s Map<String, Value>,
-        members: &Map<String, Value>,
+        given: &[String],
         written: &str,
         pointer: &str,
     ) -> Option<&'s str> {
@@ -295,7 +304,7 @@ impl<'s> Check<'s> {
         }
         let has_alias = |property: &Value| annotations::aliases(property).contains(&written);
         let (name, _) = properties.iter().find(|(_, property)| has_alias(property))?;
-        let both = members.contains_key(name);
+        let both = given.contains(name);
         let message = if both {
             format!("`{written}` is another spelling of `{name}`, and both are given")
         } else {

@@ -24,12 +24,12 @@ pub(super) fn is_of(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// The value in one of these types, if it is or can be read as one.
-pub(super) fn coerce(value: &Value, types: &[&str]) -> Option<Value> {
-    if types.is_empty() || types.iter().any(|kind| is_of(value, kind)) {
-        return Some(value.clone());
+/// The value in one of these types, if it is or can be read as one; else the value as it was.
+pub(super) fn coerce(value: Value, types: &[&str]) -> Result<Value, Value> {
+    if types.is_empty() || types.iter().any(|kind| is_of(&value, kind)) {
+        return Ok(value);
     }
-    types.iter().find_map(|kind| into(value, kind))
+    types.iter().find_map(|kind| into(&value, kind)).ok_or(value)
 }
 
 fn into(value: &Value, kind: &str) -> Option<Value> {

@@ -48,8 +48,8 @@ fn both_forms_of_a_value_are_the_same() {
         check_written(&schema(), &native).value
     );
     assert_eq!(
-        check_resolved(&schema(), &text).unwrap(),
-        check_resolved(&schema(), &native).unwrap()
+        check_resolved(&schema(), text).unwrap(),
+        check_resolved(&schema(), native).unwrap()
     );
 }
 
@@ -72,7 +72,7 @@ fn an_expression_may_yet_be_anything_until_it_is_resolved() {
     );
     let errors = check_resolved(
         &schema(),
-        &json!({"to": "{{ message.to }}", "smtpPort": "{{ global.port }}"}),
+        json!({"to": "{{ message.to }}", "smtpPort": "{{ global.port }}"}),
     );
     assert_eq!(errors.unwrap_err()[0].pointer, "/smtpPort");
 }
@@ -155,7 +155,7 @@ fn defaults_fill_what_is_absent_at_run_time_alone() {
     let value = json!({"to": "a"});
     assert_eq!(check_written(&schema(), &value).value, value);
     assert_eq!(
-        check_resolved(&schema(), &value).unwrap(),
+        check_resolved(&schema(), value).unwrap(),
         json!({"to": "a", "charset": "UTF-8", "isAuth": true})
     );
 }
@@ -177,7 +177,7 @@ fn a_schema_that_refers_to_itself_ends() {
 
 #[test]
 fn a_problem_is_a_sentence() {
-    let errors = check_resolved(&schema(), &json!({"to": "a", "smtpPort": "x"})).unwrap_err();
+    let errors = check_resolved(&schema(), json!({"to": "a", "smtpPort": "x"})).unwrap_err();
     assert_eq!(
         errors[0].to_string(),
         "parameter smtpPort: it must be a whole number, and is other text"
@@ -187,7 +187,7 @@ fn a_problem_is_a_sentence() {
 #[test]
 fn a_value_at_run_time_is_never_repeated() {
     let secret = json!({"to": "a", "logLevel": "s3cret", "smtpPort": "s3cret", "charset": ["s3cret"]});
-    let errors = check_resolved(&schema(), &secret).unwrap_err();
+    let errors = check_resolved(&schema(), secret).unwrap_err();
     assert_eq!(errors.len(), 3);
     assert!(
         errors.iter().all(|error| !format!("{error:?}").contains("s3cret")),
