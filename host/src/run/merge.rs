@@ -60,13 +60,15 @@ impl Execution<'_> {
         } else {
             (lanes, elements.len().div_ceil(lanes).clamp(LEAST, MOST))
         };
+        // One batch more than there are connections: it is made while the others are sent, and waits for a place.
+        let ahead = if stops { 1 } else { lanes + 1 };
         let counter = self.counter(target.step, elements.len());
         let mut outcomes: Vec<Option<Outcome>> = elements.iter().map(|_| None).collect();
         let mut begun = 0;
         let mut stopped = false;
         let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
         loop {
-            while sending.len() < lanes && begun < elements.len() && !stopped && !self.ending.is_ending() {
+            while sending.len() < ahead && begun < elements.len() && !stopped && !self.ending.is_ending() {
                 let range = begun..(begun + size).min(elements.len());
                 begun = range.end;
                 sending.push(Box::pin(self.part(target, frame, &elements, range, &counter)));

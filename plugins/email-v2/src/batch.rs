@@ -22,6 +22,10 @@ use crate::world::{CallFailure, Facts, Part, Stop, Wire, WireError, World};
 /// A warm connection is tried with RSET before a message is trusted to it when it lay longer than this.
 const PROBE_AFTER: u64 = 20_000;
 
+/// Transactions that are made while the server works. A server without CHUNKING gets a message at a time, and would wait
+/// for each to be made.
+const AHEAD: usize = 8;
+
 /// How much one read takes.
 const READ: u32 = 64 * 1024;
 
@@ -127,6 +131,15 @@ impl<W: World> Batch<'_, W> {
             self.prepare(&call);
         }
         true
+    }
+
+    /// Makes one more message while there is nothing to do but wait for the server.
+    fn work_ahead(&mut self) {
+        if self.jobs.len() < AHEAD
+            && let Some(call) = self.calls.pop_front()
+        {
+            self.prepare(&call);
+        }
     }
 
     /// Makes a call's message, or settles the call when it cannot be made.
@@ -270,6 +283,7 @@ impl<W: World> Conversation<'_, '_, W> {
                     Ok(())
                 }
                 Action::Read { deadline } => {
+                    self.batch.work_ahead();
                     if let Some(deadline) = deadline {
                         wire.arm(milliseconds(deadline));
                     }
