@@ -10,7 +10,7 @@ use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants}
 use serde_json::Value;
 
 use crate::connectors::{Connectors, ConnectorsError};
-use crate::engine::{Engine, EngineOptions, Limits, LoadError, MemoryDumps};
+use crate::engine::{Engine, EngineOptions, FuelMeter, Limits, LoadError, MemoryDumps};
 use crate::forms::{self, Forms};
 use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
@@ -79,6 +79,7 @@ pub struct HostBuilder {
     state: Option<PathBuf>,
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
+    fuel_meter: Option<FuelMeter>,
     keeper: Option<Arc<dyn RefreshTokenKeeper>>,
     transcript: Option<Arc<Transcript>>,
 }
@@ -158,6 +159,13 @@ impl HostBuilder {
         self
     }
 
+    /// Tells how much work every instance did. They are slower for it.
+    #[must_use]
+    pub fn fuel_meter(mut self, meter: FuelMeter) -> Self {
+        self.fuel_meter = Some(meter);
+        self
+    }
+
     /// Keeps the refresh tokens that a provider gives in place of old ones; without it they live as long as the host.
     #[must_use]
     pub fn refresh_token_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
@@ -181,6 +189,7 @@ impl HostBuilder {
             limits: self.limits.unwrap_or_else(|| self.policy.limits()),
             cache: self.cache,
             memory_dumps: self.memory_dumps,
+            fuel_meter: self.fuel_meter,
         };
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;

@@ -1,6 +1,7 @@
 //! Everything that has to be done with this repository: `cargo xtask help` lists it.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod dist;
 mod fuzz;
 mod mutations;
@@ -20,6 +21,7 @@ cargo xtask COMMAND
   demo [ARGS...]           build everything, and watch a pipeline send a message through the sandbox
   test [--filter TEXT]     formatting, lints, documentation, and every test; PIPEPOST_REQUIRE_PEERS=1 makes a missing
                            peer (Postfix, aiosmtpd) a failure
+  bench [ARGS...]          measures against other clients, into docs/benchmarks.md; --help lists more, --pieces: small pieces alone
   soak                     the tests that take minutes: ten thousand messages, and a hundred kills
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
@@ -52,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             run::binary(false)?;
             run::execute("demo", rest)
         }
+        "bench" => bench::bench(rest),
         "test" => test::all(rest),
         "soak" => test::soak(rest),
         "build" => {

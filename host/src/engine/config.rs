@@ -59,6 +59,32 @@ pub struct EngineOptions {
     pub cache: Option<PathBuf>,
     /// Who is shown the memory of instances that are done; nobody, as a rule.
     pub memory_dumps: Option<MemoryDumps>,
+    /// Who is told how much work instances did; nobody, as a rule, because counting makes them slower.
+    pub fuel_meter: Option<FuelMeter>,
+}
+
+/// Is told how much fuel each batch burnt: about the number of WebAssembly instructions that its instance executed, the
+/// same on every machine. With it goes the connector's name. For tests, which cannot measure time.
+#[derive(Clone)]
+pub struct FuelMeter(Arc<Told>);
+
+type Told = dyn Fn(&str, u64) + Send + Sync;
+
+impl FuelMeter {
+    /// `told` is called on the run's own task and should be quick.
+    pub fn new(told: impl Fn(&str, u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    pub(super) fn tell(&self, connector: &str, fuel: u64) {
+        (self.0)(connector, fuel);
+    }
+}
+
+impl fmt::Debug for FuelMeter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FuelMeter")
+    }
 }
 
 /// Is shown the whole linear memory of every instance that has performed, as it was when the instance was done or was
@@ -102,6 +128,7 @@ pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config>
     config.wasm_tail_call(false);
     config.wasm_extended_const(true);
     config.epoch_interruption(true);
+    config.consume_fuel(options.fuel_meter.is_some());
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(1 << 20);
     // A trap's core dump is the one way to an instance's memory without unsafe code.

@@ -138,6 +138,9 @@ fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
     let mut store = Store::new(&engine.inner.wasmtime, Guest::new(&engine.inner.limits, cpu, work));
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
+    if engine.inner.fuel_meter.is_some() && store.set_fuel(u64::MAX).is_err() {
+        tracing::warn!("this engine counts no fuel");
+    }
     store.epoch_deadline_callback(|mut context| {
         if context.data_mut().cpu.tick() {
             Ok(UpdateDeadline::Yield(1))
@@ -283,6 +286,9 @@ async fn perform(
         Some(Err(error)) => explain_stop(&batch.connector, error, &store),
         None => Failure::new(Kind::Limit, "The run ended before this was done."),
     };
+    if let (Some(meter), Ok(left)) = (&engine.inner.fuel_meter, store.get_fuel()) {
+        meter.tell(&batch.connector, u64::MAX - left);
+    }
     let was_stopped = !matches!(result, Some(Ok(_)));
     if was_stopped {
         tracing::warn!(connector = %batch.connector, "{stopped}");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 
-pub use config::{EngineOptions, Limits, MemoryDumps};
+pub use config::{EngineOptions, FuelMeter, Limits, MemoryDumps};
 pub(crate) use instance::{Batch, Guest, run_batch};
 pub(crate) use watch::CallEnd;
 
@@ -35,6 +35,7 @@ struct Inner {
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
     memory_dumps: Option<MemoryDumps>,
+    fuel_meter: Option<FuelMeter>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -128,6 +129,7 @@ impl Engine {
                 limits: options.limits.clone(),
                 places,
                 memory_dumps: options.memory_dumps.clone(),
+                fuel_meter: options.fuel_meter.clone(),
             }),
         })
     }

@@ -33,6 +33,11 @@ impl Bench {
 
     /// With further fields of the account.
     pub(crate) async fn with(script: Script, further: Value) -> Self {
+        Self::built(script, further, |builder| builder).await
+    }
+
+    /// With a host that is set up otherwise.
+    pub(crate) async fn built(script: Script, further: Value, set_up: impl FnOnce(HostBuilder) -> HostBuilder) -> Self {
         let inbox = Inbox::builder()
             .listen(Security::StartTls, "127.0.0.1:0")
             .users([("ops@example.com", "abcd efgh ijkl mnop")])
@@ -58,7 +63,7 @@ impl Bench {
         }
         let file = folder.path().join("accounts.json");
         std::fs::write(&file, account.to_string()).expect("an accounts file");
-        let host = builder(&folder).build().await.expect("a host");
+        let host = set_up(builder(&folder)).build().await.expect("a host");
         assert!(
             host.connectors().get("email-v2").is_some(),
             "the connectors are not built: `cargo xtask plugins` makes them"

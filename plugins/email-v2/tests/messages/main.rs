@@ -2,6 +2,7 @@
 
 mod batch;
 mod common;
+mod crossings;
 mod octets;
 mod python;
 mod smuggling;

@@ -1,0 +1,224 @@
+//! The clients: ours, and those it is compared with. Each is a process that sends so many messages and ends.
+
+pub(crate) mod lettre;
+pub(crate) mod native;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::letter;
+
+/// What a client is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) port: u16,
+    pub(crate) messages: usize,
+    pub(crate) connections: usize,
+    /// TLS from the first byte, trusting this; none: no TLS.
+    pub(crate) authority: Option<PathBuf>,
+    pub(crate) attachment: Option<PathBuf>,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Client {
+    Pipepost,
+    /// Our own connector's code, compiled for the machine and without a host.
+    Native,
+    Nodemailer,
+    Lettre,
+    Smtplib,
+    Msmtp,
+    /// A new connection for each message, which is its default.
+    SmtpSource,
+    /// The same over one connection (`-d`).
+    SmtpSourceKept,
+}
+
+impl Client {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pipepost => "pipepost",
+            Self::Native => "email-v2, native",
+            Self::Nodemailer => "nodemailer",
+            Self::Lettre => "lettre",
+            Self::Smtplib => "smtplib",
+            Self::Msmtp => "msmtp",
+            Self::SmtpSource => "smtp-source",
+            Self::SmtpSourceKept => "smtp-source -d",
+        }
+    }
+
+    /// The settings it runs with, for the reader.
+    pub(crate) fn settings(self) -> &'static str {
+        match self {
+            Self::Pipepost => {
+                "`pipepost run`, a mail merge (`items`); default settings but `limits.max_connections`; whole process"
+            }
+            Self::Native => {
+                "the connector's crate over std's TcpStream and rustls, batches of 32, one warm connection; sending alone"
+            }
+            Self::Nodemailer => {
+                "`pool: true`, `maxConnections` as named, `maxMessages: Infinity`; sending alone, without node's start"
+            }
+            Self::Lettre => {
+                "`AsyncSmtpTransport<Tokio1Executor>`, rustls, `PoolConfig` of the named size, release build; sending alone"
+            }
+            Self::Smtplib => "one `SMTP` or `SMTP_SSL` object, `send_message`; sending alone, without Python's start",
+            Self::Msmtp => "one process, reading a finished message; whole process",
+            Self::SmtpSource => "`-s N -l 2400`; a new connection for each message, as is its default; whole process",
+            Self::SmtpSourceKept => "`-d -s N -l 2400`: connections are kept; whole process",
+        }
+    }
+}
+
+/// Where the clients live, and where their files go.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    pub(crate) pipepost: PathBuf,
+    /// Holds `node_modules`.
+    pub(crate) scripts: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
+impl Clients {
+    /// The command that does the task, with its files written.
+    pub(crate) fn command(&self, client: Client, task: &Task) -> Result<Command> {
+        match client {
+            Client::Pipepost => self.pipepost(task),
+            Client::Native | Client::Lettre => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg(if client == Client::Lettre { "lettre" } else { "native" });
+                command.arg(self.settings(client, task)?);
+                Ok(command)
+            }
+            Client::Nodemailer => {
+                let mut command = Command::new("node");
+                command
+                    .arg(self.scripts.join("nodemailer.mjs"))
+                    .arg(self.settings(client, task)?);
+                Ok(command)
+            }
+            Client::Smtplib => {
+                let mut command = Command::new("python3");
+                command
+                    .arg(self.scripts.join("smtplib_peer.py"))
+                    .arg(self.settings(client, task)?);
+                Ok(command)
+            }
+            Client::Msmtp => self.msmtp(task),
+            Client::SmtpSource | Client::SmtpSourceKept => {
+                let mut command = Command::new("smtp-source");
+                if client == Client::SmtpSourceKept {
+                    command.arg("-d");
+                }
+                let numbers = [("-s", task.connections), ("-m", task.messages), ("-l", 2400)];
+                for (flag, number) in numbers {
+                    command.args([flag, &number.to_string()]);
+                }
+                command.args([
+                    "-f",
+                    letter::FROM,
+                    "-t",
+                    letter::TO,
+                    &format!("127.0.0.1:{}", task.port),
+                ]);
+                Ok(command)
+            }
+        }
+    }
+
+    fn settings(&self, client: Client, task: &Task) -> Result<PathBuf> {
+        let path = self.folder.join(format!("{client:?}.json"));
+        let settings = json!({
+            "port": task.port, "messages": task.messages, "connections": task.connections,
+            "ca": task.authority, "attachment": task.attachment, "letter": letter::pieces(),
+        });
+        write(&path, &settings.to_string())?;
+        Ok(path)
+    }
+
+    fn pipepost(&self, task: &Task) -> Result<Command> {
+        let mut account = json!({
+            "label": "mail", "type": "smtp-auth-and-properties",
+            "host": "127.0.0.1", "port": task.port, "auth": "false", "starttls_enable": "false",
+            "limits": { "max_connections": task.connections },
+        });
+        if let Some(authority) = &task.authority {
+            account["host"] = "localhost".into();
+            account["ca_file"] = json!(authority);
+            account["properties"] = json!({ "mail.smtp.ssl.enable": "true" });
+        }
+        let path = |name: &str| self.folder.join(name);
+        let attachment = task.attachment.as_deref();
+        let name = attachment.and_then(Path::file_name).map(|name| name.to_string_lossy());
+        write(
+            &path("pipeline.json"),
+            &letter::pipeline(task.authority.is_some(), name.as_deref()).to_string(),
+        )?;
+        write(&path("accounts.json"), &account.to_string())?;
+        write(&path("input.json"), &letter::input(task.messages).to_string())?;
+        let mut command = Command::new(&self.pipepost);
+        command.arg("run").arg(path("pipeline.json"));
+        command.arg("--accounts").arg(path("accounts.json"));
+        command.arg("--input").arg(path("input.json"));
+        command.args(["--timeout", "none", "-q"]);
+        if let Some(folder) = attachment.and_then(Path::parent) {
+            command.arg("--files").arg(folder);
+        }
+        // A cache of the bench's own: the first run of each bench compiles, and is not measured.
+        command
+            .env("PIPEPOST_CACHE", path("cache"))
+            .env("PIPEPOST_STATE", path("state"));
+        Ok(command)
+    }
+
+    fn msmtp(&self, task: &Task) -> Result<Command> {
+        let eml = self.folder.join("message.eml");
+        let built = lettre::message(0, None)?.formatted();
+        fs::write(&eml, built)?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "eml=$1; shift; exec msmtp \"$@\" < \"$eml\"", "sh"])
+            .arg(eml);
+        command.args([
+            "--file=/dev/null",
+            "--host=localhost",
+            "--domain=bench.example",
+            "--timeout=20",
+        ]);
+        command.arg(format!("--port={}", task.port));
+        match &task.authority {
+            Some(authority) => {
+                command.args(["--tls=on", "--tls-starttls=off"]);
+                command.arg(format!("--tls-trust-file={}", authority.display()));
+            }
+            None => drop(command.arg("--tls=off")),
+        }
+        command.arg(format!("--from={}", letter::FROM)).arg(letter::TO);
+        Ok(command)
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("`{}` cannot be written", path.display()))
+}
+
+/// What a client of the bench's own reads from its settings.
+pub(crate) fn task(settings: &str) -> Result<Task> {
+    let text = fs::read_to_string(settings).with_context(|| format!("`{settings}` cannot be read"))?;
+    let value: serde_json::Value = serde_json::from_str(&text)?;
+    let number = |name: &str| value[name].as_u64().unwrap_or_default();
+    let path = |name: &str| value[name].as_str().map(PathBuf::from);
+    Ok(Task {
+        port: u16::try_from(number("port"))?,
+        messages: usize::try_from(number("messages"))?,
+        connections: usize::try_from(number("connections"))?,
+        authority: path("ca"),
+        attachment: path("attachment"),
+    })
+}

@@ -1,0 +1,96 @@
+//! The bench command: builds ours for speed, the peers that are Rust or JavaScript, and hands over to `bench/`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::run::{cargo, check, root, target};
+use crate::{plugins, run};
+
+/// Builds everything, and measures; `arguments` go to the bench (`cargo xtask bench --help` lists them).
+///
+/// With `--pieces` it measures the small pieces alone, with divan.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    plugins::build()?;
+    if arguments.iter().any(|argument| argument == "--pieces") {
+        return pieces();
+    }
+    eprintln!("building the host in release (the first time takes many minutes)");
+    let binary = run::binary(true)?;
+    check(
+        cargo(&root())
+            .args([
+                "bench",
+                "--quiet",
+                "--package",
+                "pipepost",
+                "--bench",
+                "in_flight",
+                "--no-run",
+            ])
+            .env("PIPEPOST_CONNECTORS", target().join("connectors")),
+    )?;
+    let folder = target().join("bench");
+    let bench = root().join("bench");
+    check(
+        cargo(&bench)
+            .args(["build", "--quiet", "--release"])
+            .env("CARGO_TARGET_DIR", &folder),
+    )?;
+    let scripts = scripts()?;
+    let mut command = std::process::Command::new(folder.join("release").join("pipepost-bench"));
+    command
+        .arg("--pipepost")
+        .arg(binary)
+        .arg("--scripts")
+        .arg(scripts)
+        .arg("--root")
+        .arg(root())
+        .env("PIPEPOST_CONNECTORS", target().join("connectors"));
+    let partial = ["--only", "--divide", "--ours", "--out"];
+    if !arguments.iter().any(|argument| partial.contains(&argument.as_str())) {
+        command.arg("--out").arg(root().join("docs").join("benchmarks.md"));
+    }
+    check(command.args(arguments))
+}
+
+/// The scripts of the peers, with what they need from npm beside them.
+fn scripts() -> Result<PathBuf> {
+    let folder = target().join("bench").join("peers");
+    fs::create_dir_all(&folder)?;
+    let source = root().join("bench").join("peers");
+    let mut changed = !folder.join("node_modules").is_dir();
+    for name in ["package.json", "package-lock.json", "nodemailer.mjs", "smtplib_peer.py"] {
+        let text = fs::read(source.join(name)).with_context(|| format!("`{name}` cannot be read"))?;
+        let old = fs::read(folder.join(name)).unwrap_or_default();
+        changed |= name == "package-lock.json" && old != text;
+        fs::write(folder.join(name), text)?;
+    }
+    if changed {
+        check(
+            std::process::Command::new("npm")
+                .args(["ci", "--silent"])
+                .current_dir(&folder),
+        )?;
+    }
+    Ok(folder)
+}
+
+fn pieces() -> Result<()> {
+    for (folder, package) in [
+        (root(), "pipepost-smtp"),
+        (root().join("plugins"), "pipepost-email-v2"),
+        (root(), "pipepost"),
+    ] {
+        let mut command = cargo(&folder);
+        command
+            .args(["bench", "--quiet", "--package", package, "--benches"])
+            .env("PIPEPOST_CONNECTORS", target().join("connectors"));
+        if folder != root() {
+            command.env("CARGO_TARGET_DIR", target().join("plugins"));
+        }
+        check(&mut command)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! How often a batch crosses the sandbox's boundary: each crossing, and each write, costs more than a message's words do.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pipepost_email_v2::batch::{Call, send};
+use pipepost_email_v2::files::Files;
+use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
+
+use crate::common::Memory;
+
+const MESSAGES: u32 = 64;
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crossings {
+    announcements: u32,
+    writes: u32,
+    reads: u32,
+    sent: u32,
+}
+
+/// A server that answers everything with yes, and counts.
+#[derive(Default)]
+struct Server {
+    chunking: bool,
+    chunk: usize,
+    in_data: bool,
+    input: Vec<u8>,
+    replies: Vec<u8>,
+    count: Crossings,
+}
+
+impl Server {
+    fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        loop {
+            if self.chunk > 0 {
+                if self.input.len() < self.chunk {
+                    return;
+                }
+                self.input.drain(..std::mem::take(&mut self.chunk));
+                self.replies.extend_from_slice(b"250 2.0.0 taken\r\n");
+            }
+            let end: &[u8] = if self.in_data { b"\r\n.\r\n" } else { b"\r\n" };
+            let Some(at) = self.input.windows(end.len()).position(|window| window == end) else {
+                return;
+            };
+            let line: Vec<u8> = self.input.drain(..at + end.len()).collect();
+            let words = String::from_utf8_lossy(&line);
+            if std::mem::take(&mut self.in_data) {
+                self.replies.extend_from_slice(b"250 2.0.0 taken\r\n");
+            } else if words.starts_with("EHLO") {
+                let chunking = if self.chunking { "CHUNKING" } else { "HELP" };
+                let hello = format!(
+                    "250-mx.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 {chunking}\r\n"
+                );
+                self.replies.extend_from_slice(hello.as_bytes());
+            } else if words.starts_with("DATA") {
+                self.in_data = true;
+                self.replies.extend_from_slice(b"354 go\r\n");
+            } else if let Some(size) = words.strip_prefix("BDAT ") {
+                let size = size.split(' ').next().and_then(|size| size.parse().ok());
+                self.chunk = size.expect("a size");
+            } else {
+                // Each with its own enhanced code: by it a client notices that it lost step.
+                let code = match words.split(' ').next() {
+                    Some("MAIL") => "2.1.0",
+                    Some("RCPT") => "2.1.5",
+                    _ => "2.0.0",
+                };
+                self.replies
+                    .extend_from_slice(format!("250 {code} fine\r\n").as_bytes());
+            }
+        }
+    }
+}
+
+struct Line(Rc<RefCell<Server>>);
+
+impl Wire for Line {
+    fn facts(&self) -> Facts {
+        Facts {
+            client_name: "client.test".to_owned(),
+            ..Facts::default()
+        }
+    }
+
+    fn memo(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn arm(&self, _: u32) {}
+
+    fn read(&self, _: u32) -> Result<Vec<u8>, WireError> {
+        let mut server = self.0.borrow_mut();
+        server.count.reads += 1;
+        assert!(!server.replies.is_empty(), "it waits for what does not come");
+        Ok(std::mem::take(&mut server.replies))
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), WireError> {
+        let mut server = self.0.borrow_mut();
+        server.count.writes += 1;
+        server.receive(bytes);
+        Ok(())
+    }
+
+    fn start_tls(&self) -> Result<(), WireError> {
+        Err(WireError::Tls("none here".to_owned()))
+    }
+
+    fn sign_in(&self, _: &str) -> Result<Vec<u8>, WireError> {
+        Err(WireError::Credentials("none here".to_owned()))
+    }
+
+    fn release(self, _: &[u8], _: &[u8]) {}
+}
+
+struct Net(Rc<RefCell<Server>>);
+
+impl World for Net {
+    type Wire = Line;
+
+    fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, WireError> {
+        self.0.borrow_mut().replies.extend_from_slice(b"220 hi\r\n");
+        Ok(Line(Rc::clone(&self.0)))
+    }
+
+    fn committing(&mut self, _: &[Part]) -> Result<(), Stop> {
+        self.0.borrow_mut().count.announcements += 1;
+        Ok(())
+    }
+
+    fn confirmed(&mut self, _: Part, _: Option<&str>) {}
+
+    fn refused(&mut self, _: Part, _: &str) {}
+
+    fn settled(&mut self, _: u32, outcome: Result<String, CallFailure>) {
+        self.0.borrow_mut().count.sent += u32::from(outcome.is_ok());
+    }
+
+    fn files(&self, _: u32) -> Box<dyn Files> {
+        Box::new(Memory::default())
+    }
+
+    fn warn(&mut self, _: u32, _: &str) {}
+
+    fn now(&self) -> u64 {
+        1_790_000_000
+    }
+
+    fn random(&mut self) -> u64 {
+        42
+    }
+}
+
+fn crossings(chunking: bool) -> Crossings {
+    let server = Rc::new(RefCell::new(Server {
+        chunking,
+        ..Server::default()
+    }));
+    let calls = (0..MESSAGES).map(|id| Call {
+        id,
+        key: format!("run/{id}"),
+        parameters: r#"{"from": "a@x.example", "to": "b@y.example", "text": "Hello"}"#.to_owned(),
+        remainder: None,
+    });
+    let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
+    send(&mut Net(Rc::clone(&server)), Some(account), calls.collect());
+    let count = server.borrow().count;
+    assert_eq!(count.sent, MESSAGES);
+    count
+}
+
+#[test]
+fn with_data_a_message_is_one_write_and_one_read() {
+    let count = crossings(false);
+    // EHLO, the first commands, and the last content.
+    assert!(count.writes <= MESSAGES + 3, "{count:?}");
+    assert!(count.reads <= MESSAGES + 4, "{count:?}");
+    assert!(count.announcements <= MESSAGES, "{count:?}");
+}
+
+#[test]
+fn with_chunking_eight_messages_and_more_share_them() {
+    let count = crossings(true);
+    assert!(count.writes <= MESSAGES / 8 + 2, "{count:?}");
+    assert!(count.reads <= MESSAGES / 8 + 3, "{count:?}");
+    assert!(count.announcements <= MESSAGES / 8 + 1, "{count:?}");
+}
