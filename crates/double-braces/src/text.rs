@@ -2,6 +2,7 @@
 
 use std::io;
 
+use pipepost_java_format::java_double;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::Formatter;
@@ -35,33 +36,6 @@ pub(crate) fn compact_json(value: &Value) -> String {
     match value.serialize(&mut serializer) {
         Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
         Err(_) => value.to_string(),
-    }
-}
-
-/// `Double.toString` of Java: at least one digit after the point, an exponent from 10^7 on and below 10^-3.
-pub(crate) fn java_double(value: f64) -> String {
-    if value == 0.0 {
-        return if value.is_sign_negative() { "-0.0" } else { "0.0" }.to_owned();
-    }
-    if !value.is_finite() {
-        return if value.is_nan() {
-            "NaN"
-        } else if value > 0.0 {
-            "Infinity"
-        } else {
-            "-Infinity"
-        }
-        .to_owned();
-    }
-    let magnitude = value.abs();
-    if (1e-3..1e7).contains(&magnitude) {
-        // `Debug` of floats gives the shortest digits that read back, with `.0` where there is no fraction.
-        return format!("{value:?}");
-    }
-    let scientific = format!("{value:E}");
-    match scientific.split_once('E') {
-        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
-        _ => scientific,
     }
 }
 
