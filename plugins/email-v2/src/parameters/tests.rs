@@ -204,6 +204,10 @@ fn each_refusal_names_its_parameter() {
             "attachments[0]",
             json!([{"attachment": "a", "mediaType": "text/plain\r\nX: y"}]),
         ),
+        (
+            "attachments[0]",
+            json!([{"attachment": "a", "mediaType": "text/plain; charset=\"x\r\nX: y\""}]),
+        ),
         ("attachments[0]", json!([{"attachment": "a", "path": "/etc/passwd"}])),
         ("attachments", json!("[{\"attachment\": ")),
         ("headers", json!({"X A": "b"})),
@@ -279,6 +283,7 @@ fn attachments_are_read_in_all_their_forms() {
         {"attachment": "dir/f.png", "type": "inline"},
         {"attachment": "a.pdf", "content": "JVBE\nRi0", "encoding": "BASE64", "mediaType": "Application/PDF; x=y"},
         {"attachment": "note.txt", "content": "olá"},
+        {"attachment": "a.csv", "mediaType": "text/csv; header=present; Charset=\"Windows-1252\""},
     ]}));
     let attachments = parameters.expect("attachments").attachments;
     assert_eq!(attachments[0].source, Source::File);
@@ -288,7 +293,10 @@ fn attachments_are_read_in_all_their_forms() {
     );
     assert_eq!(attachments[2].source, Source::Bytes(b"%PDF-".to_vec()));
     assert_eq!(attachments[2].media_type.as_deref(), Some("application/pdf"));
+    assert_eq!(attachments[2].charset, None);
     assert_eq!(attachments[3].source, Source::Text("olá".into()));
+    assert_eq!(attachments[4].media_type.as_deref(), Some("text/csv"));
+    assert_eq!(attachments[4].charset.as_deref(), Some("Windows-1252"));
 }
 
 #[test]
