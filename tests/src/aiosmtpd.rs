@@ -1,14 +1,20 @@
 //! aiosmtpd, a server in Python: <https://aiosmtpd.aio-libs.org>.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, Certificate, Flaw};
-use crate::lines::Lines;
-use crate::{Message, PASSWORD, REFUSED, USER, python, show, skip};
+use crate::peer::{Peer, Program};
+use crate::{Message, PASSWORD, REFUSED, USER};
+
+const PROGRAM: Program = Program {
+    name: "aiosmtpd",
+    script: "smtp_server.py",
+    module: "aiosmtpd.smtp",
+    packages: "aiosmtpd",
+};
 
 /// How TLS begins at a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,12 +57,9 @@ impl Default for Options {
 
 /// A running server. It ends when this is dropped, or the test's process is gone.
 pub struct Aiosmtpd {
-    child: Child,
-    events: Lines,
-    errors: Lines,
+    peer: Peer,
     folder: TempDir,
     certificate: Certificate,
-    port: u16,
 }
 
 /// What a server has seen, after it ended.
@@ -71,10 +74,6 @@ pub struct Seen {
 impl Aiosmtpd {
     /// Starts a server on a port of the system's choice; none, in plain sight, where Python has no aiosmtpd.
     pub fn start(options: &Options) -> Option<Self> {
-        let Some(python) = python::with("aiosmtpd.smtp") else {
-            skip("no Python here has aiosmtpd (`python3 -m pip install -r tests/peers/requirements.txt`)");
-            return None;
-        };
         let folder = TempDir::new().expect("a folder for temporary files");
         let certificate = Authority::new().issue(options.flaw, folder.path());
         let users = (!options.mechanisms.is_empty()).then(|| json!({ USER: PASSWORD }));
@@ -93,33 +92,16 @@ impl Aiosmtpd {
             "size": options.size,
             "echo": options.echo,
         });
-        let mut child = Command::new(python)
-            .arg(python::script("smtp_server.py"))
-            .arg(argument.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        let events = Lines::of(child.stdout.take().expect("a pipe"));
-        let errors = Lines::of(child.stderr.take().expect("a pipe"));
-        let mut server = Self {
-            child,
-            events,
-            errors,
+        Some(Self {
+            peer: Peer::start(&PROGRAM, &argument)?,
             folder,
             certificate,
-            port: 0,
-        };
-        let listening = server.event().unwrap_or_else(|| server.died());
-        let port = listening["port"].as_u64().and_then(|port| u16::try_from(port).ok());
-        server.port = port.unwrap_or_else(|| server.died());
-        Some(server)
+        })
     }
 
     /// The host and port of it. `localhost` is the same host.
     pub fn at(&self) -> (&'static str, u16) {
-        ("127.0.0.1", self.port)
+        ("127.0.0.1", self.peer.port())
     }
 
     /// What a client has to trust.
@@ -133,7 +115,7 @@ impl Aiosmtpd {
     /// When none comes.
     pub fn next(&self) -> Message {
         loop {
-            let event = self.event().unwrap_or_else(|| self.died());
+            let event = self.peer.event().unwrap_or_else(|| self.peer.died());
             if event["event"] == "message" {
                 return self.message(&event);
             }
@@ -142,25 +124,20 @@ impl Aiosmtpd {
 
     /// Ends the server, and tells what it has seen.
     pub fn finish(mut self) -> Seen {
-        // It ends with its input.
-        drop(self.child.stdin.take());
+        self.peer.end();
         let mut seen = Seen {
             messages: Vec::new(),
             commands: Vec::new(),
         };
-        while let Some(event) = self.event() {
+        while let Some(event) = self.peer.event() {
             if event["event"] == "message" {
                 seen.messages.push(self.message(&event));
             }
         }
-        for line in self.events.seen().lines() {
-            seen.commands.extend(read(line)["line"].as_str().map(str::to_owned));
+        for event in self.peer.history() {
+            seen.commands.extend(event["line"].as_str().map(str::to_owned));
         }
         seen
-    }
-
-    fn event(&self) -> Option<Value> {
-        self.events.next().map(|line| read(&line))
     }
 
     fn message(&self, event: &Value) -> Message {
@@ -180,30 +157,4 @@ impl Aiosmtpd {
             eml: Message::read(&self.folder.path().join(format!("{number}.eml"))),
         }
     }
-
-    fn died(&self) -> ! {
-        // Its last words come after its events.
-        while self.errors.next().is_some() {}
-        panic!("aiosmtpd ended:\n{}\n{}", self.events.seen(), self.errors.seen());
-    }
-}
-
-impl Drop for Aiosmtpd {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        // A connection that a client left open would keep it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            show(&format!(
-                "aiosmtpd's side:\n{}{}",
-                self.events.seen(),
-                self.errors.seen()
-            ));
-        }
-    }
-}
-
-fn read(line: &str) -> Value {
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("aiosmtpd said `{line}`: {error}"))
 }

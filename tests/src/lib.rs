@@ -23,6 +23,7 @@ mod inbox;
 mod lines;
 mod message;
 mod oauth;
+mod peer;
 mod postfix;
 pub mod python;
 mod scratch;

@@ -3,13 +3,20 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::lines::{Lines, PATIENCE};
-use crate::{USER, python, show, skip};
+use crate::USER;
+use crate::lines::PATIENCE;
+use crate::peer::{Peer, Program};
+
+const PROGRAM: Program = Program {
+    name: "the provider",
+    script: "oauth_provider.py",
+    module: "authlib.integrations.flask_oauth2",
+    packages: "Authlib and Flask",
+};
 
 /// What is unusual about a provider; the default is one that works.
 #[derive(Clone, Debug)]
@@ -40,11 +47,8 @@ impl Default for ProviderOptions {
 
 /// A running provider. It ends when this is dropped, or the test's process is gone.
 pub struct Provider {
-    child: Child,
-    events: Lines,
-    errors: Lines,
+    peer: Peer,
     folder: TempDir,
-    port: u16,
 }
 
 impl Provider {
@@ -59,10 +63,6 @@ impl Provider {
 
     /// Starts one on a port of the system's choice; none, in plain sight, where Python has no Authlib.
     pub fn start(options: &ProviderOptions) -> Option<Self> {
-        let Some(python) = python::with("authlib.integrations.flask_oauth2") else {
-            skip("no Python here has Authlib and Flask (`python3 -m pip install -r tests/peers/requirements.txt`)");
-            return None;
-        };
         let folder = TempDir::new().expect("a folder for temporary files");
         let argument = json!({
             "directory": folder.path(),
@@ -74,34 +74,15 @@ impl Provider {
             "service": options.service,
             "deny": options.deny,
         });
-        let mut child = Command::new(python)
-            .arg(python::script("oauth_provider.py"))
-            .arg(argument.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        let events = Lines::of(child.stdout.take().expect("a pipe"));
-        let errors = Lines::of(child.stderr.take().expect("a pipe"));
-        let mut provider = Self {
-            child,
-            events,
-            errors,
+        Some(Self {
+            peer: Peer::start(&PROGRAM, &argument)?,
             folder,
-            port: 0,
-        };
-        let listening = provider.event();
-        provider.port = listening["port"]
-            .as_u64()
-            .and_then(|port| u16::try_from(port).ok())
-            .unwrap_or_else(|| provider.died());
-        Some(provider)
+        })
     }
 
     /// Where a path of it is.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+        format!("http://127.0.0.1:{}/{path}", self.peer.port())
     }
 
     /// The file of the access tokens that it gave.
@@ -148,31 +129,6 @@ impl Provider {
             account[field] = server[field].clone();
         }
         account
-    }
-
-    fn event(&self) -> Value {
-        let line = self.events.next().unwrap_or_else(|| self.died());
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("the provider said `{line}`: {error}"))
-    }
-
-    fn died(&self) -> ! {
-        while self.errors.next().is_some() {}
-        panic!("the provider ended:\n{}\n{}", self.events.seen(), self.errors.seen());
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            show(&format!(
-                "the provider's side:\n{}{}",
-                self.events.seen(),
-                self.errors.seen()
-            ));
-        }
     }
 }
 

@@ -46,11 +46,11 @@
 #![forbid(unsafe_code)]
 
 mod context;
+mod date_format;
 mod error;
 mod evaluate;
 mod expression;
 mod functions;
-mod java_text;
 mod json_template;
 mod parse;
 mod reference;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use pipepost_java_format::java_double;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::Formatter;
@@ -38,33 +39,6 @@ pub(crate) fn compact_json(value: &Value) -> String {
     }
 }
 
-/// `Double.toString` of Java: at least one digit after the point, an exponent from 10^7 on and below 10^-3.
-pub(crate) fn java_double(value: f64) -> String {
-    if value == 0.0 {
-        return if value.is_sign_negative() { "-0.0" } else { "0.0" }.to_owned();
-    }
-    if !value.is_finite() {
-        return if value.is_nan() {
-            "NaN"
-        } else if value > 0.0 {
-            "Infinity"
-        } else {
-            "-Infinity"
-        }
-        .to_owned();
-    }
-    let magnitude = value.abs();
-    if (1e-3..1e7).contains(&magnitude) {
-        // `Debug` of floats gives the shortest digits that read back, with `.0` where there is no fraction.
-        return format!("{value:?}");
-    }
-    let scientific = format!("{value:E}");
-    match scientific.split_once('E') {
-        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
-        _ => scientific,
-    }
-}
-
 struct JavaNumbers;
 
 impl Formatter for JavaNumbers {
@@ -78,28 +52,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn doubles_print_as_in_java() {
-        let cases = [
-            (3.0, "3.0"),
-            (-0.5, "-0.5"),
-            (0.001, "0.001"),
-            (0.000_99, "9.9E-4"),
-            (9_999_999.0, "9999999.0"),
-            (1e7, "1.0E7"),
-            (12_345_678.9, "1.23456789E7"),
-            (1e10, "1.0E10"),
-            (1e300, "1.0E300"),
-            (5e-324, "5.0E-324"),
-            (0.1, "0.1"),
-            (-0.0, "-0.0"),
-        ];
-        for (value, expected) in cases {
-            // Java prints 4.9E-324 for the smallest double; ours is its shortest form and reads back the same.
-            assert_eq!(java_double(value), expected);
-        }
-    }
 
     #[test]
     fn values_print_as_text() {

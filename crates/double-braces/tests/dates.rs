@@ -55,7 +55,8 @@ fn every_letter_is_written_as_in_java() {
         ("X XX XXX Z", "en-US", "Asia/Kolkata", "+05 +0530 +05:30 +0530"),
         ("z", "en-US", "UTC", "UTC"),
         ("z zzzz", "en-US", "America/New_York", "EDT GMT-04:00"),
-        ("z", "en-US", "America/Sao_Paulo", "GMT-03:00"),
+        ("z", "en-US", "America/Sao_Paulo", "BRT"),
+        ("zzzz", "pt-BR", "UTC", "Horário Universal Coordenado"),
         ("z", "en-US", "GMT+2", "GMT+02:00"),
         ("''yyyy''", "en-US", "UTC", "'2021'"),
         ("timestamp", "en-US", "UTC", "1620475994005"),
@@ -144,6 +145,9 @@ fn texts_are_read_as_in_java() {
         ("7 août 2021", "d MMMM yyyy", "fr", "UTC", "2021-08-07T00:00:00.000Z"),
         ("07/05/40", "dd/MM/yy", "en-US", "UTC", "2040-05-07T00:00:00.000Z"),
         ("07/05/42", "dd/MM/yy", "en-US", "UTC", "1942-05-07T00:00:00.000Z"),
+        // The eighty years end with the day, not with the year.
+        ("07/05/41", "dd/MM/yy", "en-US", "UTC", "2041-05-07T00:00:00.000Z"),
+        ("09/05/41", "dd/MM/yy", "en-US", "UTC", "1941-05-09T00:00:00.000Z"),
         ("07/05/21", "dd/MM/yyyy", "en-US", "UTC", "0021-05-07T00:00:00.000Z"),
         ("31/02/2021", "dd/MM/yyyy", "en-US", "UTC", "2021-03-03T00:00:00.000Z"),
         ("01/13/2021", "dd/MM/yyyy", "en-US", "UTC", "2022-01-01T00:00:00.000Z"),
@@ -235,6 +239,11 @@ fn dates_go_from_one_format_to_another() {
         (
             "FORMATDATE(message.iso, null, null, null, null, null, 'America/Sao_Paulo')",
             json!("2021-05-08T09:13:14.005-03:00"),
+        ),
+        // Before 1914 São Paulo lived by its own noon, 28 seconds beside a whole minute.
+        (
+            "FORMATDATE(-2000000000000, 'timestamp', null, null, null, null, 'America/Sao_Paulo')",
+            json!("1906-08-16T17:20:12.000-03:06"),
         ),
         ("FORMATDATE(message.none, 'yyyy', 'yyyy')", json!(null)),
         ("FORMATDATE(NOW(), 'timestamp', 'yyyy')", json!("2021")),

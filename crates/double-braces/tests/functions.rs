@@ -435,13 +435,13 @@ fn numbers_format_as_in_java() {
     fails(&[
         (
             "FORMATNUMBER(1, '0#')",
-            "# and 0, commas and points do not stand in a possible order",
+            "a '#' may not follow a '0' before the decimal point",
         ),
         (
             "FORMATNUMBER(1, \"0'\")",
             "a number pattern of Java's DecimalFormat: a quote is not closed",
         ),
-        ("FORMATNUMBER(1, '0 0')", "digits stand apart from each other"),
+        ("FORMATNUMBER(1, '0 0')", "'0' may not stand after the digits unquoted"),
         (
             "FORMATNUMBER(1, '0', 'tlh')",
             "expected a locale of English, Portuguese, Spanish, German or French, such as en-US or pt-BR",

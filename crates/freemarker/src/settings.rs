@@ -2,7 +2,7 @@
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
-use pipepost_java_format::{DatePattern, Locale, NumberPattern, Style};
+use pipepost_java_format::{DatePattern, Locale, NumberPattern, Style, time_zone};
 
 use crate::ast::Setting;
 use crate::number::Number;
@@ -110,30 +110,6 @@ impl Settings {
             DateKind::Time => &self.time,
             DateKind::DateTime => &self.date_time,
         }
-    }
-}
-
-fn time_zone(name: &str) -> Option<TimeZone> {
-    match name {
-        "UTC" | "GMT" => Some(TimeZone::UTC),
-        _ => match name.strip_prefix("GMT") {
-            // `GMT-3`, `GMT+05:30`.
-            Some(offset) => {
-                let sign = if offset.starts_with('-') { -1 } else { 1 };
-                let (hours, minutes) = offset
-                    .trim_start_matches(['+', '-'])
-                    .split_once(':')
-                    .unwrap_or((offset.trim_start_matches(['+', '-']), "0"));
-                let seconds = hours.parse::<i32>().ok().filter(|hours| *hours < 24)? * 3600
-                    + minutes
-                        .parse::<i32>()
-                        .ok()
-                        .filter(|minutes| (0..60).contains(minutes))?
-                        * 60;
-                jiff::tz::Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed)
-            }
-            None => TimeZone::get(name).ok(),
-        },
     }
 }
 

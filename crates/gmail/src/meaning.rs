@@ -38,6 +38,22 @@ impl Kind {
         }
     }
 
+    /// The kind that [`as_str`](Self::as_str) spells so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Kind::Invalid,
+            Kind::Configuration,
+            Kind::Authentication,
+            Kind::Refused,
+            Kind::Quota,
+            Kind::Transient,
+            Kind::Uncertain,
+            Kind::Limit,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+    }
+
     /// Whether the same message may be taken later with nothing changed.
     pub const fn is_temporary(self) -> bool {
         matches!(self, Kind::Quota | Kind::Transient)

@@ -4,17 +4,19 @@ use jiff::Zoned;
 use jiff::civil::Weekday;
 
 use crate::error::PatternError;
-use crate::locale::{Data, Locale};
+use crate::locale::Locale;
+use crate::symbols::{Symbols, Week};
 use crate::zone_names;
 
-/// Longest run of one pattern letter.
-const MAX_WIDTH: usize = 64;
+/// Longest run of one pattern letter; each can ask for as many digits.
+const MAX_WIDTH: usize = 256;
 
 /// A date pattern, ready to write dates and to read them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatePattern {
     pub(crate) source: String,
     pub(crate) items: Vec<Item>,
+    pub(crate) lenient: bool,
 }
 
 /// One of the four lengths in which Java writes a date or a time.
@@ -61,14 +63,18 @@ impl DatePattern {
                 }
             } else if c.is_ascii_alphabetic() {
                 if !"GyYMLwWDdFEuaHkKhmsSzZX".contains(c) {
-                    return Err(PatternError::new(pattern, format!("'{c}' is no pattern letter")));
+                    return Err(PatternError::new(
+                        pattern,
+                        format!("{c} is not a pattern letter; text stands in single quotes"),
+                    ));
                 }
                 let mut width = 1;
                 while chars.next_if_eq(&c).is_some() {
                     width += 1;
                 }
-                if width > MAX_WIDTH || (c == 'X' && width > 3) {
-                    return Err(PatternError::new(pattern, format!("'{c}' is repeated too often")));
+                let most = if c == 'X' { 3 } else { MAX_WIDTH };
+                if width > most {
+                    return Err(PatternError::new(pattern, format!("{c} stands {most} times at most")));
                 }
                 items.push(Item::Field(c, width));
             } else {
@@ -78,7 +84,31 @@ impl DatePattern {
         Ok(Self {
             source: pattern.to_owned(),
             items,
+            lenient: false,
         })
+    }
+
+    /// The same pattern, for texts that are meant rather than written to Java's letter:
+    ///
+    /// - More than three letters `S` are a fraction of the second, in reading and in writing; Java counts milliseconds.
+    /// - Any zone letter (`z Z X`) reads any spelling of a zone: `GMT-3`, `-03`, `-0300`, `-03:00`, `Z`, an abbreviation,
+    ///   or what [`time_zone`](crate::time_zone) knows.
+    /// - AM and PM are read in every language, and blanks of any width are alike in names.
+    /// - A day of the year gives way to a month.
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Whether it counts weeks (`Y w W F`): such a pattern writes dates, and reads none.
+    pub fn counts_weeks(&self) -> bool {
+        let weeks = |item: &Item| matches!(item, Item::Field('Y' | 'w' | 'W' | 'F', _));
+        self.items.iter().any(weeks)
     }
 
     /// The pattern that a locale uses for a date, a time, or both, in the named styles. Without either the pattern is
@@ -98,6 +128,7 @@ impl DatePattern {
         Self::parse(&pattern).unwrap_or(Self {
             source: pattern,
             items: Vec::new(),
+            lenient: false,
         })
     }
 
@@ -107,13 +138,17 @@ impl DatePattern {
     }
 
     /// Writes a moment, in its own zone. Long zone names (`zzzz`) are written as offsets (`GMT-03:00`), but for UTC.
-    pub fn format(&self, when: &Zoned, locale: Locale) -> String {
-        let data = locale.data();
+    pub fn format(&self, when: &Zoned, symbols: impl Into<Symbols>) -> String {
+        let symbols = symbols.into();
         let mut out = String::new();
         for item in &self.items {
             match item {
                 Item::Literal(text) => out.push_str(text),
-                Item::Field(letter, width) => write_field(&mut out, *letter, *width, when, data),
+                // Java writes the milliseconds with zeros before them, which no one means by a longer fraction.
+                Item::Field('S', width) if self.lenient && *width > 3 => {
+                    out.push_str(&format!("{:0<width$}", format!("{:03}", when.millisecond())));
+                }
+                Item::Field(letter, width) => write_field(&mut out, *letter, *width, when, symbols),
             }
         }
         out
@@ -127,35 +162,35 @@ fn push_literal(items: &mut Vec<Item>, c: char) {
     }
 }
 
-fn write_field(out: &mut String, letter: char, width: usize, when: &Zoned, data: &Data) {
+fn write_field(out: &mut String, letter: char, width: usize, when: &Zoned, symbols: Symbols) {
     let year = i64::from(when.year());
     // There is no year 0: it is 1 BC.
     let year_of_era = if year > 0 { year } else { 1 - year };
     let month = (when.month() - 1).clamp(0, 11) as usize;
     let weekday = when.weekday().to_sunday_zero_offset();
     let number = match letter {
-        'G' => return out.push_str(data.eras[usize::from(year > 0)]),
-        'a' => return out.push_str(data.am_pm[usize::from(when.hour() >= 12)]),
+        'G' => return out.push_str(symbols.names.eras[usize::from(year > 0)]),
+        'a' => return out.push_str(symbols.names.am_pm[usize::from(when.hour() >= 12)]),
         'E' => {
             let names = if width >= 4 {
-                &data.weekdays
+                &symbols.names.weekdays
             } else {
-                &data.short_weekdays
+                &symbols.names.short_weekdays
             };
             return out.push_str(names[usize::try_from(weekday).unwrap_or(0) % 7]);
         }
-        'M' if width >= 4 => return out.push_str(data.months[month]),
-        'M' if width == 3 => return out.push_str(data.short_months[month]),
-        'L' if width >= 4 => return out.push_str(data.months[month]),
-        'L' if width == 3 => return out.push_str(data.standalone_short_months[month]),
-        'z' | 'Z' | 'X' => return write_zone(out, letter, width, when, data),
+        'M' if width >= 4 => return out.push_str(symbols.names.months[month]),
+        'M' if width == 3 => return out.push_str(symbols.names.short_months[month]),
+        'L' if width >= 4 => return out.push_str(symbols.names.months[month]),
+        'L' if width == 3 => return out.push_str(symbols.names.standalone_short_months[month]),
+        'z' | 'Z' | 'X' => return write_zone(out, letter, width, when, symbols),
         'y' if width == 2 => year_of_era % 100,
         'y' => year_of_era,
-        'Y' if width == 2 => week_of_year(when, data).1.rem_euclid(100),
-        'Y' => week_of_year(when, data).1,
+        'Y' if width == 2 => week_of_year(when, symbols.week).1.rem_euclid(100),
+        'Y' => week_of_year(when, symbols.week).1,
         'M' | 'L' => i64::from(when.month()),
-        'w' => week_of_year(when, data).0,
-        'W' => week_number(i64::from(when.day()), i64::from(weekday), data),
+        'w' => week_of_year(when, symbols.week).0,
+        'W' => week_number(i64::from(when.day()), i64::from(weekday), symbols.week),
         'D' => i64::from(when.day_of_year()),
         'd' => i64::from(when.day()),
         'F' => (i64::from(when.day()) - 1) / 7 + 1,
@@ -172,7 +207,7 @@ fn write_field(out: &mut String, letter: char, width: usize, when: &Zoned, data:
     out.push_str(&format!("{number:0width$}"));
 }
 
-fn write_zone(out: &mut String, letter: char, width: usize, when: &Zoned, data: &Data) {
+fn write_zone(out: &mut String, letter: char, width: usize, when: &Zoned, symbols: Symbols) {
     let seconds = when.offset().seconds();
     let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
     let (hours, minutes) = (minutes / 60, minutes % 60);
@@ -182,16 +217,16 @@ fn write_zone(out: &mut String, letter: char, width: usize, when: &Zoned, data: 
         ('X', 1) => out.push_str(&format!("{sign}{hours:02}")),
         ('X', 2) => out.push_str(&format!("{sign}{hours:02}{minutes:02}")),
         ('X', _) => out.push_str(&format!("{sign}{hours:02}:{minutes:02}")),
-        _ => out.push_str(&zone_name(when, width >= 4, data)),
+        _ => out.push_str(&zone_name(when, width >= 4, symbols)),
     }
 }
 
-fn zone_name(when: &Zoned, long: bool, data: &Data) -> String {
+fn zone_name(when: &Zoned, long: bool, symbols: Symbols) -> String {
     let zone = when.time_zone();
     let info = zone.to_offset_info(when.timestamp());
     let abbreviation = info.abbreviation();
     if abbreviation == "UTC" || zone.iana_name() == Some("UTC") {
-        return if long { data.utc } else { "UTC" }.to_owned();
+        return if long { symbols.names.utc } else { "UTC" }.to_owned();
     }
     if !long {
         let named = zone
@@ -210,10 +245,10 @@ fn zone_name(when: &Zoned, long: bool, data: &Data) -> String {
 }
 
 /// The number of the week that holds a day of a period, 0 when it belongs to the period before.
-fn week_number(day: i64, weekday: i64, data: &Data) -> i64 {
-    let first_day = (weekday - data.first_weekday - (day - 1)).rem_euclid(7);
+fn week_number(day: i64, weekday: i64, rule: Week) -> i64 {
+    let first_day = (weekday - rule.first_weekday - (day - 1)).rem_euclid(7);
     let week = (day - 1 + first_day) / 7;
-    if 7 - first_day >= data.minimal_days {
+    if 7 - first_day >= rule.minimal_days {
         week + 1
     } else {
         week
@@ -221,18 +256,18 @@ fn week_number(day: i64, weekday: i64, data: &Data) -> i64 {
 }
 
 /// The week of the year with the year that it counts to.
-fn week_of_year(when: &Zoned, data: &Data) -> (i64, i64) {
+fn week_of_year(when: &Zoned, rule: Week) -> (i64, i64) {
     let weekday = |day: Weekday| i64::from(day.to_sunday_zero_offset());
     let (year, day) = (i64::from(when.year()), i64::from(when.day_of_year()));
-    let week = week_number(day, weekday(when.weekday()), data);
+    let week = week_number(day, weekday(when.weekday()), rule);
     let days = i64::from(when.days_in_year());
     if week == 0 {
         let before = if is_leap(year - 1) { 366 } else { 365 };
-        return (week_number(day + before, weekday(when.weekday()), data), year - 1);
+        return (week_number(day + before, weekday(when.weekday()), rule), year - 1);
     }
     // The last days of a year belong to the next one's first week when that week holds enough of its days.
-    let next_first = (weekday(when.weekday()) + days - day + 1 - data.first_weekday).rem_euclid(7);
-    if 7 - next_first >= data.minimal_days && days - day < next_first {
+    let next_first = (weekday(when.weekday()) + days - day + 1 - rule.first_weekday).rem_euclid(7);
+    if 7 - next_first >= rule.minimal_days && days - day < next_first {
         return (1, year + 1);
     }
     (week, year)

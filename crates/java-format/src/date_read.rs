@@ -1,12 +1,13 @@
 //! Reading a date by its pattern, leniently as `SimpleDateFormat` does.
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 use crate::date::{DatePattern, Item};
 use crate::error::ReadError;
-use crate::locale::{Data, Locale};
+use crate::symbols::Symbols;
+use crate::zone::{self, time_zone};
 use crate::zone_names;
 
 impl DatePattern {
@@ -16,18 +17,28 @@ impl DatePattern {
     /// (`30/02/2021` is 2 March). A year of exactly two digits under `yy` is the one within 80 years before and 20
     /// years after `now`. The result is in `zone`, also when the text names another one. A local time that a zone
     /// change repeats is the later of the two. Names of months and days are read in any case, in their long and short
-    /// forms, the short ones also without their dot.
+    /// forms, the short ones also without their dot. [`lenient`](Self::lenient) patterns take more.
     ///
     /// # Errors
     /// A text that does not fit, a date outside the years -9999 to 9999, or a pattern with week fields (`Y w W F`),
     /// which say too little to find a day.
-    pub fn read(&self, text: &str, zone: &TimeZone, locale: Locale, now: Timestamp) -> Result<Zoned, ReadError> {
+    pub fn read(
+        &self,
+        text: &str,
+        zone: &TimeZone,
+        symbols: impl Into<Symbols>,
+        now: Timestamp,
+    ) -> Result<Zoned, ReadError> {
         let mut reader = Reader {
             text,
             at: 0,
             pattern: &self.source,
-            data: locale.data(),
-            found: Found::default(),
+            symbols: symbols.into(),
+            lenient: self.lenient,
+            found: Found {
+                month_before_day_of_year: self.lenient,
+                ..Found::default()
+            },
         };
         for (index, item) in self.items.iter().enumerate() {
             match item {
@@ -67,13 +78,14 @@ struct Found {
     month: Option<i64>,
     day: Option<i64>,
     day_of_year: Option<i64>,
+    month_before_day_of_year: bool,
     hour: Option<i64>,
     half_day_hour: Option<i64>,
     afternoon: bool,
     minute: i64,
     second: i64,
-    millisecond: i64,
-    offset: Option<i32>,
+    subsecond: SignedDuration,
+    zone: Option<TimeZone>,
 }
 
 impl Found {
@@ -93,8 +105,9 @@ impl Found {
         let year = self.year.unwrap_or(1970);
         let year = if self.before_christ { 1 - year } else { year };
         let month = self.month.unwrap_or(1) - 1;
+        let month_rules = self.month_before_day_of_year && self.month.is_some();
         let (year, month, days) = match (self.day_of_year, self.day) {
-            (Some(day), None) => (year, 0, day - 1),
+            (Some(day), None) if !month_rules => (year, 0, day - 1),
             (_, day) => (
                 year.checked_add(month.div_euclid(12))?,
                 month.rem_euclid(12),
@@ -104,20 +117,19 @@ impl Found {
         let start = Date::new(i16::try_from(year).ok()?, i8::try_from(month + 1).ok()?, 1).ok()?;
         let hour = match (self.hour, self.half_day_hour) {
             (Some(hour), _) => hour,
-            (None, half) => half.unwrap_or(0) + if self.afternoon { 12 } else { 0 },
+            // Without an hour the half of the day still counts.
+            (None, half) => half.unwrap_or(0).checked_add(if self.afternoon { 12 } else { 0 })?,
         };
         let seconds = days.checked_mul(86_400)?.checked_add(hour.checked_mul(3600)?)?;
         let seconds = seconds
             .checked_add(self.minute.checked_mul(60)?)?
             .checked_add(self.second)?;
-        let span = SignedDuration::from_secs(seconds).checked_add(SignedDuration::from_millis(self.millisecond))?;
+        let span = SignedDuration::from_secs(seconds).checked_add(self.subsecond)?;
         let local: DateTime = start.at(0, 0, 0, 0).checked_add(span).ok()?;
-        match self.offset {
-            Some(seconds) => {
-                let offset = jiff::tz::Offset::from_seconds(seconds).ok()?;
-                Some(offset.to_timestamp(local).ok()?.to_zoned(zone.clone()))
-            }
-            None => zone.to_ambiguous_zoned(local).later().ok(),
+        let in_zone = |zone: &TimeZone| zone.to_ambiguous_zoned(local).later().ok();
+        match &self.zone {
+            Some(named) => Some(in_zone(named)?.with_time_zone(zone.clone())),
+            None => in_zone(zone),
         }
     }
 }
@@ -126,7 +138,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     pattern: &'a str,
-    data: &'static Data,
+    symbols: Symbols,
+    lenient: bool,
     found: Found,
 }
 
@@ -169,7 +182,8 @@ impl Reader<'_> {
             'h' => found.half_day_hour = Some(if value == 12 { 0 } else { value }),
             'm' => found.minute = value,
             's' => found.second = value,
-            'S' => found.millisecond = value,
+            'S' if self.lenient => found.subsecond = fraction(value, digits),
+            'S' => found.subsecond = SignedDuration::from_millis(value),
             // The day of the week follows from the date.
             'u' => {}
             other => {
@@ -182,18 +196,26 @@ impl Reader<'_> {
     }
 
     fn text_field(&mut self, letter: char, width: usize, zone: &TimeZone, now: Timestamp) -> Result<(), ReadError> {
-        let data = self.data;
+        let names = self.symbols.names;
         match letter {
-            'G' => self.found.before_christ = self.name(&[&data.eras], "an era")? == 0,
-            'a' => self.found.afternoon = self.name(&[&data.am_pm], "AM or PM")? == 1,
+            'G' => self.found.before_christ = self.name(&[&names.eras], "an era")? == 0,
+            'a' => {
+                let english: &[&str] = if self.lenient { &["AM", "PM"] } else { &[] };
+                self.found.afternoon = self.name(&[&names.am_pm, english], "AM or PM")? == 1;
+            }
             'E' => {
-                self.name(&[&data.weekdays, &data.short_weekdays], "a day of the week")?;
+                self.name(&[&names.weekdays, &names.short_weekdays], "a day of the week")?;
             }
             'M' | 'L' => {
-                let names: [&[&str]; 3] = [&data.months, &data.short_months, &data.standalone_short_months];
-                self.found.month = Some(self.name(&names, "a month's name")? as i64 + 1);
+                let lists: [&[&str]; 3] = [&names.months, &names.short_months, &names.standalone_short_months];
+                self.found.month = Some(self.name(&lists, "a month's name")? as i64 + 1);
             }
-            _ => self.found.offset = Some(self.zone(letter, width, zone, now)?),
+            _ if self.lenient => self.found.zone = Some(self.any_zone(zone, now)?),
+            _ => {
+                let seconds = self.zone(letter, width, zone, now)?;
+                let offset = Offset::from_seconds(seconds).map_err(|_| self.error("an offset below 24 hours"))?;
+                self.found.zone = Some(offset.to_time_zone());
+            }
         }
         Ok(())
     }
@@ -205,7 +227,7 @@ impl Reader<'_> {
         for list in lists {
             for (index, name) in list.iter().enumerate() {
                 for form in [*name, name.trim_end_matches('.')] {
-                    if let Some(length) = prefix_ignoring_case(rest, form)
+                    if let Some(length) = prefix_ignoring_case(rest, form, self.lenient)
                         && best.is_none_or(|(_, longest)| length > longest)
                     {
                         best = Some((index, length));
@@ -245,16 +267,33 @@ impl Reader<'_> {
             return self.offset(true, true);
         }
         let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let name = rest[..length].to_ascii_uppercase();
-        // The zone's own names first: they are ambiguous elsewhere.
-        let own = [false, true]
-            .into_iter()
-            .find_map(|summer| own_offset(&name, zone, summer, now));
-        let offset = own
-            .or_else(|| zone_names::offset_of(&name))
-            .ok_or_else(|| self.error("a time zone"))?;
+        let offset = abbreviation(&rest[..length], zone, now).ok_or_else(|| self.error("a time zone"))?;
         self.at += length;
         Ok(offset)
+    }
+
+    /// A zone in whatever spelling, by a lenient pattern.
+    fn any_zone(&mut self, zone: &TimeZone, now: Timestamp) -> Result<TimeZone, ReadError> {
+        let greenwich = ["GMT", "UTC"]
+            .iter()
+            .find_map(|name| prefix_ignoring_case(self.rest(), name, false));
+        self.at += greenwich.unwrap_or(0);
+        if let Some((offset, length)) = zone::offset(self.rest()) {
+            self.at += length;
+            return Ok(offset.to_time_zone());
+        }
+        if greenwich.is_some() {
+            return Ok(TimeZone::UTC);
+        }
+        let rest = self.rest();
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+')));
+        let name = &rest[..end.unwrap_or(rest.len())];
+        let named = abbreviation(name, zone, now)
+            .and_then(|seconds| Some(Offset::from_seconds(seconds).ok()?.to_time_zone()))
+            .or_else(|| time_zone(name))
+            .ok_or_else(|| self.error("a time zone"))?;
+        self.at += name.len();
+        Ok(named)
     }
 
     /// Reads `+hh`, `+hhmm` or `+hh:mm`.
@@ -285,6 +324,22 @@ impl Reader<'_> {
     }
 }
 
+/// The offset in seconds that an abbreviation means. The zone's own names come first: they are ambiguous elsewhere.
+fn abbreviation(name: &str, zone: &TimeZone, now: Timestamp) -> Option<i32> {
+    let name = name.to_ascii_uppercase();
+    [false, true]
+        .into_iter()
+        .find_map(|summer| own_offset(&name, zone, summer, now))
+        .or_else(|| zone_names::offset_of(&name))
+}
+
+/// Digits behind the second's point as a lenient pattern takes them: three or fewer are milliseconds, as in Java; more
+/// can only be a fraction.
+fn fraction(number: i64, digits: usize) -> SignedDuration {
+    let number = (3..digits.max(3)).fold(i128::from(number) * 1_000_000, |number, _| number / 10);
+    SignedDuration::from_nanos_i128(number)
+}
+
 /// The offset that the zone itself has under this name, this year.
 fn own_offset(name: &str, zone: &TimeZone, summer: bool, now: Timestamp) -> Option<i32> {
     let year = now.to_zoned(zone.clone()).year();
@@ -304,16 +359,23 @@ fn in_window(two_digits: i64, now: Timestamp) -> i64 {
     if year < start { year + 100 } else { year }
 }
 
-/// The bytes of `text` that equal `prefix` but for case.
-fn prefix_ignoring_case(text: &str, prefix: &str) -> Option<usize> {
+/// The bytes of `text` that equal `prefix` but for case, and but for the width of blanks if those are alike.
+fn prefix_ignoring_case(text: &str, prefix: &str, blanks_alike: bool) -> Option<usize> {
     let mut used = 0;
     let mut chars = text.chars();
     for wanted in prefix.chars() {
         let c = chars.next()?;
-        if c != wanted && !c.to_lowercase().eq(wanted.to_lowercase()) {
+        let same =
+            c == wanted || (blanks_alike && blank(c) == blank(wanted)) || c.to_lowercase().eq(wanted.to_lowercase());
+        if !same {
             return None;
         }
         used += c.len_utf8();
     }
     Some(used)
+}
+
+/// The character, or a plain blank for one that is only wider, narrower or unbreakable.
+pub(crate) fn blank(c: char) -> char {
+    if matches!(c, '\u{a0}' | '\u{202f}') { ' ' } else { c }
 }

@@ -2,7 +2,14 @@
 //!
 //! Templates and expressions of integration platforms carry these patterns (`#,##0.00`, `dd/MM/yyyy HH:mm`), and the
 //! text that they give is compared with what a Java runtime gives. So this crate follows Java 17 with its default
-//! (CLDR) locale data, for the five locales that [`Locale`] names.
+//! (CLDR) locale data, for the five locales that [`Locale`] names and, but for the named styles, for the regions that
+//! [`Symbols`] knows.
+//!
+//! Two crates stand on it, so that the same pattern gives the same text in both:
+//!
+//! - the body templates (`pipepost-freemarker`), which follow Java to the letter;
+//! - the expressions (`pipepost-double-braces`), whose `FORMATDATE`, `FORMATNUMBER` and their kin take
+//!   [`lenient`](DatePattern::lenient) patterns, because what they read was written by strangers.
 //!
 //! It is not a general localisation library: no plural rules, no calendars but the proleptic Gregorian one, no other
 //! locales. It reads no clock and no environment.
@@ -28,8 +35,12 @@ mod date_read;
 mod double;
 mod error;
 mod locale;
+mod names;
 mod number;
 mod number_pattern;
+mod number_read;
+mod symbols;
+mod zone;
 mod zone_names;
 
 pub use date::{DatePattern, Style};
@@ -37,3 +48,6 @@ pub use double::java_double;
 pub use error::{PatternError, ReadError};
 pub use locale::Locale;
 pub use number::{MAX_PATTERN_DIGITS, NumberPattern};
+pub use number_read::ReadNumber;
+pub use symbols::Symbols;
+pub use zone::time_zone;

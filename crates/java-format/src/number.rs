@@ -1,8 +1,8 @@
 //! `DecimalFormat`: patterns such as `#,##0.00`, `0.###E0`, `¤ #,##0.00;(¤ #,##0.00)`.
 
-use crate::error::{PatternError, ReadError};
-use crate::locale::Locale;
+use crate::error::PatternError;
 use crate::number_pattern::PatternParser;
+use crate::symbols::Symbols;
 
 /// Most digits that a pattern may ask for on either side of the decimal point: Java's own bound for doubles.
 pub const MAX_PATTERN_DIGITS: usize = 340;
@@ -28,6 +28,7 @@ pub struct NumberPattern {
     /// Fewest digits of the exponent.
     pub(crate) exponent: Option<usize>,
     pub(crate) always_point: bool,
+    pub(crate) lenient: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,38 +51,56 @@ impl NumberPattern {
         PatternParser::new(pattern).parse()
     }
 
+    /// The same pattern, for texts that are meant rather than written to Java's letter: blanks of any width are alike,
+    /// also between groups of digits where the region puts one, and a minus within the prefix is the sign even when it
+    /// is quoted. What it writes stays the same.
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
+    }
+
     /// The pattern's own text.
     pub fn source(&self) -> &str {
         &self.source
     }
 
     /// Writes a double.
-    pub fn format(&self, value: f64, locale: Locale) -> String {
+    pub fn format(&self, value: f64, symbols: impl Into<Symbols>) -> String {
+        let symbols = symbols.into();
         if value.is_nan() {
             return "NaN".to_owned();
         }
         let negative = value.is_sign_negative();
         if value.is_infinite() {
-            return self.dress(negative, "\u{221e}", locale);
+            return self.dress(negative, "\u{221e}", symbols);
         }
         // Java multiplies the double itself, with the double's own rounding.
         let magnitude = value.abs() * [1.0, 1.0, 100.0, 1000.0][self.scale];
         if magnitude.is_infinite() {
-            return self.dress(negative, "\u{221e}", locale);
+            return self.dress(negative, "\u{221e}", symbols);
         }
         let shortest = Digits::of_plain(&magnitude.to_string());
         let body = match self.exponent {
-            Some(width) => self.scientific(&shortest, width, locale),
-            None if shortest.fraction.len() <= self.max_frac => self.plain(shortest, locale),
+            Some(width) if shortest.significant() <= self.most_significant() => {
+                self.scientific(&shortest, width, symbols)
+            }
+            // A tie is one of the exact value, not of the digits that are short for it.
+            Some(width) => {
+                let places = self.most_significant().saturating_sub(1);
+                let rounded = format!("{magnitude:.places$e}");
+                self.scientific(&Digits::of_scientific(&rounded), width, symbols)
+            }
+            None if shortest.fraction.len() <= self.max_frac => self.plain(shortest, symbols),
             // Rust rounds the exact binary value, half to even: so does Java.
-            None => self.plain(Digits::of_plain(&format!("{magnitude:.*}", self.max_frac)), locale),
+            None => self.plain(Digits::of_plain(&format!("{magnitude:.*}", self.max_frac)), symbols),
         };
-        self.dress(negative, &body, locale)
+        self.dress(negative, &body, symbols)
     }
 
     /// Writes an exact decimal number given as text: digits, at most one point, perhaps a leading minus. `None` when
     /// the text is something else.
-    pub fn format_decimal(&self, value: &str, locale: Locale) -> Option<String> {
+    pub fn format_decimal(&self, value: &str, symbols: impl Into<Symbols>) -> Option<String> {
+        let symbols = symbols.into();
         let (negative, magnitude) = match value.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, value),
@@ -99,110 +118,22 @@ impl NumberPattern {
         digits.shift_left(self.scale);
         let zero = digits.is_zero();
         let body = match self.exponent {
-            Some(width) => self.scientific(&digits, width, locale),
+            Some(width) => self.scientific(&digits, width, symbols),
             None => {
                 digits.round(self.max_frac);
-                self.plain(digits, locale)
+                self.plain(digits, symbols)
             }
         };
         // An exact zero has no sign, where a double has.
-        Some(self.dress(negative && !zero, &body, locale))
+        Some(self.dress(negative && !zero, &body, symbols))
     }
 
     /// Writes a whole number.
-    pub fn format_integer(&self, value: i64, locale: Locale) -> String {
-        self.format_decimal(&value.to_string(), locale).unwrap_or_default()
+    pub fn format_integer(&self, value: i64, symbols: impl Into<Symbols>) -> String {
+        self.format_decimal(&value.to_string(), symbols).unwrap_or_default()
     }
 
-    /// Reads a number from the start of `text`. As in Java, what follows the number is ignored, grouping separators
-    /// may stand anywhere among the integer digits, and a percent pattern divides by 100.
-    ///
-    /// # Errors
-    /// When the text does not start with the pattern's prefix and a digit, or lacks the pattern's suffix.
-    pub fn read(&self, text: &str, locale: Locale) -> Result<f64, ReadError> {
-        self.read_prefix(text, locale).map(|(value, _)| value)
-    }
-
-    /// Like [`read`](Self::read), and says how many bytes of the text the number took.
-    ///
-    /// # Errors
-    /// As for [`read`](Self::read).
-    pub fn read_prefix(&self, text: &str, locale: Locale) -> Result<(f64, usize), ReadError> {
-        let positive = (affix_text(&self.prefix, locale), affix_text(&self.suffix, locale));
-        let negative = match &self.negative {
-            Some((prefix, suffix)) => (affix_text(prefix, locale), affix_text(suffix, locale)),
-            None => (format!("-{}", positive.0), positive.1.clone()),
-        };
-        // Both may fit (one prefix may begin the other): the longer prefix wins, then the one whose suffix fits.
-        let mut readings = [(false, positive), (true, negative)];
-        readings.sort_by_key(|(_, (prefix, _))| std::cmp::Reverse(prefix.len()));
-        let mut error = ReadError::new(text, &self.source, 0, "a number");
-        for (minus, (prefix, suffix)) in readings {
-            let Some(rest) = text.strip_prefix(prefix.as_str()) else {
-                continue;
-            };
-            match self.read_magnitude(rest, locale) {
-                Some((value, used)) if rest[used..].starts_with(suffix.as_str()) => {
-                    let value = value / [1.0, 1.0, 100.0, 1000.0][self.scale];
-                    return Ok((if minus { -value } else { value }, prefix.len() + used + suffix.len()));
-                }
-                Some((_, used)) => {
-                    error = ReadError::new(text, &self.source, prefix.len() + used, format!("'{suffix}'"));
-                }
-                None => error = ReadError::new(text, &self.source, prefix.len(), "a digit"),
-            }
-        }
-        Err(error)
-    }
-
-    fn read_magnitude(&self, text: &str, locale: Locale) -> Option<(f64, usize)> {
-        let data = locale.data();
-        if let Some(rest) = text.strip_prefix('\u{221e}') {
-            return Some((f64::INFINITY, text.len() - rest.len()));
-        }
-        let (mut digits, mut used, mut any, mut point) = (String::new(), 0, false, false);
-        for (offset, c) in text.char_indices() {
-            if c.is_ascii_digit() {
-                digits.push(c);
-                any = true;
-                used = offset + 1;
-            } else if c == data.decimal && !point {
-                point = true;
-                digits.push('.');
-                if any {
-                    used = offset + c.len_utf8();
-                }
-            } else if c == data.grouping && self.grouping > 0 && !point {
-                // A separator counts only with a digit after it, which moves `used` beyond it.
-            } else if c == 'E' && any {
-                let exponent: String = {
-                    let rest = &text[offset + 1..];
-                    let sign = usize::from(rest.starts_with('-'));
-                    let count = rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
-                    if count == 0 {
-                        String::new()
-                    } else {
-                        rest[..sign + count].to_owned()
-                    }
-                };
-                if !exponent.is_empty() {
-                    used = offset + 1 + exponent.len();
-                    digits.push('e');
-                    digits.push_str(&exponent);
-                }
-                break;
-            } else {
-                break;
-            }
-        }
-        if !any {
-            return None;
-        }
-        digits.parse().ok().map(|value| (value, used))
-    }
-
-    fn plain(&self, mut digits: Digits, locale: Locale) -> String {
-        let data = locale.data();
+    fn plain(&self, mut digits: Digits, symbols: Symbols) -> String {
         digits.trim(self.min_frac);
         let mut out = String::new();
         let padding = self.min_int.saturating_sub(digits.integer.len());
@@ -212,7 +143,7 @@ impl NumberPattern {
             .enumerate()
         {
             if index > 0 && self.grouping > 0 && (count - index).is_multiple_of(self.grouping) {
-                out.push(data.grouping);
+                out.push(symbols.grouping);
             }
             out.push(digit);
         }
@@ -220,7 +151,7 @@ impl NumberPattern {
             out.push('0');
         }
         if self.always_point || !digits.fraction.is_empty() {
-            out.push(data.decimal);
+            out.push(symbols.decimal);
         }
         out.push_str(&digits.fraction);
         out
@@ -228,7 +159,7 @@ impl NumberPattern {
 
     /// Scientific notation. With more than one integer digit allowed beyond the required ones the exponent is a
     /// multiple of that count (engineering notation); otherwise the integer has exactly the required digits.
-    fn scientific(&self, digits: &Digits, exponent_width: usize, locale: Locale) -> String {
+    fn scientific(&self, digits: &Digits, exponent_width: usize, symbols: Symbols) -> String {
         let mut significant: String = format!("{}{}", digits.integer, digits.fraction);
         // The number is 0.significant times ten to this power.
         let mut exponent = digits.integer.len() as i64;
@@ -238,8 +169,7 @@ impl NumberPattern {
         let zero = significant.is_empty();
         let repeat = self.max_int as i64;
         let engineering = self.max_int > 1 && self.max_int > self.min_int;
-        // Java's runtime keeps this many digits, where its documentation promises fewer.
-        let keep = self.max_int + self.max_frac;
+        let keep = self.most_significant();
         if significant.len() > keep {
             let mut rounded = Digits {
                 integer: String::new(),
@@ -259,7 +189,7 @@ impl NumberPattern {
                 (exponent - 1).div_euclid(repeat) * repeat
             };
             let int_digits = if zero {
-                self.min_int
+                self.min_int.max(1)
             } else {
                 (exponent - shown) as usize
             };
@@ -278,14 +208,19 @@ impl NumberPattern {
         let (integer, fraction) = all.split_at(int_digits);
         let mut out = integer.to_owned();
         if !fraction.is_empty() || self.always_point {
-            out.push(locale.data().decimal);
+            out.push(symbols.decimal);
             out.push_str(fraction);
         }
         let sign = if shown_exponent < 0 { "-" } else { "" };
         out + &format!("E{sign}{:0exponent_width$}", shown_exponent.abs())
     }
 
-    fn dress(&self, negative: bool, body: &str, locale: Locale) -> String {
+    /// How many digits scientific notation keeps: Java's runtime keeps more than its documentation promises.
+    fn most_significant(&self) -> usize {
+        self.max_int + self.max_frac
+    }
+
+    fn dress(&self, negative: bool, body: &str, symbols: Symbols) -> String {
         let (sign, prefix, suffix) = match &self.negative {
             Some((prefix, suffix)) if negative => ("", prefix, suffix),
             _ if negative => ("-", &self.prefix, &self.suffix),
@@ -293,14 +228,13 @@ impl NumberPattern {
         };
         format!(
             "{sign}{}{body}{}",
-            affix_text(prefix, locale),
-            affix_text(suffix, locale)
+            affix_text(prefix, symbols),
+            affix_text(suffix, symbols)
         )
     }
 }
 
-fn affix_text(affix: &[Affix], locale: Locale) -> String {
-    let data = locale.data();
+pub(crate) fn affix_text(affix: &[Affix], symbols: Symbols) -> String {
     let mut out = String::new();
     for part in affix {
         match part {
@@ -308,8 +242,8 @@ fn affix_text(affix: &[Affix], locale: Locale) -> String {
             Affix::Minus => out.push('-'),
             Affix::Percent => out.push('%'),
             Affix::PerMille => out.push('\u{2030}'),
-            Affix::CurrencySymbol => out.push_str(data.currency_symbol),
-            Affix::CurrencyCode => out.push_str(data.currency_code),
+            Affix::CurrencySymbol => out.push_str(symbols.currency.0),
+            Affix::CurrencyCode => out.push_str(symbols.currency.1),
         }
     }
     out
@@ -329,6 +263,27 @@ impl Digits {
             integer: integer.trim_start_matches('0').to_owned(),
             fraction: fraction.to_owned(),
         }
+    }
+
+    /// From `1.25e-7` and the like.
+    fn of_scientific(text: &str) -> Self {
+        let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let places: i32 = exponent.parse().unwrap_or(0);
+        let mut plain = Self::of_plain(digits);
+        if places < 0 {
+            let zeros = "0".repeat(usize::try_from(-places - 1).unwrap_or(0));
+            plain.fraction = format!("{zeros}{}{}", plain.integer, plain.fraction);
+            plain.integer.clear();
+        } else {
+            plain.shift_left(usize::try_from(places).unwrap_or(0));
+        }
+        plain
+    }
+
+    /// How many digits there are without the zeros around them.
+    fn significant(&self) -> usize {
+        let all = format!("{}{}", self.integer, self.fraction);
+        all.trim_matches('0').len()
     }
 
     fn is_zero(&self) -> bool {

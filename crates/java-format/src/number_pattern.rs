@@ -78,10 +78,10 @@ impl<'a> PatternParser<'a> {
             return Err(self.error("a '#' may not follow a '0' before the decimal point"));
         }
         let total = left + zeros + right;
-        if total > MAX_PATTERN_DIGITS || exponent.is_some_and(|width| width > 10) {
+        let effective = point.unwrap_or(total);
+        if effective.max(total - effective) > MAX_PATTERN_DIGITS || exponent.is_some_and(|width| width > 10) {
             return Err(self.error(format!("it asks for more than {MAX_PATTERN_DIGITS} digits")));
         }
-        let effective = point.unwrap_or(total);
         let min_int = effective - left;
         Ok(NumberPattern {
             source: self.pattern.to_owned(),
@@ -100,10 +100,12 @@ impl<'a> PatternParser<'a> {
             scale,
             exponent,
             always_point: point == Some(0) && total == 0 || point == Some(total),
+            lenient: false,
         })
     }
 
     fn sub_pattern(&mut self) -> Result<(Vec<Affix>, Shape, Vec<Affix>), PatternError> {
+        self.scale = 0;
         let prefix = self.affix(true)?;
         let shape = self.shape()?;
         let suffix = self.affix(false)?;
@@ -139,7 +141,7 @@ impl<'a> PatternParser<'a> {
                 _ if quoted => Affix::Literal(c),
                 '-' => Affix::Minus,
                 '%' | '\u{2030}' => {
-                    if self.scale != 0 && !out.is_empty() {
+                    if self.scale != 0 {
                         return Err(self.error("it has more than one percent or per mille sign"));
                     }
                     self.scale = if c == '%' { 2 } else { 3 };
@@ -176,7 +178,7 @@ impl<'a> PatternParser<'a> {
                     self.at += 1;
                     let width = self.chars[self.at..].iter().take_while(|c| **c == '0').count();
                     self.at += width;
-                    if width == 0 || shape.left + shape.zeros == 0 || shape.grouping.is_some() {
+                    if width == 0 || shape.left + shape.zeros == 0 {
                         return Err(self.error("the exponent is malformed"));
                     }
                     shape.exponent = Some(width);

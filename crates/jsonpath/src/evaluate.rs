@@ -33,6 +33,16 @@ pub(crate) struct Start<'a> {
     pub(crate) current: &'a Value,
 }
 
+impl Start<'_> {
+    /// Where a path that begins with `$` begins.
+    pub(crate) fn at_root(self) -> Self {
+        Self {
+            current: self.root,
+            ..self
+        }
+    }
+}
+
 impl JsonPath {
     /// What the path selects, starting from the current value.
     pub(crate) fn select<'a>(&self, start: Start<'a>, budget: &mut Budget) -> Result<Found<'a>, FindError> {

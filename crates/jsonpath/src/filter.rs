@@ -126,18 +126,12 @@ impl Operand {
         start: Start<'a>,
         budget: &mut Budget,
     ) -> Result<Option<Cow<'a, Value>>, FindError> {
-        let found = match self {
+        let (path, start) = match self {
             Operand::Literal(value) => return Ok(Some(Cow::Borrowed(value))),
-            Operand::Current(path) => path.select(start, budget),
-            Operand::Root(path) => path.select(
-                Start {
-                    current: start.root,
-                    ..start
-                },
-                budget,
-            ),
+            Operand::Current(path) => (path, start),
+            Operand::Root(path) => (path, start.at_root()),
         };
-        match found {
+        match path.select(start, budget) {
             Ok(Found::One(value)) => Ok(value),
             Ok(Found::Many(values)) => {
                 budget.spend(values.len())?;
@@ -150,18 +144,12 @@ impl Operand {
     }
 
     fn exists(&self, start: Start<'_>, budget: &mut Budget) -> Result<bool, FindError> {
-        let found = match self {
+        let (path, start) = match self {
             Operand::Literal(value) => return Ok(!matches!(value, Value::Null | Value::Bool(false))),
-            Operand::Current(path) => path.select(start, budget),
-            Operand::Root(path) => path.select(
-                Start {
-                    current: start.root,
-                    ..start
-                },
-                budget,
-            ),
+            Operand::Current(path) => (path, start),
+            Operand::Root(path) => (path, start.at_root()),
         };
-        match found {
+        match path.select(start, budget) {
             // A member that is null is there.
             Ok(Found::One(value)) => Ok(value.is_some()),
             Ok(Found::Many(values)) => Ok(!values.is_empty()),

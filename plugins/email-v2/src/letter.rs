@@ -259,7 +259,7 @@ impl Letter {
 
     /// Remembers the first reason that may pass.
     fn defer(&mut self, verdict: &Verdict) {
-        if verdict.failure.kind.may_pass() && self.deferral.is_none() {
+        if verdict.failure.kind.is_temporary() && self.deferral.is_none() {
             self.deferral = Some(verdict.clone());
         }
     }
@@ -314,8 +314,10 @@ impl Letter {
 
     /// Those who were refused for now, and those of whom nobody can tell. None: nobody, or everybody.
     fn remainder(&self) -> Option<Remainder> {
-        let (deferred, rejected): (Vec<_>, Vec<_>) =
-            self.rejected.iter().partition(|rejection| rejection.kind.may_pass());
+        let (deferred, rejected): (Vec<_>, Vec<_>) = self
+            .rejected
+            .iter()
+            .partition(|rejection| rejection.kind.is_temporary());
         let deferred = deferred.into_iter().map(|rejection| rejection.recipient.clone());
         let recipients: Vec<String> = self.uncertain.iter().cloned().chain(deferred).collect();
         let is_everybody = self.accepted.is_empty() && rejected.is_empty();

@@ -36,18 +36,8 @@ const NOT_OURS: &[&str] = &[
     "useDynamicAccount",
 ];
 
-/// How TLS begins, as the step asks for it. The host may raise it, and never lowers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// TLS from the first byte (RFC 8314).
-    Tls,
-    /// STARTTLS, required (RFC 3207).
-    StartTls,
-    /// None asked for.
-    None,
-}
-
-/// What the step says about its server. The endpoint is the account's all the same.
+/// What the step says about its server. The endpoint is the account's all the same, and how TLS begins is the host's
+/// word: these are read to be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Server {
     /// `smtpHost`, when written.
@@ -62,17 +52,6 @@ pub struct Server {
     pub over_ssl: Option<bool>,
     /// `forceTLS1_2`.
     pub force_tls_1_2: bool,
-}
-
-impl Server {
-    /// What the three switches come to: `isOverSSL` counts only where `isOverTLS` is off.
-    pub fn security(&self) -> Security {
-        match (self.over_tls.unwrap_or(true), self.over_ssl.unwrap_or(false)) {
-            (true, _) => Security::StartTls,
-            (false, true) => Security::Tls,
-            (false, false) => Security::None,
-        }
-    }
 }
 
 /// What the body is.

@@ -47,7 +47,7 @@ pub fn of_reply(server: &Server<'_>, reply: &Reply, stage: Stage) -> Verdict {
         _ => meaning.cause.into_owned(),
     };
     let message = format!("{cause} `{host}` said: \"{}\".", said(reply));
-    let mut failure = Failure::new(kind_of(meaning.kind), message);
+    let mut failure = Failure::new(meaning.kind, message);
     if !meaning.cure.is_empty() {
         failure = failure.with_advice(meaning.cure.into_owned());
     }
@@ -202,18 +202,5 @@ fn stage_of(stage: Stage) -> gmail::Stage {
         Stage::Data => gmail::Stage::Data,
         Stage::Content => gmail::Stage::Content,
         Stage::Reset | Stage::Idle => gmail::Stage::Other,
-    }
-}
-
-fn kind_of(kind: gmail::Kind) -> Kind {
-    match kind {
-        gmail::Kind::Invalid => Kind::Invalid,
-        gmail::Kind::Configuration => Kind::Configuration,
-        gmail::Kind::Authentication => Kind::Authentication,
-        gmail::Kind::Refused => Kind::Refused,
-        gmail::Kind::Quota => Kind::Quota,
-        gmail::Kind::Transient => Kind::Transient,
-        gmail::Kind::Uncertain => Kind::Uncertain,
-        gmail::Kind::Limit => Kind::Limit,
     }
 }

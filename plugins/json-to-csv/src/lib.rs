@@ -25,12 +25,12 @@ pub struct Parameters {
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     body: Vec<Row>,
     /// On: the CSV becomes a file. Off: the output holds its lines. By default a file, if `fileName` is given.
-    #[serde(default)]
     output_as_file: Option<bool>,
     /// The file's name in the run's directory. A file of that name is replaced.
     #[serde(default)]
     file_name: String,
-    /// Only off: parallel steps that add to one file lose rows. Collect the rows, then write them once.
+    /// Only off: a connector's file appears whole, so steps that add to one file side by side would lose rows. Collect the
+    /// rows and write them once, or have a file writer add the `data` lines to its file.
     #[serde(default)]
     #[schemars(extend("const" = false, "x-pipepost-alias" = "append"))]
     append_file: bool,
@@ -110,8 +110,9 @@ impl Each for JsonToCsv {
             rows: parameters.body.len(),
         };
         if parameters.append_file {
-            return Err(Failure::invalid("`appendFile` is not supported.")
-                .advise("Collect the rows into one array, and write them once."));
+            return Err(Failure::invalid("`appendFile` is not supported.").advise(
+                "Collect the rows and write them once, or have a file writer add the `data` lines to its file.",
+            ));
         }
         let table = Table::new(&parameters)?;
         if parameters.output_as_file.unwrap_or(!parameters.file_name.is_empty()) {

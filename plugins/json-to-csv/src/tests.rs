@@ -126,7 +126,8 @@ fn what_makes_no_sense_is_refused() {
         let failure = perform(&json!({"body": [], "fileName": name})).expect_err(name);
         assert!(failure.message.contains("run's directory"), "{}", failure.message);
     }
-    assert!(perform(&json!({"body": [], "appendFile": true})).is_err());
+    let append = perform(&json!({"body": [], "appendFile": true})).expect_err("whole files alone");
+    assert!(append.advice.is_some_and(|advice| advice.contains("file writer")));
     assert!(perform(&json!({"body": [7]})).is_err());
 }
 

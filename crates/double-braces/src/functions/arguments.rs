@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
+use pipepost_java_format::{NumberPattern, Symbols};
 use pipepost_jsonpath::JsonPath;
 use pipepost_jsonpath::java_regex::JavaRegex;
 use serde_json::{Number, Value};
 
 use super::{Compiled, PatternKind};
 use crate::Context;
+use crate::date_format::DateFormat;
 use crate::error::Failure;
 use crate::expression::Call;
-use crate::java_text::{DateFormat, Locale, NumberFormat};
 use crate::parse::cut;
 use crate::text::to_text;
 
@@ -136,7 +137,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    pub(crate) fn number_format(&self, index: usize) -> Result<Cow<'a, NumberFormat>, Failure> {
+    pub(crate) fn number_format(&self, index: usize) -> Result<Cow<'a, NumberPattern>, Failure> {
         match self.pattern(index)? {
             Cow::Borrowed(Compiled::Number(format)) => Ok(Cow::Borrowed(format)),
             Cow::Owned(Compiled::Number(format)) => Ok(Cow::Owned(format)),
@@ -145,9 +146,9 @@ impl<'a> Arguments<'a> {
     }
 
     /// The locale in this argument; en-US when it is absent or null.
-    pub(crate) fn locale(&self, index: usize) -> Result<Locale, Failure> {
+    pub(crate) fn locale(&self, index: usize) -> Result<Symbols, Failure> {
         match &*self.pattern(index)? {
-            Compiled::Locale(locale) => Ok(*locale),
+            Compiled::Locale(symbols) => Ok(*symbols),
             _ => Err(self.not(index, PatternKind::Locale.wanted())),
         }
     }

@@ -1,14 +1,15 @@
 //! Patterns: compiled once, when the expression is parsed, if they are constant; else for each evaluation.
 
 use jiff::tz::TimeZone;
+use pipepost_java_format::{NumberPattern, Symbols, time_zone};
 use pipepost_jsonpath::JsonPath;
 use pipepost_jsonpath::java_regex::{Flags, JavaRegex};
 use serde_json::Value;
 
 use crate::ParseError;
+use crate::date_format::DateFormat;
 use crate::expression::{Expression, Node};
 use crate::functions::Function;
-use crate::java_text::{DateFormat, Locale, NumberFormat, time_zone};
 use crate::parse::cut;
 
 /// What an argument is a pattern of.
@@ -36,8 +37,8 @@ pub(crate) enum Compiled {
     Regex(JavaRegex),
     JsonPath(JsonPath),
     Date(DateFormat),
-    Number(NumberFormat),
-    Locale(Locale),
+    Number(NumberPattern),
+    Locale(Symbols),
     TimeZone(TimeZone),
 }
 
@@ -83,7 +84,7 @@ impl Compiled {
             Value::Null if matches!(kind, PatternKind::DateToRead | PatternKind::DateToWrite) => {
                 return Ok(Compiled::Date(DateFormat::Iso));
             }
-            Value::Null if kind == PatternKind::Locale => return Ok(Compiled::Locale(Locale::default())),
+            Value::Null if kind == PatternKind::Locale => return Ok(Compiled::Locale(Symbols::default())),
             Value::Null if kind == PatternKind::TimeZone => return Ok(Compiled::TimeZone(TimeZone::UTC)),
             _ => return Err(format!("{} in a text", kind.wanted())),
         };
@@ -106,8 +107,10 @@ impl Compiled {
                 .map_err(|e| because(e.to_string())),
             PatternKind::DateToRead => DateFormat::to_read(text).map(Compiled::Date).map_err(because),
             PatternKind::DateToWrite => DateFormat::parse_pattern(text).map(Compiled::Date).map_err(because),
-            PatternKind::Number => NumberFormat::parse_pattern(text).map(Compiled::Number).map_err(because),
-            PatternKind::Locale => Locale::from_tag(text)
+            PatternKind::Number => NumberPattern::parse(text)
+                .map(|pattern| Compiled::Number(pattern.lenient()))
+                .map_err(|error| because(error.problem().to_owned())),
+            PatternKind::Locale => Symbols::of_tag(text)
                 .map(Compiled::Locale)
                 .ok_or_else(|| kind.wanted().to_owned()),
             PatternKind::TimeZone => time_zone(text)

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::conditional::Answer;
 use super::{Arguments, Function, Outcome, PatternKind};
+use crate::date_format::DateFormat;
 use crate::error::Failure;
-use crate::java_text::DateFormat;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::error::Failure;
-pub(crate) use arguments::{Arguments, whole};
+pub(crate) use arguments::Arguments;
 pub(crate) use compiled::{Compiled, PatternKind};
 
 /// The longest text that a function makes, in bytes. It bounds what a short expression can ask for.

@@ -1,5 +1,6 @@
 //! Numbers from text and text from numbers.
 
+use pipepost_java_format::{NumberPattern, ReadNumber, Symbols};
 use serde_json::{Number, Value};
 
 use super::arguments::whole;
@@ -61,17 +62,31 @@ fn format_number(arguments: Arguments<'_>) -> Outcome<'_> {
     } else {
         arguments.number(0)?
     };
-    arguments
-        .number_format(1)?
-        .format(&number, arguments.locale(2)?)
-        .answer()
+    let pattern = arguments.number_format(1)?;
+    write(&pattern, &number, arguments.locale(2)?).answer()
+}
+
+/// Integers of 64 bits are exact, and everything else is a double.
+fn write(pattern: &NumberPattern, number: &Number, symbols: Symbols) -> String {
+    let exact = (number.is_i64() || number.is_u64()).then(|| number.to_string());
+    exact
+        .and_then(|digits| pattern.format_decimal(&digits, symbols))
+        .unwrap_or_else(|| pattern.format(number.as_f64().unwrap_or_default(), symbols))
+}
+
+fn read(pattern: &NumberPattern, text: &str, symbols: Symbols) -> Option<Number> {
+    match pattern.read_number(text, symbols).ok()? {
+        ReadNumber::Integer(integer) => Some(integer.into()),
+        ReadNumber::Double(double) => Number::from_f64(double),
+    }
 }
 
 fn to_number(arguments: Arguments<'_>) -> Outcome<'_> {
     let Some(text) = arguments.text(0) else {
         return Value::Null.answer();
     };
-    let number = arguments.number_format(1)?.parse(&text, arguments.locale(2)?);
+    let pattern = arguments.number_format(1)?;
+    let number = read(&pattern, &text, arguments.locale(2)?);
     let number = number.ok_or_else(|| arguments.not(0, "a text in the format of a number that is given"))?;
     if !arguments.truth(3)? {
         return Value::Number(number).answer();

@@ -159,8 +159,7 @@ impl Session {
 
     fn refusal(&self, refusal: Refusal) -> Answer {
         match refusal {
-            Refusal::NoMail if self.helo.is_none() => self.refuse(503, "5.5.1 EHLO/HELO first."),
-            Refusal::NoMail => self.refuse(503, "5.5.1 MAIL first."),
+            Refusal::NoMail => self.no_transaction(),
             Refusal::NoRecipient => self.refuse(503, "5.5.1 RCPT first."),
             Refusal::Broken => self.refuse(503, "5.5.1 BDAT after a refused chunk, RSET first."),
             Refusal::TooLarge => self.too_large(),

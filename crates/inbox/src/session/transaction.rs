@@ -65,12 +65,7 @@ impl Session {
 
     pub(super) fn rcpt(&mut self, argument: &str) -> Answer {
         let Some(transaction) = &self.transaction else {
-            let order = if self.helo.is_none() {
-                "5.5.1 EHLO/HELO first."
-            } else {
-                "5.5.1 MAIL first."
-            };
-            return self.refuse(503, order);
+            return self.no_transaction();
         };
         if transaction.chunks.is_some() {
             return self.refuse(503, "5.5.1 RCPT after BDAT, RSET first.");
@@ -91,12 +86,7 @@ impl Session {
 
     pub(super) fn data(&mut self) -> Answer {
         let Some(transaction) = &self.transaction else {
-            let order = if self.helo.is_none() {
-                "5.5.1 EHLO/HELO first."
-            } else {
-                "5.5.1 MAIL first."
-            };
-            return self.refuse(503, order);
+            return self.no_transaction();
         };
         if transaction.chunks.is_some() {
             return self.refuse(503, "5.5.1 DATA after BDAT, RSET first.");
@@ -124,6 +114,12 @@ impl Session {
             "5.2.3 Your message exceeded Google's message size limits. For more information,\n\
              5.2.3 go to https://support.google.com/mail/?p=MaxSizeError",
         )
+    }
+
+    /// What needs a sender came without one.
+    pub(super) fn no_transaction(&self) -> Answer {
+        let first = if self.helo.is_none() { "EHLO/HELO" } else { "MAIL" };
+        self.refuse(503, &format!("5.5.1 {first} first."))
     }
 
     fn faulty(&self, whose: &str, enhanced: &str, fault: Fault) -> Answer {

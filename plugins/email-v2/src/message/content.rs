@@ -143,7 +143,7 @@ fn encode_piece(file: &mut dyn File, offset: u64, length: usize, out: &mut Vec<u
 }
 
 /// At least one octet, and no more than asked for: a file that ends early is not the one that was measured.
-fn read_some(file: &mut dyn File, offset: u64, length: usize) -> Result<Vec<u8>, FileError> {
+pub(super) fn read_some(file: &mut dyn File, offset: u64, length: usize) -> Result<Vec<u8>, FileError> {
     let bytes = file.read(offset, u32::try_from(length).unwrap_or(u32::MAX))?;
     match bytes.len() {
         0 => Err(FileError::Changed),

@@ -163,6 +163,7 @@ mod tests {
             name: name.into(),
             disposition: Disposition::Inline,
             media_type: None,
+            charset: None,
             source: Source::File,
         }
     }

@@ -1,5 +1,7 @@
 //! The media type of a file: by its name, else by how it begins.
 
+use memchr::memchr2;
+
 /// What nobody knows anything about (RFC 2046, section 4.5.1).
 const UNKNOWN: &str = "application/octet-stream";
 
@@ -127,6 +129,57 @@ pub(super) fn in_base64(media_type: &str) -> &str {
     }
 }
 
+/// Whether a type is one whose octets are characters (RFC 2046, section 4.1).
+pub(super) fn is_text(media_type: &str) -> bool {
+    media_type
+        .get(..5)
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("text/"))
+}
+
+/// Finds out whether octets that come in pieces are text in UTF-8.
+#[derive(Default)]
+pub(super) struct Utf8Text {
+    /// The start of a character whose rest is in the next piece.
+    begun: Vec<u8>,
+}
+
+impl Utf8Text {
+    /// Octets that are there as a whole.
+    pub(super) fn is(octets: &[u8]) -> bool {
+        let mut text = Self::default();
+        text.take(octets) && text.is_whole()
+    }
+
+    /// The next piece; false when it cannot be UTF-8.
+    pub(super) fn take(&mut self, piece: &[u8]) -> bool {
+        // Other sets hide in octets that are valid here: UTF-16 shows itself by NUL, ISO-2022 by ESC.
+        if memchr2(0, 0x1b, piece).is_some() {
+            return false;
+        }
+        let joined;
+        let octets = if self.begun.is_empty() {
+            piece
+        } else {
+            self.begun.extend_from_slice(piece);
+            joined = std::mem::take(&mut self.begun);
+            &joined
+        };
+        match std::str::from_utf8(octets) {
+            Ok(_) => true,
+            Err(error) if error.error_len().is_none() => {
+                self.begun = octets[error.valid_up_to()..].to_vec();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether no character is left in the middle.
+    pub(super) fn is_whole(&self) -> bool {
+        self.begun.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +197,32 @@ mod tests {
         assert_eq!(by_content(b"%PDF-1.7 ..."), "application/pdf");
         assert_eq!(by_content(b"RIFF\0\0\0\0WEBPVP8 "), "image/webp");
         assert_eq!(by_content(b""), UNKNOWN);
+    }
+
+    #[test]
+    fn utf8_is_known_however_it_is_cut() {
+        let text = "Atenção: 日本 🚀".as_bytes();
+        for cut in 0..=text.len() {
+            let mut whole = Utf8Text::default();
+            assert!(
+                whole.take(&text[..cut]) && whole.take(&text[cut..]) && whole.is_whole(),
+                "{cut}"
+            );
+        }
+        assert!(text.chunks(1).all({
+            let mut whole = Utf8Text::default();
+            move |octet| whole.take(octet)
+        }));
+        assert!(Utf8Text::is(b""));
+        for other in [
+            b"caf\xe9".as_slice(),
+            b"caf\xc3",
+            b"\xff\xfea\0",
+            b"a\0b\0",
+            b"\x1b$BF|K\\\x1b(B",
+        ] {
+            assert!(!Utf8Text::is(other), "{other:?}");
+        }
     }
 
     #[test]

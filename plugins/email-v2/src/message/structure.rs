@@ -13,7 +13,7 @@ use lettre::message::{
 use memchr::memmem;
 
 use super::{
-    content::{Content, Segment, base64_lines},
+    content::{Content, Segment, base64_lines, read_some},
     headers::{ContentType, disposition},
     inline, media, text,
 };
@@ -23,6 +23,9 @@ use crate::{
     html,
     parameters::{Attachment, BodyType, CalendarEvent, Charset, Disposition, Parameters, Source},
 };
+
+/// How much of a file is looked at in one go.
+const PIECE: usize = 1 << 16;
 
 /// The message, and the character set that its texts are in.
 pub(super) struct Built {
@@ -207,12 +210,32 @@ impl<'a> Parts<'a> {
         id: Option<&str>,
         files: &mut dyn Files,
     ) -> Result<SinglePart, Failure> {
-        let (media_type, body): (Cow<'_, str>, Vec<u8>) = match &attachment.source {
-            Source::Text(text) => (
-                media_type(attachment, None).unwrap_or(Cow::Borrowed("text/plain")),
-                base64_lines(text.as_bytes()),
-            ),
-            Source::Bytes(bytes) => (known(media_type(attachment, None), bytes), base64_lines(bytes)),
+        let written = attachment.charset.as_deref();
+        // Text whose octets are UTF-8 says so: without a word readers take it for ASCII (RFC 2046, section 4.1.2).
+        let utf8 = |is_so: bool| is_so.then_some(Cow::Borrowed("utf-8"));
+        let (media_type, charset, body): (_, Option<Cow<'_, str>>, Vec<u8>) = match &attachment.source {
+            Source::Text(text) => {
+                let media_type = media_type(attachment, None).unwrap_or(Cow::Borrowed("text/plain"));
+                match written.and_then(|name| text::in_named_charset(text, name)) {
+                    Some((octets, name)) => (media_type, Some(name), base64_lines(&octets)),
+                    None => {
+                        if let Some(name) = written {
+                            let file = attachment.file_name();
+                            self.warnings.push(format!(
+                                "`{file}` is sent in UTF-8: its text cannot be written in {name}"
+                            ));
+                        }
+                        let charset = utf8(written.is_some() || media::is_text(&media_type));
+                        (media_type, charset, base64_lines(text.as_bytes()))
+                    }
+                }
+            }
+            Source::Bytes(bytes) => {
+                let media_type = known(media_type(attachment, None), bytes);
+                let is_utf8 = written.is_none() && media::is_text(&media_type) && media::Utf8Text::is(bytes);
+                let charset = written.map(Cow::Borrowed).or(utf8(is_utf8));
+                (media_type, charset, base64_lines(bytes))
+            }
             Source::File => {
                 let mut file = files
                     .open(&attachment.name)
@@ -229,14 +252,19 @@ impl<'a> Parts<'a> {
                         Cow::Borrowed(media::by_content(&start))
                     }
                 };
+                let is_utf8 = written.is_none()
+                    && media::is_text(&media_type)
+                    && is_utf8_text(file.as_mut()).map_err(|error| unreadable(index, attachment, error))?;
                 let token = self.token("");
                 self.files.push((token.clone(), file));
-                (media_type, token.into_bytes())
+                let charset = written.map(Cow::Borrowed).or(utf8(is_utf8));
+                (media_type, charset, token.into_bytes())
             }
         };
         let mut content_type = media::in_base64(&media_type).to_owned();
-        if matches!(attachment.source, Source::Text(_)) && content_type.starts_with("text/") {
-            content_type.push_str("; charset=utf-8");
+        if let Some(charset) = charset {
+            content_type.push_str("; charset=");
+            content_type.push_str(&charset);
         }
         let name = attachment.file_name();
         let mut part = SinglePart::builder().header(ContentType::single(with_name(content_type, name)));
@@ -329,6 +357,20 @@ fn media_type<'a>(attachment: &'a Attachment, by_host: Option<String>) -> Option
 
 fn known<'a>(by_name: Option<Cow<'a, str>>, content: &[u8]) -> Cow<'a, str> {
     by_name.unwrap_or_else(|| Cow::Borrowed(media::by_content(content)))
+}
+
+/// Reads a text file once before it is sent, in pieces: its head stands before its content, and a character set that is
+/// only guessed from its start would be a lie about the rest.
+fn is_utf8_text(file: &mut dyn File) -> Result<bool, FileError> {
+    let (mut text, mut offset) = (media::Utf8Text::default(), 0);
+    while offset < file.size() {
+        let piece = read_some(file, offset, PIECE)?;
+        if !text.take(&piece) {
+            return Ok(false);
+        }
+        offset += piece.len() as u64;
+    }
+    Ok(text.is_whole())
 }
 
 /// Old clients look for the name here; one that needs encoding stands in Content-Disposition alone.

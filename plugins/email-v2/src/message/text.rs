@@ -27,6 +27,24 @@ pub(super) fn in_charset<'a>(text: &'a str, charset: &'static Encoding) -> Optio
     }
 }
 
+/// The octets of a text in a character set by its name, and the name that then holds; none when there is no such set to
+/// write in, or it lacks one of the text's characters.
+pub(super) fn in_named_charset<'a>(text: &'a str, name: &'a str) -> Option<(Cow<'a, [u8]>, Cow<'a, str>)> {
+    let charset = Encoding::for_label(name.as_bytes())?;
+    // UTF-16 and the like have no encoder of their own.
+    if charset.output_encoding() != charset {
+        return None;
+    }
+    let octets = in_charset(text, charset)?;
+    // Some names, `us-ascii` among them, are taken for a larger set: more than ASCII then goes by that one's name.
+    let name = if octets.is_ascii() {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(charset_name(charset, &octets))
+    };
+    Some((octets, name))
+}
+
 /// The character set's name for a header. ISO-8859-1 is a part of windows-1252, and the name that old readers know.
 pub(super) fn charset_name(charset: &'static Encoding, octets: &[u8]) -> String {
     let is_latin_1 = charset == WINDOWS_1252 && !octets.iter().any(|octet| matches!(octet, 0x80..=0x9F));

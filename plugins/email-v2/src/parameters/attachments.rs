@@ -62,8 +62,10 @@ pub struct Attachment {
     pub name: String,
     /// How it is shown.
     pub disposition: Disposition,
-    /// Its media type, when written.
+    /// Its media type, when written; without parameters.
     pub media_type: Option<String>,
+    /// The character set that was written beside the media type.
+    pub charset: Option<String>,
     /// Where its content is.
     pub source: Source,
 }
@@ -117,9 +119,14 @@ fn one(place: &str, value: Value) -> Result<Attachment, Failure> {
         }
     };
     let media_type = match (field("mediaType")?, field("contentType")?) {
-        (Some(written), _) | (None, Some(written)) if !written.trim().is_empty() => Some(media_type(place, &written)?),
+        (Some(written), _) | (None, Some(written)) if !written.trim().is_empty() => Some(written),
         _ => None,
     };
+    let charset = match &media_type {
+        Some(written) => charset(place, written)?,
+        None => None,
+    };
+    let media_type = media_type.map(|written| essence(place, &written)).transpose()?;
     let encoding = field("encoding")?;
     let source = match (field("content")?, encoding) {
         (None, None) => Source::File,
@@ -136,6 +143,7 @@ fn one(place: &str, value: Value) -> Result<Attachment, Failure> {
         name,
         disposition,
         media_type,
+        charset,
         source,
     })
 }
@@ -177,9 +185,37 @@ fn decode_base64(content: String) -> Option<Vec<u8>> {
     LENIENT.decode(bytes).ok()
 }
 
+/// The one parameter of a media type that says how to read the content (RFC 2046, section 4.1.2).
+fn charset(place: &str, written: &str) -> Result<Option<String>, Failure> {
+    let parameter = written.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim())
+    });
+    let Some(value) = parameter else {
+        return Ok(None);
+    };
+    let name = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .unwrap_or(value);
+    // RFC 2978, section 2.3, less what no name has and what would have to be quoted.
+    let is_name = !name.is_empty()
+        && name.len() <= 40
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&+-^_`~.".contains(&b));
+    if !is_name {
+        return Err(Failure::invalid(
+            place,
+            format_args!("`{}` names no character set", shown(written)),
+        ));
+    }
+    Ok(Some(name.to_owned()))
+}
+
 /// `type/subtype`, without parameters. What may not travel as base64 becomes plain octets (RFC 2046, sections 5.1 and
 /// 5.2.1).
-fn media_type(place: &str, written: &str) -> Result<String, Failure> {
+fn essence(place: &str, written: &str) -> Result<String, Failure> {
     let essence = written
         .split(';')
         .next()

@@ -34,8 +34,11 @@ fn text_and_native_forms_are_the_same() {
     }));
     let (native, text) = (native.expect("the native form"), text.expect("the text form"));
     assert_eq!(format!("{native:?}"), format!("{text:?}"));
-    assert_eq!(native.server.security(), Security::Tls);
-    assert_eq!(native.server.port, Some(587));
+    assert_eq!(
+        (native.server.over_tls, native.server.over_ssl),
+        (Some(false), Some(true))
+    );
+    assert_eq!((native.server.port, native.server.socket_port), (Some(587), Some(465)));
 }
 
 #[test]
@@ -43,7 +46,6 @@ fn defaults_are_the_measured_ones() {
     let parameters =
         with(json!({"cc": "", "bcc": "", "attachments": "[]", "smtpHost": "", "smtpPort": ""})).expect("nothing");
     assert_eq!(parameters.server, Server::default());
-    assert_eq!(parameters.server.security(), Security::StartTls);
     assert!(parameters.authenticated);
     assert!(!parameters.fail_on_error);
     assert_eq!(parameters.charset.name, "UTF-8");
@@ -57,7 +59,10 @@ fn aliases_stand_for_the_measured_keys() {
         with(json!({"authenticated": false, "isOverTls": false, "isOverSsl": true, "forceTlsv12": "true"}));
     let parameters = parameters.expect("aliases");
     assert!(!parameters.authenticated && parameters.server.force_tls_1_2);
-    assert_eq!(parameters.server.security(), Security::Tls);
+    assert_eq!(
+        (parameters.server.over_tls, parameters.server.over_ssl),
+        (Some(false), Some(true))
+    );
     let both = with(json!({"isOverTLS": true, "isOverTls": false})).expect("the measured key counts");
     assert_eq!(both.server.over_tls, Some(true));
 }
@@ -204,6 +209,10 @@ fn each_refusal_names_its_parameter() {
             "attachments[0]",
             json!([{"attachment": "a", "mediaType": "text/plain\r\nX: y"}]),
         ),
+        (
+            "attachments[0]",
+            json!([{"attachment": "a", "mediaType": "text/plain; charset=\"x\r\nX: y\""}]),
+        ),
         ("attachments[0]", json!([{"attachment": "a", "path": "/etc/passwd"}])),
         ("attachments", json!("[{\"attachment\": ")),
         ("headers", json!({"X A": "b"})),
@@ -279,6 +288,7 @@ fn attachments_are_read_in_all_their_forms() {
         {"attachment": "dir/f.png", "type": "inline"},
         {"attachment": "a.pdf", "content": "JVBE\nRi0", "encoding": "BASE64", "mediaType": "Application/PDF; x=y"},
         {"attachment": "note.txt", "content": "olá"},
+        {"attachment": "a.csv", "mediaType": "text/csv; header=present; Charset=\"Windows-1252\""},
     ]}));
     let attachments = parameters.expect("attachments").attachments;
     assert_eq!(attachments[0].source, Source::File);
@@ -288,7 +298,10 @@ fn attachments_are_read_in_all_their_forms() {
     );
     assert_eq!(attachments[2].source, Source::Bytes(b"%PDF-".to_vec()));
     assert_eq!(attachments[2].media_type.as_deref(), Some("application/pdf"));
+    assert_eq!(attachments[2].charset, None);
     assert_eq!(attachments[3].source, Source::Text("olá".into()));
+    assert_eq!(attachments[4].media_type.as_deref(), Some("text/csv"));
+    assert_eq!(attachments[4].charset.as_deref(), Some("Windows-1252"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Messages as octets: structure, headers, envelope, streaming.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+
 use crate::common::{Memory, assert_travels, header_section, message, octets, try_message};
 use pipepost_email_v2::{
     failure::Kind,
@@ -318,7 +320,7 @@ impl Files for Shrinking {
 
 #[test]
 fn a_file_that_ends_early_has_changed() {
-    let mut prepared = message(json!({"attachments": [{"attachment": "a.log"}]}), &mut Shrinking);
+    let mut prepared = message(json!({"attachments": [{"attachment": "a.bin"}]}), &mut Shrinking);
     let mut wire = Vec::new();
     let error = loop {
         match prepared.content.read_next(&mut wire, 256) {
@@ -333,6 +335,87 @@ fn a_file_that_ends_early_has_changed() {
         !String::from_utf8_lossy(&wire).contains("X: y"),
         "the host's media type wrote a header"
     );
+}
+
+#[test]
+fn text_attachments_say_how_they_are_read() {
+    let mut files = Memory::default()
+        .with("utf8.csv", "é;1\r\n".repeat(20_000))
+        .with("latin.csv", b"caf\xe9;1".as_slice())
+        .with("late.csv", [vec![b'a'; 70_000], vec![0xe9]].concat())
+        .with("cut.txt", b"caf\xc3".as_slice())
+        .with("utf16.txt", b"h\0i\0".as_slice())
+        .with("a.json", "{}");
+    let base64 = |content: &[u8]| BASE64_STANDARD.encode(content);
+    let cases = [
+        (json!({"attachment": "utf8.csv"}), "text/csv; charset=utf-8"),
+        (json!({"attachment": "latin.csv"}), "text/csv"),
+        (json!({"attachment": "late.csv"}), "text/csv"),
+        (json!({"attachment": "cut.txt"}), "text/plain"),
+        (json!({"attachment": "utf16.txt"}), "text/plain"),
+        (json!({"attachment": "a.json"}), "application/json"),
+        (
+            json!({"attachment": "latin.csv", "mediaType": "text/csv; charset=ISO-8859-1"}),
+            "text/csv; charset=ISO-8859-1",
+        ),
+        (
+            json!({"attachment": "utf8.csv", "mediaType": "text/csv; charset=us-ascii"}),
+            "text/csv; charset=us-ascii",
+        ),
+        (
+            json!({"attachment": "a.csv", "content": "é"}),
+            "text/csv; charset=utf-8",
+        ),
+        (
+            json!({"attachment": "a.csv", "content": base64("é".as_bytes()), "encoding": "base64"}),
+            "text/csv; charset=utf-8",
+        ),
+        (
+            json!({"attachment": "a.csv", "content": base64(b"caf\xe9"), "encoding": "base64"}),
+            "text/csv",
+        ),
+        (json!({"attachment": "a.json", "content": "{}"}), "application/json"),
+    ];
+    for (attachment, expected) in cases {
+        let mut prepared = message(json!({"attachments": [attachment]}), &mut files);
+        let text = String::from_utf8(octets(&mut prepared, 1 << 16)).expect("seven bits");
+        let found = text.replace("\r\n ", " ");
+        let found = found
+            .lines()
+            .filter_map(|line| line.strip_prefix("Content-Type: "))
+            .next_back()
+            .and_then(|value| value.split("; name=").next());
+        assert_eq!(found, Some(expected), "{attachment}");
+    }
+}
+
+#[test]
+fn text_given_as_content_is_written_in_the_charset_that_is_named() {
+    let attached = |charset: &str| {
+        let attachment =
+            json!({"attachment": "a.txt", "content": "né €", "mediaType": format!("text/plain; charset={charset}")});
+        let mut prepared = message(json!({"attachments": [attachment]}), &mut Memory::default());
+        let text = String::from_utf8(octets(&mut prepared, 1 << 16)).expect("seven bits");
+        (text, prepared.warnings)
+    };
+    let (text, warnings) = attached("windows-1252");
+    assert!(text.contains("charset=windows-1252"), "{text}");
+    assert!(text.contains(&BASE64_STANDARD.encode(b"n\xe9 \x80")), "{text}");
+    assert_eq!(warnings, [""; 0]);
+    // `us-ascii` has no é, and is taken for the set around it.
+    let (text, _) = attached("us-ascii");
+    assert!(text.contains("charset=windows-1252"), "{text}");
+    for impossible in ["us-ascii-8", "koi8-r", "utf-16"] {
+        let (text, warnings) = attached(impossible);
+        assert!(text.contains("text/plain; charset=utf-8"), "{text}");
+        assert!(text.contains(&BASE64_STANDARD.encode("né €")), "{text}");
+        assert_eq!(
+            warnings,
+            [format!(
+                "`a.txt` is sent in UTF-8: its text cannot be written in {impossible}"
+            )]
+        );
+    }
 }
 
 #[test]

@@ -214,6 +214,19 @@ fn attachments_with_names_in_japanese() {
 }
 
 #[test]
+fn a_csv_file_is_read_as_it_was_written() {
+    let rows = "nome;preço\r\nJosé;12,50 €\r\n";
+    let mut files = Memory::default().with("relatorio.csv", rows);
+    let attachments = json!([{"attachment": "relatorio.csv"}, {"attachment": "b.csv", "content": rows}]);
+    let Some(parsed) = parsed(json!({"body": "Hi", "attachments": attachments}), &mut files) else {
+        return;
+    };
+    for part in [&parsed["parts"][1], &parsed["parts"][2]] {
+        assert_eq!(part["text"], json!(rows), "{part}");
+    }
+}
+
+#[test]
 fn nested_inline_images() {
     let mut files = Memory::default()
         .with("img/logo.png", "\u{89}PNG 1")

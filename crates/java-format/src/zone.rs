@@ -1,3 +1,5 @@
+//! Time zones by the names that Java knows them by.
+
 use std::sync::LazyLock;
 
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
@@ -21,8 +23,9 @@ const ALIASES: [(&str, &str); 12] = [
     ("IET", "America/Indiana/Indianapolis"),
 ];
 
-/// The zone with this name: one of the IANA database, an offset such as `GMT-03:00` or `+02`, or a short name of Java's.
-pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
+/// The zone with this name: one of the IANA database, an offset such as `GMT-03:00` or `+02`, or a short name of
+/// Java's, in any case. The database is the one that is built in.
+pub fn time_zone(name: &str) -> Option<TimeZone> {
     let name = name.trim();
     let offset_text = ["GMT", "UTC", "UT"]
         .iter()
@@ -43,35 +46,7 @@ pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
     ZONES.get(alias.map_or(name, |(_, zone)| zone)).ok()
 }
 
-/// What stands in dates for a zone at one side of its daylight saving time, with its hours.
-const ABBREVIATIONS: [(&str, i8); 16] = [
-    ("PST", -8),
-    ("PDT", -7),
-    ("MST", -7),
-    ("MDT", -6),
-    ("CST", -6),
-    ("CDT", -5),
-    ("EST", -5),
-    ("EDT", -4),
-    ("BRT", -3),
-    ("WET", 0),
-    ("WEST", 1),
-    ("BST", 1),
-    ("CET", 1),
-    ("CEST", 2),
-    ("EET", 2),
-    ("EEST", 3),
-];
-
-/// The offset that an abbreviation in a date stands for.
-pub(crate) fn abbreviation(name: &str) -> Option<TimeZone> {
-    let (_, hours) = ABBREVIATIONS
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-    Some(Offset::constant(*hours).to_time_zone())
-}
-
-/// An offset such as `-3`, `-03`, `-0300` or `-03:00` at the start of a text, and how long it is written.
+/// An offset such as `-3`, `-03`, `-0300` or `-03:00` at the start of a text, and how many bytes it takes.
 pub(crate) fn offset(text: &str) -> Option<(Offset, usize)> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
@@ -98,11 +73,10 @@ pub(crate) fn offset(text: &str) -> Option<(Offset, usize)> {
         }
         _ => return None,
     };
+    // No place on earth is further from Greenwich.
     if hours > 18 || minutes > 59 {
         return None;
     }
-    Some((
-        Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?,
-        length + 1,
-    ))
+    let seconds = Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
+    Some((seconds, length + 1))
 }
