@@ -25,6 +25,7 @@ mod message;
 mod oauth;
 mod postfix;
 pub mod python;
+mod relay;
 mod scratch;
 mod source;
 
@@ -38,6 +39,7 @@ pub use inbox::Catcher;
 pub use message::Message;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
 pub use postfix::{Postfix, PostfixOptions};
+pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};
 
