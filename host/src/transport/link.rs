@@ -66,6 +66,7 @@ impl From<LinkError> for TransportError {
             LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => {
                 TransportError::Refused(sentence)
             }
+            LinkError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
             LinkError::Tls(_) => TransportError::Tls(sentence),
             LinkError::Closed => TransportError::Closed,
             LinkError::Credentials(_) => TransportError::Credentials(sentence),
