@@ -60,3 +60,20 @@ fn replies_before_their_commands() {
         }
     }
 }
+
+/// Under TLS it is the server itself that runs ahead: what it says too early answers nothing.
+#[test]
+fn replies_before_their_commands_under_tls() {
+    for at in [At::Ehlo, At::SignIn, At::Mail, At::Rcpt, At::Data] {
+        let early = if at == At::Ehlo {
+            "235 2.7.0 Accepted\r\n"
+        } else {
+            "250 2.0.0 OK\r\n"
+        };
+        let script = Script::new().rule(Rule::at(at).tls(true).regular().raw(early));
+        Attack::with_data(Security::StartTls, script)
+            .run()
+            .fails("transient", &["step 1 (Send)", "127.0.0.1"])
+            .stored(0);
+    }
+}
