@@ -3,7 +3,7 @@
 use pipepost_inbox::script::{Action, At, Rule};
 use pipepost_inbox::{Script, Security};
 
-use super::attack::{Attack, BEFORE_THE_COMMIT};
+use super::attack::{Attack, BEFORE_THE_COMMIT, NOTHING_SECRET};
 
 /// Each byte comes in time, and the reply does not.
 const SLOW: Action = Action::Pace {
@@ -59,5 +59,26 @@ fn a_close_instead_of_the_last_reply() {
             .fails("uncertain", &["step 1 (Send)", "may have been delivered and may not"])
             .stored(1)
             .connected(1);
+    }
+}
+
+/// It says nothing about anybody's TLS, so it is no matter of configuration.
+#[test]
+fn a_close_instead_of_the_handshake() {
+    for action in [Action::Close, Action::Abort] {
+        let script = Script::new().rule(Rule::at(At::Starttls).regular().act(action));
+        Attack::new(Security::StartTls, script)
+            .run()
+            .fails(
+                "transient",
+                &[
+                    "step 1 (Send)",
+                    "127.0.0.1",
+                    "closed the connection",
+                    "the TLS handshake",
+                ],
+            )
+            .never_heard(NOTHING_SECRET)
+            .stored(0);
     }
 }
