@@ -1,13 +1,14 @@
 //! `pipepost-inbox` within the test's own process: a server that takes access tokens and can be scripted.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use pipepost_inbox::{Direction, Inbox, Message, Running, Script, Security};
+use pipepost_inbox::{Builder, Direction, Event, Inbox, Message, Running, Script, Security};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::lines::PATIENCE;
 use crate::{PASSWORD, USER};
 
 /// A running inbox. It ends when this is dropped.
@@ -15,24 +16,38 @@ pub struct Catcher {
     runtime: Runtime,
     running: Option<Running>,
     folder: TempDir,
+    /// How many connections have ended.
+    ended: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Catcher {
     /// One that knows [`USER`] by [`PASSWORD`], and misbehaves as the script says.
     pub fn start(script: Script) -> Self {
+        Self::with(|builder| builder.script(script))
+    }
+
+    /// One that knows [`USER`] by [`PASSWORD`], and is otherwise set up so.
+    pub fn with(set_up: impl FnOnce(Builder) -> Builder) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
-        let starting = Inbox::builder()
+        let ended = Arc::<(Mutex<usize>, Condvar)>::default();
+        let ending = Arc::clone(&ended);
+        let builder = Inbox::builder()
             .listen(Security::StartTls, "127.0.0.1:0")
             .listen(Security::Implicit, "127.0.0.1:0")
             .listen(Security::Plain, "127.0.0.1:0")
             .users([(USER, PASSWORD)])
             .record_dialogue()
-            .script(script)
-            .start();
+            .observer(move |event| {
+                if matches!(event, Event::Closed { .. }) {
+                    *ending.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                    ending.1.notify_all();
+                }
+            });
+        let starting = set_up(builder).start();
         let running = runtime.block_on(starting).expect("the inbox starts");
         let folder = TempDir::new().expect("a folder for temporary files");
         std::fs::write(folder.path().join("ca.pem"), running.ca_pem()).expect("a writable folder");
@@ -40,7 +55,21 @@ impl Catcher {
             runtime,
             running: Some(running),
             folder,
+            ended,
         }
+    }
+
+    /// Waits until so many connections have come and gone: what was written on them has been read then.
+    ///
+    /// # Panics
+    /// When they do not end.
+    pub fn wait_until_ended(&self, connections: usize) {
+        let (count, changed) = &*self.ended;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, waited) = changed
+            .wait_timeout_while(count, PATIENCE, |count| *count < connections)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "{} of {connections} connections ended", *count);
     }
 
     /// The server itself.

@@ -6,7 +6,8 @@
 //!
 //! It is not a mail server of our own: that is `pipepost-inbox`, which the tests of sending do not use. [`Catcher`] runs
 //! one for the tests of accounts, where a server has to take access tokens and to answer as Gmail does; [`Provider`] is
-//! the OAuth provider, Authlib's, that gives the tokens.
+//! the OAuth provider, Authlib's, that gives the tokens. [`Relay`] is whoever stands between: it overhears, and breaks a
+//! connection at any of its lines and TLS records.
 //!
 //! The order of calls: start a peer, which gives none where this machine does not have it; make a [`Scratch`], write
 //! the pipeline and the account into it, run; then take what arrived from the peer.
@@ -26,6 +27,7 @@ mod oauth;
 mod peer;
 mod postfix;
 pub mod python;
+mod relay;
 mod scratch;
 mod source;
 
@@ -39,6 +41,7 @@ pub use inbox::Catcher;
 pub use message::Message;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
 pub use postfix::{Postfix, PostfixOptions};
+pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};
 

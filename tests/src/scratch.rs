@@ -362,7 +362,7 @@ impl fmt::Display for Ending {
 }
 
 /// A secret as it is, and as SASL writes it (RFC 4616 for PLAIN).
-fn forms(secret: &str) -> Vec<String> {
+pub(crate) fn forms(secret: &str) -> Vec<String> {
     let plain = [format!("\0{USER}\0{secret}"), format!("{USER}\0{USER}\0{secret}")];
     let mut forms = vec![secret.to_owned(), STANDARD.encode(secret)];
     forms.extend(plain.iter().map(|text| STANDARD.encode(text)));

@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::plugins;
 use crate::run::{check, root, target};
 
 struct Mutation {
@@ -34,6 +35,7 @@ pub(crate) fn run(chosen: &[String]) -> Result<()> {
 
     let copy = target().join("mutations/copy");
     copy_to(&copy)?;
+    lay_connectors_out()?;
     let mut rows = Vec::new();
     let mut sound = BTreeSet::new();
     for mutation in &mutations {
@@ -67,6 +69,30 @@ pub(crate) fn run(chosen: &[String]) -> Result<()> {
         bail!("{survived} of {} mutations were not caught", rows.len());
     }
     Ok(())
+}
+
+/// The host's tests look for connectors where their own build is. These are the sound ones: what a patch breaks in a
+/// connector is noticed by the plugins' own tests.
+fn lay_connectors_out() -> Result<()> {
+    plugins::build()?;
+    plugins::build_hostile()?;
+    for name in ["connectors", "hostile"] {
+        let (from, to) = (target().join(name), build().join(name));
+        fs::create_dir_all(&to).with_context(|| format!("`{}` cannot be made", to.display()))?;
+        for entry in fs::read_dir(&from).with_context(|| format!("`{}` cannot be read", from.display()))? {
+            let path = entry?.path();
+            let component = fs::read(&path)?;
+            let there = to.join(path.file_name().unwrap_or_default());
+            if fs::read(&there).ok().as_ref() != Some(&component) {
+                fs::write(&there, component).with_context(|| format!("`{}` cannot be written", there.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn build() -> PathBuf {
+    target().join("mutations/build")
 }
 
 /// What becomes of the copy with the patch in it; the copy is as before in the end.
@@ -184,7 +210,8 @@ fn test(copy: &Path, mutation: &Mutation, more: &[&str]) -> Command {
         .args(options)
         .args(more)
         .args(filter)
-        .env("CARGO_TARGET_DIR", target().join("mutations/build"));
+        .env("PIPEPOST_CONNECTORS", build().join("connectors"))
+        .env("CARGO_TARGET_DIR", build());
     command
 }
 

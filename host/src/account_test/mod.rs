@@ -323,7 +323,7 @@ impl Test<'_> {
                     "Many networks and cloud providers drop ports 25, 465 or 587 silently: try the other port, another network, or ask the provider to open it.",
                 ),
             ),
-            LinkError::Tls(_) => self.fail("tls", failure(Kind::Configuration, "")),
+            LinkError::Tls(_) => self.fail("tls", failure(kind_of(error), "")),
             _ => self.fail("connection", failure(Kind::Transient, "")),
         }
     }
@@ -421,6 +421,7 @@ fn failure_of(meaning: Meaning) -> Failure {
 
 fn kind_of(error: &LinkError) -> Kind {
     match error {
+        LinkError::Tls(error) if error.is_transient() => Kind::Transient,
         LinkError::Denied(_) | LinkError::Tls(_) => Kind::Configuration,
         LinkError::Credentials(_) => Kind::Authentication,
         _ => Kind::Transient,

@@ -66,6 +66,7 @@ impl From<LinkError> for TransportError {
             LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => {
                 TransportError::Refused(sentence)
             }
+            LinkError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
             LinkError::Tls(_) => TransportError::Tls(sentence),
             LinkError::Closed => TransportError::Closed,
             LinkError::Credentials(_) => TransportError::Credentials(sentence),
@@ -324,12 +325,19 @@ impl Link {
             ));
         }
         if self.socket()?.has_news().await {
-            self.socket = None;
-            return Err(TlsError::Handshake(format!(
-                "{} sent bytes between its reply to STARTTLS and the handshake: somebody may be injecting them, so the connection was closed.",
-                self.transport.route.address
-            ))
-            .into());
+            let address = &self.transport.route.address;
+            // The news may be that there will be none.
+            let is_over = match self.socket.take() {
+                Some(mut socket) => socket.read(1).await.map_or(true, |bytes| bytes.is_empty()),
+                None => true,
+            };
+            return Err(LinkError::Tls(if is_over {
+                TlsError::Lost(format!("{address} closed the connection before the TLS handshake."))
+            } else {
+                TlsError::Handshake(format!(
+                    "{address} sent bytes between its reply to STARTTLS and the handshake: somebody may be injecting them, so the connection was closed."
+                ))
+            }));
         }
         self.wrap_in_tls().await
     }

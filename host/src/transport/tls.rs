@@ -26,12 +26,20 @@ pub enum TlsError {
     /// The handshake failed.
     #[error("{0}")]
     Handshake(String),
+    /// The connection was lost before the handshake was over, which says nothing about either side's TLS.
+    #[error("{0}")]
+    Lost(String),
 }
 
 impl TlsError {
     /// Whether the other side spoke TLS, and its certificate is what is wrong.
     pub(crate) fn is_about_the_certificate(&self) -> bool {
         matches!(self, Self::Certificate(_))
+    }
+
+    /// Whether it may go better another time, with nothing changed on either side.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Lost(_))
     }
 }
 
@@ -135,10 +143,13 @@ fn explain(error: &io::Error, address: &Address) -> TlsError {
         Some(other) => format!("The TLS handshake with {address} failed: {other}."),
         None if matches!(
             error.kind(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
         ) =>
         {
-            format!("{address} closed the connection during the TLS handshake.")
+            return TlsError::Lost(format!("{address} closed the connection during the TLS handshake."));
         }
         None => format!("The TLS handshake with {address} failed: {error}."),
     };

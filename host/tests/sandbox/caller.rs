@@ -13,7 +13,7 @@ use crate::common::{PASSWORD, Server, document, fails, host, hostile, run};
 /// An inbox, and a host with the connector and an account for it.
 pub(crate) struct Scene {
     pub(crate) server: Server,
-    host: Host,
+    pub(crate) host: Host,
 }
 
 impl Scene {
@@ -337,7 +337,10 @@ async fn a_forged_connection() {
 
 /// Signs in, does `acts`, and then says whether the next run finds the connection warm.
 async fn is_kept_after(acts: &[Value]) -> bool {
-    let scene = Scene::new().await;
+    is_kept_in(Scene::new().await, acts).await
+}
+
+async fn is_kept_in(scene: Scene, acts: &[Value]) -> bool {
     scene.come_to(&scene.signed_in(), acts).await;
     let came_to = scene
         .come_to(&[scene.open()], &[json!(["facts"]), json!(["memo"])])
@@ -376,6 +379,27 @@ async fn a_connection_with_everything_answered_is_kept() {
 async fn a_connection_with_a_reply_outstanding_is_not_kept() {
     let outstanding = [json!(["write", "NOOP\r\n"]), json!(["release", "memo", "QUIT\r\n"])];
     assert!(!is_kept_after(&outstanding).await);
+}
+
+#[tokio::test]
+async fn a_connection_with_bytes_unread_is_not_kept() {
+    // More than one read of this connector takes, in one record.
+    let wordy = || Script::new().rule(Rule::at(At::Noop).reply(format!("250 {}", "x".repeat(5000))));
+    let asked = [json!(["write", "NOOP\r\n"]), json!(["read"])];
+    let release = [json!(["release", "memo", "QUIT\r\n"])];
+    let half = [&asked[..], &release].concat();
+    let whole = [&asked[..], &[json!(["read"])], &release].concat();
+    let scene = async || Scene::scripted(Security::StartTls, json!({}), wordy()).await;
+    assert!(is_kept_in(scene().await, &whole).await);
+    assert!(!is_kept_in(scene().await, &half).await);
+
+    // The same where nobody looks through what the server says, since there is no secret.
+    for (acts, warm) in [(whole, true), (half, false)] {
+        let scene = Scene::scripted(Security::StartTls, json!({ "auth": false }), wordy()).await;
+        scene.come_to(&scene.greeted(), &acts).await;
+        let came_to = scene.come_to(&[scene.open()], &[json!(["facts"])]).await;
+        assert!(came_to[0].ends_with(&format!("warm={warm}")), "{came_to:?}");
+    }
 }
 
 #[tokio::test]

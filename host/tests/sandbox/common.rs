@@ -45,7 +45,7 @@ impl Server {
         Self { inbox, folder }
     }
 
-    /// The account `mail` of the inbox's user, with these fields otherwise.
+    /// The account `mail` of the inbox's user, with these fields otherwise; `null` is without it.
     pub(crate) fn account(&self, other: Value) -> Accounts {
         let (security, address) = self.inbox.addresses()[0];
         let mut account = json!({
@@ -64,6 +64,9 @@ impl Server {
         }
         for (name, value) in other.as_object().into_iter().flatten() {
             account[name] = value.clone();
+        }
+        if let Value::Object(account) = &mut account {
+            account.retain(|_, value| !value.is_null());
         }
         Accounts::from_json(&account.to_string(), self.folder.path(), &Environment::process()).expect("an account")
     }

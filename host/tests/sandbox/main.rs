@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod alone;
+mod batches;
 mod caller;
 mod claims;
 mod common;

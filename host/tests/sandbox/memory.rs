@@ -8,10 +8,16 @@ use memchr::memmem;
 use pipepost::Kind;
 use pipepost::engine::MemoryDumps;
 use pipepost_inbox::script::{Action, At, Rule};
-use pipepost_inbox::{Script, Security};
+use pipepost_inbox::{Inbox, Script, Security};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::common::{PASSWORD, Server, USER, document, email, fails, host, run};
+
+const ACCESS_TOKEN: &str = "ya29.Kw8~Tq3-Vb6_Nz1.Xc5+Hd9/Lf2==";
+const REFRESH_TOKEN: &str = "1.0gRy7Pj4-Mu2_Ws8Ea6";
+const CLIENT_SECRET: &str = "GOCSPX-Qd5zB9kY3vC7tJ1n";
 
 /// The memories that were shown, each with its connector's name.
 #[derive(Clone, Default)]
@@ -168,6 +174,80 @@ async fn after_a_refused_sign_in_the_memory_holds_no_form_of_the_secret_either()
             Vec::<String>::new(),
             "{mechanism}"
         );
+    }
+}
+
+/// Says this access token to whoever asks, as an OAuth provider does (RFC 6749, section 5.1).
+async fn token_endpoint(token: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut heard = Vec::new();
+            // It comes in the form, and has no character that a form would write otherwise.
+            while memmem::find(&heard, REFRESH_TOKEN.as_bytes()).is_none() {
+                if stream.read_buf(&mut heard).await.is_ok_and(|count| count > 0) {
+                    continue;
+                }
+                break;
+            }
+            let body = json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3600 }).to_string();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            // Who asked may be gone.
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{address}/token")
+}
+
+#[tokio::test]
+async fn after_a_send_the_memory_holds_no_form_of_a_token_though_the_server_echoes_it() {
+    for (mechanism, code, sent) in [
+        ("XOAUTH2", "235 2.7.0", true),
+        ("OAUTHBEARER", "235 2.7.0", true),
+        ("XOAUTH2", "535 5.7.8", false),
+        ("OAUTHBEARER", "535 5.7.8", false),
+    ] {
+        let builder = Inbox::builder()
+            .listen(Security::StartTls, "127.0.0.1:0")
+            .tokens([(USER, ACCESS_TOKEN)])
+            .script(Script::new().rule(echo(code).obey(sent)))
+            .record_dialogue();
+        let server = Server::with(builder).await;
+        let account = json!({
+            "type": "oauth-2",
+            "auth": mechanism,
+            "client_id": "a client",
+            "client_secret": CLIENT_SECRET,
+            "refresh_token": REFRESH_TOKEN,
+            "token_endpoint": token_endpoint(ACCESS_TOKEN).await,
+            "password": null,
+        });
+        let (report, memory) = memory_after(&server, account, json!({ "text": "planted-MARKER" })).await;
+        let seen = |text: &str| memmem::find(&memory, text.as_bytes()).is_some();
+        if sent {
+            let output = report.result.expect("a message that was sent");
+            assert_eq!(output["success"], true, "{output}");
+            assert_eq!((server.inbox.messages().len(), server.inbox.sign_ins()), (1, 1));
+            assert!(seen("RCPT TO:<ann@example.com>"), "the dialogue was spoken");
+        } else {
+            fails(&report, Kind::Authentication, "");
+        }
+        assert!(seen("planted-MARKER"), "the parameters were read");
+        let (one, many) = (code.to_owned(), code.replacen(' ', "-", 1));
+        assert!(seen(&one) || seen(&many), "the echo was heard");
+        let said: Vec<_> = server.inbox.transcript().into_iter().map(|(_, _, line)| line).collect();
+        assert!(said.contains(&format!("AUTH {mechanism} ***")), "{said:?}");
+        for secret in [ACCESS_TOKEN, REFRESH_TOKEN, CLIENT_SECRET] {
+            assert_eq!(
+                found(&memory, &forms(USER, secret)),
+                Vec::<String>::new(),
+                "{mechanism}"
+            );
+        }
     }
 }
 

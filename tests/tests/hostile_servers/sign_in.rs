@@ -1,0 +1,90 @@
+//! Servers that want a weaker proof, or the same one again.
+
+use pipepost_inbox::script::{Action, At, Rule};
+use pipepost_inbox::{Script, Security};
+
+use serde_json::json;
+
+use super::attack::{Attack, NOTHING_SECRET};
+
+#[test]
+fn mechanisms_that_bait() {
+    for offer in [
+        "AUTH CRAM-MD5 NTLM GSSAPI DIGEST-MD5 EXTERNAL ANONYMOUS",
+        "AUTH XOAUTH2 OAUTHBEARER",
+        "AUTH",
+        "AUTHPLAIN",
+        "AUTH PLAINER LOGINS",
+    ] {
+        let reply = format!("250-smtp.example\n250 {offer}");
+        let script = Script::new().rule(Rule::at(At::Ehlo).tls(true).reply(reply));
+        Attack::new(Security::StartTls, script)
+            .run()
+            .fails("configuration", &["127.0.0.1"])
+            .never_heard(NOTHING_SECRET)
+            .stored(0);
+    }
+}
+
+#[test]
+fn mechanisms_that_are_offered_in_clear_alone() {
+    let script = Script::new()
+        .rule(
+            Rule::at(At::Ehlo)
+                .tls(false)
+                .act(Action::Offer("AUTH PLAIN LOGIN".to_owned())),
+        )
+        .rule(Rule::at(At::Ehlo).tls(true).act(Action::Strip("AUTH".to_owned())));
+    Attack::new(Security::StartTls, script)
+        .run()
+        .fails("configuration", &["127.0.0.1"])
+        .never_heard(NOTHING_SECRET)
+        .stored(0);
+}
+
+#[test]
+fn a_server_that_asks_for_the_password_again_and_again() {
+    for (mechanism, at) in [
+        ("PLAIN", At::Auth),
+        ("PLAIN", At::SignIn),
+        ("LOGIN", At::AuthResponse),
+        ("LOGIN", At::SignIn),
+    ] {
+        let script = Script::new().reply(at, "334 UGFzc3dvcmQ6");
+        let aftermath = Attack::new(Security::StartTls, script)
+            .account("auth", mechanism)
+            .run()
+            // Its answer to the withdrawal of the sign-in, that it knows no such command.
+            .fails("refused", &["The account `mail` could not sign in", "127.0.0.1", "502"]);
+        assert_eq!(aftermath.heard("AUTH").len(), 1);
+        aftermath
+            .never_heard(&["MAIL", "RCPT", "DATA", "BDAT"])
+            .stored(0)
+            .connected(1);
+    }
+}
+
+#[test]
+fn a_server_that_repeats_the_password_to_whoever_reads_the_output() {
+    for mechanism in ["PLAIN", "LOGIN"] {
+        Attack::new(Security::StartTls, Script::new().echo_sign_in())
+            .account("auth", mechanism)
+            .run()
+            .fails("authentication", &["535"])
+            .stored(0);
+    }
+}
+
+/// What the other tests do not overhear would be overheard.
+#[test]
+fn a_password_that_does_go_over_the_wire_is_overheard() {
+    let aftermath = Attack::new(Security::Plain, Script::new())
+        .account("starttls_enable", "false")
+        .account("allow_plaintext_auth", true)
+        .param("isOverTLS", json!(false))
+        .param("isOverSSL", json!(false))
+        .run();
+    assert_eq!(aftermath.output()["outcome"], "sent");
+    assert!(!aftermath.overheard().is_empty());
+    aftermath.stored(1);
+}
