@@ -16,6 +16,7 @@ use crate::bindings::types::{FailureKind, FileError};
 use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
 use crate::failure::{Failure, Kind};
 use crate::files::{NewFile, OpenFile};
+use crate::quota::{Allowance, Leave};
 use crate::transport::{Address, Link, LinkError};
 
 /// The most bytes of randomness that one call gives.
@@ -30,6 +31,30 @@ impl Guest {
         self.work
             .as_mut()
             .ok_or_else(|| breach("it called its host while it described itself, which gives it nothing"))
+    }
+}
+
+impl Work {
+    /// The account's limits are asked first: what must wait or stay is not announced.
+    async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), outcomes::Stop>, String> {
+        if let Some(allowance) = &mut self.allowance {
+            match allowance.ask(parts, &self.ending).await {
+                Leave::Granted => {}
+                Leave::Held => return Ok(Err(outcomes::Stop::Held)),
+                Leave::Ending => return Ok(Err(outcomes::Stop::Ending)),
+            }
+        }
+        let answer = self.watch.committing(parts).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            parts.iter().for_each(|part| self.ended(*part));
+        }
+        answer
+    }
+
+    fn ended(&mut self, part: (u32, u32)) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.ended(part);
+        }
     }
 }
 
@@ -130,26 +155,27 @@ impl outcomes::Host for Guest {
             return Ok(Err(outcomes::Stop::Ending));
         }
         let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
-        // A durable ledger waits for its disk, and that time is not the connector's.
+        if let Err(stop) = work.watch.check(&parts).map_err(breach)? {
+            return Ok(Err(stop));
+        }
+        // A durable ledger waits for its disk, an account for its turn, and that time is not the connector's.
         let began = Instant::now();
-        let answer = work.watch.committing(&parts).await.map_err(breach);
+        let answer = work.committing(&parts).await.map_err(breach);
         self.host_worked(began);
         answer
     }
 
     async fn confirmed(&mut self, part: types::Part, output: String) -> wasmtime::Result<()> {
         let output = (output != "null").then(|| json(output, self.limits.json)).transpose()?;
-        self.work()?
-            .watch
-            .confirmed(part.call, part.number, output)
-            .map_err(breach)
+        let work = self.work()?;
+        work.ended((part.call, part.number));
+        work.watch.confirmed(part.call, part.number, output).map_err(breach)
     }
 
     async fn refused(&mut self, part: types::Part, evidence: String) -> wasmtime::Result<()> {
-        self.work()?
-            .watch
-            .refused(part.call, part.number, &evidence)
-            .map_err(breach)
+        let work = self.work()?;
+        work.ended((part.call, part.number));
+        work.watch.refused(part.call, part.number, &evidence).map_err(breach)
     }
 
     async fn settled(&mut self, call: u32, outcome: Result<String, types::Failure>) -> wasmtime::Result<()> {
@@ -157,7 +183,13 @@ impl outcomes::Host for Guest {
         let work = self.work()?;
         let outcome = match outcome {
             Ok(output) => Ok(json(output, longest)?),
-            Err(failure) => Err(call_failure(failure, longest)?),
+            Err(failure) => {
+                let mut failed = call_failure(failure, longest)?;
+                if let Some(allowance) = &work.allowance {
+                    allowance.judge(call, work.watch.is_announced(call), &mut failed.failure);
+                }
+                Err(failed)
+            }
         };
         work.watch.settle(call, outcome).map_err(breach)?;
         if let Some(tell) = &mut work.on_settled {
@@ -376,7 +408,9 @@ impl transport::HostConnection for Guest {
                 "One connection at a time: close the other one first.".to_owned(),
             )));
         }
-        if work.ending.is_ending() {
+        // An account that sends nothing now need not sign in for it.
+        let is_held = work.allowance.as_ref().is_some_and(Allowance::is_held);
+        if is_held || work.ending.is_ending() {
             return Ok(Err(TransportError::Ending));
         }
         let Some(left) = work.connections_left.checked_sub(1) else {

@@ -15,6 +15,7 @@ use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::ledger::Ledger;
+use crate::quota::Allowance;
 use crate::transport::Transport;
 
 /// What the imports of one instance work on.
@@ -33,6 +34,8 @@ pub(super) struct Work {
     pub(super) transport: Option<Transport>,
     pub(super) files: Arc<RunFiles>,
     pub(super) ending: Ending,
+    /// What its account may send; none where no account sends.
+    pub(super) allowance: Option<Allowance>,
     pub(super) connector: Arc<str>,
     pub(super) log_lines: u32,
     pub(super) new_file_bytes: u64,
@@ -246,8 +249,10 @@ async fn perform(
         None => None,
     };
     let _place = place(engine).await;
+    let allowance = batch.transport.as_ref().and_then(Transport::allowance);
     let work = Work {
         watch,
+        allowance,
         transport: batch.transport,
         files: batch.files,
         ending: batch.ending.clone(),
