@@ -6,6 +6,7 @@
 
 pub mod address;
 pub(crate) mod certificate;
+mod certificate_trouble;
 pub mod dial;
 pub mod gate;
 mod link;
