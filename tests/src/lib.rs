@@ -27,6 +27,7 @@ mod postfix;
 pub mod python;
 mod scratch;
 mod source;
+mod terminal;
 
 use std::io::Write as _;
 
@@ -40,6 +41,7 @@ pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
 pub use postfix::{Postfix, PostfixOptions};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};
+pub use terminal::{Answer, Shown};
 
 /// The user that every peer knows.
 pub const USER: &str = "tester@example.test";
