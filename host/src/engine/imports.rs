@@ -16,7 +16,7 @@ use crate::bindings::types::{FailureKind, FileError};
 use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
 use crate::failure::{Failure, Kind};
 use crate::files::{NewFile, OpenFile};
-use crate::quota::{Allowance, Leave};
+use crate::quota::Allowance;
 use crate::transport::{Address, Link, LinkError};
 
 /// The most bytes of randomness that one call gives.
@@ -31,30 +31,6 @@ impl Guest {
         self.work
             .as_mut()
             .ok_or_else(|| breach("it called its host while it described itself, which gives it nothing"))
-    }
-}
-
-impl Work {
-    /// The account's limits are asked first: what must wait or stay is not announced.
-    async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), outcomes::Stop>, String> {
-        if let Some(allowance) = &mut self.allowance {
-            match allowance.ask(parts, &self.ending).await {
-                Leave::Granted => {}
-                Leave::Held => return Ok(Err(outcomes::Stop::Held)),
-                Leave::Ending => return Ok(Err(outcomes::Stop::Ending)),
-            }
-        }
-        let answer = self.watch.committing(parts).await;
-        if !matches!(answer, Ok(Ok(()))) {
-            parts.iter().for_each(|part| self.ended(*part));
-        }
-        answer
-    }
-
-    fn ended(&mut self, part: (u32, u32)) {
-        if let Some(allowance) = &mut self.allowance {
-            allowance.ended(part);
-        }
     }
 }
 

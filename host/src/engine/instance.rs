@@ -10,12 +10,13 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 use super::config::{MemoryDumps, TICK};
 use super::watch::{CallEnd, Watch};
 use super::{Component, Engine, Limits, LoadError, connections, cpu_budget};
+use crate::bindings::outcomes::Stop;
 use crate::bindings::{Call, Everything, Manifest};
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::ledger::Ledger;
-use crate::quota::Allowance;
+use crate::quota::{Allowance, Leave};
 use crate::transport::Transport;
 
 /// What the imports of one instance work on.
@@ -45,6 +46,30 @@ pub(super) struct Work {
     pub(super) connections_left: u32,
     /// Told of each call as it settles.
     pub(super) on_settled: Option<Box<dyn FnMut(u32) + Send>>,
+}
+
+impl Work {
+    /// The account's limits are asked first: what must wait or stay is not announced.
+    pub(super) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+        if let Some(allowance) = &mut self.allowance {
+            match allowance.ask(parts, &self.ending).await {
+                Leave::Granted => {}
+                Leave::Held => return Ok(Err(Stop::Held)),
+                Leave::Ending => return Ok(Err(Stop::Ending)),
+            }
+        }
+        let answer = self.watch.committing(parts).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            parts.iter().for_each(|part| self.ended(*part));
+        }
+        answer
+    }
+
+    pub(super) fn ended(&mut self, part: (u32, u32)) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.ended(part);
+        }
+    }
 }
 
 impl Guest {
