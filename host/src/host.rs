@@ -42,7 +42,7 @@ pub struct Host {
     /// The name of the environment whose account values are used; expressions see it.
     pub(crate) environment: Option<String>,
     pub(crate) rehearsal: Option<RehearsalSlot>,
-    /// Where named executions are written down.
+    /// Where named executions, limits and pauses are written down.
     pub(crate) state: Option<PathBuf>,
 }
 
@@ -102,6 +102,11 @@ impl HostBuilder {
         self
     }
 
+    /// The accounts so far.
+    pub fn named_accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// The operator's word. Without one the accounts alone decide.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
@@ -123,8 +128,10 @@ impl HostBuilder {
         self
     }
 
-    /// Writes down here what is sent under an execution's key, so that nothing is sent twice. Without it, and for runs
-    /// without a key, that is known as long as the run.
+    /// Writes down here what is sent under an execution's key, so that nothing is sent twice; and how much accounts with
+    /// limits have sent, and which accounts pause, for all processes that name the same directory. Without it all that is
+    /// known within this host alone, and what was sent as long as its run. What is sent without a key is known so in any
+    /// case.
     #[must_use]
     pub fn state(mut self, directory: impl Into<PathBuf>) -> Self {
         self.state = Some(directory.into());
@@ -193,12 +200,17 @@ impl HostBuilder {
         };
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
+        let connections = Connections::new(self.keeper, self.transcript);
+        let connections = match &self.state {
+            Some(directory) => connections.sharing(directory),
+            None => connections,
+        };
         Ok(Host {
             engine,
             connectors,
             accounts: self.accounts,
             policy: self.policy,
-            connections: Arc::new(Connections::new(self.keeper, self.transcript)),
+            connections: Arc::new(connections),
             environment: self.environment,
             rehearsal: self.rehearsal,
             state: self.state,

@@ -290,6 +290,21 @@ mod tests {
         Ok((response.status, String::from_utf8_lossy(&response.body).into_owned()))
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_never_answers_is_given_up_with_the_time_that_was_waited() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = silent.local_addr().expect("its address").port();
+        let request = HttpRequest {
+            url: format!("http://127.0.0.1:{port}/token").parse().expect("an address"),
+            content_type: "application/x-www-form-urlencoded",
+            body: Zeroizing::new(b"grant_type=refresh_token".to_vec()),
+        };
+        let began = tokio::time::Instant::now();
+        let failure = Poster::default().post(request).await.expect_err("nobody answers");
+        assert_eq!(failure.to_string(), "nothing came within 30 s");
+        assert_eq!(began.elapsed(), TIME);
+    }
+
     #[tokio::test]
     async fn every_framing_gives_the_body() {
         for answer in [

@@ -22,7 +22,7 @@ pub mod http;
 pub mod keeper;
 pub mod ledger;
 pub mod policy;
-mod quota;
+pub mod quota;
 mod run;
 pub mod state;
 pub mod transport;

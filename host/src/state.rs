@@ -4,6 +4,8 @@
 //! write and, with `synchronous = FULL`, one sync. Whoever opens it brings it to this version's format; a file of a newer
 //! version is refused, because an older program cannot know what it would break.
 
+pub(crate) mod owner;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +19,7 @@ pub const FILE: &str = "pipepost.sqlite";
 const BUSY: Duration = Duration::from_secs(30);
 
 /// Each brings the file from the version of its index to the next. Never edited once released.
-const MIGRATIONS: [&str; 1] = [include_str!("state/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("state/1.sql"), include_str!("state/2.sql")];
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +141,7 @@ mod tests {
         let version: i64 = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .expect("a version");
-        assert_eq!(version, 1);
+        assert_eq!(version, 2);
         connection
             .pragma_update(None, "user_version", 7)
             .expect("a version of the future");

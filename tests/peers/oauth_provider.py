@@ -213,6 +213,11 @@ def token():
     refuse = directory / "refuse"
     code = refuse.read_text().strip() if refuse.exists() else options.get("refuse")
     tell("token", grant=request.form.get("grant_type"), refused=code)
+    if code == "late":
+        # Until the test has it otherwise.
+        while refuse.exists():
+            time.sleep(0.01)
+        return server.create_token_response()
     if code == "silence":
         time.sleep(120)
     if code:

@@ -30,6 +30,7 @@ pub mod python;
 mod relay;
 mod scratch;
 mod source;
+mod terminal;
 
 use std::io::Write as _;
 
@@ -44,6 +45,7 @@ pub use postfix::{Postfix, PostfixOptions};
 pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use source::{lines_of_code, root};
+pub use terminal::{Answer, Shown};
 
 /// The user that every peer knows.
 pub const USER: &str = "tester@example.test";

@@ -112,6 +112,17 @@ impl Provider {
         }
     }
 
+    /// Keeps every request for a token waiting, until it is let go.
+    pub fn hold(&self) {
+        self.refuse(Some("late"));
+    }
+
+    /// Waits until a request is kept waiting, and answers it and all that follow.
+    pub fn let_go(&self) {
+        while self.event()["refused"] != "late" {}
+        self.refuse(None);
+    }
+
     /// The account `mail` of [`USER`] with this provider's tokens, at a server.
     pub fn account(&self, server: &Value) -> Value {
         let mut account = json!({

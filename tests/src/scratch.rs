@@ -113,7 +113,7 @@ impl Scratch {
     }
 
     /// The binary in this folder, with nothing of the caller's environment but what a program needs to start.
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command.current_dir(self.folder.path()).env_clear();
         for name in ["PATH", "TMPDIR", "TEMP", "TMP", "SystemRoot", "LD_LIBRARY_PATH"] {

@@ -3,6 +3,7 @@
 //! It goes the way that a run's connection goes (the same resolver, addresses, TLS and sign-in), and sends nothing unless
 //! it is given a recipient. The conversation is [`pipepost_probe`]'s.
 
+mod elsewhere;
 mod letter;
 mod wire;
 
@@ -146,7 +147,10 @@ impl Test<'_> {
         let opened = Link::open_watched(&transport, security, &mut |progress| self.progress(&progress)).await;
         let link = match opened {
             Ok(link) => link,
-            Err(error) => return self.not_connected(&error),
+            Err(error) => {
+                let elsewhere = self.elsewhere(&error, policy, connections).await;
+                return self.not_connected(&error, elsewhere);
+            }
         };
         match link.tls_facts() {
             Some(_) => self.secured(&link),
@@ -294,13 +298,21 @@ impl Test<'_> {
         }
     }
 
-    fn not_connected(&mut self, error: &LinkError) -> Ended {
+    /// Where nobody answers, what the other port says.
+    async fn elsewhere(&self, error: &LinkError, policy: &Policy, connections: &Arc<Connections>) -> Option<String> {
+        let LinkError::Dial(DialError::Refused { endpoint, .. } | DialError::TimedOut { endpoint, .. }) = error else {
+            return None;
+        };
+        elsewhere::look(self.account, policy, connections, elsewhere::other(endpoint.port)?).await
+    }
+
+    fn not_connected(&mut self, error: &LinkError, elsewhere: Option<String>) -> Ended {
         let failure = |kind, advice: &str| {
             let failure = Failure::new(kind, error.to_string());
-            if advice.is_empty() {
-                failure
-            } else {
-                failure.advise(advice)
+            match &elsewhere {
+                Some(elsewhere) => failure.advise(format!("{elsewhere} {advice}").trim_end()),
+                None if advice.is_empty() => failure,
+                None => failure.advise(advice),
             }
         };
         match error {

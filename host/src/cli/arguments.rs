@@ -140,7 +140,7 @@ pub(super) struct RunOptions {
     /// Names this execution: what it sends is written down, and a run with the same key repeats none of it
     #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
     pub(super) execution: Option<String>,
-    /// Where the ledger of named executions is, instead of the user's state directory
+    /// Where named executions, limits and pauses are written down, instead of the user's state directory
     #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
     pub(super) state: Option<PathBuf>,
     /// Write down the dialogue with the servers here, with times and without secrets

@@ -1,10 +1,11 @@
 //! `pipepost run`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pipepost::{Host, Kind, RunOptions as Run, RunReport, TimeLimit};
+use pipepost::quota::{Pauses, states_limits};
+use pipepost::{Host, HostBuilder, Kind, RunOptions as Run, RunReport, TimeLimit};
 
 use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
@@ -42,8 +43,8 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
         }
         None => {
             let mut builder = setup::builder(&options.host)?;
-            if options.execution.is_some() {
-                builder = builder.state(super::ledger::directory(options.state.clone())?);
+            if let Some(state) = state(&options, &builder)? {
+                builder = builder.state(state);
             }
             if let Some(path) = options.transcript.as_deref() {
                 builder = builder.transcript(setup::transcript(path)?);
@@ -98,6 +99,28 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
         return Ok(Kind::Transient.exit_code());
     }
     Ok(report.exit_code())
+}
+
+/// Where this run writes down what outlives it. A named execution needs the place, and so does whoever names one; a run that
+/// only counts for its accounts' limits goes on without the usual place, and says so.
+fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>, Complaint> {
+    if options.execution.is_some() || options.state.is_some() {
+        return super::ledger::directory(options.state.clone()).map(Some);
+    }
+    let has_limits = builder.named_accounts().iter().any(|account| states_limits(account));
+    let usual = super::paths::state();
+    if !has_limits {
+        return Ok(usual);
+    }
+    let trouble = match &usual {
+        Some(directory) => Pauses::open(directory).err().map(|error| error.to_string()),
+        None => Some("There is no home directory to keep a state in.".to_owned()),
+    };
+    let Some(trouble) = trouble else { return Ok(usual) };
+    tracing::warn!(
+        "The limits that accounts state are kept within this run alone: {trouble} Name a directory that can be written with --state."
+    );
+    Ok(None)
 }
 
 /// What was typed about files and directories.

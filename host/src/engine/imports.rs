@@ -17,6 +17,7 @@ use crate::bindings::types::{FailureKind, FileError};
 use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
 use crate::failure::{Failure, Kind};
 use crate::files::{NewFile, OpenFile};
+use crate::quota::Allowance;
 use crate::transport::{Address, Link, LinkError};
 
 /// The most bytes of randomness that one call gives.
@@ -131,9 +132,12 @@ impl outcomes::Host for Guest {
             return Ok(Err(outcomes::Stop::Ending));
         }
         let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
-        // A durable ledger waits for its disk, and that time is not the connector's.
+        if let Err(stop) = work.watch.check(&parts).map_err(breach)? {
+            return Ok(Err(stop));
+        }
+        // A durable ledger waits for its disk, an account for its turn, and that time is not the connector's.
         let began = Instant::now();
-        let answer = work.watch.committing(&parts).await.map_err(breach);
+        let answer = work.committing(&parts).await.map_err(breach);
         self.host_worked(began);
         answer
     }
@@ -145,17 +149,15 @@ impl outcomes::Host for Guest {
             let value = json(&output, self.limits.json)?;
             Some((output, value))
         };
-        self.work()?
-            .watch
-            .confirmed(part.call, part.number, output)
-            .map_err(breach)
+        let work = self.work()?;
+        work.ended((part.call, part.number));
+        work.watch.confirmed(part.call, part.number, output).map_err(breach)
     }
 
     async fn refused(&mut self, part: types::Part, evidence: String) -> wasmtime::Result<()> {
-        self.work()?
-            .watch
-            .refused(part.call, part.number, &evidence)
-            .map_err(breach)
+        let work = self.work()?;
+        work.ended((part.call, part.number));
+        work.watch.refused(part.call, part.number, &evidence).map_err(breach)
     }
 
     async fn settled(&mut self, call: u32, outcome: Result<String, types::Failure>) -> wasmtime::Result<()> {
@@ -166,7 +168,13 @@ impl outcomes::Host for Guest {
                 Some(value) => value,
                 None => json(&output, longest)?,
             }),
-            Err(failure) => Err(call_failure(failure, longest)?),
+            Err(failure) => {
+                let mut failed = call_failure(failure, longest)?;
+                if let Some(allowance) = &work.allowance {
+                    allowance.judge(call, work.watch.is_announced(call), &mut failed.failure);
+                }
+                Err(failed)
+            }
         };
         work.watch.settle(call, outcome).map_err(breach)?;
         if let Some(tell) = &mut work.on_settled {
@@ -384,7 +392,9 @@ impl transport::HostConnection for Guest {
                 "One connection at a time: close the other one first.".to_owned(),
             )));
         }
-        if work.ending.is_ending() {
+        // An account that sends nothing now need not sign in for it.
+        let is_held = work.allowance.as_ref().is_some_and(Allowance::is_held);
+        if is_held || work.ending.is_ending() {
             return Ok(Err(TransportError::Ending));
         }
         let Some(left) = work.connections_left.checked_sub(1) else {

@@ -10,11 +10,13 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 use super::config::{MemoryDumps, TICK};
 use super::watch::{CallEnd, Watch};
 use super::{Component, Engine, Limits, LoadError, connections, cpu_budget};
+use crate::bindings::outcomes::Stop;
 use crate::bindings::{Call, Everything, Manifest};
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::ledger::Ledger;
+use crate::quota::{Allowance, Leave};
 use crate::transport::Transport;
 
 /// What the imports of one instance work on.
@@ -33,6 +35,8 @@ pub(super) struct Work {
     pub(super) transport: Option<Transport>,
     pub(super) files: Arc<RunFiles>,
     pub(super) ending: Ending,
+    /// What its account may send; none where no account sends.
+    pub(super) allowance: Option<Allowance>,
     pub(super) connector: Arc<str>,
     pub(super) log_lines: u32,
     pub(super) new_file_bytes: u64,
@@ -42,6 +46,30 @@ pub(super) struct Work {
     pub(super) connections_left: u32,
     /// Told of each call as it settles.
     pub(super) on_settled: Option<Box<dyn FnMut(u32) + Send>>,
+}
+
+impl Work {
+    /// The account's limits are asked first: what must wait or stay is not announced.
+    pub(super) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+        if let Some(allowance) = &mut self.allowance {
+            match allowance.ask(parts, &self.ending).await {
+                Leave::Granted => {}
+                Leave::Held => return Ok(Err(Stop::Held)),
+                Leave::Ending => return Ok(Err(Stop::Ending)),
+            }
+        }
+        let answer = self.watch.committing(parts).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            parts.iter().for_each(|part| self.ended(*part));
+        }
+        answer
+    }
+
+    pub(super) fn ended(&mut self, part: (u32, u32)) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.ended(part);
+        }
+    }
 }
 
 impl Guest {
@@ -249,8 +277,10 @@ async fn perform(
         None => None,
     };
     let _place = place(engine).await;
+    let allowance = batch.transport.as_ref().and_then(Transport::allowance);
     let work = Work {
         watch,
+        allowance,
         transport: batch.transport,
         files: batch.files,
         ending: batch.ending.clone(),

@@ -19,6 +19,7 @@ use crate::engine::Batch;
 use crate::failure::{Failure, Kind};
 use crate::forms::ConnectorForm;
 use crate::ledger::Message;
+use crate::quota::counts;
 use crate::transport::{Route, Transport};
 
 /// A call that is ready to go.
@@ -290,6 +291,10 @@ fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<
         route.least.as_str()
     };
     fields.insert("security".to_owned(), security.into());
+    // What waits for its turn must not keep from ending what was sent before it.
+    if account.is_some_and(|account| counts(account.limits())) {
+        fields.insert("max_uncertain".to_owned(), json!(1));
+    }
     if !route.signs_in {
         fields.insert("mechanisms".to_owned(), json!([]));
     }

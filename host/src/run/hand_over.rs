@@ -16,7 +16,6 @@ use super::scopes::Frame;
 use crate::engine::{CallEnd, run_batch};
 use crate::failure::{Failure, Kind};
 use crate::ledger::{Known, Message, Recorded};
-use crate::quota::Admission;
 use crate::transport::Route;
 
 /// A call that was performed, and how that went.
@@ -154,37 +153,35 @@ impl Execution<'_> {
                 .transpose();
             match route {
                 Ok(route) => {
-                    let mut left = lot;
-                    while !left.is_empty() {
-                        let admission = match self.admit(target, route.as_deref(), left.len()).await {
-                            Ok(admission) => admission,
-                            Err(failure) => {
-                                performed.extend(left.drain(..).map(|which| Tried {
-                                    which,
-                                    result: Err(failure.clone()),
-                                }));
-                                break;
-                            }
-                        };
-                        let later = left.split_off(admission.count().clamp(1, left.len()));
-                        let now = std::mem::replace(&mut left, later);
-                        let batch = self.batch(target, route.clone(), now.iter().map(|one| (&*calls[one.index], one)));
-                        let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
-                        let counter = counter.cloned();
-                        let settled = move |_| {
-                            if let Some(counter) = &counter {
-                                counter.one();
-                            }
-                        };
-                        under_way.spawn(async move {
-                            let ends = run_batch(&engine, &component, batch, settled).await;
-                            let failures = ends
-                                .values()
-                                .filter_map(|end| Some(&end.result.as_ref().err()?.failure));
-                            admission.end(failures);
-                            (now, ends)
-                        });
+                    let mut now = lot;
+                    match self.look(target, route.as_deref(), now.len()).await {
+                        Ok((_, None)) => {}
+                        Ok((room, Some(failure))) => {
+                            performed.extend(now.split_off(room.min(now.len())).into_iter().map(|which| Tried {
+                                which,
+                                result: Err(failure.clone()),
+                            }));
+                        }
+                        Err(failure) => {
+                            performed.extend(now.into_iter().map(|which| Tried {
+                                which,
+                                result: Err(failure.clone()),
+                            }));
+                            continue;
+                        }
                     }
+                    let batch = self.batch(target, route.clone(), now.iter().map(|one| (&*calls[one.index], one)));
+                    let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
+                    let counter = counter.cloned();
+                    let settled = move |_| {
+                        if let Some(counter) = &counter {
+                            counter.one();
+                        }
+                    };
+                    under_way.spawn(async move {
+                        let ends = run_batch(&engine, &component, batch, settled).await;
+                        (now, ends)
+                    });
                 }
                 Err(failure) => performed.extend(lot.into_iter().map(|which| Tried {
                     which,
@@ -203,16 +200,18 @@ impl Execution<'_> {
         performed
     }
 
-    /// How many of these messages the account may send now, waited for if need be. A rehearsal sends none.
-    async fn admit(&self, target: &Target<'_>, route: Option<&Route>, most: usize) -> Result<Admission, Failure> {
+    /// How many of these messages the account may send now, and why not the others. A rehearsal sends none.
+    async fn look(
+        &self,
+        target: &Target<'_>,
+        route: Option<&Route>,
+        most: usize,
+    ) -> Result<(usize, Option<Failure>), Failure> {
         match &target.account {
             Some(account) if route.is_some() && self.host.rehearsal.is_none() => {
-                let quotas = &self.host.connections.quotas;
-                quotas
-                    .admit(account.label(), account.limits(), most, &self.ending)
-                    .await
+                self.host.connections.quotas.look(account, most).await
             }
-            _ => Ok(Admission::unlimited(most)),
+            _ => Ok((most, None)),
         }
     }
 

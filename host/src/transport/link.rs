@@ -399,7 +399,7 @@ impl Link {
         self.veil = Some(Veil::over(reply.exchanges));
         if !reply.signed_in {
             let quotas = &self.transport.connections.quotas;
-            quotas.note_sign_in(account.label(), &route.address.host, &reply.text);
+            quotas.note_sign_in(account, &route.address.host, &reply.text);
         }
         if reply.signed_in {
             self.signed_in = Some(mechanism.to_ascii_uppercase());

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub(crate) mod certificate;
+mod certificate_trouble;
 pub mod dial;
 pub mod gate;
 mod link;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use pipepost_accounts::{Account, Endpoint, NamedBy, Security, TlsSettings, TlsVersion};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::quota::Allowance;
 use address::Reach;
 pub use link::{Link, LinkError};
 pub use pool::Connections;
@@ -167,5 +169,11 @@ impl Transport {
     /// waits for a connection while it holds a place that another with a connection needs.
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         self.connections.place(&self.route).await
+    }
+
+    /// What its account may send. A rehearsal sends nothing.
+    pub(crate) fn allowance(&self) -> Option<Allowance> {
+        let account = self.route.account.as_ref().filter(|_| self.route.rehearsal.is_none())?;
+        Some(Allowance::new(&self.connections.quotas, account))
     }
 }

@@ -1,6 +1,7 @@
 //! The process's connections: warm ones waiting for use, places for live ones, and how often an account signs in.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -104,6 +105,13 @@ impl Connections {
             transcript,
             state: Mutex::default(),
         }
+    }
+
+    /// The limits and pauses of accounts are shared with all who name this state directory.
+    #[must_use]
+    pub fn sharing(mut self, state: &Path) -> Self {
+        self.quotas = Quotas::in_state(state);
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

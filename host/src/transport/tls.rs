@@ -5,14 +5,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use pipepost_accounts::{TlsSettings, TlsVersion};
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Address;
 use super::trust::Trust;
+use super::{Address, certificate_trouble};
 
 /// Why there is no TLS. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,7 @@ fn explain(error: &io::Error, address: &Address) -> TlsError {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let sentence = match rustls {
         Some(rustls::Error::InvalidCertificate(problem)) => {
-            return TlsError::Certificate(explain_certificate(problem, address));
+            return TlsError::Certificate(certificate_trouble::explain(problem, address));
         }
         Some(rustls::Error::InvalidMessage(_)) => format!(
             "{address} does not begin with TLS there: it answers in clear. Port 587 begins in clear (STARTTLS), port 465 with TLS."
@@ -154,41 +154,4 @@ fn explain(error: &io::Error, address: &Address) -> TlsError {
         None => format!("The TLS handshake with {address} failed: {error}."),
     };
     TlsError::Handshake(sentence)
-}
-
-fn explain_certificate(problem: &CertificateError, address: &Address) -> String {
-    let host = &address.host;
-    match problem {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("The certificate of {address} has expired. If it has not, this machine's clock is wrong.")
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            format!("The certificate of {address} is not valid yet. Most often this machine's clock is wrong.")
-        }
-        CertificateError::NotValidForName => {
-            format!("The certificate of {address} is not issued for `{host}`. Name the host as its certificate does.")
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = presented
-                .iter()
-                .take(5)
-                .map(|name| format!("`{}`", name.escape_debug()))
-                .collect::<Vec<_>>()
-                .join(", ");
-            format!(
-                "The certificate of {address} is not issued for `{host}` but for {names}. Name the host as its certificate does."
-            )
-        }
-        // The last two: an authority of that name is trusted, and it is not the one that signed this.
-        CertificateError::UnknownIssuer
-        | CertificateError::BadSignature
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
-            "The certificate of {address} is signed by nobody this machine trusts. If the server is your own, name its authority's certificate in the account's `ca_file`."
-        ),
-        CertificateError::Other(other) if other.0.to_string().contains("CaUsedAsEndEntity") => format!(
-            "{address} shows a certificate that is itself an authority's (`openssl req -x509` makes such). Give the server a certificate that this authority has signed, and name the authority's in `ca_file`."
-        ),
-        CertificateError::Revoked => format!("The certificate of {address} has been revoked."),
-        other => format!("The certificate of {address} is not valid: {other}."),
-    }
 }

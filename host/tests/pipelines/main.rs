@@ -3,6 +3,7 @@
 mod bench;
 mod bodies;
 mod command_line;
+mod connections;
 mod control;
 mod documents;
 mod files;

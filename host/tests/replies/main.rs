@@ -150,7 +150,9 @@ async fn each_row_of_the_table_reaches_the_step_with_its_kind_and_its_advice() {
     host.close().await;
     server.shutdown().await;
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
-    let gmail = pipepost_gmail::rows().filter(|row| row.provider == pipepost_gmail::Provider::Gmail);
-    let missing: Vec<&str> = gmail.map(|row| row.id).filter(|id| !played.contains(id)).collect();
-    assert!(missing.is_empty(), "these rows were not played: {missing:?}");
+    // Gmail's, and those of the other providers with a name: each by the reply's own text, from a server of any host.
+    let named = pipepost_gmail::rows().filter(|row| row.provider != pipepost_gmail::Provider::Other);
+    let missing: Vec<&str> = named.map(|row| row.id).filter(|id| !played.contains(id)).collect();
+    // Its text says nothing of its provider, so it is known by the host alone; the table's own tests ask for it so.
+    assert_eq!(missing, ["ses-bad-credentials"], "these rows were not played");
 }

@@ -62,6 +62,7 @@ impl World for Host {
             outcomes::Stop::Ending => Stop::Ending,
             outcomes::Stop::Claimed => Stop::Claimed,
             outcomes::Stop::Unrecorded => Stop::Unrecorded,
+            outcomes::Stop::Held => Stop::Held,
         })
     }
 

@@ -178,6 +178,7 @@ pub fn reason(stop: Stop) -> &'static str {
         Stop::Ending => "The run ended before this message was sent.",
         Stop::Claimed => "This message was handed to the server before, by this or another run, and is not sent again.",
         Stop::Unrecorded => "The ledger could not be written, so the message was not sent.",
+        Stop::Held => "The account sends nothing now: it has reached its own limit, or it pauses.",
     }
 }
 
@@ -187,6 +188,7 @@ fn kind_of_reason(text: &str) -> Kind {
         // What became of it is written where it was claimed; here nobody knows.
         text if text == reason(Stop::Claimed) => Kind::Uncertain,
         text if text == reason(Stop::Unrecorded) => Kind::Configuration,
+        text if text == reason(Stop::Held) => Kind::Quota,
         _ => Kind::Limit,
     }
 }

@@ -118,6 +118,8 @@ pub enum Stop {
     Claimed,
     /// The ledger could not be written.
     Unrecorded,
+    /// The account sends nothing now.
+    Held,
 }
 
 /// How a call failed: the failure, how long to wait in seconds, and the step's output as JSON.

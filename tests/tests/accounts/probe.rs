@@ -137,6 +137,22 @@ fn closed_port() -> u16 {
 }
 
 #[test]
+fn where_nobody_answers_the_other_port_is_tried() {
+    let address = ("127.0.0.87", 587);
+    if std::net::TcpStream::connect(address).is_ok() {
+        // This machine has a server there that answers at every address.
+        return;
+    }
+    let server = Catcher::start(Script::new());
+    let mut account = server.account();
+    (account["host"], account["port"]) = (address.0.into(), address.1.into());
+    let report = test(&account, &["--json"]).with_code(75).json();
+    assert_eq!(last(&report)["name"], "connection", "{report:#}");
+    let advice = last(&report)["advice"].as_str().unwrap_or_default();
+    assert!(advice.starts_with("Port 465 of 127.0.0.87 "), "{report:#}");
+}
+
+#[test]
 fn a_page_in_place_of_a_mail_server_is_told() {
     let page = Script::new().rule(Rule::at(At::Greeting).raw(*b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n"));
     let server = Catcher::start(page);

@@ -32,6 +32,95 @@ fn a_quota_of_the_servers_pauses_the_account_for_the_rest_of_the_run() {
 }
 
 #[test]
+fn the_next_run_knows_the_pause_says_until_when_and_sends_nothing() {
+    let quota = "550 5.4.5 Daily user sending limit exceeded. a12 - gsmtp";
+    let server = Catcher::start(Script::new().rule(Rule::at(At::Mail).times(1).reply(quota)));
+    let scratch = Scratch::new();
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    scratch.write("accounts.json", server.account().to_string());
+    let run = || scratch.run(&["--state", "kept"]);
+    run().with_code(75).says(&["The account `mail` pauses; it goes on at "]);
+    let ending = run()
+        .with_code(75)
+        .says(&["nothing was sent; it goes on at ", "pipepost accounts resume mail"]);
+    let failure = &ending.json()["failure"];
+    assert_eq!(failure["kind"], "quota", "{ending}");
+    assert!(failure["wait"].as_u64().is_some_and(|wait| wait > 86_000), "{ending}");
+    assert_eq!(server.commands("EHLO").len(), 2, "the second run did not even call");
+    let resume = || {
+        scratch
+            .pipepost(&["accounts", "resume", "mail", "--state", "kept"])
+            .with_code(0)
+    };
+    resume().says(&["mail may send again"]);
+    run().with_code(0);
+    assert_eq!(server.messages().len(), 1);
+    resume().says(&["does not pause"]);
+}
+
+#[test]
+fn two_processes_share_a_limit_of_a_day_to_the_last_message() {
+    let server = Catcher::start(Script::new());
+    let mut account = server.account();
+    account["limits"] = json!({ "messages_per_day": 9 });
+    let scratch = Scratch::new();
+    let steps: Vec<Value> = (0..8).map(|_| email(json!({ "failOnError": false }))).collect();
+    scratch.write("pipeline.json", document(&steps).to_string());
+    scratch.write("accounts.json", account.to_string());
+    let arguments = ["run", "pipeline.json", "--accounts", "accounts.json", "--state", "kept"];
+    let both = [scratch.start(&arguments), scratch.start(&arguments)];
+    let endings = both.map(|running| running.end(&[]));
+    assert_eq!(server.messages().len(), 9, "{}{}", endings[0], endings[1]);
+    // Sixteen were wanted, so at least one of the two ended with a message that it could not send.
+    let full: Vec<&Ending> = endings.iter().filter(|ending| ending.code == Some(75)).collect();
+    assert!(!full.is_empty(), "{}{}", endings[0], endings[1]);
+    for ending in full {
+        assert!(ending.stderr.contains("limits.messages_per_day"), "{ending}");
+    }
+    // A third one finds the day full.
+    scratch.run(&["--state", "kept"]).with_code(75);
+    assert_eq!(server.messages().len(), 9);
+}
+
+#[test]
+fn a_message_in_several_transactions_counts_as_several() {
+    let server = Catcher::start(Script::new());
+    let mut account = server.account();
+    account["limits"] = json!({ "recipients_per_message": 1, "messages_per_day": 2 });
+    let scratch = Scratch::new();
+    let to = "a@example.test, b@example.test, c@example.test";
+    scratch.write(
+        "pipeline.json",
+        document(&[email(json!({ "to": to, "failOnError": false }))]).to_string(),
+    );
+    scratch.write("accounts.json", account.to_string());
+    let output = scratch.run(&[]).json();
+    assert_eq!(server.messages().len(), 2, "{output:#}");
+    assert_eq!(output["accepted"].as_array().map(Vec::len), Some(2), "{output:#}");
+    assert_eq!(output["rejected"][0]["kind"], "quota", "{output:#}");
+}
+
+#[test]
+fn a_state_that_cannot_be_written_is_told_where_an_account_states_limits() {
+    let server = Catcher::start(Script::new());
+    let mut account = server.account();
+    account["limits"] = json!({ "messages_per_day": 2 });
+    let scratch = Scratch::new();
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    scratch.write("accounts.json", account.to_string());
+    scratch.write("kept", "a file where the directory is to be");
+    scratch
+        .run(&["--state", "kept"])
+        .with_code(78)
+        .says(&["states limits", "--state"]);
+    assert_eq!(server.messages().len(), 0);
+    // The usual place is nobody's wish: without it the run goes on, and says what that means.
+    let scratch = scratch.variable("XDG_STATE_HOME", "/dev/null/nowhere");
+    scratch.run(&[]).with_code(0).says(&["within this run alone"]);
+    assert_eq!(server.messages().len(), 1);
+}
+
+#[test]
 fn too_many_sign_ins_are_answered_by_making_none_and_never_as_a_wrong_password() {
     let refusal = "454 4.7.0 Too many login attempts, please try again later. a12 - gsmtp";
     let server = Catcher::start(Script::new().rule(Rule::at(At::SignIn).reply(refusal)));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use pipepost_inbox::Script;
-use pipepost_tests::{Catcher, PASSWORD, Scratch, USER, document, email};
+use pipepost_tests::{Answer, Catcher, PASSWORD, Scratch, USER, document, email};
 use serde_json::{Value, json};
 
 /// A scratch whose store is `accounts.age`, opened by `store.key`.
@@ -88,6 +88,72 @@ fn accounts_are_added_shown_changed_and_removed_and_no_secret_is_seen() {
             .windows(PASSWORD.len())
             .any(|window| window == PASSWORD.as_bytes())
     );
+}
+
+#[test]
+fn what_is_missing_is_asked_for_at_a_terminal_and_the_password_is_not_shown() {
+    let plain = |question, answer| Answer {
+        question,
+        answer,
+        secret: false,
+    };
+    let password = Answer {
+        question: "Password (for Gmail",
+        answer: PASSWORD,
+        secret: true,
+    };
+    for (label, first, host) in [
+        ("preset", vec![plain("Provider (gmail", "gmail")], None),
+        (
+            "own",
+            vec![
+                plain("Provider (gmail", ""),
+                plain("Host of the server", "mail.example.test"),
+                plain("Port (587", "587"),
+            ],
+            Some("mail.example.test"),
+        ),
+    ] {
+        let scratch = scratch();
+        let answers = [first, vec![plain("User name", USER), password]].concat();
+        let Some(shown) = scratch.at_terminal(&["accounts", "add", label], true, &answers) else {
+            return;
+        };
+        assert_eq!(shown.code, 0, "{}", shown.screen);
+        assert!(
+            shown.screen.contains(USER),
+            "what is no secret is shown: {}",
+            shown.screen
+        );
+        assert!(!shown.screen.contains(PASSWORD), "{}", shown.screen);
+        let stored = scratch.pipepost(&["accounts", "show", label]).with_code(0).json();
+        assert_eq!(stored["username"], USER, "{stored:#}");
+        assert_eq!(stored["host"].as_str(), host, "{stored:#}");
+        scratch
+            .pipepost(&["accounts", "export", label, "--output", "exported.json"])
+            .with_code(0);
+        let exported = fs::read(scratch.folder().join("exported.json")).expect("a file");
+        let exported: Value = serde_json::from_slice(&exported).expect("an accounts file");
+        assert_eq!(exported[0]["password"], PASSWORD);
+    }
+}
+
+#[test]
+fn a_terminal_that_is_not_the_standard_input_is_not_asked() {
+    let scratch = scratch();
+    let set = format!("username={USER}");
+    for arguments in [
+        &["accounts", "add", "mail"][..],
+        &["accounts", "add", "mail", "--set", "preset=gmail", "--set", &set],
+    ] {
+        let Some(shown) = scratch.at_terminal(arguments, false, &[]) else {
+            return;
+        };
+        assert_ne!(shown.code, 0, "{}", shown.screen);
+        for question in ["Provider (gmail", "Password (for"] {
+            assert!(!shown.screen.contains(question), "{}", shown.screen);
+        }
+    }
 }
 
 #[test]

@@ -200,6 +200,62 @@ fn a_person_signs_in_and_the_account_sends() {
 }
 
 #[test]
+fn a_token_that_comes_late_is_waited_for() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let scratch = Scratch::new().secret(Provider::MARK);
+    scratch.write("accounts.json", provider.account(&server.account()).to_string());
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    provider.hold();
+    let running = scratch.start(&["run", "pipeline.json", "--accounts", "accounts.json"]);
+    provider.let_go();
+    let ending = running.end(&[Provider::MARK]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    assert_eq!(provider.given(), 1, "it was asked once, however long it took");
+
+    // A run whose time is over meanwhile waits no longer.
+    provider.hold();
+    let ending = scratch.run(&["--timeout", "1s"]).with_code(70);
+    ending.is_a_sentence("a provider that is slower than the run");
+    assert_eq!(server.messages().len(), 1);
+}
+
+#[test]
+fn a_fixed_port_is_the_redirect_address_that_is_printed_and_listened_at() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let scratch = Scratch::new()
+        .secret(Provider::MARK)
+        .variable("PIPEPOST_STORE", "accounts.age")
+        .variable("PIPEPOST_STORE_KEY_FILE", "store.key")
+        .variable("BROWSER", "true");
+    let mut account = provider.account(&server.account());
+    account["scopes"] = json!(["https://mail.google.com/", "openid"]);
+    scratch.write("accounts.json", account.to_string());
+    scratch
+        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .with_code(0);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let authorize = ["accounts", "authorize", "mail", "--port", &port.to_string()];
+    // While another program has it, that is told.
+    scratch.pipepost(&authorize).with_code(78).says(&[&port.to_string()]);
+    drop(listener);
+    let running = scratch.start(&authorize);
+    let printed = running.complains("as it must be registered");
+    let url = running.says("/authorize?");
+    let redirect = printed.rsplit(' ').next().expect("an address").to_owned();
+    assert!(redirect.starts_with(&format!("http://127.0.0.1:{port}")), "{printed}");
+    let encoded = redirect.replace(':', "%3A").replace('/', "%2F");
+    assert!(url.contains(&format!("redirect_uri={encoded}")), "{url}");
+    let page = pipepost_tests::browse(&url);
+    assert!(page.contains("Signed in"), "{page}");
+    running.end(&[Provider::MARK]).with_code(0).says(&["is signed in"]);
+}
+
+#[test]
 fn another_address_and_a_person_who_refuses_are_told() {
     for (options, words) in [
         (

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use pipepost::Kind;
+use pipepost::quota::Pauses;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
 use serde_json::json;
@@ -86,6 +87,14 @@ pub(super) enum AccountsCommand {
         after_help = "Examples:\n  pipepost accounts test gmail\n  pipepost accounts test gmail --to you@gmail.com"
     )]
     Test(TestOptions),
+    /// End an account's pause: you know that its server takes messages again
+    Resume {
+        /// Its label
+        label: String,
+        /// Where the pauses are kept, instead of the user's state directory
+        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        state: Option<PathBuf>,
+    },
     /// Accounts as an accounts file, with their secrets in clear
     Export {
         /// Their labels; all without any
@@ -144,6 +153,7 @@ pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> 
         }
         AccountsCommand::Authorize(options) => authorize::authorize(options).await?,
         AccountsCommand::Test(options) => return test::test(options).await,
+        AccountsCommand::Resume { label, state } => resume(&label, state)?,
         AccountsCommand::Export { labels, output, store } => export(&labels, output.as_deref(), &store)?,
     }
     Ok(0)
@@ -173,6 +183,26 @@ fn add(options: AddOptions) -> Result<(), Complaint> {
     let store = store::open(&options.store)?;
     store.add(&label, &changes).map_err(all_told)?;
     say(&format!("pipepost: added {label} to {}.", store.path().display()));
+    Ok(())
+}
+
+fn resume(label: &str, state: Option<PathBuf>) -> Result<(), Complaint> {
+    let directory = super::ledger::directory(state)?;
+    let ended = Pauses::open(&directory)?.end(label)?;
+    if ended.is_empty() {
+        say(&format!(
+            "pipepost: {label} does not pause, as far as {} tells.",
+            directory.display()
+        ));
+    }
+    for pause in ended {
+        let until = pause.until.to_zoned(jiff::tz::TimeZone::system());
+        say(&format!(
+            "pipepost: {label} may send again; it was to pause until {}. {}",
+            until.strftime("%Y-%m-%d %H:%M:%S %Z"),
+            pause.why
+        ));
+    }
     Ok(())
 }
 

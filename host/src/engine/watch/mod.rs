@@ -130,8 +130,9 @@ impl Watch {
         self.open > 0
     }
 
-    /// The connector announces. An `Err` of the outer kind is a breach of the contract.
-    pub(crate) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+    /// Whether these parts may be announced, as far as the books decide. An `Err` of the outer kind is a breach of the
+    /// contract.
+    pub(crate) fn check(&self, parts: &[(u32, u32)]) -> Result<Result<Vec<Part>, Stop>, String> {
         if parts.len() > PARTS {
             return Err(too_many_parts());
         }
@@ -150,6 +151,21 @@ impl Watch {
                 number: *number,
             });
         }
+        Ok(Ok(claims))
+    }
+
+    /// Whether something of the call was announced, and not refused since.
+    pub(crate) fn is_announced(&self, call: u32) -> bool {
+        let state = self.calls.get(&call);
+        state.is_some_and(|state| state.parts.values().any(|status| *status != Status::Refused))
+    }
+
+    /// The connector announces. An `Err` of the outer kind is a breach of the contract.
+    pub(crate) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
+        let claims = match self.check(parts)? {
+            Ok(claims) => claims,
+            Err(stop) => return Ok(Err(stop)),
+        };
         // Before the answer, because this may be dropped while it waits: then the claim is settled as not sent.
         let announced = Status::Announced(self.traffic.now());
         let before: Vec<Option<Status>> = parts.iter().map(|part| self.set(*part, Some(announced))).collect();

@@ -1,0 +1,81 @@
+//! Which processes are still there.
+//!
+//! Whoever leaves something open in the state holds a file of its own in `owners`, locked by the operating system, and
+//! writes that file's name beside it. The system lets go of a lock with its process, however that ended; so what a crash
+//! left open is known as such at once, and no clock or process number is asked.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{StateError, make};
+
+/// Within the state directory.
+const FOLDER: &str = "owners";
+
+/// A sign of life. Dropped, it is gone, as it is when the process is gone.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    name: String,
+    path: PathBuf,
+    /// Locked.
+    _file: File,
+}
+
+impl Owner {
+    /// A new one, with a name that nobody else has.
+    pub(crate) fn new(directory: &Path) -> Result<Self, StateError> {
+        let folder = directory.join(FOLDER);
+        let unusable = |error: io::Error| StateError::unusable(&folder, error);
+        make(&folder).map_err(unusable)?;
+        let name = format!("{:016x}", getrandom::u64().unwrap_or_default());
+        let path = folder.join(&name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(unusable)?;
+        // Nobody knows the name yet.
+        file.lock().map_err(unusable)?;
+        Ok(Self {
+            name,
+            path,
+            _file: file,
+        })
+    }
+
+    /// Goes as a crash does: the file stays, and nobody holds it.
+    #[cfg(test)]
+    pub(crate) fn crash(mut self) {
+        self.path = PathBuf::new();
+    }
+
+    /// What it writes beside what it leaves open.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // What stays behind is found to be nobody's by its lock.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the one of this name is still there. A file that nobody holds is removed.
+pub(crate) fn is_alive(directory: &Path, owner: &str) -> bool {
+    let path = directory.join(FOLDER).join(owner);
+    let Ok(file) = OpenOptions::new().write(true).open(&path) else {
+        return false;
+    };
+    match file.try_lock() {
+        Ok(()) => {
+            let _ = fs::remove_file(&path);
+            false
+        }
+        Err(TryLockError::WouldBlock) => true,
+        // A file system without locks: nobody can tell, and two at once would be worse than none.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
