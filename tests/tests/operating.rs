@@ -1,6 +1,9 @@
 //! What `docs/operating.md` promises, and whether its examples still mean something to this binary.
 #![cfg(unix)]
 
+#[path = "operating/container.rs"]
+mod container;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
