@@ -120,6 +120,17 @@ fn an_escaped_tab_is_a_blank_as_a_plain_one_is() {
 }
 
 #[test]
+fn a_separator_of_lines_is_none_in_quotes_either() {
+    for text in ["\"a\u{2028}\"@x.example", "\"a\\\u{2029}\"@x.example"] {
+        let refusal = refusal(text);
+        assert!(
+            refusal.contains("holds a line break") && refusal.contains("\\u{202"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_address_is_refused_and_shown() {
     for text in [
         "a",
