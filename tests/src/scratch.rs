@@ -96,17 +96,25 @@ impl Scratch {
 
     /// Starts the binary, for commands that go on until they are ended.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        self.start_into(Stdio::piped(), arguments)
+    }
+
+    /// The same with a standard output of the caller's. It is not among what is seen of it, unless it is a new pipe.
+    pub fn start_into(&self, stdout: Stdio, arguments: &[&str]) -> Running {
         let mut child = self
             .command()
             .args(arguments)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("`{}` cannot be started: {error}; {HOW}", binary().display()));
         Running {
             command: format!("pipepost {}", arguments.join(" ")),
-            stdout: Lines::of(child.stdout.take().expect("a pipe")),
+            stdout: child
+                .stdout
+                .take()
+                .map_or_else(|| Lines::of(std::io::empty()), Lines::of),
             stderr: Lines::of(child.stderr.take().expect("a pipe")),
             child,
         }

@@ -1,8 +1,12 @@
 //! What `docs/operating.md` promises, and whether its examples still mean something to this binary.
 #![cfg(unix)]
 
+#[path = "operating/container.rs"]
+mod container;
+
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 
 use pipepost_tests::{AccountFile, Running, Scratch, document, email, root, step};
@@ -123,6 +127,75 @@ fn sigterm_and_sigint_end_a_run_in_order() {
         assert_eq!(ending.json()["attempted"], false, "{ending}");
         drop(connection);
     }
+}
+
+#[test]
+fn sigterm_and_sigint_end_an_inbox() {
+    for signal in ["TERM", "INT"] {
+        let scratch = Scratch::new();
+        let inbox = scratch.start(&["inbox", "--listen", "127.0.0.1:0"]);
+        // Its first words: from there on it must be ready for both.
+        inbox.says("listening on");
+        inbox.signal(signal);
+        inbox.end(&[]).with_code(0).says(&["0 messages caught"]);
+    }
+}
+
+#[test]
+fn an_inbox_ends_when_nobody_reads_it_any_more() {
+    let scratch = Scratch::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let inbox = scratch.start_into(writer.into(), &["inbox", "--listen", "127.0.0.1:0"]);
+    let mut lines = BufReader::new(reader);
+    let mut first = String::new();
+    lines.read_line(&mut first).expect("it says where it listens");
+    assert!(first.starts_with("listening on "), "{first}");
+    drop(lines);
+    let ending = inbox.end(&[]).with_code(0);
+    assert_eq!(ending.stderr, "inbox: 0 messages caught.\n", "{ending}");
+}
+
+#[test]
+fn an_inbox_whose_output_is_a_file_goes_on() {
+    let scratch = Scratch::new();
+    let log = fs::File::create(scratch.folder().join("log")).expect("a file");
+    let inbox = scratch.start_into(log.into(), &["inbox", "-v", "--listen", "127.0.0.1:0"]);
+    inbox.complains("the inbox listens");
+    let text = fs::read_to_string(scratch.folder().join("log")).expect("it is there");
+    let (address, _) = text.split_once(" (STARTTLS)").expect("its first words");
+    let address = address.trim_start_matches("listening on ");
+    let greeted = TcpStream::connect(address).map(BufReader::new).expect("it listens");
+    let greeting = greeted.lines().next().expect("a line").expect("it speaks");
+    assert!(greeting.starts_with("220 "), "{greeting}");
+    inbox.interrupt().with_code(0);
+}
+
+#[test]
+fn a_second_run_of_an_execution_sends_only_what_was_not_sent() {
+    let scratch = bare(Scratch::new());
+    let inbox = inbox(&scratch);
+    let arguments = [
+        "run",
+        "pipeline.json",
+        "--accounts",
+        "caught/account.json",
+        "--execution",
+        "report-1",
+    ];
+    // This home can hold no ledger, and nothing is sent without one.
+    scratch
+        .pipepost(&arguments)
+        .with_code(78)
+        .says(&["The state in `/dev/null/nowhere/.local/state/pipepost` cannot be used"]);
+    let arguments = [&arguments[..], &["--state", "state"]].concat();
+    assert_eq!(
+        scratch.pipepost(&arguments).with_code(0).json()["replayed"],
+        Value::Null
+    );
+    assert_eq!(scratch.pipepost(&arguments).with_code(0).json()["replayed"], true);
+    let listed = scratch.pipepost(&["ledger", "list", "--state", "state"]).with_code(0);
+    assert!(listed.stdout.starts_with("sent "), "{listed}");
+    inbox.interrupt().with_code(0).says(&["1 messages caught"]);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub enum Provider {
     Mailgun,
     /// Postmark.
     Postmark,
+    /// Zoho Mail, and ZeptoMail of the same house.
+    Zoho,
     /// Any other server.
     Other,
 }
@@ -39,6 +41,13 @@ const HOSTS: &[(&str, Provider)] = &[
     ("sendgrid.net", Provider::SendGrid),
     ("mailgun.org", Provider::Mailgun),
     ("postmarkapp.com", Provider::Postmark),
+    // One a region.
+    ("zoho.com", Provider::Zoho),
+    ("zoho.eu", Provider::Zoho),
+    ("zoho.in", Provider::Zoho),
+    ("zoho.com.au", Provider::Zoho),
+    ("zoho.jp", Provider::Zoho),
+    ("zeptomail.com", Provider::Zoho),
 ];
 
 /// What only one provider writes into its replies, in lower case.
@@ -55,6 +64,8 @@ const MARKS: &[(&str, Provider)] = &[
     ("sendgrid.com", Provider::SendGrid),
     ("mailgun", Provider::Mailgun),
     ("postmark", Provider::Postmark),
+    ("relaying disallowed as", Provider::Zoho),
+    ("zoho", Provider::Zoho),
 ];
 
 impl Provider {
@@ -86,6 +97,7 @@ impl Provider {
             Provider::SendGrid => "SendGrid",
             Provider::Mailgun => "Mailgun",
             Provider::Postmark => "Postmark",
+            Provider::Zoho => "Zoho",
             Provider::Other => "other",
         }
     }

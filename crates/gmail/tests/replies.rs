@@ -212,7 +212,7 @@ fn a_row_is_retried_exactly_when_its_kind_is_temporary() {
 
 #[test]
 fn a_refusal_at_auth_is_one_of_the_credentials() {
-    let apart = ["gmail-starttls-first", "gmail-second-sign-in"];
+    let apart = ["starttls-first", "gmail-second-sign-in"];
     for case in cases()
         .iter()
         .filter(|case| case.field("stage") == Some("auth") && case.reply.starts_with('5'))

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::run::{cargo, check, root, target};
-use crate::{plugins, run};
+use crate::run::{cargo, root, target};
+use crate::{bill, plugins, run};
 
 /// `cargo xtask dist`: everything into `target/dist`, built with the versions that the lock files hold.
 pub(crate) fn build(arguments: &[String]) -> Result<()> {
@@ -37,7 +37,7 @@ pub(crate) fn build(arguments: &[String]) -> Result<()> {
         copy(&root().join(name), &dist)?;
     }
     fs::write(dist.join("LICENCES.txt"), licences)?;
-    bill_of_materials(&dist)?;
+    bill::write(&dist)?;
     fs::write(dist.join("SHA256SUMS"), checksums(&dist)?)?;
     println!("{}", dist.display());
     Ok(())
@@ -157,64 +157,6 @@ fn used<'a>(metadata: &'a Value, from: &str) -> BTreeSet<&'a str> {
         }
     }
     seen
-}
-
-/// The bill of materials in CycloneDX or SPDX, by whichever of two tools is there.
-fn bill_of_materials(dist: &Path) -> Result<()> {
-    let manifest = root().join("host/Cargo.toml");
-    if has("cyclonedx") {
-        check(
-            cargo(&root())
-                .args([
-                    "cyclonedx",
-                    "--format",
-                    "json",
-                    "--override-filename",
-                    "pipepost.cdx",
-                    "--manifest-path",
-                ])
-                .arg(&manifest),
-        )?;
-        // It writes one file beside each manifest that it looks at.
-        let written = root().join("host/pipepost.cdx.json");
-        copy(&written, dist)?;
-        remove_beside_manifests("pipepost.cdx.json")
-    } else if has("sbom") {
-        let output = cargo(&root())
-            .args([
-                "sbom",
-                "--cargo-package",
-                "pipepost",
-                "--output-format",
-                "spdx_json_2_3",
-            ])
-            .output()?;
-        if !output.status.success() {
-            bail!("cargo sbom failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        fs::write(dist.join("pipepost.spdx.json"), output.stdout)?;
-        Ok(())
-    } else {
-        eprintln!(
-            "no bill of materials: install a tool for it with `cargo install cargo-cyclonedx` or `cargo install cargo-sbom`"
-        );
-        Ok(())
-    }
-}
-
-fn remove_beside_manifests(name: &str) -> Result<()> {
-    let mut folders: Vec<_> = vec![root().join("host"), root().join("tests"), root().join("fuzz/targets")];
-    for entry in fs::read_dir(root().join("crates"))? {
-        folders.push(entry?.path());
-    }
-    for path in folders
-        .into_iter()
-        .map(|folder| folder.join(name))
-        .filter(|path| path.exists())
-    {
-        fs::remove_file(path)?;
-    }
-    Ok(())
 }
 
 /// Whether cargo has this subcommand.

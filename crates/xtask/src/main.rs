@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bill;
 mod dist;
 mod fuzz;
 mod mutations;
@@ -30,6 +31,8 @@ cargo xtask COMMAND
   fuzz [SECONDS] [TARGET]  the fuzzers, a minute each unless said otherwise (nightly and cargo-fuzz)
   mutations [NAME...]      breaks a copy in each of the ways in tests/mutations, and expects a test to fail
   dist                     the release in target/dist: binary, checksums, licences, bill of materials
+  sbom                     the bill of materials alone, into target/sbom (cargo-cyclonedx)
+  deny                     licences, duplicates, sources and advisories of every workspace (cargo-deny)
   run ARGS...              the binary with ARGS, built first
 ";
 
@@ -69,6 +72,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "fuzz" => fuzz::run(rest),
         "mutations" => mutations::run(rest),
         "dist" => dist::build(rest),
+        "sbom" => bill::alone(rest),
+        "deny" if rest.is_empty() => supply::deny(),
         "hostile" => plugins::build_hostile(),
         "run" => {
             plugins::build()?;

@@ -65,7 +65,7 @@ fn components(folder: &Path, prefix: &str, components: &Path) -> Result<()> {
 }
 
 /// The folders that hold a package: a connector's name is its folder's.
-fn names(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("`{}` cannot be read", folder.display()))? {
         let path = entry?.path();

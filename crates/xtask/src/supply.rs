@@ -1,40 +1,46 @@
 //! What everything is made of: licences, sources, unsafe code.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::dist::has;
 use crate::run::{cargo, check, root};
 
-/// cargo-deny over both workspaces where it is installed, and in plain sight where it is not.
+/// Every workspace, from the top folder; each has a lock file of its own.
+const WORKSPACES: [&str; 4] = ["", "plugins", "fuzz", "tests/hostile"];
+
+/// cargo-deny over every workspace where it is installed, and in plain sight where it is not.
 pub(crate) fn deny() -> Result<()> {
     if !has("deny") {
         eprintln!(
-            "skipped: cargo-deny is not installed (`cargo install cargo-deny`): licences, duplicates and sources are not checked"
+            "skipped: cargo-deny is not installed (`cargo install --locked cargo-deny`): licences, duplicates, sources and known vulnerabilities are not checked"
         );
         return Ok(());
     }
-    for folder in [root(), root().join("plugins")] {
-        let deny = |checks: &[&str]| {
-            let mut command = cargo(&folder);
-            command
-                .args(["deny", "--log-level", "error", "check", "--config"])
-                .arg(root().join("deny.toml"))
-                .args(checks);
-            command
-        };
-        check(&mut deny(&["licenses", "bans", "sources"]))?;
-        // The database of advisories comes over the network. Where it cannot be had nothing is known.
-        let fetched = cargo(&folder)
-            .args(["deny", "fetch", "db", "--config"])
-            .arg(root().join("deny.toml"))
-            .output();
-        if fetched.is_ok_and(|output| output.status.success()) {
-            check(deny(&["advisories"]).arg("--disable-fetch"))?;
-        } else {
-            eprintln!("skipped: the database of advisories cannot be had: known vulnerabilities are not checked");
+    // The database of advisories comes over the network. Where it cannot be had nothing is known.
+    let fetched = in_workspace("", &["fetch", "db"]).output();
+    let advisories = fetched.is_ok_and(|output| output.status.success());
+    if !advisories {
+        eprintln!("skipped: the database of advisories cannot be had: known vulnerabilities are not checked");
+    }
+    for folder in WORKSPACES {
+        check(&mut in_workspace(folder, &["check", "licenses", "bans", "sources"]))?;
+        if advisories {
+            check(&mut in_workspace(folder, &["check", "advisories"]))?;
         }
     }
     Ok(())
+}
+
+/// cargo-deny in a workspace, with the one configuration for all and at the versions of its lock file.
+fn in_workspace(folder: &str, arguments: &[&str]) -> Command {
+    let mut command = cargo(&root().join(folder));
+    command
+        .args(["deny", "--log-level", "error", "--locked", "--config"])
+        .arg(root().join("deny.toml"))
+        .args(arguments);
+    command
 }
 
 #[cfg(test)]
@@ -145,14 +151,15 @@ mod tests {
 
     #[test]
     fn every_lock_file_names_the_public_registry_alone() {
-        for lock in ["Cargo.lock", "plugins/Cargo.lock", "fuzz/Cargo.lock"] {
-            let text = fs::read_to_string(root().join(lock)).expect(lock);
+        for workspace in super::WORKSPACES {
+            let lock = root().join(workspace).join("Cargo.lock");
+            let text = fs::read_to_string(&lock).expect("a lock file");
             let strangers: Vec<_> = text
                 .lines()
                 .filter_map(|line| line.strip_prefix("source = "))
                 .filter(|source| *source != "\"registry+https://github.com/rust-lang/crates.io-index\"")
                 .collect();
-            assert!(strangers.is_empty(), "{lock}: {strangers:?}");
+            assert!(strangers.is_empty(), "{}: {strangers:?}", lock.display());
         }
     }
 }

@@ -58,7 +58,7 @@ fn enhanced((class, subject, detail): pipepost_gmail::EnhancedCode) -> String {
 }
 
 fn person(reply: &PastedReply, explanation: &Explanation) -> Result<(), Complaint> {
-    let provider = match explanation.row.map_or(reply.provider(), |row| row.provider) {
+    let provider = match provider(reply, explanation) {
         Provider::Other => String::new(),
         known => format!(" ({})", known.name()),
     };
@@ -72,6 +72,14 @@ fn person(reply: &PastedReply, explanation: &Explanation) -> Result<(), Complain
     }
     line("retry", retry(explanation.retry).as_str())?;
     line("kind", &format!("{}, of the {}", explanation.kind, explanation.scope))
+}
+
+/// Whose words these are; a row that fits many servers leaves it to the reply.
+fn provider(reply: &PastedReply, explanation: &Explanation) -> Provider {
+    match explanation.row.map(|row| row.provider) {
+        None | Some(Provider::Other) => reply.provider(),
+        Some(known) => known,
+    }
 }
 
 /// Whether another try is worth it, in words.
@@ -104,7 +112,7 @@ fn machine(reply: &PastedReply, explanation: &Explanation) -> Value {
         .map(String::from)
         .collect();
     let failure = reply.is_failure();
-    let provider = explanation.row.map_or(reply.provider(), |row| row.provider);
+    let provider = provider(reply, explanation);
     json!({
         "code": reply.code(),
         "enhanced": reply.enhanced().map(enhanced),

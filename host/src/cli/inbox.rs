@@ -10,6 +10,7 @@ use super::arguments::InboxOptions;
 use super::complaint::Complaint;
 use super::logging::{answer, say};
 use super::setup;
+use super::signals::{Signals, reader_gone};
 
 /// Who signs in to a local inbox. It protects nothing: the server keeps what it is sent, and listens to this machine.
 pub(super) const USER: &str = "you@gmail.example";
@@ -37,12 +38,17 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
         })?;
         builder = builder.script(script);
     }
+    // Before it says that it is there: whoever reads so may end it at once.
+    let mut signals = Signals::listen().map_err(|error| Complaint::io("signals", &error))?;
     let running = builder.observer(tell).start().await;
     let running =
         running.map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
     introduce(&running, options.dir.as_deref())?;
-    let ended = tokio::signal::ctrl_c().await;
-    ended.map_err(|error| Complaint::io("signals", &error))?;
+    tokio::select! {
+        () = signals.next() => {}
+        // Whoever started it for what it prints is gone, and nobody else may know that it runs.
+        () = reader_gone() => {}
+    }
     let caught = running.store().count();
     running.shutdown().await;
     say(&format!("inbox: {caught} messages caught."));
@@ -76,6 +82,7 @@ fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), Complain
             "messages are kept in memory and told here; name a directory with --dir to keep them, and to get an account file",
         )?;
     }
+    tracing::info!(%address, "the inbox listens");
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod progress;
 mod run;
 mod schema;
 mod setup;
+mod signals;
 mod store;
 mod trace;
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use pipepost::Kind;
 use pipepost::connectors::{Connector, load_file};
 use pipepost::engine::{Engine, EngineOptions};
-use pipepost::{Kind, Policy};
 use serde_json::Value;
 
 use super::arguments::{HostOptions, PluginsCommand};
@@ -85,10 +85,7 @@ async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<
         ));
     }
     let configuration = |error: String| Complaint::new(Kind::Configuration, error);
-    let policy = match &options.policy {
-        Some(file) => Policy::from_file(file).map_err(|error| configuration(error.to_string()))?,
-        None => Policy::default(),
-    };
+    let policy = setup::policy(options.policy.as_deref())?;
     let engine = Engine::new(&EngineOptions {
         limits: policy.limits(),
         ..EngineOptions::default()

@@ -14,6 +14,7 @@ use super::dry_run::{self, Catcher};
 use super::logging::{answer, say};
 use super::progress::Shown;
 use super::setup;
+use super::signals::Signals;
 use super::trace::Watcher;
 
 /// How long what is in flight gets after a signal.
@@ -148,37 +149,16 @@ fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
 
 /// The first signal ends the run in order; a second one ends the process at once.
 async fn watch_signals(end: pipepost::ending::EndCall, interrupted: Arc<AtomicBool>) {
-    if signal().await {
-        // Before the run hears of it: its report may be here before this task is over.
-        interrupted.store(true, Ordering::Release);
-        say(
-            "pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.",
-        );
-        end.end_within(GRACE);
-        tokio::spawn(async {
-            if signal().await {
-                std::process::exit(i32::from(Kind::Transient.exit_code()));
-            }
-        });
-    }
-}
-
-#[cfg(unix)]
-async fn signal() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        received = interrupt.recv() => received.is_some(),
-        received = terminate.recv() => received.is_some(),
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() -> bool {
-    tokio::signal::ctrl_c().await.is_ok()
+    let Ok(mut signals) = Signals::listen() else { return };
+    signals.next().await;
+    // Before the run hears of it: its report may be here before this task is over.
+    interrupted.store(true, Ordering::Release);
+    say("pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.");
+    end.end_within(GRACE);
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(i32::from(Kind::Transient.exit_code()));
+    });
 }
 
 /// The output, or the error object, on standard output; sentences on standard error.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipepost::keeper::StoreKeeper;
+use pipepost::policy::PolicyError;
 use pipepost::transport::Transcript;
 use pipepost::{Host, HostBuilder, Kind, Policy, Preparation};
 use pipepost_accounts::store::Store;
@@ -33,12 +34,7 @@ pub(super) fn transcript(path: &Path) -> Result<Transcript, Complaint> {
 
 /// The same, not yet built.
 pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
-    let policy = match &options.policy {
-        Some(path) => {
-            Policy::from_file(path).map_err(|error| Complaint::new(Kind::Configuration, error.to_string()))?
-        }
-        None => Policy::default(),
-    };
+    let policy = policy(options.policy.as_deref())?;
     let store = store::beside(&options.store, &options.accounts)?;
     let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     let mut builder = Host::builder().policy(policy).accounts(accounts);
@@ -55,6 +51,17 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
         builder = builder.cache(cache);
     }
     Ok(builder)
+}
+
+/// The policy that was named, else the one that allows whatever the accounts do.
+pub(super) fn policy(named: Option<&Path>) -> Result<Policy, Complaint> {
+    let Some(path) = named else {
+        return Ok(Policy::default());
+    };
+    Policy::from_file(path).map_err(|error| match &error {
+        PolicyError::Read { source, .. } => Complaint::no_input("policy", path, source),
+        PolicyError::Invalid { .. } => Complaint::new(Kind::Configuration, error.to_string()),
+    })
 }
 
 /// What surrounds the accounts: the process, and the environment that was named.

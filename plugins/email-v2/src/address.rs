@@ -64,6 +64,10 @@ impl Address {
         if local.is_empty() {
             return error("has nothing before the `@`");
         }
+        // Within quotes they are no blanks, and some servers and logs end a line at them.
+        if local.contains(is_separator) {
+            return Err(AddressError::control(whole));
+        }
         let mut text = quoted_if_needed(local).into_owned();
         if text.len() > MAX_LOCAL {
             return error("has more than 64 octets before the `@`");
@@ -254,7 +258,7 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 fn escaped(c: char) -> impl Iterator<Item = char> {
-    let (control, plain) = if c.is_control() {
+    let (control, plain) = if c.is_control() || is_separator(c) {
         (Some(c.escape_default()), None)
     } else {
         (None, Some(c))
@@ -279,6 +283,11 @@ fn written(name: &str) -> Cow<'_, str> {
     } else {
         Cow::Owned(quoted(name))
     }
+}
+
+/// Unicode's line and paragraph separators, which are no control characters by its tables.
+fn is_separator(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The text as a quoted string (RFC 5322, section 3.2.4).

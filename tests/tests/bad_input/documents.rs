@@ -149,6 +149,20 @@ fn files_and_usage() {
             says: &["acounts.json"],
         },
         Case {
+            name: "no policy file",
+            spoil: |_, _| (),
+            arguments: &[
+                "run",
+                "pipeline.json",
+                "--accounts",
+                "accounts.json",
+                "--policy",
+                "polcy.json",
+            ],
+            code: 66,
+            says: &["The policy `polcy.json` is not there."],
+        },
+        Case {
             name: "an unknown flag",
             spoil: |_, _| (),
             arguments: &["run", "pipeline.json", "--acounts", "accounts.json"],

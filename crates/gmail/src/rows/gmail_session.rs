@@ -107,18 +107,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     // TLS and EHLO.
     Row {
-        id: "gmail-starttls-first",
-        codes: &[530],
-        enhanced: &[(5, 7, 0)],
-        texts: &["must issue a starttls command first"],
-        classes: &[Class::Configure],
-        kind: Kind::Configuration,
-        scope: Scope::Account,
-        cause: "The server takes neither sign-in nor mail before TLS, and this account does not turn TLS on.",
-        cure: "Set starttls_enable to true with port 587, or use port 465, where TLS begins by itself.",
-        ..GMAIL
-    },
-    Row {
         id: "gmail-bytes-after-starttls",
         codes: &[454],
         enhanced: &[(4, 5, 0)],

@@ -39,6 +39,10 @@ const POSTMARK: Row = Row {
     provider: Provider::Postmark,
     ..SIGN_IN
 };
+const ZOHO: Row = Row {
+    provider: Provider::Zoho,
+    ..SIGN_IN
+};
 const ANY: Row = Row {
     provider: Provider::Other,
     ..SIGN_IN
@@ -114,6 +118,18 @@ pub(super) const ROWS: &[Row] = &[
         kind: Kind::Configuration,
         cause: "The mailbox that signed in may not send as the address in From.",
         cure: "Send from the mailbox's own address, or ask the Exchange administrator for the Send As permission.",
+        ..OUTLOOK
+    },
+    Row {
+        id: "outlook-no-such-recipient",
+        codes: &[550],
+        enhanced: &[(5, 4, 1)],
+        texts: &["recipient address rejected: access denied"],
+        classes: &[Class::Permanent],
+        kind: Kind::Refused,
+        scope: Scope::Recipient,
+        cause: "The recipient's organisation, on Microsoft 365, knows no such address.",
+        cure: "Correct the address; where it is right, the recipient's administrator has to open it for mail from outside.",
         ..OUTLOOK
     },
     Row {
@@ -287,7 +303,37 @@ pub(super) const ROWS: &[Row] = &[
         cure: "Reactivate the address in Postmark's suppressions if it is right and wants the mail.",
         ..POSTMARK
     },
+    // Zoho Mail.
+    Row {
+        id: "zoho-bad-credentials",
+        texts: &["authentication failed"],
+        marked: true,
+        cause: "Zoho did not accept the user name and the password of this account.",
+        cure: "Use the full address as username, an application-specific password if the account has two-factor \
+               authentication, and the host of the account's own region, such as smtp.zoho.eu, or smtppro.zoho.com for an \
+               organisation's domain.",
+        ..ZOHO
+    },
+    Row {
+        id: "zoho-sender",
+        codes: &[552, 553],
+        texts: &["relaying disallowed as"],
+        kind: Kind::Configuration,
+        scope: Scope::Transaction,
+        cause: "Zoho sends only from the addresses and aliases of the account that signed in.",
+        cure: "Use one of them as from, or add the address as an alias of the account.",
+        ..ZOHO
+    },
     // Common mail server software.
+    Row {
+        id: "starttls-first",
+        codes: &[530],
+        texts: &["must issue a starttls command first"],
+        kind: Kind::Configuration,
+        cause: "The server takes neither sign-in nor mail before TLS, and this account does not turn TLS on.",
+        cure: "Set starttls_enable to true with port 587, or use port 465, where TLS begins by itself.",
+        ..ANY
+    },
     Row {
         id: "authentication-required",
         codes: &[530],

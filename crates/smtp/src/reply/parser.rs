@@ -183,17 +183,16 @@ pub fn parse_reply(text: &str) -> Result<Reply, ReplyError> {
 }
 
 /// Appends text as UTF-8 and without control characters, so that no reply can write to a terminal or forge a line.
+///
+/// What stands for them is one octet long. Unicode's own replacement character takes three, and a reply within the
+/// bounds would come out of here as one beyond them, which [`parse_reply`] on the other side of the sandbox refuses.
 fn push_text(out: &mut String, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if text.chars().any(char::is_control) {
-        out.extend(text.chars().map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
-            c => c,
-        }));
-    } else {
-        out.push_str(&text);
-    }
+    out.extend(text.chars().map(|c| match c {
+        '\t' => ' ',
+        c if c.is_control() || c == char::REPLACEMENT_CHARACTER => '?',
+        c => c,
+    }));
 }
 
 /// Why bytes are not a reply. The connection that brought them cannot be used any more.

@@ -203,12 +203,11 @@ impl<'a> Parser<'a> {
                 Some('\\') => match self.peek() {
                     Some(c) => {
                         self.advance();
-                        content.push(c);
+                        content.push(blank_for_tab(c));
                     }
                     None => return Err(self.error(start, "has a quote that is never closed")),
                 },
-                Some('\t') => content.push(' '),
-                Some(c) => content.push(c),
+                Some(c) => content.push(blank_for_tab(c)),
             }
         }
     }
@@ -284,6 +283,11 @@ impl<'a> Parser<'a> {
     fn error(&self, start: usize, what: &'static str) -> AddressError {
         AddressError::new(self.since(start), what)
     }
+}
+
+/// A tab within quotes is a blank, escaped or not: no server takes one, and a header may be folded there.
+fn blank_for_tab(c: char) -> char {
+    if c == '\t' { ' ' } else { c }
 }
 
 /// What an unquoted name is made of; people write `Acme Inc.` and `[Support]` without quotes.

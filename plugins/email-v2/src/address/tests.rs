@@ -112,6 +112,25 @@ fn local_parts_are_quoted_only_where_they_have_to_be() {
 }
 
 #[test]
+fn an_escaped_tab_is_a_blank_as_a_plain_one_is() {
+    assert_eq!(
+        addresses("\"a\\\tb\"@x.example, \"a\tb\"@x.example"),
+        [r#""a b"@x.example"#; 2]
+    );
+}
+
+#[test]
+fn a_separator_of_lines_is_none_in_quotes_either() {
+    for text in ["\"a\u{2028}\"@x.example", "\"a\\\u{2029}\"@x.example"] {
+        let refusal = refusal(text);
+        assert!(
+            refusal.contains("holds a line break") && refusal.contains("\\u{202"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_address_is_refused_and_shown() {
     for text in [
         "a",
