@@ -119,7 +119,7 @@ impl Provider {
 
     /// Waits until a request is kept waiting, and answers it and all that follow.
     pub fn let_go(&self) {
-        while self.event()["refused"] != "late" {}
+        while self.peer.event().unwrap_or_else(|| self.peer.died())["refused"] != "late" {}
         self.refuse(None);
     }
 
