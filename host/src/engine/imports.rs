@@ -332,7 +332,11 @@ impl new_files::HostNewFile for Guest {
     }
 }
 
-impl transport::Host for Guest {}
+impl transport::Host for Guest {
+    async fn available(&mut self) -> wasmtime::Result<bool> {
+        Ok(self.work()?.is_seated())
+    }
+}
 
 impl Guest {
     /// Waits for something on a connection, within its deadline and the run's end. Once the end was called, only what was
@@ -404,6 +408,19 @@ impl transport::HostConnection for Guest {
         };
         work.connections_left = left;
         let ending = work.ending.clone();
+        if !work.is_seated() {
+            let began = Instant::now();
+            let seat = tokio::select! {
+                biased;
+                seat = grant.place() => seat,
+                () = ending.called() => None,
+            };
+            self.host_worked(began);
+            match seat {
+                Some(seat) => self.work()?.take(seat),
+                None => return Ok(Err(TransportError::Ending)),
+            }
+        }
         let wanted = Address {
             host: endpoint.host,
             port: endpoint.port,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
@@ -17,7 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::ledger::Ledger;
 use crate::quota::{Allowance, Leave};
-use crate::transport::Transport;
+use crate::transport::{Seat, Transport};
 
 /// What the imports of one instance work on.
 pub(crate) struct Guest {
@@ -40,6 +41,10 @@ pub(super) struct Work {
     pub(super) connector: Arc<str>,
     pub(super) log_lines: u32,
     pub(super) new_file_bytes: u64,
+    /// Its right to a connection; none for a connector without connections.
+    pub(super) seat: Option<Seat>,
+    /// Held while it has a place in the engine and no right to a connection yet.
+    pub(super) ahead: Option<OwnedSemaphorePermit>,
     /// One live connection at a time.
     pub(super) has_connection: bool,
     /// Connections that may still be opened.
@@ -49,6 +54,25 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Whether a connection can be opened without waiting for another batch to end.
+    pub(super) fn is_seated(&mut self) -> bool {
+        if self.is_ahead()
+            && let Some(seat) = self.transport.as_ref().and_then(Transport::try_place)
+        {
+            self.take(seat);
+        }
+        !self.is_ahead()
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is_ahead)
+    }
+
+    pub(super) fn take(&mut self, seat: Seat) {
+        self.seat = Some(seat);
+        self.ahead = None;
+    }
+
     /// The account's limits are asked first: what must wait or stay is not announced.
     pub(super) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
         if let Some(allowance) = &mut self.allowance {
@@ -195,7 +219,24 @@ pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<M
         .map_err(|error| failed(&error))
 }
 
-async fn place(engine: &Engine) -> Option<tokio::sync::OwnedSemaphorePermit> {
+/// A place among the account's connections, before one in the engine: an instance that waited for a connection would hold
+/// a place that another with a connection needs. A few may begin all the same, and make their messages while they wait.
+async fn seat(engine: &Engine, transport: Option<&Transport>) -> (Option<Seat>, Option<OwnedSemaphorePermit>) {
+    let Some(transport) = transport else {
+        return (None, None);
+    };
+    if let Some(seat) = transport.try_place() {
+        return (Some(seat), None);
+    }
+    if let Some(seat) = transport.try_ahead()
+        && let Ok(ahead) = Arc::clone(&engine.inner.ahead).try_acquire_owned()
+    {
+        return (Some(seat), Some(ahead));
+    }
+    (transport.place().await, None)
+}
+
+async fn place(engine: &Engine) -> Option<OwnedSemaphorePermit> {
     // The semaphore is never closed; without a permit the pool itself would refuse.
     Arc::clone(&engine.inner.places).acquire_owned().await.ok()
 }
@@ -272,10 +313,7 @@ async fn perform(
     let keys = batch.calls.iter().map(|call| (call.id, call.key.clone()));
     let watch = Watch::new(Arc::clone(&batch.ledger), keys, must_commit);
     let cpu = cpu_budget(&engine.inner.limits, batch.calls.len());
-    let _connection = match &batch.transport {
-        Some(transport) => transport.place().await,
-        None => None,
-    };
+    let (seat, ahead) = seat(engine, batch.transport.as_ref()).await;
     let _place = place(engine).await;
     let allowance = batch.transport.as_ref().and_then(Transport::allowance);
     let work = Work {
@@ -287,6 +325,8 @@ async fn perform(
         connector: Arc::clone(&batch.connector),
         log_lines: 0,
         new_file_bytes: 0,
+        seat,
+        ahead,
         has_connection: false,
         connections_left: connections(&engine.inner.limits, batch.calls.len()),
         on_settled: Some(Box::new(on_settled)),

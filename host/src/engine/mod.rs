@@ -34,6 +34,9 @@ struct Inner {
     limits: Limits,
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
+    /// Of the places, those that instances without a connection may have: half of them, so that whoever has a connection
+    /// finds a place.
+    ahead: Arc<Semaphore>,
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
 }
@@ -122,12 +125,14 @@ impl Engine {
             .map_err(failed)?;
         start_ticking(&wasmtime);
         let places = Arc::new(Semaphore::new(options.limits.instances as usize));
+        let ahead = Arc::new(Semaphore::new(options.limits.instances as usize / 2));
         Ok(Self {
             inner: Arc::new(Inner {
                 wasmtime,
                 linker,
                 limits: options.limits.clone(),
                 places,
+                ahead,
                 memory_dumps: options.memory_dumps.clone(),
                 fuel_meter: options.fuel_meter.clone(),
             }),

@@ -60,8 +60,9 @@ impl Execution<'_> {
         } else {
             (lanes, elements.len().div_ceil(lanes).clamp(LEAST, MOST))
         };
-        // One batch more than there are connections: it is made while the others are sent, and waits for a place.
-        let ahead = if stops { 1 } else { lanes + 1 };
+        // Two batches more than there are connections: while the others are sent, the messages of one are made and the
+        // parameters of the next.
+        let ahead = if stops { 1 } else { lanes + 2 };
         let counter = self.counter(target.step, elements.len());
         let mut outcomes: Vec<Option<Outcome>> = elements.iter().map(|_| None).collect();
         let mut begun = 0;

@@ -23,12 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_accounts::{Account, Endpoint, NamedBy, Security, TlsSettings, TlsVersion};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::quota::Allowance;
 use address::Reach;
 pub use link::{Link, LinkError};
 pub use pool::Connections;
+pub(crate) use pool::Seat;
 pub(crate) use tls::TlsConfigs;
 pub use transcript::Transcript;
 
@@ -165,10 +165,19 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Waits for a place among the account's connections. It is taken before the instance's, so that an instance never
-    /// waits for a connection while it holds a place that another with a connection needs.
-    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a place among the account's connections.
+    pub(crate) async fn place(&self) -> Option<Seat> {
         self.connections.place(&self.route).await
+    }
+
+    /// A place among them that is free now.
+    pub(crate) fn try_place(&self) -> Option<Seat> {
+        self.connections.try_place(&self.route)
+    }
+
+    /// Leave to make messages before there is a place: for as many instances as the account has connections.
+    pub(crate) fn try_ahead(&self) -> Option<Seat> {
+        self.connections.try_ahead(&self.route)
     }
 
     /// What its account may send. A rehearsal sends nothing.

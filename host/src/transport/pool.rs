@@ -71,8 +71,34 @@ pub struct Connections {
 #[derive(Default)]
 struct State {
     warm: HashMap<Key, Vec<Parked>>,
-    places: HashMap<String, Arc<Semaphore>>,
+    places: HashMap<String, Places>,
     sign_ins: HashMap<String, VecDeque<Instant>>,
+}
+
+/// Of one owner.
+#[derive(Clone)]
+struct Places {
+    /// For live connections.
+    live: Arc<Semaphore>,
+    /// For instances that make their messages while they wait for one: as many as there are connections.
+    ahead: Arc<Semaphore>,
+}
+
+/// An instance's right to a connection, or to wait for one.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// It has to wait for a connection when it opens it.
+    pub(crate) is_ahead: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn new(is_ahead: bool, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            is_ahead,
+            _permit: permit,
+        }
+    }
 }
 
 impl std::fmt::Debug for Connections {
@@ -118,17 +144,44 @@ impl Connections {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn place(&self, route: &Route) -> Option<OwnedSemaphorePermit> {
-        let places = {
-            let mut state = self.state();
-            let places = state
-                .places
-                .entry(route.owner())
-                .or_insert_with(|| Arc::new(Semaphore::new(route.max_connections.max(1) as usize)));
-            Arc::clone(places)
+    fn places(&self, route: &Route) -> Places {
+        let made = || {
+            let semaphore = || Arc::new(Semaphore::new(route.max_connections.max(1) as usize));
+            Places {
+                live: semaphore(),
+                ahead: semaphore(),
+            }
         };
+        self.state().places.entry(route.owner()).or_insert_with(made).clone()
+    }
+
+    /// Waits for a connection's place.
+    pub(super) async fn place(&self, route: &Route) -> Option<Seat> {
         // Never closed: the semaphore lives as long as this value.
-        places.acquire_owned().await.ok()
+        self.places(route)
+            .live
+            .acquire_owned()
+            .await
+            .ok()
+            .map(|permit| Seat::new(false, permit))
+    }
+
+    /// A connection's place, if one is free now.
+    pub(super) fn try_place(&self, route: &Route) -> Option<Seat> {
+        self.places(route)
+            .live
+            .try_acquire_owned()
+            .ok()
+            .map(|permit| Seat::new(false, permit))
+    }
+
+    /// Leave to begin without a place.
+    pub(super) fn try_ahead(&self, route: &Route) -> Option<Seat> {
+        self.places(route)
+            .ahead
+            .try_acquire_owned()
+            .ok()
+            .map(|permit| Seat::new(true, permit))
     }
 
     /// A warm connection for exactly this use that nothing has happened to since.
@@ -157,7 +210,7 @@ impl Connections {
                 - state
                     .places
                     .get(&key.owner)
-                    .map_or(0, |places| places.available_permits().min(max as usize));
+                    .map_or(0, |places| places.live.available_permits().min(max as usize));
             let mut excess = (warm + live).saturating_sub(max as usize);
             let mut surplus = Vec::new();
             for (_, parked) in state.warm.iter_mut().filter(|(other, _)| other.owner == key.owner) {

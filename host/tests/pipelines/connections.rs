@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use pipepost::engine::Limits;
 use pipepost_inbox::Script;
 use pipepost_inbox::script::{At, Rule};
 use serde_json::json;
@@ -22,6 +23,32 @@ fn peak(bench: &Bench) -> usize {
             .count()
     };
     spans.values().map(|(first, _)| open_at(*first)).max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_connection_leaves_room_for_whoever_has_one() {
+    const RUNS: usize = 8;
+    // Two instances at once and one connection: an instance that waits may have one of the places and not both.
+    let limits = Limits {
+        instances: 2,
+        ..Limits::default()
+    };
+    let account = json!({ "limits": { "max_connections": 1 } });
+    let bench = Bench::built(Script::new(), account, |builder| builder.limits(limits)).await;
+    let document = steps(json!([email(json!({
+        "from": "ops@example.com",
+        "to": "ann@example.test",
+        "subject": "{{ message.subject }}",
+        "body": "Hello",
+        "failOnError": true,
+    }))]));
+    let runs = join_all((0..RUNS).map(|run| bench.run(&document, json!({ "subject": format!("run {run}") }))));
+    for output in runs.await {
+        output.expect("its turn comes");
+    }
+    bench.host.close().await;
+    assert_eq!(bench.subjects().len(), RUNS);
+    assert_eq!(peak(&bench), 1, "{:#?}", bench.inbox.transcript());
 }
 
 #[tokio::test]

@@ -26,6 +26,9 @@ const PROBE_AFTER: u64 = 20_000;
 /// for each to be made.
 const AHEAD: usize = 8;
 
+/// Octets of messages that are made while earlier batches have the connection.
+const MADE_AHEAD: usize = 2 << 20;
+
 /// How much one read takes.
 const READ: u32 = 64 * 1024;
 
@@ -102,6 +105,7 @@ impl<W: World> Batch<'_, W> {
     fn run(&mut self) {
         let mut plain = false;
         while self.fill() {
+            self.make_ahead();
             let over = match self.converse(plain) {
                 Ok(None) => return,
                 Ok(Some(over)) => over,
@@ -139,6 +143,21 @@ impl<W: World> Batch<'_, W> {
             && let Some(call) = self.calls.pop_front()
         {
             self.prepare(&call);
+        }
+    }
+
+    /// Makes messages while there is no connection for them.
+    fn make_ahead(&mut self) {
+        let mut made: usize = self.letters.values().map(|letter| letter.prepared.content.held()).sum();
+        while made < MADE_AHEAD && !self.calls.is_empty() && !self.world.available() {
+            let first = self.next_letter;
+            if let Some(call) = self.calls.pop_front() {
+                self.prepare(&call);
+            }
+            made += self
+                .letters
+                .get(&first)
+                .map_or(0, |letter| letter.prepared.content.held());
         }
     }
 
@@ -252,8 +271,7 @@ impl<W: World> Conversation<'_, '_, W> {
         let mut failed: Option<WireError> = None;
         let mut scratch = Vec::new();
         loop {
-            self.take_settled(failed.as_ref());
-            self.submit();
+            self.submit(failed.as_ref());
             let done = match self.client.poll() {
                 Action::Write {
                     bytes,
@@ -283,6 +301,8 @@ impl<W: World> Conversation<'_, '_, W> {
                     Ok(())
                 }
                 Action::Read { deadline } => {
+                    // The server is at work, and so is this: what was settled is told, and a message made.
+                    self.take_settled(failed.as_ref());
                     self.batch.work_ahead();
                     if let Some(deadline) = deadline {
                         wire.arm(milliseconds(deadline));
@@ -331,7 +351,12 @@ impl<W: World> Conversation<'_, '_, W> {
     }
 
     /// Lets as many transactions travel as the protocol has room for.
-    fn submit(&mut self) {
+    fn submit(&mut self, wire: Option<&WireError>) {
+        // What was settled is told first when a message has to be made: should that stop the connector, nothing that the
+        // server confirmed may be in doubt.
+        if self.batch.jobs.is_empty() {
+            self.take_settled(wire);
+        }
         while self.client.wants_more() && self.batch.fill() {
             let Some(job) = self.batch.jobs.pop_front() else { return };
             let Some(letter) = self.batch.letters.get_mut(&job.letter) else {

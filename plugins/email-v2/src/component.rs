@@ -43,6 +43,10 @@ struct Host;
 impl World for Host {
     type Wire = transport::Connection;
 
+    fn available(&mut self) -> bool {
+        transport::available()
+    }
+
     fn open(&mut self, host: &str, port: u16, security: Security) -> Result<Self::Wire, WireError> {
         let endpoint = transport::Endpoint {
             host: host.to_owned(),

@@ -140,6 +140,10 @@ pub trait World {
     /// Its connections.
     type Wire: Wire;
 
+    /// Whether [`open`](World::open) would begin at once, and not wait for another batch's connection.
+    fn available(&mut self) -> bool {
+        true
+    }
     /// Opens a connection.
     ///
     /// # Errors

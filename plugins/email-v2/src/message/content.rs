@@ -51,6 +51,15 @@ impl Content {
         self.size
     }
 
+    /// How many octets of it are in memory.
+    pub(crate) fn held(&self) -> usize {
+        let held = |segment: &Segment| match segment {
+            Segment::Bytes(bytes) => bytes.len(),
+            Segment::File { .. } => 0,
+        };
+        self.segments.iter().map(held).sum()
+    }
+
     /// All of it, when it is in memory in one piece: every message without files is.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {

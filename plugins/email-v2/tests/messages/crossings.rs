@@ -18,12 +18,17 @@ struct Crossings {
     writes: u32,
     reads: u32,
     sent: u32,
+    /// Messages that were begun, and how many of them before there was a connection.
+    made: u32,
+    made_before: u32,
 }
 
 /// A server that answers everything with yes, and counts.
 #[derive(Default)]
 struct Server {
     chunking: bool,
+    /// How often it is asked for a connection before one is free.
+    busy: u32,
     chunk: usize,
     in_data: bool,
     input: Vec<u8>,
@@ -122,7 +127,16 @@ struct Net(Rc<RefCell<Server>>);
 impl World for Net {
     type Wire = Line;
 
+    fn available(&mut self) -> bool {
+        let mut server = self.0.borrow_mut();
+        let is_free = server.busy == 0;
+        server.busy = server.busy.saturating_sub(1);
+        is_free
+    }
+
     fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, WireError> {
+        let made = self.0.borrow().count.made;
+        self.0.borrow_mut().count.made_before = made;
         self.0.borrow_mut().replies.extend_from_slice(b"220 hi\r\n");
         Ok(Line(Rc::clone(&self.0)))
     }
@@ -151,25 +165,33 @@ impl World for Net {
     }
 
     fn random(&mut self) -> u64 {
+        // Asked once for each message.
+        self.0.borrow_mut().count.made += 1;
         42
     }
 }
 
 fn crossings(chunking: bool) -> Crossings {
-    let server = Rc::new(RefCell::new(Server {
+    let server = Server {
         chunking,
         ..Server::default()
-    }));
-    let calls = (0..MESSAGES).map(|id| Call {
+    };
+    counted(server, MESSAGES, "Hello")
+}
+
+fn counted(server: Server, messages: u32, text: &str) -> Crossings {
+    let server = Rc::new(RefCell::new(server));
+    let parameters = format!(r#"{{"from": "a@x.example", "to": "b@y.example", "text": "{text}"}}"#);
+    let calls = (0..messages).map(|id| Call {
         id,
         key: format!("run/{id}"),
-        parameters: r#"{"from": "a@x.example", "to": "b@y.example", "text": "Hello"}"#.to_owned(),
+        parameters: parameters.clone(),
         remainder: None,
     });
     let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
     send(&mut Net(Rc::clone(&server)), Some(account), calls.collect());
     let count = server.borrow().count;
-    assert_eq!(count.sent, MESSAGES);
+    assert_eq!(count.sent, messages);
     count
 }
 
@@ -188,4 +210,21 @@ fn with_chunking_eight_messages_and_more_share_them() {
     assert!(count.writes <= MESSAGES / 8 + 2, "{count:?}");
     assert!(count.reads <= MESSAGES / 8 + 3, "{count:?}");
     assert!(count.announcements <= MESSAGES / 8 + 1, "{count:?}");
+}
+
+#[test]
+fn messages_are_made_while_another_batch_has_the_connection() {
+    let before = |busy, messages, text: &str| {
+        let server = Server {
+            busy,
+            ..Server::default()
+        };
+        counted(server, messages, text).made_before
+    };
+    // One has to be there in any case, to know that a connection is wanted.
+    assert_eq!(before(0, MESSAGES, "Hello"), 1);
+    assert_eq!(before(10, MESSAGES, "Hello"), 11);
+    assert_eq!(before(u32::MAX, MESSAGES, "Hello"), MESSAGES);
+    // No more than two megabytes of them, and the one that goes beyond.
+    assert_eq!(before(u32::MAX, 5, &"Hello. ".repeat(100_000)), 3);
 }
