@@ -1,7 +1,8 @@
 //! Standard error: sentences for the person, and the log.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufWriter, IsTerminal as _, Write as _};
 
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -36,7 +37,18 @@ pub(super) fn say(sentence: &str) {
 /// A line on standard output.
 pub(super) fn answer(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+    to_reader(out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")))
+}
+
+/// A value on standard output, laid out for people. It is written as it is made: a run's output may be large.
+pub(super) fn answer_json(value: &Value) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);
+    to_reader(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+}
+
+fn to_reader(written: std::io::Result<()>) -> std::io::Result<()> {
+    match written {
         // Whoever reads, such as `head`, has read enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

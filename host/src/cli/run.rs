@@ -11,7 +11,7 @@ use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
 use super::complaint::Complaint;
 use super::dry_run::{self, Catcher};
-use super::logging::{answer, say};
+use super::logging::{answer_json, say};
 use super::progress::Shown;
 use super::setup;
 use super::signals::Signals;
@@ -173,7 +173,7 @@ pub(super) fn report_run(report: &RunReport) -> Result<(), Complaint> {
             &error.object
         }
     };
-    answer(&format!("{object:#}")).map_err(|error| Complaint::io("standard output", &error))
+    answer_json(object).map_err(|error| Complaint::io("standard output", &error))
 }
 
 /// Runs a document's text on a host, for the demo.

@@ -56,9 +56,11 @@ impl Carrier {
 /// A carrier with what was read ahead of the connector, and the count of what left.
 pub(crate) struct Socket {
     carrier: Carrier,
+    /// Room for what is read ahead. It is kept, so that it is cleared once and not for each read.
     ahead: Vec<u8>,
-    /// The first byte of `ahead` that was not handed out.
+    /// Where in it what was not handed out begins, and where it ends.
     taken: usize,
+    end: usize,
     ended: bool,
     /// Bytes that the operating system (under TLS: the TLS session) has accepted. Shared, so that it tells the truth
     /// also when a write is cancelled half-way.
@@ -71,6 +73,7 @@ impl Socket {
             carrier,
             ahead: Vec::new(),
             taken: 0,
+            end: 0,
             ended: false,
             written: Arc::default(),
         }
@@ -88,12 +91,12 @@ impl Socket {
 
     /// Whether bytes have arrived that nobody has read, or the stream has ended. Does not wait.
     pub(crate) async fn has_news(&mut self) -> bool {
-        if !self.ahead.is_empty() || self.ended {
+        if self.has_read() || self.ended {
             return true;
         }
         std::future::poll_fn(|cx| {
             Poll::Ready(match self.poll_fill(cx) {
-                Poll::Ready(_) => !self.ahead.is_empty() || self.ended,
+                Poll::Ready(_) => self.has_read() || self.ended,
                 Poll::Pending => false,
             })
         })
@@ -102,7 +105,7 @@ impl Socket {
 
     /// At least one byte and at most `max`; none at the end of the stream.
     pub(crate) async fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
-        if self.ahead.is_empty() && !self.ended {
+        if !self.has_read() && !self.ended {
             std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
         }
         Ok(self.take(max))
@@ -111,7 +114,7 @@ impl Socket {
     /// One line with its line end, of at most `max` bytes; none at the end of the stream.
     pub(crate) async fn read_line(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
         loop {
-            let waiting = &self.ahead[self.taken..];
+            let waiting = &self.ahead[self.taken..self.end];
             if let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 return Ok(Some(self.take(end + 1)));
             }
@@ -147,7 +150,7 @@ impl Socket {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     // A read that ends or fails shows itself to the next read; here it only must not stop the write.
                     Poll::Pending => match self.poll_fill(cx) {
-                        Poll::Ready(Ok(())) if !self.ended && self.ahead.len() < READ_AHEAD => {}
+                        Poll::Ready(Ok(())) if !self.ended && self.end < READ_AHEAD => {}
                         _ => return Poll::Pending,
                     },
                 }
@@ -171,15 +174,16 @@ impl Socket {
 
     /// Reads once into the read-ahead, if there is room.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.ended || self.ahead.len() >= READ_AHEAD {
+        if self.ended || self.end >= READ_AHEAD {
             return Poll::Pending;
         }
-        let start = self.ahead.len();
-        self.ahead.resize(start + READ, 0);
-        let mut buffer = ReadBuf::new(&mut self.ahead[start..]);
+        if self.ahead.len() < self.end + READ {
+            self.ahead.resize(self.end + READ, 0);
+        }
+        let mut buffer = ReadBuf::new(&mut self.ahead[self.end..self.end + READ]);
         let result = self.carrier.poll_read(cx, &mut buffer);
         let count = buffer.filled().len();
-        self.ahead.truncate(start + count);
+        self.end += count;
         match result {
             Poll::Ready(Ok(())) if count == 0 => {
                 self.ended = true;
@@ -195,15 +199,21 @@ impl Socket {
     }
 
     fn take(&mut self, max: usize) -> Vec<u8> {
-        let waiting = &self.ahead[self.taken..];
+        let waiting = &self.ahead[self.taken..self.end];
         let count = waiting.len().min(max.max(1));
         let bytes = waiting[..count].to_vec();
         self.taken += count;
-        if self.taken == self.ahead.len() {
-            self.ahead.clear();
-            self.taken = 0;
+        if self.taken == self.end {
+            (self.taken, self.end) = (0, 0);
+            // After a flood only the usual room is kept.
+            self.ahead.truncate(READ);
         }
         bytes
+    }
+
+    /// Whether something was read that was not handed out.
+    fn has_read(&self) -> bool {
+        self.taken < self.end
     }
 }
 

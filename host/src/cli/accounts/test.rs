@@ -11,7 +11,7 @@ use pipepost::{Kind, Policy};
 use pipepost_accounts::oauth::RefreshTokenKeeper;
 
 use crate::cli::complaint::Complaint;
-use crate::cli::logging::answer;
+use crate::cli::logging::{answer, answer_json};
 use crate::cli::setup;
 use crate::cli::store::{self, StoreOptions, told};
 
@@ -64,7 +64,7 @@ pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
     })
     .await;
     if options.json {
-        unwritten = answer(&format!("{:#}", serde_json::json!(report))).err();
+        unwritten = answer_json(&serde_json::json!(report)).err();
     }
     match unwritten {
         Some(error) => Err(Complaint::io("standard output", &error)),
