@@ -18,7 +18,9 @@ impl Certificate {
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::new(Vec::new())?;
         // A leaf whose issuer has its own name counts as self-signed.
-        authority.distinguished_name.push(rcgen::DnType::CommonName, "Benchmark authority");
+        authority
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "Benchmark authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let authority_pem = authority.self_signed(&authority_key)?.pem();

@@ -23,10 +23,10 @@ use clients::{Client, Clients};
 use rows::Place;
 
 const HELP: &str = "\
-pipepost-bench --pipepost BINARY --scripts FOLDER [--root FOLDER] [--rounds N] [--only ROW,...] [--divide N] [--out FILE]
+pipepost-bench --pipepost BINARY --scripts FOLDER --sends BINARY [--root FOLDER] [--rounds N] [--only ROW,...] [--divide N] [--out FILE]
 
   --rounds N       how often everything is measured; 5
-  --only ROW,...   some rows: data-1, data-8, chunking-1, tls-1, far-chunking, far-data, cold, large, in-flight
+  --only ROW,...   some rows: data-1, data-8, chunking-1, tls-1, sandbox, far-chunking, far-data, cold, large, in-flight
   --divide N       N times fewer messages, to see that everything runs
   --ours           our own client alone, for work on it
   --out FILE       where the page goes; none: it is printed
@@ -49,6 +49,7 @@ fn main() -> Result<()> {
 struct Options {
     pipepost: PathBuf,
     scripts: PathBuf,
+    sends: PathBuf,
     root: Option<PathBuf>,
     rounds: usize,
     only: Vec<String>,
@@ -62,6 +63,7 @@ impl Options {
         let mut options = Self {
             pipepost: PathBuf::new(),
             scripts: PathBuf::new(),
+            sends: PathBuf::new(),
             root: None,
             rounds: 5,
             only: Vec::new(),
@@ -81,6 +83,7 @@ impl Options {
             match flag.as_str() {
                 "--pipepost" => options.pipepost = value.into(),
                 "--scripts" => options.scripts = value.into(),
+                "--sends" => options.sends = value.into(),
                 "--root" => options.root = Some(value.into()),
                 "--rounds" => options.rounds = value.parse()?,
                 "--only" => options.only = value.split(',').map(str::to_owned).collect(),
@@ -102,8 +105,12 @@ fn bench(options: &Options) -> Result<()> {
     rows.retain(|row| options.wants(row.name));
     for row in &mut rows {
         if options.ours {
-            row.clients
-                .retain(|(client, _)| matches!(client, Client::Pipepost | Client::Native));
+            row.clients.retain(|(client, _)| {
+                matches!(
+                    client,
+                    Client::Pipepost | Client::Ledger | Client::Sandboxed | Client::Native
+                )
+            });
         }
         for (_, messages) in &mut row.clients {
             *messages = (*messages / options.divide).max(1);
@@ -118,6 +125,8 @@ fn bench(options: &Options) -> Result<()> {
         pipepost: options.pipepost.canonicalize().context("the binary of `--pipepost`")?,
         scripts: options.scripts.clone(),
         folder: folder.path().to_owned(),
+        sends: options.sends.clone(),
+        disk: options.scripts.clone(),
     };
     let with_postfix = rows.iter().any(|row| row.place == Place::FarPostfix);
     let servers = rounds::Servers::start(folder.path(), with_postfix)?;

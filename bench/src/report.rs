@@ -98,7 +98,17 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, in_flight: Option<&
                     format!("at most {} MiB", short(bytes / MIB)),
                     format!("{} MiB", short(ratio.median * bytes / MIB)),
                 ),
-                _ => (format!("{wanted} times {}", other(goal, rows)), spread(&ratio, 1.0)),
+                _ => {
+                    let whose = if goal.of == Client::Ledger {
+                        " with the ledger on"
+                    } else {
+                        ""
+                    };
+                    (
+                        format!("{wanted} times {}{whose}", other(goal, rows)),
+                        spread(&ratio, 1.0),
+                    )
+                }
             };
             let _ = writeln!(page, "| {} | {wanted} | {found} | {} |", row.title, yes(reached));
         }
@@ -149,6 +159,7 @@ fn figures(page: &mut String, row: &Row, results: &Results) {
             continue;
         };
         let goal = Goal {
+            of: Client::Pipepost,
             figure,
             against: Against::Peer(*client),
             bound: Bound::AtLeast(0.0),

@@ -93,7 +93,7 @@ impl Results {
 
     /// Ours divided by what a goal holds it against, round by round.
     pub(crate) fn ratio(&self, rows: &[Row], row: &Row, goal: &Goal) -> Option<Spread> {
-        let ours = self.figures(row, Client::Pipepost, goal.figure);
+        let ours = self.figures(row, goal.of, goal.figure);
         let theirs = match goal.against {
             Against::Peer(peer) => self.figures(row, peer, goal.figure),
             Against::OurRow(name) => {

@@ -46,6 +46,8 @@ pub(crate) enum Against {
 /// Ours divided by the other is to be at least, or at most, so much.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
+    /// Which of ours.
+    pub(crate) of: Client,
     pub(crate) figure: Figure,
     pub(crate) against: Against,
     pub(crate) bound: Bound,
@@ -73,6 +75,7 @@ pub(crate) struct Row {
 
 const fn at_least(figure: Figure, against: Against, factor: f64) -> Goal {
     Goal {
+        of: Client::Pipepost,
         figure,
         against,
         bound: Bound::AtLeast(factor),
@@ -81,16 +84,25 @@ const fn at_least(figure: Figure, against: Against, factor: f64) -> Goal {
 
 const fn at_most(figure: Figure, against: Against, factor: f64) -> Goal {
     Goal {
+        of: Client::Pipepost,
         figure,
         against,
         bound: Bound::AtMost(factor),
     }
 }
 
+/// With the ledger on, at least half of the rate without.
+const fn with_ledger() -> Goal {
+    Goal {
+        of: Client::Ledger,
+        ..at_least(Figure::Rate, Against::Peer(Client::Pipepost), 0.5)
+    }
+}
+
 /// All rows.
 pub(crate) fn all() -> Vec<Row> {
     use Against::{Bytes, OurRow, Peer};
-    use Client::{Lettre, Msmtp, Native, Nodemailer, Pipepost, SmtpSource, SmtpSourceKept, Smtplib};
+    use Client::{Ledger, Lettre, Msmtp, Native, Nodemailer, Pipepost, Sandboxed, SmtpSource, SmtpSourceKept, Smtplib};
     use Figure::{Cpu, Life, Peak, Rate, Time};
     let plain = Row {
         name: "data-1",
@@ -101,6 +113,7 @@ pub(crate) fn all() -> Vec<Row> {
         attachment: false,
         clients: vec![
             (Pipepost, 20_000),
+            (Ledger, 20_000),
             (SmtpSource, 10_000),
             (SmtpSourceKept, 20_000),
             (Nodemailer, 1500),
@@ -110,6 +123,7 @@ pub(crate) fn all() -> Vec<Row> {
         goals: vec![
             at_least(Rate, Peer(SmtpSource), 2.5),
             at_least(Rate, Peer(Nodemailer), 20.0),
+            with_ledger(),
         ],
     };
     vec![
@@ -120,37 +134,45 @@ pub(crate) fn all() -> Vec<Row> {
             connections: 8,
             clients: vec![
                 (Pipepost, 20_000),
+                (Ledger, 20_000),
                 (SmtpSource, 20_000),
                 (SmtpSourceKept, 20_000),
                 (Nodemailer, 2000),
                 (Lettre, 400),
             ],
-            goals: vec![at_least(Rate, Peer(SmtpSource), 1.2)],
+            goals: vec![at_least(Rate, Peer(SmtpSource), 1.2), with_ledger()],
             ..plain.clone()
         },
         Row {
             name: "chunking-1",
             title: "1 connection, loopback, no TLS, CHUNKING",
             place: Place::Chunking,
-            clients: vec![(Pipepost, 20_000), (SmtpSourceKept, 20_000)],
-            goals: vec![at_least(Rate, OurRow("data-1"), 1.3)],
+            clients: vec![(Pipepost, 20_000), (Ledger, 20_000), (SmtpSourceKept, 20_000)],
+            goals: vec![at_least(Rate, OurRow("data-1"), 1.3), with_ledger()],
             ..plain.clone()
         },
         Row {
             name: "tls-1",
             title: "1 connection, loopback, TLS, DATA",
             place: Place::Tls,
-            clients: vec![
-                (Pipepost, 20_000),
-                (Native, 20_000),
-                (Nodemailer, 1500),
-                (Smtplib, 1000),
-                (Lettre, 50),
-            ],
+            clients: vec![(Pipepost, 20_000), (Nodemailer, 1500), (Smtplib, 1000), (Lettre, 50)],
+            goals: vec![at_least(Rate, Peer(Nodemailer), 15.0)],
+            ..plain.clone()
+        },
+        Row {
+            name: "sandbox",
+            title: "whole sends over TLS in batches of 32, the connector in the sandbox and the same code native",
+            place: Place::Tls,
+            clients: vec![(Sandboxed, 20_000), (Native, 20_000)],
             goals: vec![
-                at_least(Rate, Peer(Nodemailer), 15.0),
-                at_most(Life, Peer(Native), 1.25),
-                at_most(Cpu, Peer(Native), 1.6),
+                Goal {
+                    of: Sandboxed,
+                    ..at_most(Time, Peer(Native), 1.25)
+                },
+                Goal {
+                    of: Sandboxed,
+                    ..at_most(Cpu, Peer(Native), 1.6)
+                },
             ],
             ..plain.clone()
         },
@@ -158,7 +180,7 @@ pub(crate) fn all() -> Vec<Row> {
             name: "far-chunking",
             title: "1 connection, 40 ms round trip, 500 messages, CHUNKING",
             place: Place::FarPostfix,
-            clients: vec![(Pipepost, 500), (Nodemailer, 100), (Lettre, 100), (Smtplib, 100)],
+            clients: vec![(Pipepost, 500), (Nodemailer, 50), (Lettre, 50), (Smtplib, 50)],
             goals: vec![
                 at_least(Rate, Peer(Nodemailer), 40.0),
                 at_least(Rate, Peer(Lettre), 50.0),
@@ -169,7 +191,7 @@ pub(crate) fn all() -> Vec<Row> {
             name: "far-data",
             title: "1 connection, 40 ms round trip, 500 messages, DATA",
             place: Place::FarSink,
-            clients: vec![(Pipepost, 500), (Nodemailer, 100), (Lettre, 100), (Smtplib, 100)],
+            clients: vec![(Pipepost, 500), (Nodemailer, 50), (Lettre, 50), (Smtplib, 50)],
             goals: vec![at_least(Rate, Peer(Nodemailer), 3.8), at_least(Rate, Peer(Lettre), 4.8)],
             ..plain.clone()
         },

@@ -21,6 +21,8 @@ mod host;
 pub mod http;
 pub mod keeper;
 pub mod ledger;
+#[doc(hidden)]
+pub mod measuring;
 pub mod policy;
 pub mod quota;
 mod run;

@@ -27,6 +27,10 @@ pub(crate) struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Client {
     Pipepost,
+    /// The same with a named execution: every message is claimed on the disk before it leaves.
+    Ledger,
+    /// Our own connector in the sandbox, without a pipeline.
+    Sandboxed,
     /// Our own connector's code, compiled for the machine and without a host.
     Native,
     Nodemailer,
@@ -43,6 +47,8 @@ impl Client {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pipepost => "pipepost",
+            Self::Ledger => "pipepost --execution",
+            Self::Sandboxed => "email-v2, sandboxed",
             Self::Native => "email-v2, native",
             Self::Nodemailer => "nodemailer",
             Self::Lettre => "lettre",
@@ -58,6 +64,12 @@ impl Client {
         match self {
             Self::Pipepost => {
                 "`pipepost run`, a mail merge (`items`); default settings but `limits.max_connections`; whole process"
+            }
+            Self::Ledger => {
+                "the same with `--execution` and a `--state` on the disk, which is synced before messages leave"
+            }
+            Self::Sandboxed => {
+                "the host as a library, without a pipeline: the connector's component, batches of 32, one warm connection; sending alone"
             }
             Self::Native => {
                 "the connector's crate over std's TcpStream and rustls, batches of 32, one warm connection; sending alone"
@@ -83,6 +95,10 @@ pub(crate) struct Clients {
     /// Holds `node_modules`.
     pub(crate) scripts: PathBuf,
     pub(crate) folder: PathBuf,
+    /// The host's program that sends without a pipeline.
+    pub(crate) sends: PathBuf,
+    /// A folder on a disk; `folder` is in memory.
+    pub(crate) disk: PathBuf,
 }
 
 impl Clients {
@@ -90,6 +106,19 @@ impl Clients {
     pub(crate) fn command(&self, client: Client, task: &Task) -> Result<Command> {
         match client {
             Client::Pipepost => self.pipepost(task),
+            Client::Ledger => {
+                let mut command = self.pipepost(task)?;
+                // On a disk, since it is the disk that it waits for, and new each time.
+                let state = self.disk.join("state");
+                drop(fs::remove_dir_all(&state));
+                command.args(["--execution", "bench"]).arg("--state").arg(state);
+                Ok(command)
+            }
+            Client::Sandboxed => {
+                let mut command = Command::new(&self.sends);
+                command.arg(self.settings(client, task)?);
+                Ok(command)
+            }
             Client::Native | Client::Lettre => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(if client == Client::Lettre { "lettre" } else { "native" });
@@ -136,7 +165,7 @@ impl Clients {
         let path = self.folder.join(format!("{client:?}.json"));
         let settings = json!({
             "port": task.port, "messages": task.messages, "connections": task.connections,
-            "ca": task.authority, "attachment": task.attachment, "letter": letter::pieces(),
+            "ca": task.authority, "attachment": task.attachment, "letter": letter::pieces(), "cache": self.folder.join("cache"),
         });
         write(&path, &settings.to_string())?;
         Ok(path)

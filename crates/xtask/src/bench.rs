@@ -18,19 +18,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     }
     eprintln!("building the host in release (the first time takes many minutes)");
     let binary = run::binary(true)?;
-    check(
-        cargo(&root())
-            .args([
-                "bench",
-                "--quiet",
-                "--package",
-                "pipepost",
-                "--bench",
-                "in_flight",
-                "--no-run",
-            ])
-            .env("PIPEPOST_CONNECTORS", target().join("connectors")),
-    )?;
+    built("in_flight")?;
+    let sends = built("sends")?;
     let folder = target().join("bench");
     let bench = root().join("bench");
     check(
@@ -45,6 +34,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
         .arg(binary)
         .arg("--scripts")
         .arg(scripts)
+        .arg("--sends")
+        .arg(sends)
         .arg("--root")
         .arg(root())
         .env("PIPEPOST_CONNECTORS", target().join("connectors"));
@@ -53,6 +44,26 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
         command.arg("--out").arg(root().join("docs").join("benchmarks.md"));
     }
     check(command.args(arguments))
+}
+
+/// Builds one of the host's benches, and answers where it is.
+fn built(name: &str) -> Result<PathBuf> {
+    let output = cargo(&root())
+        .args(["bench", "--quiet", "--package", "pipepost", "--bench", name, "--no-run"])
+        .arg("--message-format=json")
+        .env("PIPEPOST_CONNECTORS", target().join("connectors"))
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("`cargo` cannot be started")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    // One line of JSON for each thing that was built; the bench's names its executable.
+    let key = "\"executable\":\"";
+    let mut lines = said
+        .lines()
+        .filter(|line| line.contains(&format!("\"name\":\"{name}\"")));
+    let path = lines.find_map(|line| line.split_once(key)?.1.split('"').next());
+    path.map(PathBuf::from)
+        .with_context(|| format!("the bench `{name}` was not built"))
 }
 
 /// The scripts of the peers, with what they need from npm beside them.

@@ -1,0 +1,73 @@
+//! For the benchmark alone: batches to a connector without a pipeline around them, to see what the sandbox costs.
+
+use std::sync::Arc;
+
+use crate::bindings::Call;
+use crate::ending::ending;
+use crate::engine::{Batch, run_batch};
+use crate::failure::{Failure, Kind};
+use crate::files::RunFiles;
+use crate::host::Host;
+use crate::ledger::RunLedger;
+use crate::transport::{Route, Transport};
+
+/// Hands batches of calls (each a key, and parameters as JSON) to a connector, one after another, with an account's
+/// endpoint and without a sign-in. Answers how many calls succeeded.
+///
+/// # Errors
+/// When there is no such connector, account or endpoint, and for the first call that fails.
+pub async fn perform(
+    host: &Host,
+    connector: &str,
+    account: &str,
+    batches: impl Iterator<Item = Vec<(String, String)>>,
+) -> Result<usize, Failure> {
+    let wrong = |message: String| Failure::new(Kind::Configuration, message);
+    let loaded = host.connectors.get(connector);
+    let loaded = loaded.ok_or_else(|| wrong(format!("There is no connector `{connector}`.")))?;
+    let account = host.accounts.get(account).map_err(|error| wrong(error.to_string()))?;
+    let endpoint = account
+        .endpoint_for(None, None)
+        .map_err(|error| wrong(error.to_string()))?;
+    let mut view = account.public_view();
+    view["host"] = endpoint.host.clone().into();
+    view["port"] = endpoint.port.into();
+    view["security"] = endpoint.security.as_str().into();
+    view["mechanisms"] = serde_json::json!([]);
+    let route = Arc::new(Route::of_account(account, endpoint, false));
+    let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
+    let ledger = Arc::new(RunLedger::default());
+    let (_end, ending) = ending();
+    let mut done = 0;
+    for calls in batches {
+        let calls = calls.into_iter().zip(0..).map(|((key, parameters), id)| Call {
+            id,
+            key,
+            attempt: 1,
+            parameters,
+            remainder: None,
+        });
+        let batch = Batch {
+            connector: connector.into(),
+            account: Some(view.to_string()),
+            calls: calls.collect(),
+            transport: Some(Transport {
+                route: Arc::clone(&route),
+                connections: Arc::clone(&host.connections),
+                component: Arc::clone(&loaded.digest),
+            }),
+            files: Arc::clone(&files),
+            ledger: Arc::clone(&ledger) as _,
+            ending: ending.clone(),
+        };
+        for end in run_batch(&host.engine, &loaded.component, batch, |_| ())
+            .await
+            .into_values()
+        {
+            end.result.map_err(|failed| failed.failure)?;
+            done += 1;
+        }
+    }
+    host.close().await;
+    Ok(done)
+}
