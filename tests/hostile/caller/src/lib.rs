@@ -69,7 +69,7 @@ impl Attempt {
                 });
                 opened.count().to_string()
             }
-            ["commit", part] => match outcomes::committing(&[self.part(part)]) {
+            ["commit", part] => match outcomes::committing(&[self.part(part)], &[]) {
                 Ok(()) => "ok".to_owned(),
                 Err(stop) => format!("{stop:?}"),
             },
