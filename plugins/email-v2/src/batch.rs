@@ -181,7 +181,7 @@ impl<W: World> Batch<'_, W> {
             .world
             .open(&self.settings.host, self.settings.port, self.settings.security)
             .map_err(|error| {
-                let verdict = replies::of_wire(&error);
+                let verdict = replies::of_wire(&self.settings.server(), &error);
                 CallFailure {
                     failure: verdict.failure,
                     wait: verdict.wait,

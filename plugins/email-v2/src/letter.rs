@@ -360,7 +360,7 @@ impl Letter {
 
 fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::Ending, wire: Option<&WireError>) -> Verdict {
     let host = server.host;
-    let why = wire.map_or_else(|| format!("{ending}."), ToString::to_string);
+    let why = wire.map_or_else(|| format!("{ending}."), |error| replies::of_connection(server, error));
     Failure::new(
         Kind::Uncertain,
         format!("The message was sent to `{host}` to its end, and the server's answer did not come: {why} It may have been delivered and may not."),
