@@ -19,7 +19,11 @@ pub const FILE: &str = "pipepost.sqlite";
 const BUSY: Duration = Duration::from_secs(30);
 
 /// Each brings the file from the version of its index to the next. Never edited once released.
-const MIGRATIONS: [&str; 2] = [include_str!("state/1.sql"), include_str!("state/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("state/1.sql"),
+    include_str!("state/2.sql"),
+    include_str!("state/3.sql"),
+];
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +145,7 @@ mod tests {
         let version: i64 = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .expect("a version");
-        assert_eq!(version, 2);
+        assert_eq!(version, 3);
         connection
             .pragma_update(None, "user_version", 7)
             .expect("a version of the future");

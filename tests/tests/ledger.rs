@@ -94,10 +94,34 @@ fn judge(scratch: &Scratch, output: &Value, arrived: &BTreeMap<String, usize>, m
         .as_array()
         .expect("entries")
         .iter()
-        .map(|entry| entry["key"].as_str().expect("a key").to_owned())
+        .map(|entry| {
+            told(entry);
+            entry["key"].as_str().expect("a key").to_owned()
+        })
         .collect();
     assert_eq!(listed.len(), uncertain, "{listed:?}");
+    if let Some(key) = listed.first() {
+        let list = scratch.pipepost(&["ledger", "list", "--uncertain"]).with_code(0);
+        let shown = scratch.pipepost(&["ledger", "show", key]).with_code(0);
+        for (ending, parts) in [
+            (list, ["  to: someone@example.test", "  subject: message "]),
+            (shown, ["\nmessageId  <", "\nuncertain  [\"someone@example.test\"]"]),
+        ] {
+            assert!(parts.iter().all(|part| ending.stdout.contains(part)), "{ending}");
+        }
+    }
     uncertain
+}
+
+/// A person can look for a message that a killed process was sending, and what the pipeline calls sensitive is not kept.
+fn told(entry: &Value) {
+    let output = &entry["output"];
+    let text = |name: &str| output[name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(text("to"), "someone@example.test", "{entry}");
+    assert_eq!(output["uncertain"], json!(["someone@example.test"]), "{entry}");
+    assert!(text("subject").starts_with("message "), "{entry}");
+    assert!(text("messageId").starts_with('<'), "{entry}");
+    assert_eq!(text("content"), "***", "{entry}");
 }
 
 fn run(scratch: &Scratch, bell: &Receiver<()>) -> Option<Ending> {
@@ -199,7 +223,10 @@ impl Server {
                 "body": "",
             },
         });
-        scratch.write("pipeline.json", json!({ "flowSpec": { "start": [step] } }).to_string());
+        scratch.write(
+            "pipeline.json",
+            json!({ "sensitive": ["content"], "flowSpec": { "start": [step] } }).to_string(),
+        );
         let account = json!({
             "label": "mail",
             "type": "smtp-auth-and-properties",

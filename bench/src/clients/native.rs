@@ -118,7 +118,7 @@ impl World for Host {
         })
     }
 
-    fn committing(&mut self, parts: &[Part]) -> Result<(), Stop> {
+    fn committing(&mut self, parts: &[Part], _: Vec<(u32, String)>) -> Result<(), Stop> {
         self.announced.extend(parts.iter().map(|part| (*part, false)));
         Ok(())
     }

@@ -9,18 +9,25 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::remap::Remap;
 use crate::run::{cargo, root, target};
 use crate::{bill, plugins, run};
 
-/// `cargo xtask dist`: everything into `target/dist`, built with the versions that the lock files hold.
+/// `cargo xtask dist`: everything into `target/dist`, built with the versions that the lock files hold, and without the paths
+/// of the machine that builds.
 pub(crate) fn build(arguments: &[String]) -> Result<()> {
     if !arguments.is_empty() {
         bail!("`cargo xtask dist` takes nothing");
     }
     // Before anything is built: it fails where a lock file is not up to date.
     let licences = licences()?;
-    plugins::build()?;
-    let binary = run::binary(true)?;
+    let remap = Remap::of_machine()?;
+    let apart = target().join("dist-build");
+    let connectors = plugins::build_apart(&apart, &remap)?;
+    let binary = run::binary_apart(&apart, &connectors, &remap.encoded_flags())?;
+    for folder in remap.left_in(&fs::read(&binary)?) {
+        eprintln!("the binary names `{}`, a folder of this machine", folder.display());
+    }
     let dist = target().join("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("`{}` cannot be emptied", dist.display()))?;

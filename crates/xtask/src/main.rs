@@ -8,6 +8,7 @@ mod fuzz;
 mod mutations;
 mod new_plugin;
 mod plugins;
+mod remap;
 mod run;
 mod supply;
 mod test;

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use wit_component::ComponentEncoder;
 
+use crate::remap::Remap;
 use crate::run::{cargo, check, root, target};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -15,12 +16,28 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 /// Builds every plugin and makes a component of each. Files that did not change keep their time, so that nothing is
 /// embedded anew for nothing.
 pub(crate) fn build() -> Result<()> {
-    components(&root().join("plugins"), "pipepost", &target().join("connectors"))
+    let modules = target().join("plugins");
+    components(
+        &root().join("plugins"),
+        "pipepost",
+        &modules,
+        &target().join("connectors"),
+        None,
+    )
+}
+
+/// Builds the connectors for others in a folder of their own, without this machine's paths. Answers where the components
+/// are.
+pub(crate) fn build_apart(folder: &Path, remap: &Remap) -> Result<PathBuf> {
+    let (modules, connectors) = (folder.join("plugins"), folder.join("connectors"));
+    components(&root().join("plugins"), "pipepost", &modules, &connectors, Some(remap))?;
+    Ok(connectors)
 }
 
 /// Builds the connectors that mean harm, for the tests of the sandbox. Nothing embeds them.
 pub(crate) fn build_hostile() -> Result<()> {
-    components(&hostile(), "hostile", &target().join("hostile"))
+    let modules = target().join("plugins");
+    components(&hostile(), "hostile", &modules, &target().join("hostile"), None)
 }
 
 /// The workspace of the connectors that mean harm.
@@ -29,10 +46,9 @@ pub(crate) fn hostile() -> PathBuf {
 }
 
 /// Makes a component of each package in a workspace whose packages are called `{prefix}-{folder}`.
-fn components(folder: &Path, prefix: &str, components: &Path) -> Result<()> {
+fn components(folder: &Path, prefix: &str, modules: &Path, components: &Path, remap: Option<&Remap>) -> Result<()> {
     add_target()?;
     let names = names(folder)?;
-    let modules = target().join("plugins");
     for name in &names {
         // Each by itself: built together they would share their dependencies' features, and the digest of one would
         // depend on which others there are.
@@ -49,7 +65,12 @@ fn components(folder: &Path, prefix: &str, components: &Path) -> Result<()> {
                 "--package",
                 &package,
             ])
-            .env("CARGO_TARGET_DIR", &modules);
+            .env("CARGO_TARGET_DIR", modules);
+        if let Some(remap) = remap {
+            // What the builder sets is for the builder's own processor.
+            build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+            build.args(["--locked", "--config", &remap.configuration(TARGET)]);
+        }
         check(&mut build)?;
     }
 

@@ -1,5 +1,6 @@
 //! Running cargo and what it builds.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,11 +44,17 @@ fn show(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Builds the binary with the connectors in it.
-pub(crate) fn binary(release: bool) -> Result<PathBuf> {
+/// What builds the binary, with these connectors in it.
+fn build_with(connectors: &Path) -> Command {
     let mut build = cargo(&root());
     build.args(["build", "--quiet", "--package", "pipepost", "--bin", "pipepost"]);
-    build.env("PIPEPOST_CONNECTORS", target().join("connectors"));
+    build.env("PIPEPOST_CONNECTORS", connectors);
+    build
+}
+
+/// Builds the binary with the connectors in it.
+pub(crate) fn binary(release: bool) -> Result<PathBuf> {
+    let mut build = build_with(&target().join("connectors"));
     if release {
         build.arg("--release");
     } else {
@@ -57,11 +64,24 @@ pub(crate) fn binary(release: bool) -> Result<PathBuf> {
     Ok(path(release))
 }
 
+/// Builds the binary for others into a folder of its own, with the compiler's `flags` as cargo encodes them: other flags
+/// in the usual folder would have everything in it built anew, there and back.
+pub(crate) fn binary_apart(folder: &Path, connectors: &Path, flags: &OsStr) -> Result<PathBuf> {
+    let mut build = build_with(connectors);
+    build.args(["--release", "--locked"]);
+    build.env("CARGO_TARGET_DIR", folder);
+    build.env("CARGO_ENCODED_RUSTFLAGS", flags);
+    check(&mut build)?;
+    Ok(folder.join("release").join(name()))
+}
+
 fn path(release: bool) -> PathBuf {
     let profile = if release { "release" } else { "debug" };
-    target()
-        .join(profile)
-        .join(format!("pipepost{}", std::env::consts::EXE_SUFFIX))
+    target().join(profile).join(name())
+}
+
+fn name() -> String {
+    format!("pipepost{}", std::env::consts::EXE_SUFFIX)
 }
 
 /// Runs the built binary; its exit code becomes ours.

@@ -26,7 +26,7 @@ pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
                 return out(&format!("{:#}", json!(entries)));
             }
             for entry in &entries {
-                out(&line(entry))?;
+                out(&listed(entry))?;
             }
             let doubtful = entries.iter().filter(|entry| entry.state == State::Uncertain).count();
             if doubtful > 0 {
@@ -77,6 +77,31 @@ fn line(entry: &Entry) -> String {
     )
 }
 
+/// A line of a list: with what a person knows the message by.
+fn listed(entry: &Entry) -> String {
+    let text = |name: &str| {
+        entry
+            .output
+            .as_ref()?
+            .get(name)?
+            .as_str()
+            .filter(|text| !text.is_empty())
+    };
+    let mut listed = line(entry);
+    for name in ["to", "subject"] {
+        if let Some(text) = text(name) {
+            listed.push_str(&format!("  {name}: {}", printable(text)));
+        }
+    }
+    listed
+}
+
+/// Without what a terminal would obey.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
 fn show(entry: &Entry) -> Result<u8, Complaint> {
     out(&line(entry))?;
     out(&format!("execution  {}", entry.execution))?;
@@ -86,6 +111,9 @@ fn show(entry: &Entry) -> Result<u8, Complaint> {
     let Some(output) = &entry.output else { return Ok(0) };
     for name in [
         "messageId",
+        "to",
+        "cc",
+        "bcc",
         "subject",
         "accepted",
         "rejected",
@@ -95,7 +123,8 @@ fn show(entry: &Entry) -> Result<u8, Complaint> {
     ] {
         match output.get(name) {
             None | Some(serde_json::Value::Null) => {}
-            Some(serde_json::Value::String(text)) => drop(out(&format!("{name:<10} {text}"))?),
+            Some(serde_json::Value::String(text)) if text.is_empty() => {}
+            Some(serde_json::Value::String(text)) => drop(out(&format!("{name:<10} {}", printable(text)))?),
             Some(value) => drop(out(&format!("{name:<10} {value}"))?),
         }
     }

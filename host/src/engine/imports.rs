@@ -126,7 +126,12 @@ fn printable(message: &str, longest: usize) -> String {
 }
 
 impl outcomes::Host for Guest {
-    async fn committing(&mut self, parts: Vec<types::Part>) -> wasmtime::Result<Result<(), outcomes::Stop>> {
+    async fn committing(
+        &mut self,
+        parts: Vec<types::Part>,
+        in_doubt: Vec<outcomes::InDoubt>,
+    ) -> wasmtime::Result<Result<(), outcomes::Stop>> {
+        let longest = self.limits.json;
         let work = self.work()?;
         if work.ending.is_ending() {
             return Ok(Err(outcomes::Stop::Ending));
@@ -134,6 +139,10 @@ impl outcomes::Host for Guest {
         let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
         if let Err(stop) = work.watch.check(&parts).map_err(breach)? {
             return Ok(Err(stop));
+        }
+        for outcomes::InDoubt { call, output } in in_doubt {
+            check_length(&output, longest)?;
+            work.watch.in_doubt(call, output).map_err(breach)?;
         }
         // A durable ledger waits for its disk, an account for its turn, and that time is not the connector's.
         let began = Instant::now();
@@ -186,15 +195,20 @@ impl outcomes::Host for Guest {
 
 /// JSON of a bearable size and shape; anything else from a connector is a breach.
 fn json(text: &str, longest: usize) -> wasmtime::Result<Value> {
-    if text.len() > longest {
-        return Err(breach(format!(
-            "it returned {} bytes, more than the {longest} that a result may have",
-            text.len()
-        )));
-    }
+    check_length(text, longest)?;
     // Read at once: what nests too deeply or holds a number beyond all bounds is found out while the connector can still
     // be stopped, and not when the message is gone.
     serde_json::from_str(text).map_err(|_| breach("it returned a result that is not JSON"))
+}
+
+fn check_length(text: &str, longest: usize) -> wasmtime::Result<()> {
+    if text.len() <= longest {
+        return Ok(());
+    }
+    Err(breach(format!(
+        "it returned {} bytes, more than the {longest} that a result may have",
+        text.len()
+    )))
 }
 
 /// People read it: it ends as a sentence does.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::books::uncertain_output;
 use super::owner::is_alive;
 use crate::state::{self, StateError};
 
@@ -167,7 +168,8 @@ impl Book {
             let output = as_sent(entry.output).to_string();
             self.connection
                 .execute(
-                    "UPDATE messages SET outcome = 'sent', output = ?2, remainder = NULL, decided = 1, changed = ?3
+                    "UPDATE messages SET outcome = 'sent', output = ?2, remainder = NULL, in_doubt = NULL, decided = 1,
+                       changed = ?3
                      WHERE key = ?1",
                     params![key, output, now],
                 )
@@ -184,7 +186,8 @@ impl Book {
         }
         self.connection
             .execute(
-                "UPDATE messages SET outcome = NULL, output = NULL, decided = 1, changed = ?2 WHERE key = ?1",
+                "UPDATE messages SET outcome = NULL, output = NULL, in_doubt = NULL, decided = 1, changed = ?2
+                 WHERE key = ?1",
                 params![key, now],
             )
             .map_err(unusable)?;
@@ -215,7 +218,7 @@ impl Book {
         let mut messages = self
             .connection
             .prepare(&format!(
-                "SELECT key, execution, outcome, output, decided, changed FROM messages WHERE {which} ORDER BY rowid"
+                "SELECT key, execution, outcome, output, decided, changed, in_doubt FROM messages WHERE {which} ORDER BY rowid"
             ))
             .map_err(unusable)?;
         let mut rows = messages.query([value]).map_err(unusable)?;
@@ -254,6 +257,7 @@ struct Read {
     output: Option<String>,
     decided: bool,
     changed: i64,
+    in_doubt: Option<String>,
 }
 
 impl Read {
@@ -265,6 +269,7 @@ impl Read {
             output: row.get(3)?,
             decided: row.get(4)?,
             changed: row.get(5)?,
+            in_doubt: row.get(6)?,
         })
     }
 
@@ -279,13 +284,16 @@ impl Read {
             None if confirmed && self.decided => State::NotSent,
             None => State::Uncertain,
         };
-        let output = self.output.or(completed);
+        let known = self.output.or(completed);
+        let known = known.and_then(|output| serde_json::from_str(&output).ok());
+        let in_doubt = self.in_doubt.as_deref();
+        let output = known.or_else(|| in_doubt.map(|output| uncertain_output(Some(output))));
         Entry {
             state,
             decided: self.decided,
             changed: jiff::Timestamp::from_second(self.changed).unwrap_or_default(),
             parts: parts.into_iter().map(|(part, _)| part).collect(),
-            output: output.and_then(|output| serde_json::from_str(&output).ok()),
+            output,
             key: self.key,
             execution: self.execution,
         }

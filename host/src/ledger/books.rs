@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{ClaimError, Known, Message, Part, PartOutcome, Recorded};
 
@@ -22,6 +22,8 @@ pub(super) struct Account {
     pub(super) ended: Option<Recorded>,
     /// What is left to do, of a message that is to be sent again.
     pub(super) left: Option<String>,
+    /// JSON: the output while nobody knows how it ended. Taken by the claim that writes it down.
+    pub(super) in_doubt: Option<String>,
     /// It was uncertain and is to be sent again, and no claim has said so yet.
     reopened: bool,
 }
@@ -41,6 +43,8 @@ pub(super) struct Claim {
     pub(super) parts: Vec<Part>,
     /// In the order of the parts.
     pub(super) digests: Vec<String>,
+    /// What is to be told of each part's message while its end is not known, where that is not written down yet.
+    pub(super) in_doubt: Vec<Option<String>>,
     /// Messages whose uncertain parts are no longer spoken of.
     pub(super) reopened: Vec<String>,
 }
@@ -78,6 +82,10 @@ impl Books {
         }
     }
 
+    pub(super) fn in_doubt(&mut self, key: &str, output: String) {
+        self.messages.entry(key.to_owned()).or_default().in_doubt = Some(output);
+    }
+
     pub(super) fn claim(&mut self, parts: Vec<Part>) -> Result<Claim, ClaimError> {
         let taken = |part: &Part| {
             let account = self.messages.get(&part.key);
@@ -88,6 +96,7 @@ impl Books {
         }
         let mut claim = Claim {
             digests: Vec::with_capacity(parts.len()),
+            in_doubt: Vec::with_capacity(parts.len()),
             reopened: Vec::new(),
             parts,
         };
@@ -97,6 +106,7 @@ impl Books {
             // From here on it no longer tells what is left.
             account.left = None;
             claim.digests.push(account.digest.clone());
+            claim.in_doubt.push(account.in_doubt.take());
             if std::mem::take(&mut account.reopened) {
                 claim.reopened.push(part.key.clone());
             }
@@ -156,7 +166,7 @@ impl Account {
             None if all_confirmed && self.left.is_some() => None,
             // The process ended before it knew.
             _ => Some(Recorded {
-                output: json!({ "success": false, "outcome": "uncertain" }).to_string(),
+                output: uncertain_output(self.in_doubt.as_deref()).to_string(),
                 uncertain: true,
                 remainder: None,
             }),
@@ -177,4 +187,17 @@ impl Account {
         self.left = left;
         Some(self.left.clone().map_or(Known::Nothing, Known::Left))
     }
+}
+
+/// The output of a message of which nobody knows how it ended, with what was said of it before.
+pub(super) fn uncertain_output(in_doubt: Option<&str>) -> Value {
+    let said = in_doubt.and_then(|output| serde_json::from_str(output).ok());
+    let mut output = match said {
+        Some(Value::Object(output)) => output,
+        _ => Map::new(),
+    };
+    // Whatever a connector says.
+    output.insert("success".to_owned(), json!(false));
+    output.insert("outcome".to_owned(), json!("uncertain"));
+    Value::Object(output)
 }

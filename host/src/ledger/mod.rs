@@ -95,6 +95,11 @@ pub trait Ledger: Send + Sync {
     /// What is known of these messages, in their order. Their digests stand for what is claimed under their keys next.
     fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>>;
 
+    /// What is to be told of a message that is claimed next, from its claim until its end is noted (JSON, the connector's
+    /// own): after a crash it is all that a person has to look for the message by. A ledger that ends with its process
+    /// has nobody to tell it to.
+    fn in_doubt(&self, _key: &str, _output: &str) {}
+
     /// Claims all the parts or none of them, durably as far as this ledger is durable, in one step however many they are.
     ///
     /// The answer may fail with a [`ClaimError`], and then nothing is claimed.

@@ -22,6 +22,16 @@ const KEPT: i64 = 30 * 24 * 60 * 60;
 pub struct SqliteLedger {
     books: Mutex<Books>,
     writer: Sender<Note>,
+    hide: Hide,
+}
+
+/// Takes out of an output what may not be written down.
+struct Hide(Box<dyn Fn(&str) -> String + Send + Sync>);
+
+impl std::fmt::Debug for Hide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hide")
+    }
 }
 
 impl SqliteLedger {
@@ -50,12 +60,22 @@ impl SqliteLedger {
         let ledger = Self {
             books: Mutex::new(books),
             writer,
+            hide: Hide(Box::new(str::to_owned)),
         };
         // The process before was ended between the last word on a message and the record of it.
         for (key, recorded) in completed {
             ledger.record(&key, recorded);
         }
         Ok(ledger)
+    }
+
+    /// Lets `hide` take what may not be written down out of the outputs (JSON) that are kept with a claim.
+    #[must_use]
+    pub fn hiding(self, hide: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self {
+            hide: Hide(Box::new(hide)),
+            ..self
+        }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -75,6 +95,11 @@ impl Ledger for SqliteLedger {
         let mut books = self.books();
         let known = messages.iter().map(|message| books.look_up(message)).collect();
         Box::pin(std::future::ready(known))
+    }
+
+    fn in_doubt(&self, key: &str, output: &str) {
+        let shown = (self.hide.0)(output);
+        self.books().in_doubt(key, shown);
     }
 
     fn claim(&self, parts: Vec<Part>) -> Answer<'_, Result<(), ClaimError>> {
@@ -143,8 +168,8 @@ fn forget(connection: &Connection, directory: &Path) -> rusqlite::Result<()> {
 
 fn load(connection: &Connection, execution: &str) -> rusqlite::Result<Books> {
     let mut messages: HashMap<String, Account> = HashMap::new();
-    let mut select =
-        connection.prepare("SELECT key, digest, outcome, output, remainder FROM messages WHERE execution = ?1")?;
+    let mut select = connection
+        .prepare("SELECT key, digest, outcome, output, remainder, in_doubt FROM messages WHERE execution = ?1")?;
     let mut rows = select.query([execution])?;
     while let Some(row) = rows.next()? {
         let outcome: Option<String> = row.get(2)?;
@@ -152,6 +177,7 @@ fn load(connection: &Connection, execution: &str) -> rusqlite::Result<Books> {
         let remainder: Option<String> = row.get(4)?;
         let account = messages.entry(row.get(0)?).or_default();
         account.digest = row.get(1)?;
+        account.in_doubt = row.get(5)?;
         match outcome {
             Some(outcome) => {
                 account.ended = Some(Recorded {

@@ -170,14 +170,15 @@ fn claim(change: &Transaction<'_>, execution: &str, claim: &Claim, now: i64) -> 
         reopen.execute([key])?;
     }
     let mut message = change.prepare_cached(
-        "INSERT INTO messages (key, execution, digest, changed) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO messages (key, execution, digest, changed, in_doubt) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (key) DO UPDATE SET
-           digest = excluded.digest, changed = excluded.changed, outcome = NULL, output = NULL, remainder = NULL, decided = 0",
+           digest = excluded.digest, changed = excluded.changed, outcome = NULL, output = NULL, remainder = NULL,
+           decided = 0, in_doubt = COALESCE(excluded.in_doubt, in_doubt)",
     )?;
     let mut insert =
         change.prepare_cached("INSERT INTO parts (message, number, state, changed) VALUES (?1, ?2, 'claimed', ?3)")?;
-    for (part, digest) in claim.parts.iter().zip(&claim.digests) {
-        message.execute(params![part.key, execution, digest, now])?;
+    for ((part, digest), in_doubt) in claim.parts.iter().zip(&claim.digests).zip(&claim.in_doubt) {
+        message.execute(params![part.key, execution, digest, now, in_doubt])?;
         insert.execute(params![part.key, part.number, now])?;
     }
     Ok(true)
@@ -236,7 +237,7 @@ fn record(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (key) DO UPDATE SET
                digest = excluded.digest, outcome = excluded.outcome, output = excluded.output,
-               remainder = excluded.remainder, changed = excluded.changed",
+               remainder = excluded.remainder, changed = excluded.changed, in_doubt = NULL",
         )?
         .execute(params![
             key,

@@ -28,7 +28,7 @@ pub(super) struct Execution<'a> {
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) ending: Ending,
-    pub(super) mask: Mask,
+    pub(super) mask: Arc<Mask>,
     options: RunOptions,
     scopes: RunScopes,
     time_limit: Option<Duration>,
@@ -74,8 +74,8 @@ impl<'a> Execution<'a> {
         ledger: Arc<dyn Ledger>,
         ending: Ending,
         scopes: RunScopes,
+        mask: Arc<Mask>,
     ) -> Self {
-        let mask = Mask::new(prepared.pipeline.sensitive(), scopes.secrets());
         Self {
             host,
             prepared,

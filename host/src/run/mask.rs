@@ -44,6 +44,18 @@ impl Mask {
         }
     }
 
+    /// JSON as it may be written down; what is no JSON is not.
+    pub(super) fn json(&self, text: &str) -> String {
+        // Without a backslash nothing in it is escaped, so that a secret would stand there letter by letter: nearly always
+        // nothing is to be hidden, and the text need not be read.
+        let is_plain = !text.contains('\\');
+        if is_plain && self.fields.is_empty() && !self.secrets.iter().any(|secret| text.contains(secret)) {
+            return text.to_owned();
+        }
+        let value = serde_json::from_str(text).unwrap_or(Value::Null);
+        self.apply(&value).to_string()
+    }
+
     /// A text without the secrets.
     pub(super) fn text(&self, text: &str) -> String {
         self.secrets
@@ -65,5 +77,16 @@ mod tests {
             mask.apply(&message),
             json!({"a": [{"card": "***"}], "b": "the *** is", "***": 1})
         );
+    }
+
+    #[test]
+    fn json_is_hidden_however_it_is_escaped_and_else_stays_as_it_is() {
+        let mask = Mask::new(&["card".to_owned()], vec!["s\"t".to_owned()]);
+        assert_eq!(mask.json(r#"{"a":"s\"t","card":1}"#), r#"{"a":"***","card":"***"}"#);
+        let mask = Mask::new(&[], vec!["s3cret".to_owned()]);
+        assert_eq!(mask.json(r#"{"a":"the s3cret"}"#), r#"{"a":"the ***"}"#);
+        assert_eq!(mask.json(r#"{"a":"the \u0073\u0033cret"}"#), r#"{"a":"the ***"}"#);
+        assert_eq!(mask.json(r#"{ "a": 1 }"#), r#"{ "a": 1 }"#);
+        assert_eq!(mask.json("the s3cret"), "null");
     }
 }

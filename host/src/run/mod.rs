@@ -32,6 +32,7 @@ use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 use crate::ledger::{Ledger, RunLedger, SqliteLedger};
 use crate::state::StateError;
+use mask::Mask;
 
 use execute::Execution;
 use scopes::RunScopes;
@@ -239,7 +240,8 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         Ok(scopes) => scopes,
         Err(failure) => return over(failure),
     };
-    let ledger = match ledger(host, named).await {
+    let mask = Arc::new(Mask::new(prepared.pipeline.sensitive(), scopes.secrets()));
+    let ledger = match ledger(host, named, &mask).await {
         Ok(ledger) => ledger,
         Err(failure) => return over(failure),
     };
@@ -253,6 +255,7 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         Arc::clone(&ledger),
         ending,
         scopes,
+        mask,
     );
     let working = execution.work();
     let alarm = async {
@@ -288,13 +291,16 @@ fn unreachable_alarm() -> Result<Value, RunError> {
 }
 
 /// Where the run notes what it sends: in the state of a named execution, else in memory.
-async fn ledger(host: &Host, execution: Option<String>) -> Result<Arc<dyn Ledger>, Failure> {
+async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, Failure> {
     let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.rehearsal) else {
         return Ok(Arc::new(RunLedger::default()));
     };
     let opened = tokio::task::spawn_blocking(move || SqliteLedger::open(&state, &key)).await;
     match opened {
-        Ok(Ok(ledger)) => Ok(Arc::new(ledger)),
+        Ok(Ok(ledger)) => {
+            let mask = Arc::clone(mask);
+            Ok(Arc::new(ledger.hiding(move |output| mask.json(output))))
+        }
         Ok(Err(error)) => {
             // Another process that is at it will be done some time; the rest needs somebody.
             let kind = match error {

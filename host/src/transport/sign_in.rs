@@ -150,6 +150,14 @@ async fn exchange(
                 }
                 socket.write_all(&bytes).await?;
             }
+            // Everything that there is to say was said, and the server asked on: what it says to our withdrawal is no word
+            // on the credentials, and another try would end alike.
+            Next::Done(Outcome::Cancelled) => {
+                return Err(LinkError::Denied(format!(
+                    "The sign-in dialogue of the server `{address}` does not end: it asks on after all that {mechanism} has to say. Name another mechanism with `auth` in the account `{}`, and see whether host and port are those of its mail server.",
+                    account.label()
+                )));
+            }
             Next::Done(outcome) => {
                 if let Some(status) = exchange.status() {
                     tracing::debug!(account = account.label(), status, "the server said why");

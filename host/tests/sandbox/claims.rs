@@ -6,7 +6,7 @@ use pipepost_inbox::{Script, Security};
 use serde_json::{Value, json};
 
 use crate::caller::{CONTENT, Scene, good_end};
-use crate::common::fails;
+use crate::common::{document, fails, run};
 
 /// What is claimed, after the server waits for the content, and how the host settles it.
 async fn settled(acts: &[Value], kind: Kind, words: &str) {
@@ -124,6 +124,43 @@ async fn a_trap_in_the_middle_of_a_conversation() {
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn what_was_said_of_a_call_in_doubt_is_told_for_a_connector_that_is_stopped() {
+    let said = r#"{"to":"ann@example.com","success":true,"outcome":"sent"}"#;
+    for (told, to) in [
+        (said, json!("ann@example.com")),
+        ("no JSON", Value::Null),
+        ("[1]", Value::Null),
+    ] {
+        let scene = Scene::new().await;
+        let end = [
+            json!(["commit", "0", told]),
+            json!(["write", CONTENT]),
+            json!(["panic"]),
+        ];
+        let acts = [&scene.at_content()[..], &end].concat();
+        let document = document("caller", Some("mail"), json!({ "do": acts }));
+        let output = run(&scene.host, &document).await.result.expect("the run goes on");
+        assert_eq!(output["to"], to, "{output}");
+        assert_eq!(
+            (&output["success"], &output["outcome"]),
+            (&json!(false), &json!("uncertain"))
+        );
+        scene.is_unharmed().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_call_in_doubt_is_about_this_batch_and_of_bearable_length() {
+    settled(&[json!(["commit-for-another", "0"])], Kind::Limit, "not of this batch").await;
+    settled(
+        &[json!(["commit-at-length", "0"])],
+        Kind::Limit,
+        "that a result may have",
+    )
+    .await;
 }
 
 #[tokio::test]

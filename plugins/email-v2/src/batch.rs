@@ -17,7 +17,7 @@ use crate::parameters::Parameters;
 use crate::remainder::Remainder;
 use crate::replies;
 use crate::settings::Settings;
-use crate::world::{CallFailure, Facts, Part, Stop, Wire, WireError, World};
+use crate::world::{CallFailure, Facts, Stop, Wire, WireError, World};
 
 /// A warm connection is tried with RSET before a message is trusted to it when it lay longer than this.
 const PROBE_AFTER: u64 = 20_000;
@@ -200,7 +200,7 @@ impl<W: World> Batch<'_, W> {
             .world
             .open(&self.settings.host, self.settings.port, self.settings.security)
             .map_err(|error| {
-                let verdict = replies::of_wire(&error);
+                let verdict = replies::of_wire(&self.settings.server(), &error);
                 CallFailure {
                     failure: verdict.failure,
                     wait: verdict.wait,
@@ -278,12 +278,8 @@ impl<W: World> Conversation<'_, '_, W> {
                     commits,
                     deadline,
                 } => {
-                    let parts: Vec<Part> = commits
-                        .iter()
-                        .filter_map(|id| part(&self.batch.letters, &self.travelling, *id))
-                        .collect();
                     let ids: Vec<Id> = commits.to_vec();
-                    match announce(self.batch.world, &parts) {
+                    match announce(self.batch.world, &mut self.batch.letters, &self.travelling, &ids) {
                         Err(stop) => {
                             self.client.withhold(replies::reason(stop));
                             Ok(())
@@ -405,7 +401,8 @@ impl<W: World> Conversation<'_, '_, W> {
                 (false, _) => return self.batch.jobs.push_front(job),
                 // A 421 speaks for everything that it found unanswered: the server has done none of it.
                 (true, Some(reply)) => {
-                    if let Some(letter) = self.batch.letters.get(&job.letter) {
+                    if let Some(letter) = self.batch.letters.get_mut(&job.letter) {
+                        letter.in_doubt_is_told = false;
                         self.batch.world.refused((letter.call, job.part), &reply.verbatim());
                     }
                     return self.batch.jobs.push_front(job);
@@ -449,17 +446,39 @@ fn sent_output(outcome: &Result<String, CallFailure>) -> Option<&str> {
     }
 }
 
-fn announce<W: World>(world: &mut W, parts: &[Part]) -> Result<(), Stop> {
-    if parts.is_empty() {
-        Ok(())
-    } else {
-        world.committing(parts)
+/// Announces what the next write commits. With the first announcement of a letter, and the first after a refusal, goes what
+/// is to be told of it should nobody learn how it ends.
+fn announce<W: World>(
+    world: &mut W,
+    letters: &mut HashMap<usize, Letter>,
+    travelling: &HashMap<Id, Job>,
+    commits: &[Id],
+) -> Result<(), Stop> {
+    let mut parts = Vec::with_capacity(commits.len());
+    let mut in_doubt = Vec::new();
+    let mut told = Vec::new();
+    for job in commits.iter().filter_map(|id| travelling.get(id)) {
+        let Some(letter) = letters.get_mut(&job.letter) else {
+            continue;
+        };
+        parts.push((letter.call, job.part));
+        if !std::mem::replace(&mut letter.in_doubt_is_told, true) {
+            in_doubt.push((letter.call, letter.in_doubt()));
+            told.push(job.letter);
+        }
     }
-}
-
-fn part(letters: &HashMap<usize, Letter>, travelling: &HashMap<Id, Job>, id: Id) -> Option<Part> {
-    let job = travelling.get(&id)?;
-    Some((letters.get(&job.letter)?.call, job.part))
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let answer = world.committing(&parts, in_doubt);
+    if answer.is_err() {
+        for number in told {
+            if let Some(letter) = letters.get_mut(&number) {
+                letter.in_doubt_is_told = false;
+            }
+        }
+    }
+    answer
 }
 
 fn milliseconds(duration: std::time::Duration) -> u32 {

@@ -60,9 +60,13 @@ impl World for Host {
         Ok(transport::Connection::open(&endpoint, security)?)
     }
 
-    fn committing(&mut self, parts: &[Part]) -> Result<(), Stop> {
+    fn committing(&mut self, parts: &[Part], in_doubt: Vec<(u32, String)>) -> Result<(), Stop> {
         let parts: Vec<outcomes::Part> = parts.iter().map(|part| of_host(*part)).collect();
-        outcomes::committing(&parts).map_err(|stop| match stop {
+        let in_doubt = in_doubt.into_iter();
+        let in_doubt: Vec<outcomes::InDoubt> = in_doubt
+            .map(|(call, output)| outcomes::InDoubt { call, output })
+            .collect();
+        outcomes::committing(&parts, &in_doubt).map_err(|stop| match stop {
             outcomes::Stop::Ending => Stop::Ending,
             outcomes::Stop::Claimed => Stop::Claimed,
             outcomes::Stop::Unrecorded => Stop::Unrecorded,

@@ -1,5 +1,7 @@
 //! One message on its way: its transactions, what became of them, and what that makes of the message.
 
+use std::collections::HashSet;
+
 use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Transaction, Verdict as RecipientVerdict};
 
 use crate::failure::{Failure, Kind};
@@ -30,6 +32,8 @@ pub(crate) struct Letter {
     only: Option<Vec<String>>,
     /// This attempt has confirmed something.
     confirmed: bool,
+    /// The host knows what to tell of it should nobody learn how it ends.
+    pub(crate) in_doubt_is_told: bool,
 }
 
 /// One transaction of a message: some of its recipients.
@@ -88,6 +92,7 @@ impl Letter {
             deferral: None,
             only,
             confirmed: false,
+            in_doubt_is_told: false,
         })
     }
 
@@ -215,6 +220,8 @@ impl Letter {
             }
             SmtpOutcome::Refused { reply, .. } => {
                 self.response = Some(replies::said(reply));
+                // The host forgets a message of which nothing was committed.
+                self.in_doubt_is_told = false;
                 PartEnd::Refused(reply.verbatim())
             }
             SmtpOutcome::NotSent(_) | SmtpOutcome::Uncertain(_) => PartEnd::Open,
@@ -312,6 +319,27 @@ impl Letter {
         }
     }
 
+    /// The output should nobody learn how it ends: everybody of whom nothing is known yet is uncertain.
+    pub(crate) fn in_doubt(&self) -> String {
+        let known: HashSet<&str> = self
+            .accepted
+            .iter()
+            .chain(self.rejected.iter().map(|rejection| &rejection.recipient))
+            .map(String::as_str)
+            .collect();
+        let recipients = self.prepared.envelope.recipients.iter();
+        let uncertain: Vec<String> = recipients
+            .filter(|recipient| !known.contains(recipient.as_str()))
+            .cloned()
+            .collect();
+        self.prepared.output.render(&Report {
+            accepted: &self.accepted,
+            rejected: &self.rejected,
+            uncertain: &uncertain,
+            ..Report::new(Outcome::Uncertain)
+        })
+    }
+
     /// Those who were refused for now, and those of whom nobody can tell. None: nobody, or everybody.
     fn remainder(&self) -> Option<Remainder> {
         let (deferred, rejected): (Vec<_>, Vec<_>) = self
@@ -332,7 +360,7 @@ impl Letter {
 
 fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::Ending, wire: Option<&WireError>) -> Verdict {
     let host = server.host;
-    let why = wire.map_or_else(|| format!("{ending}."), ToString::to_string);
+    let why = wire.map_or_else(|| format!("{ending}."), |error| replies::of_connection(server, error));
     Failure::new(
         Kind::Uncertain,
         format!("The message was sent to `{host}` to its end, and the server's answer did not come: {why} It may have been delivered and may not."),

@@ -1,5 +1,7 @@
 //! From what a server said, or did not, to a failure that a person can act on.
 
+use std::fmt;
+
 use pipepost_gmail::{self as gmail, Provider, Retry, explain_for};
 use pipepost_smtp::{Ending, NotSent, Reply, Stage};
 
@@ -26,8 +28,22 @@ impl From<Failure> for Verdict {
 pub struct Server<'a> {
     /// The host.
     pub host: &'a str,
+    /// Its port.
+    pub port: u16,
     /// The label of the account that is signed in.
     pub account: Option<&'a str>,
+}
+
+/// Its address, as `host:port`.
+impl fmt::Display for Server<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
+    }
 }
 
 /// What a reply of this server means.
@@ -77,7 +93,7 @@ pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verd
 /// Why a connection ended before a message was sent over it.
 pub fn of_ending(server: &Server<'_>, ending: &Ending, wire: Option<&WireError>) -> Verdict {
     if let Some(error) = wire {
-        return of_wire(error);
+        return of_wire(server, error);
     }
     let host = server.host;
     match ending {
@@ -116,12 +132,14 @@ pub fn of_ending(server: &Server<'_>, ending: &Ending, wire: Option<&WireError>)
             format!("The server `{host}` sent more than its reply before the TLS handshake; somebody may be injecting replies, so nothing was sent."),
         )
         .into(),
-        other => Failure::new(Kind::Transient, format!("The conversation with `{host}` ended early: {other}.")).into(),
+        other => Failure::new(Kind::Transient, format!("The conversation with `{server}` ended early: {other}."))
+            .with_advice(look_at(server, "try again later"))
+            .into(),
     }
 }
 
 /// Why the transport did not do as asked.
-pub fn of_wire(error: &WireError) -> Verdict {
+pub fn of_wire(server: &Server<'_>, error: &WireError) -> Verdict {
     let kind = match error {
         WireError::Denied(_) | WireError::Tls(_) => Kind::Configuration,
         WireError::Credentials(_) => Kind::Authentication,
@@ -132,7 +150,35 @@ pub fn of_wire(error: &WireError) -> Verdict {
         | WireError::Closed
         | WireError::Io(_) => Kind::Transient,
     };
-    Failure::new(kind, error.to_string()).into()
+    let failure = Failure::new(kind, of_connection(server, error));
+    match error {
+        WireError::Closed | WireError::Io(_) => failure.with_advice(look_at(server, "try again later")),
+        WireError::TimedOut => failure.with_advice(look_at(
+            server,
+            "try again later, or give the server more time with `mail.smtp.timeout` in the account",
+        )),
+        _ => failure,
+    }
+    .into()
+}
+
+/// What became of the connection, in a sentence that names the server.
+pub fn of_connection(server: &Server<'_>, error: &WireError) -> String {
+    match error {
+        WireError::Closed => format!("The server `{server}` closed the connection."),
+        WireError::TimedOut => format!("The server `{server}` did not answer in time."),
+        // Some of these sentences name it already.
+        WireError::Io(text) if !text.contains(server.host) => format!("In the conversation with `{server}`: {text}"),
+        other => other.to_string(),
+    }
+}
+
+/// What to do about a connection that ends early: first this, then look at what it does.
+fn look_at(server: &Server<'_>, first: &str) -> String {
+    match server.account {
+        Some(label) => format!("{first}; where it goes on so, `pipepost accounts test {label}` shows how far it comes"),
+        None => format!("{first}; where it goes on so, see whether this is the right server and port"),
+    }
 }
 
 /// Why a message was not sent.

@@ -92,6 +92,7 @@ impl Settings {
     pub fn server(&self) -> Server<'_> {
         Server {
             host: &self.host,
+            port: self.port,
             account: self.label.as_deref(),
         }
     }

@@ -150,12 +150,13 @@ pub trait World {
     ///
     /// A [`WireError`].
     fn open(&mut self, host: &str, port: u16, security: Security) -> Result<Self::Wire, WireError>;
-    /// Announces what the next write commits.
+    /// Announces what the next write commits, and of each call that was not announced before, by its number, its output
+    /// (JSON) should nobody learn how it ends.
     ///
     /// # Errors
     ///
     /// Why none of it may be written.
-    fn committing(&mut self, parts: &[Part]) -> Result<(), Stop>;
+    fn committing(&mut self, parts: &[Part], in_doubt: Vec<(u32, String)>) -> Result<(), Stop>;
     /// The server confirmed a part. With the step's output as JSON, where the message is complete with it.
     fn confirmed(&mut self, part: Part, output: Option<&str>);
     /// The server refused a part with this reply.

@@ -1,7 +1,11 @@
 //! Limits and pauses, through the real binary. What they do with time is shown on a simulated clock, in the host.
 
-use pipepost_inbox::Script;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+
 use pipepost_inbox::script::{At, Rule};
+use pipepost_inbox::{Event, Script};
 use pipepost_tests::{Catcher, Ending, Scratch, document, email};
 use serde_json::{Value, json};
 
@@ -80,6 +84,75 @@ fn two_processes_share_a_limit_of_a_day_to_the_last_message() {
     // A third one finds the day full.
     scratch.run(&["--state", "kept"]).with_code(75);
     assert_eq!(server.messages().len(), 9);
+}
+
+/// A server that takes the second message of a connection and holds its answer back, once; the bell rings when it has it.
+fn holds_the_second_answer() -> (Catcher, Receiver<()>) {
+    let (sender, bell) = channel();
+    let rule = Rule::at(At::Content).nth(2).times(1).obey(true).hold("for ever");
+    let caught = AtomicUsize::new(0);
+    let server = Catcher::with(|builder| {
+        builder.script(Script::new().rule(rule)).observer(move |event| {
+            if matches!(event, Event::Caught { .. }) && caught.fetch_add(1, Ordering::SeqCst) == 1 {
+                // Nobody listens after the test.
+                let _ = sender.send(());
+            }
+        })
+    });
+    (server, bell)
+}
+
+/// Three messages of an account that may send three a day, by a process that is killed while the second is under way.
+fn killed_at_the_second(server: &Catcher, bell: &Receiver<()>, more: &[&str]) -> Scratch {
+    let mut account = server.account();
+    account["limits"] = json!({ "messages_per_day": 3 });
+    let scratch = Scratch::new();
+    let step = || email(json!({ "failOnError": false }));
+    scratch.write("pipeline.json", document(&[step(), step(), step()]).to_string());
+    scratch.write("accounts.json", account.to_string());
+    let arguments = [
+        &["run", "pipeline.json", "--accounts", "accounts.json", "--state", "kept"],
+        more,
+    ];
+    let ended = scratch.start(&arguments.concat()).kill_at(bell);
+    assert!(ended.is_none(), "it was to be killed: {ended:?}");
+    assert_eq!(server.messages().len(), 2);
+    scratch
+}
+
+#[test]
+fn what_a_killed_process_sent_and_had_under_way_counts_for_the_next_run() {
+    let (server, bell) = holds_the_second_answer();
+    let scratch = killed_at_the_second(&server, &bell, &[]);
+    let run = || {
+        scratch
+            .run(&["--state", "kept"])
+            .with_code(75)
+            .says(&["limits.messages_per_day"])
+    };
+    run();
+    assert_eq!(server.messages().len(), 3, "one more was left");
+    run();
+    assert_eq!(server.messages().len(), 3, "none was left");
+}
+
+#[test]
+fn what_a_killed_execution_sent_is_neither_sent_nor_counted_again() {
+    let (server, bell) = holds_the_second_answer();
+    let named = ["--execution", "once"];
+    let scratch = killed_at_the_second(&server, &bell, &named);
+    let finish = || scratch.run(&["--state", "kept", named[0], named[1]]).with_code(0);
+    // The third is the last that this day has room for; what nobody can tell of is told, and not sent.
+    finish().says(&["may have been sent before"]);
+    assert_eq!(server.messages().len(), 3);
+    let ids: BTreeSet<_> = server.messages().iter().map(|message| message.message_id()).collect();
+    assert_eq!(ids.len(), 3, "none was sent twice");
+    finish();
+    scratch
+        .run(&["--state", "kept"])
+        .with_code(75)
+        .says(&["limits.messages_per_day"]);
+    assert_eq!(server.messages().len(), 3, "the day is full");
 }
 
 #[test]

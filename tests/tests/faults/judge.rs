@@ -29,9 +29,7 @@ pub(super) struct Arrived {
 
 impl Report {
     /// Reads one result, in which each recipient must have its place. `id` is the Message-ID that it must have, where that
-    /// is known.
-    ///
-    /// Of a message that a killed process was sending, nothing is known but its key: its result tells neither.
+    /// is known. A message that a killed process was sending is told of as every other.
     pub(super) fn read(result: &Value, id: Option<&String>, ending: &Ending) -> Self {
         let outcome = result["outcome"].as_str().unwrap_or_default().to_owned();
         assert!(
@@ -39,15 +37,6 @@ impl Report {
             "`{outcome}` is no outcome\n{ending}"
         );
         assert_eq!(result["success"], outcome == "sent", "{ending}");
-        let was_killed = outcome == "uncertain" && result["replayed"] == true && result["messageId"].is_null();
-        if let Some(id) = id.filter(|_| was_killed) {
-            return Self {
-                id: id.clone(),
-                outcome,
-                accepted: Vec::new(),
-            };
-        }
-
         let accepted = named(&result["accepted"], ending);
         let mut each = [
             accepted.clone(),

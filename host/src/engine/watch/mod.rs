@@ -36,6 +36,8 @@ pub(crate) struct CallState {
     /// The output, in words and as a value, that came with the part which completed the call: it comes again when the
     /// call is settled, and is not read twice.
     completed: Option<(String, Value)>,
+    /// JSON, not read yet: the output while nobody knows how the call ends. Seldom wanted.
+    in_doubt: Option<String>,
     settled: Option<Result<Value, CallFailure>>,
 }
 
@@ -103,6 +105,7 @@ impl Watch {
                         key,
                         parts: BTreeMap::new(),
                         completed: None,
+                        in_doubt: None,
                         settled: None,
                     },
                 )
@@ -152,6 +155,14 @@ impl Watch {
             });
         }
         Ok(Ok(claims))
+    }
+
+    /// The connector says what is to be told of a call while nobody knows how it ends.
+    pub(crate) fn in_doubt(&mut self, call: u32, output: String) -> Result<(), String> {
+        let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
+        self.ledger.in_doubt(&state.key, &output);
+        state.in_doubt = Some(output);
+        Ok(())
     }
 
     /// Whether something of the call was announced, and not refused since.
@@ -304,7 +315,11 @@ impl Watch {
             Some(result) => result,
             None if uncertain || confirmed => {
                 let message = format!("{} The message may have been sent and may not.", stopped.message);
-                Err(Failure::new(Kind::Uncertain, message).into())
+                let in_doubt = state.in_doubt.as_deref();
+                Err(CallFailure {
+                    output: in_doubt.and_then(|output| serde_json::from_str(output).ok()),
+                    ..Failure::new(Kind::Uncertain, message).into()
+                })
             }
             None => Err(stopped.clone().into()),
         };

@@ -208,3 +208,18 @@ async fn a_part_is_announced_once() {
     assert!(watch.committing(&[(8, 0)]).await.is_err());
     assert!(watch.confirmed(8, 0, None).is_err());
 }
+
+#[tokio::test]
+async fn what_was_said_of_a_call_in_doubt_is_told_when_the_connector_is_stopped_and_only_then() {
+    let said = json!({"to": "ann@example.test", "success": false});
+    for (written, expected) in [(1, Some(said.clone())), (0, None)] {
+        let (mut watch, counter) = watch();
+        watch.in_doubt(7, said.to_string()).expect("in order");
+        watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
+        counter.fetch_add(written, Ordering::Relaxed);
+        let failure = end(watch).result.expect_err("nothing was confirmed");
+        assert_eq!(failure.output, expected);
+    }
+    let (mut watch, _) = watch();
+    assert!(watch.in_doubt(8, said.to_string()).is_err(), "there is no such call");
+}

@@ -1,3 +1,4 @@
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -152,6 +153,52 @@ async fn a_claim_that_a_crash_left_open_is_uncertain() {
         .filter(|(_, state)| *state != State::UnderWay)
         .collect();
     assert!(states.iter().all(|(key, _)| key != "refused"), "{states:?}");
+}
+
+#[tokio::test]
+async fn what_was_said_of_a_message_in_doubt_outlives_a_crash_until_its_end_is_recorded() {
+    let fixture = Fixture::new();
+    let ledger = fixture.open().hiding(|output| output.replace("secret", "***"));
+    for key in ["open", "ended", "refused"] {
+        known(&ledger, key).await;
+        ledger.in_doubt(
+            key,
+            r#"{"to":"ann","subject":"a secret","success":true,"outcome":"sent"}"#,
+        );
+    }
+    claim(&ledger, &[("open", 0), ("open", 1), ("ended", 0), ("refused", 0)]).await;
+    ledger.settle(&part("ended", 0), PartOutcome::Confirmed(None));
+    ledger.record("ended", sent("{\"n\":1}"));
+    // Claimed again, it is told of again.
+    ledger.settle(&part("refused", 0), PartOutcome::NotCommitted);
+    ledger.in_doubt("refused", r#"{"to":"bob"}"#);
+    claim(&ledger, &[("refused", 0)]).await;
+    crash(ledger).await;
+
+    let ledger = reopen(&fixture);
+    let output = |known: Known| -> Value {
+        match known {
+            Known::Ended(ended) => serde_json::from_str(&ended.output).expect("JSON"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let expected = json!({"to": "ann", "subject": "a ***", "success": false, "outcome": "uncertain"});
+    assert_eq!(output(known(&ledger, "open").await), expected);
+    assert_eq!(output(known(&ledger, "ended").await), json!({"n": 1}));
+    assert_eq!(output(known(&ledger, "refused").await)["to"], "bob");
+    ledger.close().await.expect("a writable state");
+
+    let mut book = fixture.book();
+    let shown = |book: &Book, key: &str| book.show(key).expect("a state").expect("it is there").output;
+    assert_eq!(shown(&book, "open"), Some(expected));
+    assert_eq!(shown(&book, "ended"), Some(json!({"n": 1})));
+    let settled = book.settle("open", Decision::Sent).expect("it is uncertain");
+    assert_eq!(
+        settled.output,
+        Some(json!({"to": "ann", "subject": "a ***", "success": true, "outcome": "sent", "decided": true}))
+    );
+    let settled = book.settle("refused", Decision::NotSent).expect("it is uncertain");
+    assert_eq!(settled.output, None);
 }
 
 #[tokio::test]

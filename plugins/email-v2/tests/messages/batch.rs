@@ -9,6 +9,8 @@ use pipepost_email_v2::failure::Kind;
 use pipepost_email_v2::files::Files;
 use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
 
+use serde_json::{Value, json};
+
 use crate::common::Memory;
 
 /// A server that takes what it is sent, and a network that breaks before it can say so.
@@ -102,6 +104,7 @@ impl Wire for Line {
 struct Net {
     server: Rc<RefCell<Server>>,
     announced: Vec<Part>,
+    in_doubt: Vec<(u32, Value)>,
     settled: Vec<(u32, Result<String, CallFailure>)>,
 }
 
@@ -119,8 +122,10 @@ impl World for Net {
         Ok(Line(Rc::clone(&self.server)))
     }
 
-    fn committing(&mut self, parts: &[Part]) -> Result<(), Stop> {
+    fn committing(&mut self, parts: &[Part], in_doubt: Vec<(u32, String)>) -> Result<(), Stop> {
         self.announced.extend(parts);
+        let read = |(call, output): (u32, String)| (call, serde_json::from_str(&output).expect("JSON"));
+        self.in_doubt.extend(in_doubt.into_iter().map(read));
         Ok(())
     }
 
@@ -190,4 +195,39 @@ fn what_may_have_been_sent_is_uncertain_and_does_not_travel_again() {
         assert_eq!(uncertain.iter().map(|(call, _)| *call).collect::<Vec<_>>(), [lost]);
         assert_eq!(net.announced.iter().filter(|(call, _)| *call == lost).count(), 1);
     }
+}
+
+#[test]
+fn each_message_is_told_of_once_before_it_may_be_in_doubt() {
+    let mut net = Net::default();
+    let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
+    let list =
+        r#"{"from": "a@x.example", "to": "B <b@y.example>, c@y.example", "bcc": "b@y.example", "subject": "hi"}"#;
+    let left = r#"{"recipients": ["c@y.example"], "accepted": ["b@y.example"], "rejected": [], "part": 1}"#;
+    let call = |id, remainder| Call {
+        id,
+        key: "run/1".to_owned(),
+        parameters: list.to_owned(),
+        remainder,
+    };
+    send(
+        &mut net,
+        Some(account),
+        vec![call(1, None), call(2, Some(left.to_owned()))],
+    );
+    let [(1, first), (2, second)] = net.in_doubt.as_slice() else {
+        panic!("{:?}", net.in_doubt);
+    };
+    let sent: Value = match net.settled.as_slice() {
+        [(1, Ok(output)), ..] => serde_json::from_str(output).expect("JSON"),
+        other => panic!("{other:?}"),
+    };
+    for name in ["to", "bcc", "subject", "messageId"] {
+        assert_eq!(first[name], sent[name], "{name}");
+    }
+    assert_eq!(first["outcome"], "uncertain");
+    assert_eq!(first["uncertain"], json!(["b@y.example", "c@y.example"]));
+    assert_eq!(first["accepted"], json!([]));
+    assert_eq!(second["accepted"], json!(["b@y.example"]));
+    assert_eq!(second["uncertain"], json!(["c@y.example"]));
 }

@@ -141,7 +141,7 @@ impl World for Net {
         Ok(Line(Rc::clone(&self.0)))
     }
 
-    fn committing(&mut self, _: &[Part]) -> Result<(), Stop> {
+    fn committing(&mut self, _: &[Part], _: Vec<(u32, String)>) -> Result<(), Stop> {
         self.0.borrow_mut().count.announcements += 1;
         Ok(())
     }

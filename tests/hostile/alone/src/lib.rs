@@ -74,7 +74,7 @@ impl Attempt<'_> {
             "spin" => spin(self.n),
             // Every call is answered at once, and there is work between the calls.
             "loop-and-call" => loop {
-                let _ = outcomes::committing(&[]);
+                let _ = outcomes::committing(&[], &[]);
                 spin(1000);
             },
             "recurse" => return Some(json!(recurse(self.n))),
@@ -164,7 +164,7 @@ impl Attempt<'_> {
                 call: self.call,
                 number: *number,
             };
-            outcomes::committing(&[part]).is_ok()
+            outcomes::committing(&[part], &[]).is_ok()
         });
         json!(announced.count())
     }

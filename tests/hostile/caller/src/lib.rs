@@ -69,10 +69,32 @@ impl Attempt {
                 });
                 opened.count().to_string()
             }
-            ["commit", part] => match outcomes::committing(&[self.part(part)]) {
-                Ok(()) => "ok".to_owned(),
-                Err(stop) => format!("{stop:?}"),
-            },
+            ["commit", part] => self.commit(part, &[]),
+            ["commit", part, told] => {
+                let output = (*told).to_owned();
+                self.commit(
+                    part,
+                    &[outcomes::InDoubt {
+                        call: self.call,
+                        output,
+                    }],
+                )
+            }
+            // Of a call that there is not.
+            ["commit-for-another", part] => {
+                let (call, output) = (self.call + 1, "{}".to_owned());
+                self.commit(part, &[outcomes::InDoubt { call, output }])
+            }
+            ["commit-at-length", part] => {
+                let output = "x".repeat(33 << 20);
+                self.commit(
+                    part,
+                    &[outcomes::InDoubt {
+                        call: self.call,
+                        output,
+                    }],
+                )
+            }
             ["confirm", part] => done(|| outcomes::confirmed(self.part(part), "null")),
             ["refuse", part, evidence] => done(|| outcomes::refused(self.part(part), evidence)),
             ["settle", how] => done(|| self.settle(how)),
@@ -120,6 +142,13 @@ impl Attempt {
         Part {
             call: self.call,
             number: number.parse().unwrap_or(0),
+        }
+    }
+
+    fn commit(&self, part: &str, in_doubt: &[outcomes::InDoubt]) -> String {
+        match outcomes::committing(&[self.part(part)], in_doubt) {
+            Ok(()) => "ok".to_owned(),
+            Err(stop) => format!("{stop:?}"),
         }
     }
 
