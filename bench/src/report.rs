@@ -100,12 +100,12 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, in_flight: Option<&
                 ),
                 _ => {
                     let whose = if goal.of == Client::Ledger {
-                        " with the ledger on"
+                        "with the ledger on, "
                     } else {
                         ""
                     };
                     (
-                        format!("{wanted} times {}{whose}", other(goal, rows)),
+                        format!("{whose}{wanted} times {}", other(goal, rows)),
                         spread(&ratio, 1.0),
                     )
                 }

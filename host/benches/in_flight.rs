@@ -3,6 +3,8 @@
 //! `in_flight PORT RUNS`: prints the most proportional set size in bytes and the seconds that it took. `cargo xtask bench`
 //! starts it with a server; without arguments (`cargo bench`) it does nothing.
 
+#![allow(clippy::print_stdout, reason = "what it found goes to the benchmark that started it")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

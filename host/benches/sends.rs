@@ -3,6 +3,8 @@
 //! `sends SETTINGS` does the task of that file, as the benchmark's other clients do, and prints the seconds that sending took.
 //! Without a file (`cargo bench`) it does nothing.
 
+#![allow(clippy::print_stdout, reason = "what it found goes to the benchmark that started it")]
+
 use std::path::Path;
 use std::time::Instant;
 

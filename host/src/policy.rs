@@ -183,7 +183,12 @@ impl Policy {
 
     /// The limits of every instance: the policy's, else the defaults.
     pub fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
+        self.limits_over(Limits::default())
+    }
+
+    /// The limits of every instance: the policy's, else these.
+    pub fn limits_over(&self, defaults: Limits) -> Limits {
+        let mut limits = defaults;
         if let Some(mebibytes) = self.limits.memory_mib {
             limits.memory = mebibytes << 20;
         }

@@ -4,6 +4,7 @@ pub(crate) mod lettre;
 pub(crate) mod native;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -190,7 +191,9 @@ impl Clients {
             &letter::pipeline(task.authority.is_some(), name.as_deref()).to_string(),
         )?;
         write(&path("accounts.json"), &account.to_string())?;
-        write(&path("input.json"), &letter::input(task.messages).to_string())?;
+        let mut input = std::io::BufWriter::new(fs::File::create(path("input.json"))?);
+        letter::write_input(&mut input, task.messages)?;
+        input.flush()?;
         let mut command = Command::new(&self.pipepost);
         command.arg("run").arg(path("pipeline.json"));
         command.arg("--accounts").arg(path("accounts.json"));

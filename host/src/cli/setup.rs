@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipepost::engine::Limits;
 use pipepost::keeper::StoreKeeper;
 use pipepost::policy::PolicyError;
 use pipepost::transport::Transcript;
@@ -37,7 +38,12 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
     let policy = policy(options.policy.as_deref())?;
     let store = store::beside(&options.store, &options.accounts)?;
     let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
-    let mut builder = Host::builder().policy(policy).accounts(accounts);
+    // One run needs no thousand instances at once, and room for them takes longer to lay out than a message to send.
+    let limits = policy.limits_over(Limits {
+        instances: 100,
+        ..Limits::default()
+    });
+    let mut builder = Host::builder().policy(policy).limits(limits).accounts(accounts);
     if let Some(store) = store {
         builder = builder.refresh_token_keeper(Arc::new(StoreKeeper::new(store)));
     }

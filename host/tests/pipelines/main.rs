@@ -11,5 +11,6 @@ mod ledger;
 mod merge;
 mod resending;
 mod retrying;
+mod speed;
 mod transformers;
 mod watching;

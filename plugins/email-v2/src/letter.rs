@@ -34,6 +34,8 @@ pub(crate) struct Letter {
     confirmed: bool,
     /// The host knows what to tell of it should nobody learn how it ends.
     pub(crate) in_doubt_is_told: bool,
+    /// What that is as long as nothing of it has happened: made with the message, while the server is at work.
+    untouched: Option<String>,
 }
 
 /// One transaction of a message: some of its recipients.
@@ -78,7 +80,7 @@ impl Letter {
             ..
         } = remainder.unwrap_or_default();
         let sender = prepared.envelope.sender.as_deref().map(address).transpose()?;
-        Ok(Self {
+        let mut letter = Self {
             call,
             prepared,
             sender,
@@ -93,7 +95,10 @@ impl Letter {
             only,
             confirmed: false,
             in_doubt_is_told: false,
-        })
+            untouched: None,
+        };
+        letter.untouched = Some(letter.in_doubt());
+        Ok(letter)
     }
 
     /// The transactions that it takes, with at most so many recipients each.
@@ -320,7 +325,11 @@ impl Letter {
     }
 
     /// The output should nobody learn how it ends: everybody of whom nothing is known yet is uncertain.
-    pub(crate) fn in_doubt(&self) -> String {
+    pub(crate) fn in_doubt(&mut self) -> String {
+        let is_untouched = self.accepted.is_empty() && self.rejected.is_empty();
+        if let Some(untouched) = self.untouched.take().filter(|_| is_untouched) {
+            return untouched;
+        }
         let known: HashSet<&str> = self
             .accepted
             .iter()

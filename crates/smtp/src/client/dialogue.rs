@@ -22,7 +22,7 @@ use super::flight::{Commit, Flight, Progress, Sender, weight};
 use super::session::Phase;
 use super::wire::Expect;
 use super::{Client, FLUSH, Held, Next};
-use crate::config::Pipelining;
+use crate::config::{Pipelining, Window};
 use crate::content::{ContentError, ContentWriter, Framing};
 use crate::outcome::{Ending, NotSent, Outcome, Stage, Transaction, Verdict};
 use crate::reply::{Class, Reply};
@@ -116,9 +116,11 @@ impl Client {
         }
     }
 
-    /// True when at most half of the window is in use.
+    /// True when a quarter of the window is free. Less would make a write of every message, and more would leave a distant
+    /// server without work.
     fn is_drained(&self) -> bool {
-        self.flights.len() <= self.config.window.messages / 2 && self.in_flight <= self.config.window.bytes / 2
+        let Window { messages, bytes, .. } = self.config.window;
+        self.flights.len() <= messages - messages.div_ceil(4) && self.in_flight <= bytes - bytes / 4
     }
 
     fn may_begin(&mut self) -> bool {

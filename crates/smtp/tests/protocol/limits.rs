@@ -251,14 +251,14 @@ fn the_window_bounds_messages_bytes_and_replies() {
     };
     let (mut talk, sent) = written(&|_| {});
     assert_eq!(sent, [16], "one write, one announcement");
-    // Nothing new until half of the window is free, then as many as are free.
+    // Nothing new until a quarter of the window is free, then as many as are free.
     let done = |n: usize| [DONE, OK, RCPT_OK, DONE].concat().repeat(n);
     talk.server(&[OK, RCPT_OK, DONE].concat());
-    talk.server(&done(6));
+    talk.server(&done(2));
     assert!(matches!(talk.poll(), Action::Read { .. }));
     assert!(!talk.client.wants_more());
     talk.server(&done(1));
-    assert!(matches!(talk.poll(), Action::Write { commits, .. } if commits.len() == 8));
+    assert!(matches!(talk.poll(), Action::Write { commits, .. } if commits.len() == 4));
 
     assert_eq!(written(&|config| config.window.messages = 0).1, [1]);
     assert_eq!(written(&|config| config.window.messages = 5).1, [5]);
