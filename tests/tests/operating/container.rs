@@ -64,6 +64,8 @@ fn with_a_root_that_nobody_can_write_it_sends_as_nobody() {
     write(&folder, "run/secrets/smtp-password", &format!("{password}\n"));
     account["password"] = json!("${file:/run/secrets/smtp-password}");
     write(&folder, "report/accounts.json", &account.to_string());
+    account.as_object_mut().expect("an object").shift_remove("ca_file");
+    write(&folder, "report/strangers.json", &account.to_string());
     for (name, from) in [("ca.pem", "caught/ca.pem"), ("report.json", "pipeline.json")] {
         let text = fs::read_to_string(scratch.folder().join(from)).expect("it was written");
         write(&folder, &format!("report/{name}"), &text);
@@ -82,11 +84,17 @@ fn with_a_root_that_nobody_can_write_it_sends_as_nobody() {
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
     let sent: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(sent["outcome"], "sent", "{stdout}{stderr}");
-    assert!(stderr.contains("the built-in set is used"), "{stderr}");
     assert!(
         !stdout.contains(&password) && !stderr.contains(&password),
         "{stdout}{stderr}"
     );
+
+    // Whom the account's own authorities do not answer for, the built-in set has to: it does not know this server.
+    let strangers = [&run[..5], &["/report/strangers.json"]].concat();
+    let output = enter(&folder, &strangers).output().expect("it ran before");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    assert!(stderr.contains("the built-in set is used"), "{stderr}");
 
     // What it would write down has no place there, and it says so before anything is sent.
     let named = [&run[..], &["--execution", "report-1", "--state", "/var/lib/pipepost"]].concat();
