@@ -9,6 +9,7 @@ use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::host::Host;
 use crate::ledger::RunLedger;
+use crate::run::public_view;
 use crate::transport::{Route, Transport};
 
 /// Hands batches of calls (each a key, and parameters as JSON) to a connector, one after another, with an account's
@@ -29,12 +30,8 @@ pub async fn perform(
     let endpoint = account
         .endpoint_for(None, None)
         .map_err(|error| wrong(error.to_string()))?;
-    let mut view = account.public_view();
-    view["host"] = endpoint.host.clone().into();
-    view["port"] = endpoint.port.into();
-    view["security"] = endpoint.security.as_str().into();
-    view["mechanisms"] = serde_json::json!([]);
     let route = Arc::new(Route::of_account(account, endpoint, false));
+    let view = public_view(Some(account), Some(&route)).map(|view| view.to_string());
     let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
     let ledger = Arc::new(RunLedger::default());
     let (_end, ending) = ending();
@@ -49,7 +46,7 @@ pub async fn perform(
         });
         let batch = Batch {
             connector: connector.into(),
-            account: Some(view.to_string()),
+            account: view.clone(),
             calls: calls.collect(),
             transport: Some(Transport {
                 route: Arc::clone(&route),

@@ -274,7 +274,7 @@ fn shown(problem: &ParameterProblem) -> String {
 }
 
 /// The account as the connector sees it, with the endpoint that the host decided.
-fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<Value> {
+pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<Value> {
     let mut view = match account {
         Some(account) => account.public_view(),
         None => json!({ "mechanisms": [] }),

@@ -37,6 +37,7 @@ use mask::Mask;
 use execute::Execution;
 use scopes::RunScopes;
 
+pub(crate) use calls::public_view;
 pub use expressions::evaluate;
 pub use observe::{Observer, Progress, StepRecord};
 
