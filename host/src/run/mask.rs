@@ -46,10 +46,10 @@ impl Mask {
 
     /// JSON as it may be written down; what is no JSON is not.
     pub(super) fn json(&self, text: &str) -> String {
-        // Without a backslash nothing in it is escaped, so that a secret would stand there letter by letter: nearly always
-        // nothing is to be hidden, and the text need not be read.
-        let is_plain = !text.contains('\\');
-        if is_plain && self.fields.is_empty() && !self.secrets.iter().any(|secret| text.contains(secret)) {
+        // Nearly always nothing is to be hidden, and the text need not be read. Without a backslash nothing in it is escaped,
+        // so that a secret would stand there letter by letter.
+        let has_no_secret = || !text.contains('\\') && !self.secrets.iter().any(|secret| text.contains(secret));
+        if self.fields.is_empty() && (self.secrets.is_empty() || has_no_secret()) {
             return text.to_owned();
         }
         let value = serde_json::from_str(text).unwrap_or(Value::Null);
