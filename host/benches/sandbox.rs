@@ -25,7 +25,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         cache: Some(cache.path().canonicalize().expect("a folder that is there")),
         ..EngineOptions::default()
     };
-    let embedded = pipepost_connectors::embedded();
+    let embedded = pipepost_embedded_connectors::embedded();
     let found = embedded.iter().find(|connector| connector.name == "email-v2");
     let bytes = found
         .expect("`cargo xtask plugins` builds the connectors, and PIPEPOST_CONNECTORS names them")

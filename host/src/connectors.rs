@@ -191,7 +191,7 @@ impl Connectors {
     /// The first connector that does not load.
     pub async fn load(engine: &Engine, policy: &Policy, directories: &[PathBuf]) -> Result<Self, ConnectorsError> {
         let mut built_in = Vec::new();
-        for embedded in pipepost_connectors::embedded() {
+        for embedded in pipepost_embedded_connectors::embedded() {
             built_in.push(load_one(engine, policy, embedded.bytes, Origin::BuiltIn, embedded.name).await?);
         }
         let mut from_files = Vec::new();

@@ -14,7 +14,7 @@ fn the_document_names_what_there_is() {
         let name = import.split('@').next().unwrap_or(import);
         assert!(text.contains(&format!("`{name}`")), "{name}");
     }
-    let annotations = repository.join("crates/flowspec/src/parameters/annotations.rs");
+    let annotations = repository.join("crates/digibee/flowspec/src/parameters/annotations.rs");
     let source = fs::read_to_string(annotations).expect("the keywords' source");
     let keywords = source.split('"').filter(|word| word.starts_with("x-pipepost-"));
     let mut count = 0;
@@ -23,7 +23,7 @@ fn the_document_names_what_there_is() {
         count += 1;
     }
     assert!(count > 4, "the keywords have moved");
-    let each = fs::read_to_string(repository.join("crates/guest/src/each.rs")).expect("the trait's source");
+    let each = fs::read_to_string(repository.join("crates/sdk/src/each.rs")).expect("the trait's source");
     assert!(each.contains("fn call(call: &Call, parameters: Self::Parameters) -> Result<Self::Output, Failure>;"));
     let Limits {
         memory,

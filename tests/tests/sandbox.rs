@@ -135,8 +135,8 @@ fn the_host_speaks_no_smtp_but_the_sign_in() {
     let folders = [
         "host/src",
         "crates/accounts/src",
-        "crates/flowspec/src",
-        "crates/connectors/src",
+        "crates/digibee/flowspec/src",
+        "crates/embedded-connectors/src",
     ];
     let code: Vec<_> = folders.into_iter().flat_map(lines_of_code).collect();
     let builds = |line: &str, verb: &str| {
@@ -170,8 +170,8 @@ fn the_host_speaks_no_smtp_but_the_sign_in() {
     for manifest in [
         "host/Cargo.toml",
         "crates/accounts/Cargo.toml",
-        "crates/flowspec/Cargo.toml",
-        "crates/connectors/Cargo.toml",
+        "crates/digibee/flowspec/Cargo.toml",
+        "crates/embedded-connectors/Cargo.toml",
     ] {
         let text = std::fs::read_to_string(root().join(manifest)).expect("the package has a manifest");
         assert!(

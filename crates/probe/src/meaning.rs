@@ -1,6 +1,6 @@
 //! What a reply or an early end means to the person whose account this is.
 
-use pipepost_gmail::{self as gmail, Kind, Provider, explain_for};
+use pipepost_replies::{self as gmail, Kind, Provider, explain_for};
 use pipepost_smtp::{Ending, OutOfStep, Reply, Stage};
 
 /// What happened, and what to do now.

@@ -51,7 +51,7 @@ mod tests {
     use crate::run::root;
 
     /// The one crate that holds the bindings, which take unsafe code.
-    const MAY_BE_UNSAFE: &str = "crates/guest";
+    const MAY_BE_UNSAFE: &str = "crates/sdk";
 
     /// The packages of every workspace.
     fn packages(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -286,7 +286,7 @@ impl Test<'_> {
         let (Some(from), Some(username)) = (self.account.from(), self.account.username()) else {
             return;
         };
-        let is_gmail = pipepost_gmail::Provider::of_host(&self.host) == pipepost_gmail::Provider::Gmail;
+        let is_gmail = pipepost_replies::Provider::of_host(&self.host) == pipepost_replies::Provider::Gmail;
         if is_gmail && !letter::bare(from).eq_ignore_ascii_case(username) {
             self.record(
                 "sender",

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use pipepost::Kind;
-use pipepost_gmail::{Class, Explanation, PastedReply, Provider, Retry};
+use pipepost_replies::{Class, Explanation, PastedReply, Provider, Retry};
 use serde_json::{Value, json};
 
 use super::arguments::ExplainOptions;
@@ -53,7 +53,7 @@ fn codes(reply: &PastedReply) -> String {
     code.into_iter().chain(enhanced).collect::<Vec<_>>().join(" ")
 }
 
-fn enhanced((class, subject, detail): pipepost_gmail::EnhancedCode) -> String {
+fn enhanced((class, subject, detail): pipepost_replies::EnhancedCode) -> String {
     format!("{class}.{subject}.{detail}")
 }
 

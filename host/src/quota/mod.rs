@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pipepost_accounts::{Account, Limits};
-use pipepost_gmail::{PastedReply, Provider, Retry, Scope, Stage, explain_for};
+use pipepost_replies::{PastedReply, Provider, Retry, Scope, Stage, explain_for};
 use tokio::sync::Notify;
 
 use crate::ending::Ending;

@@ -18,7 +18,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let text = include_str!("../../../crates/gmail/tests/replies.txt");
+    let text = include_str!("../../../crates/replies/tests/replies.txt");
     let mut cases = vec![Case::default()];
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let case = cases.last_mut().expect("one is always there");
@@ -112,7 +112,7 @@ fn accounts(server: &Running, count: usize) -> Accounts {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_row_of_the_table_reaches_the_step_with_its_kind_and_its_advice() {
-    if pipepost_connectors::embedded().is_empty() {
+    if pipepost_embedded_connectors::embedded().is_empty() {
         // `cargo xtask test` builds the connectors first; a bare `cargo test` in a fresh clone has none.
         return;
     }
@@ -151,7 +151,7 @@ async fn each_row_of_the_table_reaches_the_step_with_its_kind_and_its_advice() {
     server.shutdown().await;
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
     // Gmail's, and those of the other providers with a name: each by the reply's own text, from a server of any host.
-    let named = pipepost_gmail::rows().filter(|row| row.provider != pipepost_gmail::Provider::Other);
+    let named = pipepost_replies::rows().filter(|row| row.provider != pipepost_replies::Provider::Other);
     let missing: Vec<&str> = named.map(|row| row.id).filter(|id| !played.contains(id)).collect();
     // Their texts say nothing of their providers, so they are known by the host alone; the table's own tests ask for them
     // so.

@@ -40,7 +40,7 @@ async fn an_import_that_nobody_grants_is_named() {
 async fn an_import_that_the_operator_does_not_grant_is_named() {
     let transport = "pipepost:mail/transport@0.1.0";
     let others = ["pipepost:connector/types@0.1.0", "pipepost:connector/outcomes@0.1.0"];
-    let built_in = pipepost_connectors::embedded()
+    let built_in = pipepost_embedded_connectors::embedded()
         .iter()
         .map(|built_in| json!({ "digest": digest(built_in.bytes) }));
     let with = |grants: &[&str]| {
@@ -64,7 +64,7 @@ async fn an_import_that_the_operator_does_not_grant_is_named() {
 
 #[tokio::test]
 async fn a_connector_that_the_operator_does_not_list_is_refused() {
-    let built_in = pipepost_connectors::embedded()
+    let built_in = pipepost_embedded_connectors::embedded()
         .iter()
         .map(|built_in| json!({ "digest": digest(built_in.bytes) }));
     let policy = policy(&json!({ "connectors": built_in.collect::<Vec<_>>() }));

@@ -1,6 +1,6 @@
 //! The component: the host's imports as this crate's [`World`], and the export.
 
-use pipepost_guest::{Batch, Level, Manifest, outcomes, run_files, transport};
+use pipepost_sdk::{Batch, Level, Manifest, outcomes, run_files, transport};
 
 use crate::batch;
 use crate::failure::Kind;
@@ -25,7 +25,7 @@ impl Batch for EmailV2 {
         }
     }
 
-    fn perform(account: Option<String>, calls: Vec<pipepost_guest::Call>) {
+    fn perform(account: Option<String>, calls: Vec<pipepost_sdk::Call>) {
         let calls = calls.into_iter().map(|call| batch::Call {
             id: call.id,
             key: call.key,
@@ -36,7 +36,7 @@ impl Batch for EmailV2 {
     }
 }
 
-pipepost_guest::export_batch!(EmailV2);
+pipepost_sdk::export_batch!(EmailV2);
 
 struct Host;
 
@@ -94,15 +94,15 @@ impl World for Host {
     }
 
     fn warn(&mut self, call: u32, message: &str) {
-        pipepost_guest::log(Level::Warn, Some(call), message);
+        pipepost_sdk::log(Level::Warn, Some(call), message);
     }
 
     fn now(&self) -> u64 {
-        pipepost_guest::now().as_secs()
+        pipepost_sdk::now().as_secs()
     }
 
     fn random(&mut self) -> u64 {
-        pipepost_guest::random()
+        pipepost_sdk::random()
     }
 }
 
@@ -168,7 +168,7 @@ impl From<transport::TransportError> for WireError {
     }
 }
 
-impl From<CallFailure> for pipepost_guest::Failure {
+impl From<CallFailure> for pipepost_sdk::Failure {
     fn from(failed: CallFailure) -> Self {
         let CallFailure {
             failure,
@@ -178,14 +178,14 @@ impl From<CallFailure> for pipepost_guest::Failure {
         } = failed;
         Self {
             kind: match failure.kind {
-                Kind::Invalid => pipepost_guest::FailureKind::Invalid,
-                Kind::Configuration => pipepost_guest::FailureKind::Configuration,
-                Kind::Authentication => pipepost_guest::FailureKind::Authentication,
-                Kind::Refused => pipepost_guest::FailureKind::Refused,
-                Kind::Quota => pipepost_guest::FailureKind::Quota,
-                Kind::Transient => pipepost_guest::FailureKind::Transient,
-                Kind::Uncertain => pipepost_guest::FailureKind::Uncertain,
-                Kind::Limit => pipepost_guest::FailureKind::Limit,
+                Kind::Invalid => pipepost_sdk::FailureKind::Invalid,
+                Kind::Configuration => pipepost_sdk::FailureKind::Configuration,
+                Kind::Authentication => pipepost_sdk::FailureKind::Authentication,
+                Kind::Refused => pipepost_sdk::FailureKind::Refused,
+                Kind::Quota => pipepost_sdk::FailureKind::Quota,
+                Kind::Transient => pipepost_sdk::FailureKind::Transient,
+                Kind::Uncertain => pipepost_sdk::FailureKind::Uncertain,
+                Kind::Limit => pipepost_sdk::FailureKind::Limit,
             },
             message: failure.message,
             advice: failure.advice,
@@ -224,14 +224,14 @@ impl File for RunFile {
     }
 }
 
-impl From<pipepost_guest::FileError> for FileError {
-    fn from(error: pipepost_guest::FileError) -> Self {
+impl From<pipepost_sdk::FileError> for FileError {
+    fn from(error: pipepost_sdk::FileError) -> Self {
         match error {
-            pipepost_guest::FileError::NotFound => Self::NotFound,
-            pipepost_guest::FileError::NotAllowed => Self::NotAllowed,
-            pipepost_guest::FileError::Changed => Self::Changed,
-            pipepost_guest::FileError::TooLarge => Self::TooLarge,
-            pipepost_guest::FileError::Io => Self::Io,
+            pipepost_sdk::FileError::NotFound => Self::NotFound,
+            pipepost_sdk::FileError::NotAllowed => Self::NotAllowed,
+            pipepost_sdk::FileError::Changed => Self::Changed,
+            pipepost_sdk::FileError::TooLarge => Self::TooLarge,
+            pipepost_sdk::FileError::Io => Self::Io,
         }
     }
 }

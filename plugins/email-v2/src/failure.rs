@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What went wrong, by who can mend it and when: the same kinds by which a server's reply is explained. The names are the
 /// contract's; retry decisions read nothing else.
-pub use pipepost_gmail::Kind;
+pub use pipepost_replies::Kind;
 
 /// One failure, told to the person who can mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pipepost_gmail::{self as gmail, Provider, Retry, explain_for};
+use pipepost_replies::{self as gmail, Provider, Retry, explain_for};
 use pipepost_smtp::{Ending, NotSent, Reply, Stage};
 
 use crate::failure::{Failure, Kind};

@@ -7,7 +7,7 @@ mod table;
 
 use std::io::Write as _;
 
-use pipepost_guest::{Call, Each, Failure, List, NewFileWriter};
+use pipepost_sdk::{Call, Each, Failure, List, NewFileWriter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +132,7 @@ impl Each for JsonToCsv {
     }
 }
 
-pipepost_guest::export_each!(JsonToCsv);
+pipepost_sdk::export_each!(JsonToCsv);
 
 #[cfg(test)]
 mod tests;

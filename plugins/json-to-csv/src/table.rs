@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use csv::{QuoteStyle, Terminator, Writer, WriterBuilder};
 use indexmap::{IndexMap, IndexSet};
-use pipepost_guest::Failure;
+use pipepost_sdk::Failure;
 use serde_json::value::RawValue;
 
 use crate::{EndOfLine, Parameters};

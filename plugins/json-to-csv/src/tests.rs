@@ -1,5 +1,5 @@
-use pipepost_guest::testing::{Run, describe};
-use pipepost_guest::{Failure, FailureKind};
+use pipepost_sdk::testing::{Run, describe};
+use pipepost_sdk::{Failure, FailureKind};
 use serde_json::{Value, json};
 
 use super::JsonToCsv;

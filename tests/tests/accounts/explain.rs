@@ -46,7 +46,7 @@ fn what_is_no_failure_or_no_reply_is_told_so() {
 /// The table's own replies, each with what is expected of it.
 #[test]
 fn each_reply_of_the_table_is_explained_on_the_command_line() {
-    let table = std::fs::read_to_string(root().join("crates/gmail/tests/replies.txt")).expect("the table's replies");
+    let table = std::fs::read_to_string(root().join("crates/replies/tests/replies.txt")).expect("the table's replies");
     let scratch = Scratch::new();
     let mut explained = 0;
     for block in table.split("\n\n") {

@@ -126,11 +126,11 @@ mod tests {
     use super::*;
 
     const WORKSPACE: &str = "# What becomes a component.\n[workspace]\nresolver = \"3\"\n\
-        members = [\"email-v2\", \"../crates/guest\"]\n\n[profile.release]\nlto = \"fat\" # smaller\n";
+        members = [\"email-v2\", \"../crates/sdk\"]\n\n[profile.release]\nlto = \"fat\" # smaller\n";
 
     fn repository() -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a directory");
-        for folder in ["plugins/email-v2/src", "crates/smtp", "crates/guest"] {
+        for folder in ["plugins/email-v2/src", "crates/smtp", "crates/sdk"] {
             fs::create_dir_all(root.path().join(folder)).expect("a folder");
         }
         fs::write(root.path().join("plugins/Cargo.toml"), WORKSPACE).expect("a file");
@@ -145,8 +145,8 @@ mod tests {
         create_in(root.path(), "hello").expect("made");
         create_in(root.path(), "a1-b2").expect("made");
         let read = |path: &str| fs::read_to_string(root.path().join(path)).expect(path);
-        let members = "members = [\"a1-b2\", \"email-v2\", \"hello\", \"../crates/guest\"]";
-        let expected = WORKSPACE.replace("members = [\"email-v2\", \"../crates/guest\"]", members);
+        let members = "members = [\"a1-b2\", \"email-v2\", \"hello\", \"../crates/sdk\"]";
+        let expected = WORKSPACE.replace("members = [\"email-v2\", \"../crates/sdk\"]", members);
         assert_eq!(read("plugins/Cargo.toml"), expected);
         assert!(read("plugins/hello/Cargo.toml").contains("name = \"pipepost-hello\""));
         let source = read("plugins/hello/src/lib.rs");

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pipepost_guest::{Batch, Call, Failure, FailureKind, Level, Manifest, Part, log, new_files, outcomes, run_files};
+use pipepost_sdk::{Batch, Call, Failure, FailureKind, Level, Manifest, Part, log, new_files, outcomes, run_files};
 use serde_json::{Value, json};
 
 /// Calls that this instance has seen. A fresh one has seen none.
@@ -57,7 +57,7 @@ impl Batch for Alone {
     }
 }
 
-pipepost_guest::export_batch!(Alone);
+pipepost_sdk::export_batch!(Alone);
 
 struct Attempt<'a> {
     call: u32,
@@ -199,7 +199,7 @@ fn hoard(mebibytes: u64) -> usize {
 }
 
 fn random(count: u64) -> usize {
-    pipepost_guest::bindings::wasi::random::random::get_random_bytes(count).len()
+    pipepost_sdk::bindings::wasi::random::random::get_random_bytes(count).len()
 }
 
 /// What was kept before.

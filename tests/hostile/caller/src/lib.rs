@@ -3,8 +3,8 @@
 //! `do` is a list of acts, each a list of its name and what it needs, such as `["open", "127.0.0.1", "2525", "tls"]` or
 //! `["write", "NOOP\r\n"]`. What each came to stands in the output, so a test reads like the attempt that it is about.
 
-use pipepost_guest::transport::{Connection, Endpoint, Security, TransportError};
-use pipepost_guest::{Batch, Call, Failure, FailureKind, Manifest, Part, outcomes};
+use pipepost_sdk::transport::{Connection, Endpoint, Security, TransportError};
+use pipepost_sdk::{Batch, Call, Failure, FailureKind, Manifest, Part, outcomes};
 use serde_json::{Value, json};
 
 struct Caller;
@@ -46,7 +46,7 @@ impl Batch for Caller {
     }
 }
 
-pipepost_guest::export_batch!(Caller);
+pipepost_sdk::export_batch!(Caller);
 
 struct Attempt {
     call: u32,

@@ -1,7 +1,7 @@
 //! A connector that never comes to the end of describing itself.
 #![forbid(unsafe_code)]
 
-use pipepost_guest::{Batch, Call, Manifest};
+use pipepost_sdk::{Batch, Call, Manifest};
 
 struct Endless;
 
@@ -15,4 +15,4 @@ impl Batch for Endless {
     fn perform(_: Option<String>, _: Vec<Call>) {}
 }
 
-pipepost_guest::export_batch!(Endless);
+pipepost_sdk::export_batch!(Endless);

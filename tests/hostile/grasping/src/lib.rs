@@ -1,6 +1,6 @@
 //! A connector that imports what nobody grants, besides what everybody has.
 
-use pipepost_guest::{Batch, Call, Manifest, outcomes};
+use pipepost_sdk::{Batch, Call, Manifest, outcomes};
 
 mod more {
     wit_bindgen::generate!({
@@ -41,4 +41,4 @@ impl Batch for Grasping {
     }
 }
 
-pipepost_guest::export_batch!(Grasping);
+pipepost_sdk::export_batch!(Grasping);

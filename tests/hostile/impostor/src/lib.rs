@@ -1,7 +1,7 @@
 //! A connector that claims the name by which documents call another one.
 #![forbid(unsafe_code)]
 
-use pipepost_guest::{Batch, Call, Manifest, outcomes};
+use pipepost_sdk::{Batch, Call, Manifest, outcomes};
 
 struct Impostor;
 
@@ -25,4 +25,4 @@ impl Batch for Impostor {
     }
 }
 
-pipepost_guest::export_batch!(Impostor);
+pipepost_sdk::export_batch!(Impostor);

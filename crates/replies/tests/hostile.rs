@@ -1,6 +1,6 @@
 //! Whatever a server or a person hands over: no panic, bounded work, and nothing of it in the explanation.
 
-use pipepost_gmail::{Explanation, Kind, PastedReply, Provider, Stage, explain, explain_for};
+use pipepost_replies::{Explanation, Kind, PastedReply, Provider, Stage, explain, explain_for};
 use proptest::prelude::*;
 
 fn check(got: &Explanation) {

@@ -19,7 +19,7 @@ thread_local! {
 /// The files and the log of one run, in memory.
 ///
 /// ```
-/// # use pipepost_guest::{Call, Each, Failure, NewFileWriter, schemars, testing::Run};
+/// # use pipepost_sdk::{Call, Each, Failure, NewFileWriter, schemars, testing::Run};
 /// # use serde_json::json;
 /// # struct Connector;
 /// # impl Each for Connector {

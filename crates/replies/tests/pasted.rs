@@ -1,6 +1,6 @@
 //! Replies as people paste them, and text that no reply is in.
 
-use pipepost_gmail::{ParseErrorKind, PastedReply, Stage};
+use pipepost_replies::{ParseErrorKind, PastedReply, Stage};
 
 fn parts(text: &str) -> (Option<u16>, Option<(u8, u16, u16)>, String) {
     let reply = PastedReply::parse(text).expect(text);

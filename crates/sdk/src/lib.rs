@@ -26,7 +26,7 @@ pub mod bindings {
         generate_all,
         pub_export_macro: true,
         export_macro_name: "export_bindings",
-        default_bindings_module: "pipepost_guest::bindings",
+        default_bindings_module: "pipepost_sdk::bindings",
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipepost_gmail::{Explanation, Kind, PastedReply, Provider, Retry, Row, Stage, explain, explain_for, rows};
+use pipepost_replies::{Explanation, Kind, PastedReply, Provider, Retry, Row, Stage, explain, explain_for, rows};
 
 /// One block of `replies.txt`.
 struct Case {

@@ -1,6 +1,6 @@
 //! Replies that no row knows: the RFCs' meanings, and the places at which a code means something else.
 
-use pipepost_gmail::{Class, Explanation, Kind, Provider, Retry, Scope, Stage, explain, explain_for};
+use pipepost_replies::{Class, Explanation, Kind, Provider, Retry, Scope, Stage, explain, explain_for};
 
 fn unknown(code: u16, enhanced: Option<(u8, u16, u16)>, stage: Option<Stage>) -> Explanation {
     let got = explain(code, enhanced, "Words that nobody has seen", stage);

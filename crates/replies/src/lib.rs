@@ -13,7 +13,7 @@
 //! table, for documentation and tests.
 //!
 //! ```
-//! use pipepost_gmail::{Kind, Retry, Stage, explain};
+//! use pipepost_replies::{Kind, Retry, Stage, explain};
 //!
 //! let text = "Daily user sending limit exceeded. 41be03b00d2f7 - gsmtp";
 //! let explanation = explain(550, Some((5, 4, 5)), text, Some(Stage::Mail));
