@@ -18,7 +18,6 @@ mod stats;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-
 use clients::{Client, Clients};
 use rows::Place;
 

@@ -1,10 +1,9 @@
 //! Looks for built components and embeds them. It never builds any: `cargo xtask build` does, in the plugins' own
 //! workspace and for their own target.
 
-use std::env;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
+use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=PIPEPOST_CONNECTORS");

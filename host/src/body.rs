@@ -166,9 +166,10 @@ fn is_one_expression(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use pipepost_double_braces::Scope;
     use serde_json::json;
+
+    use super::*;
 
     struct Message(Value);
 

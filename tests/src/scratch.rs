@@ -1,12 +1,11 @@
 //! The binary, run in a folder of its own.
 
-use std::fmt;
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

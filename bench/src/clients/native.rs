@@ -15,7 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use pipepost_email_v2::batch::{self, Call};
 use pipepost_email_v2::files::{File, FileError, Files};
 use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 

@@ -1,16 +1,18 @@
 //! One labeled account, checked and typed.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use rustls_pki_types::CertificateDer;
+
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::oauth::{OAuthClient, ServiceAccount};
 use crate::reference::SecretSource;
 use crate::sasl::{Credentials, Mechanism};
 use crate::secret::Secret;
-use ipnet::IpNet;
-use rustls_pki_types::CertificateDer;
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What an account is made of: Digibee's account types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,5 +1,10 @@
 //! The accounts of a run: read from files, unique by label.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
 use crate::account::Account;
 use crate::assemble::assemble;
 use crate::document::Node;
@@ -8,9 +13,6 @@ use crate::error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
 use crate::fields::Findings;
 use crate::store::Store;
 use crate::words::{nearest, quoted};
-use std::path::Path;
-use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// An accounts file beyond this is a mistake.
 const MAX_FILE: u64 = 16 << 20;

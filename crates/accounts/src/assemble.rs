@@ -3,6 +3,11 @@
 mod connection;
 mod sign_in;
 
+use std::path::Path;
+use std::sync::OnceLock;
+
+use ring::{hmac, rand};
+
 use crate::account::{Account, AccountType, Delivery, Limits, Pipelining, Revision, Timeouts};
 use crate::document::Node;
 use crate::environment::Environment;
@@ -11,9 +16,6 @@ use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
 use crate::presets::Preset;
 use crate::properties::{Properties, read_address};
 use crate::words::{advice, quoted};
-use ring::{hmac, rand};
-use std::path::Path;
-use std::sync::OnceLock;
 
 /// Fields of every type.
 const COMMON: [&str; 15] = [

@@ -1,7 +1,8 @@
 //! JSON with its keys in order and its texts overwritten when dropped: an accounts file may hold passwords in clear.
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
 /// One JSON value. Objects keep every key as written, so that a field written twice can be refused.

@@ -4,12 +4,12 @@
 //! host that the step names, if it names one, must be the account's own or one that the account allows; then the port,
 //! likewise; then how TLS begins follows from account and port, and a step can only raise it.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use crate::account::{Account, AccountType, Security, Server};
 use crate::gmail;
 use crate::words::quoted;
-
-use std::fmt;
-use std::net::IpAddr;
 
 /// The submission port (RFC 6409), where TLS begins with STARTTLS.
 pub(crate) const SUBMISSION: u16 = 587;

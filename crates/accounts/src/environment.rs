@@ -1,9 +1,10 @@
 //! Where values come from that are not in the file: the chosen environment, variables, files, the keyring.
 
-use crate::secret::Secret;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+use crate::secret::Secret;
 
 /// The operating system's place for secrets, or a stand-in for it.
 pub trait Keyring: Send + Sync {

@@ -2,14 +2,15 @@
 //!
 //! Problems are gathered, not returned, so that one look at an account finds all of them.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind};
 use crate::reference::SecretSource;
 use crate::words::{advice, quoted};
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
 
 /// Names accepted in every object, and ignored: they are for editors and people.
 const FOR_PEOPLE: [&str; 2] = ["$schema", "description"];

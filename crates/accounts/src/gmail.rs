@@ -1,7 +1,8 @@
 //! What is particular to Gmail's servers when signing in with what people paste.
 
-use crate::secret::Secret;
 use zeroize::Zeroizing;
+
+use crate::secret::Secret;
 
 /// Where a `basic` account signs in.
 pub(crate) const HOST: &str = "smtp.gmail.com";

@@ -1,8 +1,9 @@
 //! The operating system's keyring: Secret Service, Keychain or Credential Manager.
 
+use zeroize::Zeroizing;
+
 use crate::environment::Keyring;
 use crate::secret::Secret;
-use zeroize::Zeroizing;
 
 /// The service under which entries stand; `${keyring:NAME}` is the user name in it.
 const SERVICE: &str = "pipepost";

@@ -5,9 +5,10 @@
 //! belong to nobody's mail server are refused whoever named the host; the rest of the public ones are allowed; inner
 //! ones are the account's to name, or lie in the networks that it allows.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use crate::account::Account;
 use crate::endpoint::{Denied, Endpoint, NamedBy};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Account {
     /// Whether an address that `endpoint`'s host resolved to may be dialled.
@@ -109,10 +110,11 @@ fn is_inner(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Accounts, Environment};
     use std::path::Path;
     use std::sync::Arc;
+
+    use super::*;
+    use crate::{Accounts, Environment};
 
     fn account(json: &str) -> Arc<Account> {
         let accounts = Accounts::from_json(json, Path::new("."), &Environment::process()).expect("good");

@@ -11,14 +11,15 @@ mod grant;
 mod http;
 mod tokens;
 
+use std::fmt;
+
 pub use authorize::{Authorization, Flow, PATIENCE};
 pub use client_file::ClientFile;
 pub use http::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse, SystemClock};
 pub use tokens::{Granted, RefreshTokenKeeper, TokenId, Tokens};
+use url::Url;
 
 use crate::reference::SecretSource;
-use std::fmt;
-use url::Url;
 
 /// Who issues tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,11 +1,12 @@
 //! The `properties` field: Jakarta Mail's `mail.smtp.*`, each honoured or refused by name.
 
+use std::time::Duration;
+
 use crate::account::TlsVersion;
 use crate::document::Node;
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Context, Fields, Findings, read_boolean};
 use crate::sasl::Mechanism;
-use std::time::Duration;
 
 /// The properties that are honoured, without their prefix.
 pub(crate) const HONOURED: [&str; 22] = [

@@ -3,14 +3,16 @@
 //! References are read when the text is needed and not before, so that a document can be checked on a machine that has
 //! none of its secrets.
 
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::secret::Secret;
 use crate::words::advice;
-use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// More than any password, token or key; a reference to a disk image is a mistake.
 const MAX_FILE: u64 = 1 << 20;
@@ -255,8 +257,9 @@ fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashMap;
+
+    use super::*;
 
     fn resolve(text: &str) -> Result<String, String> {
         let environment = Environment::process().with_variables(HashMap::from([

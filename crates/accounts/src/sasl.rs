@@ -7,11 +7,12 @@
 mod exchange;
 mod scrub;
 
+use std::fmt;
+
 pub use exchange::{Exchange, Next, Outcome, SaslError};
 pub(crate) use scrub::Needles;
 
 use crate::secret::Secret;
-use std::fmt;
 
 /// A SASL mechanism that accounts sign in with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! A value that nobody may see.
 
 use std::fmt;
+
 use zeroize::Zeroizing;
 
 /// A resolved secret: a password, an access token, a key.

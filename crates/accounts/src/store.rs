@@ -11,8 +11,13 @@ mod document;
 mod file;
 mod key;
 
+use std::path::{Path, PathBuf};
+
 pub use document::Change;
+use document::Document;
 pub use key::StoreKey;
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::accounts::parse_objects;
 use crate::assemble::assemble;
@@ -22,10 +27,6 @@ use crate::error::{Error, ErrorKind, Errors, Place};
 use crate::fields::Findings;
 use crate::secret::Secret;
 use crate::words::{nearest, quoted};
-use document::Document;
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// The version of the document inside. A newer one is refused, since what it means is not known here.
 const VERSION: u64 = 1;

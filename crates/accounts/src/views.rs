@@ -2,13 +2,15 @@
 //!
 //! Both are built from lists of allowed fields. A field that is added to an account is in neither until it is put there.
 
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
 use crate::account::{Account, SignIn, Timeouts};
 use crate::error::Error;
 use crate::fields::normal;
 use crate::reference::SecretSource;
 use crate::words::nearest;
-use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// What `{{ account.label.field }}` may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 //! and `expected-warnings`, if it is there, the warnings. `variables.json` stands for the process's environment, and a
 //! file `environment` chooses one. `BLESS=1` writes what came out; look at it before you keep it.
 
-use pipepost_accounts::{Accounts, Environment};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+use pipepost_accounts::{Accounts, Environment};
 
 struct Outcome {
     error: Option<String>,

@@ -1,10 +1,11 @@
 //! Whatever stands in an accounts file, loading ends with sentences: no panic, no secret, one line each.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use pipepost_accounts::{Accounts, Environment};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::path::Path;
 
 const FIELDS: [&str; 31] = [
     "label",

@@ -1,12 +1,13 @@
 //! A process that writes the store is killed at random moments; the store then holds the old content or the new one,
 //! and the next writer finds nothing in its way.
 
-use pipepost_accounts::Secret;
-use pipepost_accounts::store::{Change, Store, StoreKey};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+
+use pipepost_accounts::Secret;
+use pipepost_accounts::store::{Change, Store, StoreKey};
 
 /// Names the folder, and makes this program the writer.
 const WRITER: &str = "PIPEPOST_TEST_STORE_WRITER";

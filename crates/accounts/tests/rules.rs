@@ -1,12 +1,13 @@
 //! The rules about secrets: where they go, who sees them, when they are read.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use pipepost_accounts::{
     Account, Accounts, Endpoint, Environment, FieldAccess, Keyring, NamedBy, Secret, Security, SignIn, WarningKind,
 };
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 const PASSWORD: &str = "PLANTED-correct-horse";
 

@@ -1,8 +1,9 @@
 //! The published schema against the same cases that loading is tested with.
 
+use std::path::Path;
+
 use pipepost_accounts::ACCOUNT_SCHEMA;
 use serde_json::Value;
-use std::path::Path;
 
 /// Good accounts in a spelling that the schema does not describe.
 const FORGIVEN: [&str; 3] = ["smtp-all-fields", "environment-laid-over", "oauth-microsoft"];

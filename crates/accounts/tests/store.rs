@@ -1,9 +1,10 @@
 //! The encrypted store: what it keeps, what it shows, what it refuses.
 
+use std::path::{Path, PathBuf};
+
 use pipepost_accounts::store::{Change, Store, StoreKey};
 use pipepost_accounts::{Accounts, Environment, ErrorKind, Keyring, Secret};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 fn secret(text: &str) -> Secret {

@@ -12,9 +12,8 @@ mod meaning;
 
 use std::fmt;
 
-use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
-
 pub use meaning::{Meaning, of_ending, of_reply};
+use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
 pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, Config, Ending, Reply, Security, Stage};
 
 /// A connection that somebody else has opened.

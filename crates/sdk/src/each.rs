@@ -1,7 +1,8 @@
 //! Connectors whose calls have nothing to do with one another.
 
 use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::{Call, Failure, Manifest, outcomes, schema};
 

@@ -38,25 +38,24 @@ mod schema;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-#[cfg(target_family = "wasm")]
-use bindings::{
-    pipepost::connector::log as host_log,
-    wasi::{clocks::wall_clock, random::random as host_random},
-};
-#[cfg(not(target_family = "wasm"))]
-use testing::imports::{log as host_log, random as host_random, wall_clock};
-
 pub use bindings::exports::pipepost::connector::step::{Call, Guest as Batch, Manifest};
 pub use bindings::pipepost::connector::log::Level;
 pub use bindings::pipepost::connector::types::{Failure, FailureKind, FileError, Part};
 pub use bindings::pipepost::connector::{files as run_files, new_files, outcomes};
 pub use bindings::pipepost::mail::transport;
+#[cfg(target_family = "wasm")]
+use bindings::{
+    pipepost::connector::log as host_log,
+    wasi::{clocks::wall_clock, random::random as host_random},
+};
 pub use each::Each;
 #[doc(hidden)]
 pub use each::{describe_each, perform_each};
 pub use files::{NewFileWriter, RunFileReader};
 pub use list::List;
 pub use schemars;
+#[cfg(not(target_family = "wasm"))]
+use testing::imports::{log as host_log, random as host_random, wall_clock};
 
 /// Writes a line to the run's log, about `call` if given. The host bounds length and number.
 pub fn log(level: Level, call: Option<u32>, message: &str) {

@@ -1,6 +1,7 @@
 //! JSON Schemas made from types, as the host reads them.
 
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 /// The schema of a step's parameters: closed, and with the switch that every connector has.

@@ -8,14 +8,15 @@ mod wire;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use flight::{Commit, Flight};
+use session::Phase;
+use wire::{Expect, Wire};
+
 use crate::capabilities::Capabilities;
 use crate::config::{Config, Security};
 use crate::content::{ContentError, ContentWriter};
 use crate::outcome::{Ending, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
 use crate::reply::{Reply, ReplyParser};
-use flight::{Commit, Flight};
-use session::Phase;
-use wire::{Expect, Wire};
 
 /// One connection's conversation.
 ///

@@ -4,9 +4,9 @@ mod parser;
 #[cfg(test)]
 mod tests;
 
-pub use parser::{ReplyError, ReplyErrorKind, ReplyParser, parse_reply};
-
 use std::fmt;
+
+pub use parser::{ReplyError, ReplyErrorKind, ReplyParser, parse_reply};
 
 /// An enhanced status code such as `5.1.1` (RFC 3463): what went wrong, finer than the three digits say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

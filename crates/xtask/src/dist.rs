@@ -176,8 +176,9 @@ pub(crate) fn has(subcommand: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn what_only_tests_use_is_not_handed_out() {

@@ -1,5 +1,8 @@
 //! The test command: formatting, lints, documentation, and every test of both workspaces.
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::run::{cargo, check, root, target};
@@ -58,16 +61,35 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     check(&mut in_workspace(&root(), &arguments))
 }
 
-fn lint(folder: &std::path::Path) -> Result<()> {
+fn lint(folder: &Path) -> Result<()> {
     say(&format!(
         "formatting, lints and documentation of {}",
         folder.file_name().unwrap_or_default().to_string_lossy()
     ));
     check(cargo(folder).args(["fmt", "--all", "--check"]))?;
+    imports(folder)?;
     check(
         in_workspace(folder, &["clippy", "--workspace", "--all-targets", "--quiet"]).args(["--", "--deny", "warnings"]),
     )?;
     check(in_workspace(folder, &["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// Checks the order of `use`: std, then other crates, then this one, one statement a module. Only a nightly rustfmt knows
+/// these two options, so a machine without one skips this.
+fn imports(folder: &Path) -> Result<()> {
+    let nightly_fmt = || {
+        // Not `$CARGO`, which is one toolchain's own.
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly", "cargo", "fmt"]).current_dir(folder);
+        command
+    };
+    let version = nightly_fmt().arg("--version").output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: the order of `use` is checked by a nightly rustfmt, and there is none here");
+        return Ok(());
+    }
+    let options = "group_imports=StdExternalCrate,imports_granularity=Module";
+    check(nightly_fmt().args(["--all", "--", "--check", "--config", options]))
 }
 
 /// The connectors that mean harm have a meaning on their own target alone, and no documentation to build.
@@ -75,6 +97,7 @@ fn lint_hostile() -> Result<()> {
     let folder = plugins::hostile();
     say("formatting and lints of tests/hostile");
     check(cargo(&folder).args(["fmt", "--all", "--check"]))?;
+    imports(&folder)?;
     check(
         in_workspace(
             &folder,
@@ -85,7 +108,7 @@ fn lint_hostile() -> Result<()> {
 }
 
 /// A cargo command that shares one target folder a workspace with the builds before it.
-fn in_workspace(folder: &std::path::Path, arguments: &[&str]) -> std::process::Command {
+fn in_workspace(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = cargo(folder);
     command
         .args(arguments)

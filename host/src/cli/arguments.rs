@@ -359,8 +359,9 @@ fn timeout(text: &str) -> Result<Timeout, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory as _;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

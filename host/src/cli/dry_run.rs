@@ -9,9 +9,8 @@ use pipepost::{Host, Kind};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_flowspec::Surroundings;
 use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::complaint::Complaint;
 use super::logging::say;

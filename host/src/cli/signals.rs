@@ -54,6 +54,7 @@ impl Signals {
 #[cfg(unix)]
 pub(super) async fn reader_gone() {
     use std::os::fd::AsFd as _;
+
     use tokio::io::Interest;
     use tokio::net::unix::pipe::Sender;
     // Nothing is written by this, and standard output, which others may share, stays blocking.

@@ -66,8 +66,9 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn fields_are_hidden_at_any_depth_and_secrets_in_any_text() {

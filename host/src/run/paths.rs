@@ -34,8 +34,9 @@ pub(super) fn split(path: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn names_and_numbers_lead_to_a_place() {

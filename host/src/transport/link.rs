@@ -10,12 +10,11 @@ use tokio::time::Instant;
 
 use super::dial::{self, DialError, Progress};
 use super::pool::Key;
-use super::sign_in;
 use super::socket::{Carrier, Socket};
 use super::tls::{TlsError, TlsFacts};
 use super::transcript::Dialogue;
 use super::veil::Veil;
-use super::{Address, Transport, gate};
+use super::{Address, Transport, gate, sign_in};
 use crate::bindings::transport::{Facts, TransportError};
 
 /// How much memo a connection keeps.

@@ -1,7 +1,6 @@
 //! The sign-in: the one exchange that the host speaks itself, so that the secret stays with it.
 
 use std::net::{IpAddr, SocketAddr};
-
 use std::time::SystemTime;
 
 use pipepost_accounts::oauth::{Granted, Tokens};

@@ -219,8 +219,9 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
 
     #[tokio::test]
     async fn full_windows_in_both_directions_do_not_lock() {

@@ -1,7 +1,6 @@
 //! Mail merge: one message for each element, in few batches.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pipepost::{Kind, Observer, Progress, RunOptions};
 use pipepost_inbox::Script;

@@ -3,13 +3,11 @@
 //! The message is the one of the comparison with other clients: text and HTML, 2 KB, a non-ASCII subject.
 
 use divan::{Bencher, black_box};
-use pipepost_email_v2::{
-    account::Account,
-    files::{File, FileError, Files},
-    message::{Origin, prepare},
-    output::{Outcome, Report},
-    parameters::Parameters,
-};
+use pipepost_email_v2::account::Account;
+use pipepost_email_v2::files::{File, FileError, Files};
+use pipepost_email_v2::message::{Origin, prepare};
+use pipepost_email_v2::output::{Outcome, Report};
+use pipepost_email_v2::parameters::Parameters;
 
 fn main() {
     divan::main();

@@ -3,7 +3,8 @@
 //! The grammar is the address list of RFC 5322, section 3.4, with the freedoms that people take: empty elements, `;`
 //! between addresses, dots and brackets in an unquoted name. What is ambiguous is refused, never repaired.
 
-use std::{borrow::Cow, fmt, net};
+use std::borrow::Cow;
+use std::{fmt, net};
 
 mod parser;
 #[cfg(test)]

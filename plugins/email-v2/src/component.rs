@@ -2,11 +2,10 @@
 
 use pipepost_sdk::{Batch, Level, Manifest, outcomes, run_files, transport};
 
-use crate::batch;
 use crate::failure::Kind;
 use crate::files::{File, FileError, Files};
-use crate::schema;
 use crate::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
+use crate::{batch, schema};
 
 struct EmailV2;
 

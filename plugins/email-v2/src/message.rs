@@ -5,14 +5,16 @@
 //! texts, because they may be in another character set; and files, which are not read here at all: a random token
 //! stands in their place, the frame is split there, and [`Content`] encodes them while they are sent.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, SystemTime},
-};
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::{address::AddressList, failure::Failure, files::Files, output, parameters::Parameters};
+use crate::address::AddressList;
+use crate::failure::Failure;
+use crate::files::Files;
+use crate::output;
+use crate::parameters::Parameters;
 
 mod content;
 mod headers;

@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
-use crate::{
-    failure::{Failure, Kind},
-    parameters::{Charset, Parameters},
-};
+use crate::failure::{Failure, Kind};
+use crate::parameters::{Charset, Parameters};
 
 /// How many characters of the content the output shows.
 const SHOWN_CONTENT: usize = 256;

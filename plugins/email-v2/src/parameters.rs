@@ -7,11 +7,9 @@
 use encoding_rs::Encoding;
 use serde_json::{Map, Value};
 
-use crate::{
-    account::Account,
-    address::{Address, AddressList, Mailbox},
-    failure::{Failure, Kind},
-};
+use crate::account::Account;
+use crate::address::{Address, AddressList, Mailbox};
+use crate::failure::{Failure, Kind};
 
 mod attachments;
 mod fields;
@@ -20,9 +18,8 @@ mod headers;
 mod tests;
 
 pub use attachments::{Attachment, Disposition, Source};
-pub use headers::{CalendarEvent, ListUnsubscribe, Priority};
-
 use fields::{Fields, addresses, boolean, port, refuse_controls, shown};
+pub use headers::{CalendarEvent, ListUnsubscribe, Priority};
 
 /// Parameters that the host reads, or that a document carries without meaning. None of them is ours to judge.
 const NOT_OURS: &[&str] = &[

@@ -10,7 +10,6 @@ use std::io::Write as _;
 use pipepost_sdk::{Call, Each, Failure, List, NewFileWriter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
 use table::{Row, Table};
 
 /// The connector.

@@ -2,7 +2,6 @@
 
 use pipepost_inbox::script::{Action, At, Rule};
 use pipepost_inbox::{Script, Security};
-
 use serde_json::json;
 
 use super::attack::{Attack, NOTHING_SECRET};

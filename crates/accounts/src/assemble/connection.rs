@@ -1,5 +1,11 @@
 //! Host, port and how TLS begins.
 
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
 use super::agreed;
 use super::sign_in::Reading;
 use crate::account::{AccountType, Server, SignIn, TlsSettings, TlsVersion};
@@ -9,10 +15,6 @@ use crate::fields::{Fields, Findings};
 use crate::gmail;
 use crate::presets::{Filled, warn_of_password};
 use crate::properties::Properties;
-use ipnet::IpNet;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
-use std::path::PathBuf;
 
 /// None when an error was found on the way.
 pub(super) fn read_server(

@@ -1,10 +1,7 @@
 //! A service account's signed assertion (RFC 7523, section 2.1; RS256 of RFC 7518, section 3.3).
 
-use super::grant::{Grant, TokenRequest};
-use super::{Provider, ServiceAccount, read_endpoint};
-use crate::document::Node;
-use crate::environment::Environment;
-use crate::error::{Error, ErrorKind};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
@@ -12,9 +9,14 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use url::Url;
 use zeroize::Zeroizing;
+
+use super::grant::{Grant, TokenRequest};
+use super::{Provider, ServiceAccount, read_endpoint};
+use crate::document::Node;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind};
 
 /// The longest life that Google takes.
 const LIFE: Duration = Duration::from_secs(3600);

@@ -4,6 +4,15 @@
 //! The order of calls: [`Flow::begin`]; show or open [`Flow::url`]; [`Flow::run`], which waits for the browser, or
 //! [`Flow::run_with`] the address at which a browser elsewhere ended; keep the refresh token.
 
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth2::basic::BasicClient;
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
+use url::Url;
+
 use super::callback::{Listener, Verdict};
 use super::explain::explain;
 use super::grant::{Grant, TokenRequest};
@@ -15,13 +24,6 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::secret::Secret;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use oauth2::basic::BasicClient;
-use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
-use std::fmt;
-use std::time::Duration;
-use url::Url;
 
 /// How long the listener waits for the browser.
 pub const PATIENCE: Duration = Duration::from_secs(300);

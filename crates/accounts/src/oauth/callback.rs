@@ -1,14 +1,16 @@
 //! The listener that a browser comes back to. It answers the one callback of this sign-in and nothing else.
 
-use crate::secret::Secret;
 use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
 use zeroize::Zeroizing;
+
+use crate::secret::Secret;
 
 /// A request line and its headers; a code is a few hundred octets.
 const MAX_REQUEST: usize = 16 * 1024;

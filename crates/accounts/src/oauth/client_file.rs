@@ -1,10 +1,12 @@
 //! The client file that a provider's console gives for download.
 
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
 use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place};
 use crate::secret::Secret;
-use std::path::Path;
-use zeroize::Zeroizing;
 
 /// A client's name and secret, out of the JSON that Google's console gives for download.
 #[derive(Debug)]

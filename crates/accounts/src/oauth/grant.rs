@@ -1,15 +1,17 @@
 //! The requests that bring access tokens, and their answers (RFC 6749; RFC 7523 for service accounts).
 
+use std::fmt;
+use std::time::Duration;
+
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
 use super::Provider;
 use super::explain::explain;
 use super::http::{HttpRequest, HttpResponse};
 use crate::document::Node;
 use crate::sasl::Needles;
 use crate::secret::Secret;
-use std::fmt;
-use std::time::Duration;
-use url::{Url, form_urlencoded};
-use zeroize::Zeroizing;
 
 /// The life of a token of which the provider says nothing: short, so that it is never used dead.
 const UNSTATED_LIFE: Duration = Duration::from_secs(300);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::SystemTime;
+
 use url::Url;
 use zeroize::Zeroizing;
 

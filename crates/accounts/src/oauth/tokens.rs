@@ -1,5 +1,13 @@
 //! Access tokens: minted, kept while they live, renewed before they die, one renewal at a time.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroizing;
+
 use super::grant::{Grant, Refusal, TokenAnswer, TokenRequest};
 use super::http::{Clock, HttpPost, SystemClock};
 use super::{OAuthClient, assertion};
@@ -7,12 +15,6 @@ use crate::account::{Account, Revision, SignIn};
 use crate::error::{Error, ErrorKind};
 use crate::sasl::Credentials;
 use crate::secret::Secret;
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
-use zeroize::Zeroizing;
 
 /// A token is renewed when this much of its life is left, or a quarter of a short life.
 const MARGIN: Duration = Duration::from_secs(300);

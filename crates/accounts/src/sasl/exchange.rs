@@ -1,11 +1,13 @@
 //! One exchange, from the AUTH line to the final reply.
 
-use super::scrub::Needles;
-use super::{Credentials, Mechanism};
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt;
 use zeroize::Zeroizing;
+
+use super::scrub::Needles;
+use super::{Credentials, Mechanism};
 
 /// The longest command line, CRLF included (RFC 5321, section 4.5.3.1.4; RFC 4954, section 4, keeps it for AUTH).
 const MAX_COMMAND: usize = 512;

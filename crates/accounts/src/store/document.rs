@@ -1,14 +1,16 @@
 //! The accounts inside the store, as documents: found, changed, shown without their secrets.
 
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
 use crate::assemble::SECRET_FIELDS;
 use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place};
 use crate::fields::{into_object, lay_over, normal};
 use crate::reference::SecretSource;
 use crate::secret::Secret;
-use serde_json::{Map, Value};
-use std::path::Path;
-use zeroize::Zeroizing;
 
 /// The fields of one account, as written.
 pub(super) type Document = Vec<(String, Node)>;

@@ -4,11 +4,12 @@
 //! the disk. Whoever is killed in between leaves the old content or the new one. Writers take turns by a lock on a file
 //! of its own, since the store's file is replaced each time; the system gives the lock up when its holder dies.
 
-use crate::error::{Error, ErrorKind, Place};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Place};
 
 /// More than any number of accounts takes.
 const MAX_FILE: u64 = 64 << 20;

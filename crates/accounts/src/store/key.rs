@@ -1,14 +1,16 @@
 //! What opens the store: a passphrase, or an age identity.
 
-use crate::environment::Keyring;
-use crate::error::{Error, ErrorKind, Place};
-use crate::secret::Secret;
-use age::secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
+
+use age::secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
+
+use crate::environment::Keyring;
+use crate::error::{Error, ErrorKind, Place};
+use crate::secret::Secret;
 
 /// How an age identity begins.
 const IDENTITY: &str = "AGE-SECRET-KEY-1";

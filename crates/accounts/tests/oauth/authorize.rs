@@ -1,15 +1,17 @@
 //! The sign-in of a person: the address, the listener, the exchange.
 
-use crate::support::{Provider, account, google, refusal};
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipepost_accounts::oauth::{Flow, HttpFailure};
 use pipepost_accounts::{Account, ErrorKind};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Url;
+
+use crate::support::{Provider, account, google, refusal};
 
 fn granted(address: &str) -> Result<(u16, Value), HttpFailure> {
     let claims = URL_SAFE_NO_PAD.encode(json!({"email": address}).to_string());

@@ -1,11 +1,12 @@
 //! A scripted provider, a simulated clock, accounts.
 
-use pipepost_accounts::oauth::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse};
-use pipepost_accounts::{Account, Accounts, Environment};
-use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pipepost_accounts::oauth::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse};
+use pipepost_accounts::{Account, Accounts, Environment};
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 

@@ -1,14 +1,16 @@
 //! Access tokens: kept, renewed, refused, explained.
 
-use crate::support::{Provider, Still, account, google, refusal, token};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipepost_accounts::oauth::{Clock as _, HttpFailure, RefreshTokenKeeper, Tokens};
 use pipepost_accounts::sasl::{Exchange, Mechanism};
 use pipepost_accounts::{Account, ErrorKind, Secret};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+use crate::support::{Provider, Still, account, google, refusal, token};
 
 /// The token that the credentials hold, as it goes over the wire.
 async fn signed_in(tokens: &Tokens, account: &Account) -> Result<String, pipepost_accounts::Error> {

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse, text::push_text};
+use crate::text::push_text;
+use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse};
 
 /// A text with any number of `{{ }}` in it, compiled.
 #[derive(Clone, Debug)]

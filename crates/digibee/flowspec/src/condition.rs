@@ -9,9 +9,9 @@ use std::fmt;
 
 use pipepost_jsonpath::JsonPath;
 use serde_json::Value;
+pub use simple::{Comparison, Literal, Operator, Simple};
 
 use crate::problem::Position;
-pub use simple::{Comparison, Literal, Operator, Simple};
 
 /// A condition of a choice.
 #[derive(Debug, Clone)]

@@ -6,8 +6,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::catalogue::Surroundings;
-use crate::flow;
-use crate::nearest;
 use crate::parameters::is_dynamic;
 use crate::pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
 use crate::positions::{Positions, push_token};
@@ -15,8 +13,8 @@ use crate::problem::{Place, Position, Problem, Problems, StepPlace};
 use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
 use crate::step::{SettingValue, Step};
-use crate::step_reader;
 use crate::wants::Wants;
+use crate::{flow, nearest, step_reader};
 
 /// All there is to say about a document.
 #[derive(Debug)]

@@ -17,7 +17,6 @@ mod coerce;
 pub(crate) use annotations::aliases;
 pub use annotations::{Annotations, Grant};
 pub use check::{ParameterProblem, Written, check_resolved, check_written};
-
 pub(crate) use coerce::types;
 
 /// Whether a text holds an expression, so that its value is known only at run time.

@@ -7,7 +7,8 @@ mod common;
 use std::time::Duration;
 
 use common::with_surroundings;
-use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, check, parameters::Grant, parse};
+use pipepost_flowspec::parameters::Grant;
+use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, check, parse};
 use serde_json::json;
 
 const ORDER: &str = include_str!("documents/order-confirmation.json");

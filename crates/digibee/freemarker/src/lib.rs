@@ -48,13 +48,12 @@ mod source;
 mod strings;
 mod value;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde_json::Value;
-
 pub use analysis::{Reference, Unescaped};
 pub use error::{ParseError, Position, RenderError, RenderErrorKind};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 pub use pipepost_java_format::Locale;
+use serde_json::Value;
 pub use source::Piece;
 
 /// How a template is read.

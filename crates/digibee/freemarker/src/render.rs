@@ -9,9 +9,8 @@ use serde_json::Value as Json;
 use crate::ast::{Block, Expr, List, LoopNames, Node, Operator};
 use crate::error::{Position, RenderError, RenderErrorKind};
 use crate::settings::Settings;
-use crate::strings;
 use crate::value::Value;
-use crate::{Limits, Model};
+use crate::{Limits, Model, strings};
 
 /// Bytes of text that count as one step of work.
 const TEXT_STEP: usize = 16;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One thing that a [`Rule`](super::Rule) does. In JSON: `"close"`, `{"reply": "451 4.3.0 Later"}`, `{"delay_ms": 50}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::json;
 
 use super::*;
 use crate::ledger::RunLedger;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 fn watch() -> (Watch, Arc<AtomicU64>) {
     let counter = Arc::new(AtomicU64::new(0));

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::files::{File, FileError};
 

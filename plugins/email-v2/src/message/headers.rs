@@ -6,20 +6,15 @@
 
 use std::time::SystemTime;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use lettre::{
-    Address as LettreAddress, Message,
-    address::Envelope,
-    message::{
-        MessageBuilder,
-        header::{self, Header, HeaderName, HeaderValue},
-    },
-};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use lettre::address::Envelope;
+use lettre::message::MessageBuilder;
+use lettre::message::header::{self, Header, HeaderName, HeaderValue};
+use lettre::{Address as LettreAddress, Message};
 
-use crate::{
-    address::{AddressList, Entry, Mailbox, is_atext, quoted},
-    parameters::{Parameters, Priority},
-};
+use crate::address::{AddressList, Entry, Mailbox, is_atext, quoted};
+use crate::parameters::{Parameters, Priority};
 
 /// The last second of the year 9999: what a Date header can say.
 pub(super) const LAST_DATE: u64 = 253_402_300_799;

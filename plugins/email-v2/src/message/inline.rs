@@ -1,10 +1,12 @@
 //! The `cid:` references of an HTML body (RFC 2392), and the inline attachments that they mean.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
-use crate::{address::is_atext, parameters::Attachment};
+use crate::address::is_atext;
+use crate::parameters::Attachment;
 
 /// The longest reference that is looked at; a file name is shorter, percent-encoding included.
 const LONGEST_REFERENCE: usize = 1024;

@@ -6,23 +6,17 @@ use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 use fastrand::Rng;
-use lettre::message::{
-    Body, Message, MessageBuilder, MultiPart, SinglePart,
-    header::{ContentId, ContentTransferEncoding},
-};
+use lettre::message::header::{ContentId, ContentTransferEncoding};
+use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
 use memchr::memmem;
 
-use super::{
-    content::{Content, Segment, base64_lines, read_some},
-    headers::{ContentType, disposition},
-    inline, media, text,
-};
-use crate::{
-    failure::{Failure, Kind},
-    files::{File, FileError, Files},
-    html,
-    parameters::{Attachment, BodyType, CalendarEvent, Charset, Disposition, Parameters, Source},
-};
+use super::content::{Content, Segment, base64_lines, read_some};
+use super::headers::{ContentType, disposition};
+use super::{inline, media, text};
+use crate::failure::{Failure, Kind};
+use crate::files::{File, FileError, Files};
+use crate::html;
+use crate::parameters::{Attachment, BodyType, CalendarEvent, Charset, Disposition, Parameters, Source};
 
 /// How much of a file is looked at in one go.
 const PIECE: usize = 1 << 16;

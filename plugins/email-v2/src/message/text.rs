@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
-use lettre::message::{Body, header::ContentTransferEncoding};
+use lettre::message::Body;
+use lettre::message::header::ContentTransferEncoding;
 use memchr::{memchr, memchr2};
 
 use super::content;

@@ -3,10 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::{
-    address::{AddressList, Mailbox},
-    failure::Failure,
-};
+use crate::address::{AddressList, Mailbox};
+use crate::failure::Failure;
 
 /// The parameters that have not been read yet.
 pub(super) struct Fields(Map<String, Value>);

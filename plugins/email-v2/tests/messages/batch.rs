@@ -8,7 +8,6 @@ use pipepost_email_v2::batch::{Call, send};
 use pipepost_email_v2::failure::Kind;
 use pipepost_email_v2::files::Files;
 use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
-
 use serde_json::{Value, json};
 
 use crate::common::Memory;

@@ -1,13 +1,12 @@
 //! What the integration tests share: files in memory, and messages made in one call.
 
-use std::{collections::HashMap, rc::Rc};
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use pipepost_email_v2::{
-    failure::Failure,
-    files::{File, FileError, Files},
-    message::{Origin, Prepared, prepare},
-    parameters::Parameters,
-};
+use pipepost_email_v2::failure::Failure;
+use pipepost_email_v2::files::{File, FileError, Files};
+use pipepost_email_v2::message::{Origin, Prepared, prepare};
+use pipepost_email_v2::parameters::Parameters;
 use serde_json::Value;
 
 /// Files in memory, by name.

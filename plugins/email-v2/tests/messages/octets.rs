@@ -1,15 +1,14 @@
 //! Messages as octets: structure, headers, envelope, streaming.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use pipepost_email_v2::failure::Kind;
+use pipepost_email_v2::files::{File, FileError, Files};
+use pipepost_email_v2::message::{Origin, prepare};
+use pipepost_email_v2::parameters::Parameters;
+use serde_json::{Value, json};
 
 use crate::common::{Memory, assert_travels, header_section, message, octets, try_message};
-use pipepost_email_v2::{
-    failure::Kind,
-    files::{File, FileError, Files},
-    message::{Origin, prepare},
-    parameters::Parameters,
-};
-use serde_json::{Value, json};
 
 fn text(parameters: Value) -> String {
     let octets = octets(&mut message(parameters, &mut Memory::default()), 1 << 16);

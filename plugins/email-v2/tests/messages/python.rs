@@ -2,10 +2,8 @@
 //!
 //! Without `python3` these tests say that they were skipped; with `PIPEPOST_REQUIRE_PEERS=1` they then fail.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 

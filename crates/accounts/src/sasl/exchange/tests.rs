@@ -1,6 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::secret::Secret;
-use proptest::prelude::*;
 
 fn password(user: &str, password: &str) -> Credentials {
     Credentials::password(Secret::new(user.to_owned()), Secret::new(password.to_owned()))

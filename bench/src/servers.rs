@@ -9,7 +9,6 @@ mod stunnel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-
 pub(crate) use chunking::Chunking;
 pub(crate) use delay::Delay;
 pub(crate) use postfix::Postfix;

@@ -23,9 +23,8 @@ mod trace;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
-
 use arguments::{Arguments, Command};
+use clap::{CommandFactory as _, Parser as _};
 use complaint::Complaint;
 
 /// `EX_USAGE` of `sysexits.h`.

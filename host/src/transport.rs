@@ -22,15 +22,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipepost_accounts::{Account, Endpoint, NamedBy, Security, TlsSettings, TlsVersion};
-
-use crate::quota::Allowance;
 use address::Reach;
 pub use link::{Link, LinkError};
+use pipepost_accounts::{Account, Endpoint, NamedBy, Security, TlsSettings, TlsVersion};
 pub use pool::Connections;
 pub(crate) use pool::Seat;
 pub(crate) use tls::TlsConfigs;
 pub use transcript::Transcript;
+
+use crate::quota::Allowance;
 
 /// A host and a port, as they are dialled and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

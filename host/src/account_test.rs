@@ -13,13 +13,12 @@ use pipepost_accounts::{Account, Security};
 use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, Meaning, Trouble, of_ending, of_reply};
 use serde::Serialize;
 use tokio::time::Instant;
+use wire::{HostWire, WireTrouble};
 
 use crate::failure::{Failure, Kind};
 use crate::policy::Policy;
 use crate::transport::certificate::Certificate;
 use crate::transport::dial::{DialError, Progress};
-use wire::{HostWire, WireTrouble};
-
 use crate::transport::{Connections, Link, LinkError, Route, Transport};
 
 /// A certificate that ends sooner is worth a word.

@@ -22,7 +22,6 @@ mod play;
 
 pub use action::{Action, Raw};
 pub(crate) use play::{Play, Scene};
-
 use serde::{Deserialize, Serialize};
 
 /// A place in the dialogue: where the server is about to reply.

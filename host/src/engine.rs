@@ -13,11 +13,10 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use wasmtime::component::{HasSelf, Linker};
-
 pub use config::{EngineOptions, FuelMeter, Limits, MemoryDumps};
 pub(crate) use instance::{Batch, Guest, run_batch};
+use tokio::sync::Semaphore;
+use wasmtime::component::{HasSelf, Linker};
 pub(crate) use watch::CallEnd;
 
 use crate::bindings::{EverythingPre, Manifest};

@@ -10,7 +10,6 @@ mod translate;
 use std::fmt;
 
 use fancy_regex::{Regex, RegexBuilder};
-
 pub use replacement::Replacement;
 
 /// How often the search for one match may go back.

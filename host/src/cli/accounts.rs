@@ -7,19 +7,19 @@ mod test;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
+use authorize::AuthorizeOptions;
+use change::Changes;
 use clap::{Args, Subcommand};
 use pipepost::Kind;
 use pipepost::quota::Pauses;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
 use serde_json::json;
+use test::TestOptions;
 
 use super::complaint::Complaint;
 use super::logging::{answer, say};
 use super::store::{self, StoreOptions, told};
-use authorize::AuthorizeOptions;
-use change::Changes;
-use test::TestOptions;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountsCommand {

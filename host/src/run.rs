@@ -23,7 +23,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use calls::public_view;
+use execute::Execution;
+pub use expressions::evaluate;
+use mask::Mask;
+pub use observe::{Observer, Progress, StepRecord};
 use pipepost_flowspec::Pipeline;
+use scopes::RunScopes;
 use serde_json::{Value, json};
 
 use crate::ending::{EndCall, Ending, GRACE, ending};
@@ -32,14 +38,6 @@ use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 use crate::ledger::{Ledger, RunLedger, SqliteLedger};
 use crate::state::StateError;
-use mask::Mask;
-
-use execute::Execution;
-use scopes::RunScopes;
-
-pub(crate) use calls::public_view;
-pub use expressions::evaluate;
-pub use observe::{Observer, Progress, StepRecord};
 
 /// How long a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,11 +13,11 @@ mod utilities;
 
 use std::borrow::Cow;
 
+pub(crate) use arguments::Arguments;
+pub(crate) use compiled::{Compiled, PatternKind};
 use serde_json::Value;
 
 use crate::error::Failure;
-pub(crate) use arguments::Arguments;
-pub(crate) use compiled::{Compiled, PatternKind};
 
 /// The longest text that a function makes, in bytes. It bounds what a short expression can ask for.
 pub(crate) const MAX_TEXT: usize = 32 * 1024 * 1024;

@@ -21,20 +21,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(crate) use allowance::{Allowance, Leave};
+use clock::{Clock, Moment, SystemClock, duration, length};
+pub use pauses::{PauseEntry, Pauses};
 use pipepost_accounts::{Account, Limits};
 use pipepost_replies::{PastedReply, Provider, Retry, Scope, Stage, explain_for};
+use shelf::{Key, Memory, Pause, Rows, Shelf};
+use sqlite::Shared;
 use tokio::sync::Notify;
+pub(crate) use windows::counts;
+use windows::{Outlook, Word};
 
 use crate::ending::Ending;
 use crate::failure::{Failure, Kind};
 use crate::state::StateError;
-pub(crate) use allowance::{Allowance, Leave};
-use clock::{Clock, Moment, SystemClock, duration, length};
-pub use pauses::{PauseEntry, Pauses};
-use shelf::{Key, Memory, Pause, Rows, Shelf};
-use sqlite::Shared;
-pub(crate) use windows::counts;
-use windows::{Outlook, Word};
 
 /// How soon a message that waits for another process's looks again.
 const AGAIN: Duration = Duration::from_millis(20);

@@ -8,8 +8,8 @@ use toml_edit::{DocumentMut, Item};
 
 use crate::run::root;
 
-const MANIFEST: &str = include_str!("Cargo.toml.template");
-const SOURCE: &str = include_str!("lib.rs.template");
+const MANIFEST: &str = include_str!("new_plugin/Cargo.toml.template");
+const SOURCE: &str = include_str!("new_plugin/lib.rs.template");
 
 /// Makes `plugins/NAME` and enters it in the plugins' workspace.
 pub(crate) fn create(arguments: &[String]) -> Result<()> {
