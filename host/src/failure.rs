@@ -30,28 +30,28 @@ impl Kind {
     /// The kind as documents and outputs write it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Invalid => "invalid",
-            Kind::Configuration => "configuration",
-            Kind::Authentication => "authentication",
-            Kind::Refused => "refused",
-            Kind::Quota => "quota",
-            Kind::Transient => "transient",
-            Kind::Uncertain => "uncertain",
-            Kind::Limit => "limit",
+            Self::Invalid => "invalid",
+            Self::Configuration => "configuration",
+            Self::Authentication => "authentication",
+            Self::Refused => "refused",
+            Self::Quota => "quota",
+            Self::Transient => "transient",
+            Self::Uncertain => "uncertain",
+            Self::Limit => "limit",
         }
     }
 
     /// The kind that [`Kind::as_str`] writes so; none for any other text.
-    pub fn from_name(name: &str) -> Option<Kind> {
+    pub fn from_name(name: &str) -> Option<Self> {
         [
-            Kind::Invalid,
-            Kind::Configuration,
-            Kind::Authentication,
-            Kind::Refused,
-            Kind::Quota,
-            Kind::Transient,
-            Kind::Uncertain,
-            Kind::Limit,
+            Self::Invalid,
+            Self::Configuration,
+            Self::Authentication,
+            Self::Refused,
+            Self::Quota,
+            Self::Transient,
+            Self::Uncertain,
+            Self::Limit,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == name)
@@ -60,13 +60,13 @@ impl Kind {
     /// The process exit code for a run that ends so, after `sysexits.h`.
     pub fn exit_code(self) -> u8 {
         match self {
-            Kind::Invalid => 65,
-            Kind::Configuration => 78,
-            Kind::Authentication => 77,
-            Kind::Refused => 69,
-            Kind::Quota | Kind::Transient => 75,
-            Kind::Uncertain => 74,
-            Kind::Limit => 70,
+            Self::Invalid => 65,
+            Self::Configuration => 78,
+            Self::Authentication => 77,
+            Self::Refused => 69,
+            Self::Quota | Self::Transient => 75,
+            Self::Uncertain => 74,
+            Self::Limit => 70,
         }
     }
 }

@@ -65,8 +65,8 @@ impl Items {
     /// A clause: an expression that gives an error, or something that is no array.
     pub(crate) fn evaluate<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, [Value]>, String> {
         let value = match self {
-            Items::Value(template) => template.value(context).map_err(|error| error.to_string())?,
-            Items::Json(template) => Cow::Owned(template.evaluate(context).map_err(|error| error.to_string())?),
+            Self::Value(template) => template.value(context).map_err(|error| error.to_string())?,
+            Self::Json(template) => Cow::Owned(template.evaluate(context).map_err(|error| error.to_string())?),
         };
         let what = match value {
             Cow::Borrowed(Value::Array(elements)) => return Ok(Cow::Borrowed(elements)),

@@ -28,6 +28,7 @@ use pipepost_accounts::{Account, Endpoint, NamedBy, Security, TlsSettings, TlsVe
 pub use pool::Connections;
 pub(crate) use pool::Seat;
 pub(crate) use tls::TlsConfigs;
+pub use tls::TlsError;
 pub use transcript::Transcript;
 
 use crate::quota::Allowance;

@@ -35,7 +35,7 @@ mod terminal;
 use std::io::Write as _;
 
 pub use account::AccountFile;
-pub use aiosmtpd::{Aiosmtpd, Options, Tls};
+pub use aiosmtpd::{Aiosmtpd, Options, Seen, Tls};
 pub use certificates::{Authority, Certificate, Flaw};
 pub use document::{choice, document, email, step};
 pub use inbox::Catcher;

@@ -294,9 +294,10 @@ fn watch(event: &Event, aim: &Mutex<Aim>, connections: &AtomicI64, bell: &Sender
         }
         _ => {}
     }
-    let left = match (&mut *aim, event) {
-        (Aim::Stored(left), Event::Caught { .. }) | (Aim::SignedIn(left), Event::SignedIn { .. }) => left,
-        _ => return,
+    let ((Aim::Stored(left), Event::Caught { .. }) | (Aim::SignedIn(left), Event::SignedIn { .. })) =
+        (&mut *aim, event)
+    else {
+        return;
     };
     *left -= 1;
     if *left == 0 {

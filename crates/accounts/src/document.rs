@@ -11,8 +11,8 @@ pub(crate) enum Node {
     Bool(bool),
     Number(serde_json::Number),
     Text(Zeroizing<String>),
-    List(Vec<Node>),
-    Object(Vec<(String, Node)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Node {

@@ -232,7 +232,7 @@ enum StartErrorKind {
 
 impl StartError {
     fn listen(address: String, source: io::Error) -> Self {
-        StartError {
+        Self {
             kind: StartErrorKind::Listen { address, source },
         }
     }
@@ -264,7 +264,7 @@ impl std::error::Error for StartError {
 
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
-        StartError {
+        Self {
             kind: StartErrorKind::Store(error),
         }
     }
@@ -272,7 +272,7 @@ impl From<StoreError> for StartError {
 
 impl From<TlsError> for StartError {
     fn from(error: TlsError) -> Self {
-        StartError {
+        Self {
             kind: StartErrorKind::Tls(error),
         }
     }

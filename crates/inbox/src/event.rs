@@ -81,13 +81,13 @@ impl Event {
     /// The number of the connection that the event belongs to.
     pub fn connection(&self) -> u64 {
         match self {
-            Event::Connected { connection, .. }
-            | Event::Secured { connection, .. }
-            | Event::SignedIn { connection, .. }
-            | Event::SignInRefused { connection, .. }
-            | Event::Line { connection, .. }
-            | Event::Closed { connection, .. } => *connection,
-            Event::Caught { message } => message.connection,
+            Self::Connected { connection, .. }
+            | Self::Secured { connection, .. }
+            | Self::SignedIn { connection, .. }
+            | Self::SignInRefused { connection, .. }
+            | Self::Line { connection, .. }
+            | Self::Closed { connection, .. } => *connection,
+            Self::Caught { message } => message.connection,
         }
     }
 }

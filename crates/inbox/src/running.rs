@@ -51,7 +51,7 @@ impl Running {
         let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(run(shared.clone(), listeners, tls, stopped));
-        Running {
+        Self {
             shared,
             addresses,
             ca_pem,
@@ -189,7 +189,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(service: Service, store: Store, observer: Option<Box<Observer>>) -> Self {
-        Shared {
+        Self {
             service,
             store,
             observer,

@@ -99,7 +99,7 @@ pub struct Rule {
 impl Rule {
     /// A rule for this place, without conditions.
     pub fn at(at: At) -> Self {
-        Rule {
+        Self {
             at,
             contains: None,
             nth: None,
@@ -243,7 +243,7 @@ pub struct Script {
 impl Script {
     /// A script that changes nothing.
     pub fn new() -> Self {
-        Script::default()
+        Self::default()
     }
 
     /// Reads a script from JSON. The error names the place.

@@ -18,12 +18,12 @@ pub struct Service {
 impl Service {
     /// A server with these settings that does what it should.
     pub fn new(settings: Settings) -> Self {
-        Service::with_script(settings, Script::default())
+        Self::with_script(settings, Script::default())
     }
 
     /// A server that misbehaves as the script says.
     pub fn with_script(settings: Settings, script: Script) -> Self {
-        Service {
+        Self {
             settings: Arc::new(settings),
             play: RwLock::new(Arc::new(Play::new(script))),
             connections: AtomicU64::new(0),

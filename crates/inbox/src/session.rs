@@ -112,7 +112,7 @@ struct Answer {
 
 impl Session {
     pub(crate) fn new(settings: Arc<Settings>, scene: Scene, connection: u64, security: Security) -> Self {
-        let mut session = Session {
+        let mut session = Self {
             connection,
             security,
             now: 0,

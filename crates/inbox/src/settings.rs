@@ -43,7 +43,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
-        Settings {
+        Self {
             host_name: "smtp.gmail.com".to_owned(),
             size_limit: 35_882_577,
             max_recipients: 100,

@@ -35,12 +35,12 @@ struct Kept {
 impl Store {
     /// A store in memory that keeps everything.
     pub fn new() -> Self {
-        Store::build(None, usize::MAX, 1)
+        Self::build(None, usize::MAX, 1)
     }
 
     /// A store in memory that keeps the latest `keep` messages and counts all.
     pub fn keeping(keep: usize) -> Self {
-        Store::build(None, keep, 1)
+        Self::build(None, keep, 1)
     }
 
     /// A store that also writes each message to `directory`, which is created if it is missing: `000001-<Message-ID>.eml`, and
@@ -62,7 +62,7 @@ impl Store {
                 .and_then(|(number, _)| number.parse().ok());
             last = last.max(number.unwrap_or(0));
         }
-        Ok(Store::build(Some(directory), keep, last + 1))
+        Ok(Self::build(Some(directory), keep, last + 1))
     }
 
     fn build(directory: Option<PathBuf>, keep: usize, next_file: u64) -> Self {
@@ -70,7 +70,7 @@ impl Store {
             messages: VecDeque::new(),
             next_file,
         });
-        Store(Arc::new(Shared {
+        Self(Arc::new(Shared {
             kept,
             count: watch::Sender::new(0),
             directory,
@@ -144,7 +144,7 @@ impl Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Store::new()
+        Self::new()
     }
 }
 
@@ -167,7 +167,7 @@ pub struct StoreError {
 impl StoreError {
     /// The task that wrote did not come to its end.
     pub(crate) fn unfinished(source: io::Error) -> Self {
-        StoreError {
+        Self {
             path: PathBuf::new(),
             source,
         }

@@ -49,7 +49,7 @@ impl Authority {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2120, 1, 1);
         let pem = params.self_signed(&key)?.pem();
-        Ok(Authority {
+        Ok(Self {
             issuer: Issuer::new(params, key),
             pem,
         })
@@ -163,12 +163,12 @@ impl std::error::Error for TlsError {
 
 impl From<rcgen::Error> for TlsError {
     fn from(error: rcgen::Error) -> Self {
-        TlsError(Box::new(error))
+        Self(Box::new(error))
     }
 }
 
 impl From<rustls::Error> for TlsError {
     fn from(error: rustls::Error) -> Self {
-        TlsError(Box::new(error))
+        Self(Box::new(error))
     }
 }

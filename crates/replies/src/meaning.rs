@@ -27,28 +27,28 @@ impl Kind {
     /// The name in outputs and in the contract: lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Kind::Invalid => "invalid",
-            Kind::Configuration => "configuration",
-            Kind::Authentication => "authentication",
-            Kind::Refused => "refused",
-            Kind::Quota => "quota",
-            Kind::Transient => "transient",
-            Kind::Uncertain => "uncertain",
-            Kind::Limit => "limit",
+            Self::Invalid => "invalid",
+            Self::Configuration => "configuration",
+            Self::Authentication => "authentication",
+            Self::Refused => "refused",
+            Self::Quota => "quota",
+            Self::Transient => "transient",
+            Self::Uncertain => "uncertain",
+            Self::Limit => "limit",
         }
     }
 
     /// The kind that [`as_str`](Self::as_str) spells so.
     pub fn from_name(name: &str) -> Option<Self> {
         [
-            Kind::Invalid,
-            Kind::Configuration,
-            Kind::Authentication,
-            Kind::Refused,
-            Kind::Quota,
-            Kind::Transient,
-            Kind::Uncertain,
-            Kind::Limit,
+            Self::Invalid,
+            Self::Configuration,
+            Self::Authentication,
+            Self::Refused,
+            Self::Quota,
+            Self::Transient,
+            Self::Uncertain,
+            Self::Limit,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == name)
@@ -56,7 +56,7 @@ impl Kind {
 
     /// Whether the same message may be taken later with nothing changed.
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Kind::Quota | Kind::Transient)
+        matches!(self, Self::Quota | Self::Transient)
     }
 }
 
@@ -83,10 +83,10 @@ impl Scope {
     /// The name in outputs: lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Scope::Recipient => "recipient",
-            Scope::Transaction => "transaction",
-            Scope::Connection => "connection",
-            Scope::Account => "account",
+            Self::Recipient => "recipient",
+            Self::Transaction => "transaction",
+            Self::Connection => "connection",
+            Self::Account => "account",
         }
     }
 }
@@ -118,7 +118,7 @@ impl Retry {
     /// The seconds to let pass; none where no time is asked for.
     pub const fn wait(self) -> Option<u32> {
         match self {
-            Retry::After(seconds) => Some(seconds),
+            Self::After(seconds) => Some(seconds),
             _ => None,
         }
     }
@@ -127,12 +127,12 @@ impl Retry {
 impl fmt::Display for Retry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Retry::No => f.write_str("no"),
-            Retry::SameConnection => f.write_str("same connection"),
-            Retry::NewConnection => f.write_str("new connection"),
-            Retry::After(seconds) => write!(f, "after {seconds} s"),
-            Retry::SplitRecipients => f.write_str("split recipients"),
-            Retry::SplitDomains => f.write_str("split domains"),
+            Self::No => f.write_str("no"),
+            Self::SameConnection => f.write_str("same connection"),
+            Self::NewConnection => f.write_str("new connection"),
+            Self::After(seconds) => write!(f, "after {seconds} s"),
+            Self::SplitRecipients => f.write_str("split recipients"),
+            Self::SplitDomains => f.write_str("split domains"),
         }
     }
 }
@@ -160,13 +160,13 @@ impl Class {
     /// The letter that reports and the documentation use.
     pub const fn letter(self) -> char {
         match self {
-            Class::Configure => 'C',
-            Class::Transient => 'T',
-            Class::Reconnect => 'R',
-            Class::Quota => 'Q',
-            Class::Permanent => 'P',
-            Class::Split => 'S',
-            Class::Bug => 'B',
+            Self::Configure => 'C',
+            Self::Transient => 'T',
+            Self::Reconnect => 'R',
+            Self::Quota => 'Q',
+            Self::Permanent => 'P',
+            Self::Split => 'S',
+            Self::Bug => 'B',
         }
     }
 }

@@ -39,7 +39,7 @@ impl PastedReply {
     /// # Errors
     ///
     /// When the text is empty or holds no code.
-    pub fn parse(text: &str) -> Result<PastedReply, ParseError> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = head(text, LONGEST).replace("\\r", "\n").replace("\\n", "\n");
         if text.trim().is_empty() {
             return Err(ParseError {
@@ -56,7 +56,7 @@ impl PastedReply {
             rest,
         } = found;
         let before = text[..at].rsplit('\n').next().unwrap_or("");
-        Ok(PastedReply {
+        Ok(Self {
             code,
             enhanced,
             text: without_codes(&text[rest..], code, before),

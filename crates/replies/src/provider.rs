@@ -70,35 +70,35 @@ const MARKS: &[(&str, Provider)] = &[
 
 impl Provider {
     /// The provider of a submission host, such as `smtp.gmail.com`; [`Provider::Other`] where it has no rows here.
-    pub fn of_host(host: &str) -> Provider {
+    pub fn of_host(host: &str) -> Self {
         let host = host.trim_end_matches('.');
         let found = HOSTS.iter().find(|(name, _)| is_beneath(host, name));
-        found.map_or(Provider::Other, |(_, provider)| *provider)
+        found.map_or(Self::Other, |(_, provider)| *provider)
     }
 
     /// The provider as the reply's own text gives it away; [`Provider::Other`] where it does not.
-    pub fn of_reply(text: &str) -> Provider {
-        Provider::of_normal_text(&crate::normal::normal_text(text))
+    pub fn of_reply(text: &str) -> Self {
+        Self::of_normal_text(&crate::normal::normal_text(text))
     }
 
-    pub(crate) fn of_normal_text(normal_text: &str) -> Provider {
+    pub(crate) fn of_normal_text(normal_text: &str) -> Self {
         let found = MARKS.iter().find(|(mark, _)| normal_text.contains(mark));
-        found.map_or(Provider::Other, |(_, provider)| *provider)
+        found.map_or(Self::Other, |(_, provider)| *provider)
     }
 
     /// The name for people.
     pub const fn name(self) -> &'static str {
         match self {
-            Provider::Gmail => "Gmail",
-            Provider::Outlook => "Outlook",
-            Provider::Yahoo => "Yahoo",
-            Provider::ICloud => "iCloud",
-            Provider::Ses => "Amazon SES",
-            Provider::SendGrid => "SendGrid",
-            Provider::Mailgun => "Mailgun",
-            Provider::Postmark => "Postmark",
-            Provider::Zoho => "Zoho",
-            Provider::Other => "other",
+            Self::Gmail => "Gmail",
+            Self::Outlook => "Outlook",
+            Self::Yahoo => "Yahoo",
+            Self::ICloud => "iCloud",
+            Self::Ses => "Amazon SES",
+            Self::SendGrid => "SendGrid",
+            Self::Mailgun => "Mailgun",
+            Self::Postmark => "Postmark",
+            Self::Zoho => "Zoho",
+            Self::Other => "other",
         }
     }
 }

@@ -41,13 +41,13 @@ const PHRASES: &[(&str, Stage)] = &[
 impl Stage {
     /// What the reply itself tells: Gmail writes `(EHLO)` into some, Postfix logs `(in reply to RCPT TO command)`, and
     /// 334, 534, 535 and 538 answer AUTH alone (RFC 4954).
-    pub(crate) fn guess(code: Option<u16>, normal_text: &str) -> Option<Stage> {
+    pub(crate) fn guess(code: Option<u16>, normal_text: &str) -> Option<Self> {
         let named = PHRASES
             .iter()
             .find(|(phrase, _)| normal_text.contains(phrase))
             .map(|(_, stage)| *stage);
         named.or(match code {
-            Some(334 | 534 | 535 | 538) => Some(Stage::Auth),
+            Some(334 | 534 | 535 | 538) => Some(Self::Auth),
             _ => None,
         })
     }

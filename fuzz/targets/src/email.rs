@@ -175,7 +175,7 @@ struct OneFile;
 impl Files for OneFile {
     fn open(&mut self, name: &str) -> Result<Box<dyn File>, FileError> {
         match name {
-            "file.bin" => Ok(Box::new(OneFile)),
+            "file.bin" => Ok(Box::new(Self)),
             _ => Err(FileError::NotFound),
         }
     }

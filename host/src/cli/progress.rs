@@ -82,15 +82,15 @@ impl Step {
                 bar.set_style(style);
             }
             bar.set_prefix(progress.place.to_owned());
-            return Step::Bar(bar);
+            return Self::Bar(bar);
         }
         let now = Instant::now();
-        Step::Lines { begun: now, told: now }
+        Self::Lines { begun: now, told: now }
     }
 
     fn show(&mut self, progress: &Progress<'_>) {
         match self {
-            Step::Bar(bar) => {
+            Self::Bar(bar) => {
                 bar.set_position(progress.done);
                 if progress.failed > 0 {
                     bar.set_message(format!("({} failed)", progress.failed));
@@ -99,7 +99,7 @@ impl Step {
                     bar.finish_and_clear();
                 }
             }
-            Step::Lines { begun, told } => {
+            Self::Lines { begun, told } => {
                 if told.elapsed() >= PAUSE && progress.done < progress.total {
                     *told = Instant::now();
                     say(&line(progress, begun.elapsed()));

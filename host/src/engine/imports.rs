@@ -250,14 +250,14 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
 impl From<FailureKind> for Kind {
     fn from(kind: FailureKind) -> Self {
         match kind {
-            FailureKind::Invalid => Kind::Invalid,
-            FailureKind::Configuration => Kind::Configuration,
-            FailureKind::Authentication => Kind::Authentication,
-            FailureKind::Refused => Kind::Refused,
-            FailureKind::Quota => Kind::Quota,
-            FailureKind::Transient => Kind::Transient,
-            FailureKind::Uncertain => Kind::Uncertain,
-            FailureKind::Limit => Kind::Limit,
+            FailureKind::Invalid => Self::Invalid,
+            FailureKind::Configuration => Self::Configuration,
+            FailureKind::Authentication => Self::Authentication,
+            FailureKind::Refused => Self::Refused,
+            FailureKind::Quota => Self::Quota,
+            FailureKind::Transient => Self::Transient,
+            FailureKind::Uncertain => Self::Uncertain,
+            FailureKind::Limit => Self::Limit,
         }
     }
 }

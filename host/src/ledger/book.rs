@@ -35,10 +35,10 @@ impl State {
     /// As reports write it.
     pub fn as_str(self) -> &'static str {
         match self {
-            State::Sent => "sent",
-            State::Uncertain => "uncertain",
-            State::UnderWay => "under-way",
-            State::NotSent => "not-sent",
+            Self::Sent => "sent",
+            Self::Uncertain => "uncertain",
+            Self::UnderWay => "under-way",
+            Self::NotSent => "not-sent",
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Note {
 
 impl Note {
     fn is_waited_for(&self) -> bool {
-        matches!(self, Note::Claim(..) | Note::Close(_))
+        matches!(self, Self::Claim(..) | Self::Close(_))
     }
 }
 

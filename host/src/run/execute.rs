@@ -33,7 +33,7 @@ pub(super) struct Execution<'a> {
     scopes: RunScopes,
     time_limit: Option<Duration>,
     /// When nothing new begins any more.
-    pub(super) until: Option<tokio::time::Instant>,
+    pub(super) until: Option<Instant>,
     timed_out: AtomicBool,
     tally: Tally,
 }
@@ -87,7 +87,7 @@ impl<'a> Execution<'a> {
             options,
             scopes,
             time_limit,
-            until: time_limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit)),
+            until: time_limit.and_then(|limit| Instant::now().checked_add(limit)),
             timed_out: AtomicBool::new(false),
             tally: Tally::default(),
         }
@@ -304,7 +304,7 @@ impl<'a> Execution<'a> {
         struct Wrong(String);
         impl From<SettingError> for Wrong {
             fn from(error: SettingError) -> Self {
-                Wrong(error.to_string())
+                Self(error.to_string())
             }
         }
         let scopes = self.see(frame, None, None);

@@ -59,18 +59,16 @@ impl From<LinkError> for TransportError {
     fn from(error: LinkError) -> Self {
         let sentence = error.to_string();
         match error {
-            LinkError::Denied(_) => TransportError::Denied(sentence),
-            LinkError::Dial(DialError::Unresolved { .. }) => TransportError::Unresolved(sentence),
-            LinkError::Dial(DialError::Forbidden { .. }) => TransportError::Denied(sentence),
-            LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => {
-                TransportError::Refused(sentence)
-            }
-            LinkError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
-            LinkError::Tls(_) => TransportError::Tls(sentence),
-            LinkError::Closed => TransportError::Closed,
-            LinkError::Credentials(_) => TransportError::Credentials(sentence),
-            LinkError::Io(error) if is_closed(&error) => TransportError::Closed,
-            LinkError::Io(_) | LinkError::TokenUnavailable(_) => TransportError::Io(sentence),
+            LinkError::Denied(_) => Self::Denied(sentence),
+            LinkError::Dial(DialError::Unresolved { .. }) => Self::Unresolved(sentence),
+            LinkError::Dial(DialError::Forbidden { .. }) => Self::Denied(sentence),
+            LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => Self::Refused(sentence),
+            LinkError::Tls(error) if error.is_transient() => Self::Io(sentence),
+            LinkError::Tls(_) => Self::Tls(sentence),
+            LinkError::Closed => Self::Closed,
+            LinkError::Credentials(_) => Self::Credentials(sentence),
+            LinkError::Io(error) if is_closed(&error) => Self::Closed,
+            LinkError::Io(_) | LinkError::TokenUnavailable(_) => Self::Io(sentence),
         }
     }
 }

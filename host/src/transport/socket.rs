@@ -30,25 +30,25 @@ pub(crate) enum Carrier {
 impl Carrier {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
-            Carrier::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Carrier::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Carrier::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Carrier::Memory(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 }

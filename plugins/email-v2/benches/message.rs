@@ -31,7 +31,7 @@ impl File for Zeros {
 
 impl Files for Zeros {
     fn open(&mut self, _: &str) -> Result<Box<dyn File>, FileError> {
-        Ok(Box::new(Zeros(self.0)))
+        Ok(Box::new(Self(self.0)))
     }
 }
 

@@ -91,9 +91,8 @@ impl TokenRequest {
 
     pub(crate) fn read(&self, response: &HttpResponse) -> Result<TokenAnswer, Refusal> {
         let text = std::str::from_utf8(&response.body).unwrap_or_default();
-        let document = match Node::parse(text) {
-            Ok(Node::Object(entries)) => entries,
-            _ => return Err(self.not_an_answer(response.status)),
+        let Ok(Node::Object(document)) = Node::parse(text) else {
+            return Err(self.not_an_answer(response.status));
         };
         let text = |name: &str| {
             document.iter().find_map(|(key, value)| match value {

@@ -20,25 +20,25 @@ pub(crate) enum DateFormat {
 
 impl DateFormat {
     /// A pattern, or the word `timestamp`. The error is a reason.
-    pub(crate) fn parse_pattern(pattern: &str) -> Result<DateFormat, String> {
+    pub(crate) fn parse_pattern(pattern: &str) -> Result<Self, String> {
         if pattern.eq_ignore_ascii_case("timestamp") {
-            return Ok(DateFormat::Timestamp);
+            return Ok(Self::Timestamp);
         }
         if pattern.len() > MAX_PATTERN {
             return Err(format!("it is longer than {MAX_PATTERN} bytes"));
         }
         DatePattern::parse(pattern)
-            .map(|pattern| DateFormat::Pattern(pattern.lenient()))
+            .map(|pattern| Self::Pattern(pattern.lenient()))
             .map_err(|error| error.problem().to_owned())
     }
 
     /// A pattern by which dates can be read: without weeks. A week and its day need each other, nobody writes dates so,
     /// and a year of weeks (`YYYY`) is always a slip for the year.
-    pub(crate) fn to_read(pattern: &str) -> Result<DateFormat, String> {
-        let format = DateFormat::parse_pattern(pattern)?;
+    pub(crate) fn to_read(pattern: &str) -> Result<Self, String> {
+        let format = Self::parse_pattern(pattern)?;
         match &format {
-            DateFormat::Pattern(pattern) if pattern.is_empty() => Err("it is empty".to_owned()),
-            DateFormat::Pattern(pattern) if pattern.counts_weeks() => {
+            Self::Pattern(pattern) if pattern.is_empty() => Err("it is empty".to_owned()),
+            Self::Pattern(pattern) if pattern.counts_weeks() => {
                 Err("Y, w, W and F count weeks, by which dates are not read; y is the year".to_owned())
             }
             _ => Ok(format),
@@ -47,18 +47,18 @@ impl DateFormat {
 
     pub(crate) fn format(&self, date: &Zoned, symbols: Symbols) -> String {
         match self {
-            DateFormat::Timestamp => date.timestamp().as_millisecond().to_string(),
-            DateFormat::Iso => iso(date),
-            DateFormat::Pattern(pattern) => pattern.format(date, symbols),
+            Self::Timestamp => date.timestamp().as_millisecond().to_string(),
+            Self::Iso => iso(date),
+            Self::Pattern(pattern) => pattern.format(date, symbols),
         }
     }
 
     /// The instant that a text means. `zone` holds when the text names none, `now` decides the century of two digits.
     pub(crate) fn parse(&self, text: &str, symbols: Symbols, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         match self {
-            DateFormat::Timestamp => Timestamp::from_millisecond(text.trim().parse().ok()?).ok(),
-            DateFormat::Iso => read_iso(text.trim(), zone),
-            DateFormat::Pattern(pattern) => Some(pattern.read(text, zone, symbols, now).ok()?.timestamp()),
+            Self::Timestamp => Timestamp::from_millisecond(text.trim().parse().ok()?).ok(),
+            Self::Iso => read_iso(text.trim(), zone),
+            Self::Pattern(pattern) => Some(pattern.read(text, zone, symbols, now).ok()?.timestamp()),
         }
     }
 }

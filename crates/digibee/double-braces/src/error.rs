@@ -29,7 +29,7 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(position: Position, found: impl Into<String>, expected: impl Into<String>) -> Self {
-        ParseError {
+        Self {
             position,
             found: found.into(),
             expected: expected.into(),
@@ -100,7 +100,7 @@ pub struct EvaluationError {
 
 impl EvaluationError {
     pub(crate) fn new(position: Position, function: &'static str, failure: Failure) -> Self {
-        EvaluationError {
+        Self {
             position,
             function,
             kind: failure.kind,
@@ -146,21 +146,21 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn argument(reason: impl Into<String>) -> Self {
-        Failure {
+        Self {
             kind: EvaluationErrorKind::Argument,
             reason: reason.into(),
         }
     }
 
     pub(crate) fn limit(reason: impl Into<String>) -> Self {
-        Failure {
+        Self {
             kind: EvaluationErrorKind::Limit,
             reason: reason.into(),
         }
     }
 
     pub(crate) fn file(reason: impl Into<String>) -> Self {
-        Failure {
+        Self {
             kind: EvaluationErrorKind::File,
             reason: reason.into(),
         }

@@ -42,7 +42,7 @@ impl Expression {
     /// # Errors
     ///
     /// A [`ParseError`] with the place, for anything that cannot be evaluated whatever the context holds.
-    pub fn parse(text: &str) -> Result<Expression, ParseError> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse::expression(text)
     }
 
@@ -86,7 +86,7 @@ impl Expression {
         });
     }
 
-    fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Expression)) {
+    fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Self)) {
         see(self);
         match &self.node {
             Node::Literal(_) | Node::Reference(_) => {}

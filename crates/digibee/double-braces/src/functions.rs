@@ -51,7 +51,7 @@ impl Function {
         most: usize,
         run: for<'a> fn(Arguments<'a>) -> Outcome<'a>,
     ) -> Self {
-        Function {
+        Self {
             name,
             parameters,
             least,

@@ -19,8 +19,8 @@ impl JsonTemplate {
     /// # Errors
     ///
     /// A [`ParseError`] with the place.
-    pub fn parse(text: &str) -> Result<JsonTemplate, ParseError> {
-        Ok(JsonTemplate {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Ok(Self {
             root: parse::json_template(text)?,
         })
     }

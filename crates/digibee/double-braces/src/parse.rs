@@ -43,8 +43,8 @@ enum Language {
 impl Language {
     fn value(self) -> &'static str {
         match self {
-            Language::Expression => "an expression: a path, a function call or a literal",
-            Language::Json => "a JSON value or {{ }}",
+            Self::Expression => "an expression: a path, a function call or a literal",
+            Self::Json => "a JSON value or {{ }}",
         }
     }
 }

@@ -34,40 +34,40 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order in which messages list them.
-    pub const ALL: [Scope; 11] = [
-        Scope::Message,
-        Scope::Global,
-        Scope::Account,
-        Scope::Step,
-        Scope::Metadata,
-        Scope::Trigger,
-        Scope::Session,
-        Scope::Iterators,
-        Scope::Replica,
-        Scope::Capsule,
-        Scope::Item,
+    pub const ALL: [Self; 11] = [
+        Self::Message,
+        Self::Global,
+        Self::Account,
+        Self::Step,
+        Self::Metadata,
+        Self::Trigger,
+        Self::Session,
+        Self::Iterators,
+        Self::Replica,
+        Self::Capsule,
+        Self::Item,
     ];
 
     /// The name as expressions write it.
     pub fn name(self) -> &'static str {
         match self {
-            Scope::Message => "message",
-            Scope::Global => "global",
-            Scope::Account => "account",
-            Scope::Step => "step",
-            Scope::Metadata => "metadata",
-            Scope::Trigger => "trigger",
-            Scope::Session => "session",
-            Scope::Iterators => "iterators",
-            Scope::Replica => "replica",
-            Scope::Capsule => "capsule",
-            Scope::Item => "item",
+            Self::Message => "message",
+            Self::Global => "global",
+            Self::Account => "account",
+            Self::Step => "step",
+            Self::Metadata => "metadata",
+            Self::Trigger => "trigger",
+            Self::Session => "session",
+            Self::Iterators => "iterators",
+            Self::Replica => "replica",
+            Self::Capsule => "capsule",
+            Self::Item => "item",
         }
     }
 
     /// The scope with this name.
-    pub fn from_name(name: &str) -> Option<Scope> {
-        Scope::ALL.into_iter().find(|scope| scope.name() == name)
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
 }
 
@@ -96,7 +96,7 @@ pub struct Reference {
 
 impl Reference {
     pub(crate) fn new(scope: Scope, segments: Vec<Segment>, position: Position) -> Self {
-        Reference {
+        Self {
             scope,
             segments,
             position,

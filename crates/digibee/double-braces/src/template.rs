@@ -26,8 +26,8 @@ impl Template {
     /// # Errors
     ///
     /// A [`ParseError`] with the place.
-    pub fn parse(text: &str) -> Result<Template, ParseError> {
-        Ok(Template {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Ok(Self {
             pieces: parse::template(text)?,
         })
     }

@@ -16,8 +16,8 @@ enum Node {
     /// Without any expression.
     Literal(Value),
     Template(Template),
-    Array(Vec<Node>),
-    Object(Vec<(String, Node)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl ValueTemplate {
@@ -26,11 +26,11 @@ impl ValueTemplate {
     /// # Errors
     ///
     /// All that are wrong, each with its JSON pointer (RFC 6901).
-    pub fn parse(value: &Value) -> Result<ValueTemplate, Vec<ValueParseError>> {
+    pub fn parse(value: &Value) -> Result<Self, Vec<ValueParseError>> {
         let mut errors = Vec::new();
         let root = parse(value, &mut String::new(), &mut errors);
         if errors.is_empty() {
-            Ok(ValueTemplate { root })
+            Ok(Self { root })
         } else {
             Err(errors)
         }

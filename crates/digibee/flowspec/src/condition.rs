@@ -30,13 +30,13 @@ impl Condition {
     /// A path that has no result in this message, or a condition that takes too much work on it.
     pub fn matches(&self, message: &Value) -> Result<bool, ConditionError> {
         match self {
-            Condition::JsonPath(path) => match path.find(message) {
+            Self::JsonPath(path) => match path.find(message) {
                 Ok(found) => Ok(!found.is_empty()),
                 Err(error) => Err(ConditionError {
                     reason: error.to_string(),
                 }),
             },
-            Condition::Simple(simple) => simple.matches(message),
+            Self::Simple(simple) => simple.matches(message),
         }
     }
 }

@@ -46,12 +46,12 @@ impl<'a> Locator<'a> {
 impl Problem {
     /// One that keeps the document from running, without a place yet.
     pub fn error(message: impl Into<String>) -> Self {
-        Problem::invalid(message)
+        Self::invalid(message)
     }
 
     /// One that does not, without a place yet.
     pub fn caution(message: impl Into<String>) -> Self {
-        Problem::warning(message)
+        Self::warning(message)
     }
 
     /// The same with what to do now.
@@ -67,6 +67,6 @@ impl Problems {
     pub fn and(self, further: impl IntoIterator<Item = Problem>) -> Self {
         let mut all: Vec<Problem> = self.iter().cloned().collect();
         all.extend(further);
-        Problems::sorted(all)
+        Self::sorted(all)
     }
 }

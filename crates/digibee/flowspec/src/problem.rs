@@ -56,7 +56,7 @@ impl StepPlace {
                 .filter(|text| !text.is_empty())
                 .map(str::to_owned)
         };
-        StepPlace {
+        Self {
             index,
             id: text("id"),
             name: text("stepName"),
@@ -94,7 +94,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(severity: Severity, kind: Kind, message: impl Into<String>) -> Self {
-        Problem {
+        Self {
             severity,
             kind,
             place: Place::default(),
@@ -225,7 +225,7 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     pub(crate) fn sorted(mut all: Vec<Problem>) -> Self {
         all.sort_by_key(|problem| problem.position.unwrap_or(Position { line: 0, column: 0 }));
-        Problems(all)
+        Self(all)
     }
 
     /// Whether anything keeps the document from running.

@@ -21,7 +21,7 @@ pub(crate) struct Reported(());
 impl Reported {
     /// For those who have noted the problem themselves.
     pub(crate) fn already() -> Self {
-        Reported(())
+        Self(())
     }
 }
 

@@ -122,7 +122,7 @@ impl SettingValue for u64 {
             Value::String(text) => text.trim().parse().ok(),
             Value::Number(number) => number.as_u64().or_else(|| {
                 let float = number.as_f64()?;
-                (float.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&float)).then_some(float as u64)
+                (float.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&float)).then_some(float as Self)
             }),
             _ => None,
         }
@@ -158,8 +158,8 @@ impl<T: SettingValue> Setting<T> {
     /// What `evaluate` answers, or a [`SettingError`] when its value is of the wrong type.
     pub fn read<E: From<SettingError>>(&self, evaluate: impl FnOnce(&Template) -> Result<Value, E>) -> Result<T, E> {
         match self {
-            Setting::Fixed(value) => Ok(value.clone()),
-            Setting::Expression(template) => {
+            Self::Fixed(value) => Ok(value.clone()),
+            Self::Expression(template) => {
                 let value = evaluate(template)?;
                 T::from_value(&value).ok_or_else(|| SettingError { expected: T::EXPECTED }.into())
             }

@@ -24,10 +24,10 @@ pub struct Wants {
 
 impl Wants {
     pub(crate) fn of(uses: &[Use], accounts: BTreeMap<String, BTreeSet<String>>, paths: BTreeSet<String>) -> Self {
-        let mut wants = Wants {
+        let mut wants = Self {
             accounts,
             paths,
-            ..Wants::default()
+            ..Self::default()
         };
         for found in uses {
             let segments = found.reference.segments();

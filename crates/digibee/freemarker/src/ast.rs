@@ -180,7 +180,7 @@ pub(crate) enum Operator {
 
 impl Expr {
     /// The expressions directly below this one.
-    pub(crate) fn children(&self) -> Vec<&Expr> {
+    pub(crate) fn children(&self) -> Vec<&Self> {
         match &self.kind {
             ExprKind::Text(parts) => parts
                 .iter()
@@ -207,7 +207,7 @@ impl Expr {
         }
     }
 
-    fn children_mut(&mut self) -> Vec<&mut Expr> {
+    fn children_mut(&mut self) -> Vec<&mut Self> {
         match &mut self.kind {
             ExprKind::Text(parts) => parts
                 .iter_mut()
@@ -242,7 +242,7 @@ impl Expr {
     }
 
     /// Puts an expression in the place of each use of a variable. The caller sees to the depth.
-    pub(crate) fn replace_variable(&mut self, name: &str, value: &Expr) {
+    pub(crate) fn replace_variable(&mut self, name: &str, value: &Self) {
         if matches!(&self.kind, ExprKind::Variable(variable) if variable == name) {
             self.kind = ExprKind::Parenthesis(Box::new(value.clone()));
             return;

@@ -137,19 +137,18 @@ pub(crate) fn snake_case(name: &str) -> String {
 impl Builtin {
     /// Whether it asks about the loop that its left side names.
     pub(crate) fn is_loop(self) -> bool {
-        use Builtin as B;
         matches!(
             self,
-            B::Index
-                | B::Counter
-                | B::HasNext
-                | B::IsFirst
-                | B::IsLast
-                | B::IsEvenItem
-                | B::IsOddItem
-                | B::ItemParity
-                | B::ItemParityCap
-                | B::ItemCycle
+            Self::Index
+                | Self::Counter
+                | Self::HasNext
+                | Self::IsFirst
+                | Self::IsLast
+                | Self::IsEvenItem
+                | Self::IsOddItem
+                | Self::ItemParity
+                | Self::ItemParityCap
+                | Self::ItemCycle
         )
     }
 
@@ -165,39 +164,38 @@ impl Builtin {
 
     /// Whether its result cannot hold anything that HTML would read as markup, whatever its left side.
     pub(crate) fn is_safe_in_html(self) -> bool {
-        use Builtin as B;
         matches!(
             self,
-            B::Html
-                | B::Xhtml
-                | B::Xml
-                | B::Url
-                | B::UrlPath
-                | B::C
-                | B::Abs
-                | B::Ceiling
-                | B::Floor
-                | B::Round
-                | B::Int
-                | B::Long
-                | B::Number
-                | B::Size
-                | B::Length
-                | B::IndexOf
-                | B::LastIndexOf
-                | B::SeqIndexOf
-                | B::SeqLastIndexOf
-                | B::Index
-                | B::Counter
-                | B::ItemParity
-                | B::ItemParityCap
-                | B::Date
-                | B::DateTime
-                | B::Time
-                | B::NumberToDate
-                | B::NumberToDateTime
-                | B::NumberToTime
-                | B::NoEsc
+            Self::Html
+                | Self::Xhtml
+                | Self::Xml
+                | Self::Url
+                | Self::UrlPath
+                | Self::C
+                | Self::Abs
+                | Self::Ceiling
+                | Self::Floor
+                | Self::Round
+                | Self::Int
+                | Self::Long
+                | Self::Number
+                | Self::Size
+                | Self::Length
+                | Self::IndexOf
+                | Self::LastIndexOf
+                | Self::SeqIndexOf
+                | Self::SeqLastIndexOf
+                | Self::Index
+                | Self::Counter
+                | Self::ItemParity
+                | Self::ItemParityCap
+                | Self::Date
+                | Self::DateTime
+                | Self::Time
+                | Self::NumberToDate
+                | Self::NumberToDateTime
+                | Self::NumberToTime
+                | Self::NoEsc
         )
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Value<'a> {
     /// An array or object of the model.
     Json(&'a Json),
     /// An element of the model may be null.
-    Sequence(Rc<Built<Vec<Option<Value<'a>>>>>),
+    Sequence(Rc<Built<Vec<Option<Self>>>>),
     Hash(Rc<Built<Entries<'a>>>),
     Range(Range),
     /// What a default without a right side gives: an empty string, sequence and hash in one.
@@ -134,7 +134,7 @@ impl<'a> Value<'a> {
     }
 
     /// An element of a sequence: the outer `None` beyond its end, the inner one for null.
-    pub(crate) fn element(&self, index: usize) -> Option<Option<Value<'a>>> {
+    pub(crate) fn element(&self, index: usize) -> Option<Option<Self>> {
         match self {
             Self::Json(Json::Array(items)) => items.get(index).map(Value::from_json),
             Self::Sequence(items) => items.content.get(index).cloned(),

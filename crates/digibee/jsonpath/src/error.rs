@@ -10,7 +10,7 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(column: usize, found: impl Into<String>, expected: impl Into<String>) -> Self {
-        ParseError {
+        Self {
             column,
             found: found.into(),
             expected: expected.into(),
@@ -67,12 +67,10 @@ pub enum FindError {
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FindError::TooMuchWork => {
-                f.write_str("the path takes too much work on this document: make it more specific")
-            }
-            FindError::NoNumbers(function) => write!(f, "{function}() of the path found no number to work on"),
-            FindError::WrongKind { function, wanted } => write!(f, "{function}() of the path works on {wanted} only"),
-            FindError::Overflow(function) => write!(f, "the result of {function}() of the path is too large"),
+            Self::TooMuchWork => f.write_str("the path takes too much work on this document: make it more specific"),
+            Self::NoNumbers(function) => write!(f, "{function}() of the path found no number to work on"),
+            Self::WrongKind { function, wanted } => write!(f, "{function}() of the path works on {wanted} only"),
+            Self::Overflow(function) => write!(f, "the result of {function}() of the path is too large"),
         }
     }
 }

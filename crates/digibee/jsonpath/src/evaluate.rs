@@ -17,7 +17,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Budget { left: MAX_STEPS }
+        Self { left: MAX_STEPS }
     }
 
     pub(crate) fn spend(&mut self, steps: usize) -> Result<(), FindError> {
@@ -141,20 +141,20 @@ impl Selector {
         selected: &mut Vec<&'a Value>,
     ) -> Result<(), FindError> {
         match (self, value) {
-            (Selector::Name(name), Value::Object(members)) => selected.extend(members.get(name)),
-            (Selector::Names(names), Value::Object(members)) => {
+            (Self::Name(name), Value::Object(members)) => selected.extend(members.get(name)),
+            (Self::Names(names), Value::Object(members)) => {
                 budget.spend(names.len())?;
                 selected.extend(names.iter().filter_map(|name| members.get(name)));
             }
-            (Selector::Wildcard, Value::Object(members)) => {
+            (Self::Wildcard, Value::Object(members)) => {
                 budget.spend(members.len())?;
                 selected.extend(members.values());
             }
-            (Selector::Wildcard, Value::Array(elements)) => {
+            (Self::Wildcard, Value::Array(elements)) => {
                 budget.spend(elements.len())?;
                 selected.extend(elements);
             }
-            (Selector::Indices(indices), Value::Array(elements)) => {
+            (Self::Indices(indices), Value::Array(elements)) => {
                 budget.spend(indices.len())?;
                 let resolve = |index: &i64| match usize::try_from(index.unsigned_abs()).ok()? {
                     back if *index < 0 => elements.get(elements.len().checked_sub(back)?),
@@ -162,7 +162,7 @@ impl Selector {
                 };
                 selected.extend(indices.iter().filter_map(resolve));
             }
-            (Selector::Slice(from, to), Value::Array(elements)) => {
+            (Self::Slice(from, to), Value::Array(elements)) => {
                 let from = from.map_or(0, |from| clamp(from, elements.len()));
                 let to = to.map_or(elements.len(), |to| clamp(to, elements.len()));
                 if let Some(slice) = elements.get(from..to) {
@@ -170,14 +170,14 @@ impl Selector {
                     selected.extend(slice);
                 }
             }
-            (Selector::Filter(condition), Value::Array(elements)) => {
+            (Self::Filter(condition), Value::Array(elements)) => {
                 for element in elements {
                     if condition.holds(Start { root, current: element }, budget)? {
                         selected.push(element);
                     }
                 }
             }
-            (Selector::Filter(condition), Value::Object(_))
+            (Self::Filter(condition), Value::Object(_))
                 if condition.holds(Start { root, current: value }, budget)? =>
             {
                 selected.push(value);

@@ -11,9 +11,9 @@ use crate::{FindError, Found, JsonPath};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
-    Any(Vec<Condition>),
-    All(Vec<Condition>),
-    Not(Box<Condition>),
+    Any(Vec<Self>),
+    All(Vec<Self>),
+    Not(Box<Self>),
     /// Whether an operand is there: a path that selects something.
     Exists(Operand),
     Compare(Operand, Operator, Operand),
@@ -52,24 +52,24 @@ pub(crate) enum Operator {
 
 impl Operator {
     /// Every spelling; a longer one stands before those that it starts with.
-    pub(crate) const SPELLINGS: [(&'static str, Operator); 17] = [
-        ("===", Operator::SameTypeAndEqual),
-        ("!==", Operator::NotSameTypeAndEqual),
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        ("<=", Operator::LessOrEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("<", Operator::Less),
-        (">", Operator::Greater),
-        ("in", Operator::In),
-        ("nin", Operator::NotIn),
-        ("subsetof", Operator::SubsetOf),
-        ("anyof", Operator::AnyOf),
-        ("noneof", Operator::NoneOf),
-        ("contains", Operator::Contains),
-        ("all", Operator::AllOf),
-        ("size", Operator::Size),
-        ("empty", Operator::Empty),
+    pub(crate) const SPELLINGS: [(&'static str, Self); 17] = [
+        ("===", Self::SameTypeAndEqual),
+        ("!==", Self::NotSameTypeAndEqual),
+        ("==", Self::Equal),
+        ("!=", Self::NotEqual),
+        ("<=", Self::LessOrEqual),
+        (">=", Self::GreaterOrEqual),
+        ("<", Self::Less),
+        (">", Self::Greater),
+        ("in", Self::In),
+        ("nin", Self::NotIn),
+        ("subsetof", Self::SubsetOf),
+        ("anyof", Self::AnyOf),
+        ("noneof", Self::NoneOf),
+        ("contains", Self::Contains),
+        ("all", Self::AllOf),
+        ("size", Self::Size),
+        ("empty", Self::Empty),
     ];
 }
 
@@ -77,7 +77,7 @@ impl Condition {
     pub(crate) fn holds(&self, start: Start<'_>, budget: &mut Budget) -> Result<bool, FindError> {
         budget.spend(1)?;
         match self {
-            Condition::Any(conditions) => {
+            Self::Any(conditions) => {
                 for condition in conditions {
                     if condition.holds(start, budget)? {
                         return Ok(true);
@@ -85,7 +85,7 @@ impl Condition {
                 }
                 Ok(false)
             }
-            Condition::All(conditions) => {
+            Self::All(conditions) => {
                 for condition in conditions {
                     if !condition.holds(start, budget)? {
                         return Ok(false);
@@ -93,14 +93,14 @@ impl Condition {
                 }
                 Ok(true)
             }
-            Condition::Not(condition) => Ok(!condition.holds(start, budget)?),
-            Condition::Exists(operand) => operand.exists(start, budget),
-            Condition::Compare(left, operator, right) => {
+            Self::Not(condition) => Ok(!condition.holds(start, budget)?),
+            Self::Exists(operand) => operand.exists(start, budget),
+            Self::Compare(left, operator, right) => {
                 let left = left.value(start, budget)?;
                 let right = right.value(start, budget)?;
                 compare(left.as_deref(), *operator, right.as_deref(), budget)
             }
-            Condition::Matches(operand, regex) => {
+            Self::Matches(operand, regex) => {
                 let Some(value) = operand.value(start, budget)? else {
                     return Ok(false);
                 };
@@ -127,9 +127,9 @@ impl Operand {
         budget: &mut Budget,
     ) -> Result<Option<Cow<'a, Value>>, FindError> {
         let (path, start) = match self {
-            Operand::Literal(value) => return Ok(Some(Cow::Borrowed(value))),
-            Operand::Current(path) => (path, start),
-            Operand::Root(path) => (path, start.at_root()),
+            Self::Literal(value) => return Ok(Some(Cow::Borrowed(value))),
+            Self::Current(path) => (path, start),
+            Self::Root(path) => (path, start.at_root()),
         };
         match path.select(start, budget) {
             Ok(Found::One(value)) => Ok(value),
@@ -145,9 +145,9 @@ impl Operand {
 
     fn exists(&self, start: Start<'_>, budget: &mut Budget) -> Result<bool, FindError> {
         let (path, start) = match self {
-            Operand::Literal(value) => return Ok(!matches!(value, Value::Null | Value::Bool(false))),
-            Operand::Current(path) => (path, start),
-            Operand::Root(path) => (path, start.at_root()),
+            Self::Literal(value) => return Ok(!matches!(value, Value::Null | Value::Bool(false))),
+            Self::Current(path) => (path, start),
+            Self::Root(path) => (path, start.at_root()),
         };
         match path.select(start, budget) {
             // A member that is null is there.

@@ -33,20 +33,20 @@ pub(crate) enum FunctionKind {
 
 impl FunctionKind {
     /// Every name, with what it stands for.
-    pub(crate) const NAMES: [(&'static str, FunctionKind); 13] = [
-        ("min", FunctionKind::Min),
-        ("max", FunctionKind::Max),
-        ("avg", FunctionKind::Avg),
-        ("stddev", FunctionKind::StdDev),
-        ("sum", FunctionKind::Sum),
-        ("length", FunctionKind::Length),
-        ("keys", FunctionKind::Keys),
-        ("concat", FunctionKind::Concat),
-        ("append", FunctionKind::Append),
-        ("first", FunctionKind::First),
-        ("last", FunctionKind::Last),
-        ("index", FunctionKind::Index),
-        ("size", FunctionKind::Length),
+    pub(crate) const NAMES: [(&'static str, Self); 13] = [
+        ("min", Self::Min),
+        ("max", Self::Max),
+        ("avg", Self::Avg),
+        ("stddev", Self::StdDev),
+        ("sum", Self::Sum),
+        ("length", Self::Length),
+        ("keys", Self::Keys),
+        ("concat", Self::Concat),
+        ("append", Self::Append),
+        ("first", Self::First),
+        ("last", Self::Last),
+        ("index", Self::Index),
+        ("size", Self::Length),
     ];
 
     fn name(self) -> &'static str {
@@ -59,10 +59,10 @@ impl FunctionKind {
     /// How many arguments it takes, at least and at most.
     pub(crate) fn arity(self) -> (usize, usize) {
         match self {
-            FunctionKind::Keys | FunctionKind::First | FunctionKind::Last => (0, 0),
-            FunctionKind::Index => (1, 1),
-            FunctionKind::Append => (1, usize::MAX),
-            FunctionKind::Length => (0, 1),
+            Self::Keys | Self::First | Self::Last => (0, 0),
+            Self::Index => (1, 1),
+            Self::Append => (1, usize::MAX),
+            Self::Length => (0, 1),
             _ => (0, usize::MAX),
         }
     }

@@ -70,7 +70,7 @@ impl JavaRegex {
     /// # Errors
     ///
     /// When it is no pattern, is too large, or uses what the engine does not have.
-    pub fn new(pattern: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
+    pub fn new(pattern: &str, flags: Flags) -> Result<Self, PatternError> {
         compile(&translate::translate(pattern, flags, false)?, flags)
     }
 
@@ -79,7 +79,7 @@ impl JavaRegex {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn whole(pattern: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
+    pub fn whole(pattern: &str, flags: Flags) -> Result<Self, PatternError> {
         compile(
             &format!(r"\A(?:{})\z", translate::translate(pattern, flags, true)?),
             flags,
@@ -212,7 +212,7 @@ pub struct PatternError {
 
 impl PatternError {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        PatternError { reason: reason.into() }
+        Self { reason: reason.into() }
     }
 }
 

@@ -41,12 +41,12 @@ impl JsonPath {
     /// # Errors
     ///
     /// A [`ParseError`] with the column.
-    pub fn parse(text: &str) -> Result<JsonPath, ParseError> {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse::path(text)
     }
 
     pub(crate) fn new(segments: Vec<Segment>, functions: Vec<Function>, source: String) -> Self {
-        JsonPath {
+        Self {
             segments,
             functions,
             source,

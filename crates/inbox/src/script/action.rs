@@ -64,20 +64,20 @@ impl Action {
     /// Whether the action settles what goes out, so that the regular reply does not follow by itself.
     pub(crate) fn decides_what_is_sent(&self) -> bool {
         match self {
-            Action::Regular
-            | Action::Reply(_)
-            | Action::Raw(_)
-            | Action::Flood { .. }
-            | Action::Echo { .. }
-            | Action::Silence
-            | Action::Close
-            | Action::Abort => true,
-            Action::Delay(_)
-            | Action::Hold(_)
-            | Action::Strip(_)
-            | Action::Offer(_)
-            | Action::Pace { .. }
-            | Action::CutAfter(_) => false,
+            Self::Regular
+            | Self::Reply(_)
+            | Self::Raw(_)
+            | Self::Flood { .. }
+            | Self::Echo { .. }
+            | Self::Silence
+            | Self::Close
+            | Self::Abort => true,
+            Self::Delay(_)
+            | Self::Hold(_)
+            | Self::Strip(_)
+            | Self::Offer(_)
+            | Self::Pace { .. }
+            | Self::CutAfter(_) => false,
         }
     }
 }
@@ -88,7 +88,7 @@ pub struct Raw(pub Vec<u8>);
 
 impl<T: AsRef<[u8]>> From<T> for Raw {
     fn from(bytes: T) -> Self {
-        Raw(bytes.as_ref().to_vec())
+        Self(bytes.as_ref().to_vec())
     }
 }
 

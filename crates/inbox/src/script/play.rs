@@ -16,7 +16,7 @@ pub(crate) struct Play {
 impl Play {
     pub(crate) fn new(script: Script) -> Self {
         let applied = script.rules.iter().map(|_| AtomicU64::new(0)).collect();
-        Play { script, applied }
+        Self { script, applied }
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(play: Arc<Play>, connection: u64) -> Self {
         let held = vec![0; play.script.rules.len()];
-        Scene { play, connection, held }
+        Self { play, connection, held }
     }
 
     /// The rule that decides at this place, where `text` is the command line or the message.

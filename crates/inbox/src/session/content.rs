@@ -34,7 +34,7 @@ pub(super) enum Refusal {
 
 impl Incoming {
     pub(super) fn data(limit: u64) -> Self {
-        Incoming::Data(Decoder::new(usize::try_from(limit).unwrap_or(usize::MAX)))
+        Self::Data(Decoder::new(usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 }
 

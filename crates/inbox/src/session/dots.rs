@@ -27,7 +27,7 @@ enum State {
 
 impl Decoder {
     pub(super) fn new(limit: usize) -> Self {
-        Decoder {
+        Self {
             state: State::LineStart,
             content: Vec::new(),
             limit,

@@ -59,10 +59,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(cut: Option<u64>) -> Self {
-        let mut queue = Queue {
-            cut,
-            ..Queue::default()
-        };
+        let mut queue = Self { cut, ..Self::default() };
         queue.cut_if_due();
         queue
     }

@@ -10,7 +10,7 @@ pub(super) struct Reply {
 impl Reply {
     /// A reply of one or several lines, separated by `\n`.
     pub(super) fn new(code: u16, text: impl AsRef<str>) -> Self {
-        Reply {
+        Self {
             code,
             lines: text.as_ref().split('\n').map(str::to_owned).collect(),
         }
@@ -18,7 +18,7 @@ impl Reply {
 
     /// A reply whose text ends in the identifier of the transaction, as all but a few of Gmail's do.
     pub(super) fn signed(code: u16, text: impl AsRef<str>, id: &str) -> Self {
-        Reply::new(code, format!("{} {id} - gsmtp", text.as_ref()))
+        Self::new(code, format!("{} {id} - gsmtp", text.as_ref()))
     }
 
     pub(super) fn is_positive(&self) -> bool {

@@ -37,10 +37,10 @@ pub(super) enum Step {
 
 impl Exchange {
     /// Begins an exchange; `None` if the server does not speak the mechanism.
-    pub(super) fn begin(mechanism: &str) -> Option<Exchange> {
+    pub(super) fn begin(mechanism: &str) -> Option<Self> {
         let known = ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
         let mechanism = known.into_iter().find(|name| name.eq_ignore_ascii_case(mechanism))?;
-        Some(Exchange {
+        Some(Self {
             mechanism,
             state: if mechanism == "LOGIN" {
                 State::LoginUser
@@ -85,7 +85,7 @@ impl Exchange {
                     };
                     let json = format!(r#"{{"status":"{status}",{schemes}"scope":"https://mail.google.com/"}}"#);
                     Step::Challenge(
-                        Exchange {
+                        Self {
                             mechanism,
                             state: State::TokenRefused(user),
                         },
@@ -96,7 +96,7 @@ impl Exchange {
             State::LoginUser => {
                 let user = String::from_utf8_lossy(&response).into_owned();
                 Step::Challenge(
-                    Exchange {
+                    Self {
                         mechanism,
                         state: State::LoginPassword(user),
                     },

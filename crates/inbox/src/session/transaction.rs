@@ -19,7 +19,7 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) fn new(from: String, parameters: Parameters) -> Self {
-        Transaction {
+        Self {
             from,
             parameters,
             recipients: Vec::new(),

@@ -16,7 +16,7 @@ pub(crate) struct Talk {
 impl Talk {
     /// A connection to a fresh server; the greeting is taken.
     pub(crate) fn new(settings: Settings, script: Script, security: Security) -> Self {
-        let mut talk = Talk::with(&Service::with_script(settings, script), security);
+        let mut talk = Self::with(&Service::with_script(settings, script), security);
         talk.say("");
         talk.writes.clear();
         talk
@@ -26,7 +26,7 @@ impl Talk {
     pub(crate) fn with(service: &Service, security: Security) -> Self {
         let mut session = service.session(security);
         session.set_unix_time(1_700_000_000);
-        Talk {
+        Self {
             session,
             store: Store::new(),
             signals: Vec::new(),
@@ -36,12 +36,12 @@ impl Talk {
     }
 
     pub(crate) fn plain() -> Self {
-        Talk::new(Settings::default(), Script::new(), Security::Plain)
+        Self::new(Settings::default(), Script::new(), Security::Plain)
     }
 
     /// A plain connection that misbehaves.
     pub(crate) fn scripted(script: Script) -> Self {
-        Talk::new(Settings::default(), script, Security::Plain)
+        Self::new(Settings::default(), script, Security::Plain)
     }
 
     /// Sends bytes and gives all that the server sends up to its next wait or handshake.

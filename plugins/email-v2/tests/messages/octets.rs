@@ -313,7 +313,7 @@ impl File for Shrinking {
 
 impl Files for Shrinking {
     fn open(&mut self, _: &str) -> Result<Box<dyn File>, FileError> {
-        Ok(Box::new(Shrinking))
+        Ok(Box::new(Self))
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) enum Compiled {
 
 impl Compiled {
     /// The constant patterns of a call, each with its argument's index.
-    pub(crate) fn all(function: &Function, arguments: &[Expression]) -> Result<Vec<(usize, Compiled)>, ParseError> {
+    pub(crate) fn all(function: &Function, arguments: &[Expression]) -> Result<Vec<(usize, Self)>, ParseError> {
         let mut compiled = Vec::new();
         for (index, kind) in function.patterns {
             let Some(Expression {
@@ -60,7 +60,7 @@ impl Compiled {
                 Some(Node::Literal(flags)) => flags,
                 Some(_) => continue,
             };
-            let pattern = Compiled::new(*kind, value, flags).map_err(|expected| {
+            let pattern = Self::new(*kind, value, flags).map_err(|expected| {
                 ParseError::new(
                     *position,
                     format!(
@@ -77,15 +77,15 @@ impl Compiled {
     }
 
     /// The error says what would have been right, and may quote the pattern.
-    pub(crate) fn new(kind: PatternKind, pattern: &Value, flags: &Value) -> Result<Compiled, String> {
+    pub(crate) fn new(kind: PatternKind, pattern: &Value, flags: &Value) -> Result<Self, String> {
         let text = match pattern {
             Value::String(text) => text.as_str(),
             // Absent dates and locales have a meaning of their own.
             Value::Null if matches!(kind, PatternKind::DateToRead | PatternKind::DateToWrite) => {
-                return Ok(Compiled::Date(DateFormat::Iso));
+                return Ok(Self::Date(DateFormat::Iso));
             }
-            Value::Null if kind == PatternKind::Locale => return Ok(Compiled::Locale(Symbols::default())),
-            Value::Null if kind == PatternKind::TimeZone => return Ok(Compiled::TimeZone(TimeZone::UTC)),
+            Value::Null if kind == PatternKind::Locale => return Ok(Self::Locale(Symbols::default())),
+            Value::Null if kind == PatternKind::TimeZone => return Ok(Self::TimeZone(TimeZone::UTC)),
             _ => return Err(format!("{} in a text", kind.wanted())),
         };
         let because = |reason: String| format!("{}: {reason}", kind.wanted());
@@ -108,7 +108,7 @@ impl Compiled {
             PatternKind::DateToRead => DateFormat::to_read(text).map(Compiled::Date).map_err(because),
             PatternKind::DateToWrite => DateFormat::parse_pattern(text).map(Compiled::Date).map_err(because),
             PatternKind::Number => NumberPattern::parse(text)
-                .map(|pattern| Compiled::Number(pattern.lenient()))
+                .map(|pattern| Self::Number(pattern.lenient()))
                 .map_err(|error| because(error.problem().to_owned())),
             PatternKind::Locale => Symbols::of_tag(text)
                 .map(Compiled::Locale)
@@ -124,14 +124,12 @@ impl PatternKind {
     /// What an argument of this kind must be.
     pub(crate) fn wanted(self) -> &'static str {
         match self {
-            PatternKind::Regex | PatternKind::WholeRegex | PatternKind::FlaggedRegex => "a Java regular expression",
-            PatternKind::JsonPath => "a JSONPath",
-            PatternKind::DateToRead | PatternKind::DateToWrite => {
-                "a date pattern of Java's SimpleDateFormat, or timestamp"
-            }
-            PatternKind::Number => "a number pattern of Java's DecimalFormat",
-            PatternKind::Locale => "a locale of English, Portuguese, Spanish, German or French, such as en-US or pt-BR",
-            PatternKind::TimeZone => "a time zone, such as UTC, America/Sao_Paulo or GMT-03:00",
+            Self::Regex | Self::WholeRegex | Self::FlaggedRegex => "a Java regular expression",
+            Self::JsonPath => "a JSONPath",
+            Self::DateToRead | Self::DateToWrite => "a date pattern of Java's SimpleDateFormat, or timestamp",
+            Self::Number => "a number pattern of Java's DecimalFormat",
+            Self::Locale => "a locale of English, Portuguese, Spanish, German or French, such as en-US or pt-BR",
+            Self::TimeZone => "a time zone, such as UTC, America/Sao_Paulo or GMT-03:00",
         }
     }
 }

@@ -121,25 +121,25 @@ fn charset(arguments: &Arguments<'_>) -> Result<Charset, Failure> {
 impl Charset {
     fn decode(&self, bytes: &[u8]) -> String {
         match self {
-            Charset::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
-            Charset::Other(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
+            Self::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
+            Self::Other(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
         }
     }
 
     fn encode(&self, text: &str, arguments: &Arguments<'_>) -> Result<Vec<u8>, Failure> {
         let missing = || Failure::argument(format!("{} lacks a character of the text", arguments.describe(1)));
         match self {
-            Charset::Latin1 => text
+            Self::Latin1 => text
                 .chars()
                 .map(|c| u8::try_from(u32::from(c)).map_err(|_| missing()))
                 .collect(),
-            Charset::Other(encoding) if *encoding == UTF_16LE => {
+            Self::Other(encoding) if *encoding == UTF_16LE => {
                 Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect())
             }
-            Charset::Other(encoding) if *encoding == UTF_16BE => {
+            Self::Other(encoding) if *encoding == UTF_16BE => {
                 Ok(text.encode_utf16().flat_map(u16::to_be_bytes).collect())
             }
-            Charset::Other(encoding) => match encoding.encode(text) {
+            Self::Other(encoding) => match encoding.encode(text) {
                 (bytes, _, false) => Ok(bytes.into_owned()),
                 (_, _, true) => Err(missing()),
             },

@@ -19,11 +19,11 @@ pub(crate) struct Fixed {
 
 #[allow(dead_code, reason = "each test binary uses its part")]
 impl Fixed {
-    pub(crate) fn message(message: Value) -> Fixed {
-        Fixed::default().with(Scope::Message, message)
+    pub(crate) fn message(message: Value) -> Self {
+        Self::default().with(Scope::Message, message)
     }
 
-    pub(crate) fn with(mut self, scope: Scope, root: Value) -> Fixed {
+    pub(crate) fn with(mut self, scope: Scope, root: Value) -> Self {
         self.roots.insert(scope, root);
         self
     }

@@ -98,7 +98,7 @@ impl Simple {
             } else if parser.take("||") {
                 alternatives.push(vec![parser.comparison()?]);
             } else if parser.rest().is_empty() {
-                return Ok(Simple { alternatives });
+                return Ok(Self { alternatives });
             } else {
                 return Err(parser.expected("`&&`, `||` or the end"));
             }
@@ -224,18 +224,18 @@ fn text_of(value: &Value) -> Option<String> {
 impl Literal {
     fn number(&self) -> Option<f64> {
         match self {
-            Literal::Number(number) => Some(*number),
-            Literal::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
-            Literal::Boolean(_) | Literal::Null => None,
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            Self::Boolean(_) | Self::Null => None,
         }
     }
 
     fn text(&self) -> String {
         match self {
-            Literal::Text(text) => text.clone(),
-            Literal::Number(number) => number.to_string(),
-            Literal::Boolean(boolean) => boolean.to_string(),
-            Literal::Null => "null".to_owned(),
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Boolean(boolean) => boolean.to_string(),
+            Self::Null => "null".to_owned(),
         }
     }
 }

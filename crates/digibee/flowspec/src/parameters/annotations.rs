@@ -25,13 +25,13 @@ pub enum Grant {
 impl Grant {
     fn from_name(name: &str) -> Option<Self> {
         match name {
-            "host" => Some(Grant::Host),
-            "port" => Some(Grant::Port),
-            "tls-port" => Some(Grant::TlsPort),
-            "sign-in" => Some(Grant::SignIn),
-            "start-tls" => Some(Grant::StartTls),
-            "tls" => Some(Grant::Tls),
-            "tls-1.2" => Some(Grant::Tls12),
+            "host" => Some(Self::Host),
+            "port" => Some(Self::Port),
+            "tls-port" => Some(Self::TlsPort),
+            "sign-in" => Some(Self::SignIn),
+            "start-tls" => Some(Self::StartTls),
+            "tls" => Some(Self::Tls),
+            "tls-1.2" => Some(Self::Tls12),
             _ => None,
         }
     }
@@ -66,7 +66,7 @@ pub struct Annotations {
 impl Annotations {
     /// Reads them off the `properties` of a schema. Unknown values of a keyword count as absent.
     pub fn of(schema: &Value) -> Self {
-        let mut found = Annotations::default();
+        let mut found = Self::default();
         for (name, property) in schema
             .get("properties")
             .and_then(Value::as_object)

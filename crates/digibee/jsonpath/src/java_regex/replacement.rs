@@ -21,7 +21,7 @@ impl Replacement {
     /// # Errors
     ///
     /// When it names a group that the pattern does not have, or ends in a lone `$` or backslash.
-    pub fn parse(text: &str, regex: &JavaRegex) -> Result<Replacement, PatternError> {
+    pub fn parse(text: &str, regex: &JavaRegex) -> Result<Self, PatternError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut chars = text.chars().peekable();
@@ -78,7 +78,7 @@ impl Replacement {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Ok(Replacement { parts })
+        Ok(Self { parts })
     }
 
     pub(super) fn expand(&self, captures: &Captures<'_, str>, target: &mut String) {
