@@ -10,7 +10,7 @@ mod wire;
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
-use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, Meaning, Trouble, of_ending, of_reply};
+use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, Meaning, ProbeError, of_ending, of_reply};
 use serde::Serialize;
 use tokio::time::Instant;
 use wire::{HostWire, WireTrouble};
@@ -339,7 +339,7 @@ impl Test<'_> {
         }
     }
 
-    fn trouble(&mut self, trouble: Trouble<WireTrouble>, events: &[&'static str], wire: &HostWire) -> Ended {
+    fn trouble(&mut self, trouble: ProbeError<WireTrouble>, events: &[&'static str], wire: &HostWire) -> Ended {
         // The first thing that has not happened yet is the one that failed.
         let order = ["greeting", "capabilities", "sign-in", "message"];
         let place = order
@@ -347,7 +347,7 @@ impl Test<'_> {
             .find(|name| !events.contains(name))
             .unwrap_or("message");
         match trouble {
-            Trouble::Wire(WireTrouble::TlsPort) => {
+            ProbeError::Connection(WireTrouble::TlsPort) => {
                 let message = format!(
                     "{} says nothing in clear and answers a TLS handshake: TLS begins there with the first byte.",
                     wire.address()
@@ -356,14 +356,14 @@ impl Test<'_> {
                     .advise("Write \"properties\": {\"mail.smtp.ssl.enable\": true} into the account, or use the port for STARTTLS (587).");
                 self.fail("greeting", failure)
             }
-            Trouble::Wire(WireTrouble::TimedOut) => {
+            ProbeError::Connection(WireTrouble::TimedOut) => {
                 let seconds = wire.patience().as_secs();
                 let message = format!("The server has said nothing for {seconds} s.");
                 let failure = Failure::new(Kind::Transient, message)
                     .advise("A firewall that takes the connection and passes nothing on looks like this too; try another network.");
                 self.fail(place, failure)
             }
-            Trouble::Wire(WireTrouble::Link(error)) => {
+            ProbeError::Connection(WireTrouble::Link(error)) => {
                 let place = if matches!(error, LinkError::Tls(_)) {
                     "tls"
                 } else {
@@ -371,16 +371,20 @@ impl Test<'_> {
                 };
                 self.fail(place, Failure::new(kind_of(&error), error.to_string()))
             }
-            Trouble::Dialogue(ending) => {
+            ProbeError::Dialogue(ending) => {
                 let place = match &ending {
-                    pipepost_probe::Ending::StartTlsMissing | pipepost_probe::Ending::StartTlsRefused(_) => "tls",
-                    pipepost_probe::Ending::Injected => "tls",
+                    pipepost_probe::CloseReason::StartTlsMissing | pipepost_probe::CloseReason::StartTlsRefused(_) => {
+                        "tls"
+                    }
+                    pipepost_probe::CloseReason::Injected => "tls",
                     _ => place,
                 };
                 self.fail(place, failure_of(of_ending(&self.host, &ending)))
             }
-            Trouble::Refused { reply, stage } => self.fail("message", failure_of(of_reply(&self.host, &reply, stage))),
-            Trouble::Unsent(why) => {
+            ProbeError::Refused { reply, stage } => {
+                self.fail("message", failure_of(of_reply(&self.host, &reply, stage)))
+            }
+            ProbeError::Unsent(why) => {
                 let failure = Failure::new(Kind::Uncertain, format!("The message was not sent to its end: {why}."));
                 self.fail("message", failure)
             }

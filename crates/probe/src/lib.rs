@@ -1,7 +1,7 @@
 //! Asks a submission server what it is and what it takes: greeting, capabilities, sign-in, and, when there is one, a
 //! letter. This is the conversation of an account's test.
 //!
-//! The commands are those of `pipepost-smtp`; the connection, its TLS and the secret are the caller's ([`Wire`]), who is
+//! The commands are those of `pipepost-smtp`; the connection, its TLS and the secret are the caller's ([`Connection`]), who is
 //! told of each thing as it is known ([`Event`]). It is not how messages are sent: pipelines send through a connector in a
 //! sandbox, and this speaks to the account's own server alone, with text of our own.
 //!
@@ -14,10 +14,10 @@ use std::fmt;
 
 pub use meaning::{Meaning, of_ending, of_reply};
 use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
-pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, Config, Ending, Reply, Security, Stage};
+pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, CloseReason, Config, Reply, Security, Stage};
 
 /// A connection that somebody else has opened.
-pub trait Wire: Send {
+pub trait Connection: Send {
     /// Why it did not do as asked.
     type Error: fmt::Display + Send;
 
@@ -68,11 +68,11 @@ pub enum Event {
 
 /// How a conversation ended that did not end well.
 #[derive(Debug)]
-pub enum Trouble<E> {
+pub enum ProbeError<E> {
     /// The connection did not do as asked.
-    Wire(E),
+    Connection(E),
     /// The dialogue came to its end early.
-    Dialogue(Ending),
+    Dialogue(CloseReason),
     /// The letter was refused.
     Refused {
         /// By this reply.
@@ -87,13 +87,13 @@ pub enum Trouble<E> {
 /// Has the conversation, up to the farewell.
 ///
 /// # Errors
-/// The first [`Trouble`].
-pub async fn converse<W: Wire>(
-    wire: &mut W,
+/// The first [`ProbeError`].
+pub async fn converse<C: Connection>(
+    wire: &mut C,
     config: Config,
     letter: Option<Letter>,
     tell: &mut (dyn FnMut(Event) + Send),
-) -> Result<(), Trouble<W::Error>> {
+) -> Result<(), ProbeError<C::Error>> {
     let mut conversation = Conversation {
         client: Client::new(config),
         parser: ReplyParser::new(),
@@ -120,11 +120,11 @@ struct Conversation {
 }
 
 impl Conversation {
-    async fn run<W: Wire>(
+    async fn run<C: Connection>(
         &mut self,
-        wire: &mut W,
+        wire: &mut C,
         tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<(), Trouble<W::Error>> {
+    ) -> Result<(), ProbeError<C::Error>> {
         loop {
             while let Some(settled) = self.client.poll_settled() {
                 self.settle(settled, tell)?;
@@ -132,16 +132,16 @@ impl Conversation {
             match self.client.poll() {
                 Action::Write { bytes, .. } => {
                     let bytes = bytes.to_vec();
-                    wire.write(&bytes).await.map_err(Trouble::Wire)?;
+                    wire.write(&bytes).await.map_err(ProbeError::Connection)?;
                     self.client.written();
                 }
                 Action::Read { .. } => {
-                    let bytes = wire.read().await.map_err(Trouble::Wire)?;
+                    let bytes = wire.read().await.map_err(ProbeError::Connection)?;
                     self.note(&bytes, tell);
                     self.client.handle_bytes(&bytes);
                 }
                 Action::StartTls { .. } => {
-                    wire.start_tls().await.map_err(Trouble::Wire)?;
+                    wire.start_tls().await.map_err(ProbeError::Connection)?;
                     self.secured = true;
                     tell(Event::Secured);
                     self.client.tls_started();
@@ -149,7 +149,7 @@ impl Conversation {
                 Action::SignIn { mechanism, .. } => {
                     let mechanism = mechanism.to_owned();
                     self.offer(tell);
-                    let (reply, signed_in) = wire.sign_in(&mechanism).await.map_err(Trouble::Wire)?;
+                    let (reply, signed_in) = wire.sign_in(&mechanism).await.map_err(ProbeError::Connection)?;
                     if signed_in {
                         tell(Event::SignedIn { mechanism });
                     }
@@ -210,15 +210,15 @@ impl Conversation {
         }
     }
 
-    fn settle<E>(&mut self, settled: Settled, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(), Trouble<E>> {
+    fn settle<E>(&mut self, settled: Settled, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(), ProbeError<E>> {
         match settled.outcome {
             Outcome::Accepted { reply } => tell(Event::Taken(reply)),
             // The farewell is said all the same.
             Outcome::Refused { reply, stage } => self.refused = Some((reply, stage)),
-            Outcome::NotSent(pipepost_smtp::NotSent::Connection(ending)) => return Err(Trouble::Dialogue(ending)),
-            Outcome::NotSent(reason) => return Err(Trouble::Unsent(reason.to_string())),
+            Outcome::NotSent(pipepost_smtp::NotSent::Connection(ending)) => return Err(ProbeError::Dialogue(ending)),
+            Outcome::NotSent(reason) => return Err(ProbeError::Unsent(reason.to_string())),
             Outcome::Uncertain(ending) => {
-                return Err(Trouble::Unsent(format!(
+                return Err(ProbeError::Unsent(format!(
                     "the message may have been taken and may not: {ending}"
                 )));
             }
@@ -226,14 +226,14 @@ impl Conversation {
         Ok(())
     }
 
-    fn end<E>(&mut self, ending: Ending, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(), Trouble<E>> {
+    fn end<E>(&mut self, ending: CloseReason, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(), ProbeError<E>> {
         while let Some(settled) = self.client.poll_settled() {
             self.settle(settled, tell)?;
         }
         match (self.refused.take(), ending) {
-            (Some((reply, stage)), _) => Err(Trouble::Refused { reply, stage }),
-            (None, Ending::Finished) => Ok(()),
-            (None, ending) => Err(Trouble::Dialogue(ending)),
+            (Some((reply, stage)), _) => Err(ProbeError::Refused { reply, stage }),
+            (None, CloseReason::Finished) => Ok(()),
+            (None, ending) => Err(ProbeError::Dialogue(ending)),
         }
     }
 }

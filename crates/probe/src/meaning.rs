@@ -1,7 +1,7 @@
 //! What a reply or an early end means to the person whose account this is.
 
 use pipepost_replies::{self as gmail, Kind, Provider, explain_for};
-use pipepost_smtp::{Ending, OutOfStep, Reply, Stage};
+use pipepost_smtp::{CloseReason, OutOfStep, Reply, Stage};
 
 /// What happened, and what to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn of_reply(host: &str, reply: &Reply, stage: Stage) -> Meaning {
 }
 
 /// What an early end means.
-pub fn of_ending(host: &str, ending: &Ending) -> Meaning {
+pub fn of_ending(host: &str, ending: &CloseReason) -> Meaning {
     let configuration = |message: &str, advice: &str| Meaning {
         kind: Kind::Configuration,
         message: message.to_owned(),
@@ -44,18 +44,18 @@ pub fn of_ending(host: &str, ending: &Ending) -> Meaning {
         link: None,
     };
     match ending {
-        Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(host, reply, *stage),
-        Ending::StartTlsRefused(reply) => of_reply(host, reply, Stage::StartTls),
-        Ending::SignInRefused { reply: Some(reply), .. } => of_reply(host, reply, Stage::SignIn),
-        Ending::StartTlsMissing => configuration(
+        CloseReason::Refused { stage, reply } | CloseReason::Closing { stage, reply } => of_reply(host, reply, *stage),
+        CloseReason::StartTlsRefused(reply) => of_reply(host, reply, Stage::StartTls),
+        CloseReason::SignInRefused { reply: Some(reply), .. } => of_reply(host, reply, Stage::SignIn),
+        CloseReason::StartTlsMissing => configuration(
             "The server does not offer STARTTLS, and TLS is required; if it is a well-known provider's, a firewall or a virus scanner on the way has taken the offer out.",
             "Use port 465 with TLS from the first byte, or another network.",
         ),
-        Ending::NoMechanism { offered } if offered.is_empty() => configuration(
+        CloseReason::NoMechanism { offered } if offered.is_empty() => configuration(
             "The server offers no sign-in, and the account has credentials.",
             "If it needs none, write \"auth\": false in the account; many servers offer it only after TLS, or on another port.",
         ),
-        Ending::NoMechanism { offered } => Meaning {
+        CloseReason::NoMechanism { offered } => Meaning {
             kind: Kind::Configuration,
             message: format!(
                 "The server offers {}, and the account signs in by none of them.",
@@ -64,11 +64,11 @@ pub fn of_ending(host: &str, ending: &Ending) -> Meaning {
             advice: Some("Change \"auth\" in the account, or use an account of another type.".to_owned()),
             link: None,
         },
-        Ending::Injected => configuration(
+        CloseReason::Injected => configuration(
             "The server sent more than its reply before the TLS handshake; somebody on the way may be adding replies, so nothing was sent.",
             "Try another network, or port 465.",
         ),
-        Ending::OutOfStep(OutOfStep::Unparsable(_)) => configuration(
+        CloseReason::OutOfStep(OutOfStep::Unparsable(_)) => configuration(
             "What answers there is no mail server: its words are no SMTP replies. A proxy, or the sign-in page of a public network, may stand before it.",
             "Check host and port, and sign in to the network in a browser first if it asks for that.",
         ),

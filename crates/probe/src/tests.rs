@@ -20,7 +20,7 @@ impl Memory {
     }
 }
 
-impl Wire for Memory {
+impl Connection for Memory {
     type Error = String;
 
     async fn read(&mut self) -> Result<Vec<u8>, String> {
@@ -50,7 +50,7 @@ fn letter() -> Letter {
     }
 }
 
-async fn ask(script: Script, letter: Option<Letter>) -> (Result<(), Trouble<String>>, Vec<Event>, usize) {
+async fn ask(script: Script, letter: Option<Letter>) -> (Result<(), ProbeError<String>>, Vec<Event>, usize) {
     let mut wire = Memory::new(script);
     let mut events = Vec::new();
     let name = ClientName::parse("client.example").expect("a name");
@@ -81,7 +81,7 @@ async fn each_thing_is_told_in_its_turn_and_nothing_is_sent_unasked() {
 async fn a_refusal_is_the_reply_and_its_place() {
     let refusal = "550 5.4.5 Daily user sending limit exceeded. - gsmtp";
     let (result, _, messages) = ask(Script::new().rule(Rule::at(At::Rcpt).reply(refusal)), Some(letter())).await;
-    let Err(Trouble::Refused { reply, stage }) = result else {
+    let Err(ProbeError::Refused { reply, stage }) = result else {
         panic!("{result:?}");
     };
     assert_eq!((stage, messages), (Stage::Recipient, 0));
@@ -95,7 +95,7 @@ async fn a_refusal_is_the_reply_and_its_place() {
 async fn what_is_no_mail_server_is_told_so() {
     let page = Script::new().rule(Rule::at(At::Greeting).raw(*b"HTTP/1.1 400 Bad Request\r\n\r\n"));
     let (result, ..) = ask(page, None).await;
-    let Err(Trouble::Dialogue(ending)) = result else {
+    let Err(ProbeError::Dialogue(ending)) = result else {
         panic!("{result:?}");
     };
     assert!(of_ending("smtp.gmail.com", &ending).message.contains("no mail server"));

@@ -2,20 +2,20 @@
 
 mod dialogue;
 mod flight;
+mod pipeline;
 mod session;
-mod wire;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use flight::{Commit, Flight};
+use pipeline::{Expect, Pipeline};
 use session::Phase;
-use wire::{Expect, Wire};
 
 use crate::capabilities::Capabilities;
 use crate::config::{Config, Security};
 use crate::content::{ContentError, ContentWriter};
-use crate::outcome::{Ending, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
+use crate::outcome::{CloseReason, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
 use crate::reply::{Reply, ReplyParser};
 
 /// One connection's conversation.
@@ -37,7 +37,7 @@ pub struct Client {
     quitting: bool,
     /// The server may hold the remains of a transaction: RSET comes before the next MAIL.
     dirty: bool,
-    wire: Wire,
+    pipeline: Pipeline,
     queue: VecDeque<Transaction>,
     /// Transactions that were begun and not settled, in the order of their commands, which is that of their replies. So
     /// every reply to a transaction belongs to the first of them.
@@ -101,7 +101,7 @@ pub enum Action<'a> {
     /// Nothing is outstanding: submit more, or release the connection with [`Client::memo`], or call [`Client::quit`].
     Ready,
     /// Close the connection and drop the client. Every transaction is settled.
-    Close(&'a Ending),
+    Close(&'a CloseReason),
 }
 
 /// An action without what it borrows.
@@ -119,7 +119,7 @@ impl Client {
     /// A client on a fresh connection, on which the server speaks first.
     pub fn new(config: Config) -> Self {
         let mut client = Self::with(config, Phase::Greeting);
-        client.wire.expect_unasked(Expect::Greeting);
+        client.pipeline.expect_unasked(Expect::Greeting);
         client
     }
 
@@ -154,7 +154,7 @@ impl Client {
             signed_in: false,
             quitting: false,
             dirty: false,
-            wire: Wire::default(),
+            pipeline: Pipeline::default(),
             queue: VecDeque::new(),
             flights: VecDeque::new(),
             in_flight: 0,
@@ -202,7 +202,7 @@ impl Client {
                 deadline: self.config.timeouts.command,
             },
             (Next::Write, _) => {
-                let (bytes, commits) = self.wire.hand_out();
+                let (bytes, commits) = self.pipeline.hand_out();
                 Action::Write {
                     bytes,
                     commits,
@@ -212,10 +212,10 @@ impl Client {
             (Next::Content { id, left }, _) => Action::Content {
                 id,
                 left,
-                room: FLUSH.saturating_sub(self.wire.len()).max(FLUSH / 16),
+                room: FLUSH.saturating_sub(self.pipeline.len()).max(FLUSH / 16),
             },
             (Next::Read, _) => Action::Read {
-                deadline: self.wire.wait(&self.config.timeouts),
+                deadline: self.pipeline.wait(&self.config.timeouts),
             },
             (Next::Ready, _) => Action::Ready,
         }
@@ -228,13 +228,13 @@ impl Client {
 
     /// Answers [`Action::Write`]: all of it was written.
     pub fn written(&mut self) {
-        if !self.wire.is_handed() {
+        if !self.pipeline.is_handed() {
             return;
         }
-        self.wire.written();
+        self.pipeline.written();
         self.flights.iter_mut().for_each(Flight::written);
         if self.phase == Phase::Quitting {
-            self.phase = Phase::Closed(Ending::Finished);
+            self.phase = Phase::Closed(CloseReason::Finished);
         }
     }
 
@@ -243,7 +243,7 @@ impl Client {
     /// All announced transactions end unsent. The connection lives on, unless it stands in the middle of a message: after
     /// a 354, or after a part of a chunk, there is no way back but to close it.
     pub fn withhold(&mut self, reason: &str) {
-        if !self.wire.is_handed() || self.wire.commits().is_empty() {
+        if !self.pipeline.is_handed() || self.pipeline.commits().is_empty() {
             return;
         }
         let chunking = self.chunking();
@@ -268,10 +268,10 @@ impl Client {
             .into_iter()
             .rev()
             .for_each(|transaction| self.queue.push_front(transaction));
-        self.wire.discard();
+        self.pipeline.discard();
         self.dirty = true;
         if cut {
-            self.end(Ending::Withheld);
+            self.end(CloseReason::Withheld);
         }
     }
 
@@ -280,17 +280,17 @@ impl Client {
     /// A message that breaks a rule here (see [`ContentError`]) ends unsent, and its connection with it if a part of it
     /// has left.
     pub fn supply(&mut self, piece: &[u8]) {
-        if self.wire.is_handed() {
+        if self.pipeline.is_handed() {
             return;
         }
         let Some((id, writer)) = supplying(&mut self.flights) else {
             return;
         };
-        match writer.write(piece, self.wire.buffer()) {
+        match writer.write(piece, self.pipeline.buffer()) {
             Err(error) => self.drop_content(error),
             Ok(()) if writer.left() == 0 => {
-                writer.finish(self.wire.buffer());
-                self.wire.commit(id);
+                writer.finish(self.pipeline.buffer());
+                self.pipeline.commit(id);
                 self.content_complete();
             }
             Ok(()) => {}
@@ -299,7 +299,7 @@ impl Client {
 
     /// Answers [`Action::Content`]: the rest cannot be had, for `reason`.
     pub fn fail_content(&mut self, reason: &str) {
-        if !self.wire.is_handed() && supplying(&mut self.flights).is_some() {
+        if !self.pipeline.is_handed() && supplying(&mut self.flights).is_some() {
             self.drop_content(ContentError::Unavailable(reason.to_owned()));
         }
     }
@@ -310,30 +310,30 @@ impl Client {
             return;
         }
         self.parser.push(bytes);
-        self.wire.received();
+        self.pipeline.received();
         let mut replies = Vec::new();
         let broken = loop {
             match self.parser.next_reply() {
                 Ok(Some(reply)) => replies.push(reply),
                 Ok(None) => break None,
-                Err(error) => break Some(Ending::OutOfStep(OutOfStep::Unparsable(error))),
+                Err(error) => break Some(CloseReason::OutOfStep(OutOfStep::Unparsable(error))),
             }
         };
         let clear = matches!(self.phase, Phase::StartTls | Phase::Handshake);
         if clear && replies.len() + usize::from(broken.is_some()) > 1 {
-            return self.end(Ending::Injected);
+            return self.end(CloseReason::Injected);
         }
         if broken.is_none() && self.is_surplus(&replies) {
             return self.end(if clear {
-                Ending::Injected
+                CloseReason::Injected
             } else {
-                Ending::OutOfStep(OutOfStep::Unasked)
+                CloseReason::OutOfStep(OutOfStep::Unasked)
             });
         }
         replies.into_iter().for_each(|reply| self.handle_reply(reply));
         if let Some(ending) = broken {
             self.end(ending);
-        } else if !self.wire.is_waiting() {
+        } else if !self.pipeline.is_waiting() {
             self.release();
         }
     }
@@ -341,7 +341,7 @@ impl Client {
     /// True when there is more than is owed. None of it can be relied on then, as nobody knows which reply is the one too
     /// many. An unasked 421 is a server's good right.
     fn is_surplus(&self, replies: &[Reply]) -> bool {
-        let owed = self.wire.awaited();
+        let owed = self.pipeline.awaited();
         match replies.get(owed) {
             Some(reply) => reply.code() != 421,
             None => replies.len() == owed && !self.parser.is_empty(),
@@ -365,7 +365,7 @@ impl Client {
     /// Answers any action: the transport failed, for `reason`. This settles every transaction: those of which the last
     /// part was handed out to be written are uncertain, the others are not sent.
     pub fn connection_lost(&mut self, reason: &str) {
-        self.end(Ending::Lost(reason.to_owned()));
+        self.end(CloseReason::Lost(reason.to_owned()));
     }
 
     /// Closes the session in order, after everything that was submitted.
@@ -382,7 +382,7 @@ impl Client {
     /// [`poll`](Self::poll) says [`Action::Ready`], as a connection is not to be released otherwise.
     pub fn memo(&self) -> Option<Vec<u8>> {
         let idle =
-            self.phase == Phase::Ready && self.queue.is_empty() && self.flights.is_empty() && self.wire.is_idle();
+            self.phase == Phase::Ready && self.queue.is_empty() && self.flights.is_empty() && self.pipeline.is_idle();
         (idle && self.parser.is_empty()).then(|| session::write_memo(&self.capabilities, self.dirty))
     }
 
@@ -390,17 +390,17 @@ impl Client {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
-        let Some(expect) = self.wire.answered() else {
+        let Some(expect) = self.pipeline.answered() else {
             return self.end(match reply.code() {
-                421 => Ending::Closing {
+                421 => CloseReason::Closing {
                     stage: Stage::Idle,
                     reply,
                 },
-                _ => Ending::OutOfStep(OutOfStep::Unasked),
+                _ => CloseReason::OutOfStep(OutOfStep::Unasked),
             });
         };
         if reply.code() == 421 {
-            return self.end(Ending::Closing {
+            return self.end(CloseReason::Closing {
                 stage: expect.stage(),
                 reply,
             });
@@ -416,15 +416,15 @@ impl Client {
     }
 
     fn misplaced(&mut self, stage: Stage, reply: Reply) {
-        self.end(Ending::OutOfStep(OutOfStep::Misplaced { stage, reply }));
+        self.end(CloseReason::OutOfStep(OutOfStep::Misplaced { stage, reply }));
     }
 
     /// Ends the connection and settles everything.
-    fn end(&mut self, ending: Ending) {
+    fn end(&mut self, ending: CloseReason) {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
-        let certain = matches!(ending, Ending::Closing { .. });
+        let certain = matches!(ending, CloseReason::Closing { .. });
         for held in std::mem::take(&mut self.held) {
             let mut settled = held.settled;
             if held.sent && !certain {
@@ -432,7 +432,7 @@ impl Client {
             }
             self.settled.push_back(settled);
         }
-        let handed = self.wire.is_handed();
+        let handed = self.pipeline.is_handed();
         for flight in std::mem::take(&mut self.flights) {
             let outcome = flight.outcome_of(&ending, handed);
             self.settled.push_back(flight.settle(outcome));
@@ -441,7 +441,7 @@ impl Client {
             self.settle_unsent(transaction, NotSent::Connection(ending.clone()));
         }
         self.in_flight = 0;
-        self.wire = Wire::default();
+        self.pipeline = Pipeline::default();
         self.phase = Phase::Closed(ending);
     }
 

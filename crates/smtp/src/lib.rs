@@ -158,8 +158,8 @@
 //!
 //! With PIPELINING, CHUNKING and ENHANCEDSTATUSCODES the transactions of a batch stream without waiting, within the
 //! [`Window`]. With PIPELINING alone it is a round trip a message: content travels with the next message's commands.
-//! Without it, or with [`Pipelining::Off`], it is command by command. After [`Ending::OutOfStep`] use that on the next
-//! connection ([`Ending::advises_plain_dialogue`]).
+//! Without it, or with [`Pipelining::Off`], it is command by command. After [`CloseReason::OutOfStep`] use that on the next
+//! connection ([`CloseReason::advises_plain_dialogue`]).
 //!
 //! # Time
 //!
@@ -181,5 +181,5 @@ pub use capabilities::Capabilities;
 pub use client::{Action, Client};
 pub use config::{Config, Pipelining, Security, Timeouts, Window};
 pub use content::ContentError;
-pub use outcome::{Ending, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
+pub use outcome::{CloseReason, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
 pub use reply::{Class, EnhancedCode, Reply, ReplyError, ReplyErrorKind, ReplyParser, parse_reply};

@@ -58,7 +58,7 @@ pub enum Outcome {
     /// Nothing was sent that could make the server take it.
     NotSent(NotSent),
     /// It was sent to its end and the reply did not come, or cannot be relied on. The server may have taken it.
-    Uncertain(Ending),
+    Uncertain(CloseReason),
 }
 
 /// Why nothing was sent.
@@ -86,7 +86,7 @@ pub enum NotSent {
     /// Its content cannot be sent.
     Content(ContentError),
     /// The connection ended first. It can be sent on another one without danger of a copy.
-    Connection(Ending),
+    Connection(CloseReason),
 }
 
 impl fmt::Display for NotSent {
@@ -172,7 +172,7 @@ impl fmt::Display for Stage {
 /// Why a connection ended, or has to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ending {
+pub enum CloseReason {
     /// It was closed in order, after [`quit`](crate::Client::quit).
     Finished,
     /// The server refuses the whole session.
@@ -217,7 +217,7 @@ pub enum Ending {
     Lost(String),
 }
 
-impl Ending {
+impl CloseReason {
     /// The server's reply that ended the connection, where one did.
     pub fn reply(&self) -> Option<&Reply> {
         match self {
@@ -234,7 +234,7 @@ impl Ending {
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("the connection was closed in order"),
@@ -261,7 +261,7 @@ impl fmt::Display for Ending {
     }
 }
 
-impl std::error::Error for Ending {}
+impl std::error::Error for CloseReason {}
 
 /// How a server broke the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipepost_smtp::{
-    Action, Address, Client, ClientName, Config, Ending, Id, NotSent, Outcome, Pipelining, ReplyParser, Security,
+    Action, Address, Client, ClientName, CloseReason, Config, Id, NotSent, Outcome, Pipelining, ReplyParser, Security,
     Settled, Transaction,
 };
 
@@ -181,7 +181,7 @@ impl Seen {
                 Outcome::Uncertain(_) => assert!(is_committed, "{end:?}"),
                 // Once its last byte has left the server may have it, and only a reply can deny that: a 421 speaks for
                 // all that it leaves unanswered (RFC 5321, section 3.8).
-                Outcome::NotSent(NotSent::Connection(Ending::Closing { .. })) => {}
+                Outcome::NotSent(NotSent::Connection(CloseReason::Closing { .. })) => {}
                 Outcome::NotSent(_) => assert!(!is_committed, "{end:?}"),
                 Outcome::Refused { reply, .. } => assert!(!reply.is_positive(), "{end:?}"),
             }

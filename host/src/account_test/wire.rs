@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipepost_accounts::Security;
-use pipepost_probe::Wire;
+use pipepost_probe::Connection;
 
 use crate::transport::{Address, Link, LinkError, Transport};
 
@@ -89,7 +89,7 @@ impl HostWire {
     }
 }
 
-impl Wire for HostWire {
+impl Connection for HostWire {
     type Error = WireTrouble;
 
     async fn read(&mut self) -> Result<Vec<u8>, WireTrouble> {

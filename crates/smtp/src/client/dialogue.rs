@@ -19,12 +19,12 @@
 //! only after a pause.
 
 use super::flight::{Commit, Flight, Progress, Sender, weight};
+use super::pipeline::Expect;
 use super::session::Phase;
-use super::wire::Expect;
 use super::{Client, FLUSH, Held, Next};
 use crate::config::{Pipelining, Window};
 use crate::content::{ContentError, ContentWriter, Framing};
-use crate::outcome::{Ending, NotSent, Outcome, Stage, Transaction, Verdict};
+use crate::outcome::{CloseReason, NotSent, Outcome, Stage, Transaction, Verdict};
 use crate::reply::{Class, Reply};
 
 /// How far commands run ahead of replies on this connection.
@@ -55,7 +55,7 @@ impl Client {
 
     /// Puts together as much as may leave now, and says what has to happen next.
     pub(super) fn advance(&mut self) -> Next {
-        while self.phase == Phase::Ready && !self.wire.is_handed() && self.wire.len() < FLUSH {
+        while self.phase == Phase::Ready && !self.pipeline.is_handed() && self.pipeline.len() < FLUSH {
             if let Some(flight) = self.flights.back() {
                 match &flight.stage {
                     Progress::Supplying(writer) => {
@@ -76,7 +76,7 @@ impl Client {
                         self.put_lone_dot();
                         continue;
                     }
-                    Progress::Commands if self.wire.owed() == 0 => {
+                    Progress::Commands if self.pipeline.owed() == 0 => {
                         self.next_command();
                         continue;
                     }
@@ -88,13 +88,13 @@ impl Client {
             }
             self.begin();
         }
-        if self.wire.len() > 0 {
+        if self.pipeline.len() > 0 {
             Next::Write
-        } else if self.wire.is_waiting() {
+        } else if self.pipeline.is_waiting() {
             Next::Read
         } else if self.quitting && self.phase == Phase::Ready {
             self.phase = Phase::Quitting;
-            self.wire.put(&["QUIT\r\n"]);
+            self.pipeline.put(&["QUIT\r\n"]);
             Next::Write
         } else {
             Next::Ready
@@ -109,7 +109,7 @@ impl Client {
                 (self.filling || self.is_drained())
                     && self.flights.len() < window.messages.max(1)
                     && self.in_flight < window.bytes
-                    && self.wire.owed() < window.replies
+                    && self.pipeline.owed() < window.replies
             }
             Dialogue::Streaming => self.flights.len() < 2,
             Dialogue::Lockstep | Dialogue::Grouped => self.flights.is_empty(),
@@ -129,7 +129,7 @@ impl Client {
         let weight = weight(next);
         let first = self.flights.is_empty();
         match self.dialogue() {
-            Dialogue::Lockstep | Dialogue::Grouped => return first && self.wire.owed() == 0,
+            Dialogue::Lockstep | Dialogue::Grouped => return first && self.pipeline.owed() == 0,
             // What follows a message is its successor's first group, and no more: that one's replies decide.
             Dialogue::Streaming if !streams => {
                 return self.flights.len() < 2
@@ -143,10 +143,10 @@ impl Client {
         let window = self.config.window;
         let fits = self.flights.len() < window.messages.max(1)
             && self.in_flight.saturating_add(weight) <= window.bytes
-            && self.wire.owed() + next.recipients.len() + 3 <= window.replies;
+            && self.pipeline.owed() + next.recipients.len() + 3 <= window.replies;
         self.filling = (self.filling || self.is_drained()) && (first || fits);
         // A group that does not fit into the write begins the next one, so that what is taken back is always whole.
-        let separate = self.wire.len() > 0 && self.wire.len() as u64 + weight > FLUSH as u64;
+        let separate = self.pipeline.len() > 0 && self.pipeline.len() as u64 + weight > FLUSH as u64;
         self.filling && !separate
     }
 
@@ -155,12 +155,12 @@ impl Client {
         let Some(next) = self.queue.front() else { return };
         let verdict = self.check(next);
         let dialogue = self.dialogue();
-        let mark = self.wire.mark();
+        let mark = self.pipeline.mark();
         let overlaps = self.chunking() && !self.flights.is_empty();
         if verdict.is_ok() && (self.dirty || overlaps) {
             self.dirty = false;
-            self.wire.put(&["RSET\r\n"]);
-            self.wire.expect(Expect::Reset);
+            self.pipeline.put(&["RSET\r\n"]);
+            self.pipeline.expect(Expect::Reset);
             if dialogue == Dialogue::Lockstep {
                 return;
             }
@@ -214,40 +214,40 @@ impl Client {
 
     fn put_sender(&mut self, transaction: &Transaction) {
         let path = transaction.sender.as_ref().map_or("", |sender| sender.as_str());
-        self.wire.put(&["MAIL FROM:<", path, ">"]);
+        self.pipeline.put(&["MAIL FROM:<", path, ">"]);
         if self.capabilities.size.is_some() {
-            self.wire.put(&[" SIZE=", &transaction.size.to_string()]);
+            self.pipeline.put(&[" SIZE=", &transaction.size.to_string()]);
         }
         if transaction.eight_bit || transaction.utf8 {
-            self.wire.put(&[" BODY=8BITMIME"]);
+            self.pipeline.put(&[" BODY=8BITMIME"]);
         }
         let mut addresses = transaction.sender.iter().chain(&transaction.recipients);
         if transaction.utf8 || addresses.any(|address| address.needs_smtputf8()) {
-            self.wire.put(&[" SMTPUTF8"]);
+            self.pipeline.put(&[" SMTPUTF8"]);
         }
-        self.wire.put(&["\r\n"]);
-        self.wire.expect(Expect::Sender);
+        self.pipeline.put(&["\r\n"]);
+        self.pipeline.expect(Expect::Sender);
     }
 
     fn put_recipient(&mut self, transaction: &Transaction, index: usize) {
-        self.wire
+        self.pipeline
             .put(&["RCPT TO:<", transaction.recipients[index].as_str(), ">\r\n"]);
-        self.wire.expect(Expect::Recipient);
+        self.pipeline.expect(Expect::Recipient);
     }
 
     fn put_data(&mut self) {
         if let Some(flight) = self.flights.back_mut() {
             flight.stage = Progress::Data;
-            self.wire.put(&["DATA\r\n"]);
-            self.wire.expect(Expect::Data);
+            self.pipeline.put(&["DATA\r\n"]);
+            self.pipeline.expect(Expect::Data);
         }
     }
 
     fn put_lone_dot(&mut self) {
         if let Some(flight) = self.flights.back_mut() {
             flight.stage = Progress::Complete;
-            self.wire.put(&[".\r\n"]);
-            self.wire.expect(Expect::Lone);
+            self.pipeline.put(&[".\r\n"]);
+            self.pipeline.expect(Expect::Lone);
         }
     }
 
@@ -278,16 +278,16 @@ impl Client {
         let Some(flight) = self.flights.back_mut() else { return };
         let size = flight.transaction.size;
         if flight.begun {
-            flight.mark = self.wire.mark();
+            flight.mark = self.pipeline.mark();
         }
         if framing == Framing::Chunk {
-            self.wire.put(&["BDAT ", &size.to_string(), " LAST\r\n"]);
+            self.pipeline.put(&["BDAT ", &size.to_string(), " LAST\r\n"]);
         }
         let eight_bit = flight.transaction.eight_bit || flight.transaction.utf8;
         let writer = ContentWriter::new(framing, size, eight_bit);
         if size == 0 {
-            writer.finish(self.wire.buffer());
-            self.wire.commit(flight.transaction.id);
+            writer.finish(self.pipeline.buffer());
+            self.pipeline.commit(flight.transaction.id);
             self.content_complete();
         } else {
             flight.stage = Progress::Supplying(writer);
@@ -309,13 +309,13 @@ impl Client {
         self.in_flight -= flight.weight;
         let whole = chunking && !flight.content_written;
         if whole {
-            self.wire.rewind(flight.mark);
+            self.pipeline.rewind(flight.mark);
             self.dirty = true;
         }
         self.settled
             .push_back(flight.settle(Outcome::NotSent(NotSent::Content(error.clone()))));
         if !whole {
-            self.end(Ending::Content(error));
+            self.end(CloseReason::Content(error));
         }
     }
 
@@ -341,7 +341,7 @@ impl Client {
         match reply.class() {
             Class::Positive => {}
             Class::Intermediate => self.misplaced(Stage::Reset, reply),
-            Class::Transient | Class::Permanent => self.end(Ending::Refused {
+            Class::Transient | Class::Permanent => self.end(CloseReason::Refused {
                 stage: Stage::Reset,
                 reply,
             }),

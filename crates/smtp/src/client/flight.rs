@@ -1,8 +1,8 @@
 //! A transaction that was begun, and what its end means.
 
-use super::wire::Mark;
+use super::pipeline::Mark;
 use crate::content::ContentWriter;
-use crate::outcome::{Ending, NotSent, Outcome, Settled, Stage, Transaction, Verdict};
+use crate::outcome::{CloseReason, NotSent, Outcome, Settled, Stage, Transaction, Verdict};
 use crate::reply::Reply;
 
 #[derive(Debug)]
@@ -117,15 +117,17 @@ impl Flight {
     }
 
     /// What the end of the connection makes of it; `handed` when what is buffered may have been written.
-    pub(super) fn outcome_of(&self, ending: &Ending, handed: bool) -> Outcome {
+    pub(super) fn outcome_of(&self, ending: &CloseReason, handed: bool) -> Outcome {
         let sent = self.commit == Commit::Written || self.commit == Commit::Buffered && handed;
         match (ending, self.doom()) {
             // Replies that cannot be told apart prove nothing.
-            (Ending::OutOfStep(_), _) if sent => Outcome::Uncertain(ending.clone()),
-            (Ending::OutOfStep(_), _) | (_, None) if !sent => Outcome::NotSent(NotSent::Connection(ending.clone())),
+            (CloseReason::OutOfStep(_), _) if sent => Outcome::Uncertain(ending.clone()),
+            (CloseReason::OutOfStep(_), _) | (_, None) if !sent => {
+                Outcome::NotSent(NotSent::Connection(ending.clone()))
+            }
             (_, Some(refused)) => refused,
             // Replies come in order, and after a 421 the server does nothing more (RFC 5321, section 3.8).
-            (Ending::Closing { .. }, None) => Outcome::NotSent(NotSent::Connection(ending.clone())),
+            (CloseReason::Closing { .. }, None) => Outcome::NotSent(NotSent::Connection(ending.clone())),
             (_, None) => Outcome::Uncertain(ending.clone()),
         }
     }

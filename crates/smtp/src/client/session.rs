@@ -2,10 +2,10 @@
 //! remembers.
 
 use super::Client;
-use super::wire::Expect;
+use super::pipeline::Expect;
 use crate::capabilities::Capabilities;
 use crate::config::Security;
-use crate::outcome::{Ending, Stage};
+use crate::outcome::{CloseReason, Stage};
 use crate::reply::{Class, Reply, parse_reply};
 
 /// Where a connection stands.
@@ -21,20 +21,20 @@ pub(super) enum Phase {
     Probe,
     Ready,
     Quitting,
-    Closed(Ending),
+    Closed(CloseReason),
 }
 
 impl Client {
     pub(super) fn say_hello(&mut self) {
         self.phase = Phase::Hello;
-        self.wire.put(&["EHLO ", self.config.client_name.as_str(), "\r\n"]);
-        self.wire.expect(Expect::Ehlo);
+        self.pipeline.put(&["EHLO ", self.config.client_name.as_str(), "\r\n"]);
+        self.pipeline.expect(Expect::Ehlo);
     }
 
     pub(super) fn probe(&mut self) {
         self.phase = Phase::Probe;
-        self.wire.put(&["RSET\r\n"]);
-        self.wire.expect(Expect::Probe);
+        self.pipeline.put(&["RSET\r\n"]);
+        self.pipeline.expect(Expect::Probe);
     }
 
     pub(super) fn handle_session_reply(&mut self, expect: Expect, reply: Reply) {
@@ -49,21 +49,21 @@ impl Client {
                 self.after_hello();
             }
             (Expect::Ehlo, false) if reply.class() == Class::Permanent && self.can_do_without_extensions() => {
-                self.wire.put(&["HELO ", self.config.client_name.as_str(), "\r\n"]);
-                self.wire.expect(Expect::Helo);
+                self.pipeline.put(&["HELO ", self.config.client_name.as_str(), "\r\n"]);
+                self.pipeline.expect(Expect::Helo);
             }
             (Expect::Helo, true) => {
                 self.capabilities = Capabilities::default();
                 self.after_hello();
             }
             (Expect::StartTls, true) => self.phase = Phase::Handshake,
-            (Expect::StartTls, false) => self.end(Ending::StartTlsRefused(reply)),
+            (Expect::StartTls, false) => self.end(CloseReason::StartTlsRefused(reply)),
             (Expect::Probe, true) => {
                 self.dirty = false;
                 self.phase = Phase::Ready;
             }
             (_, true) => {}
-            (_, false) => self.end(Ending::Refused { stage, reply }),
+            (_, false) => self.end(CloseReason::Refused { stage, reply }),
         }
     }
 
@@ -75,11 +75,11 @@ impl Client {
             return;
         }
         let ending = match parse_reply(text).ok() {
-            Some(reply) if reply.code() == 421 => Ending::Closing {
+            Some(reply) if reply.code() == 421 => CloseReason::Closing {
                 stage: Stage::SignIn,
                 reply,
             },
-            reply => Ending::SignInRefused {
+            reply => CloseReason::SignInRefused {
                 mechanism: mechanism.clone(),
                 reply,
             },
@@ -95,11 +95,11 @@ impl Client {
     fn after_hello(&mut self) {
         if !self.secured {
             if !self.capabilities.starttls {
-                return self.end(Ending::StartTlsMissing);
+                return self.end(CloseReason::StartTlsMissing);
             }
             self.phase = Phase::StartTls;
-            self.wire.put(&["STARTTLS\r\n"]);
-            self.wire.expect(Expect::StartTls);
+            self.pipeline.put(&["STARTTLS\r\n"]);
+            self.pipeline.expect(Expect::StartTls);
         } else if !self.signed_in && !self.config.mechanisms.is_empty() {
             let chosen = self
                 .config
@@ -108,7 +108,7 @@ impl Client {
                 .find(|mechanism| self.capabilities.offers(mechanism));
             match chosen {
                 Some(mechanism) => self.phase = Phase::SignIn(mechanism.to_ascii_uppercase()),
-                None => self.end(Ending::NoMechanism {
+                None => self.end(CloseReason::NoMechanism {
                     offered: self.capabilities.mechanisms.clone(),
                 }),
             }

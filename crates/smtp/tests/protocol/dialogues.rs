@@ -1,6 +1,6 @@
 //! Transactions in each mode, byte for byte.
 
-use pipepost_smtp::{Action, Ending, NotSent, OutOfStep, Outcome, Pipelining, Stage, Verdict};
+use pipepost_smtp::{Action, CloseReason, NotSent, OutOfStep, Outcome, Pipelining, Stage, Verdict};
 
 use crate::driver::message;
 use crate::talk::{CHUNKS, DONE, GROUPS, OK, RCPT_OK, Talk, accepted, partly, piped, plain, two};
@@ -201,7 +201,7 @@ fn a_421_says_that_the_rest_was_not_done() {
     assert!(accepted(&settled[0]));
     assert!(matches!(
         &settled[1].outcome,
-        Outcome::NotSent(NotSent::Connection(Ending::Closing { reply, .. })) if reply.code() == 421
+        Outcome::NotSent(NotSent::Connection(CloseReason::Closing { reply, .. })) if reply.code() == 421
     ));
 }
 
@@ -212,7 +212,7 @@ fn an_unasked_421_spoils_nothing() {
     talk.client.written();
     talk.server(&[OK, RCPT_OK, RCPT_OK, DONE, "421 4.7.0 Enough\r\n"].concat());
     assert!(accepted(&talk.one()));
-    assert!(matches!(talk.closed(), Ending::Closing { stage: Stage::Idle, .. }));
+    assert!(matches!(talk.closed(), CloseReason::Closing { stage: Stage::Idle, .. }));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn replies_that_make_no_sense_end_the_connection() {
         talk.server(replies);
         let ending = talk.closed();
         assert!(
-            matches!(ending, Ending::OutOfStep(OutOfStep::Misplaced { .. })),
+            matches!(ending, CloseReason::OutOfStep(OutOfStep::Misplaced { .. })),
             "{replies:?}: {ending:?}"
         );
         assert!(ending.advises_plain_dialogue());
@@ -257,6 +257,6 @@ fn one_reply_too_many_makes_the_others_doubtful() {
     talk.server(&[OK, RCPT_OK, RCPT_OK, DONE, DONE].concat());
     assert!(matches!(
         talk.one().outcome,
-        Outcome::Uncertain(Ending::OutOfStep(OutOfStep::Unasked))
+        Outcome::Uncertain(CloseReason::OutOfStep(OutOfStep::Unasked))
     ));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipepost_smtp::{
-    Action, Client, Config, ContentError, Ending, Id, NotSent, Outcome, Pipelining, Settled, Stage, Verdict,
+    Action, Client, CloseReason, Config, ContentError, Id, NotSent, Outcome, Pipelining, Settled, Stage, Verdict,
 };
 
 use crate::driver::{Message, message};
@@ -127,12 +127,12 @@ fn a_refused_announcement_leaves_no_trace() {
     talk.server("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
     assert!(matches!(talk.poll(), Action::Write { commits: [Id(1)], .. }));
     talk.client.withhold("ending");
-    assert_eq!(talk.closed(), Ending::Withheld);
+    assert_eq!(talk.closed(), CloseReason::Withheld);
     let settled = talk.settled();
     assert!(matches!(settled[0].outcome, Outcome::NotSent(NotSent::Withheld(_))));
     assert!(matches!(
         settled[1].outcome,
-        Outcome::NotSent(NotSent::Connection(Ending::Withheld))
+        Outcome::NotSent(NotSent::Connection(CloseReason::Withheld))
     ));
 }
 
@@ -161,7 +161,7 @@ fn content_that_fails_takes_only_itself_back() {
     let mut talk = Talk::new(plain(), &GROUPS, messages[1..].to_vec());
     talk.client("MAIL FROM:<a@x.test> SIZE=27\r\nRCPT TO:<d@y.test>\r\nDATA\r\n");
     talk.server("250 a\r\n250 d\r\n354 go\r\n");
-    assert_eq!(talk.closed(), Ending::Content(ContentError::BareLineEnd));
+    assert_eq!(talk.closed(), CloseReason::Content(ContentError::BareLineEnd));
     assert_eq!(talk.settled().len(), 2);
 }
 
@@ -198,7 +198,7 @@ fn a_large_message_streams_and_is_announced_with_its_last_piece() {
         assert!(most < 80 * 1024, "memory does not grow with the message");
         assert!(written.windows(large.content.len()).any(|part| part == large.content));
         talk.client.connection_lost("gone");
-        assert!(matches!(talk.one().outcome, Outcome::Uncertain(Ending::Lost(_))));
+        assert!(matches!(talk.one().outcome, Outcome::Uncertain(CloseReason::Lost(_))));
     }
 }
 
@@ -223,13 +223,13 @@ fn a_large_message_that_breaks_off_was_not_sent() {
         if fail {
             talk.client.fail_content("the file changed");
             let why = ContentError::Unavailable("the file changed".into());
-            assert_eq!(talk.closed(), Ending::Content(why.clone()));
+            assert_eq!(talk.closed(), CloseReason::Content(why.clone()));
             assert_eq!(talk.one().outcome, Outcome::NotSent(NotSent::Content(why)));
         } else {
             talk.client.connection_lost("reset");
             assert!(matches!(
                 talk.one().outcome,
-                Outcome::NotSent(NotSent::Connection(Ending::Lost(_)))
+                Outcome::NotSent(NotSent::Connection(CloseReason::Lost(_)))
             ));
         }
     }
@@ -341,14 +341,14 @@ fn calls_that_answer_nothing_have_no_effect() {
     talk.client.signed_in(b"", false);
     talk.ready();
     talk.client.connection_lost("gone");
-    assert_eq!(talk.closed(), Ending::Lost("gone".into()));
+    assert_eq!(talk.closed(), CloseReason::Lost("gone".into()));
     talk.client.connection_lost("again");
     talk.client.handle_bytes(b"250 x\r\n");
-    assert_eq!(talk.closed(), Ending::Lost("gone".into()));
+    assert_eq!(talk.closed(), CloseReason::Lost("gone".into()));
     talk.client.submit(message(1, "a@x.test", "b@y.test", "1").transaction);
     assert!(matches!(
         talk.one().outcome,
-        Outcome::NotSent(NotSent::Connection(Ending::Lost(_)))
+        Outcome::NotSent(NotSent::Connection(CloseReason::Lost(_)))
     ));
 }
 

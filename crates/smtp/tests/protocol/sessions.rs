@@ -1,6 +1,6 @@
 //! From the greeting to the first transaction, and from one client on a connection to the next.
 
-use pipepost_smtp::{Action, Client, Ending, NotSent, Outcome, Security, Stage};
+use pipepost_smtp::{Action, Client, CloseReason, NotSent, Outcome, Security, Stage};
 
 use crate::driver::{config, message};
 use crate::talk::{CHUNKS, Talk, plain, two};
@@ -25,7 +25,7 @@ fn starttls_then_a_mechanism_then_quit() {
     talk.ready();
     talk.client.quit();
     talk.client("QUIT\r\n");
-    assert_eq!(talk.closed(), Ending::Finished);
+    assert_eq!(talk.closed(), CloseReason::Finished);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn injected_bytes_before_tls_end_the_connection() {
         let mut talk = Talk::new(config(Security::StartTls), &["STARTTLS"], two());
         talk.client("STARTTLS\r\n");
         talk.server(injected);
-        assert_eq!(talk.closed(), Ending::Injected, "{injected:?}");
+        assert_eq!(talk.closed(), CloseReason::Injected, "{injected:?}");
         assert_eq!(talk.settled().len(), 2);
     }
     // What comes in while the handshake is due, and is handed over all the same.
@@ -47,17 +47,17 @@ fn injected_bytes_before_tls_end_the_connection() {
     talk.client("STARTTLS\r\n");
     talk.server("220 Go\r\n");
     talk.client.handle_bytes(b"250 late\r\n");
-    assert_eq!(talk.closed(), Ending::Injected);
+    assert_eq!(talk.closed(), CloseReason::Injected);
 }
 
 #[test]
 fn starttls_stripped_or_refused() {
     let mut talk = Talk::new(config(Security::StartTls), &["PIPELINING"], vec![]);
-    assert_eq!(talk.closed(), Ending::StartTlsMissing);
+    assert_eq!(talk.closed(), CloseReason::StartTlsMissing);
     let mut talk = Talk::new(config(Security::StartTls), &["STARTTLS"], vec![]);
     talk.client("STARTTLS\r\n");
     talk.server("454 4.7.0 TLS not available\r\n");
-    assert!(matches!(talk.closed(), Ending::StartTlsRefused(reply) if reply.code() == 454));
+    assert!(matches!(talk.closed(), CloseReason::StartTlsRefused(reply) if reply.code() == 454));
 }
 
 #[test]
@@ -67,12 +67,12 @@ fn mechanisms_that_do_not_meet() {
     let mut talk = Talk::new(wanted.clone(), &["AUTH LOGIN PLAIN"], vec![]);
     assert_eq!(
         talk.closed(),
-        Ending::NoMechanism {
+        CloseReason::NoMechanism {
             offered: vec!["LOGIN".into(), "PLAIN".into()]
         }
     );
     let mut talk = Talk::new(wanted.clone(), &[], vec![]);
-    assert_eq!(talk.closed(), Ending::NoMechanism { offered: vec![] });
+    assert_eq!(talk.closed(), CloseReason::NoMechanism { offered: vec![] });
 
     let mut talk = Talk::new(wanted, &["AUTH XOAUTH2"], vec![message(1, "a@x.test", "b@y.test", "1")]);
     assert!(matches!(
@@ -115,7 +115,7 @@ fn helo_for_those_who_know_no_ehlo() {
         talk.server("502 what\r\n");
         assert!(matches!(
             talk.closed(),
-            Ending::Refused {
+            CloseReason::Refused {
                 stage: Stage::Hello,
                 ..
             }
@@ -134,7 +134,7 @@ fn a_greeting_that_is_none() {
             messages: vec![],
         };
         talk.server(greeting);
-        assert!(matches!(talk.closed(), Ending::Refused { stage: at, .. } if at == stage));
+        assert!(matches!(talk.closed(), CloseReason::Refused { stage: at, .. } if at == stage));
     }
     let mut talk = Talk {
         client: Client::new(plain()),
@@ -143,7 +143,7 @@ fn a_greeting_that_is_none() {
     talk.server("421 4.3.2 Closing\r\n");
     assert!(matches!(
         talk.closed(),
-        Ending::Closing {
+        CloseReason::Closing {
             stage: Stage::Greeting,
             ..
         }
@@ -220,7 +220,7 @@ fn a_connection_that_died_in_the_pool_costs_nothing() {
     talk.server("421 4.4.2 Timeout\r\n");
     assert!(matches!(
         talk.closed(),
-        Ending::Closing {
+        CloseReason::Closing {
             stage: Stage::Reset,
             ..
         }

@@ -1,6 +1,6 @@
 //! A conversation with the client, line by line.
 
-use pipepost_smtp::{Action, Client, Config, Ending, Outcome, Pipelining, Security, Settled};
+use pipepost_smtp::{Action, Client, CloseReason, Config, Outcome, Pipelining, Security, Settled};
 
 use crate::driver::{Message, config, message};
 
@@ -78,7 +78,7 @@ impl Talk {
         settled.remove(0)
     }
 
-    pub fn closed(&mut self) -> Ending {
+    pub fn closed(&mut self) -> CloseReason {
         match self.poll() {
             Action::Close(ending) => ending.clone(),
             other => panic!("{other:?}"),

@@ -58,7 +58,7 @@ pub(super) struct Mark {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Wire {
+pub(super) struct Pipeline {
     out: Vec<u8>,
     /// The transactions whose last byte is in `out`.
     commits: Vec<Id>,
@@ -71,7 +71,7 @@ pub(super) struct Wire {
     trickling: bool,
 }
 
-impl Wire {
+impl Pipeline {
     pub(super) fn put(&mut self, parts: &[&str]) {
         parts
             .iter()
