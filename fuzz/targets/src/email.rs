@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use pipepost_email_v2::account::Account;
 use pipepost_email_v2::failure::Failure;
 use pipepost_email_v2::files::{File, FileError, Files};
-use pipepost_email_v2::message::{Origin, Prepared, prepare};
+use pipepost_email_v2::message::{MessageSeed, Prepared, prepare};
 use pipepost_email_v2::output::{Outcome, Report};
 use pipepost_email_v2::parameters::Parameters;
 use pipepost_smtp::{Action, Address, Client, ClientName, Config, Id, Pipelining, Security, Transaction};
 use serde_json::{Value, json};
 
-const ORIGIN: Origin<'_> = Origin {
+const ORIGIN: MessageSeed<'_> = MessageSeed {
     key: "run-7/start/2/item-15",
     now: 1_790_000_000,
     seed: 42,

@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use pipepost_email_v2::account::Account;
 use pipepost_email_v2::files::{File, FileError, Files};
-use pipepost_email_v2::message::{Origin, prepare};
+use pipepost_email_v2::message::{MessageSeed, prepare};
 use pipepost_email_v2::output::{Outcome, Report};
 use pipepost_email_v2::parameters::Parameters;
 
@@ -59,7 +59,7 @@ fn parameters(json: &str) -> Parameters {
     Parameters::parse(json, None::<&Account>).expect("the parameters are right")
 }
 
-const ORIGIN: Origin<'_> = Origin {
+const ORIGIN: MessageSeed<'_> = MessageSeed {
     key: "run-7/start/2/item-15",
     now: 1_790_000_000,
     seed: 42,

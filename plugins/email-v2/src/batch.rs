@@ -6,13 +6,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use pipepost_smtp::{Action, Client, Ending, Id, NotSent, Outcome, Settled};
+use pipepost_smtp::{Action, Client, CloseReason, Id, NotSent, Outcome, Settled};
 use serde_json::Value;
 
 use crate::account::Account;
 use crate::failure::{Failure, Kind};
-use crate::letter::{Job, Letter, PartEnd};
-use crate::message::{self, Origin};
+use crate::message::{self, MessageSeed};
+use crate::outbound_message::{OutboundMessage, PartEnd, Transaction};
 use crate::parameters::Parameters;
 use crate::remainder::Remainder;
 use crate::replies;
@@ -64,9 +64,9 @@ pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
         account: Account::from_view(&view),
         settings,
         calls: calls.into(),
-        letters: HashMap::new(),
-        next_letter: 0,
-        jobs: VecDeque::new(),
+        messages: HashMap::new(),
+        next_message: 0,
+        transactions: VecDeque::new(),
     };
     batch.run();
 }
@@ -86,15 +86,15 @@ struct Batch<'w, W: World> {
     settings: Settings,
     /// Not looked at yet: messages are made when they can travel, so that few are in memory at once.
     calls: VecDeque<Call>,
-    letters: HashMap<usize, Letter>,
-    next_letter: usize,
+    messages: HashMap<usize, OutboundMessage>,
+    next_message: usize,
     /// Transactions that are ready to travel.
-    jobs: VecDeque<Job>,
+    transactions: VecDeque<Transaction>,
 }
 
 /// What is known when a connection is over.
 struct Over {
-    ending: Ending,
+    ending: CloseReason,
     wire: Option<WireError>,
     /// A transaction was settled over it by the server's word.
     progress: bool,
@@ -126,9 +126,9 @@ impl<W: World> Batch<'_, W> {
         }
     }
 
-    /// Makes sure that there is a job, if anything is left to do.
+    /// Makes sure that there is a transaction, if anything is left to do.
     fn fill(&mut self) -> bool {
-        while self.jobs.is_empty() {
+        while self.transactions.is_empty() {
             let Some(call) = self.calls.pop_front() else {
                 return false;
             };
@@ -139,7 +139,7 @@ impl<W: World> Batch<'_, W> {
 
     /// Makes one more message while there is nothing to do but wait for the server.
     fn work_ahead(&mut self) {
-        if self.jobs.len() < AHEAD
+        if self.transactions.len() < AHEAD
             && let Some(call) = self.calls.pop_front()
         {
             self.prepare(&call);
@@ -148,28 +148,32 @@ impl<W: World> Batch<'_, W> {
 
     /// Makes messages while there is no connection for them.
     fn make_ahead(&mut self) {
-        let mut made: usize = self.letters.values().map(|letter| letter.prepared.content.held()).sum();
+        let mut made: usize = self
+            .messages
+            .values()
+            .map(|message| message.prepared.content.held())
+            .sum();
         while made < MADE_AHEAD && !self.calls.is_empty() && !self.world.available() {
-            let first = self.next_letter;
+            let first = self.next_message;
             if let Some(call) = self.calls.pop_front() {
                 self.prepare(&call);
             }
             made += self
-                .letters
+                .messages
                 .get(&first)
-                .map_or(0, |letter| letter.prepared.content.held());
+                .map_or(0, |message| message.prepared.content.held());
         }
     }
 
     /// Makes a call's message, or settles the call when it cannot be made.
     fn prepare(&mut self, call: &Call) {
         let made = Parameters::parse(&call.parameters, Some(&self.account)).and_then(|parameters| {
-            let origin = Origin {
+            let seed = MessageSeed {
                 key: &call.key,
                 now: self.world.now(),
                 seed: self.world.random(),
             };
-            let prepared = message::prepare(&parameters, &origin, self.world.files(call.id).as_mut())?;
+            let prepared = message::prepare(&parameters, &seed, self.world.files(call.id).as_mut())?;
             if prepared.utf8 && !self.settings.allows_utf8() {
                 return Err(Failure::new(
                     Kind::Invalid,
@@ -177,18 +181,18 @@ impl<W: World> Batch<'_, W> {
                 ));
             }
             let remainder = call.remainder.as_deref().map(Remainder::parse).transpose()?;
-            let mut letter = Letter::new(call.id, prepared, remainder)?;
-            let jobs = letter.jobs(self.next_letter, self.settings.recipients)?;
-            Ok((letter, jobs))
+            let mut message = OutboundMessage::new(call.id, prepared, remainder)?;
+            let transactions = message.transactions(self.next_message, self.settings.recipients)?;
+            Ok((message, transactions))
         });
         match made {
-            Ok((letter, jobs)) => {
-                for warning in &letter.prepared.warnings {
+            Ok((message, transactions)) => {
+                for warning in &message.prepared.warnings {
                     self.world.warn(call.id, warning);
                 }
-                self.letters.insert(self.next_letter, letter);
-                self.next_letter += 1;
-                self.jobs.extend(jobs);
+                self.messages.insert(self.next_message, message);
+                self.next_message += 1;
+                self.transactions.extend(transactions);
             }
             Err(failure) => self.world.settled(call.id, Err(bare(failure))),
         }
@@ -226,30 +230,30 @@ impl<W: World> Batch<'_, W> {
         .run(wire, &facts)
     }
 
-    fn settle_if_over(&mut self, letter: usize) {
-        if self.letters.get(&letter).is_some_and(Letter::is_over)
-            && let Some(letter) = self.letters.remove(&letter)
+    fn settle_if_over(&mut self, message: usize) {
+        if self.messages.get(&message).is_some_and(OutboundMessage::is_over)
+            && let Some(message) = self.messages.remove(&message)
         {
-            self.world.settled(letter.call, letter.outcome());
+            self.world.settled(message.call, message.outcome());
         }
     }
 
     /// Everything that is left fails alike.
     fn fail_all(&mut self, failure: &CallFailure) {
-        for job in std::mem::take(&mut self.jobs) {
-            if let Some(letter) = self.letters.get_mut(&job.letter) {
-                letter.fail(&job, failure);
+        for transaction in std::mem::take(&mut self.transactions) {
+            if let Some(message) = self.messages.get_mut(&transaction.message) {
+                message.fail(&transaction, failure);
             }
-            self.settle_if_over(job.letter);
+            self.settle_if_over(transaction.message);
         }
         while let Some(call) = self.calls.pop_front() {
             // A message that could not have been made is told so all the same.
             self.prepare(&call);
-            for job in std::mem::take(&mut self.jobs) {
-                if let Some(letter) = self.letters.get_mut(&job.letter) {
-                    letter.fail(&job, failure);
+            for transaction in std::mem::take(&mut self.transactions) {
+                if let Some(message) = self.messages.get_mut(&transaction.message) {
+                    message.fail(&transaction, failure);
                 }
-                self.settle_if_over(job.letter);
+                self.settle_if_over(transaction.message);
             }
         }
     }
@@ -259,7 +263,7 @@ impl<W: World> Batch<'_, W> {
 struct Conversation<'b, 'w, W: World> {
     batch: &'b mut Batch<'w, W>,
     client: Client,
-    travelling: HashMap<Id, Job>,
+    travelling: HashMap<Id, Transaction>,
     /// Transactions that the host knows to be committing.
     announced: HashSet<Id>,
     next_id: u32,
@@ -279,7 +283,7 @@ impl<W: World> Conversation<'_, '_, W> {
                     deadline,
                 } => {
                     let ids: Vec<Id> = commits.to_vec();
-                    match announce(self.batch.world, &mut self.batch.letters, &self.travelling, &ids) {
+                    match announce(self.batch.world, &mut self.batch.messages, &self.travelling, &ids) {
                         Err(stop) => {
                             self.client.withhold(replies::reason(stop));
                             Ok(())
@@ -350,35 +354,37 @@ impl<W: World> Conversation<'_, '_, W> {
     fn submit(&mut self, wire: Option<&WireError>) {
         // What was settled is told first when a message has to be made: should that stop the connector, nothing that the
         // server confirmed may be in doubt.
-        if self.batch.jobs.is_empty() {
+        if self.batch.transactions.is_empty() {
             self.take_settled(wire);
         }
         while self.client.wants_more() && self.batch.fill() {
-            let Some(job) = self.batch.jobs.pop_front() else { return };
-            let Some(letter) = self.batch.letters.get_mut(&job.letter) else {
+            let Some(transaction) = self.batch.transactions.pop_front() else {
+                return;
+            };
+            let Some(message) = self.batch.messages.get_mut(&transaction.message) else {
                 continue;
             };
-            letter.prepared.content.rewind();
+            message.prepared.content.rewind();
             let id = Id(self.next_id);
             self.next_id += 1;
-            self.client.submit(letter.transaction(id, &job));
-            self.travelling.insert(id, job);
+            self.client.submit(message.as_smtp(id, &transaction));
+            self.travelling.insert(id, transaction);
         }
     }
 
     fn supply(&mut self, id: Id, room: usize, scratch: &mut Vec<u8>) {
-        let letter = self
+        let message = self
             .travelling
             .get(&id)
-            .and_then(|job| self.batch.letters.get_mut(&job.letter));
-        let Some(letter) = letter else {
+            .and_then(|transaction| self.batch.messages.get_mut(&transaction.message));
+        let Some(message) = message else {
             return self.client.fail_content("its message is gone");
         };
-        if let Some(bytes) = letter.prepared.content.as_bytes() {
+        if let Some(bytes) = message.prepared.content.as_bytes() {
             return self.client.supply(bytes);
         }
         scratch.clear();
-        match letter.prepared.content.read_next(scratch, room) {
+        match message.prepared.content.read_next(scratch, room) {
             Ok(_) => self.client.supply(scratch),
             Err(error) => self.client.fail_content(&error.to_string()),
         }
@@ -386,42 +392,44 @@ impl<W: World> Conversation<'_, '_, W> {
 
     fn take_settled(&mut self, wire: Option<&WireError>) {
         while let Some(settled) = self.client.poll_settled() {
-            let Some(job) = self.travelling.remove(&settled.id) else {
+            let Some(transaction) = self.travelling.remove(&settled.id) else {
                 continue;
             };
             let announced = self.announced.remove(&settled.id);
-            self.handle(job, settled, announced, wire);
+            self.handle(transaction, settled, announced, wire);
         }
     }
 
-    fn handle(&mut self, job: Job, settled: Settled, announced: bool, wire: Option<&WireError>) {
+    fn handle(&mut self, transaction: Transaction, settled: Settled, announced: bool, wire: Option<&WireError>) {
         // It may travel over another connection; whether there is one is not decided here.
         if let Outcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
             match (announced, ending.reply()) {
-                (false, _) => return self.batch.jobs.push_front(job),
+                (false, _) => return self.batch.transactions.push_front(transaction),
                 // A 421 speaks for everything that it found unanswered: the server has done none of it.
                 (true, Some(reply)) => {
-                    if let Some(letter) = self.batch.letters.get_mut(&job.letter) {
-                        letter.in_doubt_is_told = false;
-                        self.batch.world.refused((letter.call, job.part), &reply.verbatim());
+                    if let Some(message) = self.batch.messages.get_mut(&transaction.message) {
+                        message.in_doubt_is_told = false;
+                        self.batch
+                            .world
+                            .refused((message.call, transaction.part), &reply.verbatim());
                     }
-                    return self.batch.jobs.push_front(job);
+                    return self.batch.transactions.push_front(transaction);
                 }
                 (true, None) => {}
             }
         }
-        let letter_number = job.letter;
-        let Some(letter) = self.batch.letters.get_mut(&letter_number) else {
+        let number = transaction.message;
+        let Some(message) = self.batch.messages.get_mut(&number) else {
             return;
         };
         self.progress |= matches!(settled.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
-        let part = (letter.call, job.part);
-        let consequence = letter.note(&self.batch.settings.server(), &job, settled, wire);
+        let part = (message.call, transaction.part);
+        let consequence = message.note(&self.batch.settings.server(), &transaction, settled, wire);
         match consequence.part {
             // Once the whole message is over, the host is told with the output what it has to remember of it.
-            PartEnd::Confirmed if letter.is_over() => {
-                if let Some(letter) = self.batch.letters.remove(&letter_number) {
-                    let outcome = letter.outcome();
+            PartEnd::Confirmed if message.is_over() => {
+                if let Some(message) = self.batch.messages.remove(&number) {
+                    let outcome = message.outcome();
                     self.batch.world.confirmed(part, sent_output(&outcome));
                     self.batch.world.settled(part.0, outcome);
                 }
@@ -431,9 +439,9 @@ impl<W: World> Conversation<'_, '_, W> {
             PartEnd::Refused(_) | PartEnd::Open => {}
         }
         if let Some(further) = consequence.further {
-            self.batch.jobs.push_back(further);
+            self.batch.transactions.push_back(further);
         }
-        self.batch.settle_if_over(letter_number);
+        self.batch.settle_if_over(number);
     }
 }
 
@@ -446,25 +454,25 @@ fn sent_output(outcome: &Result<String, CallFailure>) -> Option<&str> {
     }
 }
 
-/// Announces what the next write commits. With the first announcement of a letter, and the first after a refusal, goes what
+/// Announces what the next write commits. With the first announcement of a message, and the first after a refusal, goes what
 /// is to be told of it should nobody learn how it ends.
 fn announce<W: World>(
     world: &mut W,
-    letters: &mut HashMap<usize, Letter>,
-    travelling: &HashMap<Id, Job>,
+    messages: &mut HashMap<usize, OutboundMessage>,
+    travelling: &HashMap<Id, Transaction>,
     commits: &[Id],
 ) -> Result<(), Stop> {
     let mut parts = Vec::with_capacity(commits.len());
     let mut in_doubt = Vec::new();
     let mut told = Vec::new();
-    for job in commits.iter().filter_map(|id| travelling.get(id)) {
-        let Some(letter) = letters.get_mut(&job.letter) else {
+    for transaction in commits.iter().filter_map(|id| travelling.get(id)) {
+        let Some(message) = messages.get_mut(&transaction.message) else {
             continue;
         };
-        parts.push((letter.call, job.part));
-        if !std::mem::replace(&mut letter.in_doubt_is_told, true) {
-            in_doubt.push((letter.call, letter.in_doubt()));
-            told.push(job.letter);
+        parts.push((message.call, transaction.part));
+        if !std::mem::replace(&mut message.in_doubt_is_told, true) {
+            in_doubt.push((message.call, message.in_doubt()));
+            told.push(transaction.message);
         }
     }
     if parts.is_empty() {
@@ -473,8 +481,8 @@ fn announce<W: World>(
     let answer = world.committing(&parts, in_doubt);
     if answer.is_err() {
         for number in told {
-            if let Some(letter) = letters.get_mut(&number) {
-                letter.in_doubt_is_told = false;
+            if let Some(message) = messages.get_mut(&number) {
+                message.in_doubt_is_told = false;
             }
         }
     }

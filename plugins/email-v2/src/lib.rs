@@ -2,7 +2,7 @@
 //!
 //! What it is: the pure part of the `email-v2` connector. [`parameters::Parameters::parse`] turns the step's JSON into
 //! types that can no longer be wrong, [`message::prepare`] makes the message and its envelope, and
-//! [`output::Base::render`] writes what the step leaves behind. What it is not: a conversation with a server, and
+//! [`output::OutputPrefix::render`] writes what the step leaves behind. What it is not: a conversation with a server, and
 //! nothing here reads a clock, a random source or a file of its own: time, seed and files are handed in.
 //!
 //! The order of calls, for one message:
@@ -20,8 +20,8 @@
 //! let account = Account { username: Some("ops@example.com".into()), ..Account::default() };
 //! let json = r#"{"to": "ana@example.org", "subject": "Olá", "body": "<p>Hello</p>"}"#;
 //! let parameters = Parameters::parse(json, Some(&account))?;
-//! let origin = message::Origin { key: "run-7/start/2", now: 1_790_000_000, seed: 42 };
-//! let mut prepared = message::prepare(&parameters, &origin, &mut NoFiles)?;
+//! let seed = message::MessageSeed { key: "run-7/start/2", now: 1_790_000_000, seed: 42 };
+//! let mut prepared = message::prepare(&parameters, &seed, &mut NoFiles)?;
 //! assert_eq!(prepared.envelope.recipients, ["ana@example.org"]);
 //!
 //! let mut wire = Vec::new();
@@ -44,8 +44,8 @@ mod component;
 pub mod failure;
 pub mod files;
 mod html;
-mod letter;
 pub mod message;
+mod outbound_message;
 pub mod output;
 pub mod parameters;
 mod remainder;

@@ -27,7 +27,7 @@ pub use content::Content;
 
 /// What a message is made with, apart from its parameters.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub struct MessageSeed<'a> {
     /// The call's key, the same in every attempt: the Message-ID is made of it.
     pub key: &'a str,
     /// The time of its Date header, in seconds since 1970-01-01 UTC.
@@ -74,7 +74,7 @@ pub struct Prepared {
     /// What is odd and no reason to refuse: one sentence each.
     pub warnings: Vec<String>,
     /// The step's output, as far as it is known before sending.
-    pub output: output::Base,
+    pub output: output::OutputPrefix,
 }
 
 /// Makes the message. Files are opened and measured, and read only when the content is.
@@ -82,25 +82,25 @@ pub struct Prepared {
 /// # Errors
 ///
 /// When a file of the run cannot be had; the failure names the attachment.
-pub fn prepare(parameters: &Parameters, origin: &Origin<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
+pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
     let envelope = envelope(parameters);
-    let message_id = message_id(parameters, origin.key);
+    let message_id = message_id(parameters, seed.key);
     let utf8_in_headers = header_lists(parameters).any(|list| list.mailboxes().any(|m| m.address.needs_utf8()))
         || parameters.from.address.needs_utf8();
     let utf8 = utf8_in_headers || envelope.beyond_ascii().next().is_some();
 
     let mut warnings = parameters.warnings.clone();
-    let date = origin.now.min(headers::LAST_DATE);
+    let date = seed.now.min(headers::LAST_DATE);
     let head = headers::head(
         parameters,
         &message_id,
         SystemTime::UNIX_EPOCH + Duration::from_secs(date),
     );
-    let mut parts = structure::Parts::new(origin.seed, &message_id, &mut warnings);
+    let mut parts = structure::Parts::new(seed.seed, &message_id, &mut warnings);
     let built = parts.build(head, parameters, files)?;
 
     Ok(Prepared {
-        output: output::Base::new(parameters, &built.charset, &message_id),
+        output: output::OutputPrefix::new(parameters, &built.charset, &message_id),
         envelope,
         content: built.content,
         message_id,

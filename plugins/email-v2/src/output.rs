@@ -79,7 +79,7 @@ impl Report<'_> {
 
 /// The part of the output that is known before sending: the values as sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct OutputPrefix {
     /// JSON members from `from` to `charset`, without braces.
     head: String,
     /// The JSON member `attachments`.
@@ -88,7 +88,7 @@ pub struct Base {
     message_id: String,
 }
 
-impl Base {
+impl OutputPrefix {
     /// What is known of a message that could not be made: [`crate::message::prepare`] failed.
     pub fn of_parameters(parameters: &Parameters, message_id: &str) -> Self {
         Self::new(parameters, &parameters.charset, message_id)
@@ -262,18 +262,18 @@ mod tests {
 
     use super::*;
 
-    fn base(parameters: Value) -> Base {
+    fn prefix(parameters: Value) -> OutputPrefix {
         let parameters = Parameters::from_value(parameters, None).expect("the parameters are right");
-        Base::of_parameters(&parameters, "<k@x.example>")
+        OutputPrefix::of_parameters(&parameters, "<k@x.example>")
     }
 
-    fn rendered(base: &Base, report: &Report<'_>) -> Value {
-        serde_json::from_str(&base.render(report)).expect("the output is JSON")
+    fn rendered(prefix: &OutputPrefix, report: &Report<'_>) -> Value {
+        serde_json::from_str(&prefix.render(report)).expect("the output is JSON")
     }
 
     #[test]
     fn the_values_stand_as_they_were_sent() {
-        let base = base(json!({
+        let prefix = prefix(json!({
             "from": "Ana \"A\" <a@x.example>", "to": "b@y.example, c@y.example", "subject": "line\ttab \\ é",
             "body": "<p>\"Hi\"\n</p>", "charset": "iso-8859-1",
             "attachments": [{"attachment": "d/f.csv"}, {"attachment": "g.png", "type": "INLINE"}],
@@ -293,7 +293,7 @@ mod tests {
             ..Report::new(Outcome::Sent)
         };
         assert_eq!(
-            rendered(&base, &report),
+            rendered(&prefix, &report),
             json!({
                 "from": "Ana \"A\" <a@x.example>", "to": "b@y.example, c@y.example", "cc": "", "bcc": "",
                 "subject": "line\ttab \\ é", "content": "<p>\"Hi\"\n</p>", "charset": "iso-8859-1", "success": true,
@@ -314,18 +314,18 @@ mod tests {
             failure: Some(&failure),
             ..Report::new(Outcome::Failed)
         };
-        for base in [
-            base(json!({"from": "a@x.example", "to": "b@y.example"})),
-            Base::unknown(),
+        for prefix in [
+            prefix(json!({"from": "a@x.example", "to": "b@y.example"})),
+            OutputPrefix::unknown(),
         ] {
-            let output = rendered(&base, &report);
+            let output = rendered(&prefix, &report);
             assert_eq!(output["success"], false);
             assert_eq!(
                 output["failure"],
                 json!({"kind": "quota", "message": "the day's limit is reached", "advice": "wait", "link": null})
             );
         }
-        let output = rendered(&Base::unknown(), &Report::new(Outcome::Uncertain));
+        let output = rendered(&OutputPrefix::unknown(), &Report::new(Outcome::Uncertain));
         assert_eq!(
             (&output["success"], &output["outcome"]),
             (&json!(false), &json!("uncertain"))
@@ -335,8 +335,8 @@ mod tests {
     #[test]
     fn long_content_is_cut_between_characters_and_marked() {
         let content = |length: usize| {
-            let base = base(json!({"from": "a@x.example", "to": "b@y.example", "body": "é".repeat(length)}));
-            rendered(&base, &Report::new(Outcome::Sent))["content"]
+            let prefix = prefix(json!({"from": "a@x.example", "to": "b@y.example", "body": "é".repeat(length)}));
+            rendered(&prefix, &Report::new(Outcome::Sent))["content"]
                 .as_str()
                 .map(str::to_owned)
         };
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_message_of_text_alone_shows_its_text() {
-        let base = base(json!({"from": "a@x.example", "to": "b@y.example", "text": "Hi"}));
-        assert_eq!(rendered(&base, &Report::new(Outcome::Sent))["content"], "Hi");
+        let prefix = prefix(json!({"from": "a@x.example", "to": "b@y.example", "text": "Hi"}));
+        assert_eq!(rendered(&prefix, &Report::new(Outcome::Sent))["content"], "Hi");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use pipepost_replies::{self as gmail, Provider, Retry, explain_for};
-use pipepost_smtp::{Ending, NotSent, Reply, Stage};
+use pipepost_smtp::{CloseReason, NotSent, Reply, Stage};
 
 use crate::failure::{Failure, Kind};
 use crate::world::{Stop, WireError};
@@ -91,43 +91,43 @@ pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verd
 }
 
 /// Why a connection ended before a message was sent over it.
-pub fn of_ending(server: &Server<'_>, ending: &Ending, wire: Option<&WireError>) -> Verdict {
+pub fn of_ending(server: &Server<'_>, ending: &CloseReason, wire: Option<&WireError>) -> Verdict {
     if let Some(error) = wire {
         return of_wire(server, error);
     }
     let host = server.host;
     match ending {
-        Ending::Refused { stage, reply } | Ending::Closing { stage, reply } => of_reply(server, reply, *stage),
-        Ending::StartTlsRefused(reply) if reply.code() >= 500 => Failure::new(
+        CloseReason::Refused { stage, reply } | CloseReason::Closing { stage, reply } => of_reply(server, reply, *stage),
+        CloseReason::StartTlsRefused(reply) if reply.code() >= 500 => Failure::new(
             Kind::Configuration,
             format!("The server `{host}` refuses STARTTLS, and TLS is required; it said: \"{}\".", said(reply)),
         )
         .with_advice("Use its TLS port (465)")
         .into(),
-        Ending::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
-        Ending::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
-        Ending::SignInRefused { mechanism, reply: None } => {
+        CloseReason::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
+        CloseReason::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
+        CloseReason::SignInRefused { mechanism, reply: None } => {
             Failure::new(Kind::Authentication, format!("Signing in at `{host}` by {mechanism} failed.")).into()
         }
-        Ending::StartTlsMissing => Failure::new(
+        CloseReason::StartTlsMissing => Failure::new(
             Kind::Configuration,
             format!("The server `{host}` does not offer STARTTLS, and TLS is required."),
         )
         .with_advice("Use its TLS port (465), or, if this server is to be spoken to in clear, turn TLS off in account and step")
         .into(),
-        Ending::NoMechanism { offered } if offered.is_empty() => Failure::new(
+        CloseReason::NoMechanism { offered } if offered.is_empty() => Failure::new(
             Kind::Configuration,
             format!("The server `{host}` offers no sign-in, and the account has credentials."),
         )
         .with_advice("If this server needs no sign-in, say \"auth\": false in the account; many servers offer it only after TLS")
         .into(),
-        Ending::NoMechanism { offered } => Failure::new(
+        CloseReason::NoMechanism { offered } => Failure::new(
             Kind::Configuration,
             format!("The server `{host}` offers {}, and the account signs in by none of them.", offered.join(", ")),
         )
         .with_advice("Change `auth` in the account")
         .into(),
-        Ending::Injected => Failure::new(
+        CloseReason::Injected => Failure::new(
             Kind::Configuration,
             format!("The server `{host}` sent more than its reply before the TLS handshake; somebody may be injecting replies, so nothing was sent."),
         )

@@ -87,7 +87,7 @@ mod tests {
             .cloned()
             .collect();
         assert_eq!(names(&schema["required"]), properties);
-        let output = parsed(&output::Base::unknown().render(&output::Report::new(output::Outcome::Failed)));
+        let output = parsed(&output::OutputPrefix::unknown().render(&output::Report::new(output::Outcome::Failed)));
         let rendered: BTreeSet<String> = output
             .as_object()
             .expect("the output is an object")

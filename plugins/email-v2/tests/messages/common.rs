@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use pipepost_email_v2::failure::Failure;
 use pipepost_email_v2::files::{File, FileError, Files};
-use pipepost_email_v2::message::{Origin, Prepared, prepare};
+use pipepost_email_v2::message::{MessageSeed, Prepared, prepare};
 use pipepost_email_v2::parameters::Parameters;
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ impl File for Open {
     }
 }
 
-pub(crate) const ORIGIN: Origin<'_> = Origin {
+pub(crate) const ORIGIN: MessageSeed<'_> = MessageSeed {
     key: "run-7/start/2/item-15",
     now: 1_790_000_000,
     seed: 42,

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pipepost_email_v2::failure::Kind;
 use pipepost_email_v2::files::{File, FileError, Files};
-use pipepost_email_v2::message::{Origin, prepare};
+use pipepost_email_v2::message::{MessageSeed, prepare};
 use pipepost_email_v2::parameters::Parameters;
 use serde_json::{Value, json};
 
@@ -155,12 +155,12 @@ fn the_message_id_is_made_of_the_key_and_stays() {
     let parameters =
         Parameters::from_value(json!({"from": "a@x.example", "to": "b@y.example"}), None).expect("a message");
     let id = |key, seed| {
-        let origin = Origin {
+        let seed = MessageSeed {
             key,
             now: 1_790_000_000 + seed,
             seed,
         };
-        prepare(&parameters, &origin, &mut Memory::default())
+        prepare(&parameters, &seed, &mut Memory::default())
             .expect("a message")
             .message_id
     };
@@ -179,8 +179,8 @@ fn the_last_date_is_the_end_of_the_year_9999() {
     let parameters =
         Parameters::from_value(json!({"from": "a@x.example", "to": "b@y.example"}), None).expect("a message");
     for now in [0, u64::MAX] {
-        let origin = Origin { key: "k", now, seed: 1 };
-        assert!(prepare(&parameters, &origin, &mut Memory::default()).is_ok());
+        let seed = MessageSeed { key: "k", now, seed: 1 };
+        assert!(prepare(&parameters, &seed, &mut Memory::default()).is_ok());
     }
 }
 

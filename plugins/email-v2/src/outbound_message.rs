@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Transaction, Verdict as RecipientVerdict};
+use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Verdict as RecipientVerdict};
 
 use crate::failure::{Failure, Kind};
 use crate::message::Prepared;
@@ -13,7 +13,7 @@ use crate::world::{CallFailure, WireError};
 
 /// A message and what is known of it so far.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct OutboundMessage {
     pub(crate) call: u32,
     pub(crate) prepared: Prepared,
     sender: Option<Address>,
@@ -40,8 +40,8 @@ pub(crate) struct Letter {
 
 /// One transaction of a message: some of its recipients.
 #[derive(Debug, Clone)]
-pub(crate) struct Job {
-    pub(crate) letter: usize,
+pub(crate) struct Transaction {
+    pub(crate) message: usize,
     pub(crate) part: u32,
     pub(crate) recipients: Vec<Address>,
 }
@@ -62,10 +62,10 @@ pub(crate) enum PartEnd {
 pub(crate) struct Consequence {
     pub(crate) part: PartEnd,
     /// To be sent in a further transaction.
-    pub(crate) further: Option<Job>,
+    pub(crate) further: Option<Transaction>,
 }
 
-impl Letter {
+impl OutboundMessage {
     /// A message, or with a remainder what an earlier attempt left of it.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Letter {
             ..
         } = remainder.unwrap_or_default();
         let sender = prepared.envelope.sender.as_deref().map(address).transpose()?;
-        let mut letter = Self {
+        let mut message = Self {
             call,
             prepared,
             sender,
@@ -97,8 +97,8 @@ impl Letter {
             in_doubt_is_told: false,
             untouched: None,
         };
-        letter.untouched = Some(letter.in_doubt());
-        Ok(letter)
+        message.untouched = Some(message.in_doubt());
+        Ok(message)
     }
 
     /// The transactions that it takes, with at most so many recipients each.
@@ -106,7 +106,7 @@ impl Letter {
     /// # Errors
     ///
     /// When an address cannot be said in the protocol.
-    pub(crate) fn jobs(&mut self, letter: usize, recipients: usize) -> Result<Vec<Job>, Failure> {
+    pub(crate) fn transactions(&mut self, message: usize, recipients: usize) -> Result<Vec<Transaction>, Failure> {
         let all = self
             .prepared
             .envelope
@@ -123,27 +123,27 @@ impl Letter {
         }
         Ok(all
             .chunks(recipients.max(1))
-            .map(|some| self.job(letter, some.to_vec()))
+            .map(|some| self.transaction(message, some.to_vec()))
             .collect())
     }
 
-    fn job(&mut self, letter: usize, recipients: Vec<Address>) -> Job {
+    fn transaction(&mut self, message: usize, recipients: Vec<Address>) -> Transaction {
         let part = self.next_part;
         self.next_part += 1;
         self.open += 1;
-        Job {
-            letter,
+        Transaction {
+            message,
             part,
             recipients,
         }
     }
 
-    /// The job as the protocol takes it.
-    pub(crate) fn transaction(&self, id: Id, job: &Job) -> Transaction {
-        Transaction {
+    /// The transaction as the protocol takes it.
+    pub(crate) fn as_smtp(&self, id: Id, transaction: &Transaction) -> pipepost_smtp::Transaction {
+        pipepost_smtp::Transaction {
             id,
             sender: self.sender.clone(),
-            recipients: job.recipients.clone(),
+            recipients: transaction.recipients.clone(),
             size: self.prepared.content.size(),
             eight_bit: self.prepared.eight_bit,
             utf8: self.prepared.utf8,
@@ -154,23 +154,26 @@ impl Letter {
     pub(crate) fn note(
         &mut self,
         server: &Server<'_>,
-        job: &Job,
+        transaction: &Transaction,
         settled: Settled,
         wire: Option<&WireError>,
     ) -> Consequence {
         self.open -= 1;
-        let names = job.recipients.iter().map(|recipient| recipient.as_str().to_owned());
+        let names = transaction
+            .recipients
+            .iter()
+            .map(|recipient| recipient.as_str().to_owned());
         let mut deferred = Vec::new();
         let is_accepted = matches!(settled.outcome, SmtpOutcome::Accepted { .. });
         let is_uncertain = matches!(settled.outcome, SmtpOutcome::Uncertain(_));
-        let first_refused =
-            job.recipients
-                .iter()
-                .zip(&settled.recipients)
-                .find_map(|(recipient, verdict)| match verdict {
-                    RecipientVerdict::Rejected(reply) => Some(replies::of_recipient(server, recipient.as_str(), reply)),
-                    _ => None,
-                });
+        let first_refused = transaction
+            .recipients
+            .iter()
+            .zip(&settled.recipients)
+            .find_map(|(recipient, verdict)| match verdict {
+                RecipientVerdict::Rejected(reply) => Some(replies::of_recipient(server, recipient.as_str(), reply)),
+                _ => None,
+            });
         // Why those fail who were not rejected themselves.
         let common = match &settled.outcome {
             SmtpOutcome::Accepted { .. } => None,
@@ -184,7 +187,7 @@ impl Letter {
             SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(server, reason, wire), None)),
             SmtpOutcome::Uncertain(ending) => Some((uncertain(server, ending, wire), None)),
         };
-        for ((name, address), verdict) in names.zip(&job.recipients).zip(settled.recipients) {
+        for ((name, address), verdict) in names.zip(&transaction.recipients).zip(settled.recipients) {
             match verdict {
                 RecipientVerdict::Rejected(reply) => self.reject(server, name, &reply, Stage::Recipient),
                 RecipientVerdict::Deferred(_) if is_accepted => deferred.push(address.clone()),
@@ -231,7 +234,7 @@ impl Letter {
             }
             SmtpOutcome::NotSent(_) | SmtpOutcome::Uncertain(_) => PartEnd::Open,
         };
-        let further = (!deferred.is_empty()).then(|| self.job(job.letter, deferred));
+        let further = (!deferred.is_empty()).then(|| self.transaction(transaction.message, deferred));
         Consequence { part, further }
     }
 
@@ -252,15 +255,16 @@ impl Letter {
     }
 
     /// A transaction of it will not travel.
-    pub(crate) fn fail(&mut self, job: &Job, failed: &CallFailure) {
+    pub(crate) fn fail(&mut self, transaction: &Transaction, failed: &CallFailure) {
         self.open -= 1;
-        self.rejected.extend(job.recipients.iter().map(|recipient| Rejection {
-            recipient: recipient.as_str().to_owned(),
-            code: None,
-            enhanced: None,
-            text: failed.failure.message.clone(),
-            kind: failed.failure.kind,
-        }));
+        self.rejected
+            .extend(transaction.recipients.iter().map(|recipient| Rejection {
+                recipient: recipient.as_str().to_owned(),
+                code: None,
+                enhanced: None,
+                text: failed.failure.message.clone(),
+                kind: failed.failure.kind,
+            }));
         let verdict = Verdict {
             failure: failed.failure.clone(),
             wait: failed.wait,
@@ -367,7 +371,7 @@ impl Letter {
     }
 }
 
-fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::Ending, wire: Option<&WireError>) -> Verdict {
+fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Option<&WireError>) -> Verdict {
     let host = server.host;
     let why = wire.map_or_else(|| format!("{ending}."), |error| replies::of_connection(server, error));
     Failure::new(
