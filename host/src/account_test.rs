@@ -10,13 +10,13 @@ mod wire;
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
+use pipepost_core::{Failure, FailureKind, Policy};
 use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, Meaning, ProbeError, of_ending, of_reply};
 use serde::Serialize;
 use tokio::time::Instant;
 use wire::{HostWire, WireTrouble};
 
-use crate::failure::{Failure, Kind};
-use crate::policy::Policy;
+use crate::exit_code::exit_code;
 use crate::transport::certificate::Certificate;
 use crate::transport::dial::{DialError, Progress};
 use crate::transport::{Connections, Link, LinkError, Route, Transport};
@@ -73,7 +73,7 @@ pub struct Report {
 impl Report {
     /// The process exit code: 0, or the failure's kind.
     pub fn exit_code(&self) -> u8 {
-        self.failure.as_ref().map_or(0, |failure| failure.kind.exit_code())
+        self.failure.as_ref().map_or(0, |failure| exit_code(failure.kind))
     }
 }
 
@@ -120,11 +120,11 @@ impl Test<'_> {
             .transpose()
         {
             Ok(letter) => letter,
-            Err(why) => return self.fail("message", Failure::new(Kind::Invalid, why)),
+            Err(why) => return self.fail("message", Failure::new(FailureKind::Invalid, why)),
         };
         let endpoint = match self.account.endpoint() {
             Ok(endpoint) => endpoint,
-            Err(denied) => return self.fail("account", Failure::new(Kind::Configuration, denied.to_string())),
+            Err(denied) => return self.fail("account", Failure::new(FailureKind::Configuration, denied.to_string())),
         };
         let security = endpoint.security;
         let route = Route::of_account(self.account, endpoint, true);
@@ -132,7 +132,7 @@ impl Test<'_> {
         self.server = Some(route.address.to_string());
         if !policy.allows(&route.address) {
             let failure = Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("The policy does not allow {}.", route.address),
             );
             return self.fail("account", failure);
@@ -203,7 +203,7 @@ impl Test<'_> {
                     Some(_) if events.contains(&"message") => Ok(()),
                     Some(recipient) => {
                         let why = format!("The message to {recipient} was not sent.");
-                        self.fail("message", Failure::new(Kind::Transient, why))
+                        self.fail("message", Failure::new(FailureKind::Transient, why))
                     }
                 }
             }
@@ -214,7 +214,7 @@ impl Test<'_> {
     fn config(&self, link: &Link, security: Security, signs_in: bool) -> Result<Config, Failure> {
         let name = ClientName::parse(link.client_name()).map_err(|error| {
             Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("The name for EHLO cannot be said: {error}."),
             )
             .advise("Correct mail.smtp.localhost in the account.")
@@ -317,25 +317,25 @@ impl Test<'_> {
         match error {
             LinkError::Dial(DialError::Unresolved { .. }) => self.fail(
                 "name",
-                failure(Kind::Transient, "Check the host's spelling, and whether this machine has a network."),
+                failure(FailureKind::Transient, "Check the host's spelling, and whether this machine has a network."),
             ),
-            LinkError::Dial(DialError::Forbidden { .. }) => self.fail("name", failure(Kind::Configuration, "")),
+            LinkError::Dial(DialError::Forbidden { .. }) => self.fail("name", failure(FailureKind::Configuration, "")),
             LinkError::Dial(DialError::Refused { .. }) => self.fail(
                 "connection",
                 failure(
-                    Kind::Transient,
+                    FailureKind::Transient,
                     "Nothing listens on that port, or a firewall refuses it. Check the port: 587 (STARTTLS) and 465 (TLS) are for sending; many networks close 25.",
                 ),
             ),
             LinkError::Dial(DialError::TimedOut { .. }) => self.fail(
                 "connection",
                 failure(
-                    Kind::Transient,
+                    FailureKind::Transient,
                     "Many networks and cloud providers drop ports 25, 465 or 587 silently: try the other port, another network, or ask the provider to open it.",
                 ),
             ),
             LinkError::Tls(_) => self.fail("tls", failure(kind_of(error), "")),
-            _ => self.fail("connection", failure(Kind::Transient, "")),
+            _ => self.fail("connection", failure(FailureKind::Transient, "")),
         }
     }
 
@@ -352,14 +352,14 @@ impl Test<'_> {
                     "{} says nothing in clear and answers a TLS handshake: TLS begins there with the first byte.",
                     wire.address()
                 );
-                let failure = Failure::new(Kind::Configuration, message)
+                let failure = Failure::new(FailureKind::Configuration, message)
                     .advise("Write \"properties\": {\"mail.smtp.ssl.enable\": true} into the account, or use the port for STARTTLS (587).");
                 self.fail("greeting", failure)
             }
             ProbeError::Connection(WireTrouble::TimedOut) => {
                 let seconds = wire.patience().as_secs();
                 let message = format!("The server has said nothing for {seconds} s.");
-                let failure = Failure::new(Kind::Transient, message)
+                let failure = Failure::new(FailureKind::Transient, message)
                     .advise("A firewall that takes the connection and passes nothing on looks like this too; try another network.");
                 self.fail(place, failure)
             }
@@ -385,7 +385,10 @@ impl Test<'_> {
                 self.fail("message", failure_of(of_reply(&self.host, &reply, stage)))
             }
             ProbeError::Unsent(why) => {
-                let failure = Failure::new(Kind::Uncertain, format!("The message was not sent to its end: {why}."));
+                let failure = Failure::new(
+                    FailureKind::Uncertain,
+                    format!("The message was not sent to its end: {why}."),
+                );
                 self.fail("message", failure)
             }
         }
@@ -426,7 +429,7 @@ impl Test<'_> {
 
 fn failure_of(meaning: Meaning) -> Failure {
     Failure {
-        kind: Kind::from_name(meaning.kind.as_str()).unwrap_or(Kind::Transient),
+        kind: meaning.kind,
         message: meaning.message,
         advice: meaning.advice,
         link: meaning.link,
@@ -434,12 +437,12 @@ fn failure_of(meaning: Meaning) -> Failure {
     }
 }
 
-fn kind_of(error: &LinkError) -> Kind {
+fn kind_of(error: &LinkError) -> FailureKind {
     match error {
-        LinkError::Tls(error) if error.is_transient() => Kind::Transient,
-        LinkError::Denied(_) | LinkError::Tls(_) => Kind::Configuration,
-        LinkError::Credentials(_) => Kind::Authentication,
-        _ => Kind::Transient,
+        LinkError::Tls(error) if error.is_transient() => FailureKind::Transient,
+        LinkError::Denied(_) | LinkError::Tls(_) => FailureKind::Configuration,
+        LinkError::Credentials(_) => FailureKind::Authentication,
+        _ => FailureKind::Transient,
     }
 }
 

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipepost_core::policy::{ConnectorRule, Policy};
 use pipepost_flowspec::{self as flowspec, Catalogue, ConnectorDescription};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::{Component, Engine, GRANTABLE, LoadError};
-use crate::policy::{ConnectorRule, Policy};
 
 /// Where a connector came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +172,12 @@ pub enum ConnectorsError {
         /// What the policy says.
         reason: String,
     },
+    /// The operator's policy grants what this host cannot give.
+    #[error("The policy grants `{grant}`, which cannot be granted; what can is {}.", GRANTABLE.join(", "))]
+    Grant {
+        /// The interface, as the policy names it.
+        grant: String,
+    },
 }
 
 /// All connectors of a host, by every name they go by.
@@ -190,6 +196,7 @@ impl Connectors {
     /// # Errors
     /// The first connector that does not load.
     pub async fn load(engine: &Engine, policy: &Policy, directories: &[PathBuf]) -> Result<Self, ConnectorsError> {
+        check_grants(policy)?;
         let mut built_in = Vec::new();
         for embedded in pipepost_embedded_connectors::embedded() {
             built_in.push(load_one(engine, policy, embedded.bytes, Origin::BuiltIn, embedded.name).await?);
@@ -288,11 +295,21 @@ fn files(directories: &[PathBuf]) -> Result<Vec<PathBuf>, ConnectorsError> {
     Ok(files)
 }
 
+fn check_grants(policy: &Policy) -> Result<(), ConnectorsError> {
+    match policy.ungrantable(&GRANTABLE) {
+        Some(grant) => Err(ConnectorsError::Grant {
+            grant: grant.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Loads one component from a file.
 ///
 /// # Errors
 /// When it cannot be read, or does not load.
 pub async fn load_file(engine: &Engine, policy: &Policy, path: &Path) -> Result<Connector, ConnectorsError> {
+    check_grants(policy)?;
     let shown = path.display().to_string();
     let bytes = fs::read(path).map_err(|source| ConnectorsError::Read {
         path: shown.clone(),

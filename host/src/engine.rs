@@ -13,8 +13,9 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use config::{EngineOptions, FuelMeter, Limits, MemoryDumps};
+pub use config::{EngineOptions, FuelMeter, MemoryDumps};
 pub(crate) use instance::{Batch, Guest, run_batch};
+use pipepost_core::Limits;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 pub(crate) use watch::CallEnd;

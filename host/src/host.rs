@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use pipepost_accounts::oauth::RefreshTokenKeeper;
 use pipepost_accounts::{Accounts, FieldAccess};
+use pipepost_core::{Limits, Policy};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
 use serde_json::Value;
 
 use crate::connectors::{Connectors, ConnectorsError};
-use crate::engine::{Engine, EngineOptions, FuelMeter, Limits, LoadError, MemoryDumps};
+use crate::engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
 use crate::forms::{self, Forms};
-use crate::policy::Policy;
 use crate::run::{self, RunOptions, RunReport};
 use crate::transport::{Connections, Rehearsal, Transcript};
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use pipepost_accounts::oauth::{BoxFuture, HttpFailure, HttpPost, HttpRequest, HttpResponse};
 use pipepost_accounts::{TlsSettings, TlsVersion};
+use pipepost_core::{EgressRule, Endpoint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
-use crate::transport::address::Reach;
-use crate::transport::{Address, TlsConfigs, dial};
+use crate::transport::{TlsConfigs, dial};
 
 /// The whole exchange.
 const TIME: Duration = Duration::from_secs(30);
@@ -45,16 +45,13 @@ impl Poster {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(HttpFailure("its address names no host".to_owned()));
         };
-        let address = Address {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port,
-        };
+        let address = Endpoint::new(host, port);
         let encrypted = url.scheme() == "https";
         if !encrypted && url.scheme() != "http" {
             return Err(HttpFailure(format!("{} is not spoken here", url.scheme())));
         }
         // The endpoint is the account's or a provider's own: the operator's word either way.
-        let stream = dial::dial(&address, &Reach::Operator, TIME)
+        let stream = dial::dial(&address, &EgressRule::Operator, TIME)
             .await
             .map_err(|error| clause(&error))?;
         if encrypted {
@@ -69,7 +66,7 @@ impl Poster {
         } else {
             let loopback = stream
                 .peer_addr()
-                .is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+                .is_ok_and(|peer| pipepost_core::egress::is_loopback(peer.ip()));
             if !loopback {
                 return Err(HttpFailure("http is spoken to loopback addresses alone".to_owned()));
             }

@@ -12,9 +12,8 @@ mod beside;
 mod bindings;
 mod body;
 pub mod connectors;
-pub mod ending;
 pub mod engine;
-pub mod failure;
+mod exit_code;
 pub mod files;
 mod forms;
 mod host;
@@ -23,15 +22,14 @@ pub mod keeper;
 pub mod ledger;
 #[doc(hidden)]
 pub mod measuring;
-pub mod policy;
 pub mod quota;
 mod run;
 pub mod state;
 pub mod transport;
 
-pub use failure::{Failure, Kind};
+pub use exit_code::exit_code;
 pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
-pub use policy::Policy;
+pub use pipepost_core::{Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
 pub use run::{Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate};
 
 /// The README's example compiles.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use pipepost_core::{Failure, FailureKind, shutdown};
+
 use crate::bindings::Call;
-use crate::ending::ending;
 use crate::engine::{Batch, run_batch};
-use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::host::Host;
 use crate::ledger::RunLedger;
@@ -23,7 +23,7 @@ pub async fn perform(
     account: &str,
     batches: impl Iterator<Item = Vec<(String, String)>>,
 ) -> Result<usize, Failure> {
-    let wrong = |message: String| Failure::new(Kind::Configuration, message);
+    let wrong = |message: String| Failure::new(FailureKind::Configuration, message);
     let loaded = host.connectors.get(connector);
     let loaded = loaded.ok_or_else(|| wrong(format!("There is no connector `{connector}`.")))?;
     let account = host.accounts.get(account).map_err(|error| wrong(error.to_string()))?;
@@ -34,7 +34,7 @@ pub async fn perform(
     let view = public_view(Some(account), Some(&route)).map(|view| view.to_string());
     let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
     let ledger = Arc::new(RunLedger::default());
-    let (_end, ending) = ending();
+    let (_end, ending) = shutdown::channel();
     let mut done = 0;
     for calls in batches {
         let calls = calls.into_iter().zip(0..).map(|((key, parameters), id)| Call {

@@ -25,6 +25,8 @@ pub(crate) use allowance::{Allowance, Leave};
 use clock::{Clock, Moment, SystemClock, duration, length};
 pub use pauses::{PauseEntry, Pauses};
 use pipepost_accounts::{Account, Limits};
+use pipepost_core::shutdown::ShutdownToken;
+use pipepost_core::{Failure, FailureKind};
 use pipepost_replies::{PastedReply, Provider, Retry, Scope, Stage, explain_for};
 use shelf::{Key, Memory, Pause, Rows, Shelf};
 use sqlite::Shared;
@@ -32,8 +34,6 @@ use tokio::sync::Notify;
 pub(crate) use windows::counts;
 use windows::{Outlook, Word};
 
-use crate::ending::Ending;
-use crate::failure::{Failure, Kind};
 use crate::state::StateError;
 
 /// How soon a message that waits for another process's looks again.
@@ -139,7 +139,7 @@ impl Quotas {
         key: &Key,
         limits: Limits,
         count: usize,
-        ending: &Ending,
+        ending: &ShutdownToken,
     ) -> Result<Option<Vec<i64>>, Failure> {
         loop {
             // Made before the look, so that an end between the two is not missed.
@@ -161,7 +161,7 @@ impl Quotas {
             tokio::select! {
                 () = over => {}
                 () = an_end => {}
-                () = ending.called() => return Ok(None),
+                () = ending.requested() => return Ok(None),
             }
         }
     }
@@ -200,7 +200,9 @@ impl Quotas {
     /// in words.
     pub(crate) fn note(&self, account: &Account, failure: &Failure) -> Option<String> {
         match (failure.kind, failure.wait) {
-            (Kind::Quota, Some(wait)) => Some(self.pause(account, Kind::Quota, wait, failure.message.clone())),
+            (FailureKind::Quota, Some(wait)) => {
+                Some(self.pause(account, FailureKind::Quota, wait, failure.message.clone()))
+            }
             _ => None,
         }
     }
@@ -214,14 +216,13 @@ impl Quotas {
         let Some(code) = reply.code() else { return };
         let provider = Provider::of_host(host);
         let meaning = explain_for(provider, code, reply.enhanced(), reply.text(), Some(Stage::Auth));
-        let temporary =
-            Kind::from_name(meaning.kind.as_str()).filter(|kind| matches!(kind, Kind::Transient | Kind::Quota));
+        let temporary = Some(meaning.kind).filter(|kind| kind.is_temporary());
         if let (Some(kind), Retry::After(wait), Scope::Account) = (temporary, meaning.retry, meaning.scope) {
             self.pause(account, kind, wait, meaning.cause.into_owned());
         }
     }
 
-    fn pause(&self, account: &Account, kind: Kind, wait: u32, why: String) -> String {
+    fn pause(&self, account: &Account, kind: FailureKind, wait: u32, why: String) -> String {
         let key = Key::of(account);
         let begun = self.inner.clock.now();
         let pause = Pause {
@@ -270,7 +271,7 @@ impl Quotas {
             limits.messages_per_day.unwrap_or_default(),
             at(next)
         );
-        let mut failure = Failure::new(Kind::Quota, message)
+        let mut failure = Failure::new(FailureKind::Quota, message)
             .advise("Wait until then, or raise limits.messages_per_day in the account.");
         failure.wait = Some(seconds(self.inner.left(next)));
         failure
@@ -280,7 +281,7 @@ impl Quotas {
         let message = format!(
             "The account `{label}` states limits, and what it has sent cannot be counted, so nothing was sent. {error}"
         );
-        Failure::new(Kind::Configuration, message)
+        Failure::new(FailureKind::Configuration, message)
             .advise("Name a directory that can be written with --state, or take the limits out of the account.")
     }
 }

@@ -28,12 +28,13 @@ use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
 pub use observe::{Observer, Progress, StepRecord};
+use pipepost_core::shutdown::{self, GRACE, ShutdownHandle, ShutdownToken};
+use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::Pipeline;
 use scopes::RunScopes;
 use serde_json::{Value, json};
 
-use crate::ending::{EndCall, Ending, GRACE, ending};
-use crate::failure::{Failure, Kind};
+use crate::exit_code::exit_code;
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 use crate::ledger::{Ledger, RunLedger, SqliteLedger};
@@ -70,7 +71,7 @@ pub struct RunOptions {
     /// How long it may take.
     pub time_limit: TimeLimit,
     /// Told to end the run early, by [`RunOptions::interruptible`].
-    pub(crate) ending: Option<(EndCall, Ending)>,
+    pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
 
 impl RunOptions {
@@ -83,8 +84,8 @@ impl RunOptions {
     }
 
     /// A handle to end the run before its time: nothing new starts, and what is in flight gets a grace.
-    pub fn interruptible(&mut self) -> EndCall {
-        self.ending.get_or_insert_with(ending).0.clone()
+    pub fn interruptible(&mut self) -> ShutdownHandle {
+        self.ending.get_or_insert_with(shutdown::channel).0.clone()
     }
 }
 
@@ -110,9 +111,9 @@ impl RunReport {
             Ok(output) if output.get("success") == Some(&Value::Bool(false)) => {
                 let kind = ["/failure/kind", "/exception", "/error"].iter().find_map(|place| {
                     let name = output.pointer(place)?.as_str()?;
-                    Kind::from_name(name)
+                    FailureKind::from_name(name)
                 });
-                kind.map_or(1, Kind::exit_code)
+                kind.map_or(1, exit_code)
             }
             Ok(_) => 0,
         }
@@ -147,7 +148,7 @@ impl RunError {
             "timestamp": timestamp(),
             "error": failure.to_string(),
             "exception": failure.kind.as_str(),
-            "code": failure.kind.exit_code(),
+            "code": exit_code(failure.kind),
             "failure": failure,
         });
         Self {
@@ -180,7 +181,7 @@ impl RunError {
     pub(crate) fn tolerated(&self) -> Failure {
         match &self.failure {
             Some(failure) => (**failure).clone(),
-            None => Failure::new(Kind::Invalid, self.reason()),
+            None => Failure::new(FailureKind::Invalid, self.reason()),
         }
     }
 
@@ -199,7 +200,7 @@ impl RunError {
 
     /// The process exit code.
     pub fn exit_code(&self) -> u8 {
-        self.failure.as_ref().map_or(1, |failure| failure.kind.exit_code())
+        self.failure.as_ref().map_or(1, |failure| exit_code(failure.kind))
     }
 }
 
@@ -221,7 +222,7 @@ pub(crate) fn timestamp() -> i64 {
 
 /// Runs a prepared pipeline.
 pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
-    let (end_call, ending) = options.ending.take().unwrap_or_else(ending);
+    let (end_call, ending) = options.ending.take().unwrap_or_else(shutdown::channel);
     let named = options.execution.take();
     let execution_key = named.clone().unwrap_or_else(random_key);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
@@ -264,7 +265,7 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         }
         execution.note_time_limit();
         // At the limit nothing new starts; what was announced may still be confirmed.
-        end_call.end_within(GRACE);
+        end_call.request(GRACE);
         std::future::pending::<()>().await;
     };
     let result = tokio::select! {
@@ -286,7 +287,10 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
 
 /// The alarm only rings; it never ends.
 fn unreachable_alarm() -> Result<Value, RunError> {
-    Err(RunError::new("", Failure::new(Kind::Limit, "The run's time is over.")))
+    Err(RunError::new(
+        "",
+        Failure::new(FailureKind::Limit, "The run's time is over."),
+    ))
 }
 
 /// Where the run notes what it sends: in the state of a named execution, else in memory.
@@ -303,13 +307,13 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
         Ok(Err(error)) => {
             // Another process that is at it will be done some time; the rest needs somebody.
             let kind = match error {
-                StateError::Taken { .. } => Kind::Transient,
-                StateError::Newer { .. } | StateError::Unusable { .. } => Kind::Configuration,
+                StateError::Taken { .. } => FailureKind::Transient,
+                StateError::Newer { .. } | StateError::Unusable { .. } => FailureKind::Configuration,
             };
             Err(Failure::new(kind, error.to_string()))
         }
         Err(error) => Err(Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The ledger cannot be opened: {error}."),
         )),
     }
@@ -323,7 +327,7 @@ fn run_files(options: &mut RunOptions) -> Result<RunFiles, Failure> {
     };
     made.map_err(|error| {
         let message = format!("The run's directory cannot be made: {error}.");
-        Failure::new(Kind::Configuration, message)
+        Failure::new(FailureKind::Configuration, message)
     })
 }
 

@@ -4,7 +4,6 @@
 //! a route with the [`Connections`] of the process behind it, and [`Link`] is one connection on it, the resource that a
 //! connector holds. Nothing that a connector says can widen a route.
 
-pub mod address;
 pub(crate) mod certificate;
 mod certificate_trouble;
 pub mod dial;
@@ -22,9 +21,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use address::Reach;
 pub use link::{Link, LinkError};
-use pipepost_accounts::{Account, Endpoint, NamedBy, Security, TlsSettings, TlsVersion};
+use pipepost_accounts::{Account, Endpoint as AccountEndpoint, NamedBy, Security, TlsSettings, TlsVersion};
+use pipepost_core::{EgressRule, Endpoint};
 pub use pool::Connections;
 pub(crate) use pool::Seat;
 pub(crate) use tls::TlsConfigs;
@@ -32,25 +31,6 @@ pub use tls::TlsError;
 pub use transcript::Transcript;
 
 use crate::quota::Allowance;
-
-/// A host and a port, as they are dialled and shown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// A name or an address, without brackets.
-    pub host: String,
-    /// The TCP port.
-    pub port: u16,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
 
 /// How long connecting may take when the account does not say.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -65,10 +45,10 @@ pub type Rehearsal = Arc<dyn Fn() -> tokio::io::DuplexStream + Send + Sync>;
 #[derive(Clone)]
 pub struct Route {
     /// Host and port.
-    pub(crate) address: Address,
+    pub(crate) address: Endpoint,
     /// The least security that the host lets happen.
     pub(crate) least: Security,
-    pub(crate) reach: Reach,
+    pub(crate) reach: EgressRule,
     pub(crate) tls: TlsSettings,
     pub(crate) account: Option<Arc<Account>>,
     /// The account signs in before anything but greetings leaves.
@@ -93,13 +73,13 @@ impl fmt::Debug for Route {
 
 impl Route {
     /// The route to an endpoint that the account (or a step, where the account lets it) names.
-    pub fn of_account(account: &Arc<Account>, endpoint: Endpoint, signs_in: bool) -> Self {
+    pub fn of_account(account: &Arc<Account>, endpoint: AccountEndpoint, signs_in: bool) -> Self {
         let reach = match endpoint.named_by {
-            NamedBy::Account => Reach::Operator,
-            _ => Reach::Step(account.allowed_networks().to_vec()),
+            NamedBy::Account => EgressRule::Operator,
+            _ => EgressRule::Step(account.allowed_networks().to_vec()),
         };
         Self {
-            address: Address {
+            address: Endpoint {
                 host: endpoint.host,
                 port: endpoint.port,
             },
@@ -116,11 +96,11 @@ impl Route {
     }
 
     /// The route to a host that no account names, as the operator's policy allows it: never with a sign-in.
-    pub fn of_policy(address: Address, networks: Vec<ipnet::IpNet>) -> Self {
+    pub fn of_policy(address: Endpoint, networks: Vec<ipnet::IpNet>) -> Self {
         Self {
             address,
             least: Security::None,
-            reach: Reach::Step(networks),
+            reach: EgressRule::Step(networks),
             tls: TlsSettings {
                 min: TlsVersion::V1_2,
                 max: TlsVersion::V1_3,

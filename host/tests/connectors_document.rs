@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use pipepost::engine::{GRANTABLE, Limits};
+use pipepost::Limits;
+use pipepost::engine::GRANTABLE;
 
 #[test]
 fn the_document_names_what_there_is() {

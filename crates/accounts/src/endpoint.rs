@@ -53,12 +53,6 @@ pub enum NamedBy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied(String);
 
-impl Denied {
-    pub(crate) fn new(message: String) -> Self {
-        Self(message)
-    }
-}
-
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -8,7 +8,7 @@
 //! messages. The host does the dialling, the TLS, and the reading and writing; this crate says to whom and what.
 //!
 //! The order of calls: [`Accounts::load`], or [`Accounts::load_with_store`]; [`Accounts::get`] for a step's label;
-//! [`Account::endpoint_for`] with what the step names; [`Account::may_dial`] for each address of it; dial, with
+//! [`Account::endpoint_for`] with what the step names; [`pipepost_core::EgressRule`] for each address of it; dial, with
 //! [`Account::tls`]; [`oauth::Tokens::sign_in`] for what to sign in with (or [`Account::credentials`], where passwords
 //! alone are in use); a [`sasl::Exchange`] over the connection. Reading a secret may read a file or ask the keyring,
 //! which blocks.

@@ -16,6 +16,7 @@ use std::fmt;
 pub use authorize::{Authorization, Flow, PATIENCE};
 pub use client_file::ClientFile;
 pub use http::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse, SystemClock};
+use pipepost_core::egress::is_loopback_host;
 pub use tokens::{Granted, RefreshTokenKeeper, TokenId, Tokens};
 use url::Url;
 
@@ -121,11 +122,7 @@ pub struct ServiceAccount {
 /// A token or authorization endpoint: `https`, or `http` to a loopback address, for tests and local proxies.
 pub(crate) fn read_endpoint(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let is_loopback = match url.host()? {
-        url::Host::Domain(name) => name == "localhost",
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-    };
+    let is_loopback = is_loopback_host(url.host_str()?);
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     (is_plain && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))).then_some(url)
 }

@@ -1,13 +1,13 @@
 //! What a reply or an early end means to the person whose account this is.
 
-use pipepost_replies::{self as gmail, Kind, Provider, explain_for};
+use pipepost_replies::{self as gmail, FailureKind, Provider, explain_for};
 use pipepost_smtp::{CloseReason, OutOfStep, Reply, Stage};
 
 /// What happened, and what to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meaning {
     /// By who can mend it and when.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What happened: sentences.
     pub message: String,
     /// What to do now.
@@ -38,7 +38,7 @@ pub fn of_reply(host: &str, reply: &Reply, stage: Stage) -> Meaning {
 /// What an early end means.
 pub fn of_ending(host: &str, ending: &CloseReason) -> Meaning {
     let configuration = |message: &str, advice: &str| Meaning {
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         message: message.to_owned(),
         advice: Some(advice.to_owned()),
         link: None,
@@ -56,7 +56,7 @@ pub fn of_ending(host: &str, ending: &CloseReason) -> Meaning {
             "If it needs none, write \"auth\": false in the account; many servers offer it only after TLS, or on another port.",
         ),
         CloseReason::NoMechanism { offered } => Meaning {
-            kind: Kind::Configuration,
+            kind: FailureKind::Configuration,
             message: format!(
                 "The server offers {}, and the account signs in by none of them.",
                 offered.join(", ")
@@ -73,7 +73,7 @@ pub fn of_ending(host: &str, ending: &CloseReason) -> Meaning {
             "Check host and port, and sign in to the network in a browser first if it asks for that.",
         ),
         other => Meaning {
-            kind: Kind::Transient,
+            kind: FailureKind::Transient,
             message: format!("The conversation ended early: {other}."),
             advice: None,
             link: None,

@@ -87,7 +87,7 @@ async fn a_refusal_is_the_reply_and_its_place() {
     assert_eq!((stage, messages), (Stage::Recipient, 0));
     assert_eq!(
         of_reply("smtp.gmail.com", &reply, stage).kind,
-        pipepost_replies::Kind::Quota
+        pipepost_replies::FailureKind::Quota
     );
 }
 

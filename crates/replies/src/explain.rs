@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use pipepost_core::FailureKind;
+
 use crate::link::first_link;
-use crate::meaning::{Class, Kind, Retry, Scope};
+use crate::meaning::{Class, Retry, Scope};
 use crate::normal::normal_text;
 use crate::registry::{Detail, detail_of};
 use crate::reply_code::{CodeMeaning, meaning_of};
@@ -14,7 +16,7 @@ use crate::{EnhancedCode, Provider, Stage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// What went wrong, for retry decisions and exit codes.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What else the reply stops.
     pub scope: Scope,
     /// What another try may do.
@@ -113,14 +115,14 @@ fn by_standard(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Opt
         None => code == 452 && stage == Some(Stage::Rcpt),
     };
     let kind = if temporary || too_many_recipients {
-        Kind::Transient
+        FailureKind::Transient
     } else {
         permanent_kind(code, at_auth, detail.map_or(meaning.kind, |detail| detail.kind))
     };
     let retry = match kind {
         _ if too_many_recipients => Retry::SplitRecipients,
-        Kind::Transient if code == 421 => Retry::After(MINUTE),
-        Kind::Transient => Retry::After(5 * MINUTE),
+        FailureKind::Transient if code == 421 => Retry::After(MINUTE),
+        FailureKind::Transient => Retry::After(5 * MINUTE),
         _ => Retry::No,
     };
     Explanation {
@@ -166,11 +168,11 @@ fn meant_code(code: u16, at_auth: bool) -> u16 {
     }
 }
 
-fn permanent_kind(code: u16, at_auth: bool, kind: Kind) -> Kind {
+fn permanent_kind(code: u16, at_auth: bool, kind: FailureKind) -> FailureKind {
     // 503, 530 and 538 at AUTH speak of the order and of TLS, not of the credentials.
     let about_credentials = at_auth && (500..600).contains(&code) && !matches!(code, 503 | 530 | 538);
-    if about_credentials && kind != Kind::Configuration || at_auth && code == 504 {
-        Kind::Authentication
+    if about_credentials && kind != FailureKind::Configuration || at_auth && code == 504 {
+        FailureKind::Authentication
     } else {
         kind
     }
@@ -188,17 +190,17 @@ fn scope_at(code: u16, stage: Option<Stage>, at_auth: bool, scope: Scope) -> Sco
     }
 }
 
-fn classes_of(kind: Kind, retry: Retry, code: u16) -> &'static [Class] {
+fn classes_of(kind: FailureKind, retry: Retry, code: u16) -> &'static [Class] {
     match kind {
         _ if retry == Retry::SplitRecipients => &[Class::Split],
-        Kind::Transient if code == 421 => &[Class::Reconnect],
-        Kind::Transient => &[Class::Transient],
-        Kind::Quota => &[Class::Quota],
-        Kind::Configuration | Kind::Authentication | Kind::Invalid => &[Class::Configure],
-        Kind::Refused if matches!(code, 500..=503) => &[Class::Bug],
-        Kind::Refused => &[Class::Permanent],
+        FailureKind::Transient if code == 421 => &[Class::Reconnect],
+        FailureKind::Transient => &[Class::Transient],
+        FailureKind::Quota => &[Class::Quota],
+        FailureKind::Configuration | FailureKind::Authentication | FailureKind::Invalid => &[Class::Configure],
+        FailureKind::Refused if matches!(code, 500..=503) => &[Class::Bug],
+        FailureKind::Refused => &[Class::Permanent],
         // Not a failure of the server's, so there is nothing to remedy.
-        Kind::Uncertain | Kind::Limit => &[],
+        FailureKind::Uncertain | FailureKind::Limit => &[],
     }
 }
 

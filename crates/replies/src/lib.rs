@@ -13,11 +13,11 @@
 //! table, for documentation and tests.
 //!
 //! ```
-//! use pipepost_replies::{Kind, Retry, Stage, explain};
+//! use pipepost_replies::{FailureKind, Retry, Stage, explain};
 //!
 //! let text = "Daily user sending limit exceeded. 41be03b00d2f7 - gsmtp";
 //! let explanation = explain(550, Some((5, 4, 5)), text, Some(Stage::Mail));
-//! assert_eq!(explanation.kind, Kind::Quota);
+//! assert_eq!(explanation.kind, FailureKind::Quota);
 //! assert_eq!(explanation.retry, Retry::After(24 * 60 * 60));
 //! println!("{} {}", explanation.cause, explanation.cure);
 //! ```
@@ -36,8 +36,9 @@ mod rows;
 mod stage;
 
 pub use explain::{Explanation, explain, explain_for};
-pub use meaning::{Class, Kind, Retry, Scope};
+pub use meaning::{Class, Retry, Scope};
 pub use pasted::{ParseError, ParseErrorKind, PastedReply};
+pub use pipepost_core::FailureKind;
 pub use provider::Provider;
 pub use rows::{Row, rows};
 pub use stage::Stage;

@@ -1,21 +1,30 @@
 //! What an enhanced code means by itself: the registry of RFC 5248 as data, with the codes of RFC 3463, 4468, 4954,
 //! 5248, 6531, 6710, 7293, 7372, 7505 and 8689.
 
-use crate::meaning::{Kind, Scope};
+use pipepost_core::FailureKind;
+
+use crate::meaning::Scope;
 
 /// A subject and detail, and their meaning.
 pub(crate) struct Detail {
     pub(crate) subject: u16,
     pub(crate) detail: u16,
     /// The kind in the permanent class; the class 4 makes it transient.
-    pub(crate) kind: Kind,
+    pub(crate) kind: FailureKind,
     pub(crate) scope: Scope,
     pub(crate) cause: &'static str,
     /// For the permanent class, and begins with a verb.
     pub(crate) cure: &'static str,
 }
 
-const fn on(subject: u16, detail: u16, kind: Kind, scope: Scope, cause: &'static str, cure: &'static str) -> Detail {
+const fn on(
+    subject: u16,
+    detail: u16,
+    kind: FailureKind,
+    scope: Scope,
+    cause: &'static str,
+    cure: &'static str,
+) -> Detail {
     Detail {
         subject,
         detail,
@@ -26,7 +35,7 @@ const fn on(subject: u16, detail: u16, kind: Kind, scope: Scope, cause: &'static
     }
 }
 
-use Kind::{Authentication, Configuration, Invalid, Refused};
+use FailureKind::{Authentication, Configuration, Invalid, Refused};
 use Scope::{Account, Connection, Recipient, Transaction};
 
 #[rustfmt::skip]

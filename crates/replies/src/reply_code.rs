@@ -1,17 +1,19 @@
 //! What a reply code means by itself (RFC 5321, section 4.2.3; RFC 4954, section 6; RFC 7504), where nothing tells more.
 
-use crate::meaning::{Kind, Scope};
+use pipepost_core::FailureKind;
+
+use crate::meaning::Scope;
 
 /// A reply code and its meaning.
 pub(crate) struct CodeMeaning {
     pub(crate) code: u16,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FailureKind,
     pub(crate) scope: Scope,
     pub(crate) cause: &'static str,
     pub(crate) cure: &'static str,
 }
 
-const fn code(code: u16, kind: Kind, scope: Scope, cause: &'static str, cure: &'static str) -> CodeMeaning {
+const fn code(code: u16, kind: FailureKind, scope: Scope, cause: &'static str, cure: &'static str) -> CodeMeaning {
     CodeMeaning {
         code,
         kind,
@@ -21,7 +23,7 @@ const fn code(code: u16, kind: Kind, scope: Scope, cause: &'static str, cure: &'
     }
 }
 
-use Kind::{Authentication, Configuration, Refused, Transient};
+use FailureKind::{Authentication, Configuration, Refused, Transient};
 use Scope::{Account, Connection, Recipient, Transaction};
 
 #[rustfmt::skip]
@@ -95,7 +97,7 @@ pub(crate) const UNKNOWN_PERMANENT: CodeMeaning = code(
 /// A positive reply where a negative one was explained.
 pub(crate) const POSITIVE: CodeMeaning = code(
     200,
-    Kind::Uncertain,
+    FailureKind::Uncertain,
     Transaction,
     "The server agreed: this is not a failure.",
     "Nothing needs to be done, unless it came where another reply was due; then look at a transcript.",
@@ -103,7 +105,7 @@ pub(crate) const POSITIVE: CodeMeaning = code(
 /// Not a code of SMTP at all.
 pub(crate) const NO_CODE: CodeMeaning = code(
     0,
-    Kind::Uncertain,
+    FailureKind::Uncertain,
     Connection,
     "This is not a reply of a mail server.",
     "Check that host and port are those of a mail submission server, and that TLS begins there as the account says.",

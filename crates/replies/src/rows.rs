@@ -8,7 +8,9 @@ mod gmail_mail;
 mod gmail_session;
 mod others;
 
-use crate::meaning::{Class, Kind, Retry, Scope};
+use pipepost_core::FailureKind;
+
+use crate::meaning::{Class, Retry, Scope};
 use crate::{EnhancedCode, Provider, Stage};
 
 pub(crate) const MINUTE: u32 = 60;
@@ -40,7 +42,7 @@ pub struct Row {
     /// The kinds of remedy, the foremost first; never empty.
     pub classes: &'static [Class],
     /// What went wrong, for retry decisions.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What the reply speaks about.
     pub scope: Scope,
     /// What another try may do.
@@ -64,7 +66,7 @@ const GMAIL: Row = Row {
     marked: false,
     by_code: false,
     classes: &[Class::Permanent],
-    kind: Kind::Refused,
+    kind: FailureKind::Refused,
     scope: Scope::Transaction,
     retry: Retry::No,
     cause: "",

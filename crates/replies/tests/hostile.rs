@@ -1,6 +1,6 @@
 //! Whatever a server or a person hands over: no panic, bounded work, and nothing of it in the explanation.
 
-use pipepost_replies::{Explanation, Kind, PastedReply, Provider, Stage, explain, explain_for};
+use pipepost_replies::{Explanation, FailureKind, PastedReply, Provider, Stage, explain, explain_for};
 use proptest::prelude::*;
 
 fn check(got: &Explanation) {
@@ -10,7 +10,7 @@ fn check(got: &Explanation) {
             "{sentence:?}"
         );
     }
-    assert_eq!(got.classes.is_empty(), got.kind == Kind::Uncertain);
+    assert_eq!(got.classes.is_empty(), got.kind == FailureKind::Uncertain);
     if let Some(link) = &got.link {
         assert!(link.starts_with("https://") && link.len() <= 2048, "{link:?}");
         assert!(

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipepost_replies::{Explanation, Kind, PastedReply, Provider, Retry, Row, Stage, explain, explain_for, rows};
+use pipepost_replies::{
+    Explanation, FailureKind, PastedReply, Provider, Retry, Row, Stage, explain, explain_for, rows,
+};
 
 /// One block of `replies.txt`.
 struct Case {
@@ -204,7 +206,7 @@ fn every_row_says_something_of_its_own_in_whole_sentences() {
 fn a_row_is_retried_exactly_when_its_kind_is_temporary() {
     for row in rows() {
         assert_eq!(row.kind.is_temporary(), row.retry != Retry::No, "{}", row.id);
-        if row.kind == Kind::Quota {
+        if row.kind == FailureKind::Quota {
             assert!(row.retry.wait().is_some(), "{}: a quota says how long", row.id);
         }
     }
@@ -233,7 +235,7 @@ fn a_wrong_password_is_never_blamed_for_too_many_logins() {
         "Too many login attempts, please try again later. g2 - gsmtp",
         None,
     );
-    assert_eq!((got.kind, got.retry), (Kind::Transient, Retry::After(900)));
+    assert_eq!((got.kind, got.retry), (FailureKind::Transient, Retry::After(900)));
     assert!(got.cure.starts_with("Leave the credentials as they are"));
     assert!(!format!("{} {}", got.cause, got.cure).contains("password"));
 }
@@ -253,7 +255,7 @@ fn a_quota_behind_a_5_is_a_quota_wherever_it_comes() {
             "Daily user sending limit exceeded. p6 - gsmtp",
             stage,
         );
-        assert_eq!((got.kind, got.retry), (Kind::Quota, Retry::After(86_400)));
+        assert_eq!((got.kind, got.retry), (FailureKind::Quota, Retry::After(86_400)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Replies that no row knows: the RFCs' meanings, and the places at which a code means something else.
 
-use pipepost_replies::{Class, Explanation, Kind, Provider, Retry, Scope, Stage, explain, explain_for};
+use pipepost_replies::{Class, Explanation, FailureKind, Provider, Retry, Scope, Stage, explain, explain_for};
 
 fn unknown(code: u16, enhanced: Option<(u8, u16, u16)>, stage: Option<Stage>) -> Explanation {
     let got = explain(code, enhanced, "Words that nobody has seen", stage);
@@ -13,19 +13,19 @@ fn the_enhanced_code_tells_what_the_code_does_not() {
     let got = unknown(550, Some((5, 2, 2)), Some(Stage::Rcpt));
     assert_eq!(
         (got.kind, got.scope, got.retry),
-        (Kind::Refused, Scope::Recipient, Retry::No)
+        (FailureKind::Refused, Scope::Recipient, Retry::No)
     );
     assert!(got.cause.contains("full"));
 
     let got = unknown(552, Some((5, 3, 4)), Some(Stage::Mail));
     assert_eq!(
         (got.kind, got.scope, got.retry),
-        (Kind::Refused, Scope::Transaction, Retry::No)
+        (FailureKind::Refused, Scope::Transaction, Retry::No)
     );
     assert!(got.cause.contains("larger"));
 
     let got = unknown(550, Some((5, 7, 27)), Some(Stage::Mail));
-    assert_eq!(got.kind, Kind::Configuration);
+    assert_eq!(got.kind, FailureKind::Configuration);
     assert!(got.cause.contains("null MX"));
 }
 
@@ -34,7 +34,7 @@ fn the_temporary_class_of_an_enhanced_code_is_worth_another_try() {
     let got = unknown(450, Some((4, 2, 2)), Some(Stage::Rcpt));
     assert_eq!(
         (got.kind, got.scope, got.retry),
-        (Kind::Transient, Scope::Recipient, Retry::After(300))
+        (FailureKind::Transient, Scope::Recipient, Retry::After(300))
     );
     assert_eq!(
         got.cure,
@@ -46,13 +46,13 @@ fn the_temporary_class_of_an_enhanced_code_is_worth_another_try() {
 fn an_enhanced_code_that_contradicts_its_code_is_ignored() {
     let got = unknown(450, Some((5, 1, 1)), Some(Stage::Rcpt));
     assert_eq!(got, unknown(450, None, Some(Stage::Rcpt)));
-    assert_eq!(got.kind, Kind::Transient);
+    assert_eq!(got.kind, FailureKind::Transient);
 }
 
 #[test]
 fn a_detail_that_is_not_registered_means_its_subject() {
     let got = unknown(550, Some((5, 7, 510)), Some(Stage::Content));
-    assert_eq!((got.kind, got.scope), (Kind::Refused, Scope::Transaction));
+    assert_eq!((got.kind, got.scope), (FailureKind::Refused, Scope::Transaction));
     assert!(got.cause.contains("rule"));
 }
 
@@ -62,7 +62,7 @@ fn too_many_recipients_are_split_whatever_the_class() {
         let got = unknown(code, Some((class, 5, 3)), Some(Stage::Rcpt));
         assert_eq!(
             (got.kind, got.retry, got.classes),
-            (Kind::Transient, Retry::SplitRecipients, &[Class::Split][..])
+            (FailureKind::Transient, Retry::SplitRecipients, &[Class::Split][..])
         );
     }
     assert_eq!(unknown(452, None, Some(Stage::Rcpt)).retry, Retry::SplitRecipients);
@@ -83,7 +83,7 @@ fn every_permanent_code_at_auth_speaks_of_credentials_and_every_temporary_one_do
             let got = unknown(code, enhanced, Some(Stage::Auth));
             assert_eq!(
                 (got.kind, got.scope, got.retry),
-                (Kind::Authentication, Scope::Account, Retry::No),
+                (FailureKind::Authentication, Scope::Account, Retry::No),
                 "{code}"
             );
         }
@@ -91,15 +91,15 @@ fn every_permanent_code_at_auth_speaks_of_credentials_and_every_temporary_one_do
     for enhanced in [None, Some((4, 7, 0)), Some((4, 7, 8)), Some((4, 3, 2))] {
         for code in [421, 432, 450, 451, 454, 471] {
             let got = unknown(code, enhanced, Some(Stage::Auth));
-            assert_eq!(got.kind, Kind::Transient, "{code} {enhanced:?}");
+            assert_eq!(got.kind, FailureKind::Transient, "{code} {enhanced:?}");
             assert!(got.retry.wait().is_some(), "{code} {enhanced:?}");
         }
     }
     assert_eq!(
         unknown(538, Some((5, 7, 11)), Some(Stage::Auth)).kind,
-        Kind::Configuration
+        FailureKind::Configuration
     );
-    assert_eq!(unknown(535, None, None).kind, Kind::Authentication);
+    assert_eq!(unknown(535, None, None).kind, FailureKind::Authentication);
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn the_place_decides_whom_a_reply_speaks_about() {
 
 #[test]
 fn a_code_of_no_standard_is_read_by_its_first_digit() {
-    assert_eq!(unknown(499, None, None).kind, Kind::Transient);
-    assert_eq!(unknown(599, None, None).kind, Kind::Refused);
+    assert_eq!(unknown(499, None, None).kind, FailureKind::Transient);
+    assert_eq!(unknown(599, None, None).kind, FailureKind::Refused);
     for code in [0, 99, 199, 600, 999, u16::MAX] {
         assert!(
             unknown(code, None, None).cause.contains("not a reply of a mail server"),
@@ -165,7 +165,7 @@ fn common_words_of_another_server_are_not_taken_for_gmails() {
 #[test]
 fn a_provider_is_not_named_on_words_alone() {
     let got = explain(535, None, "Authentication unsuccessful", Some(Stage::Auth));
-    assert_eq!((got.row, got.kind), (None, Kind::Authentication));
+    assert_eq!((got.row, got.kind), (None, FailureKind::Authentication));
     let got = explain_for(
         Provider::Outlook,
         535,
@@ -186,9 +186,9 @@ fn a_change_of_the_enhanced_code_does_not_hide_what_gmail_says() {
         "Daily user sending limit exceeded. p6 - gsmtp",
         None,
     );
-    assert_eq!(got.kind, Kind::Quota);
+    assert_eq!(got.kind, FailureKind::Quota);
     let got = explain(550, None, "Daily user sending limit exceeded. p6 - gsmtp", None);
-    assert_eq!(got.kind, Kind::Quota);
+    assert_eq!(got.kind, FailureKind::Quota);
 }
 
 #[test]
@@ -210,5 +210,5 @@ fn a_link_of_the_reply_is_handed_on_and_gmails_leads_to_google_only() {
     let text =
         "<https://accounts.google.com.evil.example/signin/continue?x> Please log in via your web browser - gsmtp";
     let got = explain(534, Some((5, 7, 14)), text, Some(Stage::Auth));
-    assert_eq!((got.kind, got.link), (Kind::Authentication, None));
+    assert_eq!((got.kind, got.link), (FailureKind::Authentication, None));
 }

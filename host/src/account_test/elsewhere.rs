@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_accounts::{Account, Security};
+use pipepost_core::Policy;
 
-use crate::policy::Policy;
 use crate::transport::{Connections, Link, LinkError, Route, Transport};
 
 /// How long the other port has to answer.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use pipepost_accounts::Security;
+use pipepost_core::Endpoint;
 use pipepost_probe::Connection;
 
-use crate::transport::{Address, Link, LinkError, Transport};
+use crate::transport::{Link, LinkError, Transport};
 
 /// How long a server has for its greeting before it is asked whether it speaks TLS there.
 const SHY: Duration = Duration::from_secs(3);
@@ -56,7 +57,7 @@ impl HostWire {
         &self.link
     }
 
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &Endpoint {
         &self.transport.route.address
     }
 

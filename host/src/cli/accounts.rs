@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use authorize::AuthorizeOptions;
 use change::Changes;
 use clap::{Args, Subcommand};
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost::quota::Pauses;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
@@ -260,7 +260,7 @@ fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOp
             };
             write().map_err(|error| {
                 Complaint::new(
-                    Kind::Configuration,
+                    FailureKind::Configuration,
                     format!(
                         "The file `{}` cannot be made: {error}; name one that does not exist yet.",
                         path.display()
@@ -276,5 +276,5 @@ fn out(line: &str) -> Result<(), Complaint> {
 }
 
 fn all_told(errors: Errors) -> Complaint {
-    Complaint::many(Kind::Configuration, errors.iter().map(store::sentence))
+    Complaint::many(FailureKind::Configuration, errors.iter().map(store::sentence))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost_flowspec::Wants;
 use serde_json::json;
 
@@ -79,7 +79,7 @@ fn wanted(wants: &Wants) -> Vec<String> {
 pub(super) fn exit_code(problems: &pipepost_flowspec::Problems) -> u8 {
     match problems.kind() {
         None => 0,
-        Some(pipepost_flowspec::Kind::Invalid) => Kind::Invalid.exit_code(),
-        Some(_) => Kind::Configuration.exit_code(),
+        Some(pipepost_flowspec::Kind::Invalid) => pipepost::exit_code(FailureKind::Invalid),
+        Some(_) => pipepost::exit_code(FailureKind::Configuration),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 
 /// `EX_NOINPUT` of `sysexits.h`.
 const NO_INPUT: u8 = 66;
@@ -15,10 +15,10 @@ pub(super) struct Complaint {
 }
 
 impl Complaint {
-    pub(super) fn new(kind: Kind, sentence: impl Into<String>) -> Self {
+    pub(super) fn new(kind: FailureKind, sentence: impl Into<String>) -> Self {
         Self {
             sentences: vec![sentence.into()],
-            code: kind.exit_code(),
+            code: pipepost::exit_code(kind),
         }
     }
 
@@ -43,13 +43,13 @@ impl Complaint {
     }
 
     pub(super) fn io(what: &str, error: &io::Error) -> Self {
-        Self::new(Kind::Transient, format!("The work with {what} failed: {error}."))
+        Self::new(FailureKind::Transient, format!("The work with {what} failed: {error}."))
     }
 
-    pub(super) fn many(kind: Kind, sentences: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn many(kind: FailureKind, sentences: impl IntoIterator<Item = String>) -> Self {
         Self {
             sentences: sentences.into_iter().collect(),
-            code: kind.exit_code(),
+            code: pipepost::exit_code(kind),
         }
     }
 
@@ -66,6 +66,6 @@ impl Complaint {
 
 impl From<pipepost::HostError> for Complaint {
     fn from(error: pipepost::HostError) -> Self {
-        Self::new(Kind::Configuration, error.to_string())
+        Self::new(FailureKind::Configuration, error.to_string())
     }
 }

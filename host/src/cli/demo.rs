@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pipepost::{Kind, Policy, RunOptions};
+use pipepost::{FailureKind, Policy, RunOptions};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_inbox::{Inbox, Script, Security};
 use serde_json::{Value, json};
@@ -38,7 +38,12 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
         ))
         .start()
         .await
-        .map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
+        .map_err(|error| {
+            Complaint::new(
+                FailureKind::Configuration,
+                format!("The inbox does not start: {error}."),
+            )
+        })?;
     say("1. A mail server of its own, which speaks Gmail's dialect and forwards nothing:")?;
     say(&format!(
         "     {} with STARTTLS; it refuses <{REFUSED}>",
@@ -57,7 +62,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     let host = setup::builder(&bare)?.accounts(accounts).policy(policy).build().await?;
     let connector = host.connectors().get("email-v2").ok_or_else(|| {
         Complaint::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             "This binary was built without connectors; `cargo xtask demo` builds it with them.",
         )
     })?;
@@ -67,13 +72,17 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     }
 
     say("3. The pipeline (examples/welcome.json) runs: a log step, a choice, an email step.")?;
-    let message: Value = serde_json::from_str(INPUT)
-        .map_err(|error| Complaint::new(Kind::Invalid, format!("The example's input is not JSON: {error}.")))?;
+    let message: Value = serde_json::from_str(INPUT).map_err(|error| {
+        Complaint::new(
+            FailureKind::Invalid,
+            format!("The example's input is not JSON: {error}."),
+        )
+    })?;
     let report = run_text(&host, PIPELINE, RunOptions::new(message)).await?;
     host.close().await;
     let output = match &report.result {
         Ok(output) => output.clone(),
-        Err(error) => return Err(Complaint::new(Kind::Limit, error.to_string())),
+        Err(error) => return Err(Complaint::new(FailureKind::Limit, error.to_string())),
     };
     say("4. What the email step answers, for each recipient:")?;
     show_outcome(&output)?;
@@ -82,7 +91,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     let messages = running.messages();
     let Some(message) = messages.first() else {
         return Err(Complaint::new(
-            Kind::Limit,
+            FailureKind::Limit,
             "The server received nothing, which must not happen.",
         ));
     };
@@ -164,9 +173,9 @@ fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files
 
 fn read_accounts(path: &Path) -> Result<Accounts, Complaint> {
     Accounts::load([path], &Environment::process())
-        .map_err(|errors| Complaint::new(Kind::Configuration, errors.to_string()))
+        .map_err(|errors| Complaint::new(FailureKind::Configuration, errors.to_string()))
 }
 
 fn read_policy(path: &Path) -> Result<Policy, Complaint> {
-    Policy::from_file(path).map_err(|error| Complaint::new(Kind::Configuration, error.to_string()))
+    Policy::from_file(path).map_err(|error| Complaint::new(FailureKind::Configuration, error.to_string()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pipepost::transport::Rehearsal;
-use pipepost::{Host, Kind};
+use pipepost::{FailureKind, Host};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_flowspec::Surroundings;
 use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
@@ -30,7 +30,10 @@ impl Catcher {
     pub(super) fn new(out: Option<&Path>) -> Result<Self, Complaint> {
         let store = match out {
             Some(directory) => Store::in_directory(directory, 0).map_err(|error| {
-                Complaint::new(Kind::Configuration, format!("The messages cannot be written: {error}."))
+                Complaint::new(
+                    FailureKind::Configuration,
+                    format!("The messages cannot be written: {error}."),
+                )
             })?,
             None => Store::new(),
         };
@@ -100,7 +103,7 @@ pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, Complai
     let file = tempfile::NamedTempFile::new().map_err(failed)?;
     std::fs::write(file.path(), Value::Array(accounts).to_string()).map_err(failed)?;
     Accounts::load([file.path()], &Environment::process())
-        .map_err(|errors| Complaint::many(Kind::Configuration, errors.iter().map(ToString::to_string)))
+        .map_err(|errors| Complaint::many(FailureKind::Configuration, errors.iter().map(ToString::to_string)))
 }
 
 fn stand_in(label: &str, steps: &[(String, Value)]) -> Value {

@@ -1,6 +1,6 @@
 //! `pipepost eval`.
 
-use pipepost::{Kind, evaluate};
+use pipepost::{FailureKind, evaluate};
 use serde_json::Value;
 
 use super::arguments::EvalOptions;
@@ -12,7 +12,7 @@ pub(super) fn eval(options: &EvalOptions) -> Result<u8, Complaint> {
     let message = setup::message("message", options.message.as_deref())?;
     let globals = setup::globals(&options.globals)?;
     let value = evaluate(&options.text, &message, globals)
-        .map_err(|failure| Complaint::new(Kind::Invalid, failure.to_string()))?;
+        .map_err(|failure| Complaint::new(FailureKind::Invalid, failure.to_string()))?;
     let shown = match value {
         Value::String(text) if !options.json => text,
         other => format!("{other:#}"),

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost_replies::{Class, Explanation, PastedReply, Provider, Retry};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(super) fn explain(options: &ExplainOptions) -> Result<u8, Complaint> {
         [only] if only == "-" => standard_input()?,
         words => words.join("\n"),
     };
-    let reply = PastedReply::parse(&text).map_err(|error| Complaint::new(Kind::Invalid, error.to_string()))?;
+    let reply = PastedReply::parse(&text).map_err(|error| Complaint::new(FailureKind::Invalid, error.to_string()))?;
     let explanation = reply.explain(None);
     if options.json {
         out(&format!("{:#}", machine(&reply, &explanation)))?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost_inbox::{Event, Inbox, Running, Script, Security};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
         let text = setup::read("script", path)?;
         let script = Script::from_json(&text).map_err(|error| {
             Complaint::new(
-                Kind::Invalid,
+                FailureKind::Invalid,
                 format!("The script `{}` cannot be used: {error}.", path.display()),
             )
         })?;
@@ -41,8 +41,12 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
     // Before it says that it is there: whoever reads so may end it at once.
     let mut signals = Signals::listen().map_err(|error| Complaint::io("signals", &error))?;
     let running = builder.observer(tell).start().await;
-    let running =
-        running.map_err(|error| Complaint::new(Kind::Configuration, format!("The inbox does not start: {error}.")))?;
+    let running = running.map_err(|error| {
+        Complaint::new(
+            FailureKind::Configuration,
+            format!("The inbox does not start: {error}."),
+        )
+    })?;
     introduce(&running, options.dir.as_deref())?;
     tokio::select! {
         () = signals.next() => {}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost::ledger::{Book, Decision, Entry, SettleError, State};
 use pipepost::state::StateError;
 use serde_json::json;
@@ -59,7 +59,7 @@ pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
 pub(super) fn directory(named: Option<PathBuf>) -> Result<PathBuf, Complaint> {
     named.or_else(paths::state).ok_or_else(|| {
         let sentence = "There is no home directory to keep the ledger in: name one with --state DIR.";
-        Complaint::new(Kind::Configuration, sentence)
+        Complaint::new(FailureKind::Configuration, sentence)
     })
 }
 
@@ -139,8 +139,8 @@ fn out(text: &str) -> Result<u8, Complaint> {
 impl From<StateError> for Complaint {
     fn from(error: StateError) -> Self {
         let kind = match error {
-            StateError::Taken { .. } => Kind::Transient,
-            StateError::Newer { .. } | StateError::Unusable { .. } => Kind::Configuration,
+            StateError::Taken { .. } => FailureKind::Transient,
+            StateError::Newer { .. } | StateError::Unusable { .. } => FailureKind::Configuration,
         };
         Self::new(kind, error.to_string())
     }
@@ -149,9 +149,9 @@ impl From<StateError> for Complaint {
 impl From<SettleError> for Complaint {
     fn from(error: SettleError) -> Self {
         let kind = match error {
-            SettleError::Running(_) => Kind::Transient,
+            SettleError::Running(_) => FailureKind::Transient,
             SettleError::State(error) => return error.into(),
-            SettleError::Unknown(_) | SettleError::NotUncertain { .. } | SettleError::InPart(_) => Kind::Invalid,
+            SettleError::Unknown(_) | SettleError::NotUncertain { .. } | SettleError::InPart(_) => FailureKind::Invalid,
         };
         Self::new(kind, error.to_string())
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost::connectors::{Connector, load_file};
 use pipepost::engine::{Engine, EngineOptions};
 use serde_json::Value;
@@ -68,7 +68,7 @@ async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Co
                 format!("there are {}", known.join(", "))
             };
             Err(Complaint::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("There is no connector `{name}`; {known}."),
             ))
         }
@@ -84,7 +84,7 @@ async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<
             &std::io::ErrorKind::NotFound.into(),
         ));
     }
-    let configuration = |error: String| Complaint::new(Kind::Configuration, error);
+    let configuration = |error: String| Complaint::new(FailureKind::Configuration, error);
     let policy = setup::policy(options.policy.as_deref())?;
     let engine = Engine::new(&EngineOptions {
         limits: policy.limits(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pipepost::quota::{Pauses, states_limits};
-use pipepost::{Host, HostBuilder, Kind, RunOptions as Run, RunReport, TimeLimit};
+use pipepost::{FailureKind, Host, HostBuilder, RunOptions as Run, RunReport, TimeLimit};
 
 use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
@@ -97,7 +97,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
             "pipepost: interrupted; {} sent, {} failed, {} uncertain.",
             counts.sent, counts.failed, counts.uncertain
         ));
-        return Ok(Kind::Transient.exit_code());
+        return Ok(pipepost::exit_code(FailureKind::Transient));
     }
     Ok(report.exit_code())
 }
@@ -148,16 +148,16 @@ fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
 }
 
 /// The first signal ends the run in order; a second one ends the process at once.
-async fn watch_signals(end: pipepost::ending::EndCall, interrupted: Arc<AtomicBool>) {
+async fn watch_signals(end: pipepost::shutdown::ShutdownHandle, interrupted: Arc<AtomicBool>) {
     let Ok(mut signals) = Signals::listen() else { return };
     signals.next().await;
     // Before the run hears of it: its report may be here before this task is over.
     interrupted.store(true, Ordering::Release);
     say("pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.");
-    end.end_within(GRACE);
+    end.request(GRACE);
     tokio::spawn(async move {
         signals.next().await;
-        std::process::exit(i32::from(Kind::Transient.exit_code()));
+        std::process::exit(i32::from(pipepost::exit_code(FailureKind::Transient)));
     });
 }
 
@@ -180,6 +180,6 @@ pub(super) fn report_run(report: &RunReport) -> Result<(), Complaint> {
 pub(super) async fn run_text(host: &Host, document: &str, run: Run) -> Result<RunReport, Complaint> {
     let pipeline = host
         .prepare(document)
-        .map_err(|problems| Complaint::new(Kind::Invalid, problems.to_string()))?;
+        .map_err(|problems| Complaint::new(FailureKind::Invalid, problems.to_string()))?;
     Ok(host.run(&pipeline, run).await)
 }

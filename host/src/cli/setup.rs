@@ -5,11 +5,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pipepost::engine::Limits;
 use pipepost::keeper::StoreKeeper;
 use pipepost::policy::PolicyError;
 use pipepost::transport::Transcript;
-use pipepost::{Host, HostBuilder, Kind, Policy, Preparation};
+use pipepost::{FailureKind, Host, HostBuilder, Limits, Policy, Preparation};
 use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};
 use serde_json::{Map, Value};
@@ -27,7 +26,7 @@ pub(super) async fn host(options: &HostOptions) -> Result<Host, Complaint> {
 pub(super) fn transcript(path: &Path) -> Result<Transcript, Complaint> {
     Transcript::to_file(path).map_err(|error| {
         Complaint::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The transcript `{}` cannot be written: {error}.", path.display()),
         )
     })
@@ -66,7 +65,7 @@ pub(super) fn policy(named: Option<&Path>) -> Result<Policy, Complaint> {
     };
     Policy::from_file(path).map_err(|error| match &error {
         PolicyError::Read { source, .. } => Complaint::no_input("policy", path, source),
-        PolicyError::Invalid { .. } => Complaint::new(Kind::Configuration, error.to_string()),
+        PolicyError::Invalid { .. } => Complaint::new(FailureKind::Configuration, error.to_string()),
     })
 }
 
@@ -99,7 +98,7 @@ pub(super) fn accounts(
         {
             return Complaint::no_input("accounts file", path, &std::io::ErrorKind::NotFound.into());
         }
-        Complaint::many(Kind::Configuration, errors.iter().map(ToString::to_string))
+        Complaint::many(FailureKind::Configuration, errors.iter().map(ToString::to_string))
     })?;
     for warning in accounts.warnings() {
         tracing::warn!("{warning}");
@@ -129,7 +128,7 @@ pub(super) fn tell_replaced(host: &Host) {
 pub(super) fn read(what: &str, path: &Path) -> Result<String, Complaint> {
     std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => Complaint::new(
-            Kind::Invalid,
+            FailureKind::Invalid,
             format!("The {what} `{}` is not text in UTF-8.", path.display()),
         ),
         _ => Complaint::no_input(what, path, &error),
@@ -168,8 +167,12 @@ pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, Complain
 
 fn json(what: &str, shown: &str, text: &str) -> Result<Value, Complaint> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    serde_json::from_str(text)
-        .map_err(|error| Complaint::new(Kind::Invalid, format!("The {what} {shown} is not JSON: {error}.")))
+    serde_json::from_str(text).map_err(|error| {
+        Complaint::new(
+            FailureKind::Invalid,
+            format!("The {what} {shown} is not JSON: {error}."),
+        )
+    })
 }
 
 /// The globals of a file, and those that were typed over them.
@@ -183,7 +186,7 @@ pub(super) fn globals(given: &Globals) -> Result<Map<String, Value>, Complaint> 
                     "The globals file `{}` must be a JSON object of names and values.",
                     path.display()
                 );
-                return Err(Complaint::new(Kind::Invalid, sentence));
+                return Err(Complaint::new(FailureKind::Invalid, sentence));
             }
         },
     };

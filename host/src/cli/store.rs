@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost_accounts::store::{Store, StoreKey};
 use pipepost_accounts::{ErrorKind, Secret};
 
@@ -53,7 +53,7 @@ impl StoreOptions {
     fn path(&self) -> Result<PathBuf, Complaint> {
         self.store.clone().or_else(paths::store).ok_or_else(|| {
             Complaint::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 "There is no home directory to keep the store in; name it with --store.",
             )
         })
@@ -89,7 +89,7 @@ pub(super) fn open(options: &StoreOptions) -> Result<Store, Complaint> {
 }
 
 fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, Complaint> {
-    let configuration = |error: pipepost_accounts::Error| Complaint::new(Kind::Configuration, sentence(&error));
+    let configuration = |error: pipepost_accounts::Error| Complaint::new(FailureKind::Configuration, sentence(&error));
     if let Some(file) = &options.key_file {
         if !file.exists() && !store.exists() {
             make_folder(file)?;
@@ -115,7 +115,7 @@ fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, Complaint> {
     }
     if !is_terminal() {
         return Err(Complaint::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!(
                 "The store `{}` is encrypted, and nothing was named that opens it; name --key-file or --passphrase-file.",
                 store.display()
@@ -174,9 +174,9 @@ pub(super) fn ask_secret(question: &str) -> Result<Secret, Complaint> {
 /// An error of the accounts, to the person.
 pub(super) fn told(error: pipepost_accounts::Error) -> Complaint {
     let kind = match error.kind() {
-        ErrorKind::Token => Kind::Authentication,
-        ErrorKind::TokenUnavailable => Kind::Transient,
-        _ => Kind::Configuration,
+        ErrorKind::Token => FailureKind::Authentication,
+        ErrorKind::TokenUnavailable => FailureKind::Transient,
+        _ => FailureKind::Configuration,
     };
     Complaint::new(kind, sentence(&error))
 }

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use pipepost::{Kind, Observer, Progress, StepRecord};
+use pipepost::{FailureKind, Observer, Progress, StepRecord};
 
 use super::complaint::Complaint;
 use super::progress::Shown;
@@ -29,7 +29,7 @@ impl Watcher {
         let open = |path: &Path| -> Result<_, Complaint> {
             let file = File::create(path).map_err(|error| {
                 Complaint::new(
-                    Kind::Configuration,
+                    FailureKind::Configuration,
                     format!("The trace `{}` cannot be written: {error}.", path.display()),
                 )
             })?;

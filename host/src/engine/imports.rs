@@ -7,18 +7,18 @@
 use std::time::Instant;
 
 use pipepost_accounts::Security;
+use pipepost_core::{Endpoint, Failure, FailureKind};
 use serde_json::Value;
 use wasmtime::component::Resource;
 
 use super::instance::{Breach, Guest, Work};
 use super::watch::CallFailure;
-use crate::bindings::transport::{Endpoint, Facts, TransportError};
-use crate::bindings::types::{FailureKind, FileError};
+use crate::bindings::transport::{Facts, TransportError};
+use crate::bindings::types::FileError;
 use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
-use crate::failure::{Failure, Kind};
 use crate::files::{NewFile, OpenFile};
 use crate::quota::Allowance;
-use crate::transport::{Address, Link, LinkError};
+use crate::transport::{Link, LinkError};
 
 /// The most bytes of randomness that one call gives.
 const RANDOM: u64 = 64 * 1024;
@@ -133,7 +133,7 @@ impl outcomes::Host for Guest {
     ) -> wasmtime::Result<Result<(), outcomes::Stop>> {
         let longest = self.limits.json;
         let work = self.work()?;
-        if work.ending.is_ending() {
+        if work.ending.is_requested() {
             return Ok(Err(outcomes::Stop::Ending));
         }
         let parts: Vec<(u32, u32)> = parts.into_iter().map(|part| (part.call, part.number)).collect();
@@ -232,7 +232,7 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
     } = failure;
     Ok(CallFailure {
         failure: Failure {
-            kind: kind.into(),
+            kind: failure_kind(kind),
             message: sentence(&printable(&message, WORDS)),
             advice: advice.map(|advice| sentence(&printable(&advice, WORDS))),
             link: link
@@ -247,18 +247,16 @@ fn call_failure(failure: types::Failure, longest: usize) -> wasmtime::Result<Cal
     })
 }
 
-impl From<FailureKind> for Kind {
-    fn from(kind: FailureKind) -> Self {
-        match kind {
-            FailureKind::Invalid => Self::Invalid,
-            FailureKind::Configuration => Self::Configuration,
-            FailureKind::Authentication => Self::Authentication,
-            FailureKind::Refused => Self::Refused,
-            FailureKind::Quota => Self::Quota,
-            FailureKind::Transient => Self::Transient,
-            FailureKind::Uncertain => Self::Uncertain,
-            FailureKind::Limit => Self::Limit,
-        }
+fn failure_kind(kind: types::FailureKind) -> FailureKind {
+    match kind {
+        types::FailureKind::Invalid => FailureKind::Invalid,
+        types::FailureKind::Configuration => FailureKind::Configuration,
+        types::FailureKind::Authentication => FailureKind::Authentication,
+        types::FailureKind::Refused => FailureKind::Refused,
+        types::FailureKind::Quota => FailureKind::Quota,
+        types::FailureKind::Transient => FailureKind::Transient,
+        types::FailureKind::Uncertain => FailureKind::Uncertain,
+        types::FailureKind::Limit => FailureKind::Limit,
     }
 }
 
@@ -378,7 +376,7 @@ impl Guest {
             if open_parts {
                 std::future::pending().await
             } else {
-                ending.called().await
+                ending.requested().await
             }
         };
         let began = Instant::now();
@@ -396,7 +394,7 @@ impl Guest {
 impl transport::HostConnection for Guest {
     async fn open(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: transport::Endpoint,
         security: transport::Security,
     ) -> wasmtime::Result<Result<Resource<Link>, TransportError>> {
         let work = self.work()?;
@@ -412,7 +410,7 @@ impl transport::HostConnection for Guest {
         }
         // An account that sends nothing now need not sign in for it.
         let is_held = work.allowance.as_ref().is_some_and(Allowance::is_held);
-        if is_held || work.ending.is_ending() {
+        if is_held || work.ending.is_requested() {
             return Ok(Err(TransportError::Ending));
         }
         let Some(left) = work.connections_left.checked_sub(1) else {
@@ -427,7 +425,7 @@ impl transport::HostConnection for Guest {
             let seat = tokio::select! {
                 biased;
                 seat = grant.place() => seat,
-                () = ending.called() => None,
+                () = ending.requested() => None,
             };
             self.host_worked(began);
             match seat {
@@ -435,7 +433,7 @@ impl transport::HostConnection for Guest {
                 None => return Ok(Err(TransportError::Ending)),
             }
         }
-        let wanted = Address {
+        let wanted = Endpoint {
             host: endpoint.host,
             port: endpoint.port,
         };
@@ -448,7 +446,7 @@ impl transport::HostConnection for Guest {
         let opened = tokio::select! {
             biased;
             opened = Link::open(&grant, &wanted, security) => opened.map_err(TransportError::from),
-            () = ending.called() => Err(TransportError::Ending),
+            () = ending.requested() => Err(TransportError::Ending),
         };
         self.host_worked(began);
         let link = match opened {

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pipepost_core::shutdown::ShutdownToken;
+use pipepost_core::{Failure, FailureKind, Limits};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
 use super::config::{MemoryDumps, TICK};
 use super::watch::{CallEnd, Watch};
-use super::{Component, Engine, Limits, LoadError, connections, cpu_budget};
+use super::{Component, Engine, LoadError, connections, cpu_budget};
 use crate::bindings::outcomes::Stop;
 use crate::bindings::{Call, Everything, Manifest};
-use crate::ending::Ending;
-use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::ledger::Ledger;
 use crate::quota::{Allowance, Leave};
@@ -35,7 +35,7 @@ pub(super) struct Work {
     pub(super) watch: Watch,
     pub(super) transport: Option<Transport>,
     pub(super) files: Arc<RunFiles>,
-    pub(super) ending: Ending,
+    pub(super) ending: ShutdownToken,
     /// What its account may send; none where no account sends.
     pub(super) allowance: Option<Allowance>,
     pub(super) connector: Arc<str>,
@@ -252,7 +252,7 @@ pub(crate) struct Batch {
     pub(crate) transport: Option<Transport>,
     pub(crate) files: Arc<RunFiles>,
     pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) ending: Ending,
+    pub(crate) ending: ShutdownToken,
 }
 
 /// Runs a batch in a fresh instance. Each call has exactly one end in the answer.
@@ -287,7 +287,7 @@ pub(crate) async fn run_batch(
     if stopped && calls.len() > 1 {
         for call in calls {
             let untouched = ends.get(&call.id).is_none_or(|end| !end.settled && !end.announced);
-            if untouched && !ending.is_ending() {
+            if untouched && !ending.is_requested() {
                 let id = call.id;
                 let (solo, _) = perform(engine, component, again(vec![call]), on_settled.clone()).await;
                 ends.extend(solo);
@@ -343,18 +343,18 @@ async fn perform(
     // Past the grace nothing is waited for: the store goes, and its connection with it.
     let result = tokio::select! {
         result = performing => Some(result),
-        () = batch.ending.over() => None,
+        () = batch.ending.grace_over() => None,
     };
     let stopped = match &result {
         Some(Ok(_)) => Failure::new(
-            Kind::Limit,
+            FailureKind::Limit,
             format!(
                 "The connector `{}` ended without saying how this went.",
                 batch.connector
             ),
         ),
         Some(Err(error)) => explain_stop(&batch.connector, error, &store),
-        None => Failure::new(Kind::Limit, "The run ended before this was done."),
+        None => Failure::new(FailureKind::Limit, "The run ended before this was done."),
     };
     if let (Some(meter), Ok(left)) = (&engine.inner.fuel_meter, store.get_fuel()) {
         meter.tell(&batch.connector, u64::MAX - left);
@@ -396,7 +396,7 @@ fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::
 fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) -> Failure {
     let guest = store.data();
     let limit = |message: String| {
-        Failure::new(Kind::Limit, message)
+        Failure::new(FailureKind::Limit, message)
             .advise("The run and the other connectors go on; the connector's author has to mend this.")
     };
     if error.is::<CpuExhausted>() {

@@ -9,12 +9,12 @@ mod traffic;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use pipepost_core::{Failure, FailureKind};
 use serde_json::Value;
 use traffic::Announced;
 pub(crate) use traffic::Traffic;
 
 use crate::bindings::outcomes::Stop;
-use crate::failure::{Failure, Kind};
 use crate::ledger::{ClaimError, Ledger, Part, PartOutcome};
 
 /// Parts that one call may have: with a hundred recipients in each, a million recipients.
@@ -308,7 +308,7 @@ impl Watch {
                 output: Some(output),
                 ..unproven().into()
             }),
-            Some(Err(failure)) if uncertain && failure.failure.kind != Kind::Uncertain => Err(CallFailure {
+            Some(Err(failure)) if uncertain && failure.failure.kind != FailureKind::Uncertain => Err(CallFailure {
                 failure: unproven(),
                 ..failure
             }),
@@ -318,7 +318,7 @@ impl Watch {
                 let in_doubt = state.in_doubt.as_deref();
                 Err(CallFailure {
                     output: in_doubt.and_then(|output| serde_json::from_str(output).ok()),
-                    ..Failure::new(Kind::Uncertain, message).into()
+                    ..Failure::new(FailureKind::Uncertain, message).into()
                 })
             }
             None => Err(stopped.clone().into()),
@@ -350,7 +350,7 @@ fn too_many_parts() -> String {
 
 fn unproven() -> Failure {
     Failure::new(
-        Kind::Uncertain,
+        FailureKind::Uncertain,
         "What the connector reports does not agree with what was written and received: the message may have been sent and may not.",
     )
     .advise("Look for it in the sender's Sent folder or the server's log before sending it again.")

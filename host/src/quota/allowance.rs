@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use pipepost_accounts::Account;
+use pipepost_core::shutdown::ShutdownToken;
+use pipepost_core::{Failure, FailureKind};
 
 use super::shelf::Key;
 use super::{Quotas, counts};
-use crate::ending::Ending;
-use crate::failure::{Failure, Kind};
 
 /// The admissions of one instance. Dropped, what is under way has ended.
 pub(crate) struct Allowance {
@@ -45,7 +45,7 @@ impl Allowance {
     }
 
     /// Waits until these transactions may be committed.
-    pub(crate) async fn ask(&mut self, parts: &[(u32, u32)], ending: &Ending) -> Leave {
+    pub(crate) async fn ask(&mut self, parts: &[(u32, u32)], ending: &ShutdownToken) -> Leave {
         if self.held.is_none() {
             match self.admit(parts, ending).await {
                 Ok(leave) => return leave,
@@ -56,7 +56,7 @@ impl Allowance {
         Leave::Held
     }
 
-    async fn admit(&mut self, parts: &[(u32, u32)], ending: &Ending) -> Result<Leave, Failure> {
+    async fn admit(&mut self, parts: &[(u32, u32)], ending: &ShutdownToken) -> Result<Leave, Failure> {
         let limits = self.account.limits();
         if !counts(limits) {
             // A neighbour may have heard of it since the hand-over.
@@ -89,9 +89,9 @@ impl Allowance {
     /// held back stands the reason. `announced`: something of it was announced.
     pub(crate) fn judge(&self, call: u32, announced: bool, failure: &mut Failure) {
         if let Some(held) = &self.held {
-            let is_held = self.calls.contains(&call) && failure.kind == Kind::Quota;
+            let is_held = self.calls.contains(&call) && failure.kind == FailureKind::Quota;
             // The connection ended with the message that was held back, and what was to follow over it was not begun.
-            let follows = !announced && matches!(failure.kind, Kind::Limit | Kind::Transient);
+            let follows = !announced && matches!(failure.kind, FailureKind::Limit | FailureKind::Transient);
             if is_held || follows {
                 failure.clone_from(held);
                 return;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use pipepost_core::FailureKind;
+
 use super::clock::Moment;
-use crate::failure::Kind;
 use crate::state::StateError;
 
 /// Whose they are: a label may stand for another mailbox in another file or environment.
@@ -21,7 +22,7 @@ pub(super) struct Key {
 pub(super) struct Pause {
     pub(super) begun: Moment,
     pub(super) until: Moment,
-    pub(super) kind: Kind,
+    pub(super) kind: FailureKind,
     /// What the server said, as a sentence.
     pub(super) why: String,
 }

@@ -8,11 +8,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use pipepost_core::FailureKind;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::clock::Moment;
 use super::shelf::{Act, Key, Pause, Rows, Shelf};
-use crate::failure::Kind;
 use crate::state::owner::{Owner, is_alive};
 use crate::state::{self, FILE, StateError};
 
@@ -116,7 +116,7 @@ fn pause_of(row: &Row<'_>) -> rusqlite::Result<Pause> {
     Ok(Pause {
         begun: row.get(0)?,
         until: row.get(1)?,
-        kind: Kind::from_name(&kind).unwrap_or(Kind::Quota),
+        kind: FailureKind::from_name(&kind).unwrap_or(FailureKind::Quota),
         why: row.get(3)?,
     })
 }

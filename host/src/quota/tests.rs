@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use pipepost_accounts::{Accounts, Environment};
+use pipepost_core::shutdown;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -8,7 +9,6 @@ use tokio::time::Instant;
 
 use super::windows::{DAY, SECOND};
 use super::*;
-use crate::ending::ending;
 
 /// Goes with the simulated time of the tests, and can be set wrong.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ fn account(label: &str, limits: serde_json::Value) -> Arc<Account> {
 /// One message, which ends at once.
 async fn send(quotas: &Quotas, account: &Arc<Account>) -> Result<(), Failure> {
     quotas.look(account, 1).await?;
-    let (_call, ending) = ending();
+    let (_call, ending) = shutdown::channel();
     let mut allowance = Allowance::new(quotas, account);
     match allowance.ask(&[(0, 0)], &ending).await {
         Leave::Granted => Ok(()),
@@ -77,14 +77,14 @@ async fn send(quotas: &Quotas, account: &Arc<Account>) -> Result<(), Failure> {
 
 /// Sends so many messages, and answers when a server took them: at any time between the leave and the end.
 async fn sender(quotas: Quotas, account: Arc<Account>, number: u64, messages: u32) -> Vec<Instant> {
-    let (_call, ending) = ending();
+    let (_call, ending) = shutdown::channel();
     let mut sent = Vec::new();
     let mut allowance = Allowance::new(&quotas, &account);
     for message in 0..messages {
         let part = (message, 0);
         while allowance.ask(&[part], &ending).await != Leave::Granted {
             let held = allowance.held.take().expect("the run goes on");
-            assert_eq!(held.kind, Kind::Quota, "{held}");
+            assert_eq!(held.kind, FailureKind::Quota, "{held}");
             tokio::time::sleep(Duration::from_secs(held.wait.expect("a time").into())).await;
         }
         // Uneven, so that windows begin everywhere.
@@ -181,7 +181,7 @@ async fn a_clock_that_is_set_back_opens_no_window() {
 async fn what_a_dead_process_had_under_way_ends_when_it_is_found_dead() {
     let (directory, clock) = (folder(), SimClock::new());
     let mail = account("a", json!({ "messages_per_day": 2 }));
-    let (_call, ending) = ending();
+    let (_call, ending) = shutdown::channel();
     let first = process(&directory, &clock);
     let mut allowance = Allowance::new(&first, &mail);
     assert_eq!(allowance.ask(&[(0, 0)], &ending).await, Leave::Granted);
@@ -216,7 +216,10 @@ async fn the_limit_of_a_day_is_told_with_its_end_and_slides() {
         assert_eq!(beyond.and_then(|failure| failure.wait), Some(12 * 60 * 60 + 1));
         send(&quotas, &mail).await.expect("the second");
         let failure = send(&quotas, &mail).await.expect_err("the third is too many");
-        assert_eq!((failure.kind, failure.wait), (Kind::Quota, Some(12 * 60 * 60 + 1)));
+        assert_eq!(
+            (failure.kind, failure.wait),
+            (FailureKind::Quota, Some(12 * 60 * 60 + 1))
+        );
         let other = account("b", json!({ "messages_per_day": 2 }));
         send(&quotas, &other).await.expect("another account");
         tokio::time::advance(DAY / 2 + Duration::from_millis(1)).await;
@@ -231,13 +234,13 @@ async fn a_pause_lasts_as_long_as_it_means_and_the_next_process_knows_it() {
     for limits in [json!({}), json!({ "messages_per_second": 9 })] {
         let quotas = process(&directory, &clock);
         let mail = account("a", limits);
-        let mut refusal = Failure::new(Kind::Quota, "The server says enough.");
+        let mut refusal = Failure::new(FailureKind::Quota, "The server says enough.");
         refusal.wait = Some(3600);
         quotas.note(&mail, &refusal).expect("a time");
         tokio::time::advance(Duration::from_secs(600)).await;
         for quotas in [quotas, process(&directory, &clock)] {
             let failure = send(&quotas, &mail).await.expect_err("it pauses");
-            assert_eq!((failure.kind, failure.wait), (Kind::Quota, Some(3000)));
+            assert_eq!((failure.kind, failure.wait), (FailureKind::Quota, Some(3000)));
             assert!(failure.message.contains("The server says enough."), "{failure}");
             assert!(failure.to_string().contains("pipepost accounts resume a"), "{failure}");
             send(&quotas, &account("b", json!({}))).await.expect("another account");
@@ -256,7 +259,7 @@ async fn a_pause_lasts_as_long_as_it_means_and_the_next_process_knows_it() {
 async fn a_person_ends_a_pause() {
     let (directory, clock) = (folder(), SimClock::new());
     let (quotas, mail) = (process(&directory, &clock), account("a", json!({})));
-    let mut refusal = Failure::new(Kind::Quota, "The server says enough.");
+    let mut refusal = Failure::new(FailureKind::Quota, "The server says enough.");
     refusal.wait = Some(3600);
     quotas.note(&mail, &refusal).expect("a time");
     let pauses = Pauses::open(directory.path()).expect("a state");
@@ -277,17 +280,17 @@ async fn too_many_sign_ins_are_a_pause_and_no_wrong_password() {
     let many = b"454 4.7.0 Too many login attempts, please try again later. - gsmtp\r\n";
     quotas.note_sign_in(&mail, "smtp.gmail.com", many);
     let failure = send(&quotas, &mail).await.expect_err("it backs off");
-    assert_eq!(failure.kind, Kind::Transient, "{failure}");
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_ends_waits_no_longer() {
     let quotas = alone(&SimClock::new());
     let mail = account("a", json!({ "messages_per_second": 1 }));
-    let (call, ending) = ending();
+    let (call, ending) = shutdown::channel();
     let mut allowance = Allowance::new(&quotas, &mail);
     assert_eq!(allowance.ask(&[(0, 0)], &ending).await, Leave::Granted);
-    call.end_within(Duration::ZERO);
+    call.request(Duration::ZERO);
     assert_eq!(allowance.ask(&[(1, 0)], &ending).await, Leave::Ending);
 }
 
@@ -302,7 +305,7 @@ async fn limits_that_cannot_be_kept_are_told_and_nothing_is_sent() {
     let quotas = process(&directory, &SimClock::new());
     let limited = account("a", json!({ "messages_per_day": 5 }));
     let failure = send(&quotas, &limited).await.expect_err("nobody can count");
-    assert_eq!(failure.kind, Kind::Configuration);
+    assert_eq!(failure.kind, FailureKind::Configuration);
     assert!(failure.to_string().contains("--state"), "{failure}");
     send(&quotas, &account("b", json!({}))).await.expect("it has no limits");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pipepost_accounts::Account;
+use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{Connector, Step};
 use serde_json::{Map, Value, json};
@@ -16,7 +17,6 @@ use crate::bindings::Call;
 use crate::body::with_model;
 use crate::connectors::{Connector as Loaded, Digest};
 use crate::engine::Batch;
-use crate::failure::{Failure, Kind};
 use crate::forms::ConnectorForm;
 use crate::ledger::Message;
 use crate::quota::counts;
@@ -78,7 +78,7 @@ impl Failed {
             Some(Value::Object(fields)) => fields.clone(),
             _ => Map::new(),
         };
-        let outcome = if self.failure.kind == Kind::Uncertain {
+        let outcome = if self.failure.kind == FailureKind::Uncertain {
             "uncertain"
         } else {
             "failed"
@@ -99,7 +99,7 @@ impl Failed {
     pub(super) fn or_sent(mut self) -> Outcome {
         match &mut self.output {
             Some(Value::Object(output))
-                if output.get("success") == Some(&Value::Bool(true)) && self.failure.kind != Kind::Uncertain =>
+                if output.get("success") == Some(&Value::Bool(true)) && self.failure.kind != FailureKind::Uncertain =>
             {
                 output.insert("attempts".to_owned(), self.attempts.into());
                 Ok(self.output.unwrap_or_default())
@@ -123,7 +123,8 @@ pub(super) struct Target<'e> {
 
 impl Execution<'_> {
     pub(super) fn target<'e>(&'e self, step: &'e Step, connector: &'e Connector) -> Result<Target<'e>, RunError> {
-        let configuration = |message: String| RunError::new(place(step), Failure::new(Kind::Configuration, message));
+        let configuration =
+            |message: String| RunError::new(place(step), Failure::new(FailureKind::Configuration, message));
         let loaded = self.host.connectors.get(&connector.name);
         let form = self.prepared.forms.connector(step);
         let (Some(loaded), Some(form)) = (loaded, form) else {
@@ -156,7 +157,7 @@ impl Execution<'_> {
         item: Option<(usize, &Value)>,
     ) -> Result<Ready, Failure> {
         let Target { connector, form, .. } = target;
-        let invalid = |message: String| Failure::new(Kind::Invalid, message);
+        let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
         let element = item.map(|(_, element)| element);
         let scopes = self.see(frame, connector.account_label.as_deref(), element);
         let mut parameters = match form.params.as_ref().map(|params| params.evaluate(&scopes)) {

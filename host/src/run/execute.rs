@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pipepost_core::shutdown::ShutdownToken;
+use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Template, ValueTemplate};
 use pipepost_flowspec::{BranchId, JsonSource, Setting, SettingError, SettingValue, Step, StepKind};
 use serde_json::{Value, json};
@@ -14,8 +16,6 @@ use super::mask::Mask;
 use super::observe::{Counter, StepRecord};
 use super::scopes::{Frame, RunScopes, Scopes};
 use super::{Counts, RunError, RunOptions};
-use crate::ending::Ending;
-use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 use crate::ledger::Ledger;
@@ -27,7 +27,7 @@ pub(super) struct Execution<'a> {
     pub(super) key: &'a str,
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) ending: Ending,
+    pub(super) ending: ShutdownToken,
     pub(super) mask: Arc<Mask>,
     options: RunOptions,
     scopes: RunScopes,
@@ -72,7 +72,7 @@ impl<'a> Execution<'a> {
         time_limit: Option<Duration>,
         files: Arc<RunFiles>,
         ledger: Arc<dyn Ledger>,
-        ending: Ending,
+        ending: ShutdownToken,
         scopes: RunScopes,
         mask: Arc<Mask>,
     ) -> Self {
@@ -121,10 +121,10 @@ impl<'a> Execution<'a> {
     }
 
     /// Counts how a call ended.
-    pub(super) fn count(&self, failure: Option<Kind>) {
+    pub(super) fn count(&self, failure: Option<FailureKind>) {
         let count = match failure {
             None => &self.tally.sent,
-            Some(Kind::Uncertain) => &self.tally.uncertain,
+            Some(FailureKind::Uncertain) => &self.tally.uncertain,
             Some(_) => &self.tally.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
@@ -188,12 +188,12 @@ impl<'a> Execution<'a> {
     }
 
     async fn step(&self, step: &Step, frame: &mut Frame) -> Result<Next, RunError> {
-        if self.ending.is_ending() {
+        if self.ending.is_requested() {
             return Err(RunError::new(place(step), self.over()));
         }
         if frame.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let failure = Failure::new(
-                Kind::Limit,
+                FailureKind::Limit,
                 "The time of the retry around it is over; this step did not start.",
             )
             .advise("Give the retry a longer `timeout`.");
@@ -224,7 +224,7 @@ impl<'a> Execution<'a> {
             StepKind::Pinned(pin) => self.prepared.pins.get(pin).cloned().unwrap_or_default(),
             _ => {
                 let message = format!("The step type `{}` cannot be run.", step.type_name);
-                return Err(RunError::new(place(step), Failure::new(Kind::Invalid, message)));
+                return Err(RunError::new(place(step), Failure::new(FailureKind::Invalid, message)));
             }
         };
         frame.message = Arc::new(output);
@@ -235,14 +235,17 @@ impl<'a> Execution<'a> {
     pub(super) fn over(&self) -> Failure {
         match self.time_limit {
             Some(limit) if self.timed_out.load(Ordering::Relaxed) => Failure::new(
-                Kind::Limit,
+                FailureKind::Limit,
                 format!(
                     "The run's time limit of {} s is over; this step did not start.",
                     limit.as_secs_f64()
                 ),
             )
             .advise("Give it more with --timeout, or in the document's triggerSpec.timeout."),
-            _ => Failure::new(Kind::Transient, "The run was interrupted; this step did not start."),
+            _ => Failure::new(
+                FailureKind::Transient,
+                "The run was interrupted; this step did not start.",
+            ),
         }
     }
 
@@ -327,7 +330,7 @@ impl<'a> Execution<'a> {
 /// A parameter whose expression gave an error.
 pub(super) fn without_value(step: &Step, name: &str, error: &dyn std::fmt::Display) -> RunError {
     let message = format!("The parameter `{name}`: {error}.");
-    RunError::new(place(step), Failure::new(Kind::Invalid, message))
+    RunError::new(place(step), Failure::new(FailureKind::Invalid, message))
 }
 
 /// Branch and step in the words a person knows them by.

@@ -1,11 +1,11 @@
 //! One expression or template on its own, to try it out.
 
+use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Context, Expression, Scope, Template};
 use pipepost_freemarker::{Escape, Model};
 use serde_json::{Map, Value};
 
 use crate::body::Body;
-use crate::failure::{Failure, Kind};
 
 /// What a trial can see.
 struct Trial<'a> {
@@ -37,7 +37,7 @@ impl Context for Trial<'_> {
 /// `{{ }}` in it, or the template of a body (`${name}`, `<#if ...>`). A `{{ }}` alone keeps its JSON type.
 ///
 /// # Errors
-/// [`Kind::Invalid`], with line and column, when it is not understood or has no value.
+/// [`FailureKind::Invalid`], with line and column, when it is not understood or has no value.
 ///
 /// ```
 /// use serde_json::{Map, json};
@@ -52,7 +52,7 @@ pub fn evaluate(text: &str, message: &Value, globals: Map<String, Value>) -> Res
         message,
         globals: Value::Object(globals),
     };
-    let invalid = |reason: String| Failure::new(Kind::Invalid, reason);
+    let invalid = |reason: String| Failure::new(FailureKind::Invalid, reason);
     if ["${", "<#", "[#"].iter().any(|mark| text.contains(mark)) {
         let body = Body::parse(text, Escape::None);
         let body = body.map_err(|error| {

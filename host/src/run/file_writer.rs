@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::to_text;
 use pipepost_flowspec::{FileExists, FileWriter, LineEnd, Step};
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use super::RunError;
 use super::execute::{Execution, place};
 use super::scopes::Frame;
-use crate::failure::{Failure, Kind};
 use crate::files::{Existing, WriteError};
 
 impl Execution<'_> {
@@ -23,11 +23,11 @@ impl Execution<'_> {
 
     /// The name of the file that was written.
     fn written(&self, step: &Step, writer: &FileWriter, frame: &Frame) -> Result<String, RunError> {
-        let fail = |kind: Kind, message: String| RunError::new(place(step), Failure::new(kind, message));
+        let fail = |kind: FailureKind, message: String| RunError::new(place(step), Failure::new(kind, message));
         let name = self.text(step, "fileName", &writer.file_name, frame)?;
         let input = self.value(step, "inputData", &writer.input, frame)?;
         let charset = self.text(step, "charset", &writer.charset, frame)?;
-        let invalid = |reason: String| fail(Kind::Invalid, reason);
+        let invalid = |reason: String| fail(FailureKind::Invalid, reason);
         let bytes = if writer.is_binary {
             decoded(&input).map_err(invalid)?
         } else {
@@ -40,12 +40,12 @@ impl Execution<'_> {
         };
         self.files.write(&name, &bytes, existing).map_err(|error| match error {
             WriteError::NotAllowed => fail(
-                Kind::Invalid,
+                FailureKind::Invalid,
                 format!("The file name `{name}` leads out of the run's directory; write a relative name."),
             ),
-            WriteError::Exists => fail(Kind::Invalid, format!("The file `{name}` is there already.")),
+            WriteError::Exists => fail(FailureKind::Invalid, format!("The file `{name}` is there already.")),
             WriteError::Io(error) => fail(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("The file `{name}` cannot be written: {error}."),
             ),
         })?;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use pipepost_core::{Failure, FailureKind};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -14,7 +15,6 @@ use super::retry::{Due, Schedule, Try, chance};
 use super::route::{Wanted, route};
 use super::scopes::Frame;
 use crate::engine::{CallEnd, run_batch};
-use crate::failure::{Failure, Kind};
 use crate::ledger::{Known, Message, Recorded};
 use crate::transport::Route;
 
@@ -233,7 +233,7 @@ impl Execution<'_> {
             failed.output = failed.output.or(last.output);
         }
         if let Some(pause) = call.retry.pause(attempt, &failed.failure, chance) {
-            let remainder = if failed.failure.kind == Kind::Uncertain {
+            let remainder = if failed.failure.kind == FailureKind::Uncertain {
                 self.record(call, &Err(failed.clone()));
                 self.again(call).await
             } else {
@@ -276,7 +276,7 @@ impl Execution<'_> {
                 uncertain: false,
                 remainder: None,
             },
-            Err(failed) if failed.failure.kind == Kind::Uncertain => Recorded {
+            Err(failed) if failed.failure.kind == FailureKind::Uncertain => Recorded {
                 output: text_of(&failed.output()),
                 uncertain: true,
                 remainder: failed.remainder.clone(),
@@ -299,7 +299,7 @@ fn lost(target: &Target<'_>) -> Failure {
         "Nothing is known of what the connector `{}` did.",
         target.connector.name
     );
-    Failure::new(Kind::Uncertain, message)
+    Failure::new(FailureKind::Uncertain, message)
 }
 
 fn judged(end: CallEnd, attempts: u32) -> Outcome {
@@ -334,7 +334,7 @@ fn replayed(key: &str, recorded: Recorded) -> Outcome {
         return Ok(output);
     }
     let message = format!("The message `{key}` may have been sent before; it is not sent again.");
-    let failure = Failure::new(Kind::Uncertain, message).advise(
+    let failure = Failure::new(FailureKind::Uncertain, message).advise(
         "Look for it in the sender's Sent folder or the server's log, then settle it with `pipepost ledger settle`, where the run has an --execution key.",
     );
     Err(Failed {
@@ -346,7 +346,7 @@ fn replayed(key: &str, recorded: Recorded) -> Outcome {
 
 fn other_content(key: &str) -> Failure {
     let message = format!("The message `{key}` was sent before with another content.");
-    Failure::new(Kind::Configuration, message).advise(
+    Failure::new(FailureKind::Configuration, message).advise(
         "Nothing is sent twice under one key: leave the content of a try as it was, or begin another execution.",
     )
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use pipepost_core::{Failure, FailureKind};
 use serde_json::{Value, json};
 
 use super::RunError;
@@ -17,7 +18,6 @@ use super::calls::{Failed, Outcome, Target};
 use super::execute::{Execution, place};
 use super::observe::Counter;
 use super::scopes::Frame;
-use crate::failure::{Failure, Kind};
 use crate::forms::Items;
 
 /// Most calls of one batch.
@@ -46,7 +46,7 @@ impl Execution<'_> {
         let elements = match items.evaluate(&scopes) {
             Ok(elements) => elements,
             Err(reason) => {
-                let failure = Failure::new(Kind::Invalid, format!("The parameter `{name}`: {reason}."));
+                let failure = Failure::new(FailureKind::Invalid, format!("The parameter `{name}`: {reason}."));
                 return self.end_in(target.step, stops, RunError::new(place(target.step), failure));
             }
         };
@@ -69,7 +69,7 @@ impl Execution<'_> {
         let mut stopped = false;
         let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
         loop {
-            while sending.len() < ahead && begun < elements.len() && !stopped && !self.ending.is_ending() {
+            while sending.len() < ahead && begun < elements.len() && !stopped && !self.ending.is_requested() {
                 let range = begun..(begun + size).min(elements.len());
                 begun = range.end;
                 sending.push(Box::pin(self.part(target, frame, &elements, range, &counter)));
@@ -84,7 +84,7 @@ impl Execution<'_> {
         }
         let rest = || match stopped {
             true => Failure::new(
-                Kind::Limit,
+                FailureKind::Limit,
                 "An earlier message failed, and `failOnError` stops the rest.",
             ),
             false => self.over(),
@@ -144,7 +144,7 @@ impl Execution<'_> {
                     results.push(output);
                 }
                 Err(wrong) => {
-                    let is_uncertain = wrong.failure.kind == Kind::Uncertain;
+                    let is_uncertain = wrong.failure.kind == FailureKind::Uncertain;
                     *(if is_uncertain { &mut uncertain } else { &mut failed }) += 1;
                     results.push(wrong.output());
                     wrongs.add(index, wrong);
@@ -185,7 +185,7 @@ impl Execution<'_> {
 /// Failures by their kind: how many, and the first of them.
 #[derive(Default)]
 struct Wrongs {
-    kinds: BTreeMap<Kind, (usize, usize, Failure)>,
+    kinds: BTreeMap<FailureKind, (usize, usize, Failure)>,
 }
 
 impl Wrongs {
@@ -198,7 +198,7 @@ impl Wrongs {
     /// The failure that stands for all, with its element: the first, where it stopped the rest; else one that nobody
     /// can tell the outcome of, else the first of the most frequent kind.
     fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
-        let uncertain = self.kinds.remove(&Kind::Uncertain);
+        let uncertain = self.kinds.remove(&FailureKind::Uncertain);
         let others = self.kinds.into_values();
         let chief = if stops {
             others.chain(uncertain).min_by_key(|(_, index, _)| *index)

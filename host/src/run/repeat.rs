@@ -145,7 +145,7 @@ impl Execution<'_> {
         let process: Running<'_> = self.branch(each.tracks.on_process, inner);
         let error = match process.await {
             Ok(()) => return Iterated::Ended(succeeded(&inner.message)),
-            Err(error) if self.ending.is_ending() => return Iterated::Broken(error),
+            Err(error) if self.ending.is_requested() => return Iterated::Broken(error),
             Err(error) => error,
         };
         let Some(on_exception) = each.tracks.on_exception else {

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
+use pipepost_core::shutdown::ShutdownToken;
+use pipepost_core::{Failure, FailureKind};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::calls::Failed;
-use crate::ending::Ending;
-use crate::failure::{Failure, Kind};
 
 /// The parameters that the host obeys itself. They are no part of a message's content.
 pub(super) const OWN: [&str; 3] = ["retry", "onUncertain", "failOnError"];
@@ -54,7 +54,7 @@ impl Retry {
     /// # Errors
     /// `invalid`, with the parameter that cannot be obeyed.
     pub(super) fn read(parameters: &Value) -> Result<Self, Failure> {
-        let invalid = |what: &str| Failure::new(Kind::Invalid, format!("The parameter {what}."));
+        let invalid = |what: &str| Failure::new(FailureKind::Invalid, format!("The parameter {what}."));
         let mut retry = Self::default();
         match parameters.get("retry") {
             None | Some(Value::Null | Value::Bool(true)) => {}
@@ -102,9 +102,9 @@ impl Retry {
         let longest = self.max.as_secs_f64();
         let backoff = Duration::from_secs_f64(grown.min(longest) * (0.5 + 0.5 * chance.clamp(0.0, 1.0)));
         match failure.kind {
-            Kind::Transient => Some(backoff.max(told.unwrap_or_default().min(self.max))),
-            Kind::Quota => told.map(|told| told.max(backoff)),
-            Kind::Uncertain if self.resend => Some(backoff),
+            FailureKind::Transient => Some(backoff.max(told.unwrap_or_default().min(self.max))),
+            FailureKind::Quota => told.map(|told| told.max(backoff)),
+            FailureKind::Uncertain if self.resend => Some(backoff),
             _ => None,
         }
     }
@@ -127,7 +127,7 @@ fn attempts(value: &Value) -> Result<u32, Failure> {
         .and_then(|attempts| u32::try_from(attempts).ok())
         .ok_or_else(|| {
             let message = format!("The parameter `retry` asks for tries from 1 to {MOST}, and not for {value}.");
-            Failure::new(Kind::Invalid, message)
+            Failure::new(FailureKind::Invalid, message)
         })
 }
 
@@ -154,7 +154,7 @@ fn pause(name: &str, value: &Value) -> Result<Duration, Failure> {
             let message = format!(
                 "The parameter `retry.{name}` is a time: a number of seconds, or a text such as \"500ms\" or \"2m\"."
             );
-            Failure::new(Kind::Invalid, message)
+            Failure::new(FailureKind::Invalid, message)
         })
 }
 
@@ -225,13 +225,13 @@ impl Schedule {
     }
 
     /// Waits for the next of them, together with all whose time comes no later. None when nothing waits.
-    pub(super) async fn next(&mut self, ending: &Ending) -> Option<Due> {
+    pub(super) async fn next(&mut self, ending: &ShutdownToken) -> Option<Due> {
         let due = self.waiting.iter().map(|(due, _)| *due).min()?;
         let begins = self.waiting.iter().any(|(_, next)| next.last.is_none());
         tokio::select! {
             // Calls that were never performed are handed over even so: the connector says what became of them.
             biased;
-            () = ending.called(), if !begins => {
+            () = ending.requested(), if !begins => {
                 let all = std::mem::take(&mut self.waiting);
                 return Some(Due::Never(all.into_iter().map(|(_, next)| next).collect()));
             }
@@ -253,19 +253,19 @@ pub(super) fn chance() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use pipepost_core::shutdown;
     use serde_json::json;
 
     use super::*;
-    use crate::ending::ending;
 
-    fn failure(kind: Kind, wait: Option<u32>) -> Failure {
+    fn failure(kind: FailureKind, wait: Option<u32>) -> Failure {
         Failure {
             wait,
             ..Failure::new(kind, "It failed.")
         }
     }
 
-    fn seconds(retry: &Retry, kind: Kind, wait: Option<u32>, attempt: u32) -> Option<f64> {
+    fn seconds(retry: &Retry, kind: FailureKind, wait: Option<u32>, attempt: u32) -> Option<f64> {
         let pause = retry.pause(attempt, &failure(kind, wait), 1.0)?;
         Some(pause.as_secs_f64())
     }
@@ -274,20 +274,20 @@ mod tests {
     fn only_what_may_pass_is_tried_again() {
         let retry = Retry::default();
         for kind in [
-            Kind::Invalid,
-            Kind::Configuration,
-            Kind::Authentication,
-            Kind::Refused,
-            Kind::Quota,
-            Kind::Uncertain,
-            Kind::Limit,
+            FailureKind::Invalid,
+            FailureKind::Configuration,
+            FailureKind::Authentication,
+            FailureKind::Refused,
+            FailureKind::Quota,
+            FailureKind::Uncertain,
+            FailureKind::Limit,
         ] {
             assert_eq!(seconds(&retry, kind, None, 1), None, "{kind}");
         }
-        assert_eq!(seconds(&retry, Kind::Transient, None, 1), Some(1.0));
-        assert_eq!(seconds(&retry, Kind::Quota, Some(600), 1), Some(600.0));
+        assert_eq!(seconds(&retry, FailureKind::Transient, None, 1), Some(1.0));
+        assert_eq!(seconds(&retry, FailureKind::Quota, Some(600), 1), Some(600.0));
         let resend = Retry { resend: true, ..retry };
-        assert_eq!(seconds(&resend, Kind::Uncertain, None, 1), Some(1.0));
+        assert_eq!(seconds(&resend, FailureKind::Uncertain, None, 1), Some(1.0));
     }
 
     #[test]
@@ -298,14 +298,14 @@ mod tests {
             ..Retry::default()
         };
         let pauses: Vec<Option<f64>> = (1..=5)
-            .map(|attempt| seconds(&retry, Kind::Transient, None, attempt))
+            .map(|attempt| seconds(&retry, FailureKind::Transient, None, attempt))
             .collect();
         assert_eq!(pauses, [Some(1.0), Some(2.0), Some(4.0), Some(5.0), None]);
-        let least = retry.pause(2, &failure(Kind::Transient, None), 0.0);
+        let least = retry.pause(2, &failure(FailureKind::Transient, None), 0.0);
         assert_eq!(least, Some(Duration::from_secs(1)));
         // What a server asks for counts, as far as the step has that patience.
-        assert_eq!(seconds(&retry, Kind::Transient, Some(3), 1), Some(3.0));
-        assert_eq!(seconds(&retry, Kind::Transient, Some(300), 1), Some(5.0));
+        assert_eq!(seconds(&retry, FailureKind::Transient, Some(3), 1), Some(3.0));
+        assert_eq!(seconds(&retry, FailureKind::Transient, Some(300), 1), Some(5.0));
     }
 
     #[test]
@@ -332,21 +332,21 @@ mod tests {
             json!({"onUncertain": "guess"}),
         ] {
             let failure = Retry::read(&wrong).expect_err("it cannot be obeyed");
-            assert_eq!(failure.kind, Kind::Invalid, "{wrong}");
+            assert_eq!(failure.kind, FailureKind::Invalid, "{wrong}");
         }
     }
 
     fn waiting(index: usize) -> Try {
         Try {
             attempt: 2,
-            last: Some(failure(Kind::Transient, None).into()),
+            last: Some(failure(FailureKind::Transient, None).into()),
             ..Try::first(index, None)
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_try_comes_at_its_time() {
-        let (_end, ending) = ending();
+        let (_end, ending) = shutdown::channel();
         let begun = Instant::now();
         let mut schedule = Schedule::new(Vec::new(), None);
         for (index, after) in [(0, 7), (1, 3), (2, 3)] {
@@ -364,12 +364,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_waited_for_beyond_the_runs_time() {
-        let (end, ending) = ending();
+        let (end, ending) = shutdown::channel();
         let until = Instant::now() + Duration::from_secs(10);
         let mut schedule = Schedule::new(Vec::new(), Some(until));
         assert!(schedule.add(Duration::from_secs(10), waiting(0)).is_err());
         schedule.add(Duration::from_secs(9), waiting(1)).expect("there is time");
-        end.end_within(Duration::from_secs(30));
+        end.request(Duration::from_secs(30));
         assert!(matches!(schedule.next(&ending).await, Some(Due::Never(tries)) if tries[0].index == 1));
         assert!(schedule.next(&ending).await.is_none());
     }

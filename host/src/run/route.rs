@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
+use pipepost_core::{Endpoint, Failure, FailureKind};
 use pipepost_flowspec::Connector;
 use pipepost_flowspec::parameters::Grant;
 use serde_json::Value;
 
-use crate::failure::{Failure, Kind};
 use crate::host::Host;
-use crate::transport::{Address, Route};
+use crate::transport::Route;
 
 /// What a step says of its endpoint.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn port(name: &str, value: &Value) -> Result<u16, Failure> {
         .filter(|port| *port != 0);
     number.ok_or_else(|| {
         Failure::new(
-            Kind::Invalid,
+            FailureKind::Invalid,
             format!("The parameter `{name}` is no port: it must be a number from 1 to 65535."),
         )
     })
@@ -83,7 +83,7 @@ pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted
     };
     if !host.policy.allows(&route.address) {
         let message = format!("The policy does not allow {}.", route.address);
-        return Err(Failure::new(Kind::Configuration, message).advise(format!(
+        return Err(Failure::new(FailureKind::Configuration, message).advise(format!(
             "Add \"{}\" to the policy's `hosts`, or use another account.",
             route.address
         )));
@@ -97,7 +97,7 @@ pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted
     if let Some(account) = account.filter(|_| route.signs_in) {
         // A secret that is not there is told before anybody is called.
         let credentials = account.credentials(&route.address.host);
-        credentials.map_err(|error| Failure::new(Kind::Configuration, sentence(&error.to_string())))?;
+        credentials.map_err(|error| Failure::new(FailureKind::Configuration, sentence(&error.to_string())))?;
     }
     Ok(route)
 }
@@ -105,7 +105,7 @@ pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted
 fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure> {
     let endpoint = account
         .endpoint_for(wanted.host.as_deref(), wanted.port)
-        .map_err(|denied| Failure::new(Kind::Configuration, sentence(&denied.to_string())))?;
+        .map_err(|denied| Failure::new(FailureKind::Configuration, sentence(&denied.to_string())))?;
     let endpoint = if wanted.start_tls || wanted.tls {
         endpoint.raised()
     } else {
@@ -116,25 +116,25 @@ fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure>
         let message = format!(
             "The account `{}` would sign in at {} without TLS.",
             account.label(),
-            Address {
+            Endpoint {
                 host: endpoint.host,
                 port: endpoint.port
             }
         );
-        return Err(Failure::new(Kind::Configuration, message)
+        return Err(Failure::new(FailureKind::Configuration, message)
             .advise("Turn TLS on, in the account (\"starttls_enable\": true) or in the step (isOverTLS)."));
     }
     Ok(Route::of_account(account, endpoint, wanted.sign_in))
 }
 
 fn of_policy(host: &Host, wanted: &Wanted) -> Result<Route, Failure> {
-    let configuration = |message: &str| Failure::new(Kind::Configuration, message);
+    let configuration = |message: &str| Failure::new(FailureKind::Configuration, message);
     let Some(name) = &wanted.host else {
         return Err(
             configuration("The step has no account and names no host.").advise("Give the step an `accountLabel`.")
         );
     };
-    let address = Address {
+    let address = Endpoint {
         host: name.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port: wanted.port.unwrap_or(587),
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Context, Scope};
 use pipepost_flowspec::{Step, StepKind};
 use serde_json::{Map, Value, json};
@@ -11,7 +12,6 @@ use tokio::time::Instant;
 
 use super::gather::Gather;
 use super::{RunOptions, timestamp};
-use crate::failure::{Failure, Kind};
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 
@@ -62,7 +62,8 @@ impl RunScopes {
             _ => None,
         });
         for label in prepared.wants.accounts.keys().map(String::as_str).chain(named) {
-            let configuration = |error: pipepost_accounts::Error| Failure::new(Kind::Configuration, format!("{error}"));
+            let configuration =
+                |error: pipepost_accounts::Error| Failure::new(FailureKind::Configuration, format!("{error}"));
             let account = host.accounts.get(label).map_err(configuration)?;
             accounts.insert(label.to_owned(), account.expression_view().map_err(configuration)?);
         }

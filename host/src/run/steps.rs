@@ -1,5 +1,6 @@
 //! The steps that the run performs itself.
 
+use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Masked;
 use pipepost_flowspec::{BranchId, Choice, JsonGenerator, Log, LogLevel, Step, ThrowError};
 use serde_json::{Value, json};
@@ -7,7 +8,6 @@ use serde_json::{Value, json};
 use super::execute::{Execution, place, without_value};
 use super::scopes::Frame;
 use super::{RunError, timestamp};
-use crate::failure::{Failure, Kind};
 
 impl Execution<'_> {
     pub(super) fn json_generator(
@@ -19,7 +19,7 @@ impl Execution<'_> {
         match self.json(step, "json", &generator.json, frame) {
             Err(error) if !generator.fail_on_error => {
                 self.tolerate(place(step), error.tolerated());
-                Ok(json!({ "success": false, "message": error.reason(), "error": Kind::Invalid.as_str() }))
+                Ok(json!({ "success": false, "message": error.reason(), "error": FailureKind::Invalid.as_str() }))
             }
             result => result,
         }
@@ -80,8 +80,8 @@ impl Execution<'_> {
     pub(super) fn choose(&self, step: &Step, choice: &Choice, frame: &Frame) -> Result<Option<BranchId>, RunError> {
         for when in &choice.when {
             let holds = when.condition.matches(&frame.message);
-            let holds =
-                holds.map_err(|error| RunError::new(place(step), Failure::new(Kind::Invalid, format!("{error}."))))?;
+            let holds = holds
+                .map_err(|error| RunError::new(place(step), Failure::new(FailureKind::Invalid, format!("{error}."))))?;
             if holds {
                 return Ok(Some(when.target));
             }

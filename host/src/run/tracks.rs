@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::{Aggregation, BranchId, Parallel, Retry, Step, Tracks};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -15,7 +16,6 @@ use tokio::time::Instant;
 use super::RunError;
 use super::execute::{Execution, place, succeeded};
 use super::scopes::Frame;
-use crate::failure::{Failure, Kind};
 
 impl Execution<'_> {
     /// Runs a track of a step within the frame.
@@ -37,7 +37,7 @@ impl Execution<'_> {
     async fn guarded(&self, step: &Step, tracks: &Tracks, frame: &mut Frame) -> Result<(), RunError> {
         let result = self.track(step, "process", tracks.on_process, frame).await;
         match (result, tracks.on_exception) {
-            (Err(error), Some(on_exception)) if !self.ending.is_ending() => {
+            (Err(error), Some(on_exception)) if !self.ending.is_requested() => {
                 tracing::debug!(%error, "goes to onException");
                 frame.message = Arc::new(error.object);
                 self.track(step, "exception", on_exception, frame).await
@@ -69,14 +69,14 @@ impl Execution<'_> {
             tries += 1;
             last = self.guarded(step, &retry.tracks, frame).await;
             let is_over = frame.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if (last.is_ok() && succeeded(&frame.message)) || self.ending.is_ending() || is_over {
+            if (last.is_ok() && succeeded(&frame.message)) || self.ending.is_requested() || is_over {
                 break;
             }
             tracing::debug!(step = %place(step), tries, "a try without success");
         }
         frame.deadline = outer;
         match last {
-            Err(error) if self.ending.is_ending() => Err(error),
+            Err(error) if self.ending.is_requested() => Err(error),
             Err(error) => self.end_in(step, retry.fail_on_error, error),
             Ok(()) if succeeded(&frame.message) || !retry.fail_on_error => {
                 Ok(Arc::unwrap_or_clone(std::mem::take(&mut frame.message)))
@@ -84,7 +84,7 @@ impl Execution<'_> {
             Ok(()) => {
                 let output = Arc::unwrap_or_clone(std::mem::take(&mut frame.message));
                 let kind = output.pointer("/failure/kind").and_then(Value::as_str);
-                let kind = kind.and_then(Kind::from_name).unwrap_or(Kind::Limit);
+                let kind = kind.and_then(FailureKind::from_name).unwrap_or(FailureKind::Limit);
                 let message = match tries {
                     1 => "The only try did not end in success.".to_owned(),
                     _ => format!("None of {tries} tries ended in success."),
@@ -119,7 +119,7 @@ impl Execution<'_> {
         for (execution, result) in parallel.executions.iter().zip(results.into_iter().flatten()) {
             let result = match result {
                 Ok(output) => output,
-                Err(error) if self.ending.is_ending() => return Err(error),
+                Err(error) if self.ending.is_requested() => return Err(error),
                 Err(error) => {
                     failed += 1;
                     let name = execution.execution_id.as_ref().or(execution.description.as_ref());

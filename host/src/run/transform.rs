@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::{
     Assert, Delayer, FieldTransformer, JsonPathTransformer, Session, SessionOperation, Step, TemplateTransformer,
 };
@@ -13,7 +14,6 @@ use tokio::time::Instant;
 use super::execute::{Execution, place, without_value};
 use super::scopes::Frame;
 use super::{RunError, paths, timestamp};
-use crate::failure::{Failure, Kind};
 
 impl Execution<'_> {
     /// The output is `{body, _body}`; an error does not end anything, it stands in `_error`.
@@ -33,7 +33,7 @@ impl Execution<'_> {
                 output.insert("_error".to_owned(), Value::String(reason.clone()));
                 self.tolerate(
                     place(step),
-                    Failure::new(Kind::Invalid, format!("{}.", capital(&reason))),
+                    Failure::new(FailureKind::Invalid, format!("{}.", capital(&reason))),
                 );
             }
         }
@@ -102,7 +102,7 @@ impl Execution<'_> {
                 Ok(message)
             }
             (Err(reason), split) => {
-                let failure = Failure::new(Kind::Invalid, format!("The field `{path}`: {reason}."));
+                let failure = Failure::new(FailureKind::Invalid, format!("The field `{path}`: {reason}."));
                 let error = RunError::new(place(step), failure.clone());
                 if field.fail_on_error {
                     return Err(error);
@@ -153,7 +153,7 @@ impl Execution<'_> {
                 }),
             });
         }
-        self.tolerate(place(step), Failure::new(Kind::Invalid, message.clone()));
+        self.tolerate(place(step), Failure::new(FailureKind::Invalid, message.clone()));
         Ok(json!({ "success": false, "message": message, "exception": "AssertException", "code": code }))
     }
 
@@ -194,7 +194,7 @@ impl Execution<'_> {
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
-            () = self.ending.called() => Err(RunError::new(place(step), self.over())),
+            () = self.ending.requested() => Err(RunError::new(place(step), self.over())),
         }
     }
 }

@@ -4,10 +4,9 @@
 //! which: the clock says a time at which this program did not exist, or one that lies decades ahead.
 
 use jiff::Timestamp;
+use pipepost_core::Endpoint;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
-
-use super::Address;
 
 /// No copy of this program is older: 2026-05-01, in seconds since the Unix epoch.
 const OLDEST: i64 = 1_777_593_600;
@@ -19,7 +18,7 @@ const LIFE: i64 = 20 * 365 * 24 * 60 * 60;
 const JUST_NOW: i64 = 2 * 24 * 60 * 60;
 
 /// Says what is wrong.
-pub(super) fn explain(problem: &CertificateError, address: &Address) -> String {
+pub(super) fn explain(problem: &CertificateError, address: &Endpoint) -> String {
     let host = &address.host;
     match problem {
         CertificateError::ExpiredContext { time, not_after } => expired(address, seconds(*time), seconds(*not_after)),
@@ -63,7 +62,7 @@ pub(super) fn explain(problem: &CertificateError, address: &Address) -> String {
 /// A stranger in the server's place.
 const STRANGER: &str = "If the host is right, something on the way answers in its place (the sign-in page of a guest network, a company's filter, a virus scanner): use another network, or have that filter let mail through.";
 
-fn expired(address: &Address, now: i64, end: i64) -> String {
+fn expired(address: &Endpoint, now: i64, end: i64) -> String {
     let (clock, end_said) = (said(now), said(end));
     if now - OLDEST > LIFE {
         return format!(
@@ -75,7 +74,7 @@ fn expired(address: &Address, now: i64, end: i64) -> String {
     )
 }
 
-fn not_yet_valid(address: &Address, now: i64, begin: i64) -> String {
+fn not_yet_valid(address: &Endpoint, now: i64, begin: i64) -> String {
     let (clock, begin_said) = (said(now), said(begin));
     let what = format!("The certificate of {address} is not valid yet");
     if now < OLDEST {
@@ -115,7 +114,7 @@ mod tests {
     }
 
     fn told(problem: &CertificateError) -> String {
-        let address = Address {
+        let address = Endpoint {
             host: "mail.example.test".to_owned(),
             port: 465,
         };

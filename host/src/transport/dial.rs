@@ -5,11 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use pipepost_core::Endpoint;
+use pipepost_core::egress::{EgressRule, ForbiddenAddress};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-
-use super::Address;
-use super::address::{self, Reach};
 
 /// How long an attempt has before the next one begins beside it (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -36,13 +35,13 @@ pub enum DialError {
         /// The first address that was refused.
         address: std::net::IpAddr,
         /// Why.
-        reason: address::Forbidden,
+        reason: ForbiddenAddress,
     },
     /// No address took the connection.
     #[error("No connection to {endpoint}: {source}.")]
     Refused {
         /// Where to.
-        endpoint: Address,
+        endpoint: Endpoint,
         /// What the last attempt ended with.
         source: io::Error,
     },
@@ -50,7 +49,7 @@ pub enum DialError {
     #[error("No connection to {endpoint} within {seconds} s: the server, or a firewall before it, does not answer.")]
     TimedOut {
         /// Where to.
-        endpoint: Address,
+        endpoint: Endpoint,
         /// How long was waited.
         seconds: u64,
     },
@@ -67,8 +66,8 @@ pub(crate) enum Progress {
 
 /// As [`dial`], telling how it goes.
 pub(crate) async fn dial_watched(
-    endpoint: &Address,
-    reach: &Reach,
+    endpoint: &Endpoint,
+    reach: &EgressRule,
     limit: Duration,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<TcpStream, DialError> {
@@ -85,13 +84,13 @@ pub(crate) async fn dial_watched(
 ///
 /// # Errors
 /// A [`DialError`].
-pub async fn dial(endpoint: &Address, reach: &Reach, limit: Duration) -> Result<TcpStream, DialError> {
+pub async fn dial(endpoint: &Endpoint, reach: &EgressRule, limit: Duration) -> Result<TcpStream, DialError> {
     dial_watched(endpoint, reach, limit, &mut |_| ()).await
 }
 
 async fn resolve_and_connect(
-    endpoint: &Address,
-    reach: &Reach,
+    endpoint: &Endpoint,
+    reach: &EgressRule,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<TcpStream, DialError> {
     let addresses = resolve(endpoint, reach).await?;
@@ -111,7 +110,7 @@ async fn resolve_and_connect(
 }
 
 /// The addresses of the name that may be dialled, in the order to try them.
-async fn resolve(endpoint: &Address, reach: &Reach) -> Result<Vec<SocketAddr>, DialError> {
+async fn resolve(endpoint: &Endpoint, reach: &EgressRule) -> Result<Vec<SocketAddr>, DialError> {
     let host = endpoint.host.as_str();
     let unresolved = |source| DialError::Unresolved {
         host: host.to_owned(),
@@ -125,7 +124,7 @@ async fn resolve(endpoint: &Address, reach: &Reach) -> Result<Vec<SocketAddr>, D
     let mut allowed = Vec::new();
     let mut refused = None;
     for candidate in found {
-        match address::check(candidate.ip(), reach) {
+        match reach.check(candidate.ip()) {
             Ok(()) if !allowed.contains(&candidate) => allowed.push(candidate),
             Ok(()) => {}
             Err(reason) => {
@@ -193,8 +192,8 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 mod tests {
     use super::*;
 
-    fn endpoint(host: &str, port: u16) -> Address {
-        Address {
+    fn endpoint(host: &str, port: u16) -> Endpoint {
+        Endpoint {
             host: host.to_owned(),
             port,
         }
@@ -225,7 +224,7 @@ mod tests {
     async fn a_forbidden_address_is_named_with_its_reason() {
         let error = dial(
             &endpoint("169.254.169.254", 587),
-            &Reach::Operator,
+            &EgressRule::Operator,
             Duration::from_secs(5),
         )
         .await

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::Security;
+use pipepost_core::Endpoint;
 use tokio::time::Instant;
 
 use super::dial::{self, DialError, Progress};
@@ -14,7 +15,7 @@ use super::socket::{Carrier, Socket};
 use super::tls::{TlsError, TlsFacts};
 use super::transcript::Dialogue;
 use super::veil::Veil;
-use super::{Address, Transport, gate, sign_in};
+use super::{Transport, gate, sign_in};
 use crate::bindings::transport::{Facts, TransportError};
 
 /// How much memo a connection keeps.
@@ -129,7 +130,7 @@ impl Link {
     ///
     /// # Errors
     /// When the connector asks for more than the route grants, and when no connection comes about.
-    pub(crate) async fn open(transport: &Transport, wanted: &Address, security: Security) -> Result<Self, LinkError> {
+    pub(crate) async fn open(transport: &Transport, wanted: &Endpoint, security: Security) -> Result<Self, LinkError> {
         let route = &transport.route;
         check_grant(transport, wanted, security)?;
         let key = Key::new(route, security, &transport.component);
@@ -377,7 +378,7 @@ impl Link {
         if self.spoke {
             return denied("A sign-in may not follow what was written on this connection.".to_owned());
         }
-        let plain_loopback = account.allow_plaintext_auth() && self.peer.is_some_and(|peer| peer.ip().is_loopback());
+        let plain_loopback = self.peer.is_some_and(|peer| account.may_sign_in_clear(peer.ip()));
         if self.tls.is_none() && !plain_loopback {
             return denied(format!(
                 "No sign-in in clear: the account `{}` signs in over TLS, or, with `allow_plaintext_auth`, at a loopback address.",
@@ -442,7 +443,7 @@ impl Link {
     }
 }
 
-fn check_grant(transport: &Transport, wanted: &Address, security: Security) -> Result<(), LinkError> {
+fn check_grant(transport: &Transport, wanted: &Endpoint, security: Security) -> Result<(), LinkError> {
     let route = &transport.route;
     if !wanted.host.eq_ignore_ascii_case(&route.address.host) || wanted.port != route.address.port {
         return Err(LinkError::Denied(format!(

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::oauth::{RefreshTokenKeeper, Tokens};
 use pipepost_accounts::{Revision, Security};
+use pipepost_core::Endpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::link::Parked;
 use super::tls::TlsConfigs;
-use super::{Address, Route, Transcript};
+use super::{Route, Transcript};
 use crate::http::Poster;
 use crate::quota::Quotas;
 
@@ -31,7 +32,7 @@ const SIGN_IN_WINDOW: Duration = Duration::from_secs(60);
 pub(super) struct Key {
     revision: Option<Revision>,
     owner: String,
-    address: Address,
+    address: Endpoint,
     security: Security,
     tls12: bool,
     client_name: Option<String>,

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use pipepost_accounts::oauth::{Granted, Tokens};
 use pipepost_accounts::sasl::{Credentials, Exchange, Mechanism, Next, Outcome};
 use pipepost_accounts::{Account, ErrorKind};
+use pipepost_core::Endpoint;
 
-use super::Address;
 use super::link::LinkError;
 use super::socket::Socket;
 use super::transcript::Dialogue;
@@ -40,7 +40,7 @@ pub(super) async fn run(
     account: &Account,
     tokens: &Tokens,
     mechanism: &str,
-    address: &Address,
+    address: &Endpoint,
     dialogue: &mut Option<Dialogue>,
 ) -> Result<Reply, LinkError> {
     let mechanism = Mechanism::from_name(mechanism)
@@ -87,7 +87,7 @@ pub(super) async fn run(
 }
 
 /// What to sign in with, or why there is nothing.
-async fn granted(tokens: &Tokens, account: &Account, address: &Address) -> Result<Granted, LinkError> {
+async fn granted(tokens: &Tokens, account: &Account, address: &Endpoint) -> Result<Granted, LinkError> {
     let granted = tokens.sign_in(account, &address.host).await.map_err(|error| {
         let sentence = error.to_string();
         match error.kind() {
@@ -119,7 +119,7 @@ async fn exchange(
     account: &Account,
     mechanism: Mechanism,
     credentials: Credentials,
-    address: &Address,
+    address: &Endpoint,
     dialogue: &mut Option<Dialogue>,
 ) -> Result<End, LinkError> {
     let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port).map_err(|error| {

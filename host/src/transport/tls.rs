@@ -5,14 +5,15 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use pipepost_accounts::{TlsSettings, TlsVersion};
+use pipepost_core::Endpoint;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::certificate_trouble;
 use super::trust::Trust;
-use super::{Address, certificate_trouble};
 
 /// Why there is no TLS. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +92,7 @@ impl TlsConfigs {
     pub(crate) async fn handshake(
         &self,
         stream: TcpStream,
-        address: &Address,
+        address: &Endpoint,
         settings: &TlsSettings,
     ) -> Result<TlsStream<TcpStream>, TlsError> {
         let config = self.get(settings)?;
@@ -125,7 +126,7 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
 }
 
 /// What a failed handshake means, and what to do about it.
-fn explain(error: &io::Error, address: &Address) -> TlsError {
+fn explain(error: &io::Error, address: &Endpoint) -> TlsError {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let sentence = match rustls {
         Some(rustls::Error::InvalidCertificate(problem)) => {

@@ -1,6 +1,6 @@
 //! Bodies: templates of the document's own text, compiled before anything runs.
 
-use pipepost::{Kind, Preparation, RunOptions};
+use pipepost::{FailureKind, Preparation, RunOptions};
 use pipepost_inbox::Script;
 use serde_json::json;
 
@@ -136,7 +136,7 @@ async fn a_missing_value_is_the_step_s_failure() {
         (&json!(false), &json!("invalid"))
     );
     let error = bench.run(&document(true), json!({})).await.unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Invalid.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Invalid));
     assert!(
         error.to_string().contains("`body`: the template, line 1, column 8"),
         "{error}"

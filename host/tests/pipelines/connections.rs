@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use pipepost::engine::Limits;
+use pipepost::Limits;
 use pipepost_inbox::Script;
 use pipepost_inbox::script::{At, Rule};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipepost::{Kind, RunOptions, TimeLimit};
+use pipepost::{FailureKind, RunOptions, TimeLimit};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
@@ -109,7 +109,7 @@ async fn only_structural_failures_of_a_loop_are_its_own() {
     assert_eq!(output["success"], false);
     assert_eq!(output["exception"], "invalid");
     let error = run(&looping(true), message).await.unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Invalid.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Invalid));
 }
 
 #[tokio::test]
@@ -259,12 +259,12 @@ async fn nobody_waits_long_for_a_slow_iteration() {
     let end = options.interruptible();
     let over = async {
         bench.inbox.wait_for(2).await;
-        end.end_within(Duration::from_secs(30));
+        end.request(Duration::from_secs(30));
     };
     let (report, ()) = tokio::join!(report(&bench.host, &document, options), over);
     assert_eq!(report.counts.sent, 2);
     let error = report.result.unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Transient.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Transient));
     assert_eq!(bench.subjects(), ["m1", "m2"]);
 }
 
@@ -280,7 +280,7 @@ async fn at_the_time_limit_nothing_new_starts() {
     options.time_limit = TimeLimit::After(Duration::from_millis(20));
     let report = report(&host().await, &document, options).await;
     let error = report.result.unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Limit.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Limit));
     assert!(error.to_string().contains("time limit of 0.02 s"), "{error}");
 }
 

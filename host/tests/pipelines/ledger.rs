@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost::ledger::{Book, Decision, Entry, SqliteLedger, State};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ async fn another_content_is_refused_by_another_run_and_another_way_of_trying_is_
             json!({}),
         )
         .await;
-    assert_eq!(other.exit_code(), Kind::Configuration.exit_code());
+    assert_eq!(other.exit_code(), pipepost::exit_code(FailureKind::Configuration));
     let same = once(json!({ "retry": 7, "onUncertain": "resend", "failOnError": true }));
     let same = bench.named("x", &same, json!({})).await;
     assert_eq!(same.result.expect("an output")["replayed"], true);
@@ -94,7 +94,7 @@ async fn what_may_have_been_sent_waits_for_somebody_to_settle_it() {
     let bench = Bench::new(lost()).await;
     for _ in 0..2 {
         let report = bench.named("x", &once(json!({})), json!({})).await;
-        assert_eq!(report.exit_code(), Kind::Uncertain.exit_code());
+        assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Uncertain));
     }
     assert_eq!(bench.said("MAIL FROM"), 1);
     let doubtful = entries(&bench).remove(0);
@@ -178,7 +178,7 @@ async fn one_lost_connection_makes_no_more_uncertain_than_the_account_allows() {
             .count();
         assert_eq!(doubtful as u64, uncertain);
         let rerun = bench.named("news", &merge(60), json!({})).await;
-        assert_eq!(rerun.exit_code(), Kind::Uncertain.exit_code());
+        assert_eq!(rerun.exit_code(), pipepost::exit_code(FailureKind::Uncertain));
         let output = rerun.result.expect("an output");
         assert_eq!(output["uncertain"], uncertain);
         let distinct: BTreeSet<String> = bench.subjects().into_iter().collect();
@@ -191,7 +191,7 @@ async fn an_execution_that_somebody_else_runs_is_left_alone() {
     let bench = Bench::new(Script::new()).await;
     let other = SqliteLedger::open(&bench.state(), "x").expect("nobody runs it");
     let report = bench.named("x", &once(json!({})), json!({})).await;
-    assert_eq!(report.exit_code(), Kind::Transient.exit_code());
+    assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Transient));
     let error = report.result.expect_err("it is taken").to_string();
     assert!(error.contains("`x` is being run by another process"), "{error}");
     assert_eq!(bench.said("MAIL FROM"), 0);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use pipepost::{Kind, Observer, Progress, RunOptions};
+use pipepost::{FailureKind, Observer, Progress, RunOptions};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ async fn five_hundred_go_out_and_one_that_is_refused_stops_none() {
     let mut options = RunOptions::new(readers(500));
     options.observer = Some(Arc::clone(&seen) as Arc<dyn Observer>);
     let report = report(&bench.host, &newsletter(json!({})), options).await;
-    assert_eq!(report.exit_code(), Kind::Refused.exit_code());
+    assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Refused));
     assert_eq!(report.tolerated.len(), 1, "{:?}", report.tolerated);
     assert_eq!(
         (report.counts.sent, report.counts.failed, report.counts.uncertain),
@@ -102,7 +102,7 @@ async fn with_fail_on_error_a_failure_is_the_last() {
         .run(&newsletter(json!({ "failOnError": true })), readers(4))
         .await
         .unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Refused.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Refused));
     assert_eq!(bench.subjects(), ["to Reader 0"]);
     assert_eq!((&error.object["sent"], &error.object["failed"]), (&json!(1), &json!(3)));
     assert_eq!(error.object["results"][2]["attempted"], false);

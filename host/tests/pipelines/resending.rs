@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ async fn tries_have_an_end_and_are_counted() {
     let rule = json!([{ "at": "mail", "do": [{ "reply": "451 4.3.0 Try again later" }] }]);
     let bench = Bench::new(script(rule.clone())).await;
     let report = bench.report(&letter(json!({ "retry": brisk(4) })), json!({})).await;
-    assert_eq!(report.exit_code(), Kind::Transient.exit_code());
+    assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Transient));
     assert_eq!(report.counts.failed, 1);
     assert_eq!(report.result.expect("an output")["attempts"], 4);
     assert_eq!(bench.said("MAIL FROM"), 4);
@@ -82,12 +82,12 @@ async fn a_connection_that_closes_is_followed_by_a_new_one() {
 #[tokio::test]
 async fn what_will_not_pass_is_not_tried_again() {
     for (reply, kind) in [
-        ("550 5.1.1 No such user", Kind::Refused),
-        ("550 5.4.5 Daily user sending limit exceeded.", Kind::Quota),
+        ("550 5.1.1 No such user", FailureKind::Refused),
+        ("550 5.4.5 Daily user sending limit exceeded.", FailureKind::Quota),
     ] {
         let bench = Bench::new(script(json!([{ "at": "rcpt", "do": [{ "reply": reply }] }]))).await;
         let report = bench.report(&letter(json!({})), json!({})).await;
-        assert_eq!(report.exit_code(), kind.exit_code(), "{reply}");
+        assert_eq!(report.exit_code(), pipepost::exit_code(kind), "{reply}");
         assert_eq!(bench.said("MAIL FROM"), 1, "{reply}");
     }
 }
@@ -166,7 +166,7 @@ async fn what_may_have_been_sent_is_sent_again_when_the_pipeline_asks() {
 
     let bench = Bench::new(script(lost)).await;
     let report = bench.report(&letter(json!({})), json!({})).await;
-    assert_eq!(report.exit_code(), Kind::Uncertain.exit_code());
+    assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Uncertain));
     assert_eq!(bench.subjects(), ["s"]);
 }
 
@@ -209,7 +209,7 @@ async fn what_cannot_be_obeyed_is_told_before_anything_is_sent() {
     let bench = Bench::new(Script::new()).await;
     let wrong = letter(json!({ "retry": { "first": "{{ message.pause }}" }, "failOnError": true }));
     let report = bench.report(&wrong, json!({ "pause": "soon" })).await;
-    assert_eq!(report.exit_code(), Kind::Invalid.exit_code());
+    assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Invalid));
     assert!(
         report
             .result

@@ -1,6 +1,6 @@
 //! The retry: again until it succeeds, and never a message twice.
 
-use pipepost::{Kind, RunOptions};
+use pipepost::{FailureKind, RunOptions};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ async fn a_retry_in_vain_ends_the_run_only_when_asked() {
     assert_eq!(error.unwrap_err().object["error"], "never");
     let no = json!([generate(json!({ "success": false, "failure": { "kind": "quota" } }))]);
     let error = run(&retry(json!({ "failOnError": true }), no, Value::Null), json!({})).await;
-    assert_eq!(error.unwrap_err().exit_code(), Kind::Quota.exit_code());
+    assert_eq!(error.unwrap_err().exit_code(), pipepost::exit_code(FailureKind::Quota));
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn past_its_time_a_retry_begins_no_step() {
     let work = json!([{ "type": "delayer", "delay": 600_000 }, generate(json!({ "success": true }))]);
     let document = retry(json!({ "timeout": 20, "failOnError": true }), work, Value::Null);
     let error = run(&document, json!({})).await.unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Limit.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Limit));
     assert!(error.to_string().contains("the retry around it"), "{error}");
 }
 
@@ -150,7 +150,7 @@ async fn another_content_under_the_same_key_is_refused() {
         Value::Null,
     );
     let error = bench.run(&document, json!({ "n": 1 })).await.unwrap_err();
-    assert_eq!(error.exit_code(), Kind::Configuration.exit_code());
+    assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Configuration));
     assert_eq!(bench.subjects(), ["n1"]);
     // Tolerated, it is told.
     let report = bench

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipepost::engine::{Limits, MemoryDumps};
-use pipepost::{Host, Kind, RunOptions, RunReport, TimeLimit};
+use pipepost::engine::MemoryDumps;
+use pipepost::{FailureKind, Host, Limits, RunOptions, RunReport, TimeLimit};
 use serde_json::{Value, json};
 
 use crate::common::{document, fails, failure, host, hostile, run, run_with};
@@ -53,7 +53,7 @@ async fn kept_and_passed(kept: Value, output: Value, passed: Value, words: &str)
     let host = small_host().await;
     let report = attempt(&host, kept).await;
     assert_eq!(report.result.expect("what keeps to the limit ends well"), output);
-    fails(&attempt(&host, passed).await, Kind::Limit, words);
+    fails(&attempt(&host, passed).await, FailureKind::Limit, words);
     is_unharmed(&host).await;
 }
 
@@ -73,7 +73,7 @@ async fn an_endless_loop() {
 async fn an_endless_loop_that_calls_its_host_all_the_time() {
     let host = small_host().await;
     let report = attempt(&host, json!({ "do": "loop-and-call" })).await;
-    fails(&report, Kind::Limit, "more CPU time than it may");
+    fails(&report, FailureKind::Limit, "more CPU time than it may");
     is_unharmed(&host).await;
 }
 
@@ -130,9 +130,9 @@ async fn a_huge_result() {
 async fn a_huge_result_of_a_failure() {
     let host = small_host().await;
     let report = attempt(&host, json!({ "do": "huge-failure", "n": 1000 })).await;
-    fails(&report, Kind::Refused, "Refused.");
+    fails(&report, FailureKind::Refused, "Refused.");
     let report = attempt(&host, json!({ "do": "huge-failure", "n": 1001 })).await;
-    fails(&report, Kind::Limit, "it returned 1001 bytes");
+    fails(&report, FailureKind::Limit, "it returned 1001 bytes");
     is_unharmed(&host).await;
 }
 
@@ -154,7 +154,7 @@ async fn a_result_that_nests_deeper_than_any_reader_follows() {
     assert!(report.result.expect("deep, and not too deep").is_array());
     fails(
         &attempt(&host, json!({ "do": "deep", "n": 400 })).await,
-        Kind::Limit,
+        FailureKind::Limit,
         "not JSON",
     );
     is_unharmed(&host).await;
@@ -169,7 +169,7 @@ async fn the_words_of_a_failure_are_cut_and_disarmed() {
     )
     .await;
     let failure = failure(&report);
-    assert_eq!(failure.kind, Kind::Refused);
+    assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.message.len() < 5000, "{} bytes", failure.message.len());
     assert!(!failure.to_string().contains(char::is_control), "{failure}");
     assert_eq!(failure.link, None, "only https leads anywhere");
@@ -190,12 +190,12 @@ async fn a_call_of_nobody_and_a_call_that_is_left_open() {
     let host = small_host().await;
     fails(
         &attempt(&host, json!({ "do": "another" })).await,
-        Kind::Limit,
+        FailureKind::Limit,
         "which is not of this batch",
     );
     fails(
         &attempt(&host, json!({ "do": "nothing" })).await,
-        Kind::Limit,
+        FailureKind::Limit,
         "without saying how this went",
     );
     is_unharmed(&host).await;
@@ -217,7 +217,7 @@ async fn parts_without_end() {
     let report = attempt(&host, json!({ "do": "parts", "n": 10_000 })).await;
     assert_eq!(report.result.expect("as many as there may be"), json!(10_000));
     let report = attempt(&host, json!({ "do": "parts", "n": 10_001 })).await;
-    fails(&report, Kind::Limit, "more than 10000 parts");
+    fails(&report, FailureKind::Limit, "more than 10000 parts");
     is_unharmed(&host).await;
 }
 
@@ -225,7 +225,7 @@ async fn parts_without_end() {
 async fn a_trap_in_the_middle() {
     let host = small_host().await;
     let report = attempt(&host, json!({ "do": "panic", "text": "as it was told" })).await;
-    fails(&report, Kind::Limit, "it gave up (a panic or an abort)");
+    fails(&report, FailureKind::Limit, "it gave up (a panic or an abort)");
     is_unharmed(&host).await;
 }
 
@@ -234,7 +234,7 @@ async fn a_forged_handle() {
     let host = small_host().await;
     for handle in [0, 1, 7, 1 << 20, u32::MAX] {
         let report = attempt(&host, json!({ "do": "forge", "n": handle })).await;
-        fails(&report, Kind::Limit, "The connector `alone` was stopped: ");
+        fails(&report, FailureKind::Limit, "The connector `alone` was stopped: ");
         let failure = failure(&report).to_string();
         assert!(
             failure.contains("handle") && !failure.contains("backtrace"),
@@ -255,7 +255,7 @@ async fn handles_without_end() {
         if kept {
             assert_eq!(report.result.expect("as many as there may be"), json!(n));
         } else {
-            fails(&report, Kind::Limit, "more connections and files than it may");
+            fails(&report, FailureKind::Limit, "more connections and files than it may");
         }
     }
     is_unharmed(&host).await;

@@ -1,6 +1,6 @@
 //! A connector that is stopped in the middle of a batch: what becomes of the calls beside the one that stopped it.
 
-use pipepost::{Kind, RunOptions, RunReport, TimeLimit};
+use pipepost::{FailureKind, RunOptions, RunReport, TimeLimit};
 use serde_json::{Value, json};
 
 use crate::caller::{Scene, good_end};
@@ -60,7 +60,7 @@ async fn one_messages_poison_does_not_take_its_neighbours() {
             "{poison}: {report:?}"
         );
         let (_, failure) = &report.tolerated[0];
-        assert_eq!(failure.kind, Kind::Limit, "{failure}");
+        assert_eq!(failure.kind, FailureKind::Limit, "{failure}");
         assert_eq!(subjects(&scene), ["first", "second", "third"], "{poison}");
         scene.is_unharmed().await;
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use pipepost::engine::Limits;
-use pipepost::{Host, Kind, RunReport};
+use pipepost::{FailureKind, Host, Limits, RunReport};
 use pipepost_inbox::script::{At, Rule};
 use pipepost_inbox::{Script, Security};
 use serde_json::{Value, json};
@@ -330,7 +329,7 @@ async fn a_forged_connection() {
     let scene = Scene::new().await;
     for handle in ["0", "1", "77", "4294967295"] {
         let report = scene.run(&[json!(["forge", handle])]).await;
-        fails(&report, Kind::Limit, "The connector `caller` was stopped: ");
+        fails(&report, FailureKind::Limit, "The connector `caller` was stopped: ");
     }
     scene.is_unharmed().await;
 }

@@ -1,6 +1,6 @@
 //! Connectors that claim what is not so: how the host settles it by the bytes that it has seen itself.
 
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost_inbox::script::{At, Rule};
 use pipepost_inbox::{Script, Security};
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::caller::{CONTENT, Scene, good_end};
 use crate::common::{document, fails, run};
 
 /// What is claimed, after the server waits for the content, and how the host settles it.
-async fn settled(acts: &[Value], kind: Kind, words: &str) {
+async fn settled(acts: &[Value], kind: FailureKind, words: &str) {
     let scene = Scene::new().await;
     let report = scene.run(&[&scene.at_content()[..], acts].concat()).await;
     fails(&report, kind, words);
-    let (uncertain, failed) = if kind == Kind::Uncertain { (1, 0) } else { (0, 1) };
+    let (uncertain, failed) = if kind == FailureKind::Uncertain { (1, 0) } else { (0, 1) };
     assert_eq!(
         (report.counts.sent, report.counts.uncertain, report.counts.failed),
         (0, uncertain, failed)
@@ -26,26 +26,31 @@ const UNPROVEN: &str = "may have been sent and may not";
 #[tokio::test]
 async fn an_announcement_without_a_write() {
     let announced = json!(["commit", "0"]);
-    settled(std::slice::from_ref(&announced), Kind::Uncertain, UNPROVEN).await;
-    settled(&[announced.clone(), json!(["confirm", "0"])], Kind::Uncertain, UNPROVEN).await;
+    settled(std::slice::from_ref(&announced), FailureKind::Uncertain, UNPROVEN).await;
+    settled(
+        &[announced.clone(), json!(["confirm", "0"])],
+        FailureKind::Uncertain,
+        UNPROVEN,
+    )
+    .await;
     // Nothing was written, and nothing else is claimed: it was not sent.
     settled(
         &[announced.clone(), json!(["settle", "transient"])],
-        Kind::Transient,
+        FailureKind::Transient,
         "Try again",
     )
     .await;
-    settled(&[announced, json!(["panic"])], Kind::Limit, "it gave up").await;
+    settled(&[announced, json!(["panic"])], FailureKind::Limit, "it gave up").await;
 }
 
 #[tokio::test]
 async fn a_write_without_an_announcement() {
     let written = [json!(["write", CONTENT]), json!(["read"])];
-    settled(&written, Kind::Uncertain, UNPROVEN).await;
+    settled(&written, FailureKind::Uncertain, UNPROVEN).await;
     let confirmed = [&written[..], &[json!(["confirm", "0"])]].concat();
-    settled(&confirmed, Kind::Uncertain, UNPROVEN).await;
+    settled(&confirmed, FailureKind::Uncertain, UNPROVEN).await;
     let late = [&written[..], &[json!(["commit", "0"]), json!(["confirm", "0"])]].concat();
-    settled(&late, Kind::Uncertain, UNPROVEN).await;
+    settled(&late, FailureKind::Uncertain, UNPROVEN).await;
 }
 
 #[tokio::test]
@@ -55,20 +60,25 @@ async fn a_success_without_a_reply() {
         json!(["write", CONTENT]),
         json!(["confirm", "0"]),
     ];
-    settled(&acts, Kind::Uncertain, UNPROVEN).await;
+    settled(&acts, FailureKind::Uncertain, UNPROVEN).await;
 }
 
 #[tokio::test]
 async fn a_failure_after_the_write_without_a_reply_that_proves_it() {
     let written = [json!(["commit", "0"]), json!(["write", CONTENT]), json!(["read"])];
     let with = |acts: &[Value]| [&written[..], acts].concat();
-    settled(&with(&[json!(["settle", "transient"])]), Kind::Uncertain, UNPROVEN).await;
-    settled(&with(&[json!(["settle", "refused"])]), Kind::Uncertain, UNPROVEN).await;
+    settled(
+        &with(&[json!(["settle", "transient"])]),
+        FailureKind::Uncertain,
+        UNPROVEN,
+    )
+    .await;
+    settled(&with(&[json!(["settle", "refused"])]), FailureKind::Uncertain, UNPROVEN).await;
     let invented = [
         json!(["refuse", "0", "554 5.7.1 Invented"]),
         json!(["settle", "refused"]),
     ];
-    settled(&with(&invented), Kind::Uncertain, UNPROVEN).await;
+    settled(&with(&invented), FailureKind::Uncertain, UNPROVEN).await;
 }
 
 #[tokio::test]
@@ -82,7 +92,10 @@ async fn a_refusal_is_believed_by_the_reply_that_came_after_the_announcement() {
         json!(["refuse", "0", "550 5.7.1 Refused"]),
         json!(["settle", "refused"]),
     ];
-    for (content, kind) in [("unwanted\r\n.\r\n", Kind::Refused), (CONTENT, Kind::Uncertain)] {
+    for (content, kind) in [
+        ("unwanted\r\n.\r\n", FailureKind::Refused),
+        (CONTENT, FailureKind::Uncertain),
+    ] {
         let scene = Scene::scripted(Security::StartTls, json!({}), script()).await;
         // A refusal of something else, beforehand, is no evidence for later.
         let before = [json!(["write", "NOOP\r\n"]), json!(["read"])];
@@ -93,7 +106,7 @@ async fn a_refusal_is_believed_by_the_reply_that_came_after_the_announcement() {
         fails(&scene.run(&acts).await, kind, "");
         assert_eq!(
             scene.server.inbox.messages().len(),
-            usize::from(kind == Kind::Uncertain)
+            usize::from(kind == FailureKind::Uncertain)
         );
     }
 }
@@ -112,14 +125,14 @@ async fn a_part_is_announced_once() {
 async fn a_trap_in_the_middle_of_a_conversation() {
     let written = [json!(["commit", "0"]), json!(["write", CONTENT])];
     for (end, words) in [("panic", "it gave up"), ("loop", "more CPU time than it may")] {
-        settled(&[json!([end])], Kind::Limit, words).await;
-        settled(&[&written[..], &[json!([end])]].concat(), Kind::Uncertain, words).await;
+        settled(&[json!([end])], FailureKind::Limit, words).await;
+        settled(&[&written[..], &[json!([end])]].concat(), FailureKind::Uncertain, words).await;
         let half = [json!(["commit", "0"]), json!(["write", "Subject: half"]), json!([end])];
-        settled(&half, Kind::Uncertain, words).await;
+        settled(&half, FailureKind::Uncertain, words).await;
         // Confirmed, and then it went mad: the message is gone, and nobody can say so for it.
         settled(
             &[&good_end(CONTENT)[..], &[json!([end])]].concat(),
-            Kind::Uncertain,
+            FailureKind::Uncertain,
             words,
         )
         .await;
@@ -154,10 +167,15 @@ async fn what_was_said_of_a_call_in_doubt_is_told_for_a_connector_that_is_stoppe
 
 #[tokio::test]
 async fn what_is_said_of_a_call_in_doubt_is_about_this_batch_and_of_bearable_length() {
-    settled(&[json!(["commit-for-another", "0"])], Kind::Limit, "not of this batch").await;
+    settled(
+        &[json!(["commit-for-another", "0"])],
+        FailureKind::Limit,
+        "not of this batch",
+    )
+    .await;
     settled(
         &[json!(["commit-at-length", "0"])],
-        Kind::Limit,
+        FailureKind::Limit,
         "that a result may have",
     )
     .await;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pipepost::{Failure, Host, HostBuilder, Kind, RunOptions, RunReport, TimeLimit};
+use pipepost::{Failure, FailureKind, Host, HostBuilder, RunOptions, RunReport, TimeLimit};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_inbox::{Inbox, Running, Script, Security};
 use serde_json::{Value, json};
@@ -155,7 +155,7 @@ pub(crate) fn failure(report: &RunReport) -> Failure {
 
 /// The run failed with this kind, and its sentence holds these words.
 #[track_caller]
-pub(crate) fn fails(report: &RunReport, kind: Kind, words: &str) {
+pub(crate) fn fails(report: &RunReport, kind: FailureKind, words: &str) {
     let failure = failure(report);
     assert_eq!(failure.kind, kind, "{failure}");
     assert!(failure.to_string().contains(words), "{words:?} is not in: {failure}");

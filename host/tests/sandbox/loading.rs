@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pipepost::connectors::digest;
-use pipepost::engine::Limits;
-use pipepost::{HostBuilder, Policy};
+use pipepost::{HostBuilder, Limits, Policy};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -74,6 +73,14 @@ async fn a_connector_that_the_operator_does_not_list_is_refused() {
         &digest(&component("alone")),
     ];
     is_not_loaded(host().policy(policy), &hostile(&["alone"]), &words).await;
+}
+
+#[tokio::test]
+async fn a_grant_that_no_host_can_give_is_named() {
+    let grant = "wasi:sockets/tcp@0.2.0";
+    let policy = policy(&json!({ "connectors": [{ "digest": digest(b"any"), "grants": [grant] }] }));
+    let words = ["The policy grants", grant, "cannot be granted"];
+    is_not_loaded(host().policy(policy), &hostile(&[]), &words).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost::engine::MemoryDumps;
 use pipepost_inbox::script::{Action, At, Rule};
 use pipepost_inbox::{Inbox, Script, Security};
@@ -166,7 +166,7 @@ async fn after_a_refused_sign_in_the_memory_holds_no_form_of_the_secret_either()
     for mechanism in ["PLAIN", "LOGIN"] {
         let server = Server::start(Security::Implicit, Script::new().rule(echo("535 5.7.8"))).await;
         let (report, memory) = memory_after(&server, json!({ "auth": mechanism }), json!({})).await;
-        fails(&report, Kind::Authentication, "");
+        fails(&report, FailureKind::Authentication, "");
         let seen = |text: &str| memmem::find(&memory, text.as_bytes()).is_some();
         assert!(seen("535-5.7.8") || seen("535 5.7.8"), "the echo was heard");
         assert_eq!(
@@ -234,7 +234,7 @@ async fn after_a_send_the_memory_holds_no_form_of_a_token_though_the_server_echo
             assert_eq!((server.inbox.messages().len(), server.inbox.sign_ins()), (1, 1));
             assert!(seen("RCPT TO:<ann@example.com>"), "the dialogue was spoken");
         } else {
-            fails(&report, Kind::Authentication, "");
+            fails(&report, FailureKind::Authentication, "");
         }
         assert!(seen("planted-MARKER"), "the parameters were read");
         let (one, many) = (code.to_owned(), code.replacen(' ', "-", 1));

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use pipepost::{Host, Kind, Policy, RunReport};
+use pipepost::{FailureKind, Host, Policy, RunReport};
 use pipepost_inbox::script::{Action, At, Rule};
 use pipepost_inbox::tls::Flaw;
 use pipepost_inbox::{Inbox, Script, Security};
@@ -57,7 +57,7 @@ async fn bytes_that_are_injected_before_tls() {
     for injected in ["250 injected\r\n", "235 2.7.0 Accepted\r\n", "x"] {
         let server = Server::start(Security::StartTls, Script::new().inject_before_tls(injected)).await;
         let report = send(&server, json!({})).await;
-        fails(&report, Kind::Configuration, "may be injecting");
+        fails(&report, FailureKind::Configuration, "may be injecting");
         never_heard(&server, &["AUTH", "MAIL"]);
     }
 }
@@ -80,15 +80,15 @@ async fn starttls_stripped_or_refused() {
     let bait = Rule::at(At::Ehlo).act(Action::Offer("AUTH PLAIN".to_owned()));
     let bait = bait.act(Action::Strip("STARTTLS".to_owned()));
     for (script, kind) in [
-        (Script::new().strip("STARTTLS"), Kind::Configuration),
-        (Script::new().rule(bait), Kind::Configuration),
+        (Script::new().strip("STARTTLS"), FailureKind::Configuration),
+        (Script::new().rule(bait), FailureKind::Configuration),
         (
             Script::new().reply(At::Starttls, "502 5.5.1 Not here"),
-            Kind::Configuration,
+            FailureKind::Configuration,
         ),
         (
             Script::new().reply(At::Starttls, "454 4.7.0 TLS not available"),
-            Kind::Transient,
+            FailureKind::Transient,
         ),
     ] {
         let server = Server::start(Security::StartTls, script).await;
@@ -113,13 +113,17 @@ async fn certificates_that_prove_nothing() {
                 .certificate_flaw(flaw)
                 .record_dialogue();
             let server = Server::with(builder).await;
-            fails(&send(&server, json!({})).await, Kind::Configuration, words);
+            fails(&send(&server, json!({})).await, FailureKind::Configuration, words);
             never_heard(&server, &["AUTH", "MAIL"]);
         }
         // A good certificate, by an authority that the account does not name.
         let server = Server::start(security, Script::new()).await;
         let report = send_as(&server, json!({ "ca_file": null }), json!({})).await;
-        fails(&report, Kind::Configuration, "signed by nobody this machine trusts");
+        fails(
+            &report,
+            FailureKind::Configuration,
+            "signed by nobody this machine trusts",
+        );
         never_heard(&server, &["AUTH", "MAIL"]);
     }
 }
@@ -137,13 +141,13 @@ async fn a_line_without_end_and_a_reply_without_end() {
             let server = with_data(Security::StartTls, Script::new().rule(rule)).await;
             let report = send(&server, json!({})).await;
             let failure = failure(&report);
-            assert_ne!(failure.kind, Kind::Uncertain, "{at:?}, {pattern:?}: {failure}");
+            assert_ne!(failure.kind, FailureKind::Uncertain, "{at:?}, {pattern:?}: {failure}");
             assert_eq!(server.inbox.messages().len(), 0);
         }
         if pattern != "250 and another\r\n" {
             let rule = Rule::at(At::Content).obey(true).act(flood(pattern));
             let server = with_data(Security::StartTls, Script::new().rule(rule)).await;
-            fails(&send(&server, json!({})).await, Kind::Uncertain, "");
+            fails(&send(&server, json!({})).await, FailureKind::Uncertain, "");
         }
     }
 }
@@ -175,12 +179,12 @@ async fn a_byte_a_minute() {
     for at in [At::Greeting, At::Mail, At::Rcpt, At::Data] {
         let server = with_data(Security::Implicit, slow(at, false)).await;
         let failure = failure(&send(&server, json!({})).await);
-        assert_eq!(failure.kind, Kind::Transient, "{at:?}: {failure}");
+        assert_eq!(failure.kind, FailureKind::Transient, "{at:?}: {failure}");
         assert_eq!(server.inbox.messages().len(), 0);
     }
     // Its server took it, and nobody has seen it say so.
     let server = with_data(Security::Implicit, slow(At::Content, true)).await;
-    fails(&send(&server, json!({})).await, Kind::Uncertain, "");
+    fails(&send(&server, json!({})).await, FailureKind::Uncertain, "");
     assert_eq!(server.inbox.messages().len(), 1);
 }
 
@@ -191,14 +195,14 @@ async fn an_early_close() {
             let script = Script::new().rule(Rule::at(at).act(action));
             let server = with_data(Security::Implicit, script).await;
             let failure = failure(&send(&server, json!({})).await);
-            assert_eq!(failure.kind, Kind::Transient, "{at:?}: {failure}");
+            assert_eq!(failure.kind, FailureKind::Transient, "{at:?}: {failure}");
             assert_eq!(server.inbox.messages().len(), 0);
         }
     }
     for action in [Action::Close, Action::Abort] {
         let script = Script::new().rule(Rule::at(At::Content).obey(true).act(action));
         let server = with_data(Security::Implicit, script).await;
-        fails(&send(&server, json!({})).await, Kind::Uncertain, "");
+        fails(&send(&server, json!({})).await, FailureKind::Uncertain, "");
         assert_eq!(server.inbox.messages().len(), 1);
     }
 }
@@ -229,7 +233,7 @@ async fn mechanisms_that_bait() {
         let reply = format!("250-smtp.example\n250 {offer}");
         let script = Script::new().rule(Rule::at(At::Ehlo).tls(true).reply(reply));
         let server = Server::start(Security::StartTls, script).await;
-        fails(&send(&server, json!({})).await, Kind::Configuration, "");
+        fails(&send(&server, json!({})).await, FailureKind::Configuration, "");
         never_heard(&server, &["AUTH", "MAIL"]);
     }
     // A mechanism that is offered in clear alone is not taken there.
@@ -241,7 +245,7 @@ async fn mechanisms_that_bait() {
         )
         .rule(Rule::at(At::Ehlo).tls(true).act(Action::Strip("AUTH".to_owned())));
     let server = Server::start(Security::StartTls, script).await;
-    fails(&send(&server, json!({})).await, Kind::Configuration, "");
+    fails(&send(&server, json!({})).await, FailureKind::Configuration, "");
     never_heard(&server, &["AUTH", "MAIL"]);
 }
 
@@ -257,7 +261,7 @@ async fn a_server_that_asks_on_and_on() {
         let server = Server::start(Security::StartTls, script).await;
         let failure = failure(&send_as(&server, json!({ "auth": mechanism }), json!({})).await);
         never_heard(&server, &["MAIL"]);
-        assert_eq!(failure.kind, Kind::Configuration, "{failure}");
+        assert_eq!(failure.kind, FailureKind::Configuration, "{failure}");
     }
 }
 
@@ -265,7 +269,7 @@ async fn a_server_that_asks_on_and_on() {
 async fn a_name_that_is_said_to_be_elsewhere() {
     let refused = Script::new().refuse_recipient("ann@example.com", "551 5.1.6 Not here; try <mallory@evil.example>");
     let server = Server::start(Security::StartTls, refused).await;
-    fails(&send(&server, json!({})).await, Kind::Refused, "");
+    fails(&send(&server, json!({})).await, FailureKind::Refused, "");
     assert_eq!(server.inbox.messages().len(), 0);
 
     let forwarded = Script::new().rule(
@@ -308,11 +312,11 @@ async fn a_name_that_leads_inside() {
     let report = to(&[], "localhost", port).await;
     fails(
         &report,
-        Kind::Configuration,
+        FailureKind::Configuration,
         "inside this machine's or a private network",
     );
     let report = to(&["0.0.0.0/0", "::/0"], "169.254.169.254", 80).await;
-    fails(&report, Kind::Configuration, "it is link-local");
+    fails(&report, FailureKind::Configuration, "it is link-local");
     assert_eq!(server.inbox.connections(), 0);
 
     let report = to(&["127.0.0.0/8", "::1/128"], "localhost", port).await;

@@ -10,7 +10,7 @@ use pipepost_smtp::{Action, Client, CloseReason, Id, NotSent, Outcome, Settled};
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::message::{self, MessageSeed};
 use crate::outbound_message::{OutboundMessage, PartEnd, Transaction};
 use crate::parameters::Parameters;
@@ -176,7 +176,7 @@ impl<W: World> Batch<'_, W> {
             let prepared = message::prepare(&parameters, &seed, self.world.files(call.id).as_mut())?;
             if prepared.utf8 && !self.settings.allows_utf8() {
                 return Err(Failure::new(
-                    Kind::Invalid,
+                    FailureKind::Invalid,
                     "The message needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
                 ));
             }
@@ -449,7 +449,7 @@ impl<W: World> Conversation<'_, '_, W> {
 fn sent_output(outcome: &Result<String, CallFailure>) -> Option<&str> {
     match outcome {
         Ok(output) => Some(output),
-        Err(failed) if failed.failure.kind != Kind::Uncertain => failed.output.as_deref(),
+        Err(failed) if failed.failure.kind != FailureKind::Uncertain => failed.output.as_deref(),
         Err(_) => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use pipepost_sdk::{Batch, Level, Manifest, outcomes, run_files, transport};
 
-use crate::failure::Kind;
+use crate::failure::FailureKind;
 use crate::files::{File, FileError, Files};
 use crate::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
 use crate::{batch, schema};
@@ -177,14 +177,14 @@ impl From<CallFailure> for pipepost_sdk::Failure {
         } = failed;
         Self {
             kind: match failure.kind {
-                Kind::Invalid => pipepost_sdk::FailureKind::Invalid,
-                Kind::Configuration => pipepost_sdk::FailureKind::Configuration,
-                Kind::Authentication => pipepost_sdk::FailureKind::Authentication,
-                Kind::Refused => pipepost_sdk::FailureKind::Refused,
-                Kind::Quota => pipepost_sdk::FailureKind::Quota,
-                Kind::Transient => pipepost_sdk::FailureKind::Transient,
-                Kind::Uncertain => pipepost_sdk::FailureKind::Uncertain,
-                Kind::Limit => pipepost_sdk::FailureKind::Limit,
+                FailureKind::Invalid => pipepost_sdk::FailureKind::Invalid,
+                FailureKind::Configuration => pipepost_sdk::FailureKind::Configuration,
+                FailureKind::Authentication => pipepost_sdk::FailureKind::Authentication,
+                FailureKind::Refused => pipepost_sdk::FailureKind::Refused,
+                FailureKind::Quota => pipepost_sdk::FailureKind::Quota,
+                FailureKind::Transient => pipepost_sdk::FailureKind::Transient,
+                FailureKind::Uncertain => pipepost_sdk::FailureKind::Uncertain,
+                FailureKind::Limit => pipepost_sdk::FailureKind::Limit,
             },
             message: failure.message,
             advice: failure.advice,

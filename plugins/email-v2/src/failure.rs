@@ -4,13 +4,13 @@ use std::fmt;
 
 /// What went wrong, by who can mend it and when: the same kinds by which a server's reply is explained. The names are the
 /// contract's; retry decisions read nothing else.
-pub use pipepost_replies::Kind;
+pub use pipepost_replies::FailureKind;
 
 /// One failure, told to the person who can mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// By who can mend it and when.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What happened, in one sentence that names the parameter.
     pub message: String,
     /// What to do now, where the message does not say it all.
@@ -21,7 +21,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure of this kind with nothing but its sentence.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -43,7 +43,7 @@ impl Failure {
         // One body for all the types of `what`: the guest's size is compile time in the host.
         #[inline(never)]
         fn of(parameter: &str, what: &dyn fmt::Display) -> Failure {
-            Failure::new(Kind::Invalid, format!("parameter `{parameter}`: {what}"))
+            Failure::new(FailureKind::Invalid, format!("parameter `{parameter}`: {what}"))
         }
         of(parameter, &what)
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Verdict as RecipientVerdict};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::message::Prepared;
 use crate::output::{Outcome, Rejection, Report};
 use crate::remainder::Remainder;
@@ -117,7 +117,7 @@ impl OutboundMessage {
             .collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {
             return Err(Failure::new(
-                Kind::Invalid,
+                FailureKind::Invalid,
                 "None of those who are still to get the message is among its recipients.",
             ));
         }
@@ -214,7 +214,7 @@ impl OutboundMessage {
             self.defer(verdict);
         }
         if let Some((verdict, _)) = common
-            && (self.failure.is_none() || verdict.failure.kind == Kind::Uncertain)
+            && (self.failure.is_none() || verdict.failure.kind == FailureKind::Uncertain)
         {
             self.failure = Some(verdict);
         } else if self.failure.is_none() {
@@ -298,7 +298,7 @@ impl OutboundMessage {
         } else {
             Outcome::Sent
         };
-        let unknown = || Failure::new(Kind::Refused, "The server took the message for nobody.").into();
+        let unknown = || Failure::new(FailureKind::Refused, "The server took the message for nobody.").into();
         let reason = if remainder.is_some() && outcome != Outcome::Uncertain {
             self.deferral.or(self.failure)
         } else {
@@ -375,7 +375,7 @@ fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Opt
     let host = server.host;
     let why = wire.map_or_else(|| format!("{ending}."), |error| replies::of_connection(server, error));
     Failure::new(
-        Kind::Uncertain,
+        FailureKind::Uncertain,
         format!("The message was sent to `{host}` to its end, and the server's answer did not come: {why} It may have been delivered and may not."),
     )
     .with_advice("Look for it in the Sent folder or the server's log before sending it again; a second copy would carry the same Message-ID")
@@ -385,7 +385,7 @@ fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Opt
 fn address(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| {
         Failure::new(
-            Kind::Invalid,
+            FailureKind::Invalid,
             format!("The address `{}` cannot be used: {error}.", text.escape_debug()),
         )
     })

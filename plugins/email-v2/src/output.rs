@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::parameters::{Charset, Parameters};
 
 /// How many characters of the content the output shows.
@@ -43,7 +43,7 @@ pub struct Rejection {
     /// The reply's text.
     pub text: String,
     /// What it means.
-    pub kind: Kind,
+    pub kind: FailureKind,
 }
 
 /// What is known once the conversation is over.
@@ -284,7 +284,7 @@ mod tests {
             code: Some(550),
             enhanced: Some("5.1.1".into()),
             text: "no such \"user\"\n".into(),
-            kind: Kind::Refused,
+            kind: FailureKind::Refused,
         }];
         let report = Report {
             accepted: &accepted,
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_whole_and_is_no_success() {
-        let failure = Failure::new(Kind::Quota, "the day's limit is reached").with_advice("wait");
+        let failure = Failure::new(FailureKind::Quota, "the day's limit is reached").with_advice("wait");
         let report = Report {
             failure: Some(&failure),
             ..Report::new(Outcome::Failed)

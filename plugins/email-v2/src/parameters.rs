@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::account::Account;
 use crate::address::{Address, AddressList, Mailbox};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 
 mod attachments;
 mod fields;
@@ -151,13 +151,13 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// [`Kind::Invalid`] with the parameter's name where a value cannot be used, [`Kind::Configuration`] where the
+    /// [`FailureKind::Invalid`] with the parameter's name where a value cannot be used, [`FailureKind::Configuration`] where the
     /// account does not supply what the step leaves out.
     pub fn parse(json: &str, account: Option<&Account>) -> Result<Self, Failure> {
         match serde_json::from_str(json) {
             Ok(value) => Self::from_value(value, account),
             Err(error) => Err(Failure::new(
-                Kind::Invalid,
+                FailureKind::Invalid,
                 format!("the step's parameters are not JSON: {error}"),
             )),
         }
@@ -172,7 +172,7 @@ impl Parameters {
         match value {
             Value::Object(object) => Self::from_object(object, account),
             _ => Err(Failure::new(
-                Kind::Invalid,
+                FailureKind::Invalid,
                 "the step's parameters are not a JSON object",
             )),
         }
@@ -293,8 +293,11 @@ fn sender(value: Value, account: Option<&Account>) -> Result<(Mailbox, String), 
         )),
         (None, _) => {
             let mailbox = account.map_or(Ok(None), accounts_sender)?.ok_or_else(|| {
-                Failure::new(Kind::Configuration, "parameter `from`: the message has no sender")
-                    .with_advice("write `from` in the step, or in the account as the default of its steps")
+                Failure::new(
+                    FailureKind::Configuration,
+                    "parameter `from`: the message has no sender",
+                )
+                .with_advice("write `from` in the step, or in the account as the default of its steps")
             })?;
             let shown = mailbox.to_string();
             Ok((mailbox, shown))
@@ -303,7 +306,12 @@ fn sender(value: Value, account: Option<&Account>) -> Result<(Mailbox, String), 
 }
 
 fn accounts_sender(account: &Account) -> Result<Option<Mailbox>, Failure> {
-    let fault = |error| Failure::new(Kind::Configuration, format!("the account's field `from`: {error}"));
+    let fault = |error| {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("the account's field `from`: {error}"),
+        )
+    };
     let mut mailbox = match (&account.from, &account.username) {
         (Some(from), _) => Mailbox::parse(from).map_err(fault)?,
         (None, Some(username)) => match Address::parse(username) {
@@ -354,7 +362,7 @@ fn envelope_from(fields: &mut Fields, account: Option<&Account>) -> Result<Optio
         None => Ok(None),
         Some(text) => parse(text, &|error| {
             Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("the account's property `mail.smtp.from`: {error}"),
             )
         }),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::output::Rejection;
 
 /// Who is still to get a message, and what is known of the others.
@@ -64,7 +64,7 @@ impl Remainder {
         };
         read().ok_or_else(|| {
             Failure::new(
-                Kind::Limit,
+                FailureKind::Limit,
                 "What an earlier attempt left of the message cannot be read, so nobody knows who has it already; it was not sent.",
             )
         })
@@ -78,7 +78,7 @@ fn rejection(value: &Value) -> Option<Rejection> {
         code: value.get("code")?.as_u64().and_then(|code| u16::try_from(code).ok()),
         enhanced: text("enhanced"),
         text: text("text")?,
-        kind: Kind::from_name(&text("kind")?)?,
+        kind: FailureKind::from_name(&text("kind")?)?,
     })
 }
 
@@ -96,7 +96,7 @@ mod tests {
                 code: Some(550),
                 enhanced: Some("5.1.1".to_owned()),
                 text: "No such user\n\"here\"".to_owned(),
-                kind: Kind::Refused,
+                kind: FailureKind::Refused,
             }],
             part: 3,
         };

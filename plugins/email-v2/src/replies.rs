@@ -5,7 +5,7 @@ use std::fmt;
 use pipepost_replies::{self as gmail, Provider, Retry, explain_for};
 use pipepost_smtp::{CloseReason, NotSent, Reply, Stage};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::world::{Stop, WireError};
 
 /// A failure, and how long to wait before another try is worth it, in seconds.
@@ -99,7 +99,7 @@ pub fn of_ending(server: &Server<'_>, ending: &CloseReason, wire: Option<&WireEr
     match ending {
         CloseReason::Refused { stage, reply } | CloseReason::Closing { stage, reply } => of_reply(server, reply, *stage),
         CloseReason::StartTlsRefused(reply) if reply.code() >= 500 => Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The server `{host}` refuses STARTTLS, and TLS is required; it said: \"{}\".", said(reply)),
         )
         .with_advice("Use its TLS port (465)")
@@ -107,32 +107,32 @@ pub fn of_ending(server: &Server<'_>, ending: &CloseReason, wire: Option<&WireEr
         CloseReason::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
         CloseReason::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
         CloseReason::SignInRefused { mechanism, reply: None } => {
-            Failure::new(Kind::Authentication, format!("Signing in at `{host}` by {mechanism} failed.")).into()
+            Failure::new(FailureKind::Authentication, format!("Signing in at `{host}` by {mechanism} failed.")).into()
         }
         CloseReason::StartTlsMissing => Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The server `{host}` does not offer STARTTLS, and TLS is required."),
         )
         .with_advice("Use its TLS port (465), or, if this server is to be spoken to in clear, turn TLS off in account and step")
         .into(),
         CloseReason::NoMechanism { offered } if offered.is_empty() => Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The server `{host}` offers no sign-in, and the account has credentials."),
         )
         .with_advice("If this server needs no sign-in, say \"auth\": false in the account; many servers offer it only after TLS")
         .into(),
         CloseReason::NoMechanism { offered } => Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The server `{host}` offers {}, and the account signs in by none of them.", offered.join(", ")),
         )
         .with_advice("Change `auth` in the account")
         .into(),
         CloseReason::Injected => Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("The server `{host}` sent more than its reply before the TLS handshake; somebody may be injecting replies, so nothing was sent."),
         )
         .into(),
-        other => Failure::new(Kind::Transient, format!("The conversation with `{server}` ended early: {other}."))
+        other => Failure::new(FailureKind::Transient, format!("The conversation with `{server}` ended early: {other}."))
             .with_advice(look_at(server, "try again later"))
             .into(),
     }
@@ -141,14 +141,14 @@ pub fn of_ending(server: &Server<'_>, ending: &CloseReason, wire: Option<&WireEr
 /// Why the transport did not do as asked.
 pub fn of_wire(server: &Server<'_>, error: &WireError) -> Verdict {
     let kind = match error {
-        WireError::Denied(_) | WireError::Tls(_) => Kind::Configuration,
-        WireError::Credentials(_) => Kind::Authentication,
-        WireError::Ending => Kind::Limit,
+        WireError::Denied(_) | WireError::Tls(_) => FailureKind::Configuration,
+        WireError::Credentials(_) => FailureKind::Authentication,
+        WireError::Ending => FailureKind::Limit,
         WireError::Unresolved(_)
         | WireError::Refused(_)
         | WireError::TimedOut
         | WireError::Closed
-        | WireError::Io(_) => Kind::Transient,
+        | WireError::Io(_) => FailureKind::Transient,
     };
     let failure = Failure::new(kind, of_connection(server, error));
     match error {
@@ -187,7 +187,7 @@ pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, wire: Option<&WireErro
     match reason {
         NotSent::Connection(ending) => of_ending(server, ending, wire),
         NotSent::TooLarge { size, limit } => Failure::new(
-            Kind::Invalid,
+            FailureKind::Invalid,
             format!("The message has {size} octets, and the server `{host}` takes at most {limit}; it was not sent."),
         )
         .with_advice("Send smaller attachments, or a link to them")
@@ -197,24 +197,24 @@ pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, wire: Option<&WireErro
                 format!("the address `{address}` needs")
             });
             Failure::new(
-                Kind::Invalid,
+                FailureKind::Invalid,
                 format!("The server `{host}` does not take SMTPUTF8, which {what}."),
             )
             .into()
         }
         NotSent::NeedsEightBitMime => Failure::new(
-            Kind::Invalid,
+            FailureKind::Invalid,
             format!("The server `{host}` does not take 8BITMIME, which this message needs."),
         )
         .into(),
-        NotSent::NoRecipients => Failure::new(Kind::Invalid, "The message has no recipient.").into(),
+        NotSent::NoRecipients => Failure::new(FailureKind::Invalid, "The message has no recipient.").into(),
         NotSent::Content(error) => Failure::new(
-            Kind::Invalid,
+            FailureKind::Invalid,
             format!("The message could not be read to its end: {error}."),
         )
         .into(),
         NotSent::Withheld(text) => Failure::new(kind_of_reason(text), text.clone()).into(),
-        other => Failure::new(Kind::Transient, format!("The message was not sent: {other:?}.")).into(),
+        other => Failure::new(FailureKind::Transient, format!("The message was not sent: {other:?}.")).into(),
     }
 }
 
@@ -229,13 +229,13 @@ pub fn reason(stop: Stop) -> &'static str {
 }
 
 /// The kind of a sentence that [`reason`] made.
-fn kind_of_reason(text: &str) -> Kind {
+fn kind_of_reason(text: &str) -> FailureKind {
     match text {
         // What became of it is written where it was claimed; here nobody knows.
-        text if text == reason(Stop::Claimed) => Kind::Uncertain,
-        text if text == reason(Stop::Unrecorded) => Kind::Configuration,
-        text if text == reason(Stop::Held) => Kind::Quota,
-        _ => Kind::Limit,
+        text if text == reason(Stop::Claimed) => FailureKind::Uncertain,
+        text if text == reason(Stop::Unrecorded) => FailureKind::Configuration,
+        text if text == reason(Stop::Held) => FailureKind::Quota,
+        _ => FailureKind::Limit,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipepost_smtp::{ClientName, Config, Pipelining, Security as SmtpSecurity};
 use serde_json::Value;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::replies::Server;
 use crate::world::Security;
 
@@ -51,7 +51,7 @@ impl Settings {
         };
         let (Some(host), Some(port)) = (text("host"), number(view.get("port"))) else {
             return Err(
-                Failure::new(Kind::Configuration, "The step has no server to send through.")
+                Failure::new(FailureKind::Configuration, "The step has no server to send through.")
                     .with_advice("Give it an account, or name a host in the account"),
             );
         };
@@ -110,7 +110,7 @@ impl Settings {
     pub fn config(&self, client_name: &str, plain: bool) -> Result<Config, Failure> {
         let name = ClientName::parse(client_name).map_err(|error| {
             Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("The name for EHLO cannot be said: {error}."),
             )
             .with_advice("Correct `mail.smtp.localhost` in the account")

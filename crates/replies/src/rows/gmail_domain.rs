@@ -2,8 +2,10 @@
 //!
 //! Gmail gives several of these enhanced codes a meaning other than the one they are registered with.
 
+use pipepost_core::FailureKind;
+
 use super::{GMAIL, HOUR, Row};
-use crate::meaning::{Class, Kind, Retry, Scope};
+use crate::meaning::{Class, Retry, Scope};
 
 /// The rows of the 421 form.
 const SLOWED: Row = Row {
@@ -11,7 +13,7 @@ const SLOWED: Row = Row {
     marked: true,
     by_code: true,
     classes: &[Class::Transient, Class::Configure],
-    kind: Kind::Transient,
+    kind: FailureKind::Transient,
     scope: Scope::Account,
     retry: Retry::After(HOUR),
     ..GMAIL

@@ -1,7 +1,9 @@
 //! Gmail: quotas, recipients, content, policy.
 
+use pipepost_core::FailureKind;
+
 use super::{DAY, GMAIL, HOUR, MINUTE, Row};
-use crate::meaning::{Class, Kind, Retry, Scope};
+use crate::meaning::{Class, Retry, Scope};
 
 pub(super) const ROWS: &[Row] = &[
     // Quotas. Some of them wear a 5 though time alone cures them.
@@ -14,7 +16,7 @@ pub(super) const ROWS: &[Row] = &[
             "daily smtp relay sending limit exceeded for this user",
         ],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         scope: Scope::Account,
         retry: Retry::After(DAY),
         cause: "This user has sent the 10 000 messages that the Workspace relay takes from one user in 24 hours.",
@@ -30,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
             "daily smtp relay sending limit exceeded for this customer",
         ],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         scope: Scope::Account,
         retry: Retry::After(DAY),
         cause: "Your whole organisation has used up what the Workspace relay takes from it in 24 hours.",
@@ -48,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         by_code: true,
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         scope: Scope::Account,
         retry: Retry::After(DAY),
         cause: "This account has sent as many messages as Gmail allows it in 24 hours: 500, or 2 000 in a paid Workspace.",
@@ -61,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 7, 1)],
         texts: &["email quota exceeded"],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         scope: Scope::Account,
         retry: Retry::After(DAY),
         cause: "An email quota of this account or of its organisation is used up, despite the code of a refusal.",
@@ -74,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(4, 2, 1)],
         texts: &["peak smtp relay limit exceeded"],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         scope: Scope::Account,
         retry: Retry::After(10 * MINUTE),
         cause: "Your organisation sends more at once through the Workspace relay than its peak limit allows.",
@@ -89,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         texts: &["receiving mail too quickly", "receiving mail at a rate"],
         by_code: true,
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::After(15 * MINUTE),
         cause: "This recipient gets more mail at the moment than the server delivers to one mailbox.",
@@ -102,7 +104,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 2, 1)],
         texts: &["receiving mail at a rate", "receiving mail too quickly"],
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::After(HOUR),
         cause: "This recipient's mailbox is flooded, so the server turns mail to it away for a while, despite the code of a \
@@ -150,7 +152,7 @@ pub(super) const ROWS: &[Row] = &[
         texts: &["over quota", "out of storage space"],
         by_code: true,
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::After(HOUR),
         cause: "This recipient's mailbox is full for the moment.",
@@ -174,7 +176,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(4, 5, 3)],
         texts: &["policy size per transaction exceeded"],
         classes: &[Class::Split],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::SplitRecipients,
         cause: "The recipients' domains have too many rules to be checked in one transaction.",
@@ -188,7 +190,7 @@ pub(super) const ROWS: &[Row] = &[
         texts: &["too many recipients"],
         by_code: true,
         classes: &[Class::Split],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::SplitRecipients,
         cause: "The message has more recipients than the server takes in one transaction (Gmail takes 100).",
@@ -202,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(4, 3, 0)],
         texts: &["multiple destination domains per transaction"],
         classes: &[Class::Split],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::SplitDomains,
         cause: "The recipients belong to several domains, and this server takes one domain in a transaction.",
@@ -216,7 +218,7 @@ pub(super) const ROWS: &[Row] = &[
         texts: &["temporarily rejected message"],
         by_code: true,
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         retry: Retry::After(5 * MINUTE),
         cause: "The server turned this message away for the moment.",
         cure: "Send it again in some minutes; nothing needs to be changed.",
@@ -229,7 +231,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 7, 0)],
         texts: &["mail relay denied"],
         classes: &[Class::Configure],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Account,
         cause: "The Workspace relay does not take mail from this machine's address or for this sender.",
         cure: "In the Google Admin console, under Gmail, Routing, SMTP relay service, add this machine's public address or \
@@ -242,7 +244,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 7, 0)],
         texts: &["mail sending denied"],
         classes: &[Class::Configure],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Account,
         cause: "Sending is turned off for this account or for the domain of its sender.",
         cure: "Ask the Workspace administrator to allow sending for this account and to check the SMTP relay settings and \
@@ -255,7 +257,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 7, 1)],
         texts: &["invalid credentials for relay"],
         classes: &[Class::Configure],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Account,
         cause: "The address that the relay knows belongs to another domain than the sender of this message.",
         cure: "Send from an address of the domain that is registered with the relay, or register this machine's public \
@@ -268,7 +270,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 7, 1)],
         texts: &["not authorized to send email directly"],
         classes: &[Class::Configure],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Connection,
         cause: "This machine's public address may not hand mail directly to Gmail's servers, as is usual for home and \
                 office lines.",
@@ -320,7 +322,7 @@ pub(super) const ROWS: &[Row] = &[
             "multiple addresses in from",
             "multiple from: headers",
         ],
-        kind: Kind::Invalid,
+        kind: FailureKind::Invalid,
         cause: "The message's headers break RFC 5322, such as a From header that is missing, doubled or without a valid \
                 address.",
         cure: "Give the message exactly one From with one valid address, and no header twice.",
@@ -364,7 +366,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 6, 0)],
         texts: &["malformed"],
         by_code: true,
-        kind: Kind::Invalid,
+        kind: FailureKind::Invalid,
         cause: "The server cannot read the message: its headers or its parts are malformed.",
         cure: "Check what the step adds to the message by itself, such as own headers or ready-made content, and report it \
                if there is nothing of that kind.",
@@ -377,7 +379,7 @@ pub(super) const ROWS: &[Row] = &[
         texts: &["syntax error"],
         by_code: true,
         classes: &[Class::Configure],
-        kind: Kind::Invalid,
+        kind: FailureKind::Invalid,
         cause: "The server could not read an address of the envelope: it carries a name, a line break, or lacks its angle brackets.",
         cure: "Give sender and recipients as bare addresses, such as ann@example.com, each in an entry of its own.",
         ..GMAIL

@@ -1,14 +1,16 @@
 //! Other providers' well-known replies, and those of common mail server software.
 
+use pipepost_core::FailureKind;
+
 use super::{DAY, GMAIL, HOUR, MINUTE, Row};
-use crate::meaning::{Class, Kind, Retry, Scope};
+use crate::meaning::{Class, Retry, Scope};
 use crate::provider::Provider;
 
 /// A sign-in that the server did not take.
 const SIGN_IN: Row = Row {
     codes: &[535],
     classes: &[Class::Configure],
-    kind: Kind::Authentication,
+    kind: FailureKind::Authentication,
     scope: Scope::Account,
     ..GMAIL
 };
@@ -115,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[550, 554],
         enhanced: &[(5, 7, 60), (5, 2, 252), (5, 2, 0)],
         texts: &["send as this sender", "sendasdenied"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "The mailbox that signed in may not send as the address in From.",
         cure: "Send from the mailbox's own address, or ask the Exchange administrator for the Send As permission.",
         ..OUTLOOK
@@ -126,7 +128,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(5, 4, 1)],
         texts: &["recipient address rejected: access denied"],
         classes: &[Class::Permanent],
-        kind: Kind::Refused,
+        kind: FailureKind::Refused,
         scope: Scope::Recipient,
         cause: "The recipient's organisation, on Microsoft 365, knows no such address.",
         cure: "Correct the address; where it is right, the recipient's administrator has to open it for mail from outside.",
@@ -138,7 +140,7 @@ pub(super) const ROWS: &[Row] = &[
         enhanced: &[(4, 3, 2)],
         texts: &["concurrent connections limit exceeded"],
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         retry: Retry::After(MINUTE),
         cause: "This mailbox has more connections open than Microsoft allows, which are three.",
         cure: "Set the account's max_connections to 3 or less and try again in a minute.",
@@ -191,7 +193,7 @@ pub(super) const ROWS: &[Row] = &[
             "email addresses are not verified",
             "identities failed the check",
         ],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "Amazon SES takes mail from verified addresses only and, while the account is in the sandbox, to verified \
                 addresses only.",
         cure: "Verify the sender's address or domain in the console of Amazon SES, in the region of the account's host, or \
@@ -203,7 +205,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[454],
         texts: &["maximum sending rate exceeded"],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         retry: Retry::After(1),
         cause: "More messages went to Amazon SES in one second than the account's sending rate allows.",
         cure: "Set the account's messages_per_second to the rate that the console of Amazon SES shows.",
@@ -214,7 +216,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[454],
         texts: &["daily message quota exceeded"],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         retry: Retry::After(DAY),
         cause: "The account has sent as much in 24 hours as its quota at Amazon SES allows.",
         cure: "Wait up to 24 hours, or ask for a higher quota in the console of Amazon SES.",
@@ -224,7 +226,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "ses-paused",
         codes: &[554],
         texts: &["sending paused for this account"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "Amazon has paused sending for this account, mostly for bounces or complaints.",
         cure: "Read the notice in the console of Amazon SES, under reputation, and answer it.",
         ..SES
@@ -242,7 +244,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[451, 535],
         texts: &["maximum credits exceeded"],
         classes: &[Class::Quota],
-        kind: Kind::Quota,
+        kind: FailureKind::Quota,
         retry: Retry::After(DAY),
         cause: "The messages of your SendGrid plan are used up; it is not a wrong key, though it comes at the sign-in.",
         cure: "Wait for the plan's next period, or raise the plan in SendGrid's billing settings.",
@@ -252,7 +254,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "sendgrid-sender",
         codes: &[550],
         texts: &["verified sender identity"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "SendGrid takes mail only from senders that you have verified, and the address in From is not one.",
         cure: "Verify the address or its domain in SendGrid's settings under Sender Authentication.",
         ..SENDGRID
@@ -277,7 +279,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "mailgun-sandbox",
         codes: &[421, 550],
         texts: &["authorized recipients", "sandbox subdomains are for test purposes"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Recipient,
         cause: "The sending domain is a Mailgun sandbox, which sends to authorized recipients only.",
         cure: "Add the recipient to the authorized recipients in Mailgun, or send from a domain of your own.",
@@ -287,7 +289,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "postmark-sender",
         codes: &[550],
         texts: &["not a sender signature on your account"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "Postmark takes mail only from senders with a signature, and the address in From has none.",
         cure: "Add the address or its domain in Postmark under Sender Signatures and confirm it.",
         ..POSTMARK
@@ -297,7 +299,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[550],
         texts: &["recipient(s) that have been marked as inactive"],
         classes: &[Class::Permanent],
-        kind: Kind::Refused,
+        kind: FailureKind::Refused,
         scope: Scope::Recipient,
         cause: "Postmark no longer sends to this recipient after a bounce or a complaint.",
         cure: "Reactivate the address in Postmark's suppressions if it is right and wants the mail.",
@@ -318,7 +320,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "zoho-sender",
         codes: &[552, 553],
         texts: &["relaying disallowed as"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Transaction,
         cause: "Zoho sends only from the addresses and aliases of the account that signed in.",
         cure: "Use one of them as from, or add the address as an alias of the account.",
@@ -329,7 +331,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "starttls-first",
         codes: &[530],
         texts: &["must issue a starttls command first"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "The server takes neither sign-in nor mail before TLS, and this account does not turn TLS on.",
         cure: "Set starttls_enable to true with port 587, or use port 465, where TLS begins by itself.",
         ..ANY
@@ -352,7 +354,7 @@ pub(super) const ROWS: &[Row] = &[
             "relaying denied",
             "relaying not allowed",
         ],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Recipient,
         cause: "The server does not pass mail on to this recipient's domain, mostly because nobody has signed in.",
         cure: "Give the account username and password and do not set its auth to false, or name the server that is meant \
@@ -364,7 +366,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[550, 553, 554],
         enhanced: &[(5, 7, 1)],
         texts: &["not owned by user", "not logged in"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         cause: "The account that signed in may not send from the address in MAIL FROM.",
         cure: "Send from the account's own address, or have the server's administrator allow this sender for it.",
         ..ANY
@@ -373,7 +375,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "ehlo-name-rejected",
         codes: &[450, 504, 550, 554],
         texts: &["helo command rejected"],
-        kind: Kind::Configuration,
+        kind: FailureKind::Configuration,
         scope: Scope::Connection,
         cause: "The server does not accept the name that this machine gives in EHLO, or does not find it in the DNS.",
         cure: "Set mail.smtp.localhost to a full public name of this machine that resolves in the DNS.",
@@ -384,7 +386,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[521, 550, 554],
         texts: &["blocked using", "spamhaus"],
         classes: &[Class::Permanent],
-        kind: Kind::Refused,
+        kind: FailureKind::Refused,
         scope: Scope::Connection,
         cause: "This machine's public address stands on a blocklist that the server asks.",
         cure: "Send through your provider's submission server with a sign-in, or ask the blocklist to take the address off.",
@@ -395,7 +397,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[450, 451],
         texts: &["greylist", "graylist"],
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         scope: Scope::Recipient,
         retry: Retry::After(5 * MINUTE),
         cause: "The server lets unknown senders wait before it takes their first message (greylisting).",
@@ -412,7 +414,7 @@ pub(super) const ROWS: &[Row] = &[
             "too many auth",
         ],
         classes: &[Class::Transient],
-        kind: Kind::Transient,
+        kind: FailureKind::Transient,
         retry: Retry::After(HOUR),
         cause: "The server takes no sign-in for a while, because too many have failed.",
         cure: "Check username and password once, then wait an hour before the next try, because each failed one prolongs the \

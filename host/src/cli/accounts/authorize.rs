@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use pipepost::Kind;
+use pipepost::FailureKind;
 use pipepost::http::Poster;
 use pipepost_accounts::oauth::{Authorization, Flow};
 use pipepost_accounts::store::{Change, Store};
@@ -99,7 +99,7 @@ fn refuse_label_of_a_file(options: &AuthorizeOptions, store: &Store) -> Result<(
             let there = Accounts::load([file], &surroundings).is_ok_and(|all| all.get(&options.label).is_ok());
             if there {
                 return Err(Complaint::new(
-                    Kind::Configuration,
+                    FailureKind::Configuration,
                     format!(
                         "The account `{}` lies in the file `{}`, and the refresh token is kept in the store alone; run `pipepost accounts add --from {}`, take the account out of the file, and authorize again.",
                         options.label,

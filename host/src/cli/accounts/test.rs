@@ -7,7 +7,7 @@ use clap::Args;
 use pipepost::account_test::{Check, State, test_account};
 use pipepost::keeper::StoreKeeper;
 use pipepost::transport::Connections;
-use pipepost::{Kind, Policy};
+use pipepost::{FailureKind, Policy};
 use pipepost_accounts::oauth::RefreshTokenKeeper;
 
 use crate::cli::complaint::Complaint;
@@ -44,7 +44,7 @@ pub(in crate::cli) struct TestOptions {
 pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
     let policy = match &options.policy {
         Some(path) => {
-            Policy::from_file(path).map_err(|error| Complaint::new(Kind::Configuration, error.to_string()))?
+            Policy::from_file(path).map_err(|error| Complaint::new(FailureKind::Configuration, error.to_string()))?
         }
         None => Policy::default(),
     };

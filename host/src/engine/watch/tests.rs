@@ -18,12 +18,12 @@ fn watch() -> (Watch, Arc<AtomicU64>) {
 
 fn end(watch: Watch) -> CallEnd {
     watch
-        .close(&Failure::new(Kind::Limit, "Stopped."))
+        .close(&Failure::new(FailureKind::Limit, "Stopped."))
         .remove(&7)
         .expect("every call ends")
 }
 
-fn kind(end: &CallEnd) -> Option<Kind> {
+fn kind(end: &CallEnd) -> Option<FailureKind> {
     end.result.as_ref().err().map(|failure| failure.failure.kind)
 }
 
@@ -42,7 +42,7 @@ async fn announced_written_answered_and_confirmed_is_a_success() {
 async fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
     let (mut silent, _) = watch();
     silent.settle(7, Ok(json!({}))).expect("in order");
-    assert_eq!(kind(&end(silent)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(silent)), Some(FailureKind::Uncertain));
 
     let (mut unwritten, _) = watch();
     unwritten
@@ -53,7 +53,7 @@ async fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
     unwritten.traffic().received(b"250 ok\r\n");
     unwritten.confirmed(7, 0, None).expect("in order");
     unwritten.settle(7, Ok(json!({}))).expect("in order");
-    assert_eq!(kind(&end(unwritten)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(unwritten)), Some(FailureKind::Uncertain));
 
     let (mut unanswered, counter) = watch();
     unanswered
@@ -64,16 +64,16 @@ async fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
     counter.fetch_add(10, Ordering::Relaxed);
     unanswered.confirmed(7, 0, None).expect("in order");
     unanswered.settle(7, Ok(json!({}))).expect("in order");
-    assert_eq!(kind(&end(unanswered)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(unanswered)), Some(FailureKind::Uncertain));
 }
 
 #[tokio::test]
 async fn a_refusal_needs_the_reply_that_was_received() {
     for (evidence, expected) in [
-        ("550 5.7.1 no", Kind::Refused),
-        ("550 5.7.1 invented", Kind::Uncertain),
-        ("250 ok", Kind::Uncertain),
-        ("", Kind::Uncertain),
+        ("550 5.7.1 no", FailureKind::Refused),
+        ("550 5.7.1 invented", FailureKind::Uncertain),
+        ("250 ok", FailureKind::Uncertain),
+        ("", FailureKind::Uncertain),
     ] {
         let (mut watch, counter) = watch();
         watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
@@ -81,7 +81,7 @@ async fn a_refusal_needs_the_reply_that_was_received() {
         watch.traffic().received(b"250 ok\r\n550 5.7.1 no\r\n");
         watch.refused(7, 0, evidence).expect("in order");
         watch
-            .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
+            .settle(7, Err(Failure::new(FailureKind::Refused, "Refused.").into()))
             .expect("in order");
         assert_eq!(kind(&end(watch)), Some(expected), "{evidence:?}");
     }
@@ -96,9 +96,9 @@ async fn a_reply_from_before_the_announcement_proves_nothing() {
     watch.traffic().received(b"250 ok\r\n");
     watch.refused(7, 0, "550 5.7.1 no").expect("in order");
     watch
-        .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
+        .settle(7, Err(Failure::new(FailureKind::Refused, "Refused.").into()))
         .expect("in order");
-    assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(watch)), Some(FailureKind::Uncertain));
 }
 
 #[tokio::test]
@@ -116,9 +116,9 @@ async fn a_reply_is_found_behind_much_that_was_forgotten_and_taken() {
         watch.refused(7, number, "450 later").expect("in order");
     }
     watch
-        .settle(7, Err(Failure::new(Kind::Transient, "Refused.").into()))
+        .settle(7, Err(Failure::new(FailureKind::Transient, "Refused.").into()))
         .expect("in order");
-    assert_eq!(kind(&end(watch)), Some(Kind::Transient));
+    assert_eq!(kind(&end(watch)), Some(FailureKind::Transient));
 }
 
 #[tokio::test]
@@ -134,9 +134,9 @@ async fn one_reply_proves_one_refusal() {
     watch.refused(7, 0, "550 5.7.1 no").expect("in order");
     watch.refused(7, 1, "550 5.7.1 no").expect("in order");
     watch
-        .settle(7, Err(Failure::new(Kind::Refused, "Refused.").into()))
+        .settle(7, Err(Failure::new(FailureKind::Refused, "Refused.").into()))
         .expect("in order");
-    assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(watch)), Some(FailureKind::Uncertain));
 }
 
 #[tokio::test]
@@ -152,9 +152,9 @@ async fn a_421_proves_the_refusal_of_all_that_it_found_unanswered() {
     watch.refused(7, 0, "421 4.3.0 closing").expect("in order");
     watch.refused(7, 1, "421 4.3.0 closing").expect("in order");
     watch
-        .settle(7, Err(Failure::new(Kind::Transient, "Closed.").into()))
+        .settle(7, Err(Failure::new(FailureKind::Transient, "Closed.").into()))
         .expect("in order");
-    assert_eq!(kind(&end(watch)), Some(Kind::Transient));
+    assert_eq!(kind(&end(watch)), Some(FailureKind::Transient));
 }
 
 #[tokio::test]
@@ -165,12 +165,12 @@ async fn what_a_stopped_connector_leaves_open_is_settled_by_the_bytes() {
         .await
         .expect("in order")
         .expect("granted");
-    assert_eq!(kind(&end(unwritten)), Some(Kind::Limit));
+    assert_eq!(kind(&end(unwritten)), Some(FailureKind::Limit));
 
     let (mut written, counter) = watch();
     written.committing(&[(7, 0)]).await.expect("in order").expect("granted");
     counter.fetch_add(1, Ordering::Relaxed);
-    assert_eq!(kind(&end(written)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(written)), Some(FailureKind::Uncertain));
 }
 
 #[tokio::test]
@@ -179,9 +179,9 @@ async fn uncertain_is_never_folded_into_another_failure() {
     watch.committing(&[(7, 0)]).await.expect("in order").expect("granted");
     counter.fetch_add(10, Ordering::Relaxed);
     watch
-        .settle(7, Err(Failure::new(Kind::Transient, "Lost.").into()))
+        .settle(7, Err(Failure::new(FailureKind::Transient, "Lost.").into()))
         .expect("in order");
-    assert_eq!(kind(&end(watch)), Some(Kind::Uncertain));
+    assert_eq!(kind(&end(watch)), Some(FailureKind::Uncertain));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use memchr::memmem;
 use super::content::{Content, Segment, base64_lines, read_some};
 use super::headers::{ContentType, disposition};
 use super::{inline, media, text};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::files::{File, FileError, Files};
 use crate::html;
 use crate::parameters::{Attachment, BodyType, CalendarEvent, Charset, Disposition, Parameters, Source};
@@ -127,8 +127,8 @@ impl<'a> Parts<'a> {
             Part::Multi(part, _) => head.multipart(part),
         };
         // The head has an author and an envelope: lettre asks for nothing else.
-        let message =
-            message.map_err(|error| Failure::new(Kind::Invalid, format!("the message cannot be built: {error}")))?;
+        let message = message
+            .map_err(|error| Failure::new(FailureKind::Invalid, format!("the message cannot be built: {error}")))?;
         Ok(Built {
             content: self.content(&message)?,
             charset,
@@ -278,7 +278,7 @@ impl<'a> Parts<'a> {
             // Random and of this message: it stands where it was put, and nowhere before.
             let Some(at) = memmem::find(&rest, token.as_bytes()) else {
                 return Err(Failure::new(
-                    Kind::Invalid,
+                    FailureKind::Invalid,
                     "the message cannot be built: an attachment lost its place",
                 ));
             };
@@ -387,10 +387,10 @@ fn with_name(mut content_type: String, name: &str) -> String {
 
 fn unreadable(index: usize, attachment: &Attachment, error: FileError) -> Failure {
     let kind = match error {
-        FileError::NotFound => Kind::Invalid,
-        FileError::NotAllowed => Kind::Configuration,
-        FileError::TooLarge => Kind::Limit,
-        FileError::Changed | FileError::Io => Kind::Transient,
+        FileError::NotFound => FailureKind::Invalid,
+        FileError::NotAllowed => FailureKind::Configuration,
+        FileError::TooLarge => FailureKind::Limit,
+        FileError::Changed | FileError::Io => FailureKind::Transient,
     };
     Failure::new(
         kind,

@@ -93,7 +93,7 @@ fn addresses_come_as_text_objects_and_arrays() {
 fn a_message_needs_a_recipient_and_one_sender() {
     for to in [json!(""), json!(null), json!([]), json!(" , "), json!("Nobody:;")] {
         let failure = refusal(json!({"to": to}));
-        assert_eq!(failure.kind, Kind::Invalid);
+        assert_eq!(failure.kind, FailureKind::Invalid);
         assert!(failure.message.contains("no recipient"), "{failure}");
     }
     assert!(with(json!({"to": "", "bcc": "c@y.example"})).is_ok());
@@ -103,7 +103,7 @@ fn a_message_needs_a_recipient_and_one_sender() {
             .contains("`from`")
     );
     let failure = parse(json!({"to": "b@y.example"})).expect_err("no sender");
-    assert_eq!(failure.kind, Kind::Configuration);
+    assert_eq!(failure.kind, FailureKind::Configuration);
 }
 
 #[test]
@@ -131,13 +131,13 @@ fn the_account_supplies_the_sender() {
     );
     assert_eq!(
         sent(&account(None, "user")).expect_err("no address").kind,
-        Kind::Configuration
+        FailureKind::Configuration
     );
     assert_eq!(
         sent(&account(Some("not one"), "user@x.example"))
             .expect_err("no address")
             .kind,
-        Kind::Configuration
+        FailureKind::Configuration
     );
     let own = json!({"from": "own@x.example", "to": "b@y.example", "envelopeFrom": "<>"});
     let own = Parameters::from_value(own, Some(&account(None, "user"))).expect("the step's own sender");
@@ -244,7 +244,7 @@ fn each_refusal_names_its_parameter() {
     for (parameter, value) in cases {
         let key = parameter.split('[').next().expect("a name");
         let failure = refusal(json!({key: value}));
-        assert_eq!(failure.kind, Kind::Invalid, "{failure}");
+        assert_eq!(failure.kind, FailureKind::Invalid, "{failure}");
         assert!(
             failure.message.starts_with(&format!("parameter `{parameter}`: ")),
             "{parameter}: {failure}"
@@ -329,6 +329,9 @@ fn what_is_unknown_is_warned_of_and_what_is_the_hosts_is_not() {
 #[test]
 fn what_is_no_object_is_refused() {
     for json in ["", "[]", "5", "{", "\"to\""] {
-        assert_eq!(Parameters::parse(json, None).expect_err(json).kind, Kind::Invalid);
+        assert_eq!(
+            Parameters::parse(json, None).expect_err(json).kind,
+            FailureKind::Invalid
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use pipepost_email_v2::batch::{Call, send};
-use pipepost_email_v2::failure::Kind;
+use pipepost_email_v2::failure::FailureKind;
 use pipepost_email_v2::files::Files;
 use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
 use serde_json::{Value, json};
@@ -180,12 +180,12 @@ fn what_may_have_been_sent_is_uncertain_and_does_not_travel_again() {
             };
             match outcome {
                 Ok(_) => assert_eq!(taken, 1),
-                Err(failure) if failure.failure.kind == Kind::Uncertain => assert_eq!(taken, 1),
+                Err(failure) if failure.failure.kind == FailureKind::Uncertain => assert_eq!(taken, 1),
                 Err(_) => assert_eq!(taken, 0, "message {id}: {outcome:?}"),
             }
         }
         let lost = u32::try_from(breaks_after).expect("few");
-        let is_uncertain = |outcome: &Result<String, CallFailure>| matches!(outcome, Err(failure) if failure.failure.kind == Kind::Uncertain);
+        let is_uncertain = |outcome: &Result<String, CallFailure>| matches!(outcome, Err(failure) if failure.failure.kind == FailureKind::Uncertain);
         let uncertain: Vec<_> = net
             .settled
             .iter()

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pipepost_email_v2::failure::Kind;
+use pipepost_email_v2::failure::FailureKind;
 use pipepost_email_v2::files::{File, FileError, Files};
 use pipepost_email_v2::message::{MessageSeed, prepare};
 use pipepost_email_v2::parameters::Parameters;
@@ -287,7 +287,7 @@ fn files_stream_in_pieces_of_any_size_and_again() {
 fn a_file_that_cannot_be_had_is_named() {
     let parameters = json!({"from": "a@x.example", "to": "b@y.example", "attachments": [{"attachment": "no.pdf"}]});
     let failure = try_message(parameters, &mut Memory::default()).expect_err("no such file");
-    assert_eq!(failure.kind, Kind::Invalid);
+    assert_eq!(failure.kind, FailureKind::Invalid);
     assert!(
         failure.message.starts_with("parameter `attachments[0]`: `no.pdf` "),
         "{failure}"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipepost_email_v2::failure::Kind;
+use pipepost_email_v2::failure::FailureKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -115,7 +115,7 @@ proptest! {
         let mut prepared = match try_message(parameters(place, &text), &mut Memory::default()) {
             Ok(prepared) => prepared,
             Err(failure) => {
-                prop_assert!(matches!(failure.kind, Kind::Invalid | Kind::Configuration));
+                prop_assert!(matches!(failure.kind, FailureKind::Invalid | FailureKind::Configuration));
                 prop_assert!(!failure.to_string().contains(['\r', '\n', '\0']), "{failure:?}");
                 return Ok(());
             }

@@ -2,21 +2,19 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 /// The kind of a failure. Retry decisions and exit codes read it; nothing reads the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "host", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+pub enum FailureKind {
     /// What was given is wrong in itself: an address, a parameter, a document, a message that nobody could send.
     Invalid,
-    /// The set-up is wrong: an account, a policy, a server without what is demanded of it.
+    /// The set-up is wrong: an account, a step's settings, a policy, a server without what is demanded of it.
     Configuration,
-    /// The server does not take the credentials.
+    /// The server does not take the credentials, or demands some.
     Authentication,
     /// The server refused for good: this message, or these recipients.
     Refused,
-    /// A quota is used up; waiting helps.
+    /// A quota is used up; waiting helps, for the whole account.
     Quota,
     /// Trying again may help: a name not found, a connection refused, a time-out, a 4yz reply.
     Transient,
@@ -26,9 +24,21 @@ pub enum Kind {
     Limit,
 }
 
-impl Kind {
-    /// The kind as documents and outputs write it.
-    pub fn as_str(self) -> &'static str {
+impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Invalid,
+        Self::Configuration,
+        Self::Authentication,
+        Self::Refused,
+        Self::Quota,
+        Self::Transient,
+        Self::Uncertain,
+        Self::Limit,
+    ];
+
+    /// Returns the name that documents, outputs and the contract use, in lower case.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
             Self::Configuration => "configuration",
@@ -41,63 +51,46 @@ impl Kind {
         }
     }
 
-    /// The kind that [`Kind::as_str`] writes so; none for any other text.
+    /// Reads what [`FailureKind::as_str`] wrote; none for any other text. For text that was stored or received: between
+    /// layers the kind itself is passed.
     pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Invalid,
-            Self::Configuration,
-            Self::Authentication,
-            Self::Refused,
-            Self::Quota,
-            Self::Transient,
-            Self::Uncertain,
-            Self::Limit,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// The process exit code for a run that ends so, after `sysexits.h`.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Invalid => 65,
-            Self::Configuration => 78,
-            Self::Authentication => 77,
-            Self::Refused => 69,
-            Self::Quota | Self::Transient => 75,
-            Self::Uncertain => 74,
-            Self::Limit => 70,
-        }
+    /// Returns whether the same message may be taken later with nothing changed.
+    pub const fn is_temporary(self) -> bool {
+        matches!(self, Self::Quota | Self::Transient)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
 /// A failure as it reaches people and pipelines. It never holds a secret.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize))]
 pub struct Failure {
     /// Decides what happens next.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What happened and to which thing, in one sentence.
     pub message: String,
-    /// What to do now; none where the message says it all.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What to do now; none where the message says everything.
+    #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub advice: Option<String>,
     /// The link to open, where the server gave one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub link: Option<String>,
     /// How long to wait before another try is worth it, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub wait: Option<u32>,
 }
 
 impl Failure {
-    /// A failure of `kind` that says what happened.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    /// Makes a failure of `kind` that says what happened.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -107,7 +100,7 @@ impl Failure {
         }
     }
 
-    /// The same with what to do now.
+    /// Adds what to do now.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());

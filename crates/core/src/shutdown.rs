@@ -1,59 +1,60 @@
-//! The end of a run: nothing new starts, what is in flight gets a grace to be confirmed, then everything is over.
+//! The shutdown of a run: nothing new starts, what is in flight gets a grace to be confirmed, then everything is over.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long what was announced may still be confirmed after a run's end was called.
+/// How long what was announced may still be confirmed after a shutdown was requested.
 pub const GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
     /// Ends for good at this moment.
-    Ending(Instant),
+    ShuttingDown(Instant),
 }
 
-/// Calls a run's end.
+/// Requests a shutdown.
 #[derive(Debug, Clone)]
-pub struct EndCall {
+pub struct ShutdownHandle {
     phase: watch::Sender<Phase>,
 }
 
-/// Told of a run's end.
+/// Learns of a shutdown.
 #[derive(Debug, Clone)]
-pub struct Ending {
+pub struct ShutdownToken {
     phase: watch::Receiver<Phase>,
 }
 
-/// A run that goes on until its end is called.
-pub fn ending() -> (EndCall, Ending) {
+/// Makes a handle and the token that learns of its requests.
+pub fn channel() -> (ShutdownHandle, ShutdownToken) {
     let (sender, receiver) = watch::channel(Phase::Running);
-    (EndCall { phase: sender }, Ending { phase: receiver })
+    (ShutdownHandle { phase: sender }, ShutdownToken { phase: receiver })
 }
 
-impl EndCall {
-    /// Nothing new starts from here on; `grace` is left to what was announced. A second call can only shorten it.
-    pub fn end_within(&self, grace: Duration) {
+impl ShutdownHandle {
+    /// Requests the shutdown: nothing new starts from here on, and `grace` is left to what was announced. A second request
+    /// can only shorten it.
+    pub fn request(&self, grace: Duration) {
         let until = Instant::now() + grace;
         self.phase.send_modify(|phase| {
             *phase = match *phase {
-                Phase::Ending(earlier) => Phase::Ending(earlier.min(until)),
-                Phase::Running => Phase::Ending(until),
+                Phase::ShuttingDown(earlier) => Phase::ShuttingDown(earlier.min(until)),
+                Phase::Running => Phase::ShuttingDown(until),
             };
         });
     }
 }
 
-impl Ending {
-    /// Whether the end was called.
-    pub fn is_ending(&self) -> bool {
+impl ShutdownToken {
+    /// Returns whether the shutdown was requested.
+    pub fn is_requested(&self) -> bool {
         *self.phase.borrow() != Phase::Running
     }
 
-    /// Waits until the end is called. Never, if nobody is left who could.
-    pub async fn called(&self) {
+    /// Waits until the shutdown is requested; for ever, when every handle was dropped.
+    pub async fn requested(&self) {
         let mut phase = self.phase.clone();
         if phase.wait_for(|phase| *phase != Phase::Running).await.is_err() {
             std::future::pending::<()>().await;
@@ -61,10 +62,10 @@ impl Ending {
     }
 
     /// Waits until the grace is over.
-    pub async fn over(&self) {
+    pub async fn grace_over(&self) {
         let mut phase = self.phase.clone();
         loop {
-            let Phase::Ending(until) = *phase.borrow_and_update() else {
+            let Phase::ShuttingDown(until) = *phase.borrow_and_update() else {
                 if phase.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -88,14 +89,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_grace_counts_from_the_call_and_can_only_shrink() {
-        let (call, ending) = ending();
-        assert!(!ending.is_ending());
+        let (handle, token) = channel();
+        assert!(!token.is_requested());
         let start = Instant::now();
-        call.end_within(Duration::from_secs(30));
-        ending.called().await;
-        call.end_within(Duration::from_secs(60));
-        call.end_within(Duration::from_secs(5));
-        ending.over().await;
+        handle.request(Duration::from_secs(30));
+        token.requested().await;
+        handle.request(Duration::from_secs(60));
+        handle.request(Duration::from_secs(5));
+        token.grace_over().await;
         assert_eq!(start.elapsed(), Duration::from_secs(5));
     }
 }

@@ -1,4 +1,4 @@
-//! The operator's word: which hosts, networks and connectors, within which limits.
+//! Operator policy: which hosts, networks and connectors are allowed, and within which limits.
 //!
 //! A step may reach only what its account and the policy both allow; neither side widens the other. Without a policy the
 //! accounts alone decide.
@@ -10,8 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::engine::{GRANTABLE, Limits};
-use crate::transport::Address;
+use crate::{Endpoint, Limits};
 
 /// A policy file, parsed and checked.
 #[derive(Debug, Clone, Default)]
@@ -130,14 +129,6 @@ impl Policy {
                     connector.digest
                 ));
             }
-            for grant in connector.grants.iter().flatten() {
-                if !GRANTABLE.contains(&grant.as_str()) {
-                    return Err(format!(
-                        "`{grant}` cannot be granted; what can is {}",
-                        GRANTABLE.join(", ")
-                    ));
-                }
-            }
             connectors
                 .get_or_insert_with(BTreeMap::new)
                 .insert(connector.digest.to_ascii_lowercase(), connector.grants);
@@ -151,17 +142,25 @@ impl Policy {
     }
 
     /// Whether the operator allows this server.
-    pub fn allows(&self, address: &Address) -> bool {
+    pub fn allows(&self, address: &Endpoint) -> bool {
         self.hosts
             .as_ref()
             .is_none_or(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
     }
 
     /// Whether the operator named this server, so that a step may go there without an account.
-    pub fn names(&self, address: &Address) -> bool {
+    pub fn names(&self, address: &Endpoint) -> bool {
         self.hosts
             .as_ref()
             .is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
+    }
+
+    /// Returns the first interface that the policy grants and this host cannot give.
+    ///
+    /// What can be granted is the contract's to say, not the policy file's: whoever loads connectors asks this first.
+    pub fn ungrantable(&self, grantable: &[&str]) -> Option<&str> {
+        let listed = self.connectors.iter().flat_map(BTreeMap::values).flatten().flatten();
+        listed.map(String::as_str).find(|grant| !grantable.contains(grant))
     }
 
     /// The inner networks that the operator opened.
@@ -234,7 +233,7 @@ impl HostPattern {
         })
     }
 
-    fn matches(&self, address: &Address) -> bool {
+    fn matches(&self, address: &Endpoint) -> bool {
         let host = address.host.trim_end_matches('.').to_ascii_lowercase();
         let named = if self.below {
             host.strip_suffix(&self.host)
@@ -250,8 +249,8 @@ impl HostPattern {
 mod tests {
     use super::*;
 
-    fn address(host: &str, port: u16) -> Address {
-        Address {
+    fn address(host: &str, port: u16) -> Endpoint {
+        Endpoint {
             host: host.to_owned(),
             port,
         }

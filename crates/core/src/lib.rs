@@ -1,0 +1,31 @@
+//! The words that every layer of Pipepost shares.
+//!
+//! [`FailureKind`] and [`Failure`] say what went wrong, and everything that decides reads the kind. The feature `host`
+//! (on by default) adds what a host needs below all its layers: [`Endpoint`] and the one egress rule ([`EgressRule`]),
+//! [`Limits`] and [`Policy`], and [`shutdown`]. Connectors are built without it.
+//!
+//! This crate depends on no other crate of Pipepost. It opens no connection and knows no exit codes.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "host")]
+pub mod egress;
+#[cfg(feature = "host")]
+mod endpoint;
+mod failure;
+#[cfg(feature = "host")]
+mod limits;
+#[cfg(feature = "host")]
+pub mod policy;
+#[cfg(feature = "host")]
+pub mod shutdown;
+
+#[cfg(feature = "host")]
+pub use egress::EgressRule;
+#[cfg(feature = "host")]
+pub use endpoint::Endpoint;
+pub use failure::{Failure, FailureKind};
+#[cfg(feature = "host")]
+pub use limits::Limits;
+#[cfg(feature = "host")]
+pub use policy::Policy;
