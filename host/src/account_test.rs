@@ -3,7 +3,7 @@
 //! It goes the way that a run's connection goes (the same resolver, addresses, TLS and sign-in), and sends nothing unless
 //! it is given a recipient. The conversation is [`pipepost_probe`]'s.
 
-mod elsewhere;
+mod alternate_port;
 mod letter;
 mod wire;
 
@@ -147,7 +147,7 @@ impl Test<'_> {
         let link = match opened {
             Ok(link) => link,
             Err(error) => {
-                let elsewhere = self.elsewhere(&error, policy, connections).await;
+                let elsewhere = self.alternate_port(&error, policy, connections).await;
                 return self.not_connected(&error, elsewhere);
             }
         };
@@ -298,11 +298,16 @@ impl Test<'_> {
     }
 
     /// Where nobody answers, what the other port says.
-    async fn elsewhere(&self, error: &LinkError, policy: &Policy, connections: &Arc<Connections>) -> Option<String> {
+    async fn alternate_port(
+        &self,
+        error: &LinkError,
+        policy: &Policy,
+        connections: &Arc<Connections>,
+    ) -> Option<String> {
         let LinkError::Dial(DialError::Refused { endpoint, .. } | DialError::TimedOut { endpoint, .. }) = error else {
             return None;
         };
-        elsewhere::look(self.account, policy, connections, elsewhere::other(endpoint.port)?).await
+        alternate_port::look(self.account, policy, connections, alternate_port::other(endpoint.port)?).await
     }
 
     fn not_connected(&mut self, error: &LinkError, elsewhere: Option<String>) -> Ended {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pipepost_accounts::oauth::RefreshTokenKeeper;
+use pipepost_accounts::oauth::RefreshTokenSink;
 use pipepost_accounts::{Accounts, FieldAccess};
 use pipepost_core::{Limits, Policy};
 use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
@@ -80,7 +80,7 @@ pub struct HostBuilder {
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
-    keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+    sink: Option<Arc<dyn RefreshTokenSink>>,
     transcript: Option<Arc<Transcript>>,
 }
 
@@ -175,8 +175,8 @@ impl HostBuilder {
 
     /// Keeps the refresh tokens that a provider gives in place of old ones; without it they live as long as the host.
     #[must_use]
-    pub fn refresh_token_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
-        self.keeper = Some(keeper);
+    pub fn refresh_token_sink(mut self, sink: Arc<dyn RefreshTokenSink>) -> Self {
+        self.sink = Some(sink);
         self
     }
 
@@ -200,7 +200,7 @@ impl HostBuilder {
         };
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
-        let connections = Connections::new(self.keeper, self.transcript);
+        let connections = Connections::new(self.sink, self.transcript);
         let connections = match &self.state {
             Some(directory) => connections.sharing(directory),
             None => connections,

@@ -18,13 +18,13 @@ pub mod files;
 mod forms;
 mod host;
 pub mod http;
-pub mod keeper;
 pub mod ledger;
 #[doc(hidden)]
 pub mod measuring;
 pub mod quota;
 mod run;
 pub mod state;
+pub mod token_sink;
 pub mod transport;
 
 pub use exit_code::exit_code;

@@ -9,10 +9,10 @@ use rustls_pki_types::CertificateDer;
 
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
-use crate::oauth::{OAuthClient, ServiceAccount};
 use crate::reference::SecretSource;
 use crate::sasl::{Credentials, Mechanism};
 use crate::secret::Secret;
+use crate::sign_in::SignIn;
 
 /// What an account is made of: Digibee's account types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -173,24 +173,10 @@ pub struct Limits {
     pub max_uncertain: Option<u32>,
 }
 
-/// Which way the account signs in. Secrets are sources, unread.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SignIn {
-    /// Not at all.
-    None,
-    /// With a user name and a password; under XOAUTH2 or OAUTHBEARER the password is an access token as it stands.
-    Password(SecretSource),
-    /// With access tokens that a refresh token brings.
-    OAuth(Box<OAuthClient>),
-    /// With access tokens that a service account's signed assertion brings.
-    ServiceAccount(Box<ServiceAccount>),
-}
-
 /// Digest of everything that decides whether a connection may be shared, secrets included.
 ///
-/// Equal within one process exactly when the account's settings are; it is keyed afresh in each process, so it gives
-/// nothing to guess a password against.
+/// Equal within one process when what is written is equal and references in it mean the same; it is keyed afresh in
+/// each process, so it gives nothing to guess a password against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revision(pub(crate) [u8; 32]);
 
@@ -227,6 +213,13 @@ pub struct Account {
     pub(crate) revision: Revision,
 }
 
+/// A host of `allowed_hosts`, with one port or any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AllowedHost {
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+}
+
 /// Where the account's server is, and how TLS begins there.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
@@ -235,7 +228,7 @@ pub(crate) struct Server {
     pub(crate) tls_from_first_byte: bool,
     pub(crate) starttls: bool,
     pub(crate) allow_plaintext_auth: bool,
-    pub(crate) allowed_hosts: Vec<crate::endpoint::AllowedHost>,
+    pub(crate) allowed_hosts: Vec<AllowedHost>,
     pub(crate) allowed_networks: Vec<IpNet>,
 }
 

@@ -7,12 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::assemble::assemble;
-use crate::document::Node;
+use crate::document::{Node, parse_objects};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
 use crate::fields::Findings;
 use crate::store::Store;
-use crate::words::{nearest, quoted};
+use crate::suggest::{nearest, quoted};
 
 /// An accounts file beyond this is a mistake.
 const MAX_FILE: u64 = 16 << 20;
@@ -217,34 +217,6 @@ fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => Err(fail("the file is not UTF-8 text; save it as UTF-8.".to_owned())),
     }
-}
-
-/// One account or an array of them.
-pub(crate) fn parse_objects(text: &str, place: &Place) -> Result<Vec<Vec<(String, Node)>>, Error> {
-    let fail = |message: String| Error::new(ErrorKind::Syntax, place.clone(), message);
-    let document = Node::parse(text).map_err(|error| fail(error.to_string()))?;
-    let items = match document {
-        Node::Object(_) => vec![document],
-        Node::List(items) => items,
-        other => {
-            return Err(fail(format!(
-                "the file holds {}; write one account {{ ... }} or an array of them.",
-                other.describe()
-            )));
-        }
-    };
-    items
-        .into_iter()
-        .enumerate()
-        .map(|(position, item)| match item {
-            Node::Object(object) => Ok(object),
-            other => Err(fail(format!(
-                "element {} of the array is {}; write an account {{ ... }}.",
-                position + 1,
-                other.describe()
-            ))),
-        })
-        .collect()
 }
 
 #[cfg(unix)]

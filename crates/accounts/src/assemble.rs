@@ -1,21 +1,20 @@
 //! From the fields of one object to one [`Account`].
 
 mod connection;
+mod revision;
 mod sign_in;
 
 use std::path::Path;
-use std::sync::OnceLock;
 
-use ring::{hmac, rand};
-
-use crate::account::{Account, AccountType, Delivery, Limits, Pipelining, Revision, Timeouts};
+use self::revision::Identity;
+use crate::account::{Account, AccountType, Delivery, Limits, Pipelining, Timeouts};
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
 use crate::presets::Preset;
 use crate::properties::{Properties, read_address};
-use crate::words::{advice, quoted};
+use crate::suggest::{advice, quoted};
 
 /// Fields of every type.
 const COMMON: [&str; 15] = [
@@ -89,10 +88,7 @@ pub(crate) fn assemble(
     let known = known_fields(kind);
     let object = choose_environment(object, &known, &place, environment, found)?;
 
-    let key = revision_key(&place).map_err(|error| found.errors.push(error)).ok()?;
-    let mut digest = hmac::Context::with_key(key);
-    Node::Object(object.clone()).digest(&mut |bytes| digest.update(bytes));
-
+    let written = Node::Object(object.clone());
     let context = Context {
         environment: environment.clone(),
         base: base.to_path_buf(),
@@ -133,7 +129,21 @@ pub(crate) fn assemble(
     if kind == AccountType::Basic || server.host.as_deref().is_some_and(crate::gmail::is_gmail) {
         limits.recipients_per_message.get_or_insert(crate::gmail::RECIPIENTS);
     }
-    let mut account = Account {
+    let identity = Identity {
+        written: &written,
+        environment: environment.name(),
+        server: &server,
+        tls: &tls,
+        client_name: properties.client_name.as_deref(),
+        username: sign_in.username.as_ref(),
+        sign_in: &sign_in.way,
+        mechanisms: &sign_in.mechanisms,
+    };
+    let revision = identity
+        .revision(&place)
+        .map_err(|error| found.errors.push(error))
+        .ok()?;
+    let account = Account {
         label,
         kind,
         description,
@@ -165,13 +175,9 @@ pub(crate) fn assemble(
         sign_in: sign_in.way,
         mechanisms: sign_in.mechanisms,
         exposed_fields,
-        revision: Revision([0; 32]),
+        revision,
     };
     check_exposed(&account, found);
-    // Beside what was written: what references in it stood for, and the certificates.
-    digest.update(format!("{account:?}").as_bytes());
-    account.tls.ca.iter().for_each(|certificate| digest.update(certificate));
-    account.revision.0.copy_from_slice(digest.sign().as_ref());
     (found.errors.len() == before).then_some(account)
 }
 
@@ -399,22 +405,6 @@ fn check_exposed(account: &Account, found: &mut Findings) {
             message,
         ));
     }
-}
-
-/// A key of this process alone, so that a revision is no oracle for the password in it.
-fn revision_key(place: &Place) -> Result<&'static hmac::Key, Error> {
-    static KEY: OnceLock<hmac::Key> = OnceLock::new();
-    if let Some(key) = KEY.get() {
-        return Ok(key);
-    }
-    let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new()).map_err(|_| {
-        Error::new(
-            ErrorKind::File,
-            place.clone(),
-            "the system gives no random numbers; nothing can be kept safe without.",
-        )
-    })?;
-    Ok(KEY.get_or_init(|| key))
 }
 
 /// A field and the property of the same meaning: either, and equal when both.

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
+use crate::error::{Error, ErrorKind, Place};
+
 /// One JSON value. Objects keep every key as written, so that a field written twice can be refused.
 pub(crate) enum Node {
     Null,
@@ -123,6 +125,34 @@ impl Node {
             }
         }
     }
+}
+
+/// One account or an array of them.
+pub(crate) fn parse_objects(text: &str, place: &Place) -> Result<Vec<Vec<(String, Node)>>, Error> {
+    let fail = |message: String| Error::new(ErrorKind::Syntax, place.clone(), message);
+    let document = Node::parse(text).map_err(|error| fail(error.to_string()))?;
+    let items = match document {
+        Node::Object(_) => vec![document],
+        Node::List(items) => items,
+        other => {
+            return Err(fail(format!(
+                "the file holds {}; write one account {{ ... }} or an array of them.",
+                other.describe()
+            )));
+        }
+    };
+    items
+        .into_iter()
+        .enumerate()
+        .map(|(position, item)| match item {
+            Node::Object(object) => Ok(object),
+            other => Err(fail(format!(
+                "element {} of the array is {}; write an account {{ ... }}.",
+                position + 1,
+                other.describe()
+            ))),
+        })
+        .collect()
 }
 
 /// RFC 8259, section 7.

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::account::{Account, AccountType, Security, Server};
+use crate::account::{Account, AccountType, AllowedHost, Security, Server};
 use crate::gmail;
-use crate::words::quoted;
+use crate::suggest::quoted;
 
 /// The submission port (RFC 6409), where TLS begins with STARTTLS.
 pub(crate) const SUBMISSION: u16 = 587;
@@ -60,13 +60,6 @@ impl fmt::Display for Denied {
 }
 
 impl std::error::Error for Denied {}
-
-/// A host of `allowed_hosts`, with one port or any.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AllowedHost {
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
-}
 
 impl AllowedHost {
     /// `host`, `host:port`, `[v6]:port`.

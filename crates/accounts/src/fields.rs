@@ -10,7 +10,7 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind};
 use crate::reference::SecretSource;
-use crate::words::{advice, quoted};
+use crate::suggest::{advice, quoted};
 
 /// Names accepted in every object, and ignored: they are for editors and people.
 const FOR_PEOPLE: [&str; 2] = ["$schema", "description"];

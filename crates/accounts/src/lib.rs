@@ -51,13 +51,14 @@ mod reference;
 pub mod sasl;
 mod schema;
 mod secret;
+mod sign_in;
 pub mod store;
+mod suggest;
 
 mod views;
-mod words;
 
 pub use account::{
-    Account, AccountType, Delivery, Limits, Pipelining, Revision, Security, SignIn, Timeouts, TlsSettings, TlsVersion,
+    Account, AccountType, Delivery, Limits, Pipelining, Revision, Security, Timeouts, TlsSettings, TlsVersion,
 };
 pub use accounts::Accounts;
 pub use endpoint::{Denied, Endpoint, NamedBy};
@@ -68,4 +69,5 @@ pub use keyring::SystemKeyring;
 pub use reference::SecretSource;
 pub use schema::ACCOUNT_SCHEMA;
 pub use secret::Secret;
+pub use sign_in::SignIn;
 pub use views::FieldAccess;

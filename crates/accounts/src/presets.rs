@@ -91,7 +91,7 @@ impl Preset {
             .into_iter()
             .find(|(name, _)| crate::fields::normal(name) == wanted)
         else {
-            let advice = crate::words::advice(&wanted, names);
+            let advice = crate::suggest::advice(&wanted, names);
             fields.refuse(
                 "preset",
                 ErrorKind::Unknown,

@@ -34,6 +34,10 @@ pub(crate) const HONOURED: [&str; 22] = [
     "allowutf8",
 ];
 
+/// Those of the [`HONOURED`] that are read and checked, and that no message is sent by yet: a warning says so. A test
+/// compares this list with what the connector reads.
+pub(crate) const NOT_YET: [&str; 4] = ["dsn.notify", "dsn.ret", "chunksize", "allow8bitmime"];
+
 /// Names that Jakarta Mail knows and that are refused, by how they begin, each with what to do.
 const REFUSED: [(&str, &str); 19] = [
     (
@@ -161,6 +165,10 @@ impl Properties {
         if fields.boolean("ssl.checkserveridentity", found) == Some(false) {
             let message = "the server's name is always checked; leave it out, or correct \"host\" to the name in the certificate.";
             fields.refuse("ssl.checkserveridentity", ErrorKind::Invalid, message, found);
+        }
+        for name in NOT_YET.iter().filter(|name| fields.is_written(name)) {
+            let message = "it is checked, and messages are not sent by it yet.";
+            fields.warn(name, WarningKind::NoEffect, message, found);
         }
         fields.finish("the list of supported properties", &HONOURED, found);
         properties
@@ -338,4 +346,54 @@ pub(crate) fn read_auth(text: &str) -> Option<Auth> {
     read_boolean(text)
         .map(Auth::Flag)
         .or_else(|| Mechanism::from_name(text).map(Auth::Mechanism))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Where the value of each property can be seen by what sends messages: a field of the account's view, or code of
+    /// the host's that asks the account itself.
+    const VIEW_FIELDS: [(&str, &str); 8] = [
+        ("from", "envelope_from"),
+        ("sendpartial", "send_partial"),
+        ("allowutf8", "allow_utf8"),
+        ("auth.mechanisms", "mechanisms"),
+        ("dsn.notify", "dsn_notify"),
+        ("dsn.ret", "dsn_ret"),
+        ("chunksize", "chunk_size"),
+        ("allow8bitmime", "allow_8bit"),
+    ];
+
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).expect("the connector's sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).expect("a source"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_connector_does_not_read_is_said_to_have_no_effect() {
+        let mut text = String::new();
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/email-v2/src"),
+            &mut text,
+        );
+        let words: std::collections::HashSet<&str> =
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        for (property, field) in VIEW_FIELDS {
+            assert!(HONOURED.contains(&property), "{property}");
+            assert_eq!(
+                !words.contains(field),
+                NOT_YET.contains(&property),
+                "whether the connector reads {field} and what accounts say of {property} differ"
+            );
+        }
+    }
 }

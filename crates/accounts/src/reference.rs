@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::secret::Secret;
-use crate::words::advice;
+use crate::suggest::advice;
 
 /// More than any password, token or key; a reference to a disk image is a mistake.
 const MAX_FILE: u64 = 1 << 20;
@@ -86,6 +86,31 @@ impl SecretSource {
         let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
         parts.iter().for_each(|part| text.push_str(part));
         text
+    }
+
+    /// Hands over what decides its value, piece by piece: literal text itself, of references where they point.
+    pub(crate) fn digest(&self, feed: &mut dyn FnMut(&[u8])) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => {
+                    feed(b"literal");
+                    feed(text.as_bytes());
+                }
+                Piece::Variable(name) => {
+                    feed(b"env");
+                    feed(name.as_bytes());
+                }
+                // The same name in another folder is another file.
+                Piece::File(path) => {
+                    feed(b"file");
+                    feed(self.base.join(path).as_os_str().as_encoded_bytes());
+                }
+                Piece::Keyring(name) => {
+                    feed(b"keyring");
+                    feed(name.as_bytes());
+                }
+            }
+        }
     }
 
     /// Whether nothing was written at all.

@@ -19,14 +19,13 @@ pub use key::StoreKey;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::accounts::parse_objects;
 use crate::assemble::assemble;
-use crate::document::Node;
+use crate::document::{Node, parse_objects};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place};
 use crate::fields::Findings;
 use crate::secret::Secret;
-use crate::words::{nearest, quoted};
+use crate::suggest::{nearest, quoted};
 
 /// The version of the document inside. A newer one is refused, since what it means is not known here.
 const VERSION: u64 = 1;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::account::{Account, SignIn, Timeouts};
+use crate::account::{Account, Timeouts};
 use crate::error::Error;
 use crate::fields::normal;
 use crate::reference::SecretSource;
-use crate::words::nearest;
+use crate::sign_in::SignIn;
+use crate::suggest::nearest;
 
 /// What `{{ account.label.field }}` may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

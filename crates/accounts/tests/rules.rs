@@ -332,6 +332,43 @@ fn the_revision_changes_with_everything_that_matters() {
 }
 
 #[test]
+fn the_same_file_name_in_another_folder_is_another_secret() {
+    let [one, two] = [(), ()].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let of = |folder: &Path| {
+        account_at(
+            folder,
+            smtp(json!({"password": "${file:password.txt}"})),
+            &Environment::process(),
+        )
+        .revision()
+    };
+    assert_eq!(of(one.path()), of(one.path()));
+    assert_ne!(of(one.path()), of(two.path()));
+}
+
+#[test]
+fn a_certificate_that_was_exchanged_makes_another_account() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let of = |content: &[u8]| {
+        let encoded = pem(content);
+        std::fs::write(folder.path().join("ca.pem"), encoded).expect("written");
+        account_at(
+            folder.path(),
+            smtp(json!({"ca_file": "ca.pem"})),
+            &Environment::process(),
+        )
+        .revision()
+    };
+    assert_ne!(of(b"one"), of(b"two"));
+}
+
+fn pem(content: &[u8]) -> String {
+    use base64::Engine as _;
+    let body = base64::engine::general_purpose::STANDARD.encode(content);
+    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+}
+
+#[test]
 fn an_unknown_label_names_the_nearest() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = write(folder.path(), &smtp(json!({})));

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::dist::has;
 use crate::plugins;
-use crate::run::{cargo, check, root, target};
+use crate::run::{cargo, check, has_subcommand, root, target};
 
 /// `cargo xtask sbom`: the bill alone, into `target/sbom`.
 pub(crate) fn alone(arguments: &[String]) -> Result<()> {
@@ -25,7 +24,7 @@ pub(crate) fn alone(arguments: &[String]) -> Result<()> {
 
 /// One file for the binary, and one for each connector within it. False where the tool is not there, which is said.
 pub(crate) fn write(folder: &Path) -> Result<bool> {
-    if !has("cyclonedx") {
+    if !has_subcommand("cyclonedx") {
         eprintln!("skipped: the bill of materials takes `cargo install --locked cargo-cyclonedx`");
         return Ok(false);
     }

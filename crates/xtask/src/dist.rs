@@ -166,14 +166,6 @@ fn used<'a>(metadata: &'a Value, from: &str) -> BTreeSet<&'a str> {
     seen
 }
 
-/// Whether cargo has this subcommand.
-pub(crate) fn has(subcommand: &str) -> bool {
-    Command::new("cargo")
-        .args([subcommand, "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -24,6 +24,14 @@ pub(crate) fn cargo(folder: &Path) -> Command {
     command
 }
 
+/// Whether cargo has this subcommand.
+pub(crate) fn has_subcommand(subcommand: &str) -> bool {
+    Command::new("cargo")
+        .args([subcommand, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
 /// Runs a command to its end and fails when it does.
 pub(crate) fn check(command: &mut Command) -> Result<()> {
     let shown = show(command);

@@ -4,15 +4,14 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::dist::has;
-use crate::run::{cargo, check, root};
+use crate::run::{cargo, check, has_subcommand, root};
 
 /// Every workspace, from the top folder; each has a lock file of its own.
 const WORKSPACES: [&str; 4] = ["", "plugins", "fuzz", "tests/hostile"];
 
 /// cargo-deny over every workspace where it is installed, and in plain sight where it is not.
 pub(crate) fn deny() -> Result<()> {
-    if !has("deny") {
+    if !has_subcommand("deny") {
         eprintln!(
             "skipped: cargo-deny is not installed (`cargo install --locked cargo-deny`): licences, duplicates, sources and known vulnerabilities are not checked"
         );

@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pipepost::keeper::StoreKeeper;
 use pipepost::policy::PolicyError;
+use pipepost::token_sink::StoreTokenSink;
 use pipepost::transport::Transcript;
 use pipepost::{FailureKind, Host, HostBuilder, Limits, Policy, Preparation};
 use pipepost_accounts::store::Store;
@@ -44,7 +44,7 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
     });
     let mut builder = Host::builder().policy(policy).limits(limits).accounts(accounts);
     if let Some(store) = store {
-        builder = builder.refresh_token_keeper(Arc::new(StoreKeeper::new(store)));
+        builder = builder.refresh_token_sink(Arc::new(StoreTokenSink::new(store)));
     }
     if let Some(name) = &options.environment {
         builder = builder.environment(name);

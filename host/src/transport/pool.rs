@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use pipepost_accounts::oauth::{RefreshTokenKeeper, Tokens};
+use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Revision, Security};
 use pipepost_core::Endpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -118,14 +118,14 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Of a process; the keeper is handed the refresh tokens that a provider gives in place of old ones, and every dialogue
+    /// Of a process; the sink is handed the refresh tokens that a provider gives in place of old ones, and every dialogue
     /// is written to the transcript.
-    pub fn new(keeper: Option<Arc<dyn RefreshTokenKeeper>>, transcript: Option<Arc<Transcript>>) -> Self {
+    pub fn new(sink: Option<Arc<dyn RefreshTokenSink>>, transcript: Option<Arc<Transcript>>) -> Self {
         let tokens = Tokens::new(Arc::new(Poster::default()));
         Self {
             tls: TlsConfigs::default(),
-            tokens: match keeper {
-                Some(keeper) => tokens.with_keeper(keeper),
+            tokens: match sink {
+                Some(sink) => tokens.with_sink(sink),
                 None => tokens,
             },
             quotas: Quotas::default(),

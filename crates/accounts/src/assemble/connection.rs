@@ -8,13 +8,14 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::agreed;
 use super::sign_in::Reading;
-use crate::account::{AccountType, Server, SignIn, TlsSettings, TlsVersion};
-use crate::endpoint::{AllowedHost, SUBMISSION, SUBMISSIONS, parse_host};
+use crate::account::{AccountType, AllowedHost, Server, TlsSettings, TlsVersion};
+use crate::endpoint::{SUBMISSION, SUBMISSIONS, parse_host};
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Fields, Findings};
 use crate::gmail;
 use crate::presets::{Filled, warn_of_password};
 use crate::properties::Properties;
+use crate::sign_in::SignIn;
 
 /// None when an error was found on the way.
 pub(super) fn read_server(

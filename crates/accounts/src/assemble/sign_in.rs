@@ -1,14 +1,14 @@
 //! Who signs in, with what, by which mechanisms.
 
 use super::agreed;
-use crate::account::{AccountType, SignIn};
+use crate::account::AccountType;
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Fields, Findings};
-use crate::oauth::{OAuthClient, Provider, ServiceAccount, read_endpoint};
 use crate::presets::{Filled, Preset};
 use crate::properties::{Auth, Properties, not_spoken, read_address, read_auth};
 use crate::reference::SecretSource;
 use crate::sasl::Mechanism;
+use crate::sign_in::{OAuthClient, Provider, ServiceAccount, SignIn, read_endpoint};
 
 /// The sign-in as read; an account is made from it only when no error was found.
 pub(super) struct Reading {

@@ -12,11 +12,12 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::grant::{Grant, TokenRequest};
-use super::{Provider, ServiceAccount, read_endpoint};
+use super::Grant;
+use super::token_request::TokenRequest;
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind};
+use crate::sign_in::{Provider, ServiceAccount, read_endpoint};
 
 /// The longest life that Google takes.
 const LIFE: Duration = Duration::from_secs(3600);

@@ -13,17 +13,18 @@ use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use url::Url;
 
+use super::Grant;
 use super::callback::{Listener, Verdict};
 use super::explain::explain;
-use super::grant::{Grant, TokenRequest};
 use super::http::HttpPost;
+use super::token_request::TokenRequest;
 use super::tokens::ask;
-use super::{OAuthClient, Provider};
-use crate::account::{Account, SignIn};
+use crate::account::Account;
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::secret::Secret;
+use crate::sign_in::{OAuthClient, Provider, SignIn};
 
 /// How long the listener waits for the browser.
 pub const PATIENCE: Duration = Duration::from_secs(300);

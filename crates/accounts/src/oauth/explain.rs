@@ -1,7 +1,7 @@
 //! What a provider's refusal means, and what to do.
 
-use super::Provider;
-use super::grant::Grant;
+use super::Grant;
+use crate::sign_in::Provider;
 
 /// One sentence for an OAuth error code (RFC 6749, sections 4.1.2.1 and 5.2), with the provider's own words where it
 /// gave any.

@@ -8,19 +8,20 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use super::grant::{Grant, Refusal, TokenAnswer, TokenRequest};
 use super::http::{Clock, HttpPost, SystemClock};
-use super::{OAuthClient, assertion};
-use crate::account::{Account, Revision, SignIn};
+use super::token_request::{Refusal, TokenAnswer, TokenRequest};
+use super::{Grant, assertion};
+use crate::account::{Account, Revision};
 use crate::error::{Error, ErrorKind};
 use crate::sasl::Credentials;
 use crate::secret::Secret;
+use crate::sign_in::{OAuthClient, SignIn};
 
 /// A token is renewed when this much of its life is left, or a quarter of a short life.
 const MARGIN: Duration = Duration::from_secs(300);
 
 /// Keeps refresh tokens that a provider gave in place of old ones.
-pub trait RefreshTokenKeeper: Send + Sync {
+pub trait RefreshTokenSink: Send + Sync {
     /// Keeps the new refresh token of an account; the old one may be dead from now on. Implementations report their own
     /// failures: sign-ins go on all the same, with the new token in memory.
     fn keep(&self, label: &str, refresh_token: &Secret);
@@ -34,7 +35,7 @@ pub trait RefreshTokenKeeper: Send + Sync {
 pub struct Tokens {
     http: Arc<dyn HttpPost>,
     clock: Arc<dyn Clock>,
-    keeper: Option<Arc<dyn RefreshTokenKeeper>>,
+    sink: Option<Arc<dyn RefreshTokenSink>>,
     slots: Mutex<HashMap<Revision, Arc<Slot>>>,
 }
 
@@ -83,7 +84,7 @@ impl Tokens {
         Self {
             http,
             clock: Arc::new(SystemClock),
-            keeper: None,
+            sink: None,
             slots: Mutex::default(),
         }
     }
@@ -97,8 +98,8 @@ impl Tokens {
 
     /// Hands new refresh tokens to this.
     #[must_use]
-    pub fn with_keeper(mut self, keeper: Arc<dyn RefreshTokenKeeper>) -> Self {
-        self.keeper = Some(keeper);
+    pub fn with_sink(mut self, sink: Arc<dyn RefreshTokenSink>) -> Self {
+        self.sink = Some(sink);
         self
     }
 
@@ -188,8 +189,8 @@ impl Tokens {
             expires: now + answer.life,
         });
         if let Some(new) = answer.refresh_token {
-            if let Some(keeper) = &self.keeper {
-                keeper.keep(account.label(), &new);
+            if let Some(sink) = &self.sink {
+                sink.keep(account.label(), &new);
             }
             state.rotated = Some(new);
         }
@@ -213,7 +214,7 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
     match http.post(request.to_http()).await {
         Ok(response) => request.read(&response),
         Err(failure) => {
-            let endpoint = super::grant::shown(&request.endpoint);
+            let endpoint = super::token_request::shown(&request.endpoint);
             let message = format!("{endpoint} did not answer ({failure}); check the network, or try again later.");
             Err(Refusal {
                 message,

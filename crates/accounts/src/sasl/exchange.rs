@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::scrub::Needles;
+use super::scrub::SecretPatterns;
 use super::{Credentials, Mechanism};
 
 /// The longest command line, CRLF included (RFC 5321, section 4.5.3.1.4; RFC 4954, section 4, keeps it for AUTH).
@@ -22,7 +22,7 @@ pub struct Exchange {
     said: usize,
     initial: bool,
     state: State,
-    needles: Needles,
+    needles: SecretPatterns,
     status: Option<String>,
 }
 
@@ -147,7 +147,7 @@ impl Exchange {
         if responses.iter().any(|response| response.len() + 2 > MAX_RESPONSE) {
             return Err(SaslError::TooLong);
         }
-        let needles = Needles::new(secret.as_bytes(), &responses);
+        let needles = SecretPatterns::new(secret.as_bytes(), &responses);
         // LOGIN has no initial response that all its servers take.
         let initial = mechanism != Mechanism::Login
             && "AUTH ".len() + mechanism.as_str().len() + 1 + responses[0].len() + 2 <= MAX_COMMAND;

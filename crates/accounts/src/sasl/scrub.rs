@@ -13,14 +13,14 @@ const SHORTEST: usize = 8;
 const MAX_REPLY: usize = 64 * 1024;
 
 /// The forms of one secret, as they are compared: lower case, and base64 in its one alphabet.
-pub(crate) struct Needles {
+pub(crate) struct SecretPatterns {
     /// Every stretch of [`SHORTEST`] octets of the long forms, in order, so that a reply is looked through once.
     stretches: Zeroizing<Vec<u64>>,
     /// The forms that are shorter than that.
     short: Vec<Zeroizing<Vec<u8>>>,
 }
 
-impl Needles {
+impl SecretPatterns {
     /// `responses` are what goes over the wire, in base64. What they say beside the secret (user name, host) is none, and
     /// stays where a server repeats it as words: what it means may hang on them.
     pub(crate) fn new(secret: &[u8], responses: &[Zeroizing<Vec<u8>>]) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use pipepost_accounts::oauth::{Clock as _, HttpFailure, RefreshTokenKeeper, Tokens};
+use pipepost_accounts::oauth::{Clock as _, HttpFailure, RefreshTokenSink, Tokens};
 use pipepost_accounts::sasl::{Exchange, Mechanism};
 use pipepost_accounts::{Account, ErrorKind, Secret};
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ async fn a_provider_that_is_away_costs_nothing_while_the_token_lives() {
 
 struct Keeper(Mutex<Vec<(String, String)>>);
 
-impl RefreshTokenKeeper for Keeper {
+impl RefreshTokenSink for Keeper {
     fn keep(&self, label: &str, refresh_token: &Secret) {
         self.0
             .lock()
@@ -183,17 +183,17 @@ async fn a_new_refresh_token_takes_the_old_ones_place() {
     ));
     let provider = Provider::new(vec![with_new, token("two", 3600)]);
     let clock = Still::new();
-    let keeper = Arc::new(Keeper(Mutex::default()));
+    let sink = Arc::new(Keeper(Mutex::default()));
     let tokens = Tokens::new(provider.clone())
         .with_clock(clock.clone())
-        .with_keeper(keeper.clone());
+        .with_sink(sink.clone());
     let account = account(google());
     assert_eq!(signed_in(&tokens, &account).await.as_deref(), Ok("one"));
     clock.pass(46);
     assert_eq!(signed_in(&tokens, &account).await.as_deref(), Ok("two"));
     assert_eq!(provider.asked()[1].1["refresh_token"], "newer");
     assert_eq!(
-        *keeper.0.lock().expect("not poisoned"),
+        *sink.0.lock().expect("not poisoned"),
         [("g".to_owned(), "newer".to_owned())]
     );
 }

@@ -47,7 +47,13 @@ impl Expression {
 
     fn call<'a>(&'a self, call: &'a Call, context: &'a dyn Context) -> Result<Cow<'a, Value>, EvaluationError> {
         let values: Result<Vec<_>, _> = call.arguments.iter().map(|argument| argument.value(context)).collect();
-        let arguments = Arguments::new(call, values?, context);
+        let arguments = Arguments {
+            written: &call.arguments,
+            patterns: call.function.patterns,
+            compiled: &call.compiled,
+            values: values?,
+            context,
+        };
         let result = (call.function.run)(arguments).and_then(|value| match &*value {
             Value::String(text) if text.len() > MAX_TEXT => Err(Failure::limit(format!(
                 "the result would be longer than {MAX_TEXT} bytes"

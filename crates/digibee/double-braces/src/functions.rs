@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 pub(crate) use arguments::Arguments;
 pub(crate) use compiled::{Compiled, PatternKind};
+use pipepost_suggest::nearest;
 use serde_json::Value;
 
 use crate::error::Failure;
@@ -23,6 +24,17 @@ use crate::error::Failure;
 pub(crate) const MAX_TEXT: usize = 32 * 1024 * 1024;
 
 type Outcome<'a> = Result<Cow<'a, Value>, Failure>;
+
+/// Turns a plain result into what functions return.
+trait Answer {
+    fn answer<'a>(self) -> Outcome<'a>;
+}
+
+impl<T: Into<Value>> Answer for T {
+    fn answer<'a>(self) -> Outcome<'a> {
+        Ok(Cow::Owned(self.into()))
+    }
+}
 
 /// One function of the language.
 pub(crate) struct Function {
@@ -33,7 +45,7 @@ pub(crate) struct Function {
     /// `None` for any number.
     most: Option<usize>,
     /// Arguments that are compiled once when they are constant.
-    patterns: &'static [(usize, PatternKind)],
+    pub(crate) patterns: &'static [(usize, PatternKind)],
     pub(crate) run: for<'a> fn(Arguments<'a>) -> Outcome<'a>,
 }
 
@@ -120,12 +132,9 @@ pub(crate) fn find(name: &str) -> Result<&'static Function, String> {
     if UNDOCUMENTED.contains(&name.as_str()) {
         return Err("another function, because what this one does is not documented".to_owned());
     }
-    let nearest = all()
-        .map(|function| (strsim::damerau_levenshtein(&name, function.name), function.name))
-        .min();
-    Err(match nearest {
-        Some((distance, nearest)) if distance <= name.len().div_ceil(3) => format!("{nearest}, the nearest known"),
-        _ => "one of the known functions".to_owned(),
+    Err(match nearest(&name, all().map(|function| function.name)) {
+        Some(nearest) => format!("{nearest}, the nearest known"),
+        None => "one of the known functions".to_owned(),
     })
 }
 

@@ -5,12 +5,14 @@
 
 mod literal;
 
+use pipepost_suggest::nearest;
 use serde_json::{Map, Number, Value};
 
 use self::literal::{Quotes, Read};
 use crate::expression::{Call, Expression, Node};
 use crate::functions::{self, Compiled};
 use crate::reference::is_name_char;
+use crate::text::cut;
 use crate::{ParseError, Piece, Position, Reference, Scope, Segment};
 
 /// Calls, arrays, objects and text literals within each other. Evaluation recurses as deep as this.
@@ -435,13 +437,9 @@ fn expected_scope(name: &str) -> String {
     if functions::find(name).is_ok() {
         return format!("( after the function {}", name.to_ascii_uppercase());
     }
-    let nearest = Scope::ALL
-        .into_iter()
-        .map(|scope| (strsim::damerau_levenshtein(&name.to_lowercase(), scope.name()), scope))
-        .min_by_key(|(distance, _)| *distance);
-    match nearest {
-        Some((distance, scope)) if distance <= 2 => format!("the scope {scope}, the nearest known"),
-        _ => format!(
+    match nearest(name, Scope::ALL.map(Scope::name)) {
+        Some(scope) => format!("the scope {scope}, the nearest known"),
+        None => format!(
             "a function or one of the scopes {}",
             Scope::ALL.map(Scope::name).join(", ")
         ),
@@ -453,17 +451,5 @@ fn describe(c: char) -> String {
         format!("the character U+{:04X}", c as u32)
     } else {
         format!("`{c}`")
-    }
-}
-
-/// How many characters of a document's text a sentence quotes.
-const SHOWN: usize = 60;
-
-/// Enough of a text to recognise it.
-pub(crate) fn cut(word: &str) -> String {
-    if word.chars().count() <= SHOWN {
-        word.to_owned()
-    } else {
-        word.chars().take(SHOWN).chain(['…']).collect()
     }
 }

@@ -47,6 +47,18 @@ impl Formatter for JavaNumbers {
     }
 }
 
+/// How many characters of a document's text a sentence quotes.
+const SHOWN: usize = 60;
+
+/// Enough of a text to recognise it.
+pub(crate) fn cut(word: &str) -> String {
+    if word.chars().count() <= SHOWN {
+        word.to_owned()
+    } else {
+        word.chars().take(SHOWN).chain(['…']).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -219,15 +219,10 @@ impl<'a> Reading<'a> {
     /// the pen is worth a word.
     fn near_misses(&mut self, members: &Map<String, Value>, known: &[&str], at: &str) {
         for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
-            if known
-                .iter()
-                .any(|known| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()) <= 2)
-            {
+            if let Some(advice) = nearest::advise(name, known.iter().copied()) {
                 let mut pointer = at.to_owned();
                 push_token(&mut pointer, name);
-                let advice = nearest::advise(name, known.iter().copied());
-                let problem =
-                    Problem::warning(format!("`{name}` is not known here and has no effect")).advise_some(advice);
+                let problem = Problem::warning(format!("`{name}` is not known here and has no effect")).advise(advice);
                 let problem = problem.at(Place::default(), self.positions.key(&pointer));
                 self.findings.problems.push((None, problem));
             }

@@ -188,10 +188,7 @@ fn unsupported(
         known.push(&connector.name);
         known.extend(connector.aliases.iter().map(String::as_str));
     }
-    let near = known
-        .into_iter()
-        .filter(|known| strsim::damerau_levenshtein(known, name) <= 3.max(name.len() / 6));
-    let advice = nearest::advise(name, near).unwrap_or_else(|| match level {
+    let advice = nearest::advise(name, known).unwrap_or_else(|| match level {
         Level::Params => "install a connector of this name, or pin the step to an output to try the rest".to_owned(),
         Level::Step => "pin the step to an output to try the rest".to_owned(),
     });

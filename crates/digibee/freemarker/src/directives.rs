@@ -3,7 +3,6 @@
 use crate::ast::{Block, List, LoopNames, Node};
 use crate::error::ParseError;
 use crate::layout::Kind;
-use crate::parse_expr::nearest;
 use crate::parser::{Parser, Stop};
 
 /// What FreeMarker has beside ours.
@@ -88,7 +87,7 @@ impl Parser {
         if NOT_SUPPORTED.contains(&name) {
             return ParseError::unsupported(position, format!("the directive <#{name}> is not supported"));
         }
-        let hint = nearest(name, SUPPORTED)
+        let hint = pipepost_suggest::nearest(name, SUPPORTED.iter().copied())
             .map(|near| format!("; did you mean <#{near}>?"))
             .unwrap_or_default();
         ParseError::new(position, format!("there is no directive <#{name}>{hint}"))

@@ -406,7 +406,7 @@ impl Parser {
         if builtins::NOT_SUPPORTED.contains(&name) {
             return ParseError::unsupported(position, format!("the built-in ?{name} is not supported"));
         }
-        let hint = nearest(name, builtins::NAMES)
+        let hint = pipepost_suggest::nearest(name, builtins::NAMES.iter().copied())
             .map(|near| format!("; did you mean ?{near}?"))
             .unwrap_or_default();
         ParseError::new(position, format!("there is no built-in ?{name}{hint}"))
@@ -472,14 +472,4 @@ pub(crate) fn is_name_start(c: char) -> bool {
 
 pub(crate) fn is_name_part(c: char) -> bool {
     is_name_start(c) || c.is_numeric()
-}
-
-/// The known name that is most like this one, if any is near.
-pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(name, known), *known))
-        .filter(|(score, _)| *score > 0.84)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
 }

@@ -74,16 +74,6 @@ impl Locale {
         self.data().percent
     }
 
-    /// The decimal separator.
-    pub fn decimal_separator(self) -> char {
-        self.data().symbols.decimal
-    }
-
-    /// The separator between groups of digits.
-    pub fn grouping_separator(self) -> char {
-        self.data().symbols.grouping
-    }
-
     pub(crate) fn data(self) -> &'static Data {
         match self {
             Self::EnUs => &EN_US,

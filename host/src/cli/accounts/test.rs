@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use pipepost::account_test::{Check, State, test_account};
-use pipepost::keeper::StoreKeeper;
+use pipepost::token_sink::StoreTokenSink;
 use pipepost::transport::Connections;
 use pipepost::{FailureKind, Policy};
-use pipepost_accounts::oauth::RefreshTokenKeeper;
+use pipepost_accounts::oauth::RefreshTokenSink;
 
 use crate::cli::complaint::Complaint;
 use crate::cli::logging::{answer, answer_json};
@@ -52,8 +52,8 @@ pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
     let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     let account = accounts.get(&options.label).map_err(told)?;
     let transcript = options.transcript.as_deref().map(setup::transcript).transpose()?;
-    let keeper = store.map(|store| Arc::new(StoreKeeper::new(store)) as Arc<dyn RefreshTokenKeeper>);
-    let connections = Arc::new(Connections::new(keeper, transcript.map(Arc::new)));
+    let sink = store.map(|store| Arc::new(StoreTokenSink::new(store)) as Arc<dyn RefreshTokenSink>);
+    let connections = Arc::new(Connections::new(sink, transcript.map(Arc::new)));
     let mut unwritten = None;
     let report = test_account(account, &policy, &connections, options.to.as_deref(), &mut |check| {
         if !options.json

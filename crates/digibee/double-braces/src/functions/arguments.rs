@@ -12,22 +12,22 @@ use super::{Compiled, PatternKind};
 use crate::Context;
 use crate::date_format::DateFormat;
 use crate::error::Failure;
-use crate::expression::Call;
-use crate::parse::cut;
-use crate::text::to_text;
+use crate::expression::Expression;
+use crate::text::{cut, to_text};
 
 /// The evaluated arguments of one call.
 pub(crate) struct Arguments<'a> {
-    call: &'a Call,
-    values: Vec<Cow<'a, Value>>,
+    /// The arguments as they were written, for messages.
+    pub(crate) written: &'a [Expression],
+    /// Which of them are patterns.
+    pub(crate) patterns: &'static [(usize, PatternKind)],
+    /// The constant patterns, each with its argument's index.
+    pub(crate) compiled: &'a [(usize, Compiled)],
+    pub(crate) values: Vec<Cow<'a, Value>>,
     pub(crate) context: &'a dyn Context,
 }
 
 impl<'a> Arguments<'a> {
-    pub(crate) fn new(call: &'a Call, values: Vec<Cow<'a, Value>>, context: &'a dyn Context) -> Self {
-        Arguments { call, values, context }
-    }
-
     pub(crate) fn count(&self) -> usize {
         self.values.len()
     }
@@ -94,16 +94,10 @@ impl<'a> Arguments<'a> {
 
     /// The pattern in this argument, as its function declares it.
     fn pattern(&self, index: usize) -> Result<Cow<'a, Compiled>, Failure> {
-        if let Some((_, compiled)) = self.call.compiled.iter().find(|(at, _)| *at == index) {
+        if let Some((_, compiled)) = self.compiled.iter().find(|(at, _)| *at == index) {
             return Ok(Cow::Borrowed(compiled));
         }
-        let kind = self
-            .call
-            .function
-            .patterns
-            .iter()
-            .find(|(at, _)| *at == index)
-            .map(|(_, kind)| *kind);
+        let kind = self.patterns.iter().find(|(at, _)| *at == index).map(|(_, kind)| *kind);
         let Some(kind) = kind else {
             return Err(self.not(index, "a pattern"));
         };
@@ -185,7 +179,7 @@ impl<'a> Arguments<'a> {
 
     /// The argument as the expression writes it, or its start.
     pub(crate) fn describe(&self, index: usize) -> String {
-        match self.call.arguments.get(index) {
+        match self.written.get(index) {
             Some(argument) => format!("argument {}, {},", index + 1, cut(&argument.to_string())),
             None => format!("argument {}", index + 1),
         }

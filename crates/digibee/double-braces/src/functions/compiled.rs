@@ -10,7 +10,7 @@ use crate::ParseError;
 use crate::date_format::DateFormat;
 use crate::expression::{Expression, Node};
 use crate::functions::Function;
-use crate::parse::cut;
+use crate::text::cut;
 
 /// What an argument is a pattern of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! Comparison and conditions. Null is false, and smaller than everything.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
 use super::arguments::as_number;
-use super::{Arguments, Function, Outcome};
+use super::{Answer, Arguments, Function, Outcome};
 use crate::error::Failure;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -76,17 +75,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("ISNULL", "object", 1, 1, |arguments| arguments.is_null(0).answer()),
 ];
-
-/// Turns a plain result into what functions return.
-pub(super) trait Answer {
-    fn answer<'a>(self) -> Outcome<'a>;
-}
-
-impl<T: Into<Value>> Answer for T {
-    fn answer<'a>(self) -> Outcome<'a> {
-        Ok(Cow::Owned(self.into()))
-    }
-}
 
 fn truths(arguments: &Arguments<'_>) -> Result<Vec<bool>, Failure> {
     (0..arguments.count()).map(|index| arguments.truth(index)).collect()

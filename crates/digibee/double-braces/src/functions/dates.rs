@@ -5,8 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Unit, Zoned};
 use serde_json::Value;
 
-use super::conditional::Answer;
-use super::{Arguments, Function, Outcome, PatternKind};
+use super::{Answer, Arguments, Function, Outcome, PatternKind};
 use crate::date_format::DateFormat;
 use crate::error::Failure;
 

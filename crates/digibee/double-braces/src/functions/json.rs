@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::conditional::Answer;
 use super::escapes::unescape_json;
-use super::{Arguments, Function, Outcome, PatternKind};
+use super::{Answer, Arguments, Function, Outcome, PatternKind};
 use crate::error::Failure;
 
 pub(super) const FUNCTIONS: &[Function] = &[

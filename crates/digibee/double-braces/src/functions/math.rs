@@ -3,8 +3,7 @@
 
 use serde_json::{Number, Value};
 
-use super::conditional::Answer;
-use super::{Arguments, Function, Outcome};
+use super::{Answer, Arguments, Function, Outcome};
 use crate::error::Failure;
 
 pub(super) const FUNCTIONS: &[Function] = &[

@@ -4,9 +4,8 @@ use pipepost_java_format::{NumberPattern, ReadNumber, Symbols};
 use serde_json::{Number, Value};
 
 use super::arguments::whole;
-use super::conditional::Answer;
 use super::math::finite;
-use super::{Arguments, Function, Outcome, PatternKind};
+use super::{Answer, Arguments, Function, Outcome, PatternKind};
 use crate::error::Failure;
 
 pub(super) const FUNCTIONS: &[Function] = &[

@@ -6,8 +6,7 @@ use pipepost_jsonpath::java_regex::{Replacement, TooMuchWork};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::conditional::Answer;
-use super::{Arguments, Function, MAX_TEXT, Outcome, PatternKind};
+use super::{Answer, Arguments, Function, MAX_TEXT, Outcome, PatternKind};
 use crate::error::Failure;
 use crate::text::push_text;
 

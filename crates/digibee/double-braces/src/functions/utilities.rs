@@ -6,8 +6,7 @@ use base64::{Engine as _, alphabet};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use serde_json::Value;
 
-use super::conditional::Answer;
-use super::{Arguments, Function, Outcome};
+use super::{Answer, Arguments, Function, Outcome};
 use crate::error::Failure;
 
 pub(super) const FUNCTIONS: &[Function] = &[

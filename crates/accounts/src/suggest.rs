@@ -1,15 +1,6 @@
 //! The words of messages: what was written, quoted; the known name closest to it.
 
-/// The known name nearest to `written`, if any is near enough to be worth naming.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.to_lowercase();
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
+pub(crate) use pipepost_suggest::nearest;
 
 /// The tail of a sentence about an unknown name: `; did you mean "port"?` or `; known are ...`.
 pub(crate) fn advice<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {

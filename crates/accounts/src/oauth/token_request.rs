@@ -6,23 +6,16 @@ use std::time::Duration;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::Provider;
+use super::Grant;
 use super::explain::explain;
 use super::http::{HttpRequest, HttpResponse};
 use crate::document::Node;
-use crate::sasl::Needles;
+use crate::sasl::SecretPatterns;
 use crate::secret::Secret;
+use crate::sign_in::Provider;
 
 /// The life of a token of which the provider says nothing: short, so that it is never used dead.
 const UNSTATED_LIFE: Duration = Duration::from_secs(300);
-
-/// Which way a token is asked for; what a refusal means depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grant {
-    RefreshToken,
-    ServiceAccount,
-    AuthorizationCode,
-}
 
 /// A request for a token.
 pub(crate) struct TokenRequest {
@@ -155,7 +148,7 @@ impl TokenRequest {
             .iter()
             .filter(|(name, _)| !matches!(*name, "grant_type" | "client_id" | "scope"))
         {
-            bytes = Needles::new(value.as_bytes(), &[]).scrub(&bytes);
+            bytes = SecretPatterns::new(value.as_bytes(), &[]).scrub(&bytes);
         }
         let text = String::from_utf8_lossy(&bytes);
         text.split(|c: char| c.is_control() || c.is_whitespace())

@@ -1,23 +1,23 @@
 //! Keeping the refresh tokens that a provider gives in place of old ones.
 
-use pipepost_accounts::oauth::RefreshTokenKeeper;
+use pipepost_accounts::oauth::RefreshTokenSink;
 use pipepost_accounts::store::{Change, Store};
 use pipepost_accounts::{ErrorKind, Secret};
 
 /// Keeps them in the encrypted store, for the accounts that lie there.
 #[derive(Debug)]
-pub struct StoreKeeper {
+pub struct StoreTokenSink {
     store: Store,
 }
 
-impl StoreKeeper {
+impl StoreTokenSink {
     /// For the accounts of this store.
     pub fn new(store: Store) -> Self {
         Self { store }
     }
 }
 
-impl RefreshTokenKeeper for StoreKeeper {
+impl RefreshTokenSink for StoreTokenSink {
     fn keep(&self, label: &str, refresh_token: &Secret) {
         match self
             .store
