@@ -55,7 +55,7 @@ fn show(command: &Command) -> String {
 /// What builds the binary, with these connectors in it.
 fn build_with(connectors: &Path) -> Command {
     let mut build = cargo(&root());
-    build.args(["build", "--quiet", "--package", "pipepost", "--bin", "pipepost"]);
+    build.args(["build", "--quiet", "--bin", "pipepost"]);
     build.env("PIPEPOST_CONNECTORS", connectors);
     build
 }
@@ -64,8 +64,11 @@ fn build_with(connectors: &Path) -> Command {
 pub(crate) fn binary(release: bool) -> Result<PathBuf> {
     let mut build = build_with(&target().join("connectors"));
     if release {
-        build.arg("--release");
+        build.args(["--package", "pipepost", "--release"]);
     } else {
+        // The whole workspace, and something that takes the tests' dependencies: so the features are those of the tests,
+        // and wasmtime is compiled once for both.
+        build.args(["--workspace", "--bench", "in_flight"]);
         eprintln!("building the host (the first time takes a few minutes: wasmtime and its compiler)");
     }
     check(&mut build)?;
@@ -76,7 +79,7 @@ pub(crate) fn binary(release: bool) -> Result<PathBuf> {
 /// in the usual folder would have everything in it built anew, there and back.
 pub(crate) fn binary_apart(folder: &Path, connectors: &Path, flags: &OsStr) -> Result<PathBuf> {
     let mut build = build_with(connectors);
-    build.args(["--release", "--locked"]);
+    build.args(["--package", "pipepost", "--release", "--locked"]);
     build.env("CARGO_TARGET_DIR", folder);
     build.env("CARGO_ENCODED_RUSTFLAGS", flags);
     check(&mut build)?;
