@@ -1,12 +1,11 @@
 //! The connectors of a host: where they come from, what they are, and under which names documents find them.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipepost_core::policy::{ConnectorRule, Policy};
-use pipepost_flowspec::{self as flowspec, Catalogue, ConnectorDescription};
+use pipepost_flowspec::{Catalogue, ConnectorDescription, ConnectorNames, NameHolder};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -183,8 +182,8 @@ pub enum ConnectorsError {
 /// All connectors of a host, by every name they go by.
 #[derive(Debug, Clone, Default)]
 pub struct Connectors {
-    all: Vec<Connector>,
-    names: HashMap<String, usize>,
+    all: Vec<Arc<Connector>>,
+    names: ConnectorNames,
     /// Built-in connectors that a file replaced: name and file.
     replaced: Vec<(String, PathBuf)>,
 }
@@ -224,37 +223,35 @@ impl Connectors {
     }
 
     fn add(&mut self, connector: Connector) -> Result<(), ConnectorsError> {
-        let index = self.all.len();
-        let description = &connector.description;
-        for name in std::iter::once(&description.name).chain(&description.aliases) {
-            if flowspec::is_builtin(name) {
-                return Err(ConnectorsError::Reserved {
-                    name: name.clone(),
-                    connector: shown(&connector),
-                });
-            }
-            if let Some(holder) = self.names.insert(name.clone(), index)
-                && holder != index
-            {
-                return Err(ConnectorsError::Conflict {
-                    name: name.clone(),
-                    first: shown(&self.all[holder]),
-                    second: shown(&connector),
-                });
-            }
-        }
-        self.all.push(connector);
+        let added = self.names.add(self.all.len(), &connector.description);
+        added.map_err(|(name, holder)| match holder {
+            NameHolder::Runtime => ConnectorsError::Reserved {
+                name,
+                connector: shown(&connector),
+            },
+            NameHolder::Connector(index) => ConnectorsError::Conflict {
+                name,
+                first: shown(&self.all[index]),
+                second: shown(&connector),
+            },
+        })?;
+        self.all.push(Arc::new(connector));
         Ok(())
     }
 
     /// The connector that goes by this name or alias.
     pub fn get(&self, name: &str) -> Option<&Connector> {
-        self.names.get(name).map(|index| &self.all[*index])
+        self.shared(name).map(|connector| &**connector)
+    }
+
+    /// The same, for whoever keeps it.
+    pub(crate) fn shared(&self, name: &str) -> Option<&Arc<Connector>> {
+        self.names.find(name).map(|index| &self.all[index])
     }
 
     /// All of them, built-in ones first.
     pub fn iter(&self) -> impl Iterator<Item = &Connector> {
-        self.all.iter()
+        self.all.iter().map(|connector| &**connector)
     }
 
     /// Built-in connectors that a file of the same name stands in for.

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipepost_accounts::oauth::RefreshTokenSink;
-use pipepost_accounts::{Accounts, FieldAccess};
+use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{Limits, Policy};
-use pipepost_flowspec::{self as flowspec, Pipeline, Report, Surroundings, Wants};
+use pipepost_flowspec::{
+    self as flowspec, CompiledConnector, Pipeline, Problem, Problems, Report, Surroundings, Wants,
+};
 use serde_json::Value;
 
-use crate::connectors::{Connectors, ConnectorsError};
+use crate::connectors::{Connector, Connectors, ConnectorsError};
 use crate::engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
-use crate::forms::{self, Forms};
 use crate::run::{self, RunOptions, RunReport};
 use crate::transport::{Connections, Rehearsal, Transcript};
 
@@ -232,13 +233,29 @@ pub struct Preparation {
 pub struct Prepared {
     pub(crate) pipeline: Pipeline,
     pub(crate) wants: Wants,
-    pub(crate) forms: Forms,
+    /// By the ids of the pipeline's connectors.
+    targets: Vec<Target>,
+    /// The accounts that expressions and steps name, by label.
+    pub(crate) accounts: BTreeMap<String, Arc<Account>>,
     pub(crate) pins: BTreeMap<String, Value>,
 }
 
+/// What performs a connector step.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) account: Option<Arc<Account>>,
+}
+
 impl Prepared {
+    /// What performs this step of the pipeline.
+    pub(crate) fn target(&self, connector: &CompiledConnector) -> &Target {
+        // There is one for each of the pipeline's connectors.
+        &self.targets[connector.id.index()]
+    }
+
     /// What is odd about the document, though it runs.
-    pub fn warnings(&self) -> &flowspec::Problems {
+    pub fn warnings(&self) -> &Problems {
         self.pipeline.warnings()
     }
 
@@ -271,41 +288,54 @@ impl Host {
 
     /// The same, with files beside the document and pinned steps.
     pub fn check_with(&self, document: &str, preparation: &Preparation) -> Report {
-        self.examine(document, preparation).0
-    }
-
-    fn examine(&self, document: &str, preparation: &Preparation) -> (Report, Forms) {
         let pins: BTreeSet<String> = preparation.pins.keys().cloned().collect();
         let accounts = KnownAccounts(&self.accounts);
-        let mut report = flowspec::check(
+        flowspec::check(
             document,
             &Surroundings {
                 catalogue: &self.connectors,
                 accounts: Some(&accounts),
                 pins: &pins,
+                beside: preparation.beside.as_deref(),
             },
-        );
-        let Some(pipeline) = &report.pipeline else {
-            return (report, Forms::default());
+        )
+    }
+
+    /// Looks up what a checked document names, so that a run need not.
+    fn resolve(&self, pipeline: Pipeline, wants: Wants, pins: BTreeMap<String, Value>) -> Result<Prepared, Problem> {
+        let account = |label: &str| {
+            let account = self.accounts.get(label).cloned();
+            account.map_err(|error| Problem::configuration(error.to_string()))
         };
-        let compiled = forms::compile(document, pipeline, &self.connectors, preparation.beside.as_deref());
-        report.problems = report.problems.and(compiled.problems);
-        report.wants.message.extend(compiled.paths);
-        report.wants.globals.extend(compiled.globals);
-        for (label, field) in compiled.accounts {
-            report.wants.accounts.entry(label).or_default().insert(field);
+        let mut accounts = BTreeMap::new();
+        for label in wants.accounts.keys() {
+            accounts.insert(label.clone(), account(label)?);
         }
-        if report.problems.has_errors() {
-            report.pipeline = None;
+        let mut targets = Vec::new();
+        for (_, connector) in pipeline.connectors() {
+            let name = &connector.name;
+            let loaded = self.connectors.shared(name);
+            targets.push(Target {
+                connector: Arc::clone(
+                    loaded.ok_or_else(|| Problem::configuration(format!("there is no connector `{name}`")))?,
+                ),
+                account: connector.account_label.as_deref().map(account).transpose()?,
+            });
         }
-        (report, compiled.forms)
+        Ok(Prepared {
+            pipeline,
+            wants,
+            targets,
+            accounts,
+            pins,
+        })
     }
 
     /// Checks a document for running it.
     ///
     /// # Errors
     /// Every problem that keeps it from running.
-    pub fn prepare(&self, document: &str) -> Result<Prepared, flowspec::Problems> {
+    pub fn prepare(&self, document: &str) -> Result<Prepared, Problems> {
         self.prepare_with(document, Preparation::default())
     }
 
@@ -313,17 +343,13 @@ impl Host {
     ///
     /// # Errors
     /// Every problem that keeps it from running.
-    pub fn prepare_with(&self, document: &str, preparation: Preparation) -> Result<Prepared, flowspec::Problems> {
-        let (report, forms) = self.examine(document, &preparation);
-        match report.pipeline {
-            Some(pipeline) => Ok(Prepared {
-                pipeline,
-                wants: report.wants,
-                forms,
-                pins: preparation.pins,
-            }),
-            None => Err(report.problems),
-        }
+    pub fn prepare_with(&self, document: &str, preparation: Preparation) -> Result<Prepared, Problems> {
+        let report = self.check_with(document, &preparation);
+        let Some(pipeline) = report.pipeline else {
+            return Err(report.problems);
+        };
+        let prepared = self.resolve(pipeline, report.wants, preparation.pins);
+        prepared.map_err(|problem| Problems::from_iter([problem]))
     }
 
     /// Runs a pipeline to its end.

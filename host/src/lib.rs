@@ -8,14 +8,11 @@
 #![forbid(unsafe_code)]
 
 pub mod account_test;
-mod beside;
 mod bindings;
-mod body;
 pub mod connectors;
 pub mod engine;
 mod exit_code;
 pub mod files;
-mod forms;
 mod host;
 pub mod http;
 pub mod ledger;

@@ -5,19 +5,16 @@ use std::sync::Arc;
 use pipepost_accounts::Account;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
-use pipepost_flowspec::{Connector, Step};
+use pipepost_flowspec::{CompiledConnector, Step};
 use serde_json::{Map, Value, json};
 
-use super::RunError;
-use super::execute::{Execution, place};
+use super::execute::Execution;
 use super::retry::{OWN, Retry, Try};
 use super::route::Wanted;
 use super::scopes::Frame;
 use crate::bindings::Call;
-use crate::body::with_model;
 use crate::connectors::{Connector as Loaded, Digest};
 use crate::engine::Batch;
-use crate::forms::ConnectorForm;
 use crate::ledger::Message;
 use crate::quota::counts;
 use crate::transport::{Route, Transport};
@@ -115,38 +112,20 @@ pub(super) type Outcome = Result<Value, Failed>;
 /// A connector step, with all that its calls have in common.
 pub(super) struct Target<'e> {
     pub(super) step: &'e Step,
-    pub(super) connector: &'e Connector,
-    pub(super) form: &'e ConnectorForm,
+    pub(super) connector: &'e CompiledConnector,
     pub(super) loaded: &'e Loaded,
-    pub(super) account: Option<Arc<Account>>,
+    pub(super) account: Option<&'e Arc<Account>>,
 }
 
 impl Execution<'_> {
-    pub(super) fn target<'e>(&'e self, step: &'e Step, connector: &'e Connector) -> Result<Target<'e>, RunError> {
-        let configuration =
-            |message: String| RunError::new(place(step), Failure::new(FailureKind::Configuration, message));
-        let loaded = self.host.connectors.get(&connector.name);
-        let form = self.prepared.forms.connector(step);
-        let (Some(loaded), Some(form)) = (loaded, form) else {
-            return Err(configuration(format!(
-                "The connector `{}` is not there.",
-                connector.name
-            )));
-        };
-        let account = match &connector.account_label {
-            Some(label) => {
-                let account = self.host.accounts.get(label);
-                Some(Arc::clone(account.map_err(|error| configuration(error.to_string()))?))
-            }
-            None => None,
-        };
-        Ok(Target {
+    pub(super) fn target<'e>(&'e self, step: &'e Step, connector: &'e CompiledConnector) -> Target<'e> {
+        let target = self.prepared.target(connector);
+        Target {
             step,
             connector,
-            form,
-            loaded,
-            account,
-        })
+            loaded: &target.connector,
+            account: target.account.as_ref(),
+        }
     }
 
     /// Evaluates the parameters, renders the bodies, and brings all into the types of the connector's schema.
@@ -156,27 +135,27 @@ impl Execution<'_> {
         frame: &Frame,
         item: Option<(usize, &Value)>,
     ) -> Result<Ready, Failure> {
-        let Target { connector, form, .. } = target;
+        let connector = target.connector;
         let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
         let element = item.map(|(_, element)| element);
         let scopes = self.see(frame, connector.account_label.as_deref(), element);
-        let mut parameters = match form.params.as_ref().map(|params| params.evaluate(&scopes)) {
-            Some(Ok(Value::Object(parameters))) => parameters,
-            Some(Err(error)) => {
+        let mut parameters = match connector.params.evaluate(&scopes) {
+            Ok(Value::Object(parameters)) => parameters,
+            Ok(_) => Map::new(),
+            Err(error) => {
                 let name = error.pointer.trim_start_matches('/');
                 return Err(invalid(format!("The parameter `{name}`: {}.", error.error)));
             }
-            _ => Map::new(),
         };
-        for (name, text) in &form.texts {
+        for (name, text) in &connector.texts {
             parameters.insert(name.clone(), Value::String(text.clone()));
         }
-        for (name, body) in &form.bodies {
-            let text = with_model(&frame.message, element, |model| body.render(&scopes, model));
+        for (name, body) in &connector.bodies {
+            let text = body.render(&scopes, &frame.message, element);
             let text = text.map_err(|reason| invalid(format!("The parameter `{name}`: {reason}.")))?;
             parameters.insert(name.clone(), Value::String(text));
         }
-        if let Some(content_type) = form.content_type {
+        if let Some(content_type) = connector.content_type {
             parameters.insert("contentType".to_owned(), content_type.into());
         }
         let schema = &target.loaded.description.parameters;
@@ -220,7 +199,7 @@ impl Execution<'_> {
         });
         Batch {
             connector: target.loaded.description.name.as_str().into(),
-            account: public_view(target.account.as_ref(), route.as_deref()).map(|view| view.to_string()),
+            account: public_view(target.account, route.as_deref()).map(|view| view.to_string()),
             calls: calls.collect(),
             transport: route.map(|route| Transport {
                 route,
@@ -236,7 +215,7 @@ impl Execution<'_> {
 
 /// The parameters as JSON, and the digest of what makes a message the same: not how often it is tried, nor what is done
 /// about its failure. Every value is written once: a message has kilobytes of them.
-fn written(connector: &Connector, parameters: &Value) -> (String, String) {
+fn written(connector: &CompiledConnector, parameters: &Value) -> (String, String) {
     let label = connector.account_label.as_deref().unwrap_or_default();
     let mut content = Digest::default();
     content.add(connector.name.as_bytes());

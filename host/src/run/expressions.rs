@@ -2,10 +2,8 @@
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Context, Expression, Scope, Template};
-use pipepost_freemarker::{Escape, Model};
+use pipepost_flowspec::{Body, Escape};
 use serde_json::{Map, Value};
-
-use crate::body::Body;
 
 /// What a trial can see.
 struct Trial<'a> {
@@ -59,7 +57,7 @@ pub fn evaluate(text: &str, message: &Value, globals: Map<String, Value>) -> Res
             let (line, column) = (error.position.line, error.position.column);
             invalid(format!("At line {line}, column {column}: {}.", error.message))
         })?;
-        let rendered = body.render(&trial, &Model::new(message));
+        let rendered = body.render(&trial, message, None);
         return rendered
             .map(Value::String)
             .map_err(|error| invalid(format!("No result: {error}.")));

@@ -149,7 +149,7 @@ impl Execution<'_> {
         for (wanted, lot) in lots {
             let route = wanted
                 .as_ref()
-                .map(|wanted| route(self.host, target.account.as_ref(), wanted).map(Arc::new))
+                .map(|wanted| route(self.host, target.account, wanted).map(Arc::new))
                 .transpose();
             match route {
                 Ok(route) => {
@@ -207,7 +207,7 @@ impl Execution<'_> {
         route: Option<&Route>,
         most: usize,
     ) -> Result<(usize, Option<Failure>), Failure> {
-        match &target.account {
+        match target.account {
             Some(account) if route.is_some() && self.host.rehearsal.is_none() => {
                 self.host.connections.quotas.look(account, most).await
             }

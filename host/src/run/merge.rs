@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use pipepost_core::{Failure, FailureKind};
+use pipepost_flowspec::MergeItems;
 use serde_json::{Value, json};
 
 use super::RunError;
@@ -18,7 +19,6 @@ use super::calls::{Failed, Outcome, Target};
 use super::execute::{Execution, place};
 use super::observe::Counter;
 use super::scopes::Frame;
-use crate::forms::Items;
 
 /// Most calls of one batch.
 const MOST: usize = 256;
@@ -38,15 +38,17 @@ impl Execution<'_> {
         &self,
         target: &Target<'_>,
         frame: &Frame,
-        name: &str,
-        items: &Items,
+        items: &MergeItems,
         stops: bool,
     ) -> Result<Value, RunError> {
         let scopes = self.see(frame, target.connector.account_label.as_deref(), None);
         let elements = match items.evaluate(&scopes) {
             Ok(elements) => elements,
             Err(reason) => {
-                let failure = Failure::new(FailureKind::Invalid, format!("The parameter `{name}`: {reason}."));
+                let failure = Failure::new(
+                    FailureKind::Invalid,
+                    format!("The parameter `{}`: {reason}.", items.parameter),
+                );
                 return self.end_in(target.step, stops, RunError::new(place(target.step), failure));
             }
         };

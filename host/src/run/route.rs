@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::{Endpoint, Failure, FailureKind};
-use pipepost_flowspec::Connector;
 use pipepost_flowspec::parameters::Grant;
+use pipepost_flowspec::{CompiledConnector, EndpointParameter};
 use serde_json::Value;
 
 use crate::host::Host;
@@ -29,13 +29,13 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Reads the parameters that name the endpoint. Host and ports count only when the document writes them; the flags
     /// also by their defaults.
-    pub(super) fn read(connector: &Connector, resolved: &Value) -> Result<Self, Failure> {
+    pub(super) fn read(connector: &CompiledConnector, resolved: &Value) -> Result<Self, Failure> {
         let mut wanted = Self {
             sign_in: true,
             ..Self::default()
         };
-        for (name, grant) in &connector.annotations.grants {
-            let is_written = connector.written.get(name).is_some_and(|value| !is_blank(value));
+        for EndpointParameter { name, grant, written } in &connector.endpoint {
+            let is_written = written.is_some();
             let Some(value) = resolved.get(name) else { continue };
             let flag = || value.as_bool().unwrap_or_default();
             match grant {
@@ -56,10 +56,6 @@ impl Wanted {
         }
         Ok(wanted)
     }
-}
-
-fn is_blank(value: &Value) -> bool {
-    matches!(value, Value::Null) || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn port(name: &str, value: &Value) -> Result<u16, Failure> {

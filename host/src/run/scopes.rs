@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Context, Scope};
-use pipepost_flowspec::{Step, StepKind};
+use pipepost_flowspec::Step;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -57,15 +57,10 @@ impl RunScopes {
             },
         });
         let mut accounts = HashMap::new();
-        let named = prepared.pipeline.steps().filter_map(|step| match &step.kind {
-            StepKind::Connector(connector) => connector.account_label.as_deref(),
-            _ => None,
-        });
-        for label in prepared.wants.accounts.keys().map(String::as_str).chain(named) {
-            let configuration =
-                |error: pipepost_accounts::Error| Failure::new(FailureKind::Configuration, format!("{error}"));
-            let account = host.accounts.get(label).map_err(configuration)?;
-            accounts.insert(label.to_owned(), account.expression_view().map_err(configuration)?);
+        for (label, account) in &prepared.accounts {
+            let view = account.expression_view();
+            let view = view.map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))?;
+            accounts.insert(label.clone(), view);
         }
         Ok(Self {
             globals: Value::Object(std::mem::take(&mut options.globals)),

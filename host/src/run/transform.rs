@@ -7,7 +7,6 @@ use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::{
     Assert, Delayer, FieldTransformer, JsonPathTransformer, Session, SessionOperation, Step, TemplateTransformer,
 };
-use pipepost_freemarker::Model;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -19,10 +18,7 @@ impl Execution<'_> {
     /// The output is `{body, _body}`; an error does not end anything, it stands in `_error`.
     pub(super) fn template(&self, step: &Step, transformer: &TemplateTransformer, frame: &Frame) -> Value {
         let model = paths::at(&frame.message, &transformer.model_path).unwrap_or(&Value::Null);
-        let rendered = match self.prepared.forms.template(step) {
-            Some(body) => body.render(&self.see(frame, None, None), &Model::new(model)),
-            None => Err("the template was not compiled".to_owned()),
-        };
+        let rendered = transformer.template.render(&self.see(frame, None, None), model, None);
         let mut output = Map::new();
         match rendered {
             Ok(text) => {

@@ -73,6 +73,14 @@ impl Expression {
         found.into_iter()
     }
 
+    /// The name of the function whose call the whole expression is; none where it is anything else.
+    pub fn outermost_function(&self) -> Option<&'static str> {
+        match &self.node {
+            Node::Call(call) => Some(call.function.name),
+            _ => None,
+        }
+    }
+
     /// Where it stands in the text that was parsed.
     pub fn position(&self) -> Position {
         self.position

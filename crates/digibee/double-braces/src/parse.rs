@@ -5,6 +5,8 @@
 
 mod literal;
 
+use std::ops::Range;
+
 use pipepost_suggest::nearest;
 use serde_json::{Map, Number, Value};
 
@@ -18,9 +20,11 @@ use crate::{ParseError, Piece, Position, Reference, Scope, Segment};
 /// Calls, arrays, objects and text literals within each other. Evaluation recurses as deep as this.
 const MAX_NESTING: u32 = 64;
 
-pub(crate) fn template(text: &str) -> Result<Vec<Piece>, ParseError> {
+/// The pieces, and where each expression stands in the text with its braces, in bytes.
+pub(crate) fn template(text: &str) -> Result<(Vec<Piece>, Vec<Range<usize>>), ParseError> {
     let mut parser = Parser::new(text);
-    parser.pieces(None)
+    let pieces = parser.pieces(None)?;
+    Ok((pieces, parser.spans))
 }
 
 pub(crate) fn expression(text: &str) -> Result<Expression, ParseError> {
@@ -57,6 +61,10 @@ struct Parser<'a> {
     nesting: u32,
     /// How often the text here is escaped already: 0 outside of text literals.
     level: u32,
+    /// The whole text's length in bytes.
+    length: usize,
+    /// Where each expression of the outermost text stands.
+    spans: Vec<Range<usize>>,
 }
 
 impl<'a> Parser<'a> {
@@ -66,7 +74,14 @@ impl<'a> Parser<'a> {
             position: Position { line: 1, column: 1 },
             nesting: 0,
             level: 0,
+            length: text.len(),
+            spans: Vec::new(),
         }
+    }
+
+    /// How many bytes of the text are behind the parser.
+    fn offset(&self) -> usize {
+        self.length - self.rest.len()
     }
 
     fn end(&mut self, expression: Expression) -> Result<Expression, ParseError> {
@@ -88,7 +103,11 @@ impl<'a> Parser<'a> {
                 if !text.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut text)));
                 }
+                let begins = self.offset();
                 pieces.push(Piece::Expression(self.braces()?));
+                if quotes.is_none() {
+                    self.spans.push(begins..self.offset());
+                }
                 continue;
             }
             let Some(quotes) = quotes else {

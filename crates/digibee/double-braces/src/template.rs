@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -9,6 +10,8 @@ use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse};
 #[derive(Clone, Debug)]
 pub struct Template {
     pieces: Vec<Piece>,
+    /// Of each expression.
+    spans: Vec<Range<usize>>,
 }
 
 /// A part of a [`Template`]: the document's own text, or an expression whose value is inserted.
@@ -27,9 +30,8 @@ impl Template {
     ///
     /// A [`ParseError`] with the place.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        Ok(Self {
-            pieces: parse::template(text)?,
-        })
+        let (pieces, spans) = parse::template(text)?;
+        Ok(Self { pieces, spans })
     }
 
     /// The value. When the whole text is one `{{ }}` its value keeps its JSON type; otherwise the values are inserted
@@ -81,6 +83,11 @@ impl Template {
             Piece::Text(_) => None,
             Piece::Expression(expression) => Some(expression),
         })
+    }
+
+    /// Where each expression stands in the parsed text, its braces included, in bytes and from left to right.
+    pub fn spans(&self) -> &[Range<usize>] {
+        &self.spans
     }
 
     /// Whether it holds no expression.

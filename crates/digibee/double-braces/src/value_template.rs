@@ -68,6 +68,13 @@ impl ValueTemplate {
         found.into_iter()
     }
 
+    /// Its texts that hold expressions, each with its JSON pointer (RFC 6901), in document order.
+    pub fn templates(&self) -> Vec<(String, &Template)> {
+        let mut found = Vec::new();
+        collect_templates(&self.root, &mut String::new(), &mut found);
+        found
+    }
+
     /// Whether it holds no expression.
     pub fn is_literal(&self) -> bool {
         matches!(self.root, Node::Literal(_))
@@ -201,6 +208,25 @@ fn collect_references<'a>(node: &'a Node, found: &mut Vec<&'a Reference>) {
         Node::Template(template) => found.extend(template.references()),
         Node::Array(nodes) => nodes.iter().for_each(|node| collect_references(node, found)),
         Node::Object(nodes) => nodes.iter().for_each(|(_, node)| collect_references(node, found)),
+    }
+}
+
+fn collect_templates<'a>(node: &'a Node, pointer: &mut String, found: &mut Vec<(String, &'a Template)>) {
+    let mut descend = |segment: &str, node: &'a Node| {
+        let length = pointer.len();
+        pointer.push('/');
+        pointer.push_str(&escape_pointer(segment));
+        collect_templates(node, pointer, found);
+        pointer.truncate(length);
+    };
+    match node {
+        Node::Literal(_) => {}
+        Node::Template(template) => found.push((pointer.clone(), template)),
+        Node::Array(nodes) => nodes
+            .iter()
+            .enumerate()
+            .for_each(|(index, node)| descend(&index.to_string(), node)),
+        Node::Object(nodes) => nodes.iter().for_each(|(key, node)| descend(key, node)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! has both; this crate only asks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -27,11 +28,53 @@ pub trait Catalogue {
     fn all(&self) -> Vec<&ConnectorDescription>;
 }
 
+/// The names and aliases of connectors, each of which leads to one of them.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectorNames {
+    names: BTreeMap<String, usize>,
+}
+
+/// Why a connector cannot have a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameHolder {
+    /// The runtime performs a step of this name itself.
+    Runtime,
+    /// Another connector has it, by its index.
+    Connector(usize),
+}
+
+impl ConnectorNames {
+    /// Enters the names of the connector with this index.
+    ///
+    /// # Errors
+    ///
+    /// The first name that is taken, and who has it.
+    pub fn add(&mut self, index: usize, connector: &ConnectorDescription) -> Result<(), (String, NameHolder)> {
+        for name in std::iter::once(&connector.name).chain(&connector.aliases) {
+            if crate::steps::is_builtin(name) {
+                return Err((name.clone(), NameHolder::Runtime));
+            }
+            match self.names.get(name) {
+                Some(holder) if *holder != index => return Err((name.clone(), NameHolder::Connector(*holder))),
+                _ => {
+                    self.names.insert(name.clone(), index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The index of the connector that goes by this name or alias.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+}
+
 /// A [`Catalogue`] in memory, in which no two connectors share a name or an alias.
 #[derive(Debug, Clone, Default)]
 pub struct Connectors {
     all: Vec<ConnectorDescription>,
-    names: BTreeMap<String, usize>,
+    names: ConnectorNames,
 }
 
 impl Connectors {
@@ -49,22 +92,15 @@ impl Connectors {
     }
 
     fn add(&mut self, connector: ConnectorDescription) -> Result<(), NameConflict> {
-        let index = self.all.len();
-        for name in std::iter::once(&connector.name).chain(&connector.aliases) {
-            let holder = match self.names.get(name) {
-                Some(holder) if *holder == index => continue,
-                Some(holder) => self.all.get(*holder).map(|other| other.name.clone()),
-                None => crate::steps::is_builtin(name).then(|| "the runtime itself".to_owned()),
-            };
-            if let Some(first) = holder {
-                return Err(NameConflict {
-                    name: name.clone(),
-                    first,
-                    second: connector.name.clone(),
-                });
-            }
-            self.names.insert(name.clone(), index);
-        }
+        let added = self.names.add(self.all.len(), &connector);
+        added.map_err(|(name, holder)| NameConflict {
+            name,
+            first: match holder {
+                NameHolder::Runtime => "the runtime itself".to_owned(),
+                NameHolder::Connector(index) => self.all[index].name.clone(),
+            },
+            second: connector.name.clone(),
+        })?;
         self.all.push(connector);
         Ok(())
     }
@@ -72,7 +108,7 @@ impl Connectors {
 
 impl Catalogue for Connectors {
     fn find(&self, name: &str) -> Option<&ConnectorDescription> {
-        self.names.get(name).and_then(|index| self.all.get(*index))
+        self.names.find(name).and_then(|index| self.all.get(index))
     }
 
     fn all(&self) -> Vec<&ConnectorDescription> {
@@ -124,6 +160,8 @@ pub struct Surroundings<'a> {
     pub accounts: Option<&'a dyn Accounts>,
     /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
     pub pins: &'a BTreeSet<String>,
+    /// The document's folder, in which its sidecar files are looked up; none for a document that has none.
+    pub beside: Option<&'a Path>,
 }
 
 impl<'a> Surroundings<'a> {
@@ -134,6 +172,7 @@ impl<'a> Surroundings<'a> {
             catalogue,
             accounts: None,
             pins: &NO_PINS,
+            beside: None,
         }
     }
 

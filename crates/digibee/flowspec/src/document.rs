@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::Surroundings;
 use crate::parameters::is_dynamic;
-use crate::pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
+use crate::pipeline::{Branch, Form, Pipeline, PipelineMetadata};
 use crate::positions::{Positions, push_token};
-use crate::problem::{Place, Position, Problem, Problems, StepPlace};
+use crate::problem::{Place, Position, Problem, Problems, Severity, StepPlace};
 use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
-use crate::step::{SettingValue, Step};
+use crate::step::{BranchId, SettingValue, Step};
 use crate::wants::Wants;
-use crate::{flow, nearest, step_reader};
+use crate::{flow, json_text, nearest, nesting, step_reader};
 
 /// All there is to say about a document.
 #[derive(Debug)]
@@ -41,13 +41,13 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Pipeline, Pr
 pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
     // A byte order mark is no JSON, and editors leave one.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    let document: Value = match serde_json::from_str(text) {
-        Ok(document) => with_native_parts(document),
+    let (document, repeats) = match json_text::parse(text) {
+        Ok((document, repeats)) => (with_native_parts(document), repeats),
         Err(error) => return refused(not_json(&error)),
     };
     let positions = Positions::of(text);
     let mut findings = Findings::default();
-    for pointer in positions.duplicates() {
+    for pointer in repeats.then(|| positions.duplicates()).into_iter().flatten() {
         let name = unescaped(pointer.rsplit('/').next().unwrap_or_default());
         let problem = Problem::invalid(format!("`{name}` stands here twice")).advise("rename or remove one of them");
         findings
@@ -61,8 +61,8 @@ pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
         findings: &mut findings,
     }
     .read();
+    let wants = Wants::of(&mut findings);
     let problems = Problems::sorted(findings.problems.into_iter().map(|(_, problem)| problem).collect());
-    let wants = Wants::of(&findings.uses, findings.wanted_accounts, findings.wanted_paths);
     let pipeline = pipeline
         .ok()
         .filter(|_| !problems.has_errors())
@@ -183,16 +183,45 @@ impl<'a> Reading<'a> {
             };
             complete.push(Branch { name, steps });
         }
-        let warnings = Problems::default();
-        Ok(Pipeline {
+        let mut pipeline = Pipeline {
             form,
             metadata,
             time_limit,
             sensitive,
             first,
             branches: complete,
-            warnings,
-        })
+            warnings: Problems::default(),
+        };
+        pipeline.number_connectors();
+        self.nesting(&pipeline);
+        Ok(pipeline)
+    }
+
+    /// A document with a circle has no depth, and was refused for it.
+    fn nesting(&mut self, pipeline: &Pipeline) {
+        let has_errors = |problem: &Problem| problem.severity() == Severity::Error;
+        if self.findings.problems.iter().any(|(_, problem)| has_errors(problem)) {
+            return;
+        }
+        let Some(step) = nesting::too_deep(pipeline) else {
+            return;
+        };
+        let mut pointer = "/flowSpec".to_owned();
+        push_token(&mut pointer, &step.path.branch);
+        push_token(&mut pointer, &step.path.index.to_string());
+        let place = Place {
+            branch: Some(step.path.branch.clone()),
+            step: Some(StepPlace {
+                index: step.path.index,
+                id: step.id.clone(),
+                name: step.name.clone(),
+            }),
+            parameter: None,
+        };
+        let message = format!("tracks nest deeper here than {} levels", nesting::DEEPEST);
+        let problem = Problem::invalid(message).advise("lead on with a choice, which does not nest");
+        let problem = problem.at(place, self.positions.value(&pointer));
+        self.findings.problems.push((None, problem));
     }
 
     fn report(&mut self, pointer: &str, problem: Problem) -> Reported {
@@ -372,6 +401,9 @@ impl<'a> Reading<'a> {
         self.findings
             .uses
             .retain(|found| reachable.get(found.branch.0) == Some(&true));
+        self.findings
+            .body_paths
+            .retain(|(branch, _)| reachable.get(branch.0) == Some(&true));
         for (name, _) in names.iter().zip(reachable).filter(|(_, reached)| !**reached) {
             let mut pointer = "/flowSpec".to_owned();
             push_token(&mut pointer, name);
@@ -420,6 +452,7 @@ impl<'a> Reading<'a> {
                 aliases,
                 accounts: self.surroundings.accounts,
                 branch_names,
+                positions: self.positions,
             },
         );
     }

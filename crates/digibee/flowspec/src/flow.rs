@@ -1,7 +1,7 @@
 //! The ways between branches: what can be reached, and what would never end.
 
-use crate::pipeline::BranchId;
 use crate::problem::StepPlace;
+use crate::step::BranchId;
 
 /// A way that the run may take from one branch to another.
 #[derive(Debug, Clone)]

@@ -9,7 +9,9 @@
 //! document or [`check`] to report on it. During a run, each connector's parameters are evaluated and brought into its
 //! schema's types by [`parameters::check_resolved`].
 //!
-//! What it is not: it reads no file, knows no clock and runs nothing. Expressions are evaluated by the caller.
+//! The document is compiled once: its expressions, templates, conditions and flags are parsed here, and a run evaluates
+//! what it finds in the [`Pipeline`]. The only files that this crate reads are those that the document names in its own
+//! folder. It knows no clock and runs nothing: expressions are evaluated by the caller.
 //!
 //! ```
 //! use pipepost_flowspec::{Connectors, Surroundings, parse};
@@ -29,12 +31,16 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod body;
 mod catalogue;
 mod condition;
+mod connector_reader;
 mod document;
 mod flow;
-mod further;
+mod json_text;
+mod merge_items;
 mod nearest;
+mod nesting;
 pub mod parameters;
 mod pipeline;
 mod positions;
@@ -42,16 +48,22 @@ mod problem;
 mod reader;
 mod references;
 pub mod schema;
+mod sidecar;
 mod step;
 mod step_reader;
 mod steps;
 mod wants;
 
-pub use catalogue::{Accounts, Catalogue, ConnectorDescription, Connectors, FieldAccess, NameConflict, Surroundings};
+pub use body::{Body, BodyError};
+pub use catalogue::{
+    Accounts, Catalogue, ConnectorDescription, ConnectorNames, Connectors, FieldAccess, NameConflict, NameHolder,
+    Surroundings,
+};
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
 pub use document::{Report, check, parse};
-pub use further::Locator;
-pub use pipeline::{Branch, BranchId, Form, Pipeline, PipelineMetadata};
+pub use merge_items::{ItemsSource, MergeItems};
+pub use pipeline::{Branch, Form, Pipeline, PipelineMetadata};
+pub use pipepost_freemarker::Escape;
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
 pub use step::*;
 pub use steps::is_builtin;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::problem::Problems;
-use crate::step::Step;
+use crate::step::{BranchId, CompiledConnector, ConnectorId, Step, StepKind};
 
 /// Which of the two forms the document has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +15,6 @@ pub enum Form {
     /// `{meta, flowSpec}`, which begins at a branch `disconnected-root:<uuid>`.
     Clipboard,
 }
-
-/// A branch of its [`Pipeline`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BranchId(pub(crate) usize);
 
 /// Steps in order, under a name.
 #[derive(Debug, Clone)]
@@ -61,6 +57,18 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Gives each connector step its number.
+    pub(crate) fn number_connectors(&mut self) {
+        let steps = self.branches.iter_mut().flat_map(|branch| &mut branch.steps);
+        let connectors = steps.filter_map(|step| match &mut step.kind {
+            StepKind::Connector(connector) => Some(connector),
+            _ => None,
+        });
+        for (index, connector) in connectors.enumerate() {
+            connector.id = ConnectorId(index);
+        }
+    }
+
     /// The longest time limit a document may ask for.
     pub const LONGEST_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -110,6 +118,14 @@ impl Pipeline {
     /// All steps that can run, branch by branch.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.branches.iter().flat_map(|branch| &branch.steps)
+    }
+
+    /// The connector steps that can run, in the order of their ids.
+    pub fn connectors(&self) -> impl Iterator<Item = (&Step, &CompiledConnector)> {
+        self.steps().filter_map(|step| match &step.kind {
+            StepKind::Connector(connector) => Some((step, &**connector)),
+            _ => None,
+        })
     }
 
     /// What is odd about the document, though it runs.

@@ -1,27 +1,45 @@
-//! Where each value of a JSON text stands: what serde_json does not tell, and what every message needs.
+//! Where each value of a JSON text stands: what serde_json does not tell, and what every problem needs.
 //!
 //! The scanner goes over a text that serde_json has accepted, so it may trust its syntax; it still never panics on
-//! any other. It also finds the keys that an object holds twice, of which serde_json silently keeps the last.
+//! any other. It goes over it once, and only when somebody asks: a document without a fault is not scanned.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use crate::problem::Position;
 
-/// The byte offsets of a document's keys and values by JSON pointer.
+/// Finds lines and columns of a document's keys and values by JSON pointer.
 #[derive(Debug)]
 pub(crate) struct Positions<'a> {
     text: &'a str,
+    scan: OnceCell<Scan>,
+}
+
+/// The byte offsets of a document's keys and values by JSON pointer.
+#[derive(Debug)]
+struct Scan {
     line_starts: Vec<usize>,
+    /// The characters before each block of [`BLOCK`] bytes: a document may be one line of megabytes.
+    characters: Vec<usize>,
     values: HashMap<String, usize>,
     keys: HashMap<String, usize>,
     duplicates: Vec<String>,
 }
 
-impl<'a> Positions<'a> {
-    pub(crate) fn of(text: &'a str) -> Self {
+/// Bytes.
+const BLOCK: usize = 1024;
+
+impl Scan {
+    fn of(text: &str) -> Self {
         let line_starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
+        let mut before = 0;
+        let mut characters = vec![0];
+        for block in text.as_bytes().chunks(BLOCK) {
+            before += count_characters(block);
+            characters.push(before);
+        }
         let mut scanner = Scanner {
             text,
             at: 0,
@@ -36,28 +54,52 @@ impl<'a> Positions<'a> {
             duplicates,
             ..
         } = scanner;
-        Positions {
-            text,
+        Self {
             line_starts,
+            characters,
             values,
             keys,
             duplicates,
         }
     }
+}
+
+/// The characters that begin in these bytes of a UTF-8 text.
+fn count_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| (**byte & 0xC0) != 0x80).count()
+}
+
+impl<'a> Positions<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        Positions {
+            text,
+            scan: OnceCell::new(),
+        }
+    }
+
+    fn scan(&self) -> &Scan {
+        self.scan.get_or_init(|| Scan::of(self.text))
+    }
+
+    /// Whether somebody has asked.
+    #[cfg(test)]
+    fn is_scanned(&self) -> bool {
+        self.scan.get().is_some()
+    }
 
     /// The pointers of keys that their object holds more than once.
     pub(crate) fn duplicates(&self) -> &[String] {
-        &self.duplicates
+        &self.scan().duplicates
     }
 
     /// Where the value begins, or the nearest value around it (a pointer may lead into JSON text within a string).
     pub(crate) fn value(&self, pointer: &str) -> Option<Position> {
-        nearest_around(pointer, &self.values).map(|(_, offset)| self.position(offset))
+        nearest_around(pointer, &self.scan().values).map(|(_, offset)| self.position(offset))
     }
 
     /// Where the key of this member begins.
     pub(crate) fn key(&self, pointer: &str) -> Option<Position> {
-        match self.keys.get(pointer) {
+        match self.scan().keys.get(pointer) {
             Some(offset) => Some(self.position(*offset)),
             None => self.value(pointer),
         }
@@ -65,7 +107,7 @@ impl<'a> Positions<'a> {
 
     /// The document's position of `inner`, a position within the text that the string at `pointer` holds.
     pub(crate) fn within(&self, pointer: &str, inner: Position) -> Option<Position> {
-        let (found, start) = nearest_around(pointer, &self.values)?;
+        let (found, start) = nearest_around(pointer, &self.scan().values)?;
         if found != pointer || self.text.as_bytes().get(start) != Some(&b'"') {
             return Some(self.position(start));
         }
@@ -92,15 +134,20 @@ impl<'a> Positions<'a> {
     }
 
     fn position(&self, offset: usize) -> Position {
-        let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let starts = &self.scan().line_starts;
+        let line = starts.partition_point(|start| *start <= offset);
+        let start = starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
         Position {
             line,
-            column: self
-                .text
-                .get(start..offset)
-                .map_or(1, |before| before.chars().count() + 1),
+            column: self.characters_before(offset) - self.characters_before(start) + 1,
         }
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let block = offset / BLOCK;
+        let before = self.scan().characters.get(block).copied().unwrap_or(0);
+        before + count_characters(&self.text.as_bytes()[block * BLOCK..offset])
     }
 }
 
@@ -285,6 +332,19 @@ mod tests {
             found,
             at(3, line.find("{{").map(|at| line[..at].chars().count() + 1).unwrap())
         );
+    }
+
+    #[test]
+    fn columns_count_characters_however_long_the_line_is() {
+        let text = format!(
+            "{{\"é\": \"{}\",\n \"b\": \"{}\", \"c\": 1}}",
+            "é".repeat(3000),
+            "ü".repeat(5000)
+        );
+        let positions = Positions::of(&text);
+        assert!(!positions.is_scanned());
+        assert_eq!(positions.value("/c"), at(2, 7 + 5002 + 7));
+        assert!(positions.is_scanned());
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(severity: Severity, kind: Kind, message: impl Into<String>) -> Self {
+    fn new(severity: Severity, kind: Kind, message: impl Into<String>) -> Self {
         Self {
             severity,
             kind,
@@ -104,19 +104,24 @@ impl Problem {
         }
     }
 
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    /// A fault of the document, which keeps it from running. It has no place yet.
+    pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Kind::Invalid, message)
     }
 
-    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+    /// A fault of the surroundings, which keeps the document from running. It has no place yet.
+    pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Kind::Configuration, message)
     }
 
-    pub(crate) fn warning(message: impl Into<String>) -> Self {
+    /// Something odd, with which the document runs. It has no place yet.
+    pub fn warning(message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, Kind::Invalid, message)
     }
 
-    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+    /// Adds what to do now.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
@@ -267,6 +272,13 @@ impl Problems {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl FromIterator<Problem> for Problems {
+    /// Brings them into the order of the text.
+    fn from_iter<T: IntoIterator<Item = Problem>>(problems: T) -> Self {
+        Self::sorted(problems.into_iter().collect())
     }
 }
 

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipepost_double_braces::{self as double_braces, JsonTemplate, Reference, Template, ValueTemplate};
+use pipepost_freemarker::Escape;
 use pipepost_jsonpath::JsonPath;
 use serde_json::{Map, Value};
 
+use crate::body::{Body, BodyError};
 use crate::flow::Edge;
 use crate::nearest;
 use crate::parameters::{ParameterProblem, is_dynamic};
-use crate::pipeline::BranchId;
 use crate::positions::{Positions, push_token};
-use crate::problem::{Place, Position, Problem, Severity, StepPlace};
-use crate::step::{JsonSource, Setting, SettingValue};
+use crate::problem::{Place, Position, Problem, StepPlace};
+use crate::step::{BranchId, JsonSource, Setting, SettingValue};
 
 /// Says that a problem was noted, so that nothing is left out without a word.
 #[derive(Debug)]
@@ -30,9 +31,22 @@ impl Reported {
 pub(crate) struct Use {
     pub(crate) branch: BranchId,
     pub(crate) step: StepPlace,
+    /// The text's pointer from the step.
     pub(crate) parameter: String,
-    pub(crate) position: Option<Position>,
+    /// The text's pointer in the document.
+    pub(crate) pointer: String,
+    /// Where in the text; none for a text that stands in a file of its own.
+    pub(crate) inner: Option<Position>,
     pub(crate) reference: Reference,
+}
+
+/// Where the text of a body stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BodySource<'a> {
+    /// In the parameter.
+    Parameter,
+    /// In the sidecar file that the parameter names.
+    File(&'a str),
 }
 
 /// What reading the document has brought to light so far.
@@ -46,6 +60,8 @@ pub(crate) struct Findings {
     /// The account of each step that names one.
     pub(crate) own_accounts: BTreeMap<(BranchId, usize), String>,
     pub(crate) wanted_paths: BTreeSet<String>,
+    /// Paths into the message that bodies read.
+    pub(crate) body_paths: Vec<(BranchId, String)>,
     pub(crate) used_pins: BTreeSet<String>,
 }
 
@@ -112,13 +128,12 @@ impl Reader<'_> {
 
     pub(crate) fn report_parameters(&mut self, problems: Vec<ParameterProblem>) {
         for found in problems {
-            let severity = if found.is_warning {
-                Severity::Warning
+            let problem = if found.is_warning {
+                Problem::warning(found.message)
             } else {
-                Severity::Error
+                Problem::invalid(found.message)
             };
-            let problem =
-                Problem::new(severity, crate::problem::Kind::Invalid, found.message).advise_some(found.advice);
+            let problem = problem.advise_some(found.advice);
             let parameter = format!("{}{}", self.base, found.pointer);
             if found.in_key {
                 self.report_key(&parameter, problem);
@@ -225,14 +240,12 @@ impl Reader<'_> {
 
     pub(crate) fn parse_value(&mut self, parameter: &str, value: &Value) -> Result<ValueTemplate, Reported> {
         match ValueTemplate::parse(value) {
-            Ok(template) => {
-                // One value at a time, so that each expression keeps its own place.
-                each_text(value, &mut parameter.to_owned(), &mut |pointer, text| {
-                    if let Ok(template) = Template::parse(text) {
-                        self.note_uses(pointer, template.references());
-                    }
-                });
-                Ok(template)
+            Ok(parsed) => {
+                // One text at a time, so that each expression keeps its own place.
+                for (pointer, template) in parsed.templates() {
+                    self.note_uses(&format!("{parameter}{pointer}"), template.references());
+                }
+                Ok(parsed)
             }
             Err(errors) => {
                 let mut reported = Reported(());
@@ -240,6 +253,59 @@ impl Reader<'_> {
                     reported = self.expression_error(&format!("{parameter}{}", found.pointer), &found.error);
                 }
                 Err(reported)
+            }
+        }
+    }
+
+    /// Compiles a body. `in_message` turns a path of its model into one of the message, where it is one.
+    pub(crate) fn body(
+        &mut self,
+        parameter: &str,
+        text: &str,
+        source: BodySource<'_>,
+        escape: Escape,
+        in_message: impl Fn(String) -> Option<String>,
+    ) -> Result<Body, Reported> {
+        let body = Body::parse(text, escape).map_err(|BodyError { position, message }| {
+            self.report_in_body(parameter, source, position, Problem::invalid, &message)
+        })?;
+        for found in body.unescaped() {
+            let message = format!("`{}` reaches an HTML body unescaped", found.text);
+            let warn = |message: String| {
+                Problem::warning(message).advise(if found.text.starts_with("{{") {
+                    "put it into `ESCAPE(..., \"HTML\")`, or set the step's `escape` to `html`, unless its value is HTML itself"
+                } else {
+                    "end it in `?html`, or set the step's `escape` to `html`, unless its value is HTML itself"
+                })
+            };
+            self.report_in_body(parameter, source, found.position, warn, &message);
+        }
+        let branch = self.branch;
+        let paths = body.paths().filter_map(in_message).map(|path| (branch, path));
+        self.findings.body_paths.extend(paths);
+        match source {
+            BodySource::Parameter => self.note_uses(parameter, body.references()),
+            BodySource::File(_) => body
+                .references()
+                .for_each(|reference| self.note_use(parameter, None, reference)),
+        }
+        Ok(body)
+    }
+
+    fn report_in_body(
+        &mut self,
+        parameter: &str,
+        source: BodySource<'_>,
+        at: Position,
+        problem: impl FnOnce(String) -> Problem,
+        message: &str,
+    ) -> Reported {
+        match source {
+            BodySource::Parameter => self.report_within(parameter, at, problem(message.to_owned())),
+            BodySource::File(name) => {
+                let Position { line, column } = at;
+                let message = format!("in the file `{name}`, line {line}, column {column}: {message}");
+                self.report(parameter, problem(message))
             }
         }
     }
@@ -368,38 +434,18 @@ impl Reader<'_> {
                 line: inner.line as usize,
                 column: inner.column as usize,
             };
-            let position = self
-                .shared
-                .positions
-                .within(&format!("{}{parameter}", self.pointer), inner);
-            self.findings.uses.push(Use {
-                branch: self.branch,
-                step: self.step.clone(),
-                parameter: parameter.to_owned(),
-                position,
-                reference: reference.clone(),
-            });
+            self.note_use(parameter, Some(inner), reference);
         }
     }
-}
 
-/// Calls back for every text in a value, with its pointer.
-fn each_text(value: &Value, pointer: &mut String, visit: &mut dyn FnMut(&str, &str)) {
-    let mut descend = |token: &str, value: &Value| {
-        let length = pointer.len();
-        push_token(pointer, token);
-        each_text(value, pointer, visit);
-        pointer.truncate(length);
-    };
-    match value {
-        Value::Array(elements) => {
-            elements
-                .iter()
-                .enumerate()
-                .for_each(|(index, element)| descend(&index.to_string(), element));
-        }
-        Value::Object(members) => members.iter().for_each(|(key, member)| descend(key, member)),
-        Value::String(text) => visit(pointer, text),
-        _ => {}
+    fn note_use(&mut self, parameter: &str, inner: Option<Position>, reference: &Reference) {
+        self.findings.uses.push(Use {
+            branch: self.branch,
+            step: self.step.clone(),
+            parameter: parameter.to_owned(),
+            pointer: format!("{}{parameter}", self.pointer),
+            inner,
+            reference: reference.clone(),
+        });
     }
 }

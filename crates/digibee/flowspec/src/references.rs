@@ -6,6 +6,7 @@ use pipepost_double_braces::{Reference, Scope, Segment};
 
 use crate::catalogue::{Accounts, FieldAccess};
 use crate::nearest;
+use crate::positions::Positions;
 use crate::problem::{Place, Problem};
 use crate::reader::Findings;
 
@@ -14,6 +15,7 @@ pub(crate) struct Known<'a> {
     pub(crate) aliases: BTreeSet<String>,
     pub(crate) accounts: Option<&'a dyn Accounts>,
     pub(crate) branch_names: &'a [String],
+    pub(crate) positions: &'a Positions<'a>,
 }
 
 /// Checks every expression's path that was noted.
@@ -34,9 +36,13 @@ pub(crate) fn check(findings: &mut Findings, known: &Known<'_>) {
                 step: Some(found.step.clone()),
                 parameter: Some(found.parameter.clone()),
             };
+            let position = match found.inner {
+                Some(inner) => known.positions.within(&found.pointer, inner),
+                None => known.positions.value(&found.pointer),
+            };
             findings
                 .problems
-                .push((Some(found.branch), problem.at(place, found.position)));
+                .push((Some(found.branch), problem.at(place, position)));
         }
     }
     for (label, field) in wanted {

@@ -4,10 +4,15 @@ use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
 use pipepost_jsonpath::JsonPath;
 use serde_json::Value;
 
+use crate::body::Body;
 use crate::condition::Condition;
-use crate::parameters::{Annotations, Grant};
-use crate::pipeline::BranchId;
+use crate::merge_items::MergeItems;
+use crate::parameters::Grant;
 use crate::positions::push_token;
+
+/// A branch of its [`Pipeline`](crate::Pipeline).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BranchId(pub(crate) usize);
 
 /// A step of a branch.
 #[derive(Debug, Clone)]
@@ -59,7 +64,7 @@ pub struct StepPath {
 #[non_exhaustive]
 pub enum StepKind {
     /// A component from the catalogue.
-    Connector(Box<Connector>),
+    Connector(Box<CompiledConnector>),
     /// `json-generator-connector`
     JsonGenerator(JsonGenerator),
     /// `log-connector`
@@ -176,30 +181,53 @@ pub enum JsonSource {
     Native(ValueTemplate),
 }
 
-/// A component and what it is given.
+/// A connector step of its [`Pipeline`](crate::Pipeline), numbered in the order of
+/// [`Pipeline::connectors`](crate::Pipeline::connectors).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectorId(pub(crate) usize);
+
+impl ConnectorId {
+    /// Its number, from 0.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A component and what it is given, compiled: each parameter stands in one of these parts, by how its value is made.
 #[derive(Debug, Clone)]
-pub struct Connector {
+pub struct CompiledConnector {
+    /// Which of the document's connector steps it is.
+    pub id: ConnectorId,
     /// Its own name, whatever alias the document uses.
     pub name: String,
     /// The label of its account.
     pub account_label: Option<String>,
-    /// Its parameters under their own names. Evaluate, then `check_resolved` against the connector's schema.
+    /// The parameters under their own names, but for those below. To be evaluated, and together with the others brought
+    /// into the schema's types by [`check_resolved`](crate::parameters::check_resolved).
     pub params: ValueTemplate,
-    /// The same before evaluation: what the document writes, aliases replaced.
-    pub written: Value,
-    /// What the connector's schema tells the host.
-    pub annotations: Annotations,
+    /// Parameters that are FreeMarker templates, each with its name.
+    pub bodies: Vec<(String, Body)>,
+    /// Texts of sidecar files that are taken as they are, each with its parameter's name.
+    pub texts: Vec<(String, String)>,
+    /// What a mail merge goes over; none for a step that is one call.
+    pub items: Option<MergeItems>,
+    /// The media type of the body by its source, where the document does not say it.
+    pub content_type: Option<&'static str>,
+    /// Whether a failure ends the run.
+    pub fail_on_error: Setting<bool>,
+    /// The parameters that name the endpoint, whether or not the document writes them.
+    pub endpoint: Vec<EndpointParameter>,
 }
 
-impl Connector {
-    /// The parameters that name the endpoint and that the document really writes, with what it writes. An empty text
-    /// names nothing.
-    pub fn endpoint(&self) -> impl Iterator<Item = (Grant, &str, &Value)> {
-        self.annotations.grants.iter().filter_map(|(name, grant)| {
-            let value = self.written.get(name).filter(|value| value.as_str() != Some(""))?;
-            Some((*grant, name.as_str(), value))
-        })
-    }
+/// A parameter that names a part of the endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointParameter {
+    /// Its name.
+    pub name: String,
+    /// Which part.
+    pub grant: Grant,
+    /// What the document writes; none where it writes nothing, null or blank text.
+    pub written: Option<Value>,
 }
 
 /// Makes the message anew.
@@ -297,7 +325,7 @@ pub struct TemplateTransformer {
     /// The model's place in the message, with dots.
     pub model_path: String,
     /// The template.
-    pub template: String,
+    pub template: Body,
     /// Whether `_body` keeps what was there.
     pub preserve_original: bool,
 }

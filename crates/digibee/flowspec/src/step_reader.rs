@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::{ConnectorDescription, Surroundings};
+use crate::catalogue::Surroundings;
 use crate::flow::Edge;
-use crate::nearest;
-use crate::parameters::{Annotations, check_written, is_dynamic};
-use crate::pipeline::BranchId;
+use crate::parameters::check_written;
 use crate::positions::push_token;
 use crate::problem::{Problem, StepPlace};
 use crate::reader::{Findings, Reader, Reported, Shared};
-use crate::step::{Connector, Step, StepKind, StepPath};
+use crate::step::{BranchId, Step, StepKind, StepPath};
 use crate::steps::{self, Builtin, INACTIVE_ANYWHERE, Inactive, Level, STEP_KEYS};
+use crate::{connector_reader, nearest};
 
 /// Reads a branch's steps. Each is read whatever the others hold.
 pub(crate) fn steps(
@@ -144,7 +143,7 @@ fn kind(
         Some(_) => {
             let kind = match (steps::builtin(name), found_connector) {
                 (Some(builtin), _) => read_builtin(reader, step, builtin),
-                (None, Some(connector)) => read_connector(reader, surroundings, step, connector),
+                (None, Some(connector)) => connector_reader::read(reader, surroundings, step, connector),
                 (None, None) => Err(unsupported(reader, surroundings, step, name, level)),
             };
             Ok((name.to_owned(), kind?))
@@ -233,7 +232,7 @@ fn read_builtin(reader: &mut Reader<'_>, step: &Map<String, Value>, builtin: &Bu
 }
 
 /// Checks the settings and hands them to the reader.
-fn take(reader: &mut Reader<'_>, schema: &Value, written: Map<String, Value>) -> Result<(), Reported> {
+pub(crate) fn take(reader: &mut Reader<'_>, schema: &Value, written: Map<String, Value>) -> Result<(), Reported> {
     let checked = check_written(schema, &Value::Object(written));
     reader.report_parameters(checked.problems);
     match checked.value {
@@ -246,7 +245,7 @@ fn take(reader: &mut Reader<'_>, schema: &Value, written: Map<String, Value>) ->
 }
 
 /// The step's settings without the keys that have no effect. What stands at the wrong level is unknown there.
-fn settings(
+pub(crate) fn settings(
     reader: &mut Reader<'_>,
     step: &Map<String, Value>,
     level: Level,
@@ -333,117 +332,4 @@ fn is_off(value: &Value) -> bool {
         Value::Object(members) => members.is_empty(),
         Value::Bool(true) | Value::Number(_) => false,
     }
-}
-
-fn read_connector(
-    reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
-    step: &Map<String, Value>,
-    description: &ConnectorDescription,
-) -> Result<StepKind, Reported> {
-    let schema = &description.parameters;
-    let annotations = Annotations::of(schema);
-    let written = settings(reader, step, Level::Params, schema, &[]);
-    let checked = written.and_then(|written| take(reader, schema, written));
-    let account_label = account(reader, surroundings, step, description, &annotations);
-    checked?;
-    let written = Value::Object(reader.settings.clone());
-    let params = reader.parse_value(reader.base, &written)?;
-    let name = description.name.clone();
-    Ok(StepKind::Connector(Box::new(Connector {
-        name,
-        account_label: account_label?,
-        params,
-        written,
-        annotations,
-    })))
-}
-
-fn account(
-    reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
-    step: &Map<String, Value>,
-    description: &ConnectorDescription,
-    annotations: &Annotations,
-) -> Result<Option<String>, Reported> {
-    let label = match step.get("accountLabel") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(label)) => Some(label.trim()).filter(|label| !label.is_empty()),
-        Some(_) => return Err(reader.report("/accountLabel", Problem::invalid("`accountLabel` is not text"))),
-    };
-    let Some(label) = label else {
-        return no_account(reader, annotations);
-    };
-    if description.account_types.is_empty() {
-        reader.report_key(
-            "/accountLabel",
-            Problem::warning(format!("`{}` uses no account", description.name)),
-        );
-        return Ok(None);
-    }
-    if is_dynamic(label) {
-        let problem = Problem::invalid("`accountLabel` is an expression, and accounts are not chosen by messages");
-        return Err(reader.report("/accountLabel", problem.advise("write the label itself")));
-    }
-    reader
-        .findings
-        .own_accounts
-        .insert((reader.branch, reader.step.index), label.to_owned());
-    reader.findings.wanted_accounts.entry(label.to_owned()).or_default();
-    if let Some(accounts) = surroundings.accounts {
-        let Some(found) = accounts.account_type(label) else {
-            let problem = Problem::configuration(format!("there is no account labelled `{label}`"));
-            let advice = nearest::advise(label, accounts.labels())
-                .unwrap_or_else(|| "add it to an accounts file, and name that file with `--accounts`".to_owned());
-            return Err(reader.report("/accountLabel", problem.advise(advice)));
-        };
-        if !description.account_types.iter().any(|taken| taken == found) {
-            let message = format!(
-                "account `{label}` is of type `{found}`, which `{}` does not take",
-                description.name
-            );
-            let advice = format!("it takes {}", description.account_types.join(", "));
-            return Err(reader.report("/accountLabel", Problem::configuration(message).advise(advice)));
-        }
-        account_type(reader, label, found);
-    }
-    Ok(Some(label.to_owned()))
-}
-
-/// The step's own idea of the account's type is the platform's bookkeeping; the account knows better.
-fn account_type(reader: &mut Reader<'_>, label: &str, found: &str) {
-    let written = reader
-        .settings
-        .get("accountType")
-        .and_then(Value::as_str)
-        .unwrap_or(found);
-    if !written.eq_ignore_ascii_case(found) && !is_dynamic(written) && !written.is_empty() {
-        let message = format!("`accountType` says `{written}`, and account `{label}` is of type `{found}`");
-        reader.report(
-            "/params/accountType",
-            Problem::warning(message).advise("the account's own type counts"),
-        );
-    }
-}
-
-fn no_account(reader: &mut Reader<'_>, annotations: &Annotations) -> Result<Option<String>, Reported> {
-    let Some(switch) = &annotations.account_switch else {
-        return Ok(None);
-    };
-    let default = annotations
-        .defaults
-        .get(switch)
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    let is_on = match reader.settings.get(switch) {
-        None => default,
-        Some(value) => *value == Value::Bool(true),
-    };
-    if !is_on {
-        return Ok(None);
-    }
-    let problem = Problem::configuration("the step names no account, and it signs in").advise(format!(
-        "add `accountLabel` beside `params`, or set `{switch}` to false"
-    ));
-    Err(reader.report("", problem))
 }

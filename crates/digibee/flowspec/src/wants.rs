@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipepost_double_braces::{Scope, Segment};
 use serde::Serialize;
 
-use crate::reader::Use;
+use crate::reader::Findings;
 
 /// What a document wants from outside: its accounts, globals and message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -23,13 +23,14 @@ pub struct Wants {
 }
 
 impl Wants {
-    pub(crate) fn of(uses: &[Use], accounts: BTreeMap<String, BTreeSet<String>>, paths: BTreeSet<String>) -> Self {
+    pub(crate) fn of(findings: &mut Findings) -> Self {
         let mut wants = Self {
-            accounts,
-            paths,
+            accounts: std::mem::take(&mut findings.wanted_accounts),
+            paths: std::mem::take(&mut findings.wanted_paths),
+            message: findings.body_paths.drain(..).map(|(_, path)| path).collect(),
             ..Self::default()
         };
-        for found in uses {
+        for found in &findings.uses {
             let segments = found.reference.segments();
             match found.reference.scope() {
                 Scope::Message => wants.message.insert(dotted(segments)),

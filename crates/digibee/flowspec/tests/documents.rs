@@ -7,9 +7,10 @@ mod common;
 use std::time::Duration;
 
 use common::with_surroundings;
+use pipepost_double_braces::{Context, Scope};
 use pipepost_flowspec::parameters::Grant;
-use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, check, parse};
-use serde_json::json;
+use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, Surroundings, check, parse};
+use serde_json::{Value, json};
 
 const ORDER: &str = include_str!("documents/order-confirmation.json");
 const DIGEST: &str = include_str!("documents/clipboard-digest.json");
@@ -17,6 +18,23 @@ const EVERYTHING: &str = include_str!("documents/everything.json");
 
 fn read(text: &str) -> Pipeline {
     with_surroundings(&[], |surroundings| parse(text, surroundings)).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A run in which every path gives null.
+struct Nothing;
+
+impl Context for Nothing {
+    fn root(&self, _: Scope) -> Option<&Value> {
+        None
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn random(&self) -> u64 {
+        4
+    }
 }
 
 fn kinds(pipeline: &Pipeline, branch: &str) -> Vec<String> {
@@ -36,7 +54,14 @@ fn a_platform_document_is_read_whole() {
         kinds(&pipeline, "start"),
         ["json-generator-connector", "log-connector", "choice"]
     );
-    assert!(pipeline.warnings().is_empty(), "{}", pipeline.warnings());
+    let warned: Vec<_> = pipeline.warnings().iter().map(|problem| problem.message()).collect();
+    assert_eq!(
+        warned,
+        [
+            "`${customer}` reaches an HTML body unescaped",
+            "`${line.name}` reaches an HTML body unescaped"
+        ]
+    );
 
     let first = pipeline.branch(pipeline.first());
     assert_eq!(first.steps[0].alias.as_deref(), Some("order"));
@@ -62,14 +87,17 @@ fn a_connector_keeps_its_account_its_parameters_and_its_endpoint() {
     assert_eq!(connector.name, "email-v2");
     assert_eq!(step.type_name, "email-connector-v2");
     assert_eq!(connector.account_label.as_deref(), Some("gmail-orders"));
-    assert_eq!(connector.written["smtpPort"], json!(587));
-    assert_eq!(connector.written.get("useDynamicAccount"), None);
-    let endpoint: Vec<_> = connector.endpoint().collect();
-    assert!(
-        endpoint.contains(&(Grant::Host, "smtpHost", &json!("smtp.gmail.com"))),
-        "{endpoint:?}"
-    );
-    assert!(endpoint.contains(&(Grant::Tls, "isOverSSL", &json!(false))));
+    let params = connector.params.evaluate(&Nothing).unwrap();
+    assert_eq!(params["smtpPort"], json!(587));
+    assert_eq!(params.get("useDynamicAccount"), None);
+    let written = |name: &str, grant: Grant| {
+        let mut named = connector.endpoint.iter();
+        let parameter = named.find(|parameter| parameter.name == name && parameter.grant == grant);
+        parameter.and_then(|parameter| parameter.written.clone())
+    };
+    assert_eq!(written("smtpHost", Grant::Host), Some(json!("smtp.gmail.com")));
+    assert_eq!(written("isOverSSL", Grant::Tls), Some(json!(false)));
+    assert_eq!(written("socketPort", Grant::Port), None);
     assert_eq!(
         step.key(),
         "/with address #Py2q38#/a0c9a6e4-2e7e-4ad0-8b0c-0f6f2a7c1004"
@@ -83,8 +111,9 @@ fn json_text_is_read_before_its_expressions_are() {
     let StepKind::Connector(connector) = &step.kind else {
         panic!()
     };
-    let expected = json!([{"attachment": "order-{{ step.order.id }}.pdf", "type": "ATTACHMENT"}]);
-    assert_eq!(connector.written["attachments"], expected);
+    let params = connector.params.evaluate(&Nothing).unwrap();
+    let expected = json!([{"attachment": "order-.pdf", "type": "ATTACHMENT"}]);
+    assert_eq!(params["attachments"], expected);
 }
 
 #[test]
@@ -139,7 +168,7 @@ fn a_document_tells_what_it_wants() {
             "globals": ["archive-address"],
             "message": [
                 "address", "body.customer.e-mail", "body.customer.name", "body.id", "body.lines", "body.total",
-                "customer", "id"
+                "customer", "id", "lines", "lines[].name"
             ],
             "trigger": [],
             "paths": ["$.[?(@.total > 1000)]", "address"],
@@ -162,7 +191,7 @@ fn a_pinned_step_may_be_of_any_type() {
 fn accounts_that_are_not_known_yet_are_taken_at_their_word() {
     let text = ORDER.replace("gmail-orders", "not-here");
     let catalogue = common::connectors();
-    let report = check(&text, &pipepost_flowspec::Surroundings::new(&catalogue));
+    let report = check(&text, &Surroundings::new(&catalogue));
     assert!(report.pipeline.is_some(), "{}", report.problems);
     assert!(report.wants.accounts.contains_key("not-here"));
 }
@@ -207,4 +236,62 @@ fn the_document_is_mended_before_its_surroundings() {
         Some(pipepost_flowspec::Kind::Invalid)
     );
     assert_eq!(kind(""), None);
+}
+
+#[test]
+fn a_connector_is_compiled_once_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("body.html"), "<p>${name} {{ step.no.such }}</p>").unwrap();
+    let step = |params: Value| {
+        let step = json!({"type": "connector", "name": "email-v2", "accountLabel": "mailer", "params": params});
+        json!({"flowSpec": {"start": [step]}}).to_string()
+    };
+    let catalogue = common::connectors();
+    let surroundings = Surroundings {
+        beside: Some(folder.path()),
+        ..Surroundings::new(&catalogue)
+    };
+    let text = step(json!({"body": "Dear ${name}", "failOnError": "{{ message.strict }}", "subject": "x"}));
+    let pipeline = parse(&text, &surroundings).unwrap_or_else(|problems| panic!("{problems}"));
+    let (_, connector) = pipeline.connectors().next().unwrap();
+    let (name, body) = &connector.bodies[0];
+    assert_eq!(name, "body");
+    assert_eq!(
+        body.render(&Nothing, &json!({"name": "Ada"}), None).as_deref(),
+        Ok("Dear Ada")
+    );
+    assert!(matches!(&connector.fail_on_error, Setting::Expression(_)));
+    assert_eq!(connector.params.evaluate(&Nothing).unwrap().get("body"), None);
+    assert!(connector.items.is_none());
+
+    let report = check(&step(json!({"body": "Dear ${name"})), &surroundings);
+    let problem = report.problems.errors().next().unwrap();
+    assert_eq!(problem.place().parameter.as_deref(), Some("/params/body"));
+    assert!(
+        problem.message().contains("the template is not understood"),
+        "{problem}"
+    );
+
+    // What a sidecar file reads is checked as what the document itself reads.
+    let problems = parse(&step(json!({"body": {"file": "body.html"}})), &surroundings).unwrap_err();
+    assert!(
+        problems.to_string().contains("no step has the alias `no`"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let text = r#"{"flowSpec": {"start": [
+        {"type": "connector", "name": "email-v2", "params": {"isAuth": false, "body": "${", "subject": "{{ x }}"}},
+        {"type": "template-transformer", "template": "<#if>"},
+        {"type": "delayer", "delay": "x"}
+    ]}}"#;
+    let problems = with_surroundings(&[], |surroundings| parse(text, surroundings)).unwrap_err();
+    let lines: Vec<_> = problems
+        .errors()
+        .filter_map(|problem| problem.position())
+        .map(|at| at.line)
+        .collect();
+    assert_eq!(lines, [2, 2, 3, 4], "{problems}");
 }

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 use super::{Builtin, Inactive, Level, fail_on_error, object};
 use crate::condition::{Condition, Simple};
 use crate::parameters::is_dynamic;
-use crate::pipeline::BranchId;
 use crate::problem::Problem;
 use crate::reader::{Reader, Reported};
-use crate::step::{Aggregation, Choice, Elements, Execution, ForEach, Parallel, Retry, StepKind, Tracks, When};
+use crate::step::{
+    Aggregation, BranchId, Choice, Elements, Execution, ForEach, Parallel, Retry, StepKind, Tracks, When,
+};
 
 /// The platform writes the tracks of its editor on some steps, as null.
 const TRACKS: &[Inactive] = &[

@@ -1,11 +1,12 @@
 //! Steps that lead nowhere else.
 
+use pipepost_freemarker::Escape;
 use serde_json::{Value, json};
 
 use super::{Builtin, Level, fail_on_error, object};
 use crate::parameters::is_dynamic;
 use crate::problem::Problem;
-use crate::reader::{Reader, Reported};
+use crate::reader::{BodySource, Reader, Reported};
 use crate::step::{
     Assert, Delayer, FieldTransformer, FileExists, FileWriter, JsonGenerator, JsonPathTransformer, LineEnd, Log,
     LogLevel, Session, SessionOperation, StepKind, TemplateTransformer, ThrowError,
@@ -171,12 +172,19 @@ pub(super) static STEPS: &[Builtin] = &[
         },
         inactive: &[],
         read: |reader| {
-            let model_path = reader.text("modelPath");
-            let template = reader.need_text("template");
+            let model_path = reader.text("modelPath")?.unwrap_or_else(|| "body".to_owned());
+            let text = reader.need_text("template");
             let preserve_original = reader.bool("preserveOriginal", true);
+            let (parameter, text) = (reader.parameter("template"), text?);
+            // The template's own paths begin at its model.
+            let in_message = |path: String| match model_path.trim_matches(['$', '.']) {
+                "" => Some(path),
+                model => Some(format!("{model}.{path}")),
+            };
+            let template = reader.body(&parameter, &text, BodySource::Parameter, Escape::None, in_message)?;
             Ok(StepKind::TemplateTransformer(TemplateTransformer {
-                model_path: model_path?.unwrap_or_else(|| "body".to_owned()),
-                template: template?,
+                model_path,
+                template,
                 preserve_original: preserve_original?,
             }))
         },

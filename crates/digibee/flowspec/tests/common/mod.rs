@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use pipepost_flowspec::{Accounts, ConnectorDescription, Connectors, FieldAccess, Surroundings};
 use serde_json::{Value, json};
@@ -97,13 +98,15 @@ impl Accounts for TestAccounts {
     }
 }
 
-/// Calls with the surroundings above.
+/// Calls with the surroundings above, and a folder of sidecar files.
 pub(crate) fn with_surroundings<T>(pins: &[&str], call: impl FnOnce(&Surroundings<'_>) -> T) -> T {
     let pins: BTreeSet<String> = pins.iter().map(|pin| (*pin).to_owned()).collect();
     let catalogue = connectors();
-    call(
-        &Surroundings::new(&catalogue)
-            .with_accounts(&TestAccounts)
-            .with_pins(&pins),
-    )
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sidecars");
+    call(&Surroundings {
+        catalogue: &catalogue,
+        accounts: Some(&TestAccounts),
+        pins: &pins,
+        beside: Some(&folder),
+    })
 }

@@ -3,26 +3,32 @@
 //! The text goes through two languages, and neither reads what the other gives: the `{{ }}` are found first and their
 //! values inserted as values, so that a message can hold `${...}` or `{{...}}` and stays what it is, text.
 
+use std::sync::Arc;
+
 use pipepost_double_braces::{self as double_braces, Context, Expression, to_text};
-use pipepost_flowspec::Position;
 use pipepost_freemarker::{self as freemarker, Escape, Model, Options, Piece};
 use serde_json::Value;
 
+use crate::problem::Position;
+
 /// A compiled body.
-#[derive(Debug)]
-pub(crate) struct Body {
-    template: freemarker::Template,
+#[derive(Debug, Clone)]
+pub struct Body {
+    template: Arc<freemarker::Template>,
     /// The `{{ }}` in their order: the inserted values of each rendering.
     expressions: Vec<Expression>,
-    /// How each of them is written.
+    /// How each of them is written, with its braces.
     sources: Vec<String>,
 }
 
-/// Why a text is no body: the place within it, and what is wrong there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BodyError {
-    pub(crate) position: Position,
-    pub(crate) message: String,
+/// A text that is not a body: the place within it, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BodyError {
+    /// Where in the text.
+    pub position: Position,
+    /// A clause without a full stop.
+    pub message: String,
 }
 
 /// A value that reaches an HTML body as it is.
@@ -33,7 +39,12 @@ pub(crate) struct Unescaped {
 }
 
 impl Body {
-    pub(crate) fn parse(text: &str, escape: Escape) -> Result<Self, BodyError> {
+    /// Compiles a text with `{{ }}` and FreeMarker in it.
+    ///
+    /// # Errors
+    ///
+    /// The first place that is not understood.
+    pub fn parse(text: &str, escape: Escape) -> Result<Self, BodyError> {
         let parsed = double_braces::Template::parse(text).map_err(|error| BodyError {
             position: position(error.line(), error.column()),
             message: format!(
@@ -42,20 +53,23 @@ impl Body {
                 error.expected()
             ),
         })?;
-        let sources = sources(text, parsed.pieces());
-        let mut pieces = Vec::new();
-        let mut expressions = Vec::new();
-        for piece in parsed.pieces() {
-            match piece {
-                double_braces::Piece::Text(text) => pieces.push(Piece::Source(text)),
-                double_braces::Piece::Expression(expression) => {
-                    let index = expressions.len();
-                    expressions.push(expression.clone());
-                    let source = sources.get(index).map_or("", String::as_str);
-                    pieces.push(Piece::Value { index, source });
+        let sources: Vec<String> = parsed
+            .spans()
+            .iter()
+            .map(|span| text[span.clone()].to_owned())
+            .collect();
+        let expressions: Vec<Expression> = parsed.expressions().cloned().collect();
+        let mut values = sources.iter().enumerate();
+        let pieces: Vec<Piece<'_>> = parsed
+            .pieces()
+            .iter()
+            .filter_map(|piece| match piece {
+                double_braces::Piece::Text(text) => Some(Piece::Source(text)),
+                double_braces::Piece::Expression(_) => {
+                    values.next().map(|(index, source)| Piece::Value { index, source })
                 }
-            }
-        }
+            })
+            .collect();
         let options = Options {
             escape,
             ..Options::default()
@@ -65,14 +79,14 @@ impl Body {
             message: format!("the template is not understood: {}", error.message()),
         })?;
         Ok(Self {
-            template,
+            template: Arc::new(template),
             expressions,
             sources,
         })
     }
 
     /// Whether the document's own text is HTML. What its values hold does not count.
-    pub(crate) fn is_html(&self) -> bool {
+    pub fn is_html(&self) -> bool {
         self.template.is_html()
     }
 
@@ -91,7 +105,7 @@ impl Body {
             self.sources
                 .iter()
                 .zip(&self.expressions)
-                .any(|(source, expression)| source == text && expression.to_string().starts_with("ESCAPE("))
+                .any(|(source, expression)| source == text && expression.outermost_function() == Some("ESCAPE"))
         };
         let found = self.template.unescaped().into_iter();
         found
@@ -103,11 +117,13 @@ impl Body {
             .collect()
     }
 
-    /// Renders it: `context` gives the values of the `{{ }}`, `model` those of the template's own expressions.
+    /// Renders it: `context` gives the values of the `{{ }}`, `model` those of the template's own expressions, which find
+    /// the element of a mail merge, where there is one, as `item`.
     ///
     /// # Errors
-    /// One sentence without its full stop, with line and column.
-    pub(crate) fn render(&self, context: &dyn Context, model: &Model<'_>) -> Result<String, String> {
+    ///
+    /// A clause without a full stop, with line and column.
+    pub fn render(&self, context: &dyn Context, model: &Value, item: Option<&Value>) -> Result<String, String> {
         let values: Result<Vec<String>, _> = self
             .expressions
             .iter()
@@ -119,17 +135,12 @@ impl Body {
             time_zone: context.time_zone(),
             ..freemarker::Context::default()
         };
-        self.template
-            .render(model, &values, &surroundings)
-            .map_err(|error| format!("the template, {error}"))
-    }
-}
-
-/// The model of a template: the message's fields, and the element of a mail merge over them.
-pub(crate) fn with_model<T>(message: &Value, item: Option<&Value>, use_it: impl FnOnce(&Model<'_>) -> T) -> T {
-    match item {
-        None => use_it(&Model::new(message)),
-        Some(item) => use_it(&Model::new(message).with(&[("item", item)])),
+        let render = |model: &Model<'_>| self.template.render(model, &values, &surroundings);
+        let rendered = match item {
+            None => render(&Model::new(model)),
+            Some(item) => render(&Model::new(model).with(&[("item", item)])),
+        };
+        rendered.map_err(|error| format!("the template, {error}"))
     }
 }
 
@@ -138,30 +149,6 @@ fn position(line: u32, column: u32) -> Position {
         line: line as usize,
         column: column as usize,
     }
-}
-
-/// How each expression is written, braces included: the shortest text from its braces on that is an expression.
-fn sources(text: &str, pieces: &[double_braces::Piece]) -> Vec<String> {
-    let mut rest = text;
-    let mut found = Vec::new();
-    for piece in pieces {
-        match piece {
-            double_braces::Piece::Text(text) => rest = rest.get(text.len()..).unwrap_or_default(),
-            double_braces::Piece::Expression(_) => {
-                let ends = rest.match_indices("}}").map(|(at, braces)| at + braces.len());
-                let end = ends.into_iter().find(|end| is_one_expression(&rest[..*end]));
-                let (source, after) = rest.split_at(end.unwrap_or(rest.len()));
-                found.push(source.to_owned());
-                rest = after;
-            }
-        }
-    }
-    found
-}
-
-fn is_one_expression(text: &str) -> bool {
-    double_braces::Template::parse(text)
-        .is_ok_and(|template| matches!(template.pieces(), [double_braces::Piece::Expression(_)]))
 }
 
 #[cfg(test)]
@@ -188,7 +175,7 @@ mod tests {
     fn render(text: &str, message: Value) -> Result<String, String> {
         let body = Body::parse(text, Escape::None).map_err(|error| error.message)?;
         let message = Message(message);
-        body.render(&message, &Model::new(&message.0))
+        body.render(&message, &message.0, None)
     }
 
     #[test]
@@ -220,5 +207,13 @@ mod tests {
         assert_eq!(told, ["{{ message.a }}", "${c}"]);
         assert!(body.is_html());
         assert!(!Body::parse("{{ message.a }}", Escape::None).expect("a body").is_html());
+    }
+
+    #[test]
+    fn a_value_is_named_as_it_is_written() {
+        let text = "<b>é {{ CONCAT(\"}}\", message.a) }} ${x} {{message.b}}</b>";
+        let told = Body::parse(text, Escape::None).expect("a body").unescaped();
+        let told: Vec<String> = told.into_iter().map(|found| found.text).collect();
+        assert_eq!(told, ["{{ CONCAT(\"}}\", message.a) }}", "${x}", "{{message.b}}"]);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use pipepost_flowspec::{BranchId, Pipeline, Step, StepKind};
+use crate::pipeline::Pipeline;
+use crate::step::{BranchId, Step, StepKind, Tracks};
 
 /// Tracks within tracks. Branches of a choice follow each other and do not count.
 pub(crate) const DEEPEST: usize = 32;
 
 /// A step whose tracks lie too deep.
-pub(super) fn too_deep(pipeline: &Pipeline) -> Option<&Step> {
+pub(crate) fn too_deep(pipeline: &Pipeline) -> Option<&Step> {
     let mut level = BTreeSet::from([pipeline.first()]);
     for depth in 0..=DEEPEST {
         follow_choices(pipeline, &mut level);
@@ -39,8 +40,7 @@ fn follow_choices(pipeline: &Pipeline, level: &mut BTreeSet<BranchId>) {
 }
 
 fn tracks(step: &Step) -> Vec<BranchId> {
-    let both =
-        |tracks: &pipepost_flowspec::Tracks| std::iter::once(tracks.on_process).chain(tracks.on_exception).collect();
+    let both = |tracks: &Tracks| std::iter::once(tracks.on_process).chain(tracks.on_exception).collect();
     match &step.kind {
         StepKind::ForEach(each) => both(&each.tracks),
         StepKind::Block(tracks) => both(tracks),

@@ -1,4 +1,4 @@
-//! Texts that stand beside the document: `{"file": "invoice.html"}`.
+//! Sidecar files: texts in the document's own folder, `{"file": "invoice.html"}`.
 
 use std::path::{Component, Path};
 

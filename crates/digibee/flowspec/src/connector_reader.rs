@@ -1,0 +1,343 @@
+//! From a connector step's JSON to [`CompiledConnector`]: its parameters apart by how their values are made, its account,
+//! and what is wrong with them.
+
+use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
+use pipepost_freemarker::Escape;
+use serde_json::{Map, Value};
+
+use crate::body::Body;
+use crate::catalogue::{ConnectorDescription, Surroundings};
+use crate::merge_items::{ItemsSource, MergeItems};
+use crate::parameters::{Annotations, is_dynamic};
+use crate::problem::Problem;
+use crate::reader::{BodySource, Reader, Reported};
+use crate::step::{CompiledConnector, ConnectorId, EndpointParameter, Setting, SettingValue as _, StepKind};
+use crate::step_reader::{settings, take};
+use crate::steps::Level;
+use crate::{nearest, sidecar};
+
+/// Reads a connector step.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Map<String, Value>,
+    description: &ConnectorDescription,
+) -> Result<StepKind, Reported> {
+    let schema = &description.parameters;
+    let annotations = Annotations::of(schema);
+    let written = settings(reader, step, Level::Params, schema, &[]);
+    let checked = written.and_then(|written| take(reader, schema, written));
+    let account_label = account(reader, surroundings, step, description, &annotations);
+    checked?;
+    let written = std::mem::take(&mut reader.settings);
+    let parts = Parts::read(reader, surroundings, schema, &annotations, &written);
+    let fail_on_error = fail_on_error(&annotations, &written);
+    let endpoint = endpoint(&annotations, &written);
+    let parts = parts?;
+    Ok(StepKind::Connector(Box::new(CompiledConnector {
+        // The document numbers its connectors when it knows which of them can run.
+        id: ConnectorId(0),
+        name: description.name.clone(),
+        account_label: account_label?,
+        params: parts.params,
+        bodies: parts.bodies,
+        texts: parts.texts,
+        items: parts.items,
+        content_type: parts.content_type,
+        fail_on_error,
+        endpoint,
+    })))
+}
+
+/// How a parameter's text becomes its value, by its schema.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TemplateKind {
+    Body,
+    PlainText,
+}
+
+/// The parameters, apart by how their values are made.
+struct Parts {
+    params: ValueTemplate,
+    bodies: Vec<(String, Body)>,
+    texts: Vec<(String, String)>,
+    items: Option<MergeItems>,
+    content_type: Option<&'static str>,
+}
+
+impl Parts {
+    /// Reads every parameter whatever the others hold, so that one fault does not hide the next.
+    fn read(
+        reader: &mut Reader<'_>,
+        surroundings: &Surroundings<'_>,
+        schema: &Value,
+        annotations: &Annotations,
+        written: &Map<String, Value>,
+    ) -> Result<Self, Reported> {
+        let property = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
+        let escape = match property("escape") {
+            Some(_) => escape(reader, written),
+            None => Ok(Escape::None),
+        };
+        let merges = written
+            .iter()
+            .any(|(name, value)| is_items(property(name)) && is_given(value));
+        // The element of a merge lies over the message, so its paths are not the message's.
+        let in_message = |path: String| (!merges || path.split(['.', '[']).next() != Some("item")).then_some(path);
+        let mut rest = Map::new();
+        let (mut bodies, mut texts, mut items, mut content_type) = (Vec::new(), Vec::new(), None, None);
+        let mut refused = None;
+        for (name, value) in written {
+            let parameter = reader.parameter(name);
+            let described = property(name);
+            if is_items(described) {
+                if is_given(value) {
+                    match read_items(reader, &parameter, name, value) {
+                        Ok(found) => items = Some(found),
+                        Err(reported) => refused = Some(reported),
+                    }
+                }
+                continue;
+            }
+            let template = template_of(described);
+            let file = value.get("file").and_then(Value::as_str);
+            let (text, source) = match (value, file) {
+                (Value::Object(_), Some(file)) if annotations.files.contains(name) => {
+                    match read_sidecar(reader, surroundings, &parameter, file) {
+                        Ok(text) if template.is_none() => {
+                            texts.push((name.clone(), text));
+                            continue;
+                        }
+                        Ok(text) => (text, BodySource::File(file)),
+                        Err(reported) => {
+                            refused = Some(reported);
+                            continue;
+                        }
+                    }
+                }
+                (Value::String(text), _) if template.is_some() => (text.clone(), BodySource::Parameter),
+                _ => {
+                    rest.insert(name.clone(), value.clone());
+                    continue;
+                }
+            };
+            let escape = match (template, &escape) {
+                (Some(TemplateKind::Body), Ok(escape)) => *escape,
+                _ => Escape::None,
+            };
+            match reader.body(&parameter, &text, source, escape, in_message) {
+                Ok(body) => {
+                    if template == Some(TemplateKind::Body) && property("contentType").is_some() {
+                        content_type = content_type_of(&body, written);
+                    }
+                    bodies.push((name.clone(), body));
+                }
+                Err(reported) => refused = Some(reported),
+            }
+        }
+        let params = reader.parse_value(reader.base, &Value::Object(rest));
+        if let Some(reported) = refused {
+            return Err(reported);
+        }
+        escape?;
+        Ok(Self {
+            params: params?,
+            bodies,
+            texts,
+            items,
+            content_type,
+        })
+    }
+}
+
+fn escape(reader: &mut Reader<'_>, written: &Map<String, Value>) -> Result<Escape, Reported> {
+    let text = written.get("escape").and_then(Value::as_str);
+    match text.map(str::trim) {
+        None | Some("") => Ok(Escape::None),
+        Some(text) if text.eq_ignore_ascii_case("none") => Ok(Escape::None),
+        Some(text) if text.eq_ignore_ascii_case("html") => Ok(Escape::Html),
+        Some(_) => {
+            let problem = Problem::invalid("it must be `html` or `none`, since it is needed before the run");
+            Err(reader.report(&reader.parameter("escape"), problem))
+        }
+    }
+}
+
+fn read_items(reader: &mut Reader<'_>, parameter: &str, name: &str, value: &Value) -> Result<MergeItems, Reported> {
+    let source = match value {
+        Value::String(text) => {
+            let template = Template::parse(text).map_err(|error| reader.expression_error(parameter, &error))?;
+            if template.pieces().len() == 1 {
+                reader.note_uses(parameter, template.references());
+                ItemsSource::Text(template)
+            } else {
+                // Values are put into the tree, so that none of them can change its shape.
+                let template = JsonTemplate::parse(text).map_err(|error| {
+                    let problem = Problem::invalid(format!("as JSON text it is not understood, {error}"));
+                    reader.report(parameter, problem)
+                })?;
+                reader.note_uses(parameter, template.references());
+                ItemsSource::Json(template)
+            }
+        }
+        other => ItemsSource::Native(reader.parse_value(parameter, other)?),
+    };
+    Ok(MergeItems {
+        parameter: name.to_owned(),
+        source,
+    })
+}
+
+fn read_sidecar(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    parameter: &str,
+    name: &str,
+) -> Result<String, Reported> {
+    if is_dynamic(name) {
+        let problem = Problem::invalid("the name of a file beside the document cannot be an expression");
+        return Err(reader.report(parameter, problem.advise("write the name itself")));
+    }
+    sidecar::read(surroundings.beside, name).map_err(|reason| reader.report(parameter, Problem::invalid(reason)))
+}
+
+/// Whether a failure ends the run. Where the document's own value cannot be told, it does.
+fn fail_on_error(annotations: &Annotations, written: &Map<String, Value>) -> Setting<bool> {
+    const NAME: &str = "failOnError";
+    match written.get(NAME).or_else(|| annotations.defaults.get(NAME)) {
+        None => Setting::Fixed(false),
+        // An expression that is not understood was reported with the other parameters.
+        Some(Value::String(text)) if is_dynamic(text) => {
+            Template::parse(text).map_or(Setting::Fixed(true), Setting::Expression)
+        }
+        Some(value) => Setting::Fixed(bool::from_value(value).unwrap_or(true)),
+    }
+}
+
+fn endpoint(annotations: &Annotations, written: &Map<String, Value>) -> Vec<EndpointParameter> {
+    let grants = annotations.grants.iter();
+    grants
+        .map(|(name, grant)| EndpointParameter {
+            name: name.clone(),
+            grant: *grant,
+            written: written.get(name).filter(|value| is_given(value)).cloned(),
+        })
+        .collect()
+}
+
+fn is_items(property: Option<&Value>) -> bool {
+    property.and_then(|property| property.get("x-pipepost-items")) == Some(&Value::Bool(true))
+}
+
+fn is_given(value: &Value) -> bool {
+    !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
+}
+
+fn template_of(property: Option<&Value>) -> Option<TemplateKind> {
+    match property?.get("x-pipepost-template")? {
+        Value::Bool(true) => Some(TemplateKind::Body),
+        Value::String(kind) if kind == "text" => Some(TemplateKind::PlainText),
+        _ => None,
+    }
+}
+
+/// The document's own text decides; what a value brings along does not. With a plain alternative next to it the body is
+/// HTML whatever it looks like, which the connector knows.
+fn content_type_of(body: &Body, written: &Map<String, Value>) -> Option<&'static str> {
+    let is_written = |name: &str| written.get(name).is_some_and(is_given);
+    match (is_written("contentType"), body.is_html()) {
+        (true, _) => None,
+        (false, true) => Some("text/html"),
+        (false, false) if is_written("text") => None,
+        (false, false) => Some("text/plain"),
+    }
+}
+
+fn account(
+    reader: &mut Reader<'_>,
+    surroundings: &Surroundings<'_>,
+    step: &Map<String, Value>,
+    description: &ConnectorDescription,
+    annotations: &Annotations,
+) -> Result<Option<String>, Reported> {
+    let label = match step.get("accountLabel") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(label)) => Some(label.trim()).filter(|label| !label.is_empty()),
+        Some(_) => return Err(reader.report("/accountLabel", Problem::invalid("`accountLabel` is not text"))),
+    };
+    let Some(label) = label else {
+        return no_account(reader, annotations);
+    };
+    if description.account_types.is_empty() {
+        reader.report_key(
+            "/accountLabel",
+            Problem::warning(format!("`{}` uses no account", description.name)),
+        );
+        return Ok(None);
+    }
+    if is_dynamic(label) {
+        let problem = Problem::invalid("`accountLabel` is an expression, and accounts are not chosen by messages");
+        return Err(reader.report("/accountLabel", problem.advise("write the label itself")));
+    }
+    reader
+        .findings
+        .own_accounts
+        .insert((reader.branch, reader.step.index), label.to_owned());
+    reader.findings.wanted_accounts.entry(label.to_owned()).or_default();
+    if let Some(accounts) = surroundings.accounts {
+        let Some(found) = accounts.account_type(label) else {
+            let problem = Problem::configuration(format!("there is no account labelled `{label}`"));
+            let advice = nearest::advise(label, accounts.labels())
+                .unwrap_or_else(|| "add it to an accounts file, and name that file with `--accounts`".to_owned());
+            return Err(reader.report("/accountLabel", problem.advise(advice)));
+        };
+        if !description.account_types.iter().any(|taken| taken == found) {
+            let message = format!(
+                "account `{label}` is of type `{found}`, which `{}` does not take",
+                description.name
+            );
+            let advice = format!("it takes {}", description.account_types.join(", "));
+            return Err(reader.report("/accountLabel", Problem::configuration(message).advise(advice)));
+        }
+        account_type(reader, label, found);
+    }
+    Ok(Some(label.to_owned()))
+}
+
+/// The step's own idea of the account's type is the platform's bookkeeping; the account knows better.
+fn account_type(reader: &mut Reader<'_>, label: &str, found: &str) {
+    let written = reader
+        .settings
+        .get("accountType")
+        .and_then(Value::as_str)
+        .unwrap_or(found);
+    if !written.eq_ignore_ascii_case(found) && !is_dynamic(written) && !written.is_empty() {
+        let message = format!("`accountType` says `{written}`, and account `{label}` is of type `{found}`");
+        reader.report(
+            "/params/accountType",
+            Problem::warning(message).advise("the account's own type counts"),
+        );
+    }
+}
+
+fn no_account(reader: &mut Reader<'_>, annotations: &Annotations) -> Result<Option<String>, Reported> {
+    let Some(switch) = &annotations.account_switch else {
+        return Ok(None);
+    };
+    let default = annotations
+        .defaults
+        .get(switch)
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    let is_on = match reader.settings.get(switch) {
+        None => default,
+        Some(value) => *value == Value::Bool(true),
+    };
+    if !is_on {
+        return Ok(None);
+    }
+    let problem = Problem::configuration("the step names no account, and it signs in").advise(format!(
+        "add `accountLabel` beside `params`, or set `{switch}` to false"
+    ));
+    Err(reader.report("", problem))
+}
