@@ -1,5 +1,6 @@
 //! The state machine: what to write, when to read, and what became of each transaction.
 
+mod alignment;
 mod dialogue;
 mod flight;
 mod pipeline;
@@ -8,6 +9,7 @@ mod session;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use alignment::Alignment;
 use flight::{Commit, Flight};
 use pipeline::{Expect, Pipeline};
 use session::Phase;
@@ -49,6 +51,9 @@ pub struct Client {
     settled: VecDeque<Settled>,
     /// Outcomes that the replies behind them may still put in doubt.
     held: Vec<Held>,
+    alignment: Alignment,
+    /// Why nothing more can be written. What the server said before that is still read.
+    broken: Option<String>,
 }
 
 /// An outcome that waits for a sign that no reply was lost or doubled before it.
@@ -161,6 +166,8 @@ impl Client {
             filling: true,
             settled: VecDeque::new(),
             held: Vec::new(),
+            alignment: Alignment::default(),
+            broken: None,
         }
     }
 
@@ -183,11 +190,12 @@ impl Client {
             Phase::Ready => self.has_room(),
             _ => true,
         };
-        room && self.queue.is_empty() && !self.quitting
+        room && self.queue.is_empty() && !self.quitting && self.broken.is_none() && !self.alignment.is_doubted()
     }
 
     /// What to do next.
     pub fn poll(&mut self) -> Action<'_> {
+        self.check_counters();
         let next = match self.phase {
             Phase::Closed(_) | Phase::Handshake | Phase::SignIn(_) => Next::Ready,
             _ => self.advance(),
@@ -236,6 +244,22 @@ impl Client {
         if self.phase == Phase::Quitting {
             self.phase = Phase::Closed(CloseReason::Finished);
         }
+    }
+
+    /// Answers [`Action::Write`]: the transport failed with `reason` before all of it was written. How much arrived is not
+    /// known.
+    ///
+    /// A server that closes a connection often says why, and answers what it has taken, before the write fails. So reads
+    /// follow, until they have nothing more ([`connection_lost`](Self::connection_lost)) or every reply is there; nothing
+    /// more is written. Where a read could wait, as after a time-out, call [`connection_lost`](Self::connection_lost) at
+    /// once.
+    pub fn write_failed(&mut self, reason: &str) {
+        if !self.pipeline.is_handed() || matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        self.broken = Some(reason.to_owned());
+        self.written();
+        self.end_if_broken();
     }
 
     /// Answers [`Action::Write`] with commits: the announcement was refused for `reason`, and nothing was written.
@@ -334,7 +358,19 @@ impl Client {
         if let Some(ending) = broken {
             self.end(ending);
         } else if !self.pipeline.is_waiting() {
-            self.release();
+            if !self.alignment.is_doubted() {
+                self.release();
+            }
+            self.end_if_broken();
+        }
+    }
+
+    /// Ends the connection once nothing more can be written and nothing more is to be read.
+    fn end_if_broken(&mut self) {
+        if !self.pipeline.is_waiting()
+            && let Some(reason) = self.broken.take()
+        {
+            self.end(CloseReason::Lost(reason));
         }
     }
 
@@ -390,7 +426,7 @@ impl Client {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
-        let Some(expect) = self.pipeline.answered() else {
+        let Some(place) = self.pipeline.answered() else {
             return self.end(match reply.code() {
                 421 => CloseReason::Closing {
                     stage: Stage::Idle,
@@ -399,6 +435,7 @@ impl Client {
                 _ => CloseReason::OutOfStep(OutOfStep::Unasked),
             });
         };
+        let expect = place.expect;
         if reply.code() == 421 {
             return self.end(CloseReason::Closing {
                 stage: expect.stage(),
@@ -409,8 +446,9 @@ impl Client {
             Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Probe => {
                 self.handle_session_reply(expect, reply);
             }
+            Expect::Fence => self.handle_fence_reply(&reply),
             Expect::Reset | Expect::Sender | Expect::Recipient | Expect::Data | Expect::Lone | Expect::Content => {
-                self.handle_transaction_reply(expect, reply);
+                self.handle_transaction_reply(place, reply);
             }
         }
     }
@@ -424,10 +462,10 @@ impl Client {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
-        let certain = matches!(ending, CloseReason::Closing { .. });
+        let moved = self.may_have_moved(&ending);
         for held in std::mem::take(&mut self.held) {
             let mut settled = held.settled;
-            if held.sent && !certain {
+            if held.sent && moved {
                 settled.outcome = Outcome::Uncertain(ending.clone());
             }
             self.settled.push_back(settled);
@@ -442,12 +480,43 @@ impl Client {
         }
         self.in_flight = 0;
         self.pipeline = Pipeline::default();
+        self.alignment = Alignment::default();
         self.phase = Phase::Closed(ending);
+        self.check_counters();
     }
 
-    /// The count of replies is right so far: what was held is told.
+    /// Whether the end of the connection lets the replies to what is held be somebody else's. The loss of a connection does
+    /// not undo a reply that was received in its place; a sign that replies have moved does.
+    fn may_have_moved(&self, ending: &CloseReason) -> bool {
+        match ending {
+            CloseReason::OutOfStep(OutOfStep::Misplaced { .. } | OutOfStep::Unasked) => true,
+            // No server refuses RSET (RFC 5321, section 4.1.1.5): this may be the reply to the MAIL behind it.
+            CloseReason::Refused { stage, .. } => *stage == Stage::Reset,
+            // After a 421 nothing is answered, so nothing is missing.
+            CloseReason::Closing { .. } => false,
+            // A reply that was lost leaves the last command without one, and all others answered. A server that closes
+            // with more unanswered than that has answered in order as far as it came.
+            _ => self.pipeline.awaited() == 1 && self.pipeline.next_expected() != Some(Expect::Fence),
+        }
+    }
+
+    /// The count of replies is right so far: what was held is final.
     fn release(&mut self) {
         self.settled.extend(self.held.drain(..).map(|held| held.settled));
+    }
+
+    /// The counters on which "never twice, never lost" rests.
+    fn check_counters(&self) {
+        debug_assert_eq!(
+            self.in_flight,
+            self.flights.iter().map(|flight| flight.weight).sum::<u64>(),
+            "what is in flight is the weight of the flights"
+        );
+        debug_assert!(
+            !matches!(self.phase, Phase::Closed(_))
+                || self.flights.is_empty() && self.queue.is_empty() && self.held.is_empty(),
+            "a closed connection has settled everything"
+        );
     }
 
     /// Settles a transaction of which nothing was written.

@@ -9,19 +9,19 @@
 //! obeys content as commands, and then travels with the next group. No RSET is needed between these: the end of the data
 //! clears the transaction, whether it is accepted or not (RFC 5321, section 4.1.1.4).
 //!
-//! Replies are told apart by nothing but their order, so one that is lost or doubled shifts all that follow. With DATA the
-//! 354 shows it, being like no other reply. With BDAT every good reply is a 250, and what shows it are the enhanced codes:
-//! `X.1.0` speaks of the sender and `X.1.5` of a recipient (RFC 3463), and neither belongs to a message. So BDAT is used
-//! only where ENHANCEDSTATUSCODES is offered. A sign of a shift ends the connection. And an outcome is held back until a
-//! reply behind it proves the count, or until no reply is owed any more: this costs no time, as those replies are on
-//! their way. What remains undetected takes two faults at once: a doubled RCPT reply in a message that is last in flight
-//! and has a last recipient refused for a reason that is not its address, from a server that sends the one reply too many
-//! only after a pause.
+//! With BDAT every good reply is a 250, and what tells one from another are the enhanced codes (see `alignment`). So BDAT
+//! is used only where ENHANCEDSTATUSCODES is offered. An outcome is held back until a reply behind it proves the count, or
+//! until no reply is owed any more: this costs no time, as those replies are on their way. It is put in doubt by a sign that
+//! replies have moved, and by nothing else: a server that answers a message and then closes the connection has answered it.
+//! What remains undetected takes two faults at once, or a doubled RCPT reply in a message that is last in flight and has a
+//! last recipient refused for a reason that is not its address, from a server that sends the one reply too many only after
+//! a pause.
 
 use super::flight::{Commit, Flight, Progress, Sender, weight};
-use super::pipeline::Expect;
+use super::pipeline::{Expect, Place};
 use super::session::Phase;
 use super::{Client, FLUSH, Held, Next};
+use crate::capabilities::Capabilities;
 use crate::config::{Pipelining, Window};
 use crate::content::{ContentError, ContentWriter, Framing};
 use crate::outcome::{CloseReason, NotSent, Outcome, Stage, Transaction, Verdict};
@@ -55,7 +55,14 @@ impl Client {
 
     /// Puts together as much as may leave now, and says what has to happen next.
     pub(super) fn advance(&mut self) -> Next {
+        if self.broken.is_some() {
+            return Next::Read;
+        }
         while self.phase == Phase::Ready && !self.pipeline.is_handed() && self.pipeline.len() < FLUSH {
+            if self.alignment.is_doubted() {
+                self.put_fence();
+                break;
+            }
             if let Some(flight) = self.flights.back() {
                 match &flight.stage {
                     Progress::Supplying(writer) => {
@@ -319,13 +326,14 @@ impl Client {
         }
     }
 
-    pub(super) fn handle_transaction_reply(&mut self, expect: Expect, reply: Reply) {
-        let chunking = self.chunking();
-        if chunking && is_foreign(expect, &reply) {
-            return self.misplaced(expect.stage(), reply);
-        }
-        // A 354, or a refusal where it could stand, has its own place too.
-        if expect == Expect::Data && !reply.is_positive() || chunking && is_proof(expect, &reply) {
+    pub(super) fn handle_transaction_reply(&mut self, place: Place, reply: Reply) {
+        let Place { expect, .. } = place;
+        // Of a message that nobody gets, a refusal at its end says nothing new.
+        let is_doomed = expect == Expect::Content && self.flights.front().is_some_and(|flight| flight.doom().is_some());
+        let doubts = self.chunking() && (reply.is_positive() || !is_doomed);
+        let is_proof = self.alignment.weigh(place, &reply, doubts);
+        // A 354, or a refusal where it could be, has its own place too.
+        if is_proof || expect == Expect::Data && !reply.is_positive() {
             self.release();
         }
         match expect {
@@ -335,6 +343,37 @@ impl Client {
             Expect::Reset => self.handle_reset_reply(reply),
             _ => self.handle_content_reply(expect, reply),
         }
+    }
+
+    /// Once everything is answered that was written, asks what no other reply can answer. The server clears a transaction
+    /// then as at RSET (RFC 5321, section 4.1.4).
+    fn put_fence(&mut self) {
+        if self.pipeline.owed() > 0 || self.pipeline.len() > 0 {
+            return;
+        }
+        // It waits for what its recipients were answered, which is doubtful too. Nothing of its content was written.
+        while let Some(flight) = self.flights.pop_back() {
+            debug_assert!(flight.commit == Commit::No, "what was sent to its end is answered");
+            self.in_flight -= flight.weight;
+            self.queue.push_front(flight.transaction);
+        }
+        self.pipeline.put(&["EHLO ", self.config.client_name.as_str(), "\r\n"]);
+        self.pipeline.expect(Expect::Fence);
+    }
+
+    /// Decides whether the hints were the server's choice of words.
+    pub(super) fn handle_fence_reply(&mut self, reply: &Reply) {
+        let Some((sign, is_vague)) = self.alignment.decide() else {
+            return;
+        };
+        let again = Capabilities::from_ehlo(reply);
+        if !reply.is_positive() || !again.pipelining || !again.chunking {
+            return self.end(CloseReason::OutOfStep(sign));
+        }
+        self.dirty = false;
+        // Codes that do not tell commands apart are none to rely on: from here on a 354 has to.
+        self.capabilities.enhanced_status_codes &= !is_vague;
+        self.release();
     }
 
     fn handle_reset_reply(&mut self, reply: Reply) {
@@ -467,21 +506,4 @@ fn is_too_many(reply: &Reply) -> bool {
         && reply
             .enhanced()
             .is_none_or(|code| (code.subject, code.detail) == (5, 3))
-}
-
-/// True when a reply's enhanced code shows that it answers another command than the one it stands for.
-fn is_foreign(expect: Expect, reply: &Reply) -> bool {
-    match (expect, reply.enhanced().map(|code| (code.subject, code.detail))) {
-        (Expect::Sender, Some((1, 5))) | (Expect::Recipient | Expect::Reset, Some((1, 0))) => reply.is_positive(),
-        (Expect::Content, Some((1, _))) => true,
-        _ => false,
-    }
-}
-
-/// True when a reply can only be the one to the command that it stands for.
-fn is_proof(expect: Expect, reply: &Reply) -> bool {
-    match (expect, reply.enhanced().map(|code| (code.subject, code.detail))) {
-        (Expect::Sender, Some((1, 0))) | (Expect::Recipient, Some((1, 5))) => reply.is_positive(),
-        _ => false,
-    }
 }

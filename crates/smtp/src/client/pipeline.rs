@@ -15,6 +15,8 @@ pub(super) enum Expect {
     StartTls,
     /// To an RSET that tries a connection after a long rest.
     Probe,
+    /// To a second EHLO, which shows whether the replies before it were counted right.
+    Fence,
     Reset,
     Sender,
     Recipient,
@@ -28,7 +30,7 @@ impl Expect {
     pub(super) fn stage(self) -> Stage {
         match self {
             Self::Greeting => Stage::Greeting,
-            Self::Ehlo | Self::Helo => Stage::Hello,
+            Self::Ehlo | Self::Helo | Self::Fence => Stage::Hello,
             Self::StartTls => Stage::StartTls,
             Self::Probe | Self::Reset => Stage::Reset,
             Self::Sender => Stage::Sender,
@@ -41,13 +43,24 @@ impl Expect {
     fn timeout(self, timeouts: &Timeouts) -> Duration {
         match self {
             Self::Greeting => timeouts.greeting,
-            Self::Ehlo | Self::Helo | Self::StartTls | Self::Probe | Self::Reset => timeouts.command,
+            Self::Ehlo | Self::Helo | Self::StartTls | Self::Probe | Self::Fence | Self::Reset => timeouts.command,
             Self::Sender => timeouts.mail,
             Self::Recipient => timeouts.rcpt,
             Self::Data => timeouts.data,
             Self::Lone | Self::Content => timeouts.finish,
         }
     }
+}
+
+/// Where in the order of replies one stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// To what it is taken to be.
+    pub(super) expect: Expect,
+    /// To what the reply before it was taken to be.
+    pub(super) before: Option<Expect>,
+    /// What was written behind it and is unanswered.
+    pub(super) after: Option<Expect>,
 }
 
 /// A point in what is not written yet, to go back to.
@@ -65,6 +78,8 @@ pub(super) struct Pipeline {
     /// `out` was given to the owner and may be on its way.
     handed: bool,
     expects: VecDeque<Expect>,
+    /// To what the last reply was.
+    last: Option<Expect>,
     /// How many of the last `expects` are for commands in `out`.
     unwritten: usize,
     /// Bytes came since the last deadline was given, and no reply was whole.
@@ -117,6 +132,11 @@ impl Pipeline {
 
     /// Takes back what was put since `mark`, in which nothing commits.
     pub(super) fn rewind(&mut self, mark: Mark) {
+        debug_assert!(
+            mark.out <= self.out.len() && mark.unwritten <= self.unwritten,
+            "a mark lies behind"
+        );
+        debug_assert!(self.unwritten <= self.expects.len(), "what is unwritten is expected");
         self.out.truncate(mark.out);
         self.expects
             .truncate(self.expects.len() - (self.unwritten - mark.unwritten));
@@ -146,12 +166,20 @@ impl Pipeline {
     }
 
     /// The reply that is owed next has come: to what is it? None when none was.
-    pub(super) fn answered(&mut self) -> Option<Expect> {
+    pub(super) fn answered(&mut self) -> Option<Place> {
         if !self.is_waiting() {
             return None;
         }
         self.trickling = false;
-        self.expects.pop_front()
+        let expect = self.expects.pop_front()?;
+        let before = self.last.replace(expect);
+        let after = self.next_expected();
+        Some(Place { expect, before, after })
+    }
+
+    /// The reply that is owed next, to something that was written.
+    pub(super) fn next_expected(&self) -> Option<Expect> {
+        self.expects.front().copied().filter(|_| self.is_waiting())
     }
 
     /// Bytes have come.

@@ -220,11 +220,8 @@ fn replies_that_make_no_sense_end_the_connection() {
     for (capabilities, replies) in [
         (&GROUPS[..], "250 a\r\n354 b\r\n"),
         (&GROUPS[..], "250 a\r\n250 b\r\n250 c\r\n250 not 354\r\n"),
-        (&CHUNKS[..], "250 2.1.5 shifted\r\n"),
-        (&CHUNKS[..], "250 2.1.0 a\r\n250 2.1.0 shifted\r\n"),
         (&CHUNKS[..], "550 a\r\n250 2.1.5 b\r\n"),
         (&CHUNKS[..], "250 a\r\n550 b\r\n550 c\r\n250 taken for nobody\r\n"),
-        (&CHUNKS[..], "250 a\r\n250 b\r\n250 c\r\n250 2.1.5 shifted\r\n"),
         (&CHUNKS[..], "250 a\r\n250 b\r\n250 c\r\n354 go\r\n"),
     ] {
         let mut talk = Talk::new(plain(), capabilities, two());
@@ -258,5 +255,170 @@ fn one_reply_too_many_makes_the_others_doubtful() {
     assert!(matches!(
         talk.one().outcome,
         Outcome::Uncertain(CloseReason::OutOfStep(OutOfStep::Unasked))
+    ));
+}
+
+/// A code that names another command condemns nothing while replies go on to fit.
+#[test]
+fn hints_that_nothing_confirms_cost_no_outcome() {
+    for (hint, first) in [
+        (
+            [OK, RCPT_OK, RCPT_OK, "550 5.1.8 Access denied, bad outbound sender\r\n"],
+            false,
+        ),
+        ([OK, RCPT_OK, RCPT_OK, "250 2.1.5 Taken\r\n"], true),
+        ([OK, "250 2.1.0 OK\r\n", "250 2.1.0 OK\r\n", DONE], true),
+    ] {
+        let mut talk = Talk::new(plain(), &CHUNKS, two());
+        assert!(matches!(talk.poll(), Action::Write { .. }));
+        talk.client.written();
+        talk.server(&hint.concat());
+        assert!(
+            talk.settled().is_empty(),
+            "the replies behind it are still to prove the count"
+        );
+        talk.server(&[DONE, OK, RCPT_OK, DONE].concat());
+        if let Action::Write { bytes, .. } = talk.poll() {
+            assert_eq!(bytes, b"EHLO client.test\r\n");
+            talk.client.written();
+            talk.ehlo(&CHUNKS);
+        }
+        let settled = talk.settled();
+        assert_eq!(accepted(&settled[0]), first, "{hint:?}");
+        assert!(
+            first
+                || matches!(
+                    settled[0].outcome,
+                    Outcome::Refused {
+                        stage: Stage::Content,
+                        ..
+                    }
+                )
+        );
+        assert!(accepted(&settled[1]));
+        talk.ready();
+    }
+}
+
+/// The one reply that may be somebody else's is asked about, and the answer decides.
+#[test]
+fn a_last_reply_that_looks_like_another_is_asked_about() {
+    let refused = "550 5.1.8 Access denied, bad outbound sender\r\n";
+    for (answer, is_certain) in [
+        (None, true),
+        (Some("421 4.7.0 Bye\r\n"), true),
+        (Some("250 2.0.0 Taken\r\n"), false),
+        (
+            Some("250 2.0.0 Taken\r\n250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING\r\n"),
+            false,
+        ),
+        (Some("250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING\r\n"), true),
+    ] {
+        let mut talk = Talk::new(plain(), &CHUNKS, two()[..1].to_vec());
+        assert!(matches!(talk.poll(), Action::Write { .. }));
+        talk.client.written();
+        talk.server(&[OK, RCPT_OK, RCPT_OK, refused].concat());
+        talk.client("EHLO client.test\r\n");
+        match answer {
+            Some(answer) => talk.server(answer),
+            None => talk.client.connection_lost("closed"),
+        }
+        let outcome = talk.one().outcome;
+        assert_eq!(
+            matches!(
+                outcome,
+                Outcome::Refused {
+                    stage: Stage::Content,
+                    ..
+                }
+            ),
+            is_certain,
+            "{answer:?}: {outcome:?}"
+        );
+        assert!(is_certain || matches!(outcome, Outcome::Uncertain(CloseReason::OutOfStep(_))));
+    }
+}
+
+/// Replies that have moved by one place, and look like it at each.
+#[test]
+fn hints_that_the_count_confirms_end_the_connection() {
+    for replies in [
+        // One too many before the sender's, and then one that is not there.
+        &["250 2.1.5 shifted\r\n", RCPT_OK, DONE, DONE, OK, RCPT_OK, DONE][..],
+        &[OK, "250 2.1.0 a\r\n", RCPT_OK, RCPT_OK, DONE, DONE, OK, RCPT_OK][..],
+    ] {
+        let mut talk = Talk::new(plain(), &CHUNKS, two());
+        assert!(matches!(talk.poll(), Action::Write { .. }));
+        talk.client.written();
+        for reply in replies {
+            talk.server(reply);
+        }
+        match talk.poll() {
+            // The one too many comes at last.
+            Action::Write {
+                bytes: b"EHLO client.test\r\n",
+                ..
+            } => {
+                talk.client.written();
+                talk.server(DONE);
+            }
+            // The one that is missing never comes.
+            Action::Read { .. } => talk.client.connection_lost("timed out"),
+            other => panic!("{other:?}"),
+        }
+        for settled in talk.settled() {
+            assert!(
+                matches!(settled.outcome, Outcome::Uncertain(_)),
+                "{replies:?}: {settled:?}"
+            );
+        }
+    }
+}
+
+/// A server that answers and then goes has answered.
+#[test]
+fn a_lost_connection_does_not_undo_what_was_answered() {
+    let mut talk = Talk::new(plain(), &GROUPS, two());
+    talk.client("MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nDATA\r\n");
+    talk.server("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
+    talk.commits(
+        "Message-ID: <1@test>\r\n\r\n..1\r\n.\r\nMAIL FROM:<> SIZE=27\r\nRCPT TO:<d@y.test>\r\nDATA\r\n",
+        &[1],
+    );
+    talk.server("250 taken\r\n");
+    talk.client.connection_lost("closed");
+    let settled = talk.settled();
+    assert!(accepted(&settled[0]));
+    assert!(matches!(settled[1].outcome, Outcome::NotSent(NotSent::Connection(_))));
+
+    // All but one command answered is what a lost reply looks like: which one it was nobody can tell.
+    let mut talk = Talk::new(plain(), &GROUPS, two());
+    talk.client("MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nDATA\r\n");
+    talk.server("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
+    assert!(matches!(talk.poll(), Action::Write { .. }));
+    talk.client.written();
+    talk.server("250 a\r\n550 d\r\n503 no recipients\r\n");
+    talk.client.connection_lost("timed out");
+    assert!(matches!(
+        talk.settled()[0].outcome,
+        Outcome::Uncertain(CloseReason::Lost(_))
+    ));
+}
+
+/// What the server said before it closed is read, though the write behind it failed.
+#[test]
+fn a_write_that_fails_does_not_hide_what_was_said() {
+    let mut talk = Talk::new(plain(), &GROUPS, two());
+    talk.client("MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nDATA\r\n");
+    talk.server("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
+    assert!(matches!(talk.poll(), Action::Write { .. }));
+    talk.client.write_failed("broken pipe");
+    assert!(!talk.client.wants_more());
+    talk.server("250 taken\r\n421 4.7.0 Enough\r\n");
+    let settled = talk.settled();
+    assert!(accepted(&settled[0]));
+    assert!(matches!(
+        &settled[1].outcome,
+        Outcome::NotSent(NotSent::Connection(CloseReason::Closing { .. }))
     ));
 }

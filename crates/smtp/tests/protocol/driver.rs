@@ -62,6 +62,19 @@ pub struct Ride {
     pub withhold: Option<usize>,
     /// Submit when the client asks for more, and not all at once.
     pub late: bool,
+    /// What a write to a server that has closed the connection comes to.
+    pub reset: Reset,
+}
+
+/// How the client learns that the server has closed the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Writes vanish, and what the server said is read to its end.
+    No,
+    /// The server had not read everything: writes fail, and what it said can still be read.
+    Write,
+    /// The same, and what it said and nobody has read is lost.
+    Words,
 }
 
 impl Default for Ride {
@@ -73,6 +86,7 @@ impl Default for Ride {
             fail: None,
             withhold: None,
             late: false,
+            reset: Reset::No,
         }
     }
 }
@@ -132,6 +146,10 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
                     }
                     announced.extend(commits);
                 }
+                if server.is_closed() && options.reset != Reset::No {
+                    client.write_failed("broken pipe");
+                    continue;
+                }
                 let whole = bytes.len();
                 let room = match options.cut {
                     Cut::ToServer(limit) | Cut::ToServerUnnoticed(limit) => limit - log.to_server,
@@ -172,6 +190,9 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
             }
             Action::Read { .. } => {
                 pending.extend(server.take_output());
+                if server.is_closed() && options.reset == Reset::Words {
+                    pending.clear();
+                }
                 let room = match options.cut {
                     Cut::ToClient(limit) => limit - log.to_client,
                     _ => usize::MAX,
@@ -227,6 +248,30 @@ pub fn id_of(content: &[u8]) -> Id {
     Id(number
         .and_then(|number| number.parse().ok())
         .unwrap_or_else(|| panic!("a foreign message: {text}")))
+}
+
+/// Of a conversation in which no reply was wrong: what the server answered and the client read is final.
+pub fn check_answers(log: &Log, server: &Server) -> Result<(), String> {
+    for (content, said) in &server.answered {
+        let id = id_of(content);
+        let settled = log.settled.iter().find(|settled| settled.id == id);
+        let is_accepted = settled.is_some_and(|settled| matches!(settled.outcome, Outcome::Accepted { .. }));
+        if *said <= log.to_client && !is_accepted {
+            return Err(format!("the server took it and said so: {settled:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Of a conversation that nothing interrupts: nobody is left to guess.
+pub fn check_certainty(log: &Log) -> Result<(), String> {
+    let unsure = log.settled.iter().find(|settled| {
+        matches!(
+            settled.outcome,
+            Outcome::Uncertain(_) | Outcome::NotSent(pipepost_smtp::NotSent::Connection(_))
+        )
+    });
+    unsure.map_or(Ok(()), |settled| Err(format!("no reply was wrong: {settled:?}")))
 }
 
 /// The invariants, checked against what the server really took.

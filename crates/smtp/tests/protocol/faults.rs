@@ -3,10 +3,12 @@
 //! The space is finite: each dialogue is cut before every byte in each direction, and each reply is replaced by each kind
 //! of wrong one. At every point the invariants must hold against what the server really took.
 
+use std::io::Write as _;
+
 use pipepost_smtp::{Client, Config, Pipelining, Security};
 
-use crate::driver::{Cut, Message, Ride, check, config, message, ride};
-use crate::server::{FAULTS, Fault, Manners, Server};
+use crate::driver::{Cut, Message, Reset, Ride, check, check_answers, check_certainty, config, message, ride};
+use crate::server::{Codes, FAULTS, Fault, LEAVINGS, Leaving, Manners, Server};
 
 /// One dialogue of which every fault is tried.
 struct Scene {
@@ -46,7 +48,25 @@ impl Scene {
 
     fn judge(&self, fault: Option<(usize, Fault)>, options: Ride) -> Result<(), String> {
         let (log, server) = self.play(fault, options);
+        let answers = || match (fault, options.cut) {
+            (None, Cut::Never) => check_answers(&log, &server),
+            _ => Ok(()),
+        };
+        let certainty = || match (fault, options) {
+            (
+                None,
+                Ride {
+                    cut: Cut::Never,
+                    fail: None,
+                    withhold: None,
+                    ..
+                },
+            ) if self.manners.limit.is_none() => check_certainty(&log),
+            _ => Ok(()),
+        };
         check(&log, &server, &self.messages)
+            .and_then(|()| answers())
+            .and_then(|()| certainty())
             .map_err(|error| format!("{}, {fault:?}, {options:?}: {error}\n{:#?}", self.name, log.writes))
     }
 }
@@ -117,6 +137,25 @@ fn scenes() -> Vec<Scene> {
             }
         }
     }
+    for codes in [Codes::OfTheSender, Codes::OfTheRecipient] {
+        for send_partial in [true, false] {
+            for (kind, messages) in [("single", single()), ("batch", batch()), ("good batch", good_batch())] {
+                let mut config = config(Security::None);
+                config.send_partial = send_partial;
+                config.window.messages = 4;
+                scenes.push(Scene {
+                    name: format!("codes {codes:?}, {kind}, partial: {send_partial}"),
+                    config,
+                    manners: Manners {
+                        codes,
+                        ..Manners::default()
+                    },
+                    messages,
+                    warm: false,
+                });
+            }
+        }
+    }
     scenes
 }
 
@@ -134,8 +173,9 @@ impl Verdicts {
     }
 
     fn end(self, what: &str) {
-        println!("{what}: {} points", self.points);
-        let shown: Vec<_> = self.failures.iter().take(3).collect();
+        // Past the capture of the test harness: how much is covered is worth reading when nothing fails, too.
+        let _ = writeln!(std::io::stderr(), "{what}: {} dialogues", self.points);
+        let shown: Vec<_> = self.failures.iter().take(8).collect();
         assert!(
             shown.is_empty(),
             "{} of {} points: {:#?}",
@@ -310,6 +350,41 @@ fn large_messages_cut_in_every_block() {
         }
     }
     verdicts.end("large messages");
+}
+
+/// Servers that take so many messages on a connection: what they answered is final, and after a 421 nothing is uncertain.
+#[test]
+fn servers_that_close_after_some_messages() {
+    let mut verdicts = Verdicts::default();
+    for mut scene in scenes() {
+        for (limit, leaving) in (1..=scene.messages.len()).flat_map(|limit| LEAVINGS.map(|leaving| (limit, leaving))) {
+            scene.manners.limit = Some((limit, leaving));
+            for reset in [Reset::No, Reset::Write, Reset::Words] {
+                for piece in [1, 5, usize::MAX] {
+                    for late in [false, true] {
+                        let options = Ride {
+                            piece,
+                            late,
+                            reset,
+                            ..Ride::default()
+                        };
+                        verdicts.add(scene.judge(None, options));
+                        if leaving == Leaving::Says421 && reset != Reset::Words {
+                            let (log, _) = scene.play(None, options);
+                            let is_uncertain = |settled: &pipepost_smtp::Settled| {
+                                matches!(settled.outcome, pipepost_smtp::Outcome::Uncertain(_))
+                            };
+                            verdicts.add(match log.settled.iter().find(|settled| is_uncertain(settled)) {
+                                Some(settled) => Err(format!("{}, {options:?}: {settled:?}", scene.name)),
+                                None => Ok(()),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    verdicts.end("servers that close after some messages");
 }
 
 #[test]

@@ -1,6 +1,30 @@
 //! A small SMTP server that really obeys the bytes it receives. It shares no code with the crate, and where the RFCs
 //! leave a server free to be awkward it is: a failed chunk leaves its transaction open, and a nested MAIL is refused.
 
+/// Which enhanced codes a server says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codes {
+    /// Each as it is registered.
+    Registered,
+    /// `2.1.0` to every command, as if all spoke of the sender.
+    OfTheSender,
+    /// `2.1.5` to the end of a message, and a refused message has a bad address.
+    OfTheRecipient,
+}
+
+/// How a server behaves that takes so many messages on a connection and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It answers the MAIL after them with 421, and closes.
+    Says421,
+    /// It closes at the MAIL after them.
+    AtMail,
+    /// It closes behind its answer to the last.
+    AtOnce,
+}
+
+pub const LEAVINGS: [Leaving; 3] = [Leaving::Says421, Leaving::AtMail, Leaving::AtOnce];
+
 /// What the server offers and refuses.
 #[derive(Clone, Debug)]
 pub struct Manners {
@@ -17,6 +41,9 @@ pub struct Manners {
     pub most_recipients: usize,
     /// Take RSET, MAIL, RCPT and DATA of nobody who is not signed in.
     pub needs_sign_in: bool,
+    pub codes: Codes,
+    /// The messages that it takes on one connection, and how it ends it then.
+    pub limit: Option<(usize, Leaving)>,
 }
 
 impl Default for Manners {
@@ -33,6 +60,8 @@ impl Default for Manners {
             enhanced: true,
             most_recipients: 100,
             needs_sign_in: false,
+            codes: Codes::Registered,
+            limit: None,
         }
     }
 }
@@ -99,6 +128,12 @@ pub struct Server {
     /// How many replies were due so far.
     pub replies: usize,
     pub stored: Vec<Stored>,
+    /// How many messages were sent to it to their end.
+    ended: usize,
+    /// Octets that it has said.
+    said: usize,
+    /// The contents that it has answered, each with the octets that it had said then.
+    pub answered: Vec<(Vec<u8>, usize)>,
 }
 
 impl Server {
@@ -118,6 +153,9 @@ impl Server {
             closed: false,
             replies: 0,
             stored: Vec::new(),
+            ended: 0,
+            said: 0,
+            answered: Vec::new(),
         };
         server.act(Self::greet);
         server
@@ -129,8 +167,13 @@ impl Server {
         (server.greeted, server.signed_in) = (true, true);
         server.fault = fault;
         server.replies = 0;
+        server.said = 0;
         server.output.clear();
         server
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     pub fn receive(&mut self, bytes: &[u8]) {
@@ -234,12 +277,23 @@ impl Server {
                 self.reset();
                 "250 2.0.0 Reset".into()
             }
+            "MAIL" if self.is_full() => {
+                self.closed = true;
+                match self.manners.limit {
+                    Some((_, Leaving::Says421)) => "421 4.7.0 Too many messages on this connection".into(),
+                    _ => String::new(),
+                }
+            }
             "MAIL" if self.sender.is_some() => "503 5.5.1 nested MAIL".into(),
             "MAIL" => self.mail(rest),
             "RCPT" if self.sender.is_none() => "503 5.5.1 MAIL first".into(),
             "RCPT" => self.rcpt(rest),
             _ => "500 5.5.2 Unrecognised".into(),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.manners.limit.is_some_and(|(most, _)| self.ended >= most)
     }
 
     fn ehlo(&mut self) -> String {
@@ -317,7 +371,9 @@ impl Server {
         let line: Vec<u8> = self.input.drain(..end + 2).collect();
         if line == b".\r\n" {
             self.mode = Mode::Commands;
+            let taken = self.stored.len();
             self.act(Self::take);
+            self.answered(taken);
             // The end of the data clears the transaction, whatever the reply (RFC 5321, section 4.1.1.4).
             self.reset();
         } else {
@@ -338,6 +394,7 @@ impl Server {
         }
         self.mode = Mode::Commands;
         assert!(last, "this client sends one chunk a message");
+        let taken = self.stored.len();
         self.act(|server| {
             if server.sender.is_none() || server.recipients.is_empty() {
                 return "503 5.5.1 RCPT first".into();
@@ -348,12 +405,16 @@ impl Server {
             }
             reply
         });
+        self.answered(taken);
         true
     }
 
     fn take(&mut self) -> String {
         if self.content.windows(4).any(|word| word == b"spam") {
-            return "554 5.7.1 No spam".into();
+            return match self.manners.codes {
+                Codes::OfTheRecipient => "550 5.1.8 Access denied, bad outbound sender".into(),
+                _ => "554 5.7.1 No spam".into(),
+            };
         }
         let sender = self.sender.clone().expect("a sender");
         self.stored.push(Stored {
@@ -361,7 +422,26 @@ impl Server {
             recipients: self.recipients.clone(),
             content: self.content.clone(),
         });
-        "250 2.0.0 Taken".into()
+        match self.manners.codes {
+            Codes::OfTheRecipient => "250 2.1.5 Taken".into(),
+            _ => "250 2.0.0 Taken".into(),
+        }
+    }
+
+    /// The end of a message was answered; before it so many had been taken.
+    fn answered(&mut self, taken: usize) {
+        if self.stored.len() == taken {
+            return;
+        }
+        self.ended += 1;
+        self.answered.push((self.content.clone(), self.said));
+        if self
+            .manners
+            .limit
+            .is_some_and(|(most, leaving)| leaving == Leaving::AtOnce && self.ended >= most)
+        {
+            self.closed = true;
+        }
     }
 
     fn greet(&mut self) -> String {
@@ -412,6 +492,15 @@ impl Server {
     }
 
     fn reply(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let mut text = text.to_owned();
+        if self.manners.codes == Codes::OfTheSender {
+            text = text
+                .replace("250 2.0.0 Reset", "250 2.1.0 Reset")
+                .replace("250 2.1.5", "250 2.1.0");
+        }
         let plain = !self.manners.enhanced;
         for line in text.split("\r\n") {
             let mut line = line.to_owned();
@@ -421,6 +510,7 @@ impl Server {
             }
             self.output.extend_from_slice(line.as_bytes());
             self.output.extend_from_slice(b"\r\n");
+            self.said += line.len() + 2;
         }
     }
 }
