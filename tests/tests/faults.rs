@@ -8,9 +8,14 @@
 //! nothing of records, and in the four ways of [`kills`](faults::kills).
 
 mod faults {
+    // The connection is lost before each unit.
     mod cuts;
+    // The invariants: what was reported, against what the server stored.
     mod judge;
+    // The process is killed before each unit.
     mod kills;
+    // What is sent in one series of faults.
     mod shape;
+    // How many points were covered, and how each ended.
     mod tally;
 }

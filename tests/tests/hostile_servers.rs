@@ -4,11 +4,18 @@
 //! both play them with the inbox's scripts.
 
 mod hostile_servers {
+    // One attack: a server, a relay that listens, one run.
     mod attack;
+    // Servers with a certificate that proves nothing.
     mod certificates;
+    // Servers and names that send a client to another place.
     mod elsewhere;
+    // Replies, lines and capabilities without end.
     mod floods;
+    // Bytes added, left out or sent early before TLS.
     mod injection;
+    // Servers that ask for a weaker proof, or for the same one again.
     mod sign_in;
+    // Servers that are slow, or gone.
     mod timing;
 }

@@ -4,11 +4,11 @@ use pipepost::{FailureKind, Preparation, RunOptions};
 use pipepost_inbox::Script;
 use serde_json::json;
 
-use crate::bench::{Bench, email, report_with, steps};
+use crate::fixture::{Fixture, email, report_with, steps};
 
 #[tokio::test]
 async fn values_are_inserted_as_values() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let document = steps(json!([email(json!({
         "to": "a@example.com",
         "subject": "{{ message.subject }}",
@@ -27,7 +27,7 @@ async fn values_are_inserted_as_values() {
 
 #[tokio::test]
 async fn the_document_s_own_text_decides_what_the_body_is() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let send = async |subject: &str, params: serde_json::Value| {
         let mut all = json!({ "to": "a@example.com", "subject": subject });
         for (name, value) in params.as_object().expect("parameters") {
@@ -70,7 +70,7 @@ async fn the_document_s_own_text_decides_what_the_body_is() {
 
 #[tokio::test]
 async fn a_wrong_template_is_told_with_its_place_before_anything_runs() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let text = "{\"flowSpec\": {\"start\": [\n\
         {\"type\": \"connector\", \"name\": \"email-connector-v2\", \"stepName\": \"Greet\", \"accountLabel\": \"mail\", \"params\": {\n\
         \"to\": \"a@example.com\",\n\
@@ -92,7 +92,7 @@ async fn a_wrong_template_is_told_with_its_place_before_anything_runs() {
 
 #[tokio::test]
 async fn check_tells_what_reaches_html_unescaped_and_what_is_wanted() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let document = |escape: &str| {
         steps(json!([email(json!({
             "to": "a@example.com",
@@ -124,7 +124,7 @@ async fn check_tells_what_reaches_html_unescaped_and_what_is_wanted() {
 
 #[tokio::test]
 async fn a_missing_value_is_the_step_s_failure() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let document = |fails: bool| {
         steps(json!([email(
             json!({ "to": "a@example.com", "body": "Dear ${name}", "failOnError": fails })
@@ -146,7 +146,7 @@ async fn a_missing_value_is_the_step_s_failure() {
 
 #[tokio::test]
 async fn a_body_may_stand_beside_the_document() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let folder = tempfile::tempdir().expect("a directory");
     std::fs::write(folder.path().join("hello.html"), "<p>${name} {{ message.name }}</p>").expect("a file");
     let preparation = Preparation {

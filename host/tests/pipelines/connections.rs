@@ -8,10 +8,10 @@ use pipepost_inbox::Script;
 use pipepost_inbox::script::{At, Rule};
 use serde_json::json;
 
-use crate::bench::{Bench, email, steps};
+use crate::fixture::{Fixture, email, steps};
 
 /// How many connections were open at once at most, from their first line to their last.
-fn peak(bench: &Bench) -> usize {
+fn peak(bench: &Fixture) -> usize {
     let mut spans: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     for (place, (connection, _, _)) in bench.inbox.transcript().iter().enumerate() {
         spans.entry(*connection).or_insert((place, place)).1 = place;
@@ -34,7 +34,7 @@ async fn whoever_waits_for_a_connection_leaves_room_for_whoever_has_one() {
         ..Limits::default()
     };
     let account = json!({ "limits": { "max_connections": 1 } });
-    let bench = Bench::built(Script::new(), account, |builder| builder.limits(limits)).await;
+    let bench = Fixture::built(Script::new(), account, |builder| builder.limits(limits)).await;
     let document = steps(json!([email(json!({
         "from": "ops@example.com",
         "to": "ann@example.test",
@@ -56,7 +56,7 @@ async fn an_account_opens_as_many_connections_as_it_says_and_no_more() {
     const RUNS: usize = 6;
     for limit in [2, 4] {
         let script = Script::new().rule(Rule::at(At::Content).hold("full").regular());
-        let bench = Bench::with(script, json!({ "limits": { "max_connections": limit } })).await;
+        let bench = Fixture::with(script, json!({ "limits": { "max_connections": limit } })).await;
         let document = steps(json!([email(json!({
             "from": "ops@example.com",
             "to": "ann@example.test",

@@ -6,7 +6,7 @@ use pipepost::{FailureKind, RunOptions, TimeLimit};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, document, email, generate, host, report, run, step, steps, throw};
+use crate::fixture::{Fixture, document, email, generate, host, report, run, step, steps, throw};
 
 fn for_each(params: Value) -> Value {
     step("for-each-connector", params)
@@ -213,7 +213,7 @@ async fn tracks_nest_to_a_bound() {
 
 #[tokio::test]
 async fn iterations_side_by_side_send_together_and_each_once() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let document = document(json!({
         "start": [for_each(json!({ "jsonPath": "$", "parallel": true, "onProcess": "send" }))],
         "send": [{
@@ -247,7 +247,7 @@ async fn iterations_side_by_side_send_together_and_each_once() {
 
 #[tokio::test]
 async fn nobody_waits_long_for_a_slow_iteration() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let document = document(json!({
         "start": [for_each(json!({ "jsonPath": "$", "parallel": true, "onProcess": "send" }))],
         "send": [{ "type": "choice", "when": [{ "jsonPath": "$.slow", "target": "wait" }], "otherwise": "mail" }],

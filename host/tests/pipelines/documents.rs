@@ -4,7 +4,7 @@ use pipepost::{Preparation, RunOptions, RunReport};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 fn example(name: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,7 +18,7 @@ fn input(name: &str) -> Value {
 }
 
 /// Runs an example; its account is the bench's.
-async fn run(bench: &Bench, name: &str, options: RunOptions) -> RunReport {
+async fn run(bench: &Fixture, name: &str, options: RunOptions) -> RunReport {
     let document = example(name)
         .replace("\"gmail\"", "\"mail\"")
         .replace("account.gmail.", "account.mail.")
@@ -38,7 +38,7 @@ async fn run(bench: &Bench, name: &str, options: RunOptions) -> RunReport {
 
 #[tokio::test]
 async fn a_platform_document() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let options = RunOptions::new(input("order-confirmations.input.json"));
     let report = run(&bench, "order-confirmations.json", options).await;
     assert_eq!(
@@ -57,7 +57,7 @@ async fn a_platform_document() {
 
 #[tokio::test]
 async fn a_platform_document_that_throws() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let options = RunOptions::new(json!({ "day": "Sunday", "orders": [] }));
     let error = run(&bench, "order-confirmations.json", options)
         .await
@@ -70,7 +70,7 @@ async fn a_platform_document_that_throws() {
 
 #[tokio::test]
 async fn a_clipboard_document() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let mut options = RunOptions::new(input("failed-payments.input.json"));
     options.globals.insert("desk".to_owned(), json!("desk@example.com"));
     let output = run(&bench, "failed-payments.clipboard.json", options)
@@ -106,7 +106,7 @@ async fn a_clipboard_document() {
 
 #[tokio::test]
 async fn a_newsletter() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let options = RunOptions::new(input("newsletter.input.json"));
     let output = run(&bench, "newsletter.json", options).await.result.expect("an output");
     assert_eq!((&output["total"], &output["sent"]), (&json!(3), &json!(3)));

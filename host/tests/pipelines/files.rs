@@ -3,7 +3,7 @@
 use pipepost::{RunError, RunOptions};
 use serde_json::{Value, json};
 
-use crate::bench::{host, report, step, steps};
+use crate::fixture::{host, report, step, steps};
 
 /// Runs file writers one after the other; the answer is the last output, and the bytes of `out.txt`.
 async fn write(writers: &[Value], message: Value) -> (Result<Value, RunError>, Option<Vec<u8>>) {

@@ -7,7 +7,7 @@ use pipepost::ledger::{Book, Decision, Entry, SqliteLedger, State};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, email, steps};
+use crate::fixture::{Fixture, email, steps};
 
 fn once(further: Value) -> Value {
     let mut params = json!({ "to": "a@example.com", "subject": "once", "body": "x" });
@@ -30,21 +30,21 @@ fn lost() -> Script {
     Script::from_json(script).expect("a script")
 }
 
-fn entries(bench: &Bench) -> Vec<Entry> {
+fn entries(bench: &Fixture) -> Vec<Entry> {
     Book::open(&bench.state())
         .expect("a state")
         .list(None)
         .expect("a state")
 }
 
-fn message_ids(bench: &Bench) -> BTreeSet<String> {
+fn message_ids(bench: &Fixture) -> BTreeSet<String> {
     let messages = bench.inbox.messages();
     messages.iter().filter_map(|message| message.message_id()).collect()
 }
 
 #[tokio::test]
 async fn what_was_sent_is_not_sent_by_another_run_of_the_execution() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let first = bench.named("orders-7", &once(json!({})), json!({})).await;
     let first = first.result.expect("an output");
     let again = bench.named("orders-7", &once(json!({})), json!({})).await;
@@ -73,7 +73,7 @@ async fn what_was_sent_is_not_sent_by_another_run_of_the_execution() {
 
 #[tokio::test]
 async fn another_content_is_refused_by_another_run_and_another_way_of_trying_is_not() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     bench.named("x", &once(json!({})), json!({})).await;
     let other = bench
         .named(
@@ -91,7 +91,7 @@ async fn another_content_is_refused_by_another_run_and_another_way_of_trying_is_
 
 #[tokio::test]
 async fn what_may_have_been_sent_waits_for_somebody_to_settle_it() {
-    let bench = Bench::new(lost()).await;
+    let bench = Fixture::new(lost()).await;
     for _ in 0..2 {
         let report = bench.named("x", &once(json!({})), json!({})).await;
         assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Uncertain));
@@ -114,7 +114,7 @@ async fn what_may_have_been_sent_waits_for_somebody_to_settle_it() {
 
 #[tokio::test]
 async fn what_somebody_settles_as_not_sent_goes_out_in_the_next_run() {
-    let bench = Bench::new(lost()).await;
+    let bench = Fixture::new(lost()).await;
     bench.named("x", &once(json!({})), json!({})).await;
     let key = entries(&bench).remove(0).key;
     let mut book = Book::open(&bench.state()).expect("a state");
@@ -127,7 +127,7 @@ async fn what_somebody_settles_as_not_sent_goes_out_in_the_next_run() {
 
 #[tokio::test]
 async fn a_rerun_sends_again_what_may_have_been_sent_only_when_the_pipeline_asks() {
-    let bench = Bench::new(lost()).await;
+    let bench = Fixture::new(lost()).await;
     bench.named("x", &once(json!({})), json!({})).await;
     let report = bench
         .named("x", &once(json!({ "onUncertain": "resend" })), json!({}))
@@ -147,7 +147,7 @@ async fn a_rerun_sends_again_what_may_have_been_sent_only_when_the_pipeline_asks
 async fn a_run_that_was_cut_short_is_finished_by_the_next() {
     // One recipient's message is refused for now, and the pipeline has no patience.
     let script = r#"{"rules": [{"at": "rcpt", "contains": "<r3@", "times": 1, "do": [{"reply": "451 4.3.0 later"}]}]}"#;
-    let bench = Bench::new(Script::from_json(script).expect("a script")).await;
+    let bench = Fixture::new(Script::from_json(script).expect("a script")).await;
     let mut document = merge(8);
     document["flowSpec"]["start"][0]["params"]["retry"] = json!(false);
     let report = bench.named("news", &document, json!({})).await;
@@ -167,7 +167,7 @@ async fn a_run_that_was_cut_short_is_finished_by_the_next() {
 async fn one_lost_connection_makes_no_more_uncertain_than_the_account_allows() {
     let script = r#"{"rules": [{"at": "content", "obey": true, "nth": 5, "connection": 1, "do": ["close"]}]}"#;
     for (most, further) in [(3, json!({ "limits": { "max_uncertain": 3 } })), (16, json!({}))] {
-        let bench = Bench::with(Script::from_json(script).expect("a script"), further).await;
+        let bench = Fixture::with(Script::from_json(script).expect("a script"), further).await;
         let report = bench.named("news", &merge(60), json!({})).await;
         let uncertain = report.counts.uncertain;
         assert!((1..=most).contains(&uncertain), "{uncertain} uncertain");
@@ -188,7 +188,7 @@ async fn one_lost_connection_makes_no_more_uncertain_than_the_account_allows() {
 
 #[tokio::test]
 async fn an_execution_that_somebody_else_runs_is_left_alone() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let other = SqliteLedger::open(&bench.state(), "x").expect("nobody runs it");
     let report = bench.named("x", &once(json!({})), json!({})).await;
     assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Transient));

@@ -6,7 +6,7 @@ use pipepost::{FailureKind, Observer, Progress, RunOptions};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, email, report, steps};
+use crate::fixture::{Fixture, email, report, steps};
 
 fn readers(count: usize) -> Value {
     let reader = |n: usize| json!({ "name": format!("Reader {n}"), "email": format!("r{n}@example.com") });
@@ -45,7 +45,7 @@ impl Observer for Seen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_go_out_and_one_that_is_refused_stops_none() {
-    let bench = Bench::new(refusing("r250@example.com")).await;
+    let bench = Fixture::new(refusing("r250@example.com")).await;
     let seen = Arc::new(Seen::default());
     let mut options = RunOptions::new(readers(500));
     options.observer = Some(Arc::clone(&seen) as Arc<dyn Observer>);
@@ -77,7 +77,7 @@ async fn five_hundred_go_out_and_one_that_is_refused_stops_none() {
 
 #[tokio::test]
 async fn each_message_has_an_id_of_its_own_and_the_same_in_another_attempt() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let ids = async |key: &str| {
         let mut options = RunOptions::new(readers(3));
         options.execution = Some(key.to_owned());
@@ -97,7 +97,7 @@ async fn each_message_has_an_id_of_its_own_and_the_same_in_another_attempt() {
 
 #[tokio::test]
 async fn with_fail_on_error_a_failure_is_the_last() {
-    let bench = Bench::new(refusing("r1@example.com")).await;
+    let bench = Fixture::new(refusing("r1@example.com")).await;
     let error = bench
         .run(&newsletter(json!({ "failOnError": true })), readers(4))
         .await
@@ -110,7 +110,7 @@ async fn with_fail_on_error_a_failure_is_the_last() {
 
 #[tokio::test]
 async fn an_element_that_makes_no_message_is_told_and_the_others_go() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let mut message = readers(3);
     message["readers"][1] = json!({ "name": "Nobody", "email": "no address" });
     message["readers"][2] = json!({ "email": "r2@example.com" });
@@ -123,7 +123,7 @@ async fn an_element_that_makes_no_message_is_told_and_the_others_go() {
 
 #[tokio::test]
 async fn items_are_an_array_in_any_form_or_an_error() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let written = json!([{ "name": "A {{ message.month }}", "email": "a@example.com" }]);
     for items in [written.clone(), Value::String(written.to_string())] {
         let document = newsletter(json!({ "items": items }));

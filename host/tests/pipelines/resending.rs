@@ -6,7 +6,7 @@ use pipepost::FailureKind;
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, email, steps};
+use crate::fixture::{Fixture, email, steps};
 
 /// So short that nobody waits for it.
 fn brisk(attempts: u32) -> Value {
@@ -26,7 +26,7 @@ fn script(rules: Value) -> Script {
 }
 
 /// The recipients of each message that arrived, in its order.
-fn envelopes(bench: &Bench) -> Vec<Vec<String>> {
+fn envelopes(bench: &Fixture) -> Vec<Vec<String>> {
     let messages = bench.inbox.messages();
     messages.iter().map(|message| message.envelope.to.clone()).collect()
 }
@@ -40,7 +40,7 @@ async fn what_fails_for_now_is_tried_again_wherever_it_failed() {
             // With BDAT there is no DATA to refuse.
             rules.push(json!({ "at": "ehlo", "do": [{ "strip": "CHUNKING" }] }));
         }
-        let bench = Bench::new(script(rules.into())).await;
+        let bench = Fixture::new(script(rules.into())).await;
         let output = bench.run(&letter(json!({})), json!({})).await.expect("an output");
         assert_eq!(output["outcome"], "sent", "{at}: {output}");
         assert_eq!(output["attempts"], 3, "{at}");
@@ -51,14 +51,14 @@ async fn what_fails_for_now_is_tried_again_wherever_it_failed() {
 #[tokio::test]
 async fn tries_have_an_end_and_are_counted() {
     let rule = json!([{ "at": "mail", "do": [{ "reply": "451 4.3.0 Try again later" }] }]);
-    let bench = Bench::new(script(rule.clone())).await;
+    let bench = Fixture::new(script(rule.clone())).await;
     let report = bench.report(&letter(json!({ "retry": brisk(4) })), json!({})).await;
     assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Transient));
     assert_eq!(report.counts.failed, 1);
     assert_eq!(report.result.expect("an output")["attempts"], 4);
     assert_eq!(bench.said("MAIL FROM"), 4);
 
-    let bench = Bench::new(script(rule)).await;
+    let bench = Fixture::new(script(rule)).await;
     let output = bench
         .run(&letter(json!({ "retry": false })), json!({}))
         .await
@@ -68,7 +68,7 @@ async fn tries_have_an_end_and_are_counted() {
 
 #[tokio::test]
 async fn a_connection_that_closes_is_followed_by_a_new_one() {
-    let bench = Bench::new(script(json!([
+    let bench = Fixture::new(script(json!([
         { "at": "mail", "connection": 1, "do": [{ "reply": "421 4.7.0 Try again later, closing connection." }] },
         { "at": "ehlo", "connection": 2, "do": ["close"] },
     ])))
@@ -85,7 +85,7 @@ async fn what_will_not_pass_is_not_tried_again() {
         ("550 5.1.1 No such user", FailureKind::Refused),
         ("550 5.4.5 Daily user sending limit exceeded.", FailureKind::Quota),
     ] {
-        let bench = Bench::new(script(json!([{ "at": "rcpt", "do": [{ "reply": reply }] }]))).await;
+        let bench = Fixture::new(script(json!([{ "at": "rcpt", "do": [{ "reply": reply }] }]))).await;
         let report = bench.report(&letter(json!({})), json!({})).await;
         assert_eq!(report.exit_code(), pipepost::exit_code(kind), "{reply}");
         assert_eq!(bench.said("MAIL FROM"), 1, "{reply}");
@@ -94,7 +94,7 @@ async fn what_will_not_pass_is_not_tried_again() {
 
 #[tokio::test]
 async fn only_those_who_were_refused_for_now_get_it_again() {
-    let bench = Bench::new(script(json!([
+    let bench = Fixture::new(script(json!([
         { "at": "rcpt", "contains": "<b@", "times": 2, "do": [{ "reply": "450 4.2.1 Busy" }] },
         { "at": "rcpt", "contains": "<c@", "do": [{ "reply": "550 5.1.1 No such user" }] },
     ])))
@@ -125,7 +125,7 @@ async fn only_those_who_were_refused_for_now_get_it_again() {
 #[tokio::test]
 async fn a_message_that_somebody_has_stays_sent_when_the_rest_fails() {
     for (second, code) in [("450 4.2.1 Busy", 450), ("550 5.1.1 No such user", 550)] {
-        let bench = Bench::new(script(json!([
+        let bench = Fixture::new(script(json!([
             { "at": "rcpt", "contains": "<b@", "times": 1, "do": [{ "reply": "450 4.2.1 Busy" }] },
             { "at": "rcpt", "contains": "<b@", "do": [{ "reply": second }] },
         ])))
@@ -145,7 +145,7 @@ async fn a_message_that_somebody_has_stays_sent_when_the_rest_fails() {
 #[tokio::test]
 async fn what_may_have_been_sent_is_sent_again_when_the_pipeline_asks() {
     let lost = json!([{ "at": "content", "obey": true, "times": 1, "do": ["close"] }]);
-    let bench = Bench::new(script(lost.clone())).await;
+    let bench = Fixture::new(script(lost.clone())).await;
     let output = bench
         .run(&letter(json!({ "onUncertain": "resend" })), json!({}))
         .await
@@ -164,7 +164,7 @@ async fn what_may_have_been_sent_is_sent_again_when_the_pipeline_asks() {
         .collect();
     assert_eq!(ids.len(), 1);
 
-    let bench = Bench::new(script(lost)).await;
+    let bench = Fixture::new(script(lost)).await;
     let report = bench.report(&letter(json!({})), json!({})).await;
     assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Uncertain));
     assert_eq!(bench.subjects(), ["s"]);
@@ -172,7 +172,7 @@ async fn what_may_have_been_sent_is_sent_again_when_the_pipeline_asks() {
 
 #[tokio::test]
 async fn of_many_only_those_that_failed_are_tried_again() {
-    let bench = Bench::new(script(json!([
+    let bench = Fixture::new(script(json!([
         { "at": "rcpt", "contains": "<r7@", "times": 1, "do": [{ "reply": "451 4.3.0 later" }] },
         { "at": "content", "contains": "to r9@", "times": 2, "do": [{ "reply": "452 4.3.1 later" }] },
     ])))
@@ -206,7 +206,7 @@ async fn of_many_only_those_that_failed_are_tried_again() {
 
 #[tokio::test]
 async fn what_cannot_be_obeyed_is_told_before_anything_is_sent() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let wrong = letter(json!({ "retry": { "first": "{{ message.pause }}" }, "failOnError": true }));
     let report = bench.report(&wrong, json!({ "pause": "soon" })).await;
     assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Invalid));

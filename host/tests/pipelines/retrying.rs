@@ -4,7 +4,7 @@ use pipepost::{FailureKind, RunOptions};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, document, email, generate, host, report, run, step, throw};
+use crate::fixture::{Fixture, document, email, generate, host, report, run, step, throw};
 
 fn retry(params: Value, work: Value, handler: Value) -> Value {
     let mut params = params;
@@ -86,7 +86,7 @@ async fn past_its_time_a_retry_begins_no_step() {
 
 #[tokio::test]
 async fn what_was_sent_is_not_sent_again() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let work = json!([
         email(json!({ "to": "a@example.com", "subject": "once", "body": "the same each time" })),
         throw("after the sending")
@@ -103,7 +103,7 @@ async fn what_was_sent_is_not_sent_again() {
 
 #[tokio::test]
 async fn the_recorded_outcome_comes_back() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let mut sending = email(json!({ "to": "a@example.com", "subject": "once", "body": "x" }));
     sending["doubleBracesAlias"] = "mail".into();
     let work = json!([
@@ -124,7 +124,7 @@ async fn what_may_have_been_sent_is_not_sent_again() {
     // The connection is lost when the content has left and before the reply to it.
     let script = r#"{"rules": [{"at": "content", "obey": true, "do": ["close"]}]}"#;
     let script = Script::from_json(script).expect("a script");
-    let bench = Bench::new(script).await;
+    let bench = Fixture::new(script).await;
     let work = json!([email(
         json!({ "to": "a@example.com", "subject": "perhaps", "body": "x" })
     )]);
@@ -137,7 +137,7 @@ async fn what_may_have_been_sent_is_not_sent_again() {
 
 #[tokio::test]
 async fn another_content_under_the_same_key_is_refused() {
-    let bench = Bench::new(Script::new()).await;
+    let bench = Fixture::new(Script::new()).await;
     let work = json!([
         email(json!({ "to": "a@example.com", "subject": "n{{ message.n }}", "body": "x" })),
         generate(json!({ "n": 2 }))

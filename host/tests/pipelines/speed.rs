@@ -8,7 +8,7 @@ use pipepost::engine::FuelMeter;
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, email, steps};
+use crate::fixture::{Fixture, email, steps};
 
 /// The message of the benchmark: text and HTML, 2 KB, a non-ASCII subject.
 fn merge(count: usize) -> (Value, Value) {
@@ -34,7 +34,7 @@ async fn fuel(count: usize) -> u64 {
         }
     });
     let limits = json!({ "limits": { "max_connections": 1 } });
-    let bench = Bench::built(Script::new(), limits, |builder| builder.fuel_meter(meter)).await;
+    let bench = Fixture::built(Script::new(), limits, |builder| builder.fuel_meter(meter)).await;
     let (document, message) = merge(count);
     let output = bench.run(&document, message).await.expect("all are sent");
     assert_eq!(output["sent"], count);

@@ -3,7 +3,7 @@
 use pipepost::RunOptions;
 use serde_json::{Value, json};
 
-use crate::bench::{document, generate, host, report, run, step, steps, throw};
+use crate::fixture::{document, generate, host, report, run, step, steps, throw};
 
 fn beside(kind: &str, settings: Value) -> Value {
     let mut step = settings;

@@ -6,7 +6,7 @@ use pipepost::{Observer, Preparation, RunOptions, StepRecord};
 use pipepost_inbox::Script;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, document, generate, host, report, report_with, step, steps};
+use crate::fixture::{Fixture, document, generate, host, report, report_with, step, steps};
 
 #[derive(Debug, Default)]
 struct Records(Mutex<Vec<Value>>);
@@ -62,7 +62,7 @@ async fn each_step_is_recorded_and_sensitive_fields_are_not_shown() {
 
 #[tokio::test]
 async fn an_exposed_secret_is_in_no_record() {
-    let bench = Bench::with(Script::new(), json!({ "exposed_fields": ["password"] })).await;
+    let bench = Fixture::with(Script::new(), json!({ "exposed_fields": ["password"] })).await;
     let document = steps(json!([
         generate(json!({ "header": "Basic {{ account.mail.password }}" })),
         step(

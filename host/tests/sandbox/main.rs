@@ -3,11 +3,19 @@
 //! Everything here goes through the library as an embedding program uses it, against the inbox in this process.
 #![forbid(unsafe_code)]
 
+// Hostile connectors without a connection: every limit of an instance.
 mod alone;
+// A connector that is stopped inside a batch: what happens to the other calls.
 mod batches;
+// Hostile connectors with a connection: what they are refused.
 mod caller;
+// Connectors that report what is not true: the host decides by the bytes.
 mod claims;
+// An inbox, an account for it, and runs of one step.
 mod common;
+// Connectors that do not load, and the message.
 mod loading;
+// A connector's memory after a send: the secret is not in it.
 mod memory;
+// Hostile servers against the email step.
 mod servers;

@@ -1,5 +1,8 @@
 //! Token accounts against a scripted provider, on a simulated clock.
 
+// A person's sign-in: the address, the listener, the exchange.
 mod authorize;
+// A scripted provider, a simulated clock, accounts.
 mod support;
+// Access tokens: kept, renewed, refused, explained.
 mod tokens;

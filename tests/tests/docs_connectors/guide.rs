@@ -1,19 +1,26 @@
-//! The guide to writing a connector, followed word for word in a copy of the repository.
+//! README.md's first look, and the guide to writing a connector, followed word for word in a copy of the repository.
 
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
-use pipepost_tests::root;
+use pipepost_tests::{Scratch, root};
 
 use super::document::{follow, run, section, surroundings};
+
+#[test]
+fn the_demo_shows_what_the_readme_shows() {
+    let scratch = Scratch::new();
+    follow(
+        &section("README.md", "What it looks like"),
+        scratch.folder(),
+        &surroundings(),
+    );
+}
 
 #[test]
 fn a_connector_is_written_by_the_documents_alone() {
     let copy = fresh_copy();
     let surroundings = surroundings();
-    follow(&section("README.md", "Writing a connector"), &copy, &surroundings);
-
-    let copy = fresh_copy();
     follow(
         &section("docs/connectors.md", "Write one in five minutes"),
         &copy,

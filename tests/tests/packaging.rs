@@ -1,7 +1,7 @@
 //! What `docs/operating.md` promises, and whether its examples still mean something to this binary.
 #![cfg(unix)]
 
-#[path = "operating/container.rs"]
+#[path = "packaging/container.rs"]
 mod container;
 
 use std::fs;

@@ -19,14 +19,14 @@ pub(crate) async fn host() -> Host {
 }
 
 /// A host, an inbox, and the account `mail` between them.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) host: Host,
     pub(crate) inbox: Running,
     /// With the accounts, and the state.
     folder: TempDir,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) async fn new(script: Script) -> Self {
         Self::with(script, json!({})).await
     }
