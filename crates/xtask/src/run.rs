@@ -1,8 +1,9 @@
 //! Running cargo and what it builds.
 
 use std::ffi::OsStr;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -42,6 +43,31 @@ pub(crate) fn check(command: &mut Command) -> Result<()> {
         bail!("`{shown}` failed");
     }
     Ok(())
+}
+
+/// Runs a command to its end, passing its standard output on as it comes. Returns whether it succeeded, and that output.
+pub(crate) fn watched(command: &mut Command) -> Result<(bool, String)> {
+    let shown = show(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    let mut output = Vec::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        let mut chunk = [0; 8192];
+        loop {
+            let count = pipe.read(&mut chunk)?;
+            if count == 0 {
+                break;
+            }
+            output.extend_from_slice(&chunk[..count]);
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&chunk[..count])?;
+            stdout.flush()?;
+        }
+    }
+    let status = child.wait()?;
+    Ok((status.success(), String::from_utf8_lossy(&output).into_owned()))
 }
 
 fn show(command: &Command) -> String {

@@ -1,4 +1,4 @@
-//! The test command: formatting, lints, documentation, and every test of both workspaces.
+//! The test command: formatting, lints, documentation, features, and every test of both workspaces.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,20 +24,30 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
             lint(&folder)?;
         }
         lint_hostile()?;
+        features()?;
         say("licences, duplicates, sources, advisories; and that every mutation applies");
         supply::deny()?;
         mutations::apply_all()?;
     }
+    let mut summary = Summary::default();
+    let mut failed = Vec::new();
     for folder in [root(), root().join("plugins")] {
         let mut test = in_workspace(&folder, &["test", "--workspace", "--quiet", "--no-fail-fast"]);
         if let Some(text) = filter {
             test.arg(text);
         }
-        say(&format!(
-            "tests of {}",
-            folder.file_name().unwrap_or_default().to_string_lossy()
-        ));
-        check(&mut test)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        say(&format!("tests of {name}"));
+        let (passed, output) = run::watched(&mut test)?;
+        summary.add(&output);
+        if !passed {
+            failed.push(name);
+        }
+    }
+    // What a machine that reads the end of a log looks for, in the words of the test runner.
+    println!("{summary}");
+    if !failed.is_empty() {
+        bail!("tests of {} failed: see above", failed.join(" and "));
     }
     Ok(())
 }
@@ -92,6 +102,32 @@ fn imports(folder: &Path) -> Result<()> {
     check(nightly_fmt().args(["--all", "--", "--check", "--config", options]))
 }
 
+/// Lints and tests what the default features leave out. The whole workspace is named each time, so that the dependencies
+/// have the features that they have in every other build, and are not built once more.
+fn features() -> Result<()> {
+    say("lints and examples without the command line, and with the keyring");
+    let lints = |features: &[&str]| {
+        let mut lint = in_workspace(&root(), &["clippy", "--workspace", "--all-targets", "--quiet"]);
+        lint.args(features).args(["--", "--deny", "warnings"]);
+        check(&mut lint)
+    };
+    lints(&["--no-default-features"])?;
+    lints(&["--features", "pipepost/keyring"])?;
+    let embedding = ["test", "--workspace", "--no-default-features", "--quiet", "--examples"];
+    check(&mut in_workspace(&root(), &embedding))?;
+    let keyring = [
+        "test",
+        "--package",
+        "pipepost-accounts",
+        "--features",
+        "keyring",
+        "--lib",
+        "--quiet",
+        "keyring",
+    ];
+    check(&mut in_workspace(&root(), &keyring))
+}
+
 /// The connectors that mean harm have a meaning on their own target alone, and no documentation to build.
 fn lint_hostile() -> Result<()> {
     let folder = plugins::hostile();
@@ -121,4 +157,79 @@ fn in_workspace(folder: &Path, arguments: &[&str]) -> Command {
 
 fn say(what: &str) {
     eprintln!("== {what}");
+}
+
+/// The test runner's own lines, added up.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Summary {
+    binaries: u64,
+    failed_binaries: u64,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Summary {
+    /// Adds every line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; ...`.
+    fn add(&mut self, output: &str) {
+        for line in output.lines() {
+            let Some(result) = line.trim().strip_prefix("test result: ") else {
+                continue;
+            };
+            self.binaries += 1;
+            self.failed_binaries += u64::from(!result.starts_with("ok."));
+            for count in result.split(['.', ';']) {
+                let mut words = count.split_whitespace();
+                let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) else {
+                    continue;
+                };
+                match what {
+                    "passed" => self.passed += number,
+                    "failed" => self.failed += number,
+                    "ignored" => self.ignored += number,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            binaries,
+            failed_binaries,
+            passed,
+            failed,
+            ignored,
+        } = self;
+        let word = if *failed_binaries == 0 { "ok" } else { "FAILED" };
+        write!(
+            f,
+            "all {binaries} test binaries together:\ntest result: {word}. {passed} passed; {failed} failed; {ignored} ignored"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_adds_the_runners_lines() {
+        let mut summary = Summary::default();
+        summary.add(
+            "\nrunning 3 tests\n...\ntest result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.01s\n",
+        );
+        assert_eq!(
+            summary.to_string(),
+            "all 1 test binaries together:\ntest result: ok. 12 passed; 0 failed; 1 ignored"
+        );
+        summary
+            .add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 3.20s");
+        assert_eq!(
+            summary.to_string(),
+            "all 2 test binaries together:\ntest result: FAILED. 14 passed; 1 failed; 1 ignored"
+        );
+    }
 }
