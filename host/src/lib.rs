@@ -29,7 +29,7 @@ pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
 pub use pipepost_core::{Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
 pub use run::{Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate};
 
-/// The README's example compiles.
+/// The example of docs/embedding.md compiles.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;

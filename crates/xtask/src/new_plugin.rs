@@ -170,7 +170,7 @@ mod tests {
             (&long, "cannot be"),
             ("email-v2", "is there already"),
             ("smtp", "a part of that name"),
-            ("guest", "a part of that name"),
+            ("sdk", "a part of that name"),
             ("target", "a part of that name"),
             ("mailer", "plugins/email-v2 goes by it too"),
         ] {

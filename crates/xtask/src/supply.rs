@@ -126,26 +126,36 @@ mod tests {
     }
 
     #[test]
-    fn every_test_that_the_threat_model_names_exists() {
+    fn every_test_that_a_document_names_exists() {
         let mut code = String::new();
         sources(&root(), &mut code);
-        let text = fs::read_to_string(root().join("SECURITY.md")).expect("the threat model");
         let is_name = |word: &&str| {
             word.contains('_')
                 && word
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         };
-        let names: Vec<_> = text.split('`').skip(1).step_by(2).filter(is_name).collect();
-        assert!(names.len() > 40, "{names:?}");
-        let missing: Vec<_> = names
-            .iter()
-            .filter(|name| !code.contains(&format!("fn {name}(")))
-            .collect();
-        assert!(
-            missing.is_empty(),
-            "SECURITY.md names tests that are not there: {missing:?}"
-        );
+        for (document, section, least) in [
+            ("SECURITY.md", "## The walls", 40),
+            ("docs/architecture.md", "## Invariants", 25),
+        ] {
+            let text = fs::read_to_string(root().join(document)).expect("the document");
+            let (_, text) = text.split_once(section).expect("the section");
+            let text = match document {
+                "SECURITY.md" => text,
+                _ => text.split("\n## ").next().unwrap_or(text),
+            };
+            let names: Vec<_> = text.split('`').skip(1).step_by(2).filter(is_name).collect();
+            assert!(names.len() > least, "{document}: {names:?}");
+            let missing: Vec<_> = names
+                .iter()
+                .filter(|name| !code.contains(&format!("fn {name}(")))
+                .collect();
+            assert!(
+                missing.is_empty(),
+                "{document} names tests that are not there: {missing:?}"
+            );
+        }
     }
 
     #[test]
