@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::{Failure, FailureKind, Policy};
-use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, Meaning, ProbeError, of_ending, of_reply};
+use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, ProbeError};
+use pipepost_replies::{SessionFailure, explain_close, explain_reply};
 use serde::Serialize;
 use tokio::time::Instant;
 use wire::{HostWire, WireTrouble};
@@ -384,10 +385,10 @@ impl Test<'_> {
                     pipepost_probe::CloseReason::Injected => "tls",
                     _ => place,
                 };
-                self.fail(place, failure_of(of_ending(&self.host, &ending)))
+                self.fail(place, failure_of(explain_close(&self.host, &ending)))
             }
             ProbeError::Refused { reply, stage } => {
-                self.fail("message", failure_of(of_reply(&self.host, &reply, stage)))
+                self.fail("message", failure_of(explain_reply(&self.host, &reply, stage)))
             }
             ProbeError::Unsent(why) => {
                 let failure = Failure::new(
@@ -432,12 +433,12 @@ impl Test<'_> {
     }
 }
 
-fn failure_of(meaning: Meaning) -> Failure {
+fn failure_of(explained: SessionFailure) -> Failure {
     Failure {
-        kind: meaning.kind,
-        message: meaning.message,
-        advice: meaning.advice,
-        link: meaning.link,
+        kind: explained.kind,
+        message: explained.message,
+        advice: explained.advice,
+        link: explained.link,
         wait: None,
     }
 }

@@ -8,11 +8,8 @@
 //! The order of calls: [`converse`], once a connection.
 #![forbid(unsafe_code)]
 
-mod meaning;
-
 use std::fmt;
 
-pub use meaning::{Meaning, of_ending, of_reply};
 use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
 pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, CloseReason, Config, Reply, Security, Stage};
 

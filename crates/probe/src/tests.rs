@@ -86,7 +86,7 @@ async fn a_refusal_is_the_reply_and_its_place() {
     };
     assert_eq!((stage, messages), (Stage::Recipient, 0));
     assert_eq!(
-        of_reply("smtp.gmail.com", &reply, stage).kind,
+        pipepost_replies::explain_reply("smtp.gmail.com", &reply, stage).kind,
         pipepost_replies::FailureKind::Quota
     );
 }
@@ -98,5 +98,9 @@ async fn what_is_no_mail_server_is_told_so() {
     let Err(ProbeError::Dialogue(ending)) = result else {
         panic!("{result:?}");
     };
-    assert!(of_ending("smtp.gmail.com", &ending).message.contains("no mail server"));
+    assert!(
+        pipepost_replies::explain_close("smtp.gmail.com", &ending)
+            .message
+            .contains("no mail server")
+    );
 }

@@ -5,11 +5,12 @@
 //! answers EHLO is often a setting. This crate is the table that tells them apart, with the sign-in replies of other
 //! well-known providers, and the meanings that the RFCs give for everything else.
 //!
-//! It is not a parser of the protocol, it does no I/O and reads no clock, and it depends on nothing: it is compiled
-//! into the plugin unchanged. Nothing that a server says comes out of it, save a checked link.
+//! It is not a parser of the protocol, it does no I/O and reads no clock, and it depends on nothing but the protocol's own
+//! types: it is compiled into the plugin unchanged. Nothing that a server says comes out of it, save a checked link.
 //!
 //! The order of calls: the reply's parts go to [`explain`], or to [`explain_for`] where the server's provider is known
-//! ([`Provider::of_host`]). Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the
+//! ([`Provider::of_host`]). What the protocol's state machine made of a session goes to [`explain_reply`] and
+//! [`explain_close`]. Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the
 //! table, for documentation and tests.
 //!
 //! ```
@@ -33,6 +34,7 @@ mod provider;
 mod registry;
 mod reply_code;
 mod rows;
+mod session;
 mod stage;
 
 pub use explain::{Explanation, explain, explain_for};
@@ -40,8 +42,7 @@ pub use meaning::{Class, Retry, Scope};
 pub use pasted::{ParseError, ParseErrorKind, PastedReply};
 pub use pipepost_core::FailureKind;
 pub use provider::Provider;
+pub use reply_code::EnhancedCode;
 pub use rows::{Row, rows};
+pub use session::{SessionFailure, explain_close, explain_reply};
 pub use stage::Stage;
-
-/// An enhanced status code (RFC 3463): class, subject, detail.
-pub type EnhancedCode = (u8, u16, u16);

@@ -4,6 +4,9 @@ use pipepost_core::FailureKind;
 
 use crate::meaning::Scope;
 
+/// An enhanced status code (RFC 3463): class, subject, detail.
+pub type EnhancedCode = (u8, u16, u16);
+
 /// A reply code and its meaning.
 pub(crate) struct CodeMeaning {
     pub(crate) code: u16,

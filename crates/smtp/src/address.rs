@@ -78,6 +78,18 @@ impl fmt::Display for Address {
     }
 }
 
+impl PartialEq<str> for Address {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Address {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
 impl FromStr for Address {
     type Err = AddressError;
 

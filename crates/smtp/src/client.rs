@@ -262,11 +262,11 @@ impl Client {
         self.end_if_broken();
     }
 
-    /// Answers [`Action::Write`] with commits: the announcement was refused for `reason`, and nothing was written.
+    /// Answers [`Action::Write`] with commits: the announcement was refused, and nothing was written.
     ///
     /// All announced transactions end unsent. The connection lives on, unless it stands in the middle of a message: after
     /// a 354, or after a part of a chunk, there is no way back but to close it.
-    pub fn withhold(&mut self, reason: &str) {
+    pub fn withhold(&mut self) {
         if !self.pipeline.is_handed() || self.pipeline.commits().is_empty() {
             return;
         }
@@ -279,7 +279,7 @@ impl Client {
                 cut |= !chunking || flight.content_written;
                 self.in_flight -= flight.weight;
                 self.settled
-                    .push_back(flight.settle(Outcome::NotSent(NotSent::Withheld(reason.to_owned()))));
+                    .push_back(flight.settle(Outcome::NotSent(NotSent::Withheld)));
             } else if flight.begun {
                 kept.push_back(flight);
             } else {

@@ -105,7 +105,7 @@
 //!                 // The place to enter `commits` in a ledger, and to set the deadline.
 //!                 let announced = commits.len() <= 16;
 //!                 if !announced {
-//!                     client.withhold("the ledger says no");
+//!                     client.withhold();
 //!                 } else if let Err(error) = connection.write(bytes) {
 //!                     client.connection_lost(&error);
 //!                 } else {

@@ -81,8 +81,8 @@ pub enum NotSent {
     NeedsEightBitMime,
     /// It has no recipient.
     NoRecipients,
-    /// The announcement was refused; the reason as it was given to [`withhold`](crate::Client::withhold).
-    Withheld(String),
+    /// The announcement was refused ([`withhold`](crate::Client::withhold)); its caller knows why.
+    Withheld,
     /// Its content cannot be sent.
     Content(ContentError),
     /// The connection ended first. It can be sent on another one without danger of a copy.
@@ -106,7 +106,7 @@ impl fmt::Display for NotSent {
             }
             Self::NeedsEightBitMime => f.write_str("the server does not take content beyond ASCII (8BITMIME)"),
             Self::NoRecipients => f.write_str("the message has no recipients"),
-            Self::Withheld(reason) => write!(f, "the message was held back: {reason}"),
+            Self::Withheld => f.write_str("the message was held back"),
             Self::Content(error) => write!(f, "{error}"),
             Self::Connection(ending) => write!(f, "{ending}"),
         }

@@ -50,7 +50,7 @@ pub fn client(data: &[u8]) {
             Action::Write { bytes, commits, .. } => {
                 assert!(!bytes.is_empty());
                 if !commits.is_empty() && chosen("refuse") && seen.committed.len() < 2 {
-                    client.withhold("the input says no");
+                    client.withhold();
                     continue;
                 }
                 seen.write(bytes, commits);

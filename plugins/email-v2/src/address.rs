@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::{fmt, net};
 
+use pipepost_smtp::Address as Path;
+
 mod parser;
 #[cfg(test)]
 mod tests;
@@ -21,8 +23,7 @@ const MAX_LOCAL: usize = 64;
 /// Only the part before the `@` may hold characters beyond ASCII; such an address needs SMTPUTF8 (RFC 6531).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
-    text: String,
-    at: usize,
+    path: Path,
 }
 
 impl Address {
@@ -41,22 +42,27 @@ impl Address {
 
     /// The whole address, as it goes into the envelope and the header.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.path.as_str()
+    }
+
+    /// The address as the protocol's commands say it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The part after the `@`.
     pub fn domain(&self) -> &str {
-        &self.text[self.at + 1..]
+        self.path.domain()
     }
 
     /// The part before the `@`, quoted where it has to be.
     pub fn local(&self) -> &str {
-        &self.text[..self.at]
+        self.path.local_part()
     }
 
     /// True when the part before the `@` holds characters beyond ASCII (RFC 6531).
     pub fn needs_utf8(&self) -> bool {
-        !self.text.is_ascii()
+        self.path.needs_smtputf8()
     }
 
     /// `local` is the content of the local part, without quotes.
@@ -73,7 +79,6 @@ impl Address {
         if text.len() > MAX_LOCAL {
             return error("has more than 64 octets before the `@`");
         }
-        let at = text.len();
         text.push('@');
         match ascii_domain(domain) {
             Ok(domain) => text.push_str(&domain),
@@ -82,13 +87,16 @@ impl Address {
         if text.len() > MAX_ADDRESS {
             return error("is longer than 254 octets");
         }
-        Ok(Self { text, at })
+        match Path::parse(&text) {
+            Ok(path) => Ok(Self { path }),
+            Err(_) => error("is not an address that SMTP can carry"),
+        }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 

@@ -115,7 +115,7 @@ impl<W: World> Batch<'_, W> {
             let lost_step = over.ending.advises_plain_dialogue() && !plain;
             plain |= over.ending.advises_plain_dialogue();
             if ends_run || !(over.progress || over.warm || lost_step) {
-                let verdict = replies::of_ending(&self.settings.server(), &over.ending, over.wire.as_ref());
+                let verdict = replies::of_close(&self.settings.server(), &over.ending, over.wire.as_ref());
                 return self.fail_all(&CallFailure {
                     failure: verdict.failure,
                     wait: verdict.wait,
@@ -181,7 +181,7 @@ impl<W: World> Batch<'_, W> {
                 ));
             }
             let remainder = call.remainder.as_deref().map(Remainder::parse).transpose()?;
-            let mut message = OutboundMessage::new(call.id, prepared, remainder)?;
+            let mut message = OutboundMessage::new(call.id, prepared, remainder);
             let transactions = message.transactions(self.next_message, self.settings.recipients)?;
             Ok((message, transactions))
         });
@@ -224,6 +224,7 @@ impl<W: World> Batch<'_, W> {
             client,
             travelling: HashMap::new(),
             announced: HashSet::new(),
+            withheld: HashMap::new(),
             next_id: 0,
             progress: false,
         }
@@ -266,6 +267,8 @@ struct Conversation<'b, 'w, W: World> {
     travelling: HashMap<Id, Transaction>,
     /// Transactions that the host knows to be committing.
     announced: HashSet<Id>,
+    /// Why the host refused the announcement of these.
+    withheld: HashMap<Id, Stop>,
     next_id: u32,
     progress: bool,
 }
@@ -285,14 +288,27 @@ impl<W: World> Conversation<'_, '_, W> {
                     let ids: Vec<Id> = commits.to_vec();
                     match announce(self.batch.world, &mut self.batch.messages, &self.travelling, &ids) {
                         Err(stop) => {
-                            self.client.withhold(replies::reason(stop));
+                            self.withheld.extend(ids.into_iter().map(|id| (id, stop)));
+                            self.client.withhold();
                             Ok(())
                         }
                         Ok(()) => {
                             wire.arm(milliseconds(deadline));
                             let result = wire.write(bytes);
                             self.announced.extend(ids);
-                            result.map(|()| self.client.written())
+                            match result {
+                                Ok(()) => {
+                                    self.client.written();
+                                    Ok(())
+                                }
+                                // What the server said before it went is still to be read.
+                                Err(error @ (WireError::Closed | WireError::Io(_))) => {
+                                    self.client.write_failed(&error.to_string());
+                                    failed = Some(error);
+                                    Ok(())
+                                }
+                                Err(error) => Err(error),
+                            }
                         }
                     }
                 }
@@ -334,6 +350,10 @@ impl<W: World> Conversation<'_, '_, W> {
                     let ending = ending.clone();
                     drop(wire);
                     self.take_settled(failed.as_ref());
+                    debug_assert!(
+                        self.travelling.is_empty(),
+                        "a closed connection has settled all that it was given"
+                    );
                     let over = Over {
                         ending,
                         wire: failed,
@@ -345,7 +365,8 @@ impl<W: World> Conversation<'_, '_, W> {
             };
             if let Err(error) = done {
                 self.client.connection_lost(&error.to_string());
-                failed = Some(error);
+                // How it broke first says more than how the rest of it did.
+                failed.get_or_insert(error);
             }
         }
     }
@@ -393,6 +414,7 @@ impl<W: World> Conversation<'_, '_, W> {
     fn take_settled(&mut self, wire: Option<&WireError>) {
         while let Some(settled) = self.client.poll_settled() {
             let Some(transaction) = self.travelling.remove(&settled.id) else {
+                debug_assert!(false, "{:?} was settled before", settled.id);
                 continue;
             };
             let announced = self.announced.remove(&settled.id);
@@ -408,7 +430,7 @@ impl<W: World> Conversation<'_, '_, W> {
                 // A 421 speaks for everything that it found unanswered: the server has done none of it.
                 (true, Some(reply)) => {
                     if let Some(message) = self.batch.messages.get_mut(&transaction.message) {
-                        message.in_doubt_is_told = false;
+                        message.forget_in_doubt();
                         self.batch
                             .world
                             .refused((message.call, transaction.part), &reply.verbatim());
@@ -424,7 +446,8 @@ impl<W: World> Conversation<'_, '_, W> {
         };
         self.progress |= matches!(settled.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
         let part = (message.call, transaction.part);
-        let consequence = message.note(&self.batch.settings.server(), &transaction, settled, wire);
+        let stop = self.withheld.remove(&settled.id);
+        let consequence = message.note(&self.batch.settings.server(), &transaction, settled, stop, wire);
         match consequence.part {
             // Once the whole message is over, the host is told with the output what it has to remember of it.
             PartEnd::Confirmed if message.is_over() => {
@@ -470,8 +493,8 @@ fn announce<W: World>(
             continue;
         };
         parts.push((message.call, transaction.part));
-        if !std::mem::replace(&mut message.in_doubt_is_told, true) {
-            in_doubt.push((message.call, message.in_doubt()));
+        if let Some(output) = message.take_in_doubt() {
+            in_doubt.push((message.call, output));
             told.push(transaction.message);
         }
     }
@@ -482,7 +505,7 @@ fn announce<W: World>(
     if answer.is_err() {
         for number in told {
             if let Some(message) = messages.get_mut(&number) {
-                message.in_doubt_is_told = false;
+                message.forget_in_doubt();
             }
         }
     }

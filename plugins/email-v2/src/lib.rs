@@ -28,7 +28,8 @@
 //! while prepared.content.read_next(&mut wire, 64 * 1024)? > 0 {}
 //! assert_eq!(wire.len() as u64, prepared.content.size());
 //!
-//! let report = output::Report { accepted: &prepared.envelope.recipients, ..output::Report::new(output::Outcome::Sent) };
+//! let accepted = ["ana@example.org".to_owned()];
+//! let report = output::Report { accepted: &accepted, ..output::Report::new(output::Outcome::Sent) };
 //! let json = prepared.output.render(&report);
 //! assert!(json.contains(r#""success":true"#));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use pipepost_smtp::Address;
 use sha2::{Digest, Sha256};
 
 use crate::address::AddressList;
@@ -40,19 +41,16 @@ pub struct MessageSeed<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// MAIL FROM; none is the null sender, `<>`.
-    pub sender: Option<String>,
+    pub sender: Option<Address>,
     /// RCPT TO: each once, in the order of to, cc, bcc.
-    pub recipients: Vec<String>,
+    pub recipients: Vec<Address>,
 }
 
 impl Envelope {
     /// The addresses that only a server with SMTPUTF8 takes (RFC 6531): those beyond ASCII before the `@`.
-    pub fn beyond_ascii(&self) -> impl Iterator<Item = &str> {
-        self.sender
-            .iter()
-            .chain(&self.recipients)
-            .map(String::as_str)
-            .filter(|address| !address.is_ascii())
+    pub fn beyond_ascii(&self) -> impl Iterator<Item = &Address> {
+        let all = self.sender.iter().chain(&self.recipients);
+        all.filter(|address| address.needs_smtputf8())
     }
 }
 
@@ -121,10 +119,10 @@ fn envelope(parameters: &Parameters) -> Envelope {
         .into_iter()
         .flat_map(AddressList::mailboxes)
         .filter(|mailbox| seen.insert(mailbox.address.as_str()))
-        .map(|mailbox| mailbox.address.as_str().to_owned())
+        .map(|mailbox| mailbox.address.path().clone())
         .collect();
     Envelope {
-        sender: sender.map(|address| address.as_str().to_owned()),
+        sender: sender.map(|address| address.path().clone()),
         recipients,
     }
 }

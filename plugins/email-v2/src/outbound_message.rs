@@ -9,14 +9,13 @@ use crate::message::Prepared;
 use crate::output::{Outcome, Rejection, Report};
 use crate::remainder::Remainder;
 use crate::replies::{self, Server, Verdict};
-use crate::world::{CallFailure, WireError};
+use crate::world::{CallFailure, Stop, WireError};
 
 /// A message and what is known of it so far.
 #[derive(Debug)]
 pub(crate) struct OutboundMessage {
     pub(crate) call: u32,
     pub(crate) prepared: Prepared,
-    sender: Option<Address>,
     /// Transactions that are under way or to be sent.
     open: usize,
     next_part: u32,
@@ -32,9 +31,10 @@ pub(crate) struct OutboundMessage {
     only: Option<Vec<String>>,
     /// This attempt has confirmed something.
     confirmed: bool,
-    /// The host knows what to tell of it should nobody learn how it ends.
-    pub(crate) in_doubt_is_told: bool,
-    /// What that is as long as nothing of it has happened: made with the message, while the server is at work.
+    /// The host has the output for the case that nobody learns how it ends. Written by [`Self::take_in_doubt`] and
+    /// [`Self::forget_in_doubt`] only.
+    has_told_in_doubt: bool,
+    /// That output, valid until the first recipient is settled: made with the message, while the server is at work.
     untouched: Option<String>,
 }
 
@@ -68,10 +68,7 @@ pub(crate) struct Consequence {
 impl OutboundMessage {
     /// A message, or with a remainder what an earlier attempt left of it.
     ///
-    /// # Errors
-    ///
-    /// When an address cannot be said in the protocol.
-    pub(crate) fn new(call: u32, prepared: Prepared, remainder: Option<Remainder>) -> Result<Self, Failure> {
+    pub(crate) fn new(call: u32, prepared: Prepared, remainder: Option<Remainder>) -> Self {
         let only = remainder.as_ref().map(|left| left.recipients.clone());
         let Remainder {
             accepted,
@@ -79,11 +76,9 @@ impl OutboundMessage {
             part,
             ..
         } = remainder.unwrap_or_default();
-        let sender = prepared.envelope.sender.as_deref().map(address).transpose()?;
         let mut message = Self {
             call,
             prepared,
-            sender,
             open: 0,
             next_part: part,
             accepted,
@@ -94,27 +89,30 @@ impl OutboundMessage {
             deferral: None,
             only,
             confirmed: false,
-            in_doubt_is_told: false,
+            has_told_in_doubt: false,
             untouched: None,
         };
         message.untouched = Some(message.in_doubt());
-        Ok(message)
+        message
     }
 
     /// The transactions that it takes, with at most so many recipients each.
     ///
     /// # Errors
     ///
-    /// When an address cannot be said in the protocol.
+    /// When nobody of those who are still to get it is among its recipients.
     pub(crate) fn transactions(&mut self, message: usize, recipients: usize) -> Result<Vec<Transaction>, Failure> {
         let all = self
             .prepared
             .envelope
             .recipients
             .iter()
-            .filter(|name| self.only.as_ref().is_none_or(|only| only.contains(name)))
-            .map(|text| address(text))
-            .collect::<Result<Vec<_>, _>>()?;
+            .filter(|recipient| {
+                let is_due = |only: &Vec<String>| only.iter().any(|due| due == recipient.as_str());
+                self.only.as_ref().is_none_or(is_due)
+            })
+            .cloned()
+            .collect::<Vec<_>>();
         if all.is_empty() {
             return Err(Failure::new(
                 FailureKind::Invalid,
@@ -142,7 +140,7 @@ impl OutboundMessage {
     pub(crate) fn as_smtp(&self, id: Id, transaction: &Transaction) -> pipepost_smtp::Transaction {
         pipepost_smtp::Transaction {
             id,
-            sender: self.sender.clone(),
+            sender: self.prepared.envelope.sender.clone(),
             recipients: transaction.recipients.clone(),
             size: self.prepared.content.size(),
             eight_bit: self.prepared.eight_bit,
@@ -156,6 +154,7 @@ impl OutboundMessage {
         server: &Server<'_>,
         transaction: &Transaction,
         settled: Settled,
+        stop: Option<Stop>,
         wire: Option<&WireError>,
     ) -> Consequence {
         self.open -= 1;
@@ -184,7 +183,7 @@ impl OutboundMessage {
                     Some(reply.clone()),
                 ))
             }
-            SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(server, reason, wire), None)),
+            SmtpOutcome::NotSent(reason) => Some((replies::of_not_sent(server, reason, stop, wire), None)),
             SmtpOutcome::Uncertain(ending) => Some((uncertain(server, ending, wire), None)),
         };
         for ((name, address), verdict) in names.zip(&transaction.recipients).zip(settled.recipients) {
@@ -229,7 +228,7 @@ impl OutboundMessage {
             SmtpOutcome::Refused { reply, .. } => {
                 self.response = Some(replies::said(reply));
                 // The host forgets a message of which nothing was committed.
-                self.in_doubt_is_told = false;
+                self.forget_in_doubt();
                 PartEnd::Refused(reply.verbatim())
             }
             SmtpOutcome::NotSent(_) | SmtpOutcome::Uncertain(_) => PartEnd::Open,
@@ -328,8 +327,20 @@ impl OutboundMessage {
         }
     }
 
+    /// Returns the output for the case that nobody learns how it ends, unless the host has it.
+    pub(crate) fn take_in_doubt(&mut self) -> Option<String> {
+        let is_news = !std::mem::replace(&mut self.has_told_in_doubt, true);
+        is_news.then(|| self.in_doubt())
+    }
+
+    /// Notes that the host has no such output: it refused the announcement, or forgot a message of which nothing was
+    /// committed.
+    pub(crate) fn forget_in_doubt(&mut self) {
+        self.has_told_in_doubt = false;
+    }
+
     /// The output should nobody learn how it ends: everybody of whom nothing is known yet is uncertain.
-    pub(crate) fn in_doubt(&mut self) -> String {
+    fn in_doubt(&mut self) -> String {
         let is_untouched = self.accepted.is_empty() && self.rejected.is_empty();
         if let Some(untouched) = self.untouched.take().filter(|_| is_untouched) {
             return untouched;
@@ -342,8 +353,9 @@ impl OutboundMessage {
             .collect();
         let recipients = self.prepared.envelope.recipients.iter();
         let uncertain: Vec<String> = recipients
-            .filter(|recipient| !known.contains(recipient.as_str()))
-            .cloned()
+            .map(Address::as_str)
+            .filter(|recipient| !known.contains(recipient))
+            .map(str::to_owned)
             .collect();
         self.prepared.output.render(&Report {
             accepted: &self.accepted,
@@ -380,13 +392,4 @@ fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Opt
     )
     .with_advice("Look for it in the Sent folder or the server's log before sending it again; a second copy would carry the same Message-ID")
     .into()
-}
-
-fn address(text: &str) -> Result<Address, Failure> {
-    Address::parse(text).map_err(|error| {
-        Failure::new(
-            FailureKind::Invalid,
-            format!("The address `{}` cannot be used: {error}.", text.escape_debug()),
-        )
-    })
 }

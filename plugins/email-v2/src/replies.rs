@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use pipepost_replies::{self as gmail, Provider, Retry, explain_for};
-use pipepost_smtp::{CloseReason, NotSent, Reply, Stage};
+use pipepost_replies::{SessionFailure, explain_close, explain_reply};
+use pipepost_smtp::{CloseReason, NotSent, OutOfStep, Reply, Stage};
 
 use crate::failure::{Failure, FailureKind};
 use crate::world::{Stop, WireError};
@@ -48,31 +48,24 @@ impl fmt::Display for Server<'_> {
 
 /// What a reply of this server means.
 pub fn of_reply(server: &Server<'_>, reply: &Reply, stage: Stage) -> Verdict {
-    let host = server.host;
-    let enhanced = reply.enhanced().map(|code| (code.class, code.subject, code.detail));
-    let text = reply.text();
-    let meaning = explain_for(
-        Provider::of_host(host),
-        reply.code(),
-        enhanced,
-        &text,
-        Some(stage_of(stage)),
-    );
-    let cause = match (stage, server.account) {
-        (Stage::SignIn, Some(label)) => format!("The account `{label}` could not sign in. {}", meaning.cause),
-        _ => meaning.cause.into_owned(),
-    };
-    let message = format!("{cause} `{host}` said: \"{}\".", said(reply));
-    let mut failure = Failure::new(meaning.kind, message);
-    if !meaning.cure.is_empty() {
-        failure = failure.with_advice(meaning.cure.into_owned());
+    let mut explained = explain_reply(server.host, reply, stage);
+    if let (Stage::SignIn, Some(label)) = (stage, server.account) {
+        explained.message = format!("The account `{label}` could not sign in. {}", explained.message);
     }
-    failure.link = meaning.link;
-    let wait = match meaning.retry {
-        Retry::After(seconds) => Some(seconds),
-        _ => None,
-    };
-    Verdict { failure, wait }
+    explained.into()
+}
+
+impl From<SessionFailure> for Verdict {
+    fn from(explained: SessionFailure) -> Self {
+        let wait = explained.retry.wait();
+        let failure = Failure {
+            kind: explained.kind,
+            message: explained.message,
+            advice: explained.advice,
+            link: explained.link,
+        };
+        Self { failure, wait }
+    }
 }
 
 /// A reply on one line.
@@ -91,50 +84,20 @@ pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verd
 }
 
 /// Why a connection ended before a message was sent over it.
-pub fn of_ending(server: &Server<'_>, ending: &CloseReason, wire: Option<&WireError>) -> Verdict {
-    if let Some(error) = wire {
-        return of_wire(server, error);
-    }
-    let host = server.host;
-    match ending {
-        CloseReason::Refused { stage, reply } | CloseReason::Closing { stage, reply } => of_reply(server, reply, *stage),
-        CloseReason::StartTlsRefused(reply) if reply.code() >= 500 => Failure::new(
-            FailureKind::Configuration,
-            format!("The server `{host}` refuses STARTTLS, and TLS is required; it said: \"{}\".", said(reply)),
-        )
-        .with_advice("Use its TLS port (465)")
-        .into(),
-        CloseReason::StartTlsRefused(reply) => of_reply(server, reply, Stage::StartTls),
-        CloseReason::SignInRefused { reply: Some(reply), .. } => of_reply(server, reply, Stage::SignIn),
-        CloseReason::SignInRefused { mechanism, reply: None } => {
-            Failure::new(FailureKind::Authentication, format!("Signing in at `{host}` by {mechanism} failed.")).into()
-        }
-        CloseReason::StartTlsMissing => Failure::new(
-            FailureKind::Configuration,
-            format!("The server `{host}` does not offer STARTTLS, and TLS is required."),
-        )
-        .with_advice("Use its TLS port (465), or, if this server is to be spoken to in clear, turn TLS off in account and step")
-        .into(),
-        CloseReason::NoMechanism { offered } if offered.is_empty() => Failure::new(
-            FailureKind::Configuration,
-            format!("The server `{host}` offers no sign-in, and the account has credentials."),
-        )
-        .with_advice("If this server needs no sign-in, say \"auth\": false in the account; many servers offer it only after TLS")
-        .into(),
-        CloseReason::NoMechanism { offered } => Failure::new(
-            FailureKind::Configuration,
-            format!("The server `{host}` offers {}, and the account signs in by none of them.", offered.join(", ")),
-        )
-        .with_advice("Change `auth` in the account")
-        .into(),
-        CloseReason::Injected => Failure::new(
-            FailureKind::Configuration,
-            format!("The server `{host}` sent more than its reply before the TLS handshake; somebody may be injecting replies, so nothing was sent."),
-        )
-        .into(),
-        other => Failure::new(FailureKind::Transient, format!("The conversation with `{server}` ended early: {other}."))
+pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&WireError>) -> Verdict {
+    match (reason, wire) {
+        // What the server said tells more than how the connection broke.
+        (CloseReason::Lost(_), Some(error)) => of_wire(server, error),
+        (CloseReason::SignInRefused { reply: Some(reply), .. }, _) => of_reply(server, reply, Stage::SignIn),
+        (CloseReason::Lost(_) | CloseReason::OutOfStep(OutOfStep::Misplaced { .. } | OutOfStep::Unasked), _) => {
+            Failure::new(
+                FailureKind::Transient,
+                format!("The conversation with `{server}` ended early: {reason}."),
+            )
             .with_advice(look_at(server, "try again later"))
-            .into(),
+            .into()
+        }
+        _ => explain_close(server.host, reason).into(),
     }
 }
 
@@ -182,10 +145,10 @@ fn look_at(server: &Server<'_>, first: &str) -> String {
 }
 
 /// Why a message was not sent.
-pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, wire: Option<&WireError>) -> Verdict {
+pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, stop: Option<Stop>, wire: Option<&WireError>) -> Verdict {
     let host = server.host;
     match reason {
-        NotSent::Connection(ending) => of_ending(server, ending, wire),
+        NotSent::Connection(reason) => of_close(server, reason, wire),
         NotSent::TooLarge { size, limit } => Failure::new(
             FailureKind::Invalid,
             format!("The message has {size} octets, and the server `{host}` takes at most {limit}; it was not sent."),
@@ -213,42 +176,29 @@ pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, wire: Option<&WireErro
             format!("The message could not be read to its end: {error}."),
         )
         .into(),
-        NotSent::Withheld(text) => Failure::new(kind_of_reason(text), text.clone()).into(),
+        // Without its reason nobody is to send it again.
+        NotSent::Withheld => of_stop(stop.unwrap_or(Stop::Claimed)),
         other => Failure::new(FailureKind::Transient, format!("The message was not sent: {other:?}.")).into(),
     }
 }
 
-/// Why an announcement was refused, in a sentence.
-pub fn reason(stop: Stop) -> &'static str {
-    match stop {
-        Stop::Ending => "The run ended before this message was sent.",
-        Stop::Claimed => "This message was handed to the server before, by this or another run, and is not sent again.",
-        Stop::Unrecorded => "The ledger could not be written, so the message was not sent.",
-        Stop::Held => "The account sends nothing now: it has reached its own limit, or it pauses.",
-    }
-}
-
-/// The kind of a sentence that [`reason`] made.
-fn kind_of_reason(text: &str) -> FailureKind {
-    match text {
+/// Why an announcement was refused.
+fn of_stop(stop: Stop) -> Verdict {
+    let (kind, message) = match stop {
+        Stop::Ending => (FailureKind::Limit, "The run ended before this message was sent."),
         // What became of it is written where it was claimed; here nobody knows.
-        text if text == reason(Stop::Claimed) => FailureKind::Uncertain,
-        text if text == reason(Stop::Unrecorded) => FailureKind::Configuration,
-        text if text == reason(Stop::Held) => FailureKind::Quota,
-        _ => FailureKind::Limit,
-    }
-}
-
-fn stage_of(stage: Stage) -> gmail::Stage {
-    match stage {
-        Stage::Greeting => gmail::Stage::Greeting,
-        Stage::Hello => gmail::Stage::Ehlo,
-        Stage::StartTls => gmail::Stage::StartTls,
-        Stage::SignIn => gmail::Stage::Auth,
-        Stage::Sender => gmail::Stage::Mail,
-        Stage::Recipient => gmail::Stage::Rcpt,
-        Stage::Data => gmail::Stage::Data,
-        Stage::Content => gmail::Stage::Content,
-        Stage::Reset | Stage::Idle => gmail::Stage::Other,
-    }
+        Stop::Claimed => (
+            FailureKind::Uncertain,
+            "This message was handed to the server before, by this or another run, and is not sent again.",
+        ),
+        Stop::Unrecorded => (
+            FailureKind::Configuration,
+            "The ledger could not be written, so the message was not sent.",
+        ),
+        Stop::Held => (
+            FailureKind::Quota,
+            "The account sends nothing now: it has reached its own limit, or it pauses.",
+        ),
+    };
+    Failure::new(kind, message).into()
 }

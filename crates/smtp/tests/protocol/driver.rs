@@ -141,7 +141,7 @@ pub fn ride(mut client: Client, server: &mut Server, messages: &[Message], optio
                 if !commits.is_empty() {
                     log.announcements += 1;
                     if options.withhold == Some(log.announcements - 1) {
-                        client.withhold("the test says no");
+                        client.withhold();
                         continue;
                     }
                     announced.extend(commits);

@@ -64,7 +64,7 @@ proptest! {
                     if !commits.is_empty() {
                         announcements += 1;
                         if refused == Some(announcements - 1) {
-                            client.withhold("no");
+                            client.withhold();
                             continue;
                         }
                     }

@@ -108,13 +108,13 @@ fn a_refused_announcement_leaves_no_trace() {
             ..
         }
     ));
-    talk.client.withhold("claimed");
+    talk.client.withhold();
     let settled = talk.settled();
     assert_eq!(settled.len(), 2);
     assert!(
         settled
             .iter()
-            .all(|end| end.outcome == Outcome::NotSent(NotSent::Withheld("claimed".into())))
+            .all(|end| end.outcome == Outcome::NotSent(NotSent::Withheld))
     );
     talk.ready();
     talk.client.submit(talk.messages[1].transaction.clone());
@@ -126,10 +126,10 @@ fn a_refused_announcement_leaves_no_trace() {
     talk.client.written();
     talk.server("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
     assert!(matches!(talk.poll(), Action::Write { commits: [Id(1)], .. }));
-    talk.client.withhold("ending");
+    talk.client.withhold();
     assert_eq!(talk.closed(), CloseReason::Withheld);
     let settled = talk.settled();
-    assert!(matches!(settled[0].outcome, Outcome::NotSent(NotSent::Withheld(_))));
+    assert!(matches!(settled[0].outcome, Outcome::NotSent(NotSent::Withheld)));
     assert!(matches!(
         settled[1].outcome,
         Outcome::NotSent(NotSent::Connection(CloseReason::Withheld))
@@ -334,7 +334,7 @@ fn deadlines_start_again_with_a_reply_and_not_with_a_byte() {
 fn calls_that_answer_nothing_have_no_effect() {
     let mut talk = Talk::new(plain(), &CHUNKS, vec![]);
     talk.client.written();
-    talk.client.withhold("why");
+    talk.client.withhold();
     talk.client.supply(b"what");
     talk.client.fail_content("why");
     talk.client.tls_started();

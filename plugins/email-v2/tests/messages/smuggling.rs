@@ -134,6 +134,7 @@ proptest! {
             prop_assert!(place == 14 || HEADERS.contains(&name.as_str()), "{} is written by place {}", name, place);
         }
         for address in prepared.envelope.recipients.iter().chain(&prepared.envelope.sender) {
+            let address = address.as_str();
             prop_assert!(!address.chars().any(char::is_control) && address.len() <= 254, "{:?}", address);
         }
         let expected = if matches!(place, 3 | 5 | 6 | 7) { 0 } else { 3 };
