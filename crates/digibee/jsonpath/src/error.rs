@@ -45,11 +45,20 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// A path that has no result in a document. None of its sentences shows a value of the document.
+/// A path that has no result in a document: where in the path, and why. None of its sentences shows a value of the
+/// document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FindError {
+    kind: FindErrorKind,
+    column: Option<usize>,
+}
+
+/// Why a path has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum FindError {
-    /// The search was stopped, because it took too many steps or a regular expression went back and forth too often.
+pub enum FindErrorKind {
+    /// The search was stopped, because it took too many steps, selected too much, or a regular expression went back and
+    /// forth too often.
     TooMuchWork,
     /// A function that calculates found no number.
     NoNumbers(&'static str),
@@ -64,13 +73,43 @@ pub enum FindError {
     Overflow(&'static str),
 }
 
+impl FindError {
+    pub(crate) const TOO_MUCH_WORK: Self = Self {
+        kind: FindErrorKind::TooMuchWork,
+        column: None,
+    };
+
+    pub(crate) fn at(column: usize, kind: FindErrorKind) -> Self {
+        Self {
+            kind,
+            column: Some(column),
+        }
+    }
+
+    /// Returns why.
+    pub fn kind(&self) -> FindErrorKind {
+        self.kind
+    }
+
+    /// Returns where in the path the function stands that could not work: the number of its first character, from 1.
+    /// `None` when the path as a whole takes too much work.
+    pub fn column(&self) -> Option<usize> {
+        self.column
+    }
+}
+
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMuchWork => f.write_str("the path takes too much work on this document: make it more specific"),
-            Self::NoNumbers(function) => write!(f, "{function}() of the path found no number to work on"),
-            Self::WrongKind { function, wanted } => write!(f, "{function}() of the path works on {wanted} only"),
-            Self::Overflow(function) => write!(f, "the result of {function}() of the path is too large"),
+        if let Some(column) = self.column {
+            write!(f, "at column {column} of the path: ")?;
+        }
+        match self.kind {
+            FindErrorKind::TooMuchWork => {
+                f.write_str("the path takes too much work on this document: make it more specific")
+            }
+            FindErrorKind::NoNumbers(function) => write!(f, "{function}() found no number to work on"),
+            FindErrorKind::WrongKind { function, wanted } => write!(f, "{function}() works on {wanted} only"),
+            FindErrorKind::Overflow(function) => write!(f, "the result of {function}() is too large"),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::path::{Segment, Selector};
+use crate::functions::Function;
+use crate::path::{Segment, Selector, check_size};
 use crate::{FindError, Found, JsonPath};
 
 /// How many steps one search may take: each value that is looked at is one.
@@ -21,7 +22,7 @@ impl Budget {
     }
 
     pub(crate) fn spend(&mut self, steps: usize) -> Result<(), FindError> {
-        self.left = self.left.checked_sub(steps as u64).ok_or(FindError::TooMuchWork)?;
+        self.left = self.left.checked_sub(steps as u64).ok_or(FindError::TOO_MUCH_WORK)?;
         Ok(())
     }
 }
@@ -47,19 +48,44 @@ impl JsonPath {
     /// What the path selects, starting from the current value.
     pub(crate) fn select<'a>(&self, start: Start<'a>, budget: &mut Budget) -> Result<Found<'a>, FindError> {
         let found = self.select_plain(start, budget)?;
-        if self.functions.is_empty() {
+        let Some((first, others)) = self.functions.split_first() else {
             return Ok(found);
+        };
+        let values = match found {
+            Found::Many(values) if !self.works_on_the_list(first, &values) => values,
+            found => {
+                let found = match found {
+                    Found::Many(values) if first.counts_children() => Found::One(Some(children(values))),
+                    found => found,
+                };
+                let value = first.apply(found, start, budget)?;
+                let result = others.iter().try_fold(value, |value, function| {
+                    function.apply(Found::One(value), start, budget)
+                })?;
+                return Ok(Found::One(result));
+            }
+        };
+        // A path that selects several values: the functions work on each of them.
+        let mut results = Vec::with_capacity(values.len());
+        for value in values {
+            let result = self.functions.iter().try_fold(Some(value), |value, function| {
+                function.apply_to_each(value, start, budget)
+            })?;
+            results.push(result.unwrap_or(Cow::Owned(Value::Null)));
         }
-        let mut functions = self.functions.iter();
-        let first = functions
-            .next()
-            .map(|function| function.apply(found, start, budget))
-            .transpose()?
-            .flatten();
-        let result = functions.try_fold(first, |value, function| {
-            function.apply(Found::One(value), start, budget)
-        })?;
-        Ok(Found::One(result))
+        Ok(Found::Many(results))
+    }
+
+    /// Whether a function works on all that an indefinite path selects at once, and not on each value. It does so when
+    /// the path begins with `..`, as in Jayway, which turns `$..price.max()` into `$.max($..price)`. Beside that, what
+    /// calculates without arguments takes a list of plain numbers as one list, where Jayway knows only an error.
+    fn works_on_the_list(&self, function: &Function, values: &[Cow<'_, Value>]) -> bool {
+        let begins_with_scan = self.segments.first().is_some_and(|segment| segment.scan);
+        begins_with_scan
+            || (function.calculates()
+                && function.arguments.is_empty()
+                && !values.is_empty()
+                && !values.iter().any(|value| value.is_array()))
     }
 
     fn select_plain<'a>(&self, start: Start<'a>, budget: &mut Budget) -> Result<Found<'a>, FindError> {
@@ -122,9 +148,19 @@ impl Segment {
         };
         for value in descendants(value, budget)? {
             match filter {
-                // Each value is tested once, whatever holds it.
-                Some(condition) if condition.holds(Start { root, current: value }, budget)? => selected.push(value),
-                Some(_) => {}
+                // As in Jayway: an object is tested itself, an array first and then each of its elements. What is neither
+                // is tested as an element only.
+                Some(condition) => {
+                    let is_container = value.is_object() || value.is_array();
+                    if !is_container || !condition.holds(Start { root, current: value }, budget)? {
+                        continue;
+                    }
+                    if value.is_object() {
+                        selected.push(value);
+                    } else {
+                        self.selector.apply(value, root, budget, selected)?;
+                    }
+                }
                 None => self.selector.apply(value, root, budget, selected)?,
             }
         }
@@ -188,6 +224,20 @@ impl Selector {
     }
 }
 
+/// What the values hold, as one list: for `length()` of a path that begins with `..`.
+fn children<'a>(values: Vec<Cow<'a, Value>>) -> Cow<'a, Value> {
+    let mut children = 0;
+    for value in &values {
+        children += match &**value {
+            Value::Array(elements) => elements.len(),
+            Value::Object(members) => members.len(),
+            _ => 0,
+        };
+    }
+    // Only the length is asked for.
+    Cow::Owned(Value::Array(vec![Value::Null; children]))
+}
+
 /// A slice's bound as an index; negative ones count from the end.
 fn clamp(bound: i64, length: usize) -> usize {
     let distance = usize::try_from(bound.unsigned_abs()).unwrap_or(usize::MAX);
@@ -230,6 +280,7 @@ fn merge_members<'a>(
             if scan && !names.iter().all(|name| members.contains_key(name)) {
                 continue;
             }
+            budget.spend(check_size(names.iter().filter_map(|name| members.get(name)))?)?;
             let merged: Map<_, _> = names
                 .iter()
                 .filter_map(|name| Some((name.clone(), members.get(name)?.clone())))

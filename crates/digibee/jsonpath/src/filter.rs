@@ -7,7 +7,8 @@ use serde_json::{Number, Value};
 
 use crate::evaluate::{Budget, Start};
 use crate::java_regex::JavaRegex;
-use crate::{FindError, Found, JsonPath};
+use crate::path::check_size;
+use crate::{FindError, FindErrorKind, Found, JsonPath};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
@@ -134,10 +135,10 @@ impl Operand {
         match path.select(start, budget) {
             Ok(Found::One(value)) => Ok(value),
             Ok(Found::Many(values)) => {
-                budget.spend(values.len())?;
+                budget.spend(check_size(values.iter().map(|value| &**value))?)?;
                 Ok(Some(Cow::Owned(values.into_iter().map(Cow::into_owned).collect())))
             }
-            Err(FindError::TooMuchWork) => Err(FindError::TooMuchWork),
+            Err(error) if error.kind() == FindErrorKind::TooMuchWork => Err(error),
             // In a condition, a function that cannot work on this element makes the element not match.
             Err(_) => Ok(None),
         }
@@ -153,7 +154,7 @@ impl Operand {
             // A member that is null is there.
             Ok(Found::One(value)) => Ok(value.is_some()),
             Ok(Found::Many(values)) => Ok(!values.is_empty()),
-            Err(FindError::TooMuchWork) => Err(FindError::TooMuchWork),
+            Err(error) if error.kind() == FindErrorKind::TooMuchWork => Err(error),
             Err(_) => Ok(false),
         }
     }
@@ -284,5 +285,5 @@ fn matches_regex(value: &Value, regex: &JavaRegex, budget: &mut Budget) -> Resul
         _ => return Ok(false),
     };
     budget.spend(SEARCH + text.len() / 64)?;
-    regex.is_match(&text).map_err(|_| FindError::TooMuchWork)
+    regex.is_match(&text).map_err(|_| FindError::TOO_MUCH_WORK)
 }

@@ -2,17 +2,21 @@
 
 use std::borrow::Cow;
 
+use pipepost_java_format::java_double;
 use serde_json::Value;
 
 use crate::evaluate::{Budget, Start};
 use crate::filter::Operand;
-use crate::{FindError, Found};
+use crate::path::check_size;
+use crate::{FindError, FindErrorKind, Found};
 
 /// A call at the end of a path.
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
     pub(crate) kind: FunctionKind,
     pub(crate) arguments: Vec<Operand>,
+    /// Where its name stands in the path, from 1.
+    pub(crate) column: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,46 @@ impl FunctionKind {
 }
 
 impl Function {
+    /// Whether it makes one number of many.
+    pub(crate) fn calculates(&self) -> bool {
+        matches!(
+            self.kind,
+            FunctionKind::Min | FunctionKind::Max | FunctionKind::Avg | FunctionKind::StdDev | FunctionKind::Sum
+        )
+    }
+
+    /// Whether it counts, with no other value named to count in.
+    pub(crate) fn counts_children(&self) -> bool {
+        self.kind == FunctionKind::Length && self.arguments.is_empty()
+    }
+
+    /// The result for one of several values. As in Jayway, a value that the function cannot work on gives null and does
+    /// not end the search; `append` leaves it as it is.
+    pub(crate) fn apply_to_each<'a>(
+        &self,
+        value: Option<Cow<'a, Value>>,
+        start: Start<'a>,
+        budget: &mut Budget,
+    ) -> Result<Option<Cow<'a, Value>>, FindError> {
+        let Some(value) = value else { return Ok(None) };
+        let fits = match self.kind {
+            FunctionKind::Length => !self.arguments.is_empty() || value.is_array() || value.is_object(),
+            FunctionKind::Keys => value.is_object(),
+            FunctionKind::First | FunctionKind::Last | FunctionKind::Index => value.is_array(),
+            FunctionKind::Append if !value.is_array() => return Ok(Some(value)),
+            _ => true,
+        };
+        if fits {
+            self.apply(Found::One(Some(value)), start, budget)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn error(&self, kind: FindErrorKind) -> FindError {
+        FindError::at(self.column, kind)
+    }
+
     /// The result; `None` where there is nothing to work on.
     pub(crate) fn apply<'a>(
         &self,
@@ -81,16 +125,17 @@ impl Function {
             arguments.push(argument.value(start, budget)?);
         }
         let wrong = |wanted| {
-            Err(FindError::WrongKind {
-                function: self.kind.name(),
-                wanted,
-            })
+            let function = self.kind.name();
+            Err(self.error(FindErrorKind::WrongKind { function, wanted }))
         };
         let model = match found {
             Found::One(None) if arguments.is_empty() => return Ok(None),
             Found::One(None) => Cow::Owned(Value::Null),
             Found::One(Some(value)) => value,
-            Found::Many(values) => Cow::Owned(Value::Array(values.into_iter().map(Cow::into_owned).collect())),
+            Found::Many(values) => {
+                budget.spend(check_size(values.iter().map(|value| &**value))?)?;
+                Cow::Owned(Value::Array(values.into_iter().map(Cow::into_owned).collect()))
+            }
         };
         budget.spend(model.as_array().map_or(1, Vec::len))?;
         let value = match self.kind {
@@ -110,13 +155,17 @@ impl Function {
             },
             FunctionKind::Concat => {
                 let own = model.as_array().map(Vec::as_slice).unwrap_or_default().iter();
-                let texts = own.chain(
-                    arguments
-                        .iter()
-                        .flatten()
-                        .flat_map(|argument| elements_or_self(argument)),
-                );
-                Value::String(texts.filter_map(Value::as_str).collect())
+                let mut text: String = own.filter_map(Value::as_str).collect();
+                for part in arguments
+                    .iter()
+                    .flatten()
+                    .flat_map(|argument| elements_or_self(argument))
+                {
+                    let before = text.len();
+                    push_plain(&mut text, part);
+                    budget.spend((text.len() - before) / 16)?;
+                }
+                Value::String(text)
             }
             FunctionKind::Append => match model.into_owned() {
                 Value::Array(mut elements) => {
@@ -168,7 +217,7 @@ impl Function {
             .flat_map(|argument| elements_or_self(argument));
         let numbers: Vec<f64> = own.chain(given).filter_map(Value::as_f64).collect();
         if numbers.is_empty() {
-            return Err(FindError::NoNumbers(name));
+            return Err(self.error(FindErrorKind::NoNumbers(name)));
         }
         #[allow(clippy::cast_precision_loss, reason = "no list is long enough to lose a digit")]
         let count = numbers.len() as f64;
@@ -185,7 +234,7 @@ impl Function {
         };
         serde_json::Number::from_f64(result)
             .map(Value::Number)
-            .ok_or(FindError::Overflow(name))
+            .ok_or_else(|| self.error(FindErrorKind::Overflow(name)))
     }
 }
 
@@ -193,5 +242,19 @@ fn elements_or_self(value: &Value) -> std::slice::Iter<'_, Value> {
     match value {
         Value::Array(elements) => elements.iter(),
         other => std::slice::from_ref(other).iter(),
+    }
+}
+
+/// What `concat` writes of an argument: texts, numbers as Java prints them, booleans. Null, arrays and objects have no
+/// text of their own.
+fn push_plain(text: &mut String, value: &Value) {
+    match value {
+        Value::String(part) => text.push_str(part),
+        Value::Bool(truth) => text.push_str(if *truth { "true" } else { "false" }),
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if number.is_f64() => text.push_str(&java_double(double)),
+            _ => text.push_str(&number.to_string()),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => {}
     }
 }

@@ -22,8 +22,10 @@ const MAX_PATTERN: usize = 64 * 1024;
 /// The flags of `java.util.regex.Pattern` that are supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// `CASE_INSENSITIVE`. Letters beyond ASCII are folded as well, as with `UNICODE_CASE`.
+    /// `CASE_INSENSITIVE`. Of ASCII's letters alone, unless [`unicode_case`](Self::unicode_case) is set as well.
     pub case_insensitive: bool,
+    /// `UNICODE_CASE`: with `CASE_INSENSITIVE`, letters beyond ASCII have no case either.
+    pub unicode_case: bool,
     /// `MULTILINE`: `^` and `$` match at every line.
     pub multiline: bool,
     /// `DOTALL`: `.` matches line breaks.
@@ -39,6 +41,16 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// `UNICODE_CHARACTER_CLASS` brings `UNICODE_CASE` along.
+    fn folds_unicode(self) -> bool {
+        self.unicode_case || self.unicode
+    }
+
+    /// Whether letters of ASCII are written in both cases, because the engine's own way would fold more.
+    fn folds_ascii(self) -> bool {
+        self.case_insensitive && !self.folds_unicode()
+    }
+
     /// Sets the flag that Java calls so; false when there is none of this name.
     #[must_use]
     pub fn set(&mut self, name: &str) -> bool {
@@ -50,8 +62,7 @@ impl Flags {
             "UNIX_LINES" => self.unix_lines = true,
             "UNICODE_CHARACTER_CLASS" => self.unicode = true,
             "LITERAL" => self.literal = true,
-            // Folding is Unicode's anyway.
-            "UNICODE_CASE" => {}
+            "UNICODE_CASE" => self.unicode_case = true,
             _ => return false,
         }
         true
@@ -195,7 +206,7 @@ fn next_search(text: &str, start: usize, end: usize) -> Option<usize> {
 
 fn compile(translated: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
     let regex = RegexBuilder::new(translated)
-        .case_insensitive(flags.case_insensitive)
+        .case_insensitive(flags.case_insensitive && flags.folds_unicode())
         .ignore_whitespace(flags.comments && !flags.literal)
         .backtrack_limit(BACKTRACK_LIMIT)
         .delegate_size_limit(SIZE_LIMIT)

@@ -46,5 +46,5 @@ pub mod java_regex;
 mod parse;
 mod path;
 
-pub use error::{FindError, ParseError};
+pub use error::{FindError, FindErrorKind, ParseError};
 pub use path::{Found, JsonPath};

@@ -148,7 +148,11 @@ impl Parser<'_> {
             };
             return Err(self.error(start, &format!("{} arguments of {name}", arguments.len()), &expected));
         }
-        Ok(Function { kind: *kind, arguments })
+        Ok(Function {
+            kind: *kind,
+            arguments,
+            column: start + 1,
+        })
     }
 
     /// `[...]`.

@@ -59,19 +59,24 @@ impl JsonPath {
     ///
     /// When a function at its end cannot work on what was selected, or the search takes too much work.
     pub fn find<'a>(&self, document: &'a Value) -> Result<Found<'a>, FindError> {
-        self.select(
-            Start {
-                root: document,
-                current: document,
-            },
-            &mut Budget::new(),
-        )
+        let mut budget = Budget::new();
+        let start = Start {
+            root: document,
+            current: document,
+        };
+        let found = self.select(start, &mut budget)?;
+        if let Found::Many(values) = &found {
+            check_size(values.iter().map(|value| &**value))?;
+        }
+        Ok(found)
     }
 
     /// Whether the path selects one value at most: it has neither `..`, `*`, a filter, a slice nor several indices, or
-    /// it ends in a function.
+    /// it begins with `..` and ends in a function. After any other path that selects several values, a function works on
+    /// each of them.
     pub fn is_definite(&self) -> bool {
-        !self.functions.is_empty() || self.selects_one()
+        let begins_with_scan = self.segments.first().is_some_and(|segment| segment.scan);
+        self.selects_one() || (!self.functions.is_empty() && begins_with_scan)
     }
 
     /// The same without its functions.
@@ -93,6 +98,37 @@ impl fmt::Display for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)
     }
+}
+
+/// Values, at any depth, that a selection may hold. The same value may be selected many times over (`$..*..*`), and each
+/// time it is copied.
+const RESULT_VALUES_MAX: usize = 2_000_000;
+/// Bytes of text in a selection.
+const RESULT_TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What copying takes, in steps. Counted before anything is copied.
+pub(crate) fn check_size<'v>(selected: impl IntoIterator<Item = &'v Value>) -> Result<usize, FindError> {
+    let (mut values, mut text) = (0_usize, 0_usize);
+    let mut waiting: Vec<&Value> = Vec::new();
+    for value in selected {
+        waiting.push(value);
+        while let Some(value) = waiting.pop() {
+            values += 1;
+            match value {
+                Value::String(part) => text += part.len(),
+                Value::Array(elements) => waiting.extend(elements),
+                Value::Object(members) => {
+                    text += members.keys().map(String::len).sum::<usize>();
+                    waiting.extend(members.values());
+                }
+                _ => {}
+            }
+            if values > RESULT_VALUES_MAX || text > RESULT_TEXT_BYTES_MAX {
+                return Err(FindError::TOO_MUCH_WORK);
+            }
+        }
+    }
+    Ok(values + text / 16)
 }
 
 /// What a path selects.

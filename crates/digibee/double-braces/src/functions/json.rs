@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use pipepost_jsonpath::FindErrorKind;
 use serde_json::{Value, json};
 
 use super::escapes::unescape_json;
@@ -72,9 +73,9 @@ fn json_path(mut arguments: Arguments<'_>) -> Outcome<'_> {
     let value = arguments.take(0);
     path.find(&value)
         .map(|found| Cow::Owned(found.into_value()))
-        .map_err(|error| match error {
-            pipepost_jsonpath::FindError::TooMuchWork => Failure::limit(error.to_string()),
-            error => Failure::argument(error.to_string()),
+        .map_err(|error| match error.kind() {
+            FindErrorKind::TooMuchWork => Failure::limit(error.to_string()),
+            _ => Failure::argument(error.to_string()),
         })
 }
 

@@ -1,7 +1,7 @@
 //! From Java's pattern syntax to the engine's.
 //!
-//! Line breaks, character classes and flags are resolved here, so that of Java's flags only `i` and `x` reach the
-//! engine; the rest of the syntax is the same on both sides and is copied.
+//! Line breaks, character classes and flags are resolved here, so that of Java's flags only `x`, and `i` where it means
+//! all of Unicode, reach the engine; the rest of the syntax is the same on both sides and is copied.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;
@@ -23,9 +23,10 @@ pub(super) fn translate(pattern: &str, flags: Flags, whole: bool) -> Result<Stri
         flags,
         outer: Vec::new(),
         whole,
+        other_case: Vec::new(),
     };
     if flags.literal {
-        pattern.chars().for_each(|c| translator.literal(c));
+        pattern.chars().for_each(|c| translator.literal(c, false));
     } else {
         translator.run()?;
     }
@@ -40,6 +41,8 @@ struct Translator<'a> {
     outer: Vec<Flags>,
     /// Whether the whole text must match, so that `$` can only mean the end.
     whole: bool,
+    /// For each open character class, its letters in the other case: members as well when case does not count.
+    other_case: Vec<String>,
 }
 
 impl Translator<'_> {
@@ -61,6 +64,7 @@ impl Translator<'_> {
                 '$' if self.whole => self.result.push_str(r"\z"),
                 '$' => self.last_line_end(),
                 '#' if self.flags.comments => while self.chars.next().is_some_and(|c| c != '\n') {},
+                c if self.flags.folds_ascii() && c.is_ascii_alphabetic() => self.either_case(c),
                 c => self.result.push(c),
             }
         }
@@ -90,30 +94,22 @@ impl Translator<'_> {
         }
         let before = self.flags;
         let mut on = true;
-        let mut shown = String::new();
         loop {
             let flag = self
                 .chars
                 .next()
                 .ok_or_else(|| PatternError::new("a group is not closed"))?;
             match flag {
-                'i' | 'x' => {
-                    if flag == 'x' {
-                        self.flags.comments = on;
-                    }
-                    shown.push(flag);
-                }
+                'i' => self.flags.case_insensitive = on,
+                'x' => self.flags.comments = on,
                 'm' => self.flags.multiline = on,
                 's' => self.flags.dotall = on,
                 'd' => self.flags.unix_lines = on,
                 'U' => self.flags.unicode = on,
-                'u' => {}
-                '-' if on => {
-                    on = false;
-                    shown.push('-');
-                }
+                'u' => self.flags.unicode_case = on,
+                '-' if on => on = false,
                 ':' | ')' => {
-                    let shown = shown.trim_end_matches('-');
+                    let shown = engine_flags(before, self.flags);
                     if flag == ':' {
                         self.outer.push(before);
                         let _ = write!(self.result, "{shown}:");
@@ -147,7 +143,7 @@ impl Translator<'_> {
             'h' | 'H' => self.class_of(HORIZONTAL, c == 'H', in_class),
             'v' | 'V' => self.class_of(VERTICAL, c == 'V', in_class),
             'p' | 'P' => self.property(c == 'P', in_class)?,
-            'Q' => self.quotation(),
+            'Q' => self.quotation(in_class),
             // The end of a quotation that was not opened: Java ignores it.
             'E' => {}
             'R' if !in_class => {
@@ -159,21 +155,21 @@ impl Translator<'_> {
                 self.result.push(c);
             }
             'e' => self.result.push_str(r"\x1B"),
-            'u' => self.code_units()?,
+            'u' => self.code_units(in_class)?,
             'x' if self.chars.next_if_eq(&'{').is_some() => {
                 let digits = self.digits(6, 16);
                 if self.chars.next() != Some('}') {
                     return Err(PatternError::new(r"\x{ is not closed"));
                 }
-                self.code_point(&digits, 16)?;
+                self.code_point(&digits, 16, in_class)?;
             }
             'x' => {
                 let digits = self.digits(2, 16);
-                self.code_point(&digits, 16)?;
+                self.code_point(&digits, 16, in_class)?;
             }
             '0' => {
                 let digits = self.digits(3, 8);
-                self.code_point(&digits, 8)?;
+                self.code_point(&digits, 8, in_class)?;
             }
             'c' => {
                 let control = self.chars.next().filter(char::is_ascii);
@@ -187,13 +183,49 @@ impl Translator<'_> {
             c if c.is_ascii_alphanumeric() => {
                 return Err(PatternError::new(format!(r"\{c} is not known or not supported here")));
             }
-            c => self.literal(c),
+            c => self.literal(c, in_class),
         }
         Ok(())
     }
 
+    /// An ASCII letter outside a class, where case does not count.
+    fn either_case(&mut self, c: char) {
+        let _ = write!(self.result, "[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase());
+    }
+
+    /// A member of the innermost class: where case does not count, its other case is one as well.
+    fn member(&mut self, c: char) {
+        self.range(c, c);
+    }
+
+    /// The members from `first` to `last` of the innermost class.
+    fn range(&mut self, first: char, last: char) {
+        let fold = self.flags.folds_ascii();
+        let Some(other_case) = self.other_case.last_mut().filter(|_| fold) else {
+            return;
+        };
+        for (low, high) in [('a', 'z'), ('A', 'Z')] {
+            let (low, high) = (first.max(low), last.min(high));
+            if low <= high {
+                let swap = |c: char| {
+                    if c.is_ascii_lowercase() {
+                        c.to_ascii_uppercase()
+                    } else {
+                        c.to_ascii_lowercase()
+                    }
+                };
+                let _ = write!(other_case, "{}-{}", swap(low), swap(high));
+            }
+        }
+    }
+
     /// A character that stands for itself, in a class or outside.
-    fn literal(&mut self, c: char) {
+    fn literal(&mut self, c: char, in_class: bool) {
+        if in_class {
+            self.member(c);
+        } else if self.flags.folds_ascii() && c.is_ascii_alphabetic() {
+            return self.either_case(c);
+        }
         match c {
             // A blank or # could be ignored, were it written plainly.
             c if c.is_whitespace() || c == '#' => {
@@ -209,12 +241,12 @@ impl Translator<'_> {
         }
     }
 
-    fn quotation(&mut self) {
+    fn quotation(&mut self, in_class: bool) {
         while let Some(c) = self.chars.next() {
             if c == '\\' && self.chars.next_if_eq(&'E').is_some() {
                 return;
             }
-            self.literal(c);
+            self.literal(c, in_class);
         }
     }
 
@@ -237,6 +269,8 @@ impl Translator<'_> {
                     self.open_class();
                 }
                 ']' => {
+                    self.close_other_case();
+                    self.other_case.pop();
                     self.result.push(']');
                     depth -= 1;
                     if depth == 0 {
@@ -245,14 +279,41 @@ impl Translator<'_> {
                 }
                 // Operators of the engine that are characters in Java.
                 '~' => self.result.push_str(r"\~"),
-                '-' if self.chars.peek() == Some(&'-') => self.result.push_str(r"\-"),
-                c => self.result.push(c),
+                '-' if matches!(self.chars.peek(), Some('-' | ']')) => self.result.push_str(r"\-"),
+                '&' if self.chars.peek() == Some(&'&') => {
+                    self.close_other_case();
+                    self.chars.next();
+                    self.result.push_str("&&");
+                }
+                c => {
+                    self.result.push(c);
+                    self.plain_member(c);
+                }
             }
         }
         Err(PatternError::new("a [ is not closed"))
     }
 
+    /// A member that stands for itself, with the range that it may begin.
+    fn plain_member(&mut self, c: char) {
+        let mut ahead = self.chars.clone();
+        let last = match (ahead.next(), ahead.next()) {
+            (Some('-'), Some(last)) if !matches!(last, ']' | '[' | '\\' | '-') => last,
+            _ => return self.member(c),
+        };
+        self.range(c, last);
+    }
+
+    /// Adds the other case of the letters so far.
+    fn close_other_case(&mut self) {
+        if let Some(letters) = self.other_case.last_mut() {
+            self.result.push_str(letters);
+            letters.clear();
+        }
+    }
+
     fn open_class(&mut self) {
+        self.other_case.push(String::new());
         self.result.push('[');
         if self.chars.next_if_eq(&'^').is_some() {
             self.result.push('^');
@@ -278,7 +339,17 @@ impl Translator<'_> {
         } else {
             name.extend(self.chars.next());
         }
+        // Where case does not count, the three cases of letters are one.
+        let name = match name.as_str() {
+            "Lower" | "Upper" if self.flags.case_insensitive => "Alpha".to_owned(),
+            "Lu" | "Ll" | "Lt" | "IsLu" | "IsLl" | "IsLt" if self.flags.case_insensitive => "LC".to_owned(),
+            "javaLowerCase" | "javaUpperCase" | "IsLowercase" | "IsUppercase" if self.flags.case_insensitive => {
+                "cased".to_owned()
+            }
+            _ => name,
+        };
         let ascii = match name.as_str() {
+            "cased" => r"\p{Lowercase}\p{Uppercase}",
             "Lower" => "a-z",
             "Upper" => "A-Z",
             "ASCII" => r"\x00-\x7F",
@@ -323,7 +394,7 @@ impl Translator<'_> {
     }
 
     /// `\uD83D\uDE00` is one character.
-    fn code_units(&mut self) -> Result<(), PatternError> {
+    fn code_units(&mut self, in_class: bool) -> Result<(), PatternError> {
         let wrong = || PatternError::new(r"\u needs four hexadecimal digits of a character");
         let unit = |digits: &str| {
             (digits.len() == 4)
@@ -339,15 +410,25 @@ impl Translator<'_> {
             units.push(unit(&self.digits(4, 16)).ok_or_else(wrong)?);
         }
         for c in char::decode_utf16(units) {
-            let _ = write!(self.result, r"\x{{{:x}}}", u32::from(c.map_err(|_| wrong())?));
+            self.spelled(c.map_err(|_| wrong())?, in_class);
         }
         Ok(())
     }
 
-    fn code_point(&mut self, digits: &str, radix: u32) -> Result<(), PatternError> {
+    /// A character that its number names.
+    fn spelled(&mut self, c: char, in_class: bool) {
+        if in_class {
+            self.member(c);
+        } else if self.flags.folds_ascii() && c.is_ascii_alphabetic() {
+            return self.either_case(c);
+        }
+        let _ = write!(self.result, r"\x{{{:x}}}", u32::from(c));
+    }
+
+    fn code_point(&mut self, digits: &str, radix: u32, in_class: bool) -> Result<(), PatternError> {
         let c = u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
         let c = c.ok_or_else(|| PatternError::new("an escape does not name a character"))?;
-        let _ = write!(self.result, r"\x{{{:x}}}", u32::from(c));
+        self.spelled(c, in_class);
         Ok(())
     }
 
@@ -361,4 +442,20 @@ impl Translator<'_> {
         }
         digits
     }
+}
+
+/// The flags that the engine is told at a group, from those around it to those inside.
+fn engine_flags(before: Flags, after: Flags) -> String {
+    let (mut on, mut off) = (String::new(), String::new());
+    let folds = |flags: Flags| flags.case_insensitive && flags.folds_unicode();
+    let pairs = [
+        ('i', folds(before), folds(after)),
+        ('x', before.comments, after.comments),
+    ];
+    for (letter, before, after) in pairs {
+        if before != after {
+            if after { &mut on } else { &mut off }.push(letter);
+        }
+    }
+    if off.is_empty() { on } else { format!("{on}-{off}") }
 }

@@ -138,7 +138,7 @@ impl Parser<'_> {
                 'x' => flags.comments = true,
                 'd' => flags.unix_lines = true,
                 'U' => flags.unicode = true,
-                'u' => {}
+                'u' => flags.unicode_case = true,
                 _ => return Err(self.unexpected("a flag: d, i, m, s, u, x or U")),
             }
             self.at += 1;
