@@ -42,6 +42,12 @@ pub trait Context {
         jiff::tz::TimeZone::UTC
     }
 
+    /// Whether an evaluation may go on. It is asked again and again while an evaluation works, so that one that takes long
+    /// ends with the run whose part it is; it should cost no more than looking at a flag or a clock.
+    fn may_go_on(&self) -> bool {
+        true
+    }
+
     /// The names of fields whose values are shown as `***`, at any depth, in every scope. See [`Masked`].
     fn sensitive_fields(&self) -> &[String] {
         &[]
@@ -84,6 +90,10 @@ impl Context for Masked<'_> {
 
     fn time_zone(&self) -> jiff::tz::TimeZone {
         self.context.time_zone()
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.context.may_go_on()
     }
 
     fn sensitive_fields(&self) -> &[String] {

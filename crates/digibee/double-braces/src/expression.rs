@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::evaluate::Evaluation;
 use crate::functions::{Compiled, Function};
 use crate::reference::{write_escaped, write_quoted};
 use crate::{Context, EvaluationError, ParseError, Piece, Position, Reference, parse};
@@ -52,7 +53,7 @@ impl Expression {
     ///
     /// An [`EvaluationError`] that names the function which could not answer.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, EvaluationError> {
-        self.value(context).map(Cow::into_owned)
+        self.value(&Evaluation::new(context)).map(Cow::into_owned)
     }
 
     /// The paths that the expression uses, from left to right.

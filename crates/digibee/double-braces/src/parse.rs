@@ -171,12 +171,25 @@ impl<'a> Parser<'a> {
             Some('{') if self.rest.starts_with("{{") => return self.braces(),
             Some('{') => self.nested(|parser| parser.object(language))?,
             Some('[') => self.nested(|parser| parser.array(language))?,
+            Some('(') if language == Language::Expression => return self.nested(Self::parenthesised),
             Some('-' | '0'..='9') => self.number()?,
             Some('"' | '\'' | '\\') if self.quotes(language).is_some() => self.text(language)?,
             Some(c) if c.is_alphabetic() || c == '_' => self.word(language)?,
             _ => return Err(self.unexpected(language.value())),
         };
         Ok(Expression { node, position })
+    }
+
+    /// Parentheses around an expression change nothing: the language has no operators.
+    fn parenthesised(&mut self) -> Result<Expression, ParseError> {
+        let start = self.position;
+        self.bump();
+        let expression = self.spaced_expression(Language::Expression)?;
+        self.blanks();
+        if !self.take(')') {
+            return Err(self.unexpected(&format!(") to end the ( at {start}")));
+        }
+        Ok(expression)
     }
 
     fn array(&mut self, language: Language) -> Result<Node, ParseError> {
@@ -323,17 +336,18 @@ impl<'a> Parser<'a> {
             ));
         };
         let mut segments = Vec::new();
-        let mut first = true;
         loop {
             match self.rest.chars().next() {
                 Some('.') => {
                     self.bump();
-                    // `message.$` and `message.['a b']` are spellings of JSONPath that documents use.
+                    self.blanks();
+                    // `message.$`, `step.alias.$` and `message.['a b']` are spellings of JSONPath that documents use: a
+                    // `$` after a point is the value before it. A member of this name is `['$']`.
                     if self.rest.starts_with('[') {
                         segments.push(self.bracket()?);
                     } else {
                         let name = self.segment_name()?;
-                        if !(first && name == "$") {
+                        if name != "$" {
                             segments.push(Segment::Name(name));
                         }
                     }
@@ -341,7 +355,6 @@ impl<'a> Parser<'a> {
                 Some('[') => segments.push(self.bracket()?),
                 _ => break,
             }
-            first = false;
         }
         if scope == Scope::Account && !matches!(segments.first(), Some(Segment::Name(_))) {
             let expected = "the label of an account and a field, as in account.label.username";

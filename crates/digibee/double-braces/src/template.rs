@@ -3,6 +3,9 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use crate::error::Failure;
+use crate::evaluate::{EXPRESSION, Evaluation};
+use crate::functions::MAX_TEXT;
 use crate::text::push_text;
 use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse};
 
@@ -41,9 +44,13 @@ impl Template {
     ///
     /// An [`EvaluationError`] that names the function which could not answer.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, EvaluationError> {
+        self.evaluate_in(&Evaluation::new(context))
+    }
+
+    pub(crate) fn evaluate_in<'a>(&'a self, evaluation: &Evaluation<'a>) -> Result<Value, EvaluationError> {
         match self.pieces.as_slice() {
-            [Piece::Expression(expression)] => expression.evaluate(context),
-            _ => self.evaluate_text(context).map(Value::String),
+            [Piece::Expression(expression)] => expression.owned(evaluation),
+            _ => splice(&self.pieces, evaluation).map(Value::String),
         }
     }
 
@@ -54,7 +61,7 @@ impl Template {
     /// As [`evaluate`](Self::evaluate).
     pub fn value<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, Value>, EvaluationError> {
         match self.pieces.as_slice() {
-            [Piece::Expression(expression)] => expression.value(context),
+            [Piece::Expression(expression)] => expression.value(&Evaluation::new(context)),
             _ => self.evaluate_text(context).map(|text| Cow::Owned(Value::String(text))),
         }
     }
@@ -65,7 +72,7 @@ impl Template {
     ///
     /// As [`evaluate`](Self::evaluate).
     pub fn evaluate_text(&self, context: &dyn Context) -> Result<String, EvaluationError> {
-        splice(&self.pieces, context)
+        splice(&self.pieces, &Evaluation::new(context))
     }
 
     /// The paths that its expressions use, from left to right.
@@ -101,12 +108,22 @@ impl Template {
     }
 }
 
-pub(crate) fn splice(pieces: &[Piece], context: &dyn Context) -> Result<String, EvaluationError> {
+pub(crate) fn splice<'a>(pieces: &'a [Piece], evaluation: &Evaluation<'a>) -> Result<String, EvaluationError> {
     let mut result = String::new();
     for piece in pieces {
-        match piece {
-            Piece::Text(text) => result.push_str(text),
-            Piece::Expression(expression) => push_text(&mut result, &*expression.value(context)?),
+        let expression = match piece {
+            Piece::Text(text) => {
+                result.push_str(text);
+                continue;
+            }
+            Piece::Expression(expression) => expression,
+        };
+        let before = result.len();
+        push_text(&mut result, &*expression.value(evaluation)?);
+        evaluation.spend((result.len() - before) / 64, expression.position(), EXPRESSION)?;
+        if result.len() > MAX_TEXT {
+            let failure = Failure::limit(format!("the text would be longer than {MAX_TEXT} bytes"));
+            return Err(EvaluationError::new(expression.position(), EXPRESSION, failure));
         }
     }
     Ok(result)

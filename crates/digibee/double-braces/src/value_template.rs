@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::evaluate::Evaluation;
 use crate::{Context, EvaluationError, ParseError, Reference, Template};
 
 /// A JSON value whose texts are templates, at any depth: the parameters of a step. Keys stand for themselves.
@@ -42,7 +43,7 @@ impl ValueTemplate {
     ///
     /// The first template that has no value, with its JSON pointer.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, ValueEvaluationError> {
-        evaluate(&self.root, context).map_err(with_pointer)
+        evaluate(&self.root, &Evaluation::new(context)).map_err(with_pointer)
     }
 
     /// As [`evaluate`](Self::evaluate), and lent where the value is a literal or a text that is one path: a large list is
@@ -175,21 +176,21 @@ fn with_pointer((path, error): (Vec<String>, EvaluationError)) -> ValueEvaluatio
 }
 
 /// On failure, the way to the text, innermost step first.
-fn evaluate(node: &Node, context: &dyn Context) -> Result<Value, (Vec<String>, EvaluationError)> {
+fn evaluate<'a>(node: &'a Node, evaluation: &Evaluation<'a>) -> Result<Value, (Vec<String>, EvaluationError)> {
     match node {
         Node::Literal(value) => Ok(value.clone()),
-        Node::Template(template) => template.evaluate(context).map_err(|error| (Vec::new(), error)),
+        Node::Template(template) => template.evaluate_in(evaluation).map_err(|error| (Vec::new(), error)),
         Node::Array(nodes) => {
             let mut elements = Vec::with_capacity(nodes.len());
             for (index, node) in nodes.iter().enumerate() {
-                elements.push(evaluate(node, context).map_err(|failed| within(failed, index.to_string()))?);
+                elements.push(evaluate(node, evaluation).map_err(|failed| within(failed, index.to_string()))?);
             }
             Ok(Value::Array(elements))
         }
         Node::Object(nodes) => {
             let mut members = Map::with_capacity(nodes.len());
             for (key, node) in nodes {
-                let value = evaluate(node, context).map_err(|failed| within(failed, key.clone()))?;
+                let value = evaluate(node, evaluation).map_err(|failed| within(failed, key.clone()))?;
                 members.insert(key.clone(), value);
             }
             Ok(Value::Object(members))

@@ -5,7 +5,7 @@
 mod fixed;
 
 use fixed::Fixed;
-use pipepost_double_braces::{EvaluationErrorKind, Expression, Scope};
+use pipepost_double_braces::{Context, EvaluationErrorKind, Expression, Scope, Template};
 use serde_json::{Value, json};
 
 fn run() -> Fixed {
@@ -150,11 +150,11 @@ fn json_values() {
         ),
         (
             "JSONPATH(message, message.bad)",
-            "argument 2, message.bad, must be a JSONPath, and is a text of 1 character",
+            "argument 2, message.bad, must be a JSONPath, and is a text of 1 character: at column 1 of the path, expected a name after the point (['...'] takes any)",
         ),
         (
             "JSONPATH(message.e, '$.min()')",
-            "min() of the path found no number to work on",
+            "at column 3 of the path: min() found no number to work on",
         ),
         (
             "PUSH(message.none, 1)",
@@ -252,7 +252,7 @@ fn text() {
         ),
         (
             "ESCAPE('a', 'SQL')",
-            "argument 2, \"SQL\", must be JSON, XML, CSV or HTML",
+            "argument 2, \"SQL\", must be JSON, XML, CSV, HTML or ICAL",
         ),
         (
             "LEFTPAD('a', 99999999999)",
@@ -469,4 +469,127 @@ fn a_large_message_is_not_copied_to_look_something_up() {
             json!("{\"id\":9999,\"name\":\"n9999\",\"at\":\"2021-05-07\"}100002021")
         );
     }
+}
+
+#[test]
+fn text_of_icalendar_is_escaped_as_rfc_5545_has_it() {
+    let run = Fixed::message(json!({"title": "Review; Q4, \\ draft\r\nATTENDEE:mailto:eve@evil.example\u{7}\ttab"}));
+    let escaped = run.eval("ESCAPE(message.title, \"ICAL\")");
+    assert_eq!(
+        escaped,
+        json!("Review\\; Q4\\, \\\\ draft\\nATTENDEE:mailto:eve@evil.example\ttab")
+    );
+    let back = Fixed::message(json!({"title": escaped})).eval("UNESCAPE(message.title, 'ical')");
+    assert_eq!(
+        back,
+        json!("Review; Q4, \\ draft\nATTENDEE:mailto:eve@evil.example\ttab")
+    );
+    assert_eq!(run.eval("ESCAPE('a\\rb\\nc', 'ICAL')"), json!("a\\nb\\nc"));
+}
+
+#[test]
+fn a_flag_may_stand_in_the_place_of_a_locale() {
+    let run = Fixed::message(json!({"n": 1234.5, "t": "1,234.5", "flag": true, "none": null}));
+    for (expression, expected) in [
+        ("FORMATNUMBER(message.n, '#,##0.00', 'pt-BR')", json!("1.234,50")),
+        ("FORMATNUMBER(message.n, '#,##0.00', 'pt_br')", json!("1.234,50")),
+        ("FORMATNUMBER(message.n, '#,##0.00', '')", json!("1,234.50")),
+        ("FORMATNUMBER(message.n, '#,##0.00', null)", json!("1,234.50")),
+        ("FORMATNUMBER(message.n, '#,##0.00', message.none)", json!("1,234.50")),
+        ("FORMATNUMBER(message.n, '#,##0.00', true)", json!("1,234.00")),
+        ("FORMATNUMBER(message.n, '#,##0.00', false)", json!("1,234.50")),
+        ("FORMATNUMBER(message.n, '#,##0.00', message.flag)", json!("1,234.00")),
+        ("FORMATNUMBER(message.n, '#,##0.00', 'pt-BR', true)", json!("1.234,00")),
+        ("TONUMBER(message.t, '#,##0.00', true)", json!(1234)),
+    ] {
+        assert_eq!(run.eval(expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn searches_take_time_linear_in_the_text() {
+    let long = "a".repeat(400_000);
+    let run = Fixed::message(json!({"long": long, "part": format!("{}b", "a".repeat(200_000)), "s": "x😀y😀z"}));
+    assert_eq!(run.eval("INDEXOF(message.long, message.part)"), json!(-1));
+    assert_eq!(run.eval("LASTINDEXOF(message.long, message.part)"), json!(-1));
+    for (expression, expected) in [
+        ("INDEXOF(message.s, '😀')", 1),
+        ("INDEXOF(message.s, '😀', 2)", 4),
+        ("INDEXOF(message.s, '😀', 4)", 4),
+        ("INDEXOF(message.s, '', 99)", 7),
+        ("INDEXOF(message.s, 'x', -5)", 0),
+        ("LASTINDEXOF(message.s, '😀')", 4),
+        ("LASTINDEXOF(message.s, '😀', 3)", 1),
+        ("LASTINDEXOF(message.s, '😀', 1)", 1),
+        ("LASTINDEXOF(message.s, '😀', 0)", -1),
+        ("LASTINDEXOF(message.s, 'x', -1)", -1),
+        ("LASTINDEXOF(message.s, '', 3)", 3),
+    ] {
+        assert_eq!(run.eval(expression), json!(expected), "{expression}");
+    }
+}
+
+#[test]
+fn what_an_evaluation_makes_is_bounded_before_it_is_made() {
+    let run = Fixed::message(json!({"big": "x".repeat(1_100_000), "list": vec![json!([1, 2]); 100_000]}));
+    let fails = |text: &str| Template::parse(text).unwrap().evaluate(&run).unwrap_err();
+    let many = vec!["message.big"; 100].join(", ");
+    for text in [
+        format!("{{{{ CONCAT({many}) }}}}"),
+        "{{ message.big }}".repeat(100),
+        format!("{{{{ [{}] }}}}", vec!["message.list"; 100].join(", ")),
+        "{{ SPLIT(message.big, '') }}".to_owned(),
+    ] {
+        let error = fails(&text);
+        assert_eq!(error.kind(), EvaluationErrorKind::Limit, "{error}");
+    }
+}
+
+/// A run whose time is over.
+struct Over(Value);
+
+impl Context for Over {
+    fn root(&self, scope: Scope) -> Option<&Value> {
+        (scope == Scope::Message).then_some(&self.0)
+    }
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+    fn random(&self) -> u64 {
+        4
+    }
+    fn may_go_on(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn an_evaluation_ends_with_the_time_of_its_run() {
+    let over = Over(json!({"long": "a".repeat(100_000), "list": vec![1; 10_000]}));
+    for text in [
+        "{{ REPLACE(message.long, 'a', 'b') }}",
+        "{{ [message.list, message.list] }}",
+        "{{ STRINGMATCHES(message.long, '(?s)a.*b|a') }}",
+    ] {
+        let error = Template::parse(text).unwrap().evaluate(&over).unwrap_err();
+        assert_eq!(error.kind(), EvaluationErrorKind::Limit, "{text}: {error}");
+    }
+    assert_eq!(
+        Template::parse("{{ message.long }}").unwrap().evaluate(&over).unwrap(),
+        over.0["long"]
+    );
+}
+
+#[test]
+fn a_path_from_a_value_says_where_it_is_wrong_and_shows_nothing_of_it() {
+    let run = Fixed::message(json!({"path": "$.secret[", "t": ["x"]}));
+    let fails = |text: &str| Template::parse(text).unwrap().evaluate(&run).unwrap_err().to_string();
+    let error = fails("{{ JSONPATH(message, message.path) }}");
+    assert!(error.contains("at column 10 of the path, expected"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+    let error = fails("{{ JSONPATH(message, '$.t.sum()') }}");
+    assert!(
+        error.contains("at column 5 of the path: sum() found no number"),
+        "{error}"
+    );
 }

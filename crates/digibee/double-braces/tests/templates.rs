@@ -343,3 +343,27 @@ fn printing_is_canonical() {
         }
     }
 }
+
+#[test]
+fn documents_write_parentheses_blanks_and_dollars() {
+    let run = Fixed::message(json!({"name": "Ada", "a": {"b": 1, "$": 2}}));
+    for (text, expected) in [
+        ("{{ (UPPERCASE(message.name)) }}", json!("ADA")),
+        ("{{ ( ( message.a.b ) ) }}", json!(1)),
+        ("{{ IF((EQUALTO(message.name, 'Ada')), ('yes'), 'no') }}", json!("yes")),
+        ("{{ message. name }}", json!("Ada")),
+        ("{{ message.a. b }}", json!(1)),
+        ("{{ message.a.$ }}", json!({"b": 1, "$": 2})),
+        ("{{ message.a.$.b }}", json!(1)),
+        ("{{ message.a['$'] }}", json!(2)),
+        ("{{ message.$.a.$.b }}", json!(1)),
+    ] {
+        let template = Template::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(template.evaluate(&run).unwrap(), expected, "{text}");
+    }
+    for text in ["{{ (message.name }}", "{{ () }}", "{{ message.  }}"] {
+        assert!(Template::parse(text).is_err(), "{text}");
+    }
+    let error = Template::parse("{{ (message.name }}").unwrap_err();
+    assert_eq!(error.expected(), ") to end the ( at column 4");
+}

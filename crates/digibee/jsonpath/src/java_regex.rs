@@ -106,13 +106,14 @@ impl JavaRegex {
         self.regex.is_match(text).map_err(|_| TooMuchWork)
     }
 
-    /// Every match, from left to right.
+    /// Every match, from left to right. `go_on` is asked before each, with the number of those before it: one search takes
+    /// time linear in the text at most, and all together may take the square of it.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`].
-    pub fn find_all<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, TooMuchWork> {
-        let spans = self.spans(text)?;
+    /// [`TooMuchWork`], also when `go_on` says no.
+    pub fn find_all<'t>(&self, text: &'t str, go_on: &dyn Fn(usize) -> bool) -> Result<Vec<&'t str>, TooMuchWork> {
+        let spans = self.spans(text, go_on)?;
         Ok(spans
             .into_iter()
             .filter_map(|(start, end)| text.get(start..end))
@@ -120,15 +121,15 @@ impl JavaRegex {
     }
 
     /// The text between the matches, as `String.split` of Java gives it: empty texts at the end are left out, and so is
-    /// one before a match of nothing at the start.
+    /// one before a match of nothing at the start. `go_on` is asked as in [`find_all`](Self::find_all).
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`].
-    pub fn split<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, TooMuchWork> {
+    /// [`TooMuchWork`], also when `go_on` says no.
+    pub fn split<'t>(&self, text: &'t str, go_on: &dyn Fn(usize) -> bool) -> Result<Vec<&'t str>, TooMuchWork> {
         let mut parts = Vec::new();
         let mut from = 0;
-        for (start, end) in self.spans(text)? {
+        for (start, end) in self.spans(text, go_on)? {
             if end > 0 && !(start == end && start == text.len()) {
                 parts.extend(text.get(from..start));
                 from = end;
@@ -145,16 +146,28 @@ impl JavaRegex {
         Ok(parts)
     }
 
-    /// The text with every match replaced. `longest` bounds the result, in bytes.
+    /// The text with every match replaced. `longest` bounds the result, in bytes; `go_on` is asked as in
+    /// [`find_all`](Self::find_all).
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`], also when the result would be too long.
-    pub fn replace_all(&self, text: &str, replacement: &Replacement, longest: usize) -> Result<String, TooMuchWork> {
+    /// [`TooMuchWork`], also when the result would be too long or `go_on` says no.
+    pub fn replace_all(
+        &self,
+        text: &str,
+        replacement: &Replacement,
+        longest: usize,
+        go_on: &dyn Fn(usize) -> bool,
+    ) -> Result<String, TooMuchWork> {
+        let mut count = 0;
         let mut result = String::new();
         let mut from = 0;
         let mut search = Some(0);
         while let Some(at) = search {
+            if !go_on(count) {
+                return Err(TooMuchWork);
+            }
+            count += 1;
             let Some(captures) = self.regex.captures_from_pos(text, at).map_err(|_| TooMuchWork)? else {
                 break;
             };
@@ -171,10 +184,13 @@ impl JavaRegex {
         Ok(result)
     }
 
-    fn spans(&self, text: &str) -> Result<Vec<(usize, usize)>, TooMuchWork> {
+    fn spans(&self, text: &str, go_on: &dyn Fn(usize) -> bool) -> Result<Vec<(usize, usize)>, TooMuchWork> {
         let mut spans = Vec::new();
         let mut search = Some(0);
         while let Some(at) = search {
+            if !go_on(spans.len()) {
+                return Err(TooMuchWork);
+            }
             let Some(found) = self.regex.find_from_pos(text, at).map_err(|_| TooMuchWork)? else {
                 break;
             };

@@ -11,7 +11,7 @@ fn whole(pattern: &str, text: &str) -> bool {
 
 fn all<'t>(pattern: &str, text: &'t str) -> Vec<&'t str> {
     let regex = JavaRegex::new(pattern, Flags::default()).unwrap_or_else(|error| panic!("{pattern}: {error}"));
-    regex.find_all(text).unwrap()
+    regex.find_all(text, &|_| true).unwrap()
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn flags_have_javas_names() {
         ..Flags::default()
     };
     assert_eq!(
-        JavaRegex::new("a.*[ #", literal).unwrap().find_all("xa.*[ #x").unwrap(),
+        JavaRegex::new("a.*[ #", literal).unwrap().find_all("xa.*[ #x", &|_| true).unwrap(),
         ["a.*[ #"]
     );
 }
@@ -106,7 +106,7 @@ fn splits_as_java_does() {
     ];
     for (pattern, text, expected) in cases {
         let regex = JavaRegex::new(pattern, Flags::default()).unwrap();
-        assert_eq!(regex.split(text).unwrap(), expected, "{pattern} on {text:?}");
+        assert_eq!(regex.split(text, &|_| true).unwrap(), expected, "{pattern} on {text:?}");
     }
 }
 
@@ -115,7 +115,7 @@ fn replacements_are_javas() {
     let replace = |pattern: &str, text: &str, replacement: &str| {
         let regex = JavaRegex::new(pattern, Flags::default()).unwrap();
         Replacement::parse(replacement, &regex)
-            .map(|replacement| regex.replace_all(text, &replacement, 1000).unwrap())
+            .map(|replacement| regex.replace_all(text, &replacement, 1000, &|_| true).unwrap())
             .map_err(|error| error.to_string())
     };
     let cases = [
@@ -168,5 +168,5 @@ fn matching_is_bounded() {
     assert!(!linear.is_match(&"a".repeat(10_000)).unwrap());
     let grows = JavaRegex::new("a", Flags::default()).unwrap();
     let replacement = Replacement::parse(&"x".repeat(100), &grows).unwrap();
-    assert!(grows.replace_all(&"a".repeat(100), &replacement, 1000).is_err());
+    assert!(grows.replace_all(&"a".repeat(100), &replacement, 1000, &|_| true).is_err());
 }

@@ -82,10 +82,10 @@ proptest! {
     #[test]
     fn patterns_never_panic(pattern in "[ab.*+?()\\[\\]{}^$|\\\\dwsQEpPux0-9&~:=!<>,-]{0,16}", text in "[ab1\n -]{0,10}", with in "[$\\\\{}a0-9]{0,6}") {
         if let Ok(regex) = JavaRegex::new(&pattern, Flags::default()) {
-            let _ = regex.split(&text);
-            let _ = regex.find_all(&text);
+            let _ = regex.split(&text, &|_| true);
+            let _ = regex.find_all(&text, &|_| true);
             if let Ok(replacement) = Replacement::parse(&with, &regex) {
-                let _ = regex.replace_all(&text, &replacement, 1000);
+                let _ = regex.replace_all(&text, &replacement, 1000, &|_| true);
             }
         }
     }

@@ -101,10 +101,21 @@ impl<'a> Arguments<'a> {
         let Some(kind) = kind else {
             return Err(self.not(index, "a pattern"));
         };
-        // What is wrong with it in detail could quote it, and it may come from a scope.
-        Compiled::new(kind, self.get(index), self.get(index + 1))
-            .map(Cow::Owned)
-            .map_err(|_| self.not(index, kind.wanted()))
+        let (pattern, flags) = (self.get(index), self.get(index + 1));
+        Compiled::new(kind, pattern, flags).map(Cow::Owned).map_err(|_| {
+            let mut failure = self.not(index, kind.wanted());
+            // What is wrong in detail could quote the pattern, which may come from a scope. Where it is and what was expected
+            // there quote nothing.
+            if let (PatternKind::JsonPath, Value::String(text)) = (kind, pattern)
+                && let Err(error) = JsonPath::parse(text)
+            {
+                let (column, expected) = (error.column(), error.expected());
+                failure
+                    .reason
+                    .push_str(&format!(": at column {column} of the path, expected {expected}"));
+            }
+            failure
+        })
     }
 
     pub(crate) fn regex(&self, index: usize) -> Result<Cow<'a, JavaRegex>, Failure> {

@@ -79,12 +79,18 @@ impl Compiled {
     /// The error says what would have been right, and may quote the pattern.
     pub(crate) fn new(kind: PatternKind, pattern: &Value, flags: &Value) -> Result<Self, String> {
         let text = match pattern {
+            Value::String(text) if kind == PatternKind::Locale && text.trim().is_empty() => {
+                return Ok(Self::Locale(Symbols::default()));
+            }
             Value::String(text) => text.as_str(),
             // Absent dates and locales have a meaning of their own.
             Value::Null if matches!(kind, PatternKind::DateToRead | PatternKind::DateToWrite) => {
                 return Ok(Self::Date(DateFormat::Iso));
             }
-            Value::Null if kind == PatternKind::Locale => return Ok(Self::Locale(Symbols::default())),
+            // So has a flag in a locale's place, which the locale was left out before.
+            Value::Null | Value::Bool(_) if kind == PatternKind::Locale => {
+                return Ok(Self::Locale(Symbols::default()));
+            }
             Value::Null if kind == PatternKind::TimeZone => return Ok(Self::TimeZone(TimeZone::UTC)),
             _ => return Err(format!("{} in a text", kind.wanted())),
         };

@@ -1,4 +1,4 @@
-//! Escaping for JSON, XML, HTML and CSV.
+//! Escaping for JSON, XML, HTML, CSV and iCalendar (RFC 5545).
 //!
 //! Only what must be escaped is: letters beyond ASCII stay as they are. Quotes of both kinds are escaped in HTML and XML,
 //! so that the result is safe within attributes as well.
@@ -23,6 +23,7 @@ enum Escapes {
     Xml,
     Html,
     Csv,
+    ICalendar,
 }
 
 fn convert<'a>(arguments: &Arguments<'a>, convert: fn(&str, Escapes) -> String) -> Outcome<'a> {
@@ -31,9 +32,10 @@ fn convert<'a>(arguments: &Arguments<'a>, convert: fn(&str, Escapes) -> String) 
         Some("XML") => Escapes::Xml,
         Some("HTML") => Escapes::Html,
         Some("CSV") => Escapes::Csv,
+        Some("ICAL" | "ICALENDAR") => Escapes::ICalendar,
         Some(_) => {
             return Err(Failure::argument(format!(
-                "{} must be JSON, XML, CSV or HTML",
+                "{} must be JSON, XML, CSV, HTML or ICAL",
                 arguments.describe(1)
             )));
         }
@@ -57,6 +59,7 @@ fn escape(text: &str, kind: Escapes) -> String {
         Escapes::Html => markup(text, "&#39;"),
         Escapes::Csv if text.contains([',', '"', '\n', '\r']) => format!("\"{}\"", text.replace('"', "\"\"")),
         Escapes::Csv => text.to_owned(),
+        Escapes::ICalendar => escape_calendar(text),
     }
 }
 
@@ -84,7 +87,45 @@ fn unescape(text: &str, kind: Escapes) -> String {
             Some(inner) if inner.contains([',', '"', '\n', '\r']) => inner.replace("\"\"", "\""),
             _ => text.to_owned(),
         },
+        Escapes::ICalendar => unescape_calendar(text),
     }
+}
+
+/// TEXT of RFC 5545, section 3.3.11: no character can end the property or begin another one. Control characters other
+/// than the tab cannot be written and are left out.
+fn escape_calendar(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' | ';' | ',' => escaped.extend(['\\', c]),
+            '\r' => {
+                rest.next_if_eq(&'\n');
+                escaped.push_str("\\n");
+            }
+            '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => escaped.push_str("\\n"),
+            '\t' => escaped.push(c),
+            c if c.is_control() => {}
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn unescape_calendar(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('\\', Some('n' | 'N')) => {
+                rest.next();
+                result.push('\n');
+            }
+            ('\\', Some('\\' | ';' | ',')) => result.extend(rest.next()),
+            _ => result.push(c),
+        }
+    }
+    result
 }
 
 /// Resolves JSON's escapes; what is no escape stays as it is.

@@ -52,11 +52,16 @@ fn truncated(arguments: &Arguments<'_>) -> Result<i64, Failure> {
         })
 }
 
+/// Whether the fraction is cut off. Documents leave the locale out and write the flag in its place.
+fn as_integer(arguments: &Arguments<'_>) -> Result<bool, Failure> {
+    arguments.truth(if arguments.get(2).is_boolean() { 2 } else { 3 })
+}
+
 fn format_number(arguments: Arguments<'_>) -> Outcome<'_> {
     if arguments.is_null(0) {
         return Value::Null.answer();
     }
-    let number = if arguments.truth(3)? {
+    let number = if as_integer(&arguments)? {
         truncated(&arguments)?.into()
     } else {
         arguments.number(0)?
@@ -87,7 +92,7 @@ fn to_number(arguments: Arguments<'_>) -> Outcome<'_> {
     let pattern = arguments.number_format(1)?;
     let number = read(&pattern, &text, arguments.locale(2)?);
     let number = number.ok_or_else(|| arguments.not(0, "a text in the format of a number that is given"))?;
-    if !arguments.truth(3)? {
+    if !as_integer(&arguments)? {
         return Value::Number(number).answer();
     }
     match number.as_i64().or_else(|| number.as_f64().and_then(whole)) {

@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("CONCAT", "*values", 1, 0, |arguments| {
         let mut text = String::new();
         for index in 0..arguments.count() {
-            push_text(&mut text, arguments.get(index));
+            push_bounded(&mut text, arguments.get(index))?;
         }
         text.answer()
     })
@@ -34,8 +34,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("INDEXOF", "main_string, sub_string, fromIndex?", 2, 3, |arguments| {
         position(&arguments, |text, part, from| {
-            let from = usize::try_from(from.unwrap_or(0)).unwrap_or(0).min(text.len());
-            (from..=text.len()).find(|at| text[*at..].starts_with(part))
+            let from = byte_of(text, usize::try_from(from.unwrap_or(0)).unwrap_or(0));
+            text[from..].find(part).map(|at| from + at)
         })
     }),
     Function::new("JOIN", "separator, *values", 1, 0, join).any_number(),
@@ -46,8 +46,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         3,
         |arguments| {
             position(&arguments, |text, part, from| {
-                let from = usize::try_from(from.unwrap_or(i64::MAX)).ok()?.min(text.len());
-                (0..=from).rev().find(|at| text[*at..].starts_with(part))
+                let last = byte_of(text, usize::try_from(from.unwrap_or(i64::MAX)).ok()?);
+                // What begins at `last` or before ends here or before.
+                let end = text.floor_char_boundary(last.saturating_add(part.len()));
+                text[..end].rfind(part)
             })
         },
     ),
@@ -88,7 +90,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ))
         })?;
         regex
-            .replace_all(&text, &replacement, MAX_TEXT)
+            .replace_all(&text, &replacement, MAX_TEXT, &go_on(&arguments))
             .map_err(too_much)?
             .answer()
     })
@@ -96,7 +98,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("SPLIT", "value, pattern", 2, 2, |arguments| {
         let regex = arguments.regex(1)?;
         match arguments.text(0) {
-            Some(text) => regex.split(&text).map_err(too_much)?.answer(),
+            Some(text) => regex.split(&text, &go_on(&arguments)).map_err(too_much)?.answer(),
             None => Value::Null.answer(),
         }
     })
@@ -104,7 +106,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("STRINGMATCHES", "value, pattern, patternFlag?", 2, 3, |arguments| {
         let regex = arguments.regex(1)?;
         match arguments.text(0) {
-            Some(text) => regex.find_all(&text).map_err(too_much)?.answer(),
+            Some(text) => regex.find_all(&text, &go_on(&arguments)).map_err(too_much)?.answer(),
             None => Value::Null.answer(),
         }
     })
@@ -124,6 +126,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
         with_text(&arguments, |text| text.trim_matches(|c| c <= ' ').to_owned())
     }),
 ];
+
+/// Matches of one search, and parts of one text: each takes memory of its own.
+const MATCHES_MAX: usize = 1_000_000;
+
+/// Whether a search that has found so many may look for another.
+fn go_on(arguments: &Arguments<'_>) -> impl Fn(usize) -> bool {
+    |found| found < MATCHES_MAX && (found % 64 != 63 || arguments.context.may_go_on())
+}
 
 fn with_text<'a>(arguments: &Arguments<'a>, convert: impl FnOnce(&str) -> String) -> Outcome<'a> {
     match arguments.text(0) {
@@ -154,10 +164,7 @@ fn strip_accents(text: &str) -> String {
         .collect()
 }
 
-fn position<'a>(
-    arguments: &Arguments<'a>,
-    find: impl FnOnce(&[u16], &[u16], Option<i64>) -> Option<usize>,
-) -> Outcome<'a> {
+fn position<'a>(arguments: &Arguments<'a>, find: impl FnOnce(&str, &str, Option<i64>) -> Option<usize>) -> Outcome<'a> {
     let from = if arguments.is_null(2) {
         None
     } else {
@@ -166,11 +173,34 @@ fn position<'a>(
     let (Some(text), Some(part)) = (arguments.text(0), arguments.text(1)) else {
         return (-1).answer();
     };
-    let (text, part): (Vec<u16>, Vec<u16>) = (text.encode_utf16().collect(), part.encode_utf16().collect());
     match find(&text, &part, from) {
-        Some(index) => index.answer(),
+        Some(byte) => text[..byte].encode_utf16().count().answer(),
         None => (-1).answer(),
     }
+}
+
+/// The byte at which the UTF-16 unit with this index begins, or the character that it is the second half of ends; the
+/// end beyond it.
+fn byte_of(text: &str, unit: usize) -> usize {
+    let mut units = 0;
+    for (byte, c) in text.char_indices() {
+        if units >= unit {
+            return byte;
+        }
+        units += c.len_utf16();
+    }
+    text.len()
+}
+
+/// Appends a value's text form, unless the whole would be too long.
+fn push_bounded(text: &mut String, value: &Value) -> Result<(), Failure> {
+    if let Value::String(part) = value
+        && text.len() + part.len() > MAX_TEXT
+    {
+        return Err(too_long());
+    }
+    push_text(text, value);
+    if text.len() > MAX_TEXT { Err(too_long()) } else { Ok(()) }
 }
 
 /// What is null is left out, as by CONCAT; of an array its elements are joined.
@@ -187,10 +217,7 @@ fn join(arguments: Arguments<'_>) -> Outcome<'_> {
             if !std::mem::take(&mut first) {
                 joined.push_str(&separator);
             }
-            push_text(&mut joined, part);
-            if joined.len() > MAX_TEXT {
-                return Err(too_long());
-            }
+            push_bounded(&mut joined, part)?;
         }
     }
     joined.answer()
