@@ -86,7 +86,10 @@ fn flags_have_javas_names() {
         ..Flags::default()
     };
     assert_eq!(
-        JavaRegex::new("a.*[ #", literal).unwrap().find_all("xa.*[ #x", &|_| true).unwrap(),
+        JavaRegex::new("a.*[ #", literal)
+            .unwrap()
+            .find_all("xa.*[ #x", &|_| true)
+            .unwrap(),
         ["a.*[ #"]
     );
 }
@@ -168,5 +171,9 @@ fn matching_is_bounded() {
     assert!(!linear.is_match(&"a".repeat(10_000)).unwrap());
     let grows = JavaRegex::new("a", Flags::default()).unwrap();
     let replacement = Replacement::parse(&"x".repeat(100), &grows).unwrap();
-    assert!(grows.replace_all(&"a".repeat(100), &replacement, 1000, &|_| true).is_err());
+    assert!(
+        grows
+            .replace_all(&"a".repeat(100), &replacement, 1000, &|_| true)
+            .is_err()
+    );
 }
