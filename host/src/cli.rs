@@ -70,7 +70,6 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Paths => return paths::show(),
         Command::Explain(options) => return explain::explain(&options),
         Command::Eval(options) => return eval::eval(&options),
-        Command::Ledger(command) => return ledger::ledger(command),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -84,12 +83,10 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Command::Plugins(command) => plugins::plugins(command).await,
             Command::Inbox(options) => inbox::inbox(options).await,
             Command::Demo(options) => demo::demo(options).await,
-            Command::Completions { .. }
-            | Command::Man
-            | Command::Paths
-            | Command::Explain(_)
-            | Command::Eval(_)
-            | Command::Ledger(_) => Ok(0),
+            Command::Ledger(command) => ledger::ledger(command).await,
+            Command::Completions { .. } | Command::Man | Command::Paths | Command::Explain(_) | Command::Eval(_) => {
+                Ok(0)
+            }
         }
     });
     // Nothing is left to wait for; a thread that still reads standard input must not keep the process.

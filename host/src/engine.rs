@@ -8,13 +8,15 @@ mod config;
 mod imports;
 pub mod inspect;
 mod instance;
+mod permit;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use config::{EngineOptions, FuelMeter, MemoryDumps};
-pub(crate) use instance::{Batch, Guest, run_batch};
+pub(crate) use instance::{Batch, BatchEnd, Guest, run_batch};
+pub(crate) use permit::{Permit, SendPermit};
 use pipepost_core::Limits;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};

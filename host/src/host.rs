@@ -10,11 +10,12 @@ use pipepost_core::{Limits, Policy};
 use pipepost_flowspec::{
     self as flowspec, CompiledConnector, Pipeline, Problem, Problems, Report, Surroundings, Wants,
 };
+use pipepost_state::StateStore;
 use serde_json::Value;
 
 use crate::connectors::{Connector, Connectors, ConnectorsError};
 use crate::engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
-use crate::run::{self, RunOptions, RunReport};
+use crate::run::{self, Quotas, RunOptions, RunReport};
 use crate::transport::{Connections, Rehearsal, Transcript};
 
 /// Everything that pipelines of one operator share. Make one a process, and run as many pipelines on it as you like.
@@ -44,7 +45,9 @@ pub struct Host {
     pub(crate) environment: Option<String>,
     pub(crate) rehearsal: Option<RehearsalSlot>,
     /// Where named executions, limits and pauses are written down.
-    pub(crate) state: Option<PathBuf>,
+    pub(crate) state: Option<Arc<dyn StateStore>>,
+    /// What accounts may send.
+    pub(crate) quotas: Quotas,
 }
 
 /// Wraps the closure, so that the host can be shown.
@@ -77,7 +80,7 @@ pub struct HostBuilder {
     cache: Option<PathBuf>,
     environment: Option<String>,
     rehearsal: Option<RehearsalSlot>,
-    state: Option<PathBuf>,
+    state: Option<Arc<dyn StateStore>>,
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
@@ -129,13 +132,13 @@ impl HostBuilder {
         self
     }
 
-    /// Writes down here what is sent under an execution's key, so that nothing is sent twice; and how much accounts with
-    /// limits have sent, and which accounts pause, for all processes that name the same directory. Without it all that is
-    /// known within this host alone, and what was sent as long as its run. What is sent without a key is known so in any
-    /// case.
+    /// Keeps in this store what is sent under an execution's key, so that nothing is sent twice, what accounts with limits
+    /// have sent, and which accounts pause, for all processes that share the store. Without one, limits and pauses are
+    /// known within this host, and what was sent only for the duration of one run. Runs without an execution key are always
+    /// tracked that way.
     #[must_use]
-    pub fn state(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.state = Some(directory.into());
+    pub fn state(mut self, store: Arc<dyn StateStore>) -> Self {
+        self.state = Some(store);
         self
     }
 
@@ -202,9 +205,9 @@ impl HostBuilder {
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
         let connections = Connections::new(self.sink, self.transcript);
-        let connections = match &self.state {
-            Some(directory) => connections.sharing(directory),
-            None => connections,
+        let quotas = match &self.state {
+            Some(store) => Quotas::in_store(store.quotas()),
+            None => Quotas::default(),
         };
         Ok(Host {
             engine,
@@ -215,6 +218,7 @@ impl HostBuilder {
             environment: self.environment,
             rehearsal: self.rehearsal,
             state: self.state,
+            quotas,
         })
     }
 }
@@ -245,8 +249,6 @@ pub struct Prepared {
 pub(crate) struct Target {
     pub(crate) connector: Arc<Connector>,
     pub(crate) account: Option<Arc<Account>>,
-    /// The member of the connector's output that lists who was refused.
-    pub(crate) refused: Option<String>,
 }
 
 impl Prepared {
@@ -317,10 +319,10 @@ impl Host {
         for (_, connector) in pipeline.connectors() {
             let name = &connector.name;
             let loaded = self.connectors.shared(name);
-            let loaded = loaded.ok_or_else(|| Problem::configuration(format!("there is no connector `{name}`")))?;
             targets.push(Target {
-                refused: loaded.refused_member().map(str::to_owned),
-                connector: Arc::clone(loaded),
+                connector: Arc::clone(
+                    loaded.ok_or_else(|| Problem::configuration(format!("there is no connector `{name}`")))?,
+                ),
                 account: connector.account_label.as_deref().map(account).transpose()?,
             });
         }

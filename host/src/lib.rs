@@ -15,19 +15,19 @@ mod exit_code;
 pub mod files;
 mod host;
 pub mod http;
-pub mod ledger;
 #[doc(hidden)]
 pub mod measuring;
-pub mod quota;
 mod run;
-pub mod state;
 pub mod token_sink;
 pub mod transport;
 
 pub use exit_code::exit_code;
 pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
 pub use pipepost_core::{Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
-pub use run::{Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate};
+pub use pipepost_state as state;
+pub use run::{
+    Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate, states_limits,
+};
 
 /// The example of docs/embedding.md compiles.
 #[cfg(doctest)]

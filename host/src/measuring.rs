@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind, shutdown};
+use pipepost_state::ledger::MemoryLedger;
 
 use crate::bindings::Call;
 use crate::engine::{Batch, run_batch};
 use crate::files::RunFiles;
 use crate::host::Host;
-use crate::ledger::RunLedger;
 use crate::run::public_view;
 use crate::transport::{Route, Transport};
 
@@ -33,7 +33,7 @@ pub async fn perform(
     let route = Arc::new(Route::of_account(account, endpoint, false));
     let view = public_view(Some(account), Some(&route)).map(|view| view.to_string());
     let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
-    let ledger = Arc::new(RunLedger::default());
+    let ledger = Arc::new(MemoryLedger::default());
     let (_end, ending) = shutdown::channel();
     let mut done = 0;
     for calls in batches {
@@ -53,12 +53,14 @@ pub async fn perform(
                 connections: Arc::clone(&host.connections),
                 component: Arc::clone(&loaded.digest),
             }),
+            permit: None,
             files: Arc::clone(&files),
             ledger: Arc::clone(&ledger) as _,
             ending: ending.clone(),
         };
         for end in run_batch(&host.engine, &loaded.component, batch, |_| ())
             .await
+            .calls
             .into_values()
         {
             end.result.map_err(|failed| failed.failure)?;

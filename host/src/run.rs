@@ -1,9 +1,7 @@
 //! The run of a pipeline: the message goes from step to step, and every step's output becomes the next message.
 
 mod calls;
-mod clock;
 mod connect;
-mod depth;
 mod execute;
 mod expressions;
 mod file_writer;
@@ -13,12 +11,13 @@ mod mask;
 mod merge;
 mod observe;
 mod paths;
+mod permit;
+mod quotas;
 mod repeat;
 mod retry;
 mod route;
 mod scopes;
 mod steps;
-mod tally;
 mod tracks;
 mod transform;
 
@@ -26,25 +25,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::RunClock;
-use tally::Tally;
-
 pub(crate) use calls::public_view;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
 pub use observe::{Observer, Progress, StepRecord};
-use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
+use pipepost_core::shutdown::{self, GRACE, ShutdownHandle, ShutdownToken};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::Pipeline;
+use pipepost_state::ledger::{Ledger, MemoryLedger};
+use pipepost_state::{Redact, StateError};
+pub(crate) use quotas::Quotas;
+pub use quotas::states_limits;
 use scopes::RunScopes;
 use serde_json::{Value, json};
 
 use crate::exit_code::exit_code;
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
-use crate::ledger::{Ledger, RunLedger, SqliteLedger};
-use crate::state::StateError;
 
 /// How long a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,8 +133,6 @@ pub struct Counts {
     pub failed: u64,
     /// Nobody can tell.
     pub uncertain: u64,
-    /// Recipients who were refused, of messages that went out to others.
-    pub refused_recipients: u64,
 }
 
 /// Why a run ended without an output.
@@ -230,7 +226,7 @@ pub(crate) fn timestamp() -> i64 {
 
 /// Runs a prepared pipeline.
 pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
-    let (shutdown, token) = options.ending.take().unwrap_or_else(shutdown::channel);
+    let (end_call, ending) = options.ending.take().unwrap_or_else(shutdown::channel);
     let named = options.execution.take();
     let execution_key = named.clone().unwrap_or_else(random_key);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
@@ -240,9 +236,6 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         counts: Counts::default(),
         tolerated: Vec::new(),
     };
-    if let Err(failure) = check_depth(&mut options) {
-        return over(failure);
-    }
     let files = match run_files(&mut options) {
         Ok(files) => Arc::new(files),
         Err(failure) => return over(failure),
@@ -256,27 +249,38 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         Ok(ledger) => ledger,
         Err(failure) => return over(failure),
     };
-    let clock = RunClock::new(limit, shutdown, token);
-    let alarm = clock.alarm();
-    let execution = Execution {
+    let execution = Execution::new(
         host,
         prepared,
-        key: &execution_key,
+        options,
+        &execution_key,
+        limit,
         files,
-        ledger: Arc::clone(&ledger),
-        clock,
-        mask,
-        observer: options.observer.take(),
+        Arc::clone(&ledger),
+        ending,
         scopes,
-        tally: Tally::default(),
+        mask,
+    );
+    let working = execution.work();
+    let alarm = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+        execution.note_time_limit();
+        // At the limit nothing new starts; what was announced may still be confirmed.
+        end_call.request(GRACE);
+        std::future::pending::<()>().await;
     };
-    let result = execution.work().await;
-    drop(alarm);
+    let result = tokio::select! {
+        result = working => result,
+        () = alarm => unreachable_alarm(),
+    };
     if let Err(reason) = ledger.close().await {
         // What is missing in it reads as uncertain, never as not sent.
         tracing::error!(%reason, "the ledger could not be closed in order");
     }
-    let (counts, tolerated) = execution.tally.read();
+    let (counts, tolerated) = execution.tally();
     RunReport {
         execution: execution_key,
         result,
@@ -285,48 +289,38 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
     }
 }
 
-/// What the run is given nests no deeper than what its steps make.
-fn check_depth(options: &mut RunOptions) -> Result<(), Failure> {
-    let globals = Value::Object(std::mem::take(&mut options.globals));
-    let checked =
-        depth::check(&options.message, "The input").and_then(|()| depth::check(&globals, "A value of the globals"));
-    match (checked, globals) {
-        (Ok(()), Value::Object(globals)) => {
-            options.globals = globals;
-            Ok(())
-        }
-        (checked, globals) => {
-            depth::dismantle(globals);
-            depth::dismantle(std::mem::take(&mut options.message));
-            checked
-        }
-    }
+/// The alarm only rings; it never ends.
+fn unreachable_alarm() -> Result<Value, RunError> {
+    Err(RunError::new(
+        "",
+        Failure::new(FailureKind::Limit, "The run's time is over."),
+    ))
 }
 
 /// Where the run notes what it sends: in the state of a named execution, else in memory.
 async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, Failure> {
     let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.rehearsal) else {
-        return Ok(Arc::new(RunLedger::default()));
+        return Ok(Arc::new(MemoryLedger::default()));
     };
-    let opened = tokio::task::spawn_blocking(move || SqliteLedger::open(&state, &key)).await;
-    match opened {
-        Ok(Ok(ledger)) => {
-            let mask = Arc::clone(mask);
-            Ok(Arc::new(ledger.hiding(move |output| mask.json(output))))
-        }
-        Ok(Err(error)) => {
-            // Another process that is at it will be done some time; the rest needs somebody.
-            let kind = match error {
-                StateError::Taken { .. } => FailureKind::Transient,
-                StateError::Newer { .. } | StateError::Unusable { .. } => FailureKind::Configuration,
-            };
-            Err(Failure::new(kind, error.to_string()))
-        }
-        Err(error) => Err(Failure::new(
-            FailureKind::Configuration,
-            format!("The ledger cannot be opened: {error}."),
-        )),
-    }
+    let mask = Arc::clone(mask);
+    let opened = state
+        .open_ledger(&key, Redact::with(move |output| mask.json(output)))
+        .await;
+    opened.map_err(|error| {
+        // Another process that is at it will be done some time; the rest needs somebody.
+        let (kind, advice) = match error {
+            StateError::Taken { .. } => (
+                FailureKind::Transient,
+                "Wait for its end, or give this run another execution key.",
+            ),
+            StateError::Newer { .. } => (
+                FailureKind::Configuration,
+                "Use that version, or another state directory.",
+            ),
+            StateError::Unusable { .. } => (FailureKind::Configuration, "Mend it, or use another state directory."),
+        };
+        Failure::new(kind, error.to_string()).advise(advice)
+    })
 }
 
 fn run_files(options: &mut RunOptions) -> Result<RunFiles, Failure> {

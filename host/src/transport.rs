@@ -30,7 +30,24 @@ pub(crate) use tls::TlsConfigs;
 pub use tls::TlsError;
 pub use transcript::Transcript;
 
-use crate::quota::Allowance;
+/// A host and a port, as they are dialled and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
 
 /// How long connecting may take when the account does not say.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -159,11 +176,5 @@ impl Transport {
     /// Leave to make messages before there is a place: for as many instances as the account has connections.
     pub(crate) fn try_ahead(&self) -> Option<Seat> {
         self.connections.try_ahead(&self.route)
-    }
-
-    /// What its account may send. A rehearsal sends nothing.
-    pub(crate) fn allowance(&self) -> Option<Allowance> {
-        let account = self.route.account.as_ref().filter(|_| self.route.rehearsal.is_none())?;
-        Some(Allowance::new(&self.connections.quotas, account))
     }
 }

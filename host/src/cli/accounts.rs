@@ -11,9 +11,10 @@ use authorize::AuthorizeOptions;
 use change::Changes;
 use clap::{Args, Subcommand};
 use pipepost::FailureKind;
-use pipepost::quota::Pauses;
+use pipepost::state::StateStore as _;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
+use pipepost_state_sqlite::SqliteStore;
 use serde_json::json;
 use test::TestOptions;
 
@@ -153,7 +154,7 @@ pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> 
         }
         AccountsCommand::Authorize(options) => authorize::authorize(options).await?,
         AccountsCommand::Test(options) => return test::test(options).await,
-        AccountsCommand::Resume { label, state } => resume(&label, state)?,
+        AccountsCommand::Resume { label, state } => resume(&label, state).await?,
         AccountsCommand::Export { labels, output, store } => export(&labels, output.as_deref(), &store)?,
     }
     Ok(0)
@@ -186,9 +187,10 @@ fn add(options: AddOptions) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn resume(label: &str, state: Option<PathBuf>) -> Result<(), Complaint> {
+async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), Complaint> {
     let directory = super::ledger::directory(state)?;
-    let ended = Pauses::open(&directory)?.end(label)?;
+    let store = SqliteStore::new(&directory);
+    let ended = store.quotas().resume(label).await?;
     if ended.is_empty() {
         say(&format!(
             "pipepost: {label} does not pause, as far as {} tells.",

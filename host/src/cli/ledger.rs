@@ -1,10 +1,12 @@
 //! `pipepost ledger`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pipepost::FailureKind;
-use pipepost::ledger::{Book, Decision, Entry, SettleError, State};
-use pipepost::state::StateError;
+use pipepost::state::ledger::{Decision, Entry, LedgerReader, SettleError, State};
+use pipepost::state::{StateError, StateStore as _};
+use pipepost_state_sqlite::SqliteStore;
 use serde_json::json;
 
 use super::arguments::{LedgerCommand, SettleAs};
@@ -12,7 +14,7 @@ use super::complaint::Complaint;
 use super::logging::answer;
 use super::paths;
 
-pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
+pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
     match command {
         LedgerCommand::List {
             execution,
@@ -20,7 +22,7 @@ pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
             state,
             json,
         } => {
-            let mut entries = book(state)?.list(execution.as_deref())?;
+            let mut entries = reader(state)?.list(execution.as_deref()).await?;
             entries.retain(|entry| !uncertain || entry.state == State::Uncertain);
             if json {
                 return out(&format!("{:#}", json!(entries)));
@@ -37,7 +39,7 @@ pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
             Ok(0)
         }
         LedgerCommand::Show { key, state, json } => {
-            let entry = book(state)?.show(&key)?;
+            let entry = reader(state)?.show(&key).await?;
             let entry = entry.ok_or(SettleError::Unknown(key))?;
             if json {
                 return out(&format!("{:#}", json!(entry)));
@@ -49,7 +51,7 @@ pub(super) fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
                 SettleAs::Sent => Decision::Sent,
                 SettleAs::NotSent => Decision::NotSent,
             };
-            let entry = book(state)?.settle(&key, decision)?;
+            let entry = reader(state)?.settle(&key, decision).await?;
             out(&line(&entry))
         }
     }
@@ -63,8 +65,8 @@ pub(super) fn directory(named: Option<PathBuf>) -> Result<PathBuf, Complaint> {
     })
 }
 
-fn book(state: Option<PathBuf>) -> Result<Book, Complaint> {
-    Ok(Book::open(&directory(state)?)?)
+fn reader(state: Option<PathBuf>) -> Result<Arc<dyn LedgerReader>, Complaint> {
+    Ok(SqliteStore::new(directory(state)?).reader())
 }
 
 fn line(entry: &Entry) -> String {
@@ -138,21 +140,29 @@ fn out(text: &str) -> Result<u8, Complaint> {
 
 impl From<StateError> for Complaint {
     fn from(error: StateError) -> Self {
-        let kind = match error {
-            StateError::Taken { .. } => FailureKind::Transient,
-            StateError::Newer { .. } | StateError::Unusable { .. } => FailureKind::Configuration,
+        let (kind, cure) = match error {
+            StateError::Taken { .. } => (
+                FailureKind::Transient,
+                " Wait for its end, or give this run another --execution key.",
+            ),
+            StateError::Newer { .. } => (
+                FailureKind::Configuration,
+                " Use that version, or name another directory with --state.",
+            ),
+            StateError::Unusable { .. } => (FailureKind::Configuration, ""),
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, format!("{error}{cure}"))
     }
 }
 
 impl From<SettleError> for Complaint {
     fn from(error: SettleError) -> Self {
-        let kind = match error {
-            SettleError::Running(_) => FailureKind::Transient,
+        let (kind, cure) = match error {
+            SettleError::Running(_) => (FailureKind::Transient, ""),
             SettleError::State(error) => return error.into(),
-            SettleError::Unknown(_) | SettleError::NotUncertain { .. } | SettleError::InPart(_) => FailureKind::Invalid,
+            SettleError::Unknown(_) => (FailureKind::Invalid, " `pipepost ledger list` shows all."),
+            SettleError::NotUncertain { .. } | SettleError::InPart(_) => (FailureKind::Invalid, ""),
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, format!("{error}{cure}"))
     }
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pipepost::quota::{Pauses, states_limits};
-use pipepost::{FailureKind, Host, HostBuilder, RunOptions as Run, RunReport, TimeLimit};
+use pipepost::state::StateStore;
+use pipepost::{FailureKind, Host, HostBuilder, RunOptions as Run, RunReport, TimeLimit, states_limits};
+use pipepost_state_sqlite::SqliteStore;
 
 use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
@@ -44,8 +45,8 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
         }
         None => {
             let mut builder = setup::builder(&options.host)?;
-            if let Some(state) = state(&options, &builder)? {
-                builder = builder.state(state);
+            if let Some(directory) = state(&options, &builder).await? {
+                builder = builder.state(Arc::new(SqliteStore::new(directory)));
             }
             if let Some(path) = options.transcript.as_deref() {
                 builder = builder.transcript(setup::transcript(path)?);
@@ -104,7 +105,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
 
 /// Where this run writes down what outlives it. A named execution needs the place, and so does whoever names one; a run that
 /// only counts for its accounts' limits goes on without the usual place, and says so.
-fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>, Complaint> {
+async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>, Complaint> {
     if options.execution.is_some() || options.state.is_some() {
         return super::ledger::directory(options.state.clone()).map(Some);
     }
@@ -114,7 +115,10 @@ fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>,
         return Ok(usual);
     }
     let trouble = match &usual {
-        Some(directory) => Pauses::open(directory).err().map(|error| error.to_string()),
+        Some(directory) => {
+            let probed = SqliteStore::new(directory).probe().await;
+            probed.err().map(|error| error.to_string())
+        }
         None => Some("There is no home directory to keep a state in.".to_owned()),
     };
     let Some(trouble) = trouble else { return Ok(usual) };

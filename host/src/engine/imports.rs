@@ -17,7 +17,6 @@ use crate::bindings::transport::{Facts, TransportError};
 use crate::bindings::types::FileError;
 use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
 use crate::files::{NewFile, OpenFile};
-use crate::quota::Allowance;
 use crate::transport::{Link, LinkError};
 
 /// The most bytes of randomness that one call gives.
@@ -179,8 +178,9 @@ impl outcomes::Host for Guest {
             }),
             Err(failure) => {
                 let mut failed = call_failure(failure, longest)?;
-                if let Some(allowance) = &work.allowance {
-                    allowance.judge(call, work.watch.is_announced(call), &mut failed.failure);
+                let announced = work.watch.is_announced(call);
+                if let Some(permit) = &work.permit {
+                    permit.explain(call, announced, &mut failed.failure).await;
                 }
                 Err(failed)
             }
@@ -409,7 +409,7 @@ impl transport::HostConnection for Guest {
             )));
         }
         // An account that sends nothing now need not sign in for it.
-        let is_held = work.allowance.as_ref().is_some_and(Allowance::is_held);
+        let is_held = work.permit.as_ref().is_some_and(|permit| permit.is_held);
         if is_held || work.ending.is_requested() {
             return Ok(Err(TransportError::Ending));
         }
@@ -497,8 +497,15 @@ impl transport::HostConnection for Guest {
         link: Resource<Link>,
         mechanism: String,
     ) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
-        self.wait_on_link(&link, async |link| link.sign_in(&mechanism).await)
-            .await
+        let result = self
+            .wait_on_link(&link, async |link| link.sign_in(&mechanism).await)
+            .await?;
+        if let Ok(reply) = &result
+            && !self.table.get(&link).map_err(bad_handle)?.is_signed_in()
+        {
+            self.work()?.refused_sign_in = Some(reply.clone());
+        }
+        Ok(result)
     }
 
     async fn release(&mut self, link: Resource<Link>, memo: Vec<u8>, farewell: Vec<u8>) -> wasmtime::Result<()> {

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind, Limits};
+use pipepost_state::ledger::Ledger;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
 use super::config::{MemoryDumps, TICK};
+use super::permit::{Permit, PermitInUse, SendPermit};
 use super::watch::{CallEnd, Watch};
 use super::{Component, Engine, LoadError, connections, cpu_budget};
 use crate::bindings::outcomes::Stop;
 use crate::bindings::{Call, Everything, Manifest};
 use crate::files::RunFiles;
-use crate::ledger::Ledger;
-use crate::quota::{Allowance, Leave};
 use crate::transport::{Seat, Transport};
 
 /// What the imports of one instance work on.
@@ -37,7 +37,9 @@ pub(super) struct Work {
     pub(super) files: Arc<RunFiles>,
     pub(super) ending: ShutdownToken,
     /// What its account may send; none where no account sends.
-    pub(super) allowance: Option<Allowance>,
+    pub(super) permit: Option<PermitInUse>,
+    /// The server's reply to a sign-in that it refused.
+    pub(super) refused_sign_in: Option<Vec<u8>>,
     pub(super) connector: Arc<str>,
     pub(super) log_lines: u32,
     pub(super) new_file_bytes: u64,
@@ -75,11 +77,11 @@ impl Work {
 
     /// The account's limits are asked first: what must wait or stay is not announced.
     pub(super) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
-        if let Some(allowance) = &mut self.allowance {
-            match allowance.ask(parts, &self.ending).await {
-                Leave::Granted => {}
-                Leave::Held => return Ok(Err(Stop::Held)),
-                Leave::Ending => return Ok(Err(Stop::Ending)),
+        if let Some(permit) = &mut self.permit {
+            match permit.admit(parts, &self.ending).await {
+                Permit::Granted => {}
+                Permit::Held => return Ok(Err(Stop::Held)),
+                Permit::Ending => return Ok(Err(Stop::Ending)),
             }
         }
         let answer = self.watch.committing(parts).await;
@@ -90,8 +92,8 @@ impl Work {
     }
 
     pub(super) fn ended(&mut self, part: (u32, u32)) {
-        if let Some(allowance) = &mut self.allowance {
-            allowance.ended(part);
+        if let Some(permit) = &mut self.permit {
+            permit.ended(part);
         }
     }
 }
@@ -250,9 +252,22 @@ pub(crate) struct Batch {
     pub(crate) calls: Vec<Call>,
     /// None: the connector gets no connection.
     pub(crate) transport: Option<Transport>,
+    /// What its account may send; none where nothing is counted.
+    pub(crate) permit: Option<Arc<dyn SendPermit>>,
     pub(crate) files: Arc<RunFiles>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) ending: ShutdownToken,
+}
+
+/// How a batch went.
+#[derive(Default)]
+pub(crate) struct BatchEnd {
+    /// Each call's end, by its number.
+    pub(crate) calls: HashMap<u32, CallEnd>,
+    /// The server's reply to a sign-in that it refused.
+    pub(crate) refused_sign_in: Option<Vec<u8>>,
+    /// The instance was stopped before it was done.
+    was_stopped: bool,
 }
 
 /// Runs a batch in a fresh instance. Each call has exactly one end in the answer.
@@ -264,12 +279,13 @@ pub(crate) async fn run_batch(
     component: &Component,
     batch: Batch,
     mut on_settled: impl FnMut(u32) + Send + Clone + 'static,
-) -> HashMap<u32, CallEnd> {
+) -> BatchEnd {
     let Batch {
         connector,
         account,
         calls,
         transport,
+        permit,
         files,
         ledger,
         ending,
@@ -279,32 +295,34 @@ pub(crate) async fn run_batch(
         account: account.clone(),
         calls,
         transport: transport.clone(),
+        permit: permit.clone(),
         files: Arc::clone(&files),
         ledger: Arc::clone(&ledger),
         ending: ending.clone(),
     };
-    let (mut ends, stopped) = perform(engine, component, again(calls.clone()), on_settled.clone()).await;
-    if stopped && calls.len() > 1 {
+    let mut end = perform(engine, component, again(calls.clone()), on_settled.clone()).await;
+    if end.was_stopped && calls.len() > 1 {
         for call in calls {
-            let untouched = ends.get(&call.id).is_none_or(|end| !end.settled && !end.announced);
+            let untouched = end.calls.get(&call.id).is_none_or(|end| !end.settled && !end.announced);
             if untouched && !ending.is_requested() {
                 let id = call.id;
-                let (solo, _) = perform(engine, component, again(vec![call]), on_settled.clone()).await;
-                ends.extend(solo);
+                let solo = perform(engine, component, again(vec![call]), on_settled.clone()).await;
+                end.calls.extend(solo.calls);
+                end.refused_sign_in = solo.refused_sign_in.or(end.refused_sign_in);
                 on_settled(id);
             }
         }
     }
-    ends
+    end
 }
 
-/// One instance, one `perform`. Answers also whether the instance was stopped before it was done.
+/// One instance, one `perform`.
 async fn perform(
     engine: &Engine,
     component: &Component,
     batch: Batch,
     on_settled: impl FnMut(u32) + Send + 'static,
-) -> (HashMap<u32, CallEnd>, bool) {
+) -> BatchEnd {
     let must_commit = component
         .interfaces
         .imports
@@ -315,10 +333,10 @@ async fn perform(
     let cpu = cpu_budget(&engine.inner.limits, batch.calls.len());
     let (seat, ahead) = seat(engine, batch.transport.as_ref()).await;
     let _place = place(engine).await;
-    let allowance = batch.transport.as_ref().and_then(Transport::allowance);
     let work = Work {
         watch,
-        allowance,
+        permit: batch.permit.map(PermitInUse::new),
+        refused_sign_in: None,
         transport: batch.transport,
         files: batch.files,
         ending: batch.ending.clone(),
@@ -371,8 +389,14 @@ async fn perform(
         show_memory(dumps, &batch.connector, stopped.as_ref(), &store);
     }
     let guest = store.into_data();
-    let ends = guest.work.map(|work| work.watch.close(&stopped)).unwrap_or_default();
-    (ends, was_stopped)
+    let Some(work) = guest.work else {
+        return BatchEnd::default();
+    };
+    BatchEnd {
+        calls: work.watch.close(&stopped),
+        refused_sign_in: work.refused_sign_in,
+        was_stopped,
+    }
 }
 
 /// Enters an instance that is done once more, and stops it before its first instruction: only a trap leaves a core dump.

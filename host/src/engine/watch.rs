@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind};
+use pipepost_state::ledger::{ClaimError, Ledger, Part, PartOutcome};
 use serde_json::Value;
 use traffic::Announced;
 pub(crate) use traffic::Traffic;
 
 use crate::bindings::outcomes::Stop;
-use crate::ledger::{ClaimError, Ledger, Part, PartOutcome};
 
 /// Parts that one call may have: with a hundred recipients in each, a million recipients.
 const PARTS: usize = 10_000;

@@ -6,17 +6,17 @@ use pipepost_accounts::Account;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
+use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
 use super::execute::Execution;
+use super::quotas::limits_of;
 use super::retry::{OWN, Retry, Try};
 use super::route::Wanted;
 use super::scopes::Frame;
 use crate::bindings::Call;
 use crate::connectors::{Connector as Loaded, Digest};
 use crate::engine::Batch;
-use crate::ledger::Message;
-use crate::quota::counts;
 use crate::transport::{Route, Transport};
 
 /// A call that is ready to go.
@@ -115,8 +115,6 @@ pub(super) struct Target<'e> {
     pub(super) connector: &'e CompiledConnector,
     pub(super) loaded: &'e Loaded,
     pub(super) account: Option<&'e Arc<Account>>,
-    /// The member of an output that lists who was refused.
-    pub(super) refused: Option<&'e str>,
 }
 
 impl Execution<'_> {
@@ -127,7 +125,6 @@ impl Execution<'_> {
             connector,
             loaded: &target.connector,
             account: target.account.as_ref(),
-            refused: target.refused.as_deref(),
         }
     }
 
@@ -209,9 +206,10 @@ impl Execution<'_> {
                 connections: Arc::clone(&self.host.connections),
                 component: Arc::clone(&target.loaded.digest),
             }),
+            permit: None,
             files: Arc::clone(&self.files),
             ledger: Arc::clone(&self.ledger),
-            ending: self.clock.token().clone(),
+            ending: self.ending.clone(),
         }
     }
 }
@@ -275,7 +273,7 @@ pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>)
     };
     fields.insert("security".to_owned(), security.into());
     // What waits for its turn must not keep from ending what was sent before it.
-    if account.is_some_and(|account| counts(account.limits())) {
+    if account.is_some_and(|account| limits_of(account).is_some()) {
         fields.insert("max_uncertain".to_owned(), json!(1));
     }
     if !route.signs_in {

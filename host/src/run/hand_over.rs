@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind};
+use pipepost_state::ledger::{Known, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -11,11 +12,11 @@ use super::calls::{Failed, Outcome, Ready, Target};
 use super::execute::Execution;
 use super::gather::Word;
 use super::observe::Counter;
+use super::permit::AccountPermit;
 use super::retry::{Due, Schedule, Try, chance};
 use super::route::{Wanted, route};
 use super::scopes::Frame;
-use crate::engine::{CallEnd, run_batch};
-use crate::ledger::{Known, Message, Recorded};
+use crate::engine::{BatchEnd, CallEnd, SendPermit, run_batch};
 use crate::transport::Route;
 
 /// A call that was performed, and how that went.
@@ -68,14 +69,14 @@ impl Execution<'_> {
                 }
             }
         }
-        let until = [self.clock.until(), frame.deadline].into_iter().flatten().min();
+        let until = [self.until, frame.deadline].into_iter().flatten().min();
         let mut schedule = Schedule::new(first, until);
-        while let Some(due) = schedule.next(self.clock.token()).await {
+        while let Some(due) = schedule.next(&self.ending).await {
             let tries = match due {
                 Due::Now(tries) => tries,
                 Due::Never(tries) => {
                     for one in tries {
-                        let outcome = one.last.map_or_else(|| Err(self.clock.over().into()), Err);
+                        let outcome = one.last.map_or_else(|| Err(self.over().into()), Err);
                         outcomes[one.index] = Some(self.settle(&calls[one.index], outcome));
                     }
                     continue;
@@ -170,7 +171,8 @@ impl Execution<'_> {
                             continue;
                         }
                     }
-                    let batch = self.batch(target, route.clone(), now.iter().map(|one| (&*calls[one.index], one)));
+                    let mut batch = self.batch(target, route.clone(), now.iter().map(|one| (&*calls[one.index], one)));
+                    batch.permit = self.permit(target, route.as_deref());
                     let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
                     let counter = counter.cloned();
                     let settled = move |_| {
@@ -179,8 +181,8 @@ impl Execution<'_> {
                         }
                     };
                     under_way.spawn(async move {
-                        let ends = run_batch(&engine, &component, batch, settled).await;
-                        (now, ends)
+                        let end = run_batch(&engine, &component, batch, settled).await;
+                        (now, route, end)
                     });
                 }
                 Err(failure) => performed.extend(lot.into_iter().map(|which| Tried {
@@ -191,7 +193,16 @@ impl Execution<'_> {
         }
         while let Some(joined) = under_way.join_next().await {
             // A task that is gone leaves its calls without an end, and that is what they are told in the end.
-            let Ok((lot, mut ends)) = joined else { continue };
+            let Ok((lot, route, end)) = joined else { continue };
+            let BatchEnd {
+                calls: mut ends,
+                refused_sign_in,
+                ..
+            } = end;
+            if let (Some(account), Some(route), Some(reply)) = (&target.account, &route, &refused_sign_in) {
+                let quotas = &self.host.quotas;
+                quotas.note_sign_in(account, &route.address.host, reply).await;
+            }
             performed.extend(lot.into_iter().zip(0..).map(|(which, id)| Tried {
                 which,
                 result: ends.remove(&id).ok_or_else(|| lost(target)),
@@ -209,10 +220,17 @@ impl Execution<'_> {
     ) -> Result<(usize, Option<Failure>), Failure> {
         match target.account {
             Some(account) if route.is_some() && self.host.rehearsal.is_none() => {
-                self.host.connections.quotas.look(account, most).await
+                self.host.quotas.look(account, most).await
             }
             _ => Ok((most, None)),
         }
+    }
+
+    /// What the account allows a batch to commit. A rehearsal sends nothing.
+    fn permit(&self, target: &Target<'_>, route: Option<&Route>) -> Option<Arc<dyn SendPermit>> {
+        let account = target.account.as_ref()?;
+        route.filter(|route| route.account.is_some() && route.rehearsal.is_none())?;
+        Some(Arc::new(AccountPermit::new(&self.host.quotas, account)))
     }
 
     /// How a call has ended; none when it will be tried again.
@@ -264,8 +282,7 @@ impl Execution<'_> {
         if call.wanted.is_none() {
             return outcome;
         }
-        self.tally
-            .count(outcome.as_ref().err().map(|failed| failed.failure.kind));
+        self.count(outcome.as_ref().err().map(|failed| failed.failure.kind));
         self.record(call, &outcome);
         outcome
     }

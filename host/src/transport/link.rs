@@ -395,10 +395,6 @@ impl Link {
         let reply = sign_in::run(socket, account, tokens, mechanism, &route.address, &mut self.dialogue).await?;
         self.expires = reply.expires;
         self.veil = Some(Veil::over(reply.exchanges));
-        if !reply.signed_in {
-            let quotas = &self.transport.connections.quotas;
-            quotas.note_sign_in(account, &route.address.host, &reply.text);
-        }
         if reply.signed_in {
             self.signed_in = Some(mechanism.to_ascii_uppercase());
         }

@@ -1,7 +1,6 @@
 //! The process's connections: warm ones waiting for use, places for live ones, and how often an account signs in.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +14,6 @@ use super::link::Parked;
 use super::tls::TlsConfigs;
 use super::{Route, Transcript};
 use crate::http::Poster;
-use crate::quota::Quotas;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE: Duration = Duration::from_secs(60);
@@ -62,8 +60,6 @@ pub struct Connections {
     pub(super) tls: TlsConfigs,
     /// The access tokens of every account: one renewal at a time, whichever run asks.
     pub(super) tokens: Tokens,
-    /// What every account has sent of late, and which accounts pause.
-    pub(crate) quotas: Quotas,
     /// Where every dialogue is written down, if anywhere.
     pub(super) transcript: Option<Arc<Transcript>>,
     state: Mutex<State>,
@@ -128,17 +124,9 @@ impl Connections {
                 Some(sink) => tokens.with_sink(sink),
                 None => tokens,
             },
-            quotas: Quotas::default(),
             transcript,
             state: Mutex::default(),
         }
-    }
-
-    /// The limits and pauses of accounts are shared with all who name this state directory.
-    #[must_use]
-    pub fn sharing(mut self, state: &Path) -> Self {
-        self.quotas = Quotas::in_state(state);
-        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

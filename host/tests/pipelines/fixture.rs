@@ -1,10 +1,12 @@
 //! A host with the built connectors, and an inbox that it has an account for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pipepost::{Host, HostBuilder, Preparation, RunError, RunOptions, RunReport};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_inbox::{Inbox, Running, Script, Security};
+use pipepost_state_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -78,7 +80,8 @@ impl Fixture {
 
     /// Runs a named execution as a process of its own does.
     pub(crate) async fn named(&self, execution: &str, document: &Value, message: Value) -> RunReport {
-        let host = builder(&self.folder).state(self.state()).build().await.expect("a host");
+        let store = Arc::new(SqliteStore::new(self.state()));
+        let host = builder(&self.folder).state(store).build().await.expect("a host");
         let mut options = RunOptions::new(message);
         options.execution = Some(execution.to_owned());
         let report = report(&host, document, options).await;

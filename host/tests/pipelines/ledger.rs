@@ -1,10 +1,13 @@
 //! Named executions: run again, they repeat nothing, and what nobody can tell waits for somebody.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pipepost::FailureKind;
-use pipepost::ledger::{Book, Decision, Entry, SqliteLedger, State};
+use pipepost::state::ledger::{Decision, Entry, LedgerReader, State};
+use pipepost::state::{Redact, StateStore as _};
 use pipepost_inbox::Script;
+use pipepost_state_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, email, steps};
@@ -30,11 +33,12 @@ fn lost() -> Script {
     Script::from_json(script).expect("a script")
 }
 
-fn entries(bench: &Fixture) -> Vec<Entry> {
-    Book::open(&bench.state())
-        .expect("a state")
-        .list(None)
-        .expect("a state")
+fn reader(bench: &Fixture) -> Arc<dyn LedgerReader> {
+    SqliteStore::new(bench.state()).reader()
+}
+
+async fn entries(bench: &Fixture) -> Vec<Entry> {
+    reader(bench).list(None).await.expect("a state")
 }
 
 fn message_ids(bench: &Fixture) -> BTreeSet<String> {
@@ -59,6 +63,7 @@ async fn what_was_sent_is_not_sent_by_another_run_of_the_execution() {
     assert_eq!(bench.subjects(), ["once", "once"]);
     assert_eq!(message_ids(&bench).len(), 2);
     let keys: Vec<(String, State)> = entries(&bench)
+        .await
         .into_iter()
         .map(|entry| (entry.execution, entry.state))
         .collect();
@@ -97,15 +102,17 @@ async fn what_may_have_been_sent_waits_for_somebody_to_settle_it() {
         assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Uncertain));
     }
     assert_eq!(bench.said("MAIL FROM"), 1);
-    let doubtful = entries(&bench).remove(0);
+    let doubtful = entries(&bench).await.remove(0);
     assert_eq!(doubtful.state, State::Uncertain);
     assert_eq!(
         doubtful.output.expect("what there is")["uncertain"],
         json!(["a@example.com"])
     );
 
-    let mut book = Book::open(&bench.state()).expect("a state");
-    book.settle(&doubtful.key, Decision::Sent).expect("it is uncertain");
+    reader(&bench)
+        .settle(&doubtful.key, Decision::Sent)
+        .await
+        .expect("it is uncertain");
     let report = bench.named("x", &once(json!({})), json!({})).await;
     assert_eq!(report.exit_code(), 0);
     assert_eq!(report.result.expect("an output")["decided"], true);
@@ -116,9 +123,11 @@ async fn what_may_have_been_sent_waits_for_somebody_to_settle_it() {
 async fn what_somebody_settles_as_not_sent_goes_out_in_the_next_run() {
     let bench = Fixture::new(lost()).await;
     bench.named("x", &once(json!({})), json!({})).await;
-    let key = entries(&bench).remove(0).key;
-    let mut book = Book::open(&bench.state()).expect("a state");
-    book.settle(&key, Decision::NotSent).expect("it is uncertain");
+    let key = entries(&bench).await.remove(0).key;
+    reader(&bench)
+        .settle(&key, Decision::NotSent)
+        .await
+        .expect("it is uncertain");
     let report = bench.named("x", &once(json!({})), json!({})).await;
     assert_eq!(report.result.expect("an output")["outcome"], "sent");
     assert_eq!(bench.said("MAIL FROM"), 2);
@@ -140,7 +149,7 @@ async fn a_rerun_sends_again_what_may_have_been_sent_only_when_the_pipeline_asks
     assert_eq!(bench.said("MAIL FROM"), 2);
     // The same one, so that the mailbox can tell.
     assert_eq!(message_ids(&bench).len(), 1);
-    assert_eq!(entries(&bench)[0].state, State::Sent);
+    assert_eq!(entries(&bench).await[0].state, State::Sent);
 }
 
 #[tokio::test]
@@ -173,6 +182,7 @@ async fn one_lost_connection_makes_no_more_uncertain_than_the_account_allows() {
         assert!((1..=most).contains(&uncertain), "{uncertain} uncertain");
         assert_eq!(report.counts.sent + uncertain, 60, "{:?}", report.counts);
         let doubtful = entries(&bench)
+            .await
             .iter()
             .filter(|entry| entry.state == State::Uncertain)
             .count();
@@ -189,7 +199,8 @@ async fn one_lost_connection_makes_no_more_uncertain_than_the_account_allows() {
 #[tokio::test]
 async fn an_execution_that_somebody_else_runs_is_left_alone() {
     let bench = Fixture::new(Script::new()).await;
-    let other = SqliteLedger::open(&bench.state(), "x").expect("nobody runs it");
+    let other = SqliteStore::new(bench.state());
+    let other = other.open_ledger("x", Redact::nothing()).await.expect("nobody runs it");
     let report = bench.named("x", &once(json!({})), json!({})).await;
     assert_eq!(report.exit_code(), pipepost::exit_code(FailureKind::Transient));
     let error = report.result.expect_err("it is taken").to_string();

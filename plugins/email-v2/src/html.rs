@@ -7,7 +7,7 @@
 
 use memchr::{memchr, memchr3, memmem};
 
-pub(crate) mod entities;
+mod entities;
 #[cfg(test)]
 mod tests;
 

@@ -11,23 +11,20 @@ use std::time::{Duration, SystemTime};
 use pipepost_smtp::Address;
 use sha2::{Digest, Sha256};
 
-use crate::address::{AddressList, Mailbox};
+use crate::address::AddressList;
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::output;
-use crate::parameters::{HeaderValue, Parameters};
+use crate::parameters::Parameters;
 
 mod content;
 mod headers;
 mod inline;
 mod media;
-mod part_headers;
 mod structure;
 mod text;
 
 pub use content::Content;
-pub(crate) use headers::LONGEST_WORD;
-pub(crate) use inline::is_id as is_content_id;
 
 /// What a message is made with, apart from its parameters.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +83,8 @@ pub struct Prepared {
 pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
     let envelope = envelope(parameters);
     let message_id = message_id(parameters, seed.key);
-    let utf8_in_headers = header_mailboxes(parameters).any(|mailbox| mailbox.address.needs_utf8());
+    let utf8_in_headers = header_lists(parameters).any(|list| list.mailboxes().any(|m| m.address.needs_utf8()))
+        || parameters.from.address.needs_utf8();
     let utf8 = utf8_in_headers || envelope.beyond_ascii().next().is_some();
 
     let mut warnings = parameters.warnings.clone();
@@ -114,8 +112,7 @@ pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn 
 fn envelope(parameters: &Parameters) -> Envelope {
     let sender = match &parameters.envelope_from {
         Some(written) => written.as_ref(),
-        // Who sends in the authors' place gets what comes back.
-        None => Some(&parameters.sender.as_ref().unwrap_or(&parameters.from).address),
+        None => Some(&parameters.from.address),
     };
     let mut seen = HashSet::new();
     let recipients = [&parameters.to, &parameters.cc, &parameters.bcc]
@@ -130,19 +127,8 @@ fn envelope(parameters: &Parameters) -> Envelope {
     }
 }
 
-/// Every mailbox that stands in a header; `bcc` stands in none.
-fn header_mailboxes(parameters: &Parameters) -> impl Iterator<Item = &Mailbox> {
-    let custom = parameters.headers.iter().filter_map(|header| match &header.value {
-        HeaderValue::Addresses(list) => Some(list),
-        HeaderValue::Text(_) => None,
-    });
-    let lists = [&parameters.to, &parameters.cc, &parameters.reply_to]
-        .into_iter()
-        .chain(custom);
-    let authors = std::iter::once(&parameters.from).chain(&parameters.further_authors);
-    authors
-        .chain(&parameters.sender)
-        .chain(lists.flat_map(AddressList::mailboxes))
+fn header_lists(parameters: &Parameters) -> impl Iterator<Item = &AddressList> {
+    [&parameters.to, &parameters.cc, &parameters.reply_to].into_iter()
 }
 
 /// The Message-ID of a call, with angle brackets: the step's own, else one made of the key. It is the same for every

@@ -1,14 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pipepost_state::ledger::MemoryLedger;
 use serde_json::json;
 
 use super::*;
-use crate::ledger::RunLedger;
 
 fn watch() -> (Watch, Arc<AtomicU64>) {
     let counter = Arc::new(AtomicU64::new(0));
     let mut watch = Watch::new(
-        Arc::new(RunLedger::default()),
+        Arc::new(MemoryLedger::default()),
         [(7, "key".to_owned())].into_iter(),
         true,
     );

@@ -1,0 +1,203 @@
+//! The state in one SQLite file: what processes on one machine share, and what outlives them.
+//!
+//! One [`SqliteStore`] a process: everything is written by one thread over one connection, so that whatever waits at a
+//! moment, of all executions, shares one commit. Readers have a connection of their own and wait for nobody.
+#![forbid(unsafe_code)]
+
+mod file;
+mod ledger;
+mod owner;
+mod quotas;
+mod reader;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+pub use file::FILE;
+use ledger::SqliteLedger;
+use pipepost_state::clock::{Clock, SystemClock};
+use pipepost_state::ledger::{Ledger, LedgerReader};
+use pipepost_state::quota::QuotaStore;
+use pipepost_state::{Answer, Redact, StateError, StateStore};
+use quotas::SqliteQuotas;
+use reader::SqliteReader;
+use tokio::sync::oneshot;
+use writer::{Job, Writer};
+
+/// The state in a directory. A handle: clones share it.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    book: Arc<Book>,
+    quotas: Arc<SqliteQuotas>,
+}
+
+/// What all handles share.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) directory: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    on_commit: Option<OnCommit>,
+    writing: Mutex<Option<Writing>>,
+}
+
+/// The thread that writes, once there is something to write.
+#[derive(Debug)]
+struct Writing {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Called before each commit.
+#[derive(Clone)]
+pub(crate) struct OnCommit(Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for OnCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnCommit")
+    }
+}
+
+impl SqliteStore {
+    /// Names the directory. It is made, and the file in it opened, when something is needed of it.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self::with_clock(directory, Arc::new(SystemClock))
+    }
+
+    /// The same, by another clock.
+    pub fn with_clock(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self::made(directory.into(), clock, None)
+    }
+
+    /// Calls `act` on the writing thread before each commit: it may observe the disk, or make it slow.
+    #[must_use]
+    pub fn before_commits(self, act: impl Fn() + Send + Sync + 'static) -> Self {
+        let book = &self.book;
+        Self::made(
+            book.directory.clone(),
+            Arc::clone(&book.clock),
+            Some(OnCommit(Arc::new(act))),
+        )
+    }
+
+    fn made(directory: PathBuf, clock: Arc<dyn Clock>, on_commit: Option<OnCommit>) -> Self {
+        let book = Arc::new(Book {
+            directory,
+            clock,
+            on_commit,
+            writing: Mutex::default(),
+        });
+        Self {
+            quotas: Arc::new(SqliteQuotas::new(Arc::clone(&book))),
+            book,
+        }
+    }
+
+    /// Returns the directory.
+    pub fn directory(&self) -> &Path {
+        &self.book.directory
+    }
+
+    /// Ends as a killed process does: nothing more is written, and what was left open is nobody's. For tests.
+    pub fn crash(self) {
+        let mut writing = self.book.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = Writing {
+            jobs: None,
+            thread: None,
+        };
+        writing.get_or_insert(none).end(Some(Job::Crash));
+    }
+}
+
+impl Book {
+    /// Gives the thread that writes a job; starts it where there is none.
+    pub(crate) fn give(self: &Arc<Self>, job: Job) -> Result<(), StateError> {
+        let unusable = |reason: &dyn std::fmt::Display| StateError::unusable(self.directory.display(), reason);
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if writing.is_none() {
+            let (jobs, receiver) = channel();
+            let mut writer = Writer::new(&self.directory, Arc::clone(&self.clock), self.on_commit.clone());
+            let thread = thread::Builder::new()
+                .name("pipepost-state".into())
+                .spawn(move || writer.work(&receiver))
+                .map_err(|error| unusable(&error))?;
+            *writing = Some(Writing {
+                jobs: Some(jobs),
+                thread: Some(thread),
+            });
+        }
+        let jobs = writing.as_ref().and_then(|writing| writing.jobs.as_ref());
+        match jobs.map(|jobs| jobs.send(job)) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(unusable(&"nothing is written any more")),
+        }
+    }
+}
+
+impl Writing {
+    /// Lets the thread write what it was given, and waits for it.
+    fn end(&mut self, last: Option<Job>) {
+        if let (Some(jobs), Some(job)) = (self.jobs.take(), last) {
+            // A thread that is gone has nothing to end.
+            drop(jobs.send(job));
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes the state ended in a panic");
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+impl StateStore for SqliteStore {
+    fn open_ledger<'s>(
+        &'s self,
+        execution: &'s str,
+        redact: Redact,
+    ) -> Answer<'s, Result<Arc<dyn Ledger>, StateError>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            self.book.give(Job::open(execution, redact.clone(), done))?;
+            let state = answer
+                .await
+                .unwrap_or_else(|_| Err(StateError::unusable(self.directory().display(), "it is closed")))?;
+            let ledger = SqliteLedger::new(Arc::clone(&self.book), execution, redact, state);
+            Ok(Arc::new(ledger) as Arc<dyn Ledger>)
+        })
+    }
+
+    fn quotas(&self) -> Arc<dyn QuotaStore> {
+        Arc::clone(&self.quotas) as Arc<dyn QuotaStore>
+    }
+
+    fn reader(&self) -> Arc<dyn LedgerReader> {
+        Arc::new(SqliteReader::new(&self.book.directory, Arc::clone(&self.book.clock)))
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), StateError>> {
+        let directory = self.book.directory.clone();
+        Box::pin(blocking(self.book.directory.clone(), move || {
+            file::open(&directory).map(drop)
+        }))
+    }
+}
+
+/// Does what waits for a disk where nobody waits for the thread.
+pub(crate) async fn blocking<T: Send + 'static, E: From<StateError> + Send + 'static>(
+    directory: PathBuf,
+    act: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    let done = tokio::task::spawn_blocking(act).await;
+    done.unwrap_or_else(|error| Err(StateError::unusable(directory.display(), error).into()))
+}
+
+#[cfg(test)]
+mod tests;

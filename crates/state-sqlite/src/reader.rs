@@ -1,0 +1,129 @@
+//! The ledger for the person who must decide.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pipepost_state::clock::{Clock, seconds};
+use pipepost_state::ledger::{Decision, Entry, LedgerReader, SettleError};
+use pipepost_state::{Answer, StateError};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+
+use crate::owner::is_alive;
+use crate::{blocking, file, ledger};
+
+/// Reads the ledgers of a state directory, over a connection of its own for each question.
+#[derive(Debug)]
+pub(crate) struct SqliteReader {
+    directory: PathBuf,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteReader {
+    pub(crate) fn new(directory: &Path, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            clock,
+        }
+    }
+
+    fn entries(&self, which: &'static str, value: Option<&str>) -> Answer<'static, Result<Vec<Entry>, StateError>> {
+        let (directory, value) = (self.directory.clone(), value.map(str::to_owned));
+        Box::pin(blocking(self.directory.clone(), move || {
+            let connection = file::open(&directory)?;
+            entries(&connection, &directory, which, value.as_deref())
+        }))
+    }
+}
+
+fn unusable(directory: &Path, error: &rusqlite::Error) -> StateError {
+    StateError::unusable(directory.display(), error)
+}
+
+fn entries(
+    connection: &Connection,
+    directory: &Path,
+    which: &str,
+    value: Option<&str>,
+) -> Result<Vec<Entry>, StateError> {
+    let found = ledger::entries(connection, which, value).map_err(|error| unusable(directory, &error))?;
+    let mut running: HashMap<String, bool> = HashMap::new();
+    let mut entries = Vec::with_capacity(found.len());
+    for (key, execution, entry) in found {
+        let is_running = match running.get(&execution) {
+            Some(known) => *known,
+            None => {
+                let known = is_running(connection, directory, &execution)?;
+                running.insert(execution.clone(), known);
+                known
+            }
+        };
+        entries.push(entry.shown(&key, &execution, is_running));
+    }
+    Ok(entries)
+}
+
+fn is_running(connection: &Connection, directory: &Path, execution: &str) -> Result<bool, StateError> {
+    let owner: Option<Option<String>> = connection
+        .query_row("SELECT owner FROM executions WHERE key = ?1", [execution], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map_err(|error| unusable(directory, &error))?;
+    Ok(owner.flatten().is_some_and(|owner| is_alive(directory, &owner)))
+}
+
+/// Settles within one transaction, so that no run can take the execution meanwhile.
+fn settle(directory: &Path, key: &str, decision: Decision, now: i64) -> Result<Entry, SettleError> {
+    let failed = |error: rusqlite::Error| SettleError::State(unusable(directory, &error));
+    let mut connection = file::open(directory)?;
+    let change = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let found = ledger::entries(&change, "key = ?1", Some(key)).map_err(failed)?.pop();
+    let (_, execution, mut entry) = found.ok_or_else(|| SettleError::Unknown(key.to_owned()))?;
+    let is_running = is_running(&change, directory, &execution)?;
+    entry.decide(key, decision, is_running)?;
+    let write = || -> rusqlite::Result<()> {
+        match &entry.ended {
+            Some(ended) => change.execute(
+                "UPDATE messages SET outcome = 'sent', output = ?2, remainder = NULL, in_doubt = NULL, decided = 1,
+                   changed = ?3
+                 WHERE key = ?1",
+                params![key, ended.output, now],
+            )?,
+            None => {
+                change.execute(
+                    "UPDATE messages SET outcome = NULL, output = NULL, in_doubt = NULL, decided = 1, changed = ?2
+                     WHERE key = ?1",
+                    params![key, now],
+                )?;
+                change.execute("DELETE FROM parts WHERE message = ?1 AND state <> 'confirmed'", [key])?
+            }
+        };
+        Ok(())
+    };
+    write().map_err(failed)?;
+    change.commit().map_err(failed)?;
+    entry.changed = now;
+    Ok(entry.shown(key, &execution, false))
+}
+
+impl LedgerReader for SqliteReader {
+    fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>> {
+        self.entries("?1 IS NULL OR execution = ?1", execution)
+    }
+
+    fn show<'r>(&'r self, key: &'r str) -> Answer<'r, Result<Option<Entry>, StateError>> {
+        let entries = self.entries("key = ?1", Some(key));
+        Box::pin(async move { Ok(entries.await?.pop()) })
+    }
+
+    fn settle<'r>(&'r self, key: &'r str, decision: Decision) -> Answer<'r, Result<Entry, SettleError>> {
+        let (directory, key) = (self.directory.clone(), key.to_owned());
+        let now = seconds(self.clock.now());
+        Box::pin(blocking(self.directory.clone(), move || {
+            settle(&directory, &key, decision, now)
+        }))
+    }
+}

@@ -1,0 +1,557 @@
+//! The one thread that writes: whatever waits for it at a moment, of all executions, goes into one transaction.
+//!
+//! A transaction with a claim in it is synced before the claim is answered, and with it everything that was written
+//! before. One that only settles is not synced for its own sake: it outlives the process at once, and a power cut that
+//! takes it along turns what was settled into something uncertain, never into something sent twice.
+//!
+//! Jobs are written in the order in which they were given. When a transaction fails, each of its jobs is tried alone, so
+//! that what cannot be written of one execution does not touch the others.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use pipepost_state::clock::{Clock, Moment, seconds};
+use pipepost_state::ledger::{
+    Claim, ClaimError, LedgerState, Part, PartOutcome, RETENTION_SECONDS, Recorded, UPKEEP_SECONDS,
+};
+use pipepost_state::quota::{AccountKey, AccountRows};
+use pipepost_state::{Holder, Redact, StateError};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use crate::owner::{self, Owner, is_alive};
+use crate::quotas::WithinAccount;
+use crate::{OnCommit, file, ledger};
+
+/// Most jobs of one transaction.
+const TRANSACTION_JOBS_MAX: usize = 4096;
+
+/// Something to write.
+pub(crate) enum Job {
+    Open(Box<Open>),
+    Note {
+        execution: Arc<str>,
+        note: Note,
+        /// The claim was of what another has.
+        refused: bool,
+    },
+    Change(Change),
+    /// Ends the thread as a kill does.
+    Crash,
+}
+
+/// Makes an execution this process's own.
+pub(crate) struct Open {
+    execution: Arc<str>,
+    redact: Redact,
+    result: Option<Result<LedgerState, StateError>>,
+    done: oneshot::Sender<Result<LedgerState, StateError>>,
+}
+
+/// An entry of one execution.
+pub(crate) enum Note {
+    Claim(Claim, oneshot::Sender<Result<(), ClaimError>>),
+    Settle(Part, PartOutcome),
+    Record(String, String, Recorded),
+    /// The last one of an execution.
+    Close(oneshot::Sender<Result<(), String>>),
+    /// The last one of an execution that was not closed.
+    Release,
+}
+
+/// A change of one account's limits and pauses.
+pub(crate) struct Change {
+    pub(crate) key: AccountKey,
+    /// It outlives a power cut.
+    pub(crate) durable: bool,
+    /// May be called again when the first transaction fails.
+    pub(crate) act: Act,
+    pub(crate) done: oneshot::Sender<Result<(), StateError>>,
+}
+
+pub(crate) type Act = Box<dyn FnMut(&mut dyn AccountRows, Moment) -> Result<(), StateError> + Send>;
+
+impl Job {
+    pub(crate) fn open(
+        execution: &str,
+        redact: Redact,
+        done: oneshot::Sender<Result<LedgerState, StateError>>,
+    ) -> Self {
+        Self::Open(Box::new(Open {
+            execution: execution.into(),
+            redact,
+            result: None,
+            done,
+        }))
+    }
+
+    pub(crate) fn note(execution: &Arc<str>, note: Note) -> Self {
+        Self::Note {
+            execution: Arc::clone(execution),
+            note,
+            refused: false,
+        }
+    }
+
+    /// Whether it is synced before it is answered.
+    fn is_durable(&self) -> bool {
+        match self {
+            Self::Open(_) => true,
+            Self::Note { note, .. } => matches!(note, Note::Claim(..) | Note::Close(_)),
+            Self::Change(change) => change.durable,
+            Self::Crash => false,
+        }
+    }
+}
+
+pub(crate) struct Writer {
+    directory: PathBuf,
+    clock: Arc<dyn Clock>,
+    on_commit: Option<OnCommit>,
+    open: Option<Opened>,
+    /// Executions that this process runs, and since when, in seconds.
+    running: HashMap<Arc<str>, i64>,
+}
+
+/// The file, once it is open.
+struct Opened {
+    connection: Connection,
+    owner: Owner,
+    /// How the connection is set: whether each commit is synced.
+    synced: bool,
+}
+
+/// What one transaction works with.
+struct Within<'w> {
+    change: &'w Transaction<'w>,
+    directory: &'w Path,
+    owner: &'w str,
+    clock: &'w Arc<dyn Clock>,
+    running: &'w mut HashMap<Arc<str>, i64>,
+}
+
+impl Writer {
+    pub(crate) fn new(directory: &Path, clock: Arc<dyn Clock>, on_commit: Option<OnCommit>) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            clock,
+            on_commit,
+            open: None,
+            running: HashMap::new(),
+        }
+    }
+
+    /// Works until its last sender is gone.
+    pub(crate) fn work(&mut self, jobs: &Receiver<Job>) {
+        // What could not be written waits for the next transaction.
+        let mut waiting: Vec<Job> = Vec::new();
+        loop {
+            let is_over = match jobs.recv() {
+                Ok(job) => {
+                    waiting.push(job);
+                    false
+                }
+                Err(_) => true,
+            };
+            while waiting.len() < TRANSACTION_JOBS_MAX {
+                match jobs.try_recv() {
+                    Ok(job) => waiting.push(job),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            if waiting.iter().any(|job| matches!(job, Job::Crash)) {
+                if let Some(open) = self.open.take() {
+                    open.owner.crash();
+                }
+                return;
+            }
+            if !waiting.is_empty() {
+                waiting = self.process(waiting);
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Writes jobs and answers them; returns those that are still to be written.
+    fn process(&mut self, mut jobs: Vec<Job>) -> Vec<Job> {
+        match self.write(&mut jobs) {
+            Ok(()) => self.finish(jobs, &Ok(())),
+            Err(_) if jobs.len() > 1 && self.open.is_some() => {
+                let mut kept = Vec::new();
+                for job in jobs {
+                    let mut alone = vec![job];
+                    let result = self.write(&mut alone);
+                    kept.extend(self.finish(alone, &result));
+                }
+                kept
+            }
+            Err(error) => self.finish(jobs, &Err(error)),
+        }
+    }
+
+    fn opened(&mut self) -> Result<&mut Opened, StateError> {
+        if self.open.is_none() {
+            self.open = Some(Opened {
+                connection: file::open(&self.directory)?,
+                owner: Owner::new(&self.directory)?,
+                synced: true,
+            });
+        }
+        self.open
+            .as_mut()
+            .ok_or_else(|| StateError::unusable(self.directory.display(), "it is not open"))
+    }
+
+    fn write(&mut self, jobs: &mut [Job]) -> Result<(), StateError> {
+        let place = self.directory.clone();
+        let unusable = |error: rusqlite::Error| StateError::unusable(place.display(), error);
+        let (clock, on_commit) = (Arc::clone(&self.clock), self.on_commit.clone());
+        let mut running = self.running.clone();
+        let opened = self.opened()?;
+        let synced = jobs.iter().any(Job::is_durable);
+        if synced != opened.synced {
+            let how = if synced { "full" } else { "normal" };
+            opened
+                .connection
+                .pragma_update(None, "synchronous", how)
+                .map_err(unusable)?;
+            opened.synced = synced;
+        }
+        let change = opened
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(unusable)?;
+        let mut within = Within {
+            change: &change,
+            directory: &place,
+            owner: opened.owner.name(),
+            clock: &clock,
+            running: &mut running,
+        };
+        if jobs.iter().any(|job| matches!(job, Job::Open(_))) {
+            within.keep_up().map_err(unusable)?;
+        }
+        for job in jobs {
+            within.apply(job)?;
+        }
+        if let Some(OnCommit(act)) = on_commit {
+            act();
+        }
+        change.commit().map_err(unusable)?;
+        self.running = running;
+        Ok(())
+    }
+
+    /// Tells those who wait, and returns what is still to be written.
+    fn finish(&mut self, jobs: Vec<Job>, result: &Result<(), StateError>) -> Vec<Job> {
+        if let Err(error) = result {
+            tracing::error!(%error, "the state could not be written");
+        }
+        let reason = || match result {
+            Err(StateError::Unusable { reason, .. }) => reason.clone(),
+            Err(error) => error.to_string(),
+            Ok(()) => String::new(),
+        };
+        let mut kept = Vec::new();
+        for job in jobs {
+            // Whoever no longer listens need not be told.
+            match job {
+                Job::Open(open) => {
+                    let Open {
+                        execution,
+                        result: state,
+                        done,
+                        ..
+                    } = *open;
+                    let lost = || Err(StateError::unusable(self.directory.display(), "it gave no answer"));
+                    let answer = match result {
+                        Ok(()) => state.unwrap_or_else(lost),
+                        Err(error) => Err(error.clone()),
+                    };
+                    let is_owned = answer.is_ok();
+                    if done.send(answer).is_err() && is_owned {
+                        kept.push(Job::note(&execution, Note::Release));
+                    }
+                }
+                Job::Note {
+                    execution,
+                    note,
+                    refused,
+                } => match (note, result) {
+                    (Note::Claim(_, done), Ok(())) => {
+                        drop(done.send(if refused { Err(ClaimError::Claimed) } else { Ok(()) }));
+                    }
+                    (Note::Claim(_, done), Err(_)) => drop(done.send(Err(ClaimError::Unrecorded(reason())))),
+                    (Note::Close(done), Ok(())) => drop(done.send(Ok(()))),
+                    (Note::Close(done), Err(_)) => {
+                        drop(done.send(Err(reason())));
+                        kept.push(Job::note(&execution, Note::Release));
+                    }
+                    (_, Ok(())) => {}
+                    (note, Err(_)) => kept.push(Job::note(&execution, note)),
+                },
+                Job::Change(change) => drop(change.done.send(result.clone())),
+                Job::Crash => {}
+            }
+        }
+        kept
+    }
+}
+
+impl Within<'_> {
+    fn apply(&mut self, job: &mut Job) -> Result<(), StateError> {
+        let place = self.directory;
+        let unusable = |error: rusqlite::Error| StateError::unusable(place.display(), error);
+        let now = seconds(self.clock.now());
+        match job {
+            Job::Open(open) => {
+                open.result = None;
+                let taken = self.take(&open.execution, now).map_err(unusable)?;
+                open.result = Some(match taken {
+                    Some(taken) => Err(taken),
+                    None => Ok(self.load(open, now).map_err(unusable)?),
+                });
+                Ok(())
+            }
+            Job::Note {
+                execution,
+                note,
+                refused,
+            } => {
+                let execution: &str = execution;
+                match note {
+                    Note::Claim(claim_of, _) => {
+                        *refused = !claim(self.change, execution, claim_of, now).map_err(unusable)?;
+                        Ok(())
+                    }
+                    Note::Settle(part, outcome) => settle(self.change, execution, part, outcome, now),
+                    Note::Record(key, digest, recorded) => record(self.change, execution, key, digest, recorded, now),
+                    Note::Close(_) | Note::Release => {
+                        self.running.remove(execution);
+                        self.change
+                            .execute(
+                                "UPDATE executions SET owner = NULL, changed = ?2 WHERE key = ?1 AND owner = ?3",
+                                params![execution, now, self.owner],
+                            )
+                            .map(drop)
+                    }
+                }
+                .map_err(unusable)
+            }
+            Job::Change(change) => (change.act)(
+                &mut WithinAccount {
+                    directory: self.directory,
+                    change: self.change,
+                    owner: self.owner,
+                    key: &change.key,
+                },
+                self.clock.now(),
+            ),
+            Job::Crash => Ok(()),
+        }
+    }
+
+    /// Takes an execution, or returns who has it.
+    fn take(&mut self, execution: &Arc<str>, now: i64) -> rusqlite::Result<Option<StateError>> {
+        let taken = |process: u32, begun: i64| StateError::Taken {
+            execution: execution.to_string(),
+            holder: Holder { machine: None, process },
+            since: jiff::Timestamp::from_second(begun).unwrap_or_default(),
+        };
+        if let Some(begun) = self.running.get(execution) {
+            return Ok(Some(taken(std::process::id(), *begun)));
+        }
+        let known: Option<(Option<String>, u32, i64)> = self
+            .change
+            .query_row(
+                "SELECT owner, process, begun FROM executions WHERE key = ?1",
+                [&**execution],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()?;
+        if let Some((Some(other), process, begun)) = known
+            && other != self.owner
+            && is_alive(self.directory, &other)
+        {
+            return Ok(Some(taken(process, begun)));
+        }
+        self.change.execute(
+            "INSERT INTO executions (key, owner, process, begun, changed) VALUES (?1, ?2, ?3, ?4, ?4)
+             ON CONFLICT (key) DO UPDATE SET
+               owner = excluded.owner, process = excluded.process, begun = excluded.begun, changed = excluded.changed",
+            params![&**execution, self.owner, std::process::id(), now],
+        )?;
+        self.running.insert(Arc::clone(execution), now);
+        Ok(None)
+    }
+
+    /// Reads what is known of an execution that was just taken.
+    fn load(&self, open: &Open, now: i64) -> rusqlite::Result<LedgerState> {
+        // Claimed by an owner that is gone, and never settled.
+        self.change.execute(
+            "UPDATE parts SET state = 'uncertain' WHERE state = 'claimed'
+             AND message IN (SELECT key FROM messages WHERE execution = ?1)",
+            [&*open.execution],
+        )?;
+        let mut state = ledger::load(
+            self.change,
+            &open.execution,
+            Arc::clone(self.clock),
+            open.redact.clone(),
+        )?;
+        // The owner before ended between the last word on a message and the record of it.
+        for (key, digest, recorded) in state.record_completed() {
+            record(self.change, &open.execution, &key, &digest, &recorded, now)?;
+        }
+        Ok(state)
+    }
+
+    /// Forgets now and then what is old: see [`RETENTION_SECONDS`].
+    fn keep_up(&self) -> rusqlite::Result<()> {
+        let now = seconds(self.clock.now());
+        let last: Option<i64> = self
+            .change
+            .query_row("SELECT at FROM upkeep WHERE name = 'forget'", [], |row| row.get(0))
+            .optional()?;
+        if last.is_some_and(|last| (0..UPKEEP_SECONDS).contains(&(now - last))) {
+            return Ok(());
+        }
+        self.change
+            .execute("INSERT OR REPLACE INTO upkeep (name, at) VALUES ('forget', ?1)", [now])?;
+        owner::sweep(self.directory);
+        forget(self.change, self.directory, now)
+    }
+}
+
+/// Settled messages live thirty days, uncertain ones until somebody settles them. An execution is forgotten as a whole:
+/// run again with half of it forgotten, it would send that half twice.
+fn forget(change: &Transaction<'_>, directory: &Path, now: i64) -> rusqlite::Result<()> {
+    let before = now - RETENTION_SECONDS;
+    let mut select =
+        change.prepare("SELECT DISTINCT owner FROM executions WHERE owner IS NOT NULL AND changed < ?1")?;
+    let owners: HashSet<String> = select
+        .query_map([before], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for owner in owners {
+        if !is_alive(directory, &owner) {
+            change.execute("UPDATE executions SET owner = NULL WHERE owner = ?1", [owner])?;
+        }
+    }
+    change.execute(
+        "DELETE FROM executions WHERE owner IS NULL AND changed < ?1
+         AND NOT EXISTS (
+           SELECT 1 FROM messages WHERE execution = executions.key AND (outcome IS NOT 'sent' OR changed >= ?1))",
+        [before],
+    )?;
+    Ok(())
+}
+
+/// Makes a message's row, where there is none.
+const ADD_MESSAGE: &str = "INSERT INTO messages (key, execution, digest, changed) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (key) DO NOTHING";
+
+/// Returns whether it could be claimed. The memory has asked the same before; this asks for all executions.
+fn claim(change: &Transaction<'_>, execution: &str, claim: &Claim, now: i64) -> rusqlite::Result<bool> {
+    let mut taken = change.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM parts WHERE message = ?1 AND number = ?2 AND NOT ?4)
+            OR EXISTS (SELECT 1 FROM messages WHERE key = ?1 AND execution <> ?3)",
+    )?;
+    for part in &claim.parts {
+        let reopened = claim.reopened.contains(&part.key);
+        if taken.query_row(params![part.key, part.number, execution, reopened], |row| row.get(0))? {
+            return Ok(false);
+        }
+    }
+    let mut reopen = change.prepare_cached("DELETE FROM parts WHERE message = ?1 AND state <> 'confirmed'")?;
+    for key in &claim.reopened {
+        reopen.execute([key])?;
+    }
+    let mut message = change.prepare_cached(
+        "INSERT INTO messages (key, execution, digest, changed, in_doubt) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (key) DO UPDATE SET
+           digest = excluded.digest, changed = excluded.changed, outcome = NULL, output = NULL, remainder = NULL,
+           decided = 0, in_doubt = COALESCE(excluded.in_doubt, in_doubt)",
+    )?;
+    let mut insert =
+        change.prepare_cached("INSERT INTO parts (message, number, state, changed) VALUES (?1, ?2, 'claimed', ?3)")?;
+    for ((part, digest), in_doubt) in claim.parts.iter().zip(&claim.digests).zip(&claim.in_doubt) {
+        message.execute(params![part.key, execution, digest, now, in_doubt])?;
+        insert.execute(params![part.key, part.number, now])?;
+    }
+    Ok(true)
+}
+
+fn settle(
+    change: &Transaction<'_>,
+    execution: &str,
+    part: &Part,
+    outcome: &PartOutcome,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let (state, output) = match outcome {
+        PartOutcome::Confirmed(output) => ("confirmed", output.as_deref()),
+        PartOutcome::Uncertain => ("uncertain", None),
+        PartOutcome::NotCommitted => {
+            change
+                .prepare_cached("DELETE FROM parts WHERE message = ?1 AND number = ?2")?
+                .execute(params![part.key, part.number])?;
+            // A message of which nothing was committed may have another content next time.
+            change
+                .prepare_cached(
+                    "DELETE FROM messages WHERE key = ?1 AND outcome IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM parts WHERE message = ?1)",
+                )?
+                .execute([&part.key])?;
+            return Ok(());
+        }
+    };
+    // A part that was never announced has no row yet.
+    change
+        .prepare_cached(ADD_MESSAGE)?
+        .execute(params![part.key, execution, "", now])?;
+    change
+        .prepare_cached(
+            "INSERT INTO parts (message, number, state, output, changed) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (message, number) DO UPDATE SET
+               state = excluded.state, output = excluded.output, changed = excluded.changed",
+        )?
+        .execute(params![part.key, part.number, state, output, now])?;
+    Ok(())
+}
+
+fn record(
+    change: &Transaction<'_>,
+    execution: &str,
+    key: &str,
+    digest: &str,
+    recorded: &Recorded,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let outcome = if recorded.uncertain { "uncertain" } else { "sent" };
+    change
+        .prepare_cached(
+            "INSERT INTO messages (key, execution, digest, outcome, output, remainder, changed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (key) DO UPDATE SET
+               digest = excluded.digest, outcome = excluded.outcome, output = excluded.output,
+               remainder = excluded.remainder, changed = excluded.changed, in_doubt = NULL",
+        )?
+        .execute(params![
+            key,
+            execution,
+            digest,
+            outcome,
+            recorded.output,
+            recorded.remainder,
+            now
+        ])?;
+    // It stands in the message's row now.
+    change
+        .prepare_cached("UPDATE parts SET output = NULL WHERE message = ?1 AND output IS NOT NULL")?
+        .execute([key])?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The rules that every implementation keeps, as tests that run over each: one function a rule, and [`expand_suite!`] to
+//! run them all over a store.
+//!
+//! A rule sees a [`Machine`]: something on which processes begin, share a state, and end in order or in a crash.
+//!
+//! [`expand_suite!`]: crate::expand_suite
+
+mod ledger;
+mod quota;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+pub use ledger::*;
+pub use quota::*;
+use tokio::time::Instant;
+
+use crate::StateStore;
+use crate::clock::{Clock, Moment, length};
+
+/// A clock that goes with the simulated time of the tests, and can be set wrong.
+#[derive(Debug)]
+pub struct SimClock {
+    /// Whose time is simulated: a store asks from threads of its own.
+    runtime: tokio::runtime::Handle,
+    start: Instant,
+    offset: AtomicI64,
+}
+
+impl Default for SimClock {
+    fn default() -> Self {
+        Self {
+            runtime: tokio::runtime::Handle::current(),
+            start: Instant::now(),
+            offset: AtomicI64::new(1_800_000_000_000_000),
+        }
+    }
+}
+
+impl SimClock {
+    /// Sets the clock forward by this many microseconds, or back.
+    pub fn set_by(&self, microseconds: i64) {
+        self.offset.fetch_add(microseconds, Ordering::SeqCst);
+    }
+
+    /// Sets the clock forward by this many days.
+    pub fn pass_days(&self, days: i64) {
+        self.set_by(days * 24 * 60 * 60 * 1_000_000);
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Moment {
+        let _within = self.runtime.enter();
+        self.offset.load(Ordering::SeqCst) + length(self.start.elapsed())
+    }
+}
+
+/// A machine on which processes share a state.
+pub trait Machine {
+    /// One process's store.
+    type Process: StateStore;
+
+    /// What a process had under way is known to be over once it is gone.
+    const OUTLIVES_A_CRASH: bool;
+
+    /// Makes a machine without a state yet, by this clock.
+    fn new(clock: Arc<SimClock>) -> Self;
+
+    /// Begins another process.
+    fn process(&self) -> Self::Process;
+
+    /// Ends a process as a kill does. Its ledgers are still held by the test, and are dropped by it.
+    fn crash(&self, process: Self::Process);
+}
+
+/// Waits for an answer while simulated time stands still: a disk that is at work lets no clock jump.
+pub(crate) async fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    let (done, working) = std::sync::mpsc::channel::<()>();
+    // Tokio's simulated time moves only while nothing works, and a blocking task works.
+    let work = tokio::task::spawn_blocking(move || working.recv().is_err());
+    let answer = answer.await;
+    drop(done);
+    work.await.expect("it waits and ends");
+    answer
+}
+
+/// Returns a duration of whole seconds as the tests write it.
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Runs every rule over a [`Machine`](crate::suite::Machine), each as a test of its own.
+#[macro_export]
+macro_rules! expand_suite {
+    ($machine:ty) => {
+        $crate::expand_suite!($machine;
+            what_was_recorded_comes_back_in_the_next_process,
+            a_claim_is_all_or_nothing,
+            a_part_that_is_named_twice_is_claimed_by_nobody,
+            only_what_was_not_committed_may_be_claimed_again,
+            another_content_is_refused_once_something_was_committed_and_not_before,
+            an_uncertain_message_is_sent_again_only_when_asked_for,
+            what_was_confirmed_is_not_sent_again_with_the_rest,
+            the_part_that_completes_a_message_brings_its_output,
+            a_claim_that_a_crash_left_open_is_uncertain,
+            what_was_said_of_a_message_in_doubt_outlives_a_crash_until_its_end_is_recorded,
+            what_may_not_be_written_down_is_in_no_output_that_is_kept,
+            one_owner_runs_an_execution_at_a_time,
+            a_ledger_that_is_dropped_frees_its_execution,
+            a_message_of_another_execution_is_not_claimed,
+            a_person_settles_what_nobody_can_tell,
+            a_message_that_is_sent_again_is_uncertain_until_it_is_claimed_again,
+            settled_executions_are_forgotten_after_thirty_days_and_uncertain_ones_never,
+            many_executions_at_once_keep_their_claims_apart,
+            no_sliding_second_holds_more_than_the_limit_whoever_sends,
+            no_sliding_day_holds_more_than_the_limit_whoever_sends,
+            a_clock_that_is_set_back_opens_no_window,
+            what_a_dead_process_had_under_way_ends_when_it_is_found_dead,
+            the_limit_of_a_day_is_told_with_its_end_and_slides,
+            a_pause_lasts_as_long_as_it_means_and_the_next_process_knows_it,
+            a_shorter_pause_does_not_end_a_longer_one,
+            a_person_ends_a_pause,
+            what_waits_for_its_turn_is_woken_by_an_end,
+        );
+    };
+    ($machine:ty; $($rule:ident),* $(,)?) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $rule() {
+                $crate::suite::$rule::<$machine>().await;
+            }
+        )*
+    };
+}
