@@ -169,6 +169,8 @@ pub struct Limits {
     pub messages_per_day: Option<u32>,
     /// Recipients in one transaction; more are split into further ones.
     pub recipients_per_message: Option<u32>,
+    /// Messages on one connection; more go over further ones, one after the other.
+    pub messages_per_connection: Option<u32>,
     /// Messages in flight on one connection: so many can become uncertain when it is lost.
     pub max_uncertain: Option<u32>,
 }

@@ -55,11 +55,12 @@ const OAUTH: [&str; 7] = [
 const GOOGLE_KEY: [&str; 4] = ["key", "subject", "scopes", "token_endpoint"];
 /// The fields that hold secrets, of any type.
 pub(crate) const SECRET_FIELDS: [&str; 4] = ["password", "client_secret", "refresh_token", "key"];
-const LIMITS: [&str; 5] = [
+const LIMITS: [&str; 6] = [
     "max_connections",
     "messages_per_second",
     "messages_per_day",
     "recipients_per_message",
+    "messages_per_connection",
     "max_uncertain",
 ];
 
@@ -101,12 +102,12 @@ pub(crate) fn assemble(
     let description = fields.peek_text("description");
     let properties = fields.object("properties", found).unwrap_or_default();
     let properties = Properties::read(properties, &context, found);
-    let limits = read_limits(&mut fields, found);
     let preset = if kind == AccountType::Basic {
         None
     } else {
         Preset::read(&mut fields, found)
     };
+    let limits = read_limits(&mut fields, preset.as_ref().map(|filled| filled.preset), found);
     let sign_in = sign_in::read(kind, &mut fields, &properties, preset.as_ref(), found);
     let server = connection::read_server(kind, &mut fields, &properties, &sign_in, preset.as_ref(), found);
     let tls = connection::read_tls(&mut fields, &properties, found);
@@ -324,17 +325,22 @@ fn check_overlay(set: &[(String, Node)], field: &str, known: &[&str], place: &Pl
     }
 }
 
-fn read_limits(fields: &mut Fields, found: &mut Findings) -> Limits {
+fn read_limits(fields: &mut Fields, preset: Option<Preset>, found: &mut Findings) -> Limits {
+    let published = Limits {
+        max_connections: preset.and_then(Preset::max_connections),
+        ..Limits::default()
+    };
     let Some(object) = fields.object("limits", found) else {
-        return Limits::default();
+        return published;
     };
     let mut fields = Fields::new(object, fields.context().clone(), "limits.", found);
     let mut limit = |name, greatest| fields.integer(name, 1..=greatest, found);
     let limits = Limits {
-        max_connections: limit("max_connections", 1000),
+        max_connections: limit("max_connections", 1000).or(published.max_connections),
         messages_per_second: limit("messages_per_second", 100_000),
         messages_per_day: limit("messages_per_day", u32::MAX),
         recipients_per_message: limit("recipients_per_message", 100_000),
+        messages_per_connection: limit("messages_per_connection", 1_000_000),
         max_uncertain: limit("max_uncertain", 1000),
     };
     fields.finish("limits", &LIMITS, found);

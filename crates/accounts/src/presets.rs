@@ -69,6 +69,12 @@ impl Preset {
         (self == Self::SendGrid).then_some("apikey")
     }
 
+    /// Connections open at once, where the provider publishes a number. Exchange Online takes three, and refuses more with
+    /// `432 4.3.2` (Exchange Online limits, "SMTP AUTH client submission").
+    pub(crate) fn max_connections(self) -> Option<u32> {
+        (self == Self::Outlook).then_some(3)
+    }
+
     /// Whether one token stands for user name and password alike.
     pub(crate) fn username_is_password(self) -> bool {
         self == Self::Postmark

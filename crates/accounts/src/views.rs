@@ -29,7 +29,7 @@ impl Account {
     ///
     /// Fields: `label`, `type`, `host`, `port`, `security` (`tls`, `start-tls`, `none`: the least), `username`, `from`,
     /// `from_name`, `mechanisms`, `envelope_from`, `send_partial`, `timeouts` (`connect_ms`, `read_ms`, `write_ms`),
-    /// `pipelining`, `recipients_per_message`, `max_uncertain`, `allow_8bit`, `allow_utf8`, `dsn_notify`, `dsn_ret`, `chunk_size`. What
+    /// `pipelining`, `recipients_per_message`, `messages_per_connection`, `max_uncertain`, `allow_8bit`, `allow_utf8`, `dsn_notify`, `dsn_ret`, `chunk_size`. What
     /// the account does not say is `null`.
     pub fn public_view(&self) -> Value {
         let endpoint = self.endpoint().ok();
@@ -49,6 +49,7 @@ impl Account {
             "timeouts": timeouts_view(self.timeouts()),
             "pipelining": delivery.pipelining.as_str(),
             "recipients_per_message": self.limits().recipients_per_message,
+            "messages_per_connection": self.limits().messages_per_connection,
             "max_uncertain": self.limits().max_uncertain,
             "allow_8bit": delivery.allow_8bit,
             "allow_utf8": delivery.allow_utf8,

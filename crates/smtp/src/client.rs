@@ -12,7 +12,7 @@ use std::time::Duration;
 use alignment::Alignment;
 use flight::{Commit, Flight};
 use pipeline::{Expect, Pipeline};
-use session::Phase;
+use session::{Memo, Phase};
 
 use crate::capabilities::Capabilities;
 use crate::config::{Config, Security};
@@ -52,6 +52,10 @@ pub struct Client {
     /// Outcomes that the replies behind them may still put in doubt.
     held: Vec<Held>,
     alignment: Alignment,
+    /// Transactions begun on this connection, by this client and those before it.
+    begun: u32,
+    /// Those of them that the server has answered to their end.
+    answered: u32,
     /// Why nothing more can be written. What the server said before that is still read.
     broken: Option<String>,
 }
@@ -137,8 +141,13 @@ impl Client {
         let mut client = Self::with(config, Phase::Ready);
         (client.secured, client.signed_in) = (true, true);
         match session::read_memo(memo) {
-            Some((capabilities, dirty)) => {
+            Some(Memo {
+                capabilities,
+                dirty,
+                carried,
+            }) => {
                 (client.capabilities, client.dirty) = (capabilities, dirty);
+                (client.begun, client.answered) = (carried, carried);
                 if probe {
                     client.probe();
                 }
@@ -167,6 +176,8 @@ impl Client {
             settled: VecDeque::new(),
             held: Vec::new(),
             alignment: Alignment::default(),
+            begun: 0,
+            answered: 0,
             broken: None,
         }
     }
@@ -190,7 +201,11 @@ impl Client {
             Phase::Ready => self.has_room(),
             _ => true,
         };
-        room && self.queue.is_empty() && !self.quitting && self.broken.is_none() && !self.alignment.is_doubted()
+        room && self.queue.is_empty()
+            && !self.quitting
+            && !self.is_full()
+            && self.broken.is_none()
+            && !self.alignment.is_doubted()
     }
 
     /// What to do next.
@@ -242,7 +257,7 @@ impl Client {
         self.pipeline.written();
         self.flights.iter_mut().for_each(Flight::written);
         if self.phase == Phase::Quitting {
-            self.phase = Phase::Closed(CloseReason::Finished);
+            self.end(CloseReason::Finished);
         }
     }
 
@@ -274,7 +289,11 @@ impl Client {
         let mut cut = false;
         let mut kept = VecDeque::with_capacity(self.flights.len());
         let mut unbegun = Vec::new();
+        let mut taken_back = 0;
         for flight in std::mem::take(&mut self.flights) {
+            if !flight.begun {
+                taken_back += 1;
+            }
             if flight.commit == Commit::Buffered {
                 cut |= !chunking || flight.content_written;
                 self.in_flight -= flight.weight;
@@ -287,6 +306,7 @@ impl Client {
                 unbegun.push(flight.transaction);
             }
         }
+        self.begun -= taken_back;
         self.flights = kept;
         unbegun
             .into_iter()
@@ -404,6 +424,19 @@ impl Client {
         self.end(CloseReason::Lost(reason.to_owned()));
     }
 
+    /// Returns how many transactions the server has answered to their end on this connection, those before it was released
+    /// included. Where the server closes it, that many is what it takes.
+    pub fn answered(&self) -> u32 {
+        self.answered
+    }
+
+    /// True when the connection has carried as many transactions as it may.
+    fn is_full(&self) -> bool {
+        self.config
+            .messages_per_connection
+            .is_some_and(|most| self.begun >= most.max(1))
+    }
+
     /// Closes the session in order, after everything that was submitted.
     pub fn quit(&mut self) {
         self.quitting = true;
@@ -419,7 +452,7 @@ impl Client {
     pub fn memo(&self) -> Option<Vec<u8>> {
         let idle =
             self.phase == Phase::Ready && self.queue.is_empty() && self.flights.is_empty() && self.pipeline.is_idle();
-        (idle && self.parser.is_empty()).then(|| session::write_memo(&self.capabilities, self.dirty))
+        (idle && self.parser.is_empty()).then(|| session::write_memo(&self.capabilities, self.dirty, self.begun))
     }
 
     fn handle_reply(&mut self, reply: Reply) {

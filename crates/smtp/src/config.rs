@@ -19,6 +19,9 @@ pub struct Config {
     pub chunking: bool,
     /// What may be in flight at once.
     pub window: Window,
+    /// The most transactions on one connection, those before it was released included; then it is closed in order. None:
+    /// as many as there are.
+    pub messages_per_connection: Option<u32>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// True: a message goes to the recipients that were accepted though others were refused. False: it goes to all of
@@ -36,6 +39,7 @@ impl Config {
             pipelining: Pipelining::Full,
             chunking: true,
             window: Window::default(),
+            messages_per_connection: None,
             timeouts: Timeouts::default(),
             send_partial: true,
         }

@@ -10,6 +10,7 @@ use pipepost_smtp::{Action, Client, CloseReason, Id, NotSent, Outcome, Settled};
 use serde_json::Value;
 
 use crate::account::Account;
+use crate::connection_limit::ConnectionLimit;
 use crate::failure::{Failure, FailureKind};
 use crate::message::{self, MessageSeed};
 use crate::outbound_message::{OutboundMessage, PartEnd, Transaction};
@@ -62,6 +63,7 @@ pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
     let mut batch = Batch {
         world,
         account: Account::from_view(&view),
+        limit: ConnectionLimit::stated(settings.messages_per_connection),
         settings,
         calls: calls.into(),
         messages: HashMap::new(),
@@ -84,6 +86,8 @@ struct Batch<'w, W: World> {
     world: &'w mut W,
     account: Account,
     settings: Settings,
+    /// How many messages a connection may carry.
+    limit: ConnectionLimit,
     /// Not looked at yet: messages are made when they can travel, so that few are in memory at once.
     calls: VecDeque<Call>,
     messages: HashMap<usize, OutboundMessage>,
@@ -99,6 +103,20 @@ struct Over {
     /// A transaction was settled over it by the server's word.
     progress: bool,
     warm: bool,
+    /// Messages that the server has answered on the connection, those of earlier batches included.
+    answered: u32,
+}
+
+impl Over {
+    /// Whether the server closed the connection, in the middle of its work.
+    fn is_by_the_server(&self) -> bool {
+        let is_closed = match &self.ending {
+            CloseReason::Closing { .. } => true,
+            CloseReason::Lost(_) => matches!(self.wire, Some(WireError::Closed | WireError::Io(_))),
+            _ => false,
+        };
+        is_closed && self.progress
+    }
 }
 
 impl<W: World> Batch<'_, W> {
@@ -111,6 +129,9 @@ impl<W: World> Batch<'_, W> {
                 Ok(Some(over)) => over,
                 Err(failure) => return self.fail_all(&failure),
             };
+            if over.is_by_the_server() {
+                self.limit.note(over.answered);
+            }
             let ends_run = over.wire == Some(WireError::Ending);
             let lost_step = over.ending.advises_plain_dialogue() && !plain;
             plain |= over.ending.advises_plain_dialogue();
@@ -213,7 +234,10 @@ impl<W: World> Batch<'_, W> {
                 }
             })?;
         let facts = wire.facts();
-        let config = self.settings.config(&facts.client_name, plain).map_err(bare)?;
+        let config = self
+            .settings
+            .config(&facts.client_name, plain, self.limit)
+            .map_err(bare)?;
         let client = if facts.warm {
             Client::resume(config, &wire.memo(), facts.idle > PROBE_AFTER)
         } else {
@@ -355,6 +379,7 @@ impl<W: World> Conversation<'_, '_, W> {
                         "a closed connection has settled all that it was given"
                     );
                     let over = Over {
+                        answered: self.client.answered(),
                         ending,
                         wire: failed,
                         progress: self.progress,

@@ -42,6 +42,7 @@ pub mod address;
 pub mod batch;
 #[cfg(target_family = "wasm")]
 mod component;
+mod connection_limit;
 pub mod failure;
 pub mod files;
 mod html;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pipepost_smtp::{ClientName, Config, Pipelining, Security as SmtpSecurity};
 use serde_json::Value;
 
+use crate::connection_limit::ConnectionLimit;
 use crate::failure::{Failure, FailureKind};
 use crate::replies::Server;
 use crate::world::Security;
@@ -29,6 +30,8 @@ pub struct Settings {
     write: Option<Duration>,
     /// Recipients in one transaction; more go into further ones.
     pub recipients: usize,
+    /// Messages on one connection; more go over further ones.
+    pub messages_per_connection: Option<u32>,
     /// Messages that one lost connection may make uncertain.
     max_uncertain: Option<usize>,
     allow_utf8: bool,
@@ -81,6 +84,9 @@ impl Settings {
                 .and_then(|most| usize::try_from(most).ok())
                 .filter(|most| *most > 0)
                 .unwrap_or(RECIPIENTS),
+            messages_per_connection: number(view.get("messages_per_connection"))
+                .and_then(|most| u32::try_from(most).ok())
+                .filter(|most| *most > 0),
             max_uncertain: number(view.get("max_uncertain"))
                 .and_then(|most| usize::try_from(most).ok())
                 .filter(|most| *most > 0),
@@ -102,12 +108,13 @@ impl Settings {
         self.allow_utf8
     }
 
-    /// The protocol's configuration for one connection. `plain`: the dialogue that every server speaks.
+    /// The protocol's configuration for one connection. `plain`: the dialogue that every server speaks. `limit`: how many
+    /// messages it may carry.
     ///
     /// # Errors
     ///
     /// When the name for EHLO is none.
-    pub fn config(&self, client_name: &str, plain: bool) -> Result<Config, Failure> {
+    pub(crate) fn config(&self, client_name: &str, plain: bool, limit: ConnectionLimit) -> Result<Config, Failure> {
         let name = ClientName::parse(client_name).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
@@ -127,6 +134,13 @@ impl Settings {
         config.chunking = !plain;
         if let Some(most) = self.max_uncertain {
             config.window.messages = most;
+        }
+        config.messages_per_connection = limit.most();
+        if limit.is_unknown() {
+            config.chunking = false;
+            if config.pipelining == Pipelining::Full {
+                config.pipelining = Pipelining::Transaction;
+            }
         }
         if let Some(read) = self.read {
             let timeouts = &mut config.timeouts;

@@ -90,7 +90,7 @@ impl Client {
                     Progress::Commands | Progress::Verdicts | Progress::Data | Progress::Complete => {}
                 }
             }
-            if !self.may_begin() {
+            if self.is_full() || !self.may_begin() {
                 break;
             }
             self.begin();
@@ -99,7 +99,7 @@ impl Client {
             Next::Write
         } else if self.pipeline.is_waiting() {
             Next::Read
-        } else if self.quitting && self.phase == Phase::Ready {
+        } else if (self.quitting || self.is_full()) && self.phase == Phase::Ready {
             self.phase = Phase::Quitting;
             self.pipeline.put(&["QUIT\r\n"]);
             Next::Write
@@ -179,6 +179,7 @@ impl Client {
             return self.settle_unsent(transaction, why);
         }
         let mut flight = Flight::new(transaction, Progress::Commands, mark);
+        self.begun += 1;
         self.in_flight += flight.weight;
         if dialogue != Dialogue::Lockstep {
             self.put_sender(&flight.transaction);
@@ -491,6 +492,7 @@ impl Client {
             self.in_flight -= flight.weight;
             self.dirty |= remains && self.flights.is_empty();
             let sent = flight.commit == Commit::Written;
+            self.answered += 1;
             self.held.push(Held {
                 settled: flight.settle(outcome),
                 sent,

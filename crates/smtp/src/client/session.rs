@@ -122,18 +122,39 @@ impl Client {
 const CLEAN: &str = "pipepost-smtp 1 clean\n";
 const DIRTY: &str = "pipepost-smtp 1 dirty\n";
 
-pub(super) fn write_memo(capabilities: &Capabilities, dirty: bool) -> Vec<u8> {
+/// Before the number of transactions that the connection has carried.
+const CARRIED: &str = "carried ";
+
+/// What a client leaves to the next one on its connection.
+pub(super) struct Memo {
+    pub(super) capabilities: Capabilities,
+    pub(super) dirty: bool,
+    pub(super) carried: u32,
+}
+
+pub(super) fn write_memo(capabilities: &Capabilities, dirty: bool, carried: u32) -> Vec<u8> {
     let mut memo = String::from(if dirty { DIRTY } else { CLEAN });
+    if carried > 0 {
+        memo.push_str(&format!("{CARRIED}{carried}\n"));
+    }
     memo.push_str(&capabilities.to_memo());
     memo.into_bytes()
 }
 
 /// What [`write_memo`] wrote, and nothing else.
-pub(super) fn read_memo(memo: &[u8]) -> Option<(Capabilities, bool)> {
+pub(super) fn read_memo(memo: &[u8]) -> Option<Memo> {
     let memo = std::str::from_utf8(memo).ok()?;
     let (dirty, rest) = match memo.strip_prefix(CLEAN) {
         Some(rest) => (false, rest),
         None => (true, memo.strip_prefix(DIRTY)?),
     };
-    Some((Capabilities::from_memo(rest)?, dirty))
+    let (carried, rest) = match rest.strip_prefix(CARRIED) {
+        Some(rest) => rest.split_once('\n')?,
+        None => ("0", rest),
+    };
+    Some(Memo {
+        capabilities: Capabilities::from_memo(rest)?,
+        dirty,
+        carried: carried.parse().ok()?,
+    })
 }

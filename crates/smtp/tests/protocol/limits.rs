@@ -397,3 +397,39 @@ fn what_content_leaves_behind_is_reset() {
         &[2],
     );
 }
+
+#[test]
+fn a_connection_carries_no_more_than_it_may() {
+    let mut config = plain();
+    config.messages_per_connection = Some(2);
+    let mut talk = Talk::new(config.clone(), &GROUPS, two()[1..].to_vec());
+    talk.client("MAIL FROM:<> SIZE=27\r\nRCPT TO:<d@y.test>\r\nDATA\r\n");
+    talk.server("250 a\r\n250 d\r\n354 go\r\n");
+    talk.commits("Message-ID: <2@test>\r\n\r\n2\r\n.\r\n", &[2]);
+    talk.server("250 taken\r\n");
+    talk.one();
+    talk.ready();
+    let memo = talk.client.memo().unwrap();
+
+    // What an earlier client sent on it counts.
+    let mut talk = Talk {
+        client: Client::resume(config, &memo, false),
+        messages: two(),
+    };
+    talk.messages
+        .iter()
+        .for_each(|message| talk.client.submit(message.transaction.clone()));
+    talk.client("MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nDATA\r\n");
+    talk.server("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
+    talk.commits("Message-ID: <1@test>\r\n\r\n..1\r\n.\r\n", &[1]);
+    talk.server("250 taken\r\n");
+    assert_eq!(talk.client.answered(), 2);
+    talk.client("QUIT\r\n");
+    assert_eq!(talk.closed(), CloseReason::Finished);
+    let settled = talk.settled();
+    assert!(matches!(settled[0].outcome, Outcome::Accepted { .. }));
+    assert_eq!(
+        settled[1].outcome,
+        Outcome::NotSent(NotSent::Connection(CloseReason::Finished))
+    );
+}
