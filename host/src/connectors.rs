@@ -68,6 +68,16 @@ impl Connector {
             .any(|import| import.starts_with("pipepost:mail/transport@"))
     }
 
+    /// The member of its output that lists those whom the service refused though the call succeeded, by the schema's
+    /// keyword `x-pipepost-refused`.
+    pub(crate) fn refused_member(&self) -> Option<&str> {
+        let properties = self.output.get("properties")?.as_object()?;
+        let mut marked = properties
+            .iter()
+            .filter(|(_, property)| property.get("x-pipepost-refused") == Some(&Value::Bool(true)));
+        marked.next().map(|(name, _)| name.as_str())
+    }
+
     /// All about it, for people and machines.
     pub fn report(&self) -> ConnectorReport<'_> {
         ConnectorReport {

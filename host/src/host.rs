@@ -249,6 +249,8 @@ pub struct Prepared {
 pub(crate) struct Target {
     pub(crate) connector: Arc<Connector>,
     pub(crate) account: Option<Arc<Account>>,
+    /// The member of the connector's output that lists who was refused.
+    pub(crate) refused: Option<String>,
 }
 
 impl Prepared {
@@ -319,10 +321,10 @@ impl Host {
         for (_, connector) in pipeline.connectors() {
             let name = &connector.name;
             let loaded = self.connectors.shared(name);
+            let loaded = loaded.ok_or_else(|| Problem::configuration(format!("there is no connector `{name}`")))?;
             targets.push(Target {
-                connector: Arc::clone(
-                    loaded.ok_or_else(|| Problem::configuration(format!("there is no connector `{name}`")))?,
-                ),
+                refused: loaded.refused_member().map(str::to_owned),
+                connector: Arc::clone(loaded),
                 account: connector.account_label.as_deref().map(account).transpose()?,
             });
         }

@@ -1,7 +1,9 @@
 //! The run of a pipeline: the message goes from step to step, and every step's output becomes the next message.
 
 mod calls;
+mod clock;
 mod connect;
+mod depth;
 mod execute;
 mod expressions;
 mod file_writer;
@@ -18,6 +20,7 @@ mod retry;
 mod route;
 mod scopes;
 mod steps;
+mod tally;
 mod tracks;
 mod transform;
 
@@ -25,12 +28,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::RunClock;
+use tally::Tally;
+
 pub(crate) use calls::public_view;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
 pub use observe::{Observer, Progress, StepRecord};
-use pipepost_core::shutdown::{self, GRACE, ShutdownHandle, ShutdownToken};
+use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::Pipeline;
 use pipepost_state::ledger::{Ledger, MemoryLedger};
@@ -133,6 +139,8 @@ pub struct Counts {
     pub failed: u64,
     /// Nobody can tell.
     pub uncertain: u64,
+    /// Recipients who were refused, of messages that went out to others.
+    pub refused_recipients: u64,
 }
 
 /// Why a run ended without an output.
@@ -226,7 +234,7 @@ pub(crate) fn timestamp() -> i64 {
 
 /// Runs a prepared pipeline.
 pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
-    let (end_call, ending) = options.ending.take().unwrap_or_else(shutdown::channel);
+    let (shutdown, token) = options.ending.take().unwrap_or_else(shutdown::channel);
     let named = options.execution.take();
     let execution_key = named.clone().unwrap_or_else(random_key);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
@@ -236,6 +244,9 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         counts: Counts::default(),
         tolerated: Vec::new(),
     };
+    if let Err(failure) = check_depth(&mut options) {
+        return over(failure);
+    }
     let files = match run_files(&mut options) {
         Ok(files) => Arc::new(files),
         Err(failure) => return over(failure),
@@ -249,38 +260,27 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         Ok(ledger) => ledger,
         Err(failure) => return over(failure),
     };
-    let execution = Execution::new(
+    let clock = RunClock::new(limit, shutdown, token);
+    let alarm = clock.alarm();
+    let execution = Execution {
         host,
         prepared,
-        options,
-        &execution_key,
-        limit,
+        key: &execution_key,
         files,
-        Arc::clone(&ledger),
-        ending,
-        scopes,
+        ledger: Arc::clone(&ledger),
+        clock,
         mask,
-    );
-    let working = execution.work();
-    let alarm = async {
-        match limit {
-            Some(limit) => tokio::time::sleep(limit).await,
-            None => std::future::pending().await,
-        }
-        execution.note_time_limit();
-        // At the limit nothing new starts; what was announced may still be confirmed.
-        end_call.request(GRACE);
-        std::future::pending::<()>().await;
+        observer: options.observer.take(),
+        scopes,
+        tally: Tally::default(),
     };
-    let result = tokio::select! {
-        result = working => result,
-        () = alarm => unreachable_alarm(),
-    };
+    let result = execution.work().await;
+    drop(alarm);
     if let Err(reason) = ledger.close().await {
         // What is missing in it reads as uncertain, never as not sent.
         tracing::error!(%reason, "the ledger could not be closed in order");
     }
-    let (counts, tolerated) = execution.tally();
+    let (counts, tolerated) = execution.tally.read();
     RunReport {
         execution: execution_key,
         result,
@@ -289,12 +289,22 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
     }
 }
 
-/// The alarm only rings; it never ends.
-fn unreachable_alarm() -> Result<Value, RunError> {
-    Err(RunError::new(
-        "",
-        Failure::new(FailureKind::Limit, "The run's time is over."),
-    ))
+/// What the run is given nests no deeper than what its steps make.
+fn check_depth(options: &mut RunOptions) -> Result<(), Failure> {
+    let globals = Value::Object(std::mem::take(&mut options.globals));
+    let checked =
+        depth::check(&options.message, "The input").and_then(|()| depth::check(&globals, "A value of the globals"));
+    match (checked, globals) {
+        (Ok(()), Value::Object(globals)) => {
+            options.globals = globals;
+            Ok(())
+        }
+        (checked, globals) => {
+            depth::dismantle(globals);
+            depth::dismantle(std::mem::take(&mut options.message));
+            checked
+        }
+    }
 }
 
 /// Where the run notes what it sends: in the state of a named execution, else in memory.

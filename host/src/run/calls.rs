@@ -115,6 +115,8 @@ pub(super) struct Target<'e> {
     pub(super) connector: &'e CompiledConnector,
     pub(super) loaded: &'e Loaded,
     pub(super) account: Option<&'e Arc<Account>>,
+    /// The member of an output that lists who was refused.
+    pub(super) refused: Option<&'e str>,
 }
 
 impl Execution<'_> {
@@ -125,6 +127,7 @@ impl Execution<'_> {
             connector,
             loaded: &target.connector,
             account: target.account.as_ref(),
+            refused: target.refused.as_deref(),
         }
     }
 
@@ -209,7 +212,7 @@ impl Execution<'_> {
             permit: None,
             files: Arc::clone(&self.files),
             ledger: Arc::clone(&self.ledger),
-            ending: self.ending.clone(),
+            ending: self.clock.token().clone(),
         }
     }
 }

@@ -1,11 +1,8 @@
 //! Going through the steps.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Template, ValueTemplate};
 use pipepost_flowspec::{BranchId, JsonSource, Setting, SettingError, SettingValue, Step, StepKind};
@@ -13,10 +10,12 @@ use pipepost_state::ledger::Ledger;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::clock::{RunClock, give_way};
 use super::mask::Mask;
-use super::observe::{Counter, StepRecord};
+use super::observe::{Counter, Observer, StepRecord};
 use super::scopes::{Frame, RunScopes, Scopes};
-use super::{Counts, RunError, RunOptions};
+use super::tally::Tally;
+use super::{RunError, depth};
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 
@@ -27,27 +26,12 @@ pub(super) struct Execution<'a> {
     pub(super) key: &'a str,
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) ending: ShutdownToken,
+    pub(super) clock: Arc<RunClock>,
     pub(super) mask: Arc<Mask>,
-    options: RunOptions,
-    scopes: RunScopes,
-    time_limit: Option<Duration>,
-    /// When nothing new begins any more.
-    pub(super) until: Option<Instant>,
-    timed_out: AtomicBool,
-    tally: Tally,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    pub(super) scopes: RunScopes,
+    pub(super) tally: Tally,
 }
-
-#[derive(Default)]
-struct Tally {
-    sent: AtomicU64,
-    failed: AtomicU64,
-    uncertain: AtomicU64,
-    tolerated: Mutex<Vec<(String, Failure)>>,
-}
-
-/// How many failures that the run went on from are kept word for word.
-const TOLERATED: usize = 100;
 
 /// Recursion through tracks needs a box.
 pub(super) type Running<'f> = Pin<Box<dyn Future<Output = Result<(), RunError>> + Send + 'f>>;
@@ -59,40 +43,7 @@ enum Next {
     Branch(Option<BranchId>),
 }
 
-impl<'a> Execution<'a> {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once, by the function that gathers them"
-    )]
-    pub(super) fn new(
-        host: &'a Host,
-        prepared: &'a Prepared,
-        options: RunOptions,
-        key: &'a str,
-        time_limit: Option<Duration>,
-        files: Arc<RunFiles>,
-        ledger: Arc<dyn Ledger>,
-        ending: ShutdownToken,
-        scopes: RunScopes,
-        mask: Arc<Mask>,
-    ) -> Self {
-        Self {
-            host,
-            prepared,
-            key,
-            files,
-            ledger,
-            ending,
-            mask,
-            options,
-            scopes,
-            time_limit,
-            until: time_limit.and_then(|limit| Instant::now().checked_add(limit)),
-            timed_out: AtomicBool::new(false),
-            tally: Tally::default(),
-        }
-    }
-
+impl Execution<'_> {
     /// From the first branch to the end.
     pub(super) async fn work(&self) -> Result<Value, RunError> {
         let mut frame = Frame::new(Arc::clone(&self.scopes.trigger));
@@ -100,48 +51,14 @@ impl<'a> Execution<'a> {
         Ok(Arc::unwrap_or_clone(frame.message))
     }
 
-    pub(super) fn note_time_limit(&self) {
-        self.timed_out.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn tally(&self) -> (Counts, Vec<(String, Failure)>) {
-        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let counts = Counts {
-            sent: get(&self.tally.sent),
-            failed: get(&self.tally.failed),
-            uncertain: get(&self.tally.uncertain),
-        };
-        let tolerated = self
-            .tally
-            .tolerated
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        (counts, tolerated)
-    }
-
-    /// Counts how a call ended.
-    pub(super) fn count(&self, failure: Option<FailureKind>) {
-        let count = match failure {
-            None => &self.tally.sent,
-            Some(FailureKind::Uncertain) => &self.tally.uncertain,
-            Some(_) => &self.tally.failed,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Remembers a failure that the pipeline goes on from.
     pub(super) fn tolerate(&self, place: String, failure: Failure) {
-        tracing::debug!(place, %failure, "goes on from a failure");
-        let mut tolerated = self.tally.tolerated.lock().unwrap_or_else(PoisonError::into_inner);
-        if tolerated.len() < TOLERATED {
-            tolerated.push((place, failure));
-        }
+        self.tally.tolerate(place, failure);
     }
 
     /// Counts the elements that a step works through.
     pub(super) fn counter(&self, step: &Step, total: usize) -> Arc<Counter> {
-        Counter::new(self.options.observer.clone(), place(step), total)
+        Counter::new(self.observer.clone(), place(step), total)
     }
 
     /// Runs a branch, and the branches that its choices lead to; the frame's message is then the last output.
@@ -166,7 +83,7 @@ impl<'a> Execution<'a> {
 
     /// Runs a step, and tells whoever wants to know.
     async fn watched(&self, step: &Step, frame: &mut Frame) -> Result<Next, RunError> {
-        let Some(observer) = self.options.observer.as_ref().filter(|observer| observer.wants_steps()) else {
+        let Some(observer) = self.observer.as_ref().filter(|observer| observer.wants_steps()) else {
             return self.step(step, frame).await;
         };
         let input = self.mask.apply(&frame.message);
@@ -188,8 +105,9 @@ impl<'a> Execution<'a> {
     }
 
     async fn step(&self, step: &Step, frame: &mut Frame) -> Result<Next, RunError> {
-        if self.ending.is_requested() {
-            return Err(RunError::new(place(step), self.over()));
+        give_way().await;
+        if self.clock.is_over() {
+            return Err(RunError::new(place(step), self.clock.over()));
         }
         if frame.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let failure = Failure::new(
@@ -208,7 +126,7 @@ impl<'a> Execution<'a> {
             StepKind::Choice(choice) => return self.choose(step, choice, frame).map(Next::Branch),
             StepKind::Session(session) => {
                 self.session(session, frame);
-                return Ok(Next::Step);
+                return self.check_depth(step, &frame.message).map(|()| Next::Step);
             }
             StepKind::Delayer(delayer) => return self.delay(step, delayer, frame).await.map(|()| Next::Step),
             StepKind::TemplateTransformer(transformer) => self.template(step, transformer, frame),
@@ -227,26 +145,17 @@ impl<'a> Execution<'a> {
                 return Err(RunError::new(place(step), Failure::new(FailureKind::Invalid, message)));
             }
         };
+        self.check_depth(step, &output)?;
         frame.message = Arc::new(output);
         Ok(Next::Step)
     }
 
-    /// Why nothing starts any more.
-    pub(super) fn over(&self) -> Failure {
-        match self.time_limit {
-            Some(limit) if self.timed_out.load(Ordering::Relaxed) => Failure::new(
-                FailureKind::Limit,
-                format!(
-                    "The run's time limit of {} s is over; this step did not start.",
-                    limit.as_secs_f64()
-                ),
-            )
-            .advise("Give it more with --timeout, or in the document's triggerSpec.timeout."),
-            _ => Failure::new(
-                FailureKind::Transient,
-                "The run was interrupted; this step did not start.",
-            ),
-        }
+    /// Ends the run at a value that nests too deeply: whatever copies, prints or drops it would go down level by level.
+    pub(super) fn check_depth(&self, step: &Step, value: &Value) -> Result<(), RunError> {
+        depth::check(value, "What the step leaves").map_err(|failure| {
+            self.clock.end_for_depth();
+            RunError::new(place(step), failure)
+        })
     }
 
     /// What an expression of this step can see.

@@ -69,14 +69,14 @@ impl Execution<'_> {
                 }
             }
         }
-        let until = [self.until, frame.deadline].into_iter().flatten().min();
+        let until = [self.clock.until(), frame.deadline].into_iter().flatten().min();
         let mut schedule = Schedule::new(first, until);
-        while let Some(due) = schedule.next(&self.ending).await {
+        while let Some(due) = schedule.next(self.clock.token()).await {
             let tries = match due {
                 Due::Now(tries) => tries,
                 Due::Never(tries) => {
                     for one in tries {
-                        let outcome = one.last.map_or_else(|| Err(self.over().into()), Err);
+                        let outcome = one.last.map_or_else(|| Err(self.clock.over().into()), Err);
                         outcomes[one.index] = Some(self.settle(&calls[one.index], outcome));
                     }
                     continue;
@@ -282,7 +282,8 @@ impl Execution<'_> {
         if call.wanted.is_none() {
             return outcome;
         }
-        self.count(outcome.as_ref().err().map(|failed| failed.failure.kind));
+        self.tally
+            .count(outcome.as_ref().err().map(|failed| failed.failure.kind));
         self.record(call, &outcome);
         outcome
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::RunError;
 use super::calls::{Failed, Outcome, Target};
+use super::clock::give_way;
 use super::execute::{Execution, place};
 use super::observe::Counter;
 use super::scopes::Frame;
@@ -71,7 +72,7 @@ impl Execution<'_> {
         let mut stopped = false;
         let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
         loop {
-            while sending.len() < ahead && begun < elements.len() && !stopped && !self.ending.is_requested() {
+            while sending.len() < ahead && begun < elements.len() && !stopped && !self.clock.is_over() {
                 let range = begun..(begun + size).min(elements.len());
                 begun = range.end;
                 sending.push(Box::pin(self.part(target, frame, &elements, range, &counter)));
@@ -89,17 +90,17 @@ impl Execution<'_> {
                 FailureKind::Limit,
                 "An earlier message failed, and `failOnError` stops the rest.",
             ),
-            false => self.over(),
+            false => self.clock.over(),
         };
         let outcomes = outcomes.into_iter().map(|outcome| {
             outcome.unwrap_or_else(|| {
                 let failure = rest();
-                self.count(Some(failure.kind));
+                self.tally.count(Some(failure.kind));
                 Err(failure.into())
             })
         });
         let outcomes = outcomes.collect();
-        self.summary(target, outcomes, stops)
+        self.summary(target, frame, outcomes, stops)
     }
 
     /// Makes the messages of some elements, and hands them over together.
@@ -114,13 +115,21 @@ impl Execution<'_> {
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(range.len());
         let mut calls = Vec::with_capacity(range.len());
         for index in range.clone() {
+            give_way().await;
+            if self.clock.is_over() {
+                let failure = self.clock.over();
+                self.tally.count(Some(failure.kind));
+                counter.one();
+                outcomes.push(Some(Err(failure.into())));
+                continue;
+            }
             match self.resolve(target, frame, Some((index, &elements[index]))) {
                 Ok(ready) => {
                     calls.push(Arc::new(ready));
                     outcomes.push(None);
                 }
                 Err(failure) => {
-                    self.count(Some(failure.kind));
+                    self.tally.count(Some(failure.kind));
                     counter.one();
                     outcomes.push(Some(Err(failure.into())));
                 }
@@ -135,14 +144,22 @@ impl Execution<'_> {
         (range, outcomes)
     }
 
-    fn summary(&self, target: &Target<'_>, outcomes: Vec<Outcome>, stops: bool) -> Result<Value, RunError> {
+    fn summary(
+        &self,
+        target: &Target<'_>,
+        frame: &Frame,
+        outcomes: Vec<Outcome>,
+        stops: bool,
+    ) -> Result<Value, RunError> {
         let (mut sent, mut failed, mut uncertain) = (0_usize, 0_usize, 0_usize);
+        let mut refused = 0;
         let mut wrongs = Wrongs::default();
         let mut results = Vec::with_capacity(outcomes.len());
         for (index, outcome) in outcomes.into_iter().enumerate() {
             match outcome {
                 Ok(output) => {
                     sent += 1;
+                    refused += self.note_refused(target, frame, &output);
                     results.push(output);
                 }
                 Err(wrong) => {
@@ -169,6 +186,7 @@ impl Execution<'_> {
             "sent": sent,
             "failed": failed,
             "uncertain": uncertain,
+            "refusedRecipients": refused,
             "success": failure.is_none(),
             "failure": failure,
             "results": results,

@@ -1,6 +1,7 @@
 //! The loop: a track for each element of an array, one after the other or ten at once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -9,6 +10,7 @@ use pipepost_flowspec::{Elements, ForEach, Step};
 use serde_json::{Value, json};
 
 use super::RunError;
+use super::clock::give_way;
 use super::execute::{Execution, Running, place, succeeded, without_value};
 use super::gather::Gather;
 use super::observe::Counter;
@@ -44,14 +46,26 @@ impl Execution<'_> {
         };
         let total = elements.len();
         let counter = self.counter(step, total);
+        let mut inner = frame.clone();
+        inner.refused = Arc::default();
         let tally = if each.parallel {
-            self.side_by_side(step, each, frame, elements, &counter).await
+            self.side_by_side(step, each, &inner, elements, &counter).await
         } else {
-            self.one_by_one(step, each, frame, elements, &counter).await
+            self.one_by_one(step, each, &mut inner, elements, &counter).await
         };
+        frame.steps = Arc::clone(&inner.steps);
+        frame.session = Arc::clone(&inner.session);
         match tally.stopped {
             Some(Err(error)) => Err(error),
-            _ => Ok(json!({ "total": total, "success": tally.success, "failed": tally.failed })),
+            _ => {
+                let mut output = json!({ "total": total, "success": tally.success, "failed": tally.failed });
+                let refused = inner.refused.load(Ordering::Relaxed);
+                if refused > 0 {
+                    frame.refused.fetch_add(refused, Ordering::Relaxed);
+                    output["refusedRecipients"] = refused.into();
+                }
+                Ok(output)
+            }
         }
     }
 
@@ -88,9 +102,9 @@ impl Execution<'_> {
         let total = elements.len();
         for (index, element) in elements.into_iter().enumerate() {
             let identity = identity(each, index, &element);
-            let mut inner = frame.child(Arc::new(element), String::new());
+            let mut inner = frame.iteration(element);
             inner.count(step, index, total);
-            let iterated = self.iteration(each, &frame.key(step), index, &mut inner).await;
+            let iterated = self.iteration(step, each, &frame.key(step), index, &mut inner).await;
             frame.steps = inner.steps;
             frame.session = inner.session;
             self.take(step, &mut tally, &identity, total, iterated, counter);
@@ -121,13 +135,13 @@ impl Execution<'_> {
                 && let Some((index, element)) = waiting.next()
             {
                 let identity = identity(each, index, &element);
-                let mut inner = frame.child(Arc::new(element), String::new());
+                let mut inner = frame.iteration(element);
                 inner.count(step, index, total);
                 inner.gather = Some(Arc::clone(&gather));
                 gather.enter();
                 let (path, gather) = (&path, &gather);
                 let iteration = async move {
-                    let iterated = self.iteration(each, path, index, &mut inner).await;
+                    let iterated = self.iteration(step, each, path, index, &mut inner).await;
                     gather.leave();
                     (identity, iterated)
                 };
@@ -140,12 +154,20 @@ impl Execution<'_> {
         }
     }
 
-    async fn iteration(&self, each: &ForEach, path: &str, index: usize, inner: &mut Frame) -> Iterated {
+    async fn iteration(&self, step: &Step, each: &ForEach, path: &str, index: usize, inner: &mut Frame) -> Iterated {
         inner.path = format!("{path}/{index}");
+        give_way().await;
+        if self.clock.is_over() {
+            return Iterated::Broken(RunError::new(place(step), self.clock.over()));
+        }
+        let _track = match self.clock.track() {
+            Ok(track) => track,
+            Err(failure) => return Iterated::Broken(RunError::new(place(step), failure)),
+        };
         let process: Running<'_> = self.branch(each.tracks.on_process, inner);
         let error = match process.await {
             Ok(()) => return Iterated::Ended(succeeded(&inner.message)),
-            Err(error) if self.ending.is_requested() => return Iterated::Broken(error),
+            Err(error) if self.clock.is_over() => return Iterated::Broken(error),
             Err(error) => error,
         };
         let Some(on_exception) = each.tracks.on_exception else {

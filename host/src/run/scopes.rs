@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
@@ -98,6 +99,10 @@ pub(super) struct Frame {
     pub(super) deadline: Option<Instant>,
     /// Where the iterations of a parallel loop meet, to hand their messages over together.
     pub(super) gather: Option<Arc<Gather>>,
+    /// The executions side by side that began within the outermost step of theirs around this frame; none outside of one.
+    pub(super) fan_out: Option<Arc<AtomicUsize>>,
+    /// Recipients whom messages of this frame went out without.
+    pub(super) refused: Arc<AtomicU64>,
 }
 
 impl Frame {
@@ -111,6 +116,8 @@ impl Frame {
             path: String::new(),
             deadline: None,
             gather: None,
+            fan_out: None,
+            refused: Arc::default(),
         }
     }
 
@@ -124,6 +131,16 @@ impl Frame {
             path,
             deadline: self.deadline,
             gather: self.gather.clone(),
+            fan_out: self.fan_out.clone(),
+            refused: Arc::clone(&self.refused),
+        }
+    }
+
+    /// A frame for one turn of a loop. Nothing of its message outlasts it, so its executions side by side count anew.
+    pub(super) fn iteration(&self, element: Value) -> Self {
+        Self {
+            fan_out: None,
+            ..self.child(Arc::new(element), String::new())
         }
     }
 

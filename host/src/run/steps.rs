@@ -69,6 +69,7 @@ impl Execution<'_> {
                 })
             }
         };
+        self.check_depth(step, &object)?;
         Ok(RunError {
             failure: None,
             place: place(step),

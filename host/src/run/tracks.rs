@@ -37,7 +37,7 @@ impl Execution<'_> {
     async fn guarded(&self, step: &Step, tracks: &Tracks, frame: &mut Frame) -> Result<(), RunError> {
         let result = self.track(step, "process", tracks.on_process, frame).await;
         match (result, tracks.on_exception) {
-            (Err(error), Some(on_exception)) if !self.ending.is_requested() => {
+            (Err(error), Some(on_exception)) if !self.clock.is_over() => {
                 tracing::debug!(%error, "goes to onException");
                 frame.message = Arc::new(error.object);
                 self.track(step, "exception", on_exception, frame).await
@@ -69,14 +69,14 @@ impl Execution<'_> {
             tries += 1;
             last = self.guarded(step, &retry.tracks, frame).await;
             let is_over = frame.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if (last.is_ok() && succeeded(&frame.message)) || self.ending.is_requested() || is_over {
+            if (last.is_ok() && succeeded(&frame.message)) || self.clock.is_over() || is_over {
                 break;
             }
             tracing::debug!(step = %place(step), tries, "a try without success");
         }
         frame.deadline = outer;
         match last {
-            Err(error) if self.ending.is_requested() => Err(error),
+            Err(error) if self.clock.is_over() => Err(error),
             Err(error) => self.end_in(step, retry.fail_on_error, error),
             Ok(()) if succeeded(&frame.message) || !retry.fail_on_error => {
                 Ok(Arc::unwrap_or_clone(std::mem::take(&mut frame.message)))
@@ -97,13 +97,21 @@ impl Execution<'_> {
 
     /// Runs branches side by side, each with the message as it is, and joins what they leave.
     pub(super) async fn parallel(&self, step: &Step, parallel: &Parallel, frame: &Frame) -> Result<Value, RunError> {
+        let fan_out = frame.fan_out.clone().unwrap_or_default();
+        let begins = self.clock.fan_out(&fan_out, parallel.executions.len());
+        begins.map_err(|failure| RunError::new(place(step), failure))?;
         let mut running = FuturesUnordered::new();
         for (index, execution) in parallel.executions.iter().enumerate() {
             let path = format!("{}/{index}", frame.key(step));
             let mut inner = frame.child(Arc::clone(&frame.message), path);
             // A loop counts its iterations, and these are no iterations of it.
             inner.gather = None;
+            inner.fan_out = Some(Arc::clone(&fan_out));
             running.push(async move {
+                let _track = match self.clock.track() {
+                    Ok(track) => track,
+                    Err(failure) => return (index, Err(RunError::new(place(step), failure))),
+                };
                 let result = self.branch(execution.target, &mut inner).await;
                 (index, result.map(|()| Arc::unwrap_or_clone(inner.message)))
             });
@@ -119,7 +127,7 @@ impl Execution<'_> {
         for (execution, result) in parallel.executions.iter().zip(results.into_iter().flatten()) {
             let result = match result {
                 Ok(output) => output,
-                Err(error) if self.ending.is_requested() => return Err(error),
+                Err(error) if self.clock.is_over() => return Err(error),
                 Err(error) => {
                     failed += 1;
                     let name = execution.execution_id.as_ref().or(execution.description.as_ref());

@@ -190,7 +190,7 @@ impl Execution<'_> {
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
-            () = self.ending.requested() => Err(RunError::new(place(step), self.over())),
+            () = self.clock.token().requested() => Err(RunError::new(place(step), self.clock.over())),
         }
     }
 }

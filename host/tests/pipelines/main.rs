@@ -16,6 +16,8 @@ mod documents;
 mod files;
 // Named executions: a second run repeats nothing.
 mod ledger;
+// The bounds of a run that never waits.
+mod limits;
 // Mail merge: one message for each element.
 mod merge;
 // Another attempt within a step: by kind of failure, and only what is left.

@@ -111,6 +111,14 @@ async fn only_those_who_were_refused_for_now_get_it_again() {
     assert_eq!(output["accepted"], json!(["a@example.com", "b@example.com"]));
     assert_eq!(output["rejected"][0]["recipient"], "c@example.com");
     assert_eq!(output["rejected"].as_array().map(Vec::len), Some(1));
+    // A run that ends well does not keep silent about who got nothing.
+    assert_eq!(report.counts.refused_recipients, 1);
+    let (place, told) = &report.tolerated[0];
+    assert!(place.contains("email-connector-v2"), "{place}");
+    assert_eq!(
+        told.message,
+        "It was sent, but not to c@example.com (550 5.1.1 No such user)."
+    );
     assert_eq!(output["attempts"], 3);
     assert_eq!(envelopes(&bench), [["a@example.com"], ["b@example.com"]]);
     let ids: BTreeSet<_> = bench

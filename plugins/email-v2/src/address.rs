@@ -8,14 +8,15 @@ use std::{fmt, net};
 
 use pipepost_smtp::Address as Path;
 
+use crate::segments::Segments;
+
 mod parser;
 #[cfg(test)]
 mod tests;
 
-/// The longest path that a server must take, less its angle brackets (RFC 5321, section 4.5.3.1.3).
-const MAX_ADDRESS: usize = 254;
-/// RFC 5321, section 4.5.3.1.1.
-const MAX_LOCAL: usize = 64;
+/// What a command's line has room for: 512 octets less `MAIL FROM:<>` and its end (RFC 5321, section 4.5.3.1.4). The
+/// smaller bounds of that section are the server's to judge: reply tokens and return paths pass them every day.
+const MAX_ADDRESS: usize = Path::MAX;
 
 /// An address that has been checked: `local@domain`, the domain in lower case and in its ASCII form (A-labels), or an
 /// address literal. So two addresses are equal when they reach one mailbox, as far as a sender can know.
@@ -33,10 +34,22 @@ impl Address {
     ///
     /// When it is not exactly one address.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let mailbox = Mailbox::parse(text)?;
+        Self::read(&text.into(), &mut Vec::new())
+    }
+
+    /// As [`Address::parse`], of a text with values in it; what is odd goes to `notes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Address::parse`].
+    pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
+        let mailbox = Mailbox::read(text, notes)?;
         match mailbox.name {
             None => Ok(mailbox.address),
-            Some(_) => Err(AddressError::new(text, "holds a name where only an address belongs")),
+            Some(_) => Err(AddressError::new(
+                &text.joined(),
+                "holds a name where only an address belongs",
+            )),
         }
     }
 
@@ -75,17 +88,17 @@ impl Address {
         if local.contains(is_separator) {
             return Err(AddressError::control(whole));
         }
-        let mut text = quoted_if_needed(local).into_owned();
-        if text.len() > MAX_LOCAL {
-            return error("has more than 64 octets before the `@`");
+        if let Some(hidden) = local.chars().chain(domain.chars()).find(|&c| is_invisible(c)) {
+            return Err(AddressError::invisible(whole, hidden));
         }
+        let mut text = quoted_if_needed(local).into_owned();
         text.push('@');
         match ascii_domain(domain) {
             Ok(domain) => text.push_str(&domain),
             Err(what) => return error(what),
         }
         if text.len() > MAX_ADDRESS {
-            return error("is longer than 254 octets");
+            return error("is longer than 498 octets, and no command has room for it");
         }
         match Path::parse(&text) {
             Ok(path) => Ok(Self { path }),
@@ -116,11 +129,23 @@ impl Mailbox {
     ///
     /// When it is none, or several.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let mut list = AddressList::parse(text)?;
+        Self::read(&text.into(), &mut Vec::new())
+    }
+
+    /// As [`Mailbox::parse`], of a text with values in it; what is odd goes to `notes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mailbox::parse`].
+    pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
+        let mut list = AddressList::read(text, notes)?;
         match (list.entries.pop(), list.entries.is_empty()) {
             (Some(Entry::Mailbox(mailbox)), true) => Ok(mailbox),
-            (None, _) => Err(AddressError::new(text, "holds no address")),
-            _ => Err(AddressError::new(text, "holds more than one address where one belongs")),
+            (None, _) => Err(AddressError::new(&text.joined(), "holds no address")),
+            _ => Err(AddressError::new(
+                &text.joined(),
+                "holds more than one address where one belongs",
+            )),
         }
     }
 
@@ -130,15 +155,27 @@ impl Mailbox {
     ///
     /// When the name holds a control character or the address is none.
     pub fn new(name: &str, address: &str) -> Result<Self, AddressError> {
-        if name.chars().any(char::is_control) {
-            return Err(AddressError::control(name));
-        }
-        let name = name.trim();
-        Ok(Self {
-            name: (!name.is_empty()).then(|| name.to_owned()),
-            address: Address::parse(address)?,
-        })
+        Self::of(name, Address::parse(address)?)
     }
+
+    /// A mailbox of a name and an address; an empty name is none.
+    ///
+    /// # Errors
+    ///
+    /// When the name holds a control character.
+    pub fn of(name: &str, address: Address) -> Result<Self, AddressError> {
+        let name = checked_name(name)?;
+        Ok(Self { name, address })
+    }
+}
+
+/// A display name, folds and blanks at its ends undone; none when nothing is left.
+pub(crate) fn checked_name(name: &str) -> Result<Option<String>, AddressError> {
+    let name = tidy(name);
+    if name.chars().any(|c| c.is_control() || is_separator(c)) {
+        return Err(AddressError::control(&name));
+    }
+    Ok((!name.is_empty()).then(|| name.into_owned()))
 }
 
 impl fmt::Display for Mailbox {
@@ -178,7 +215,17 @@ impl AddressList {
     ///
     /// [`AddressError`] for the first element that is not an address.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        parser::parse(text).map(|entries| Self { entries })
+        Self::read(&text.into(), &mut Vec::new())
+    }
+
+    /// Parses an address list whose grammar is the document's own text: a value within a name is a part of the name,
+    /// one within an address is a part of that address, and one between two commas is one mailbox.
+    ///
+    /// # Errors
+    ///
+    /// [`AddressError`] for the first element that is not an address, or in which a value would be more than its place.
+    pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
+        parser::parse(text, notes).map(|entries| Self { entries })
     }
 
     /// The elements in their order.
@@ -231,23 +278,56 @@ impl fmt::Display for AddressList {
     }
 }
 
+/// What was changed in a text without changing whom it means. Its Display continues a sentence that names the parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A comment, which is not sent (RFC 5322, section 3.2.2).
+    Comment(String),
+    /// The part before the `@` had to be quoted, since its dots are where no dot-atom has them.
+    Quoted(String),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Comment(comment) => write!(
+                f,
+                "`({})` is a comment and is not sent; a name that holds brackets belongs in quotes",
+                shortened(comment)
+            ),
+            Self::Quoted(address) => write!(
+                f,
+                "`{}` is sent with the part before the `@` in quotes, because of its dots",
+                shortened(address)
+            ),
+        }
+    }
+}
+
 /// Why a text is not an address. Its Display continues a sentence that names the parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
     /// The element that is at fault, shortened and with its control characters escaped.
     found: String,
-    what: &'static str,
+    what: Cow<'static, str>,
 }
 
 impl AddressError {
-    const SHOWN: usize = 80;
-
-    fn new(found: &str, what: &'static str) -> Self {
-        let mut shown: String = found.trim().chars().take(Self::SHOWN).flat_map(escaped).collect();
-        if found.trim().chars().nth(Self::SHOWN).is_some() {
-            shown.push_str("...");
+    fn new(found: &str, what: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            found: shortened(found),
+            what: what.into(),
         }
-        Self { found: shown, what }
+    }
+
+    fn invisible(found: &str, hidden: char) -> Self {
+        Self::new(
+            found,
+            format!(
+                "holds the invisible character U+{:04X}, which no address may hold",
+                u32::from(hidden)
+            ),
+        )
     }
 
     fn control(found: &str) -> Self {
@@ -266,8 +346,18 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
+/// A foreign text for a message: its control and invisible characters escaped, its end cut off where it is long.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown: String = text.trim().chars().take(SHOWN).flat_map(escaped).collect();
+    if text.trim().chars().nth(SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
 fn escaped(c: char) -> impl Iterator<Item = char> {
-    let (control, plain) = if c.is_control() || is_separator(c) {
+    let (control, plain) = if c.is_control() || is_separator(c) || is_invisible(c) {
         (Some(c.escape_default()), None)
     } else {
         (None, Some(c))
@@ -297,6 +387,46 @@ fn written(name: &str) -> Cow<'_, str> {
 /// Unicode's line and paragraph separators, which are no control characters by its tables.
 fn is_separator(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Characters without a shape of their own, by which two addresses that look alike differ. The two joiners are not among
+/// them: scripts of India and Iran need them within words.
+pub(crate) fn is_invisible(c: char) -> bool {
+    !c.is_ascii() && is_invisible_beyond_ascii(c)
+}
+
+fn is_invisible_beyond_ascii(c: char) -> bool {
+    matches!(u32::from(c),
+        0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B | 0x200E | 0x200F
+        | 0x202A..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB
+        | 0xFDD0..=0xFDEF | 0xE0000..=0xE0FFF)
+        || u32::from(c) & 0xFFFE == 0xFFFE
+}
+
+/// What surrounds an address that was copied or read from a file: blanks, byte order marks, marks of direction.
+fn is_padding(c: char) -> bool {
+    c.is_whitespace() || is_invisible(c) || matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// A value for one line: what surrounds it taken off, and folds undone (RFC 5322, section 2.2.3). Any other line break
+/// stays where it is, to be refused.
+pub(crate) fn tidy(text: &str) -> Cow<'_, str> {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'));
+    if !text.contains('\n') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\n') {
+        let line = rest[..at].strip_suffix('\r').unwrap_or(&rest[..at]);
+        let after = &rest[at + 1..];
+        let is_fold =
+            after.starts_with([' ', '\t']) && !after.trim_start_matches([' ', '\t']).starts_with(['\r', '\n']);
+        out.push_str(if is_fold { line } else { &rest[..=at] });
+        rest = after;
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// The text as a quoted string (RFC 5322, section 3.2.4).

@@ -7,7 +7,7 @@
 
 use memchr::{memchr, memchr3, memmem};
 
-mod entities;
+pub(crate) mod entities;
 #[cfg(test)]
 mod tests;
 

@@ -53,5 +53,6 @@ pub mod parameters;
 mod remainder;
 pub mod replies;
 pub mod schema;
+pub mod segments;
 pub mod settings;
 pub mod world;

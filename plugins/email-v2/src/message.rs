@@ -11,20 +11,23 @@ use std::time::{Duration, SystemTime};
 use pipepost_smtp::Address;
 use sha2::{Digest, Sha256};
 
-use crate::address::AddressList;
+use crate::address::{AddressList, Mailbox};
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::output;
-use crate::parameters::Parameters;
+use crate::parameters::{HeaderValue, Parameters};
 
 mod content;
 mod headers;
 mod inline;
 mod media;
+mod part_headers;
 mod structure;
 mod text;
 
 pub use content::Content;
+pub(crate) use headers::LONGEST_WORD;
+pub(crate) use inline::is_id as is_content_id;
 
 /// What a message is made with, apart from its parameters.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +86,7 @@ pub struct Prepared {
 pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
     let envelope = envelope(parameters);
     let message_id = message_id(parameters, seed.key);
-    let utf8_in_headers = header_lists(parameters).any(|list| list.mailboxes().any(|m| m.address.needs_utf8()))
-        || parameters.from.address.needs_utf8();
+    let utf8_in_headers = header_mailboxes(parameters).any(|mailbox| mailbox.address.needs_utf8());
     let utf8 = utf8_in_headers || envelope.beyond_ascii().next().is_some();
 
     let mut warnings = parameters.warnings.clone();
@@ -112,7 +114,8 @@ pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn 
 fn envelope(parameters: &Parameters) -> Envelope {
     let sender = match &parameters.envelope_from {
         Some(written) => written.as_ref(),
-        None => Some(&parameters.from.address),
+        // Who sends in the authors' place gets what comes back.
+        None => Some(&parameters.sender.as_ref().unwrap_or(&parameters.from).address),
     };
     let mut seen = HashSet::new();
     let recipients = [&parameters.to, &parameters.cc, &parameters.bcc]
@@ -127,8 +130,19 @@ fn envelope(parameters: &Parameters) -> Envelope {
     }
 }
 
-fn header_lists(parameters: &Parameters) -> impl Iterator<Item = &AddressList> {
-    [&parameters.to, &parameters.cc, &parameters.reply_to].into_iter()
+/// Every mailbox that stands in a header; `bcc` stands in none.
+fn header_mailboxes(parameters: &Parameters) -> impl Iterator<Item = &Mailbox> {
+    let custom = parameters.headers.iter().filter_map(|header| match &header.value {
+        HeaderValue::Addresses(list) => Some(list),
+        HeaderValue::Text(_) => None,
+    });
+    let lists = [&parameters.to, &parameters.cc, &parameters.reply_to]
+        .into_iter()
+        .chain(custom);
+    let authors = std::iter::once(&parameters.from).chain(&parameters.further_authors);
+    authors
+        .chain(&parameters.sender)
+        .chain(lists.flat_map(AddressList::mailboxes))
 }
 
 /// The Message-ID of a call, with angle brackets: the step's own, else one made of the key. It is the same for every

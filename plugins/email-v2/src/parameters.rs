@@ -12,14 +12,23 @@ use crate::address::{Address, AddressList, Mailbox};
 use crate::failure::{Failure, FailureKind};
 
 mod attachments;
+mod calendar;
 mod fields;
 mod headers;
+mod media_type;
+mod message_ids;
 #[cfg(test)]
 mod tests;
+mod unsubscribe;
 
 pub use attachments::{Attachment, Disposition, Source};
-use fields::{Fields, addresses, boolean, port, refuse_controls, shown};
-pub use headers::{CalendarEvent, ListUnsubscribe, Priority};
+pub(crate) use attachments::{data_uri, percent_decoded};
+pub(crate) use calendar::MAX_FILE as MAX_CALENDAR_FILE;
+pub use calendar::{CalendarEvent, CalendarFile, Invitation};
+use fields::{Fields, addresses, boolean, line, one_address, port, shown};
+pub use headers::{CustomHeader, HeaderValue, Priority};
+pub(crate) use media_type::is_token;
+pub use unsubscribe::ListUnsubscribe;
 
 /// Parameters that the host reads, or that a document carries without meaning. None of them is ours to judge.
 const NOT_OURS: &[&str] = &[
@@ -102,8 +111,12 @@ pub struct Parameters {
     pub authenticated: bool,
     /// `failOnError`: the run stops with the error.
     pub fail_on_error: bool,
-    /// The author.
+    /// The author; the first of several.
     pub from: Mailbox,
+    /// The other authors (RFC 5322, section 3.6.2).
+    pub further_authors: Vec<Mailbox>,
+    /// Who sends in the authors' place, when that is not the author.
+    pub sender: Option<Mailbox>,
     /// The recipients that everybody sees.
     pub to: AddressList,
     /// Those in copy.
@@ -127,7 +140,7 @@ pub struct Parameters {
     /// The character set of body and text.
     pub charset: Charset,
     /// Further headers: names and values, in their order; a name may stand twice.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<CustomHeader>,
     /// How urgent it is.
     pub priority: Priority,
     /// Message-IDs with their angle brackets.
@@ -139,9 +152,11 @@ pub struct Parameters {
     /// How to unsubscribe (RFC 2369, RFC 8058).
     pub list_unsubscribe: Option<ListUnsubscribe>,
     /// An invitation.
-    pub ical_event: Option<CalendarEvent>,
+    pub invitation: Option<Invitation>,
     /// The attachments in their order.
     pub attachments: Vec<Attachment>,
+    /// Pictures that stand in the HTML as `data:` URIs become inline parts.
+    pub inline_data_images: bool,
     /// What is odd and no reason to refuse: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -188,28 +203,39 @@ impl Parameters {
         boolean("attachmentRawMode", fields.take("attachmentRawMode"))?;
         let account_type = fields.some_text("accountType")?;
 
-        let (from, written_from) = sender(fields.take("from"), account)?;
-        let (to, written_to) = recipients("to", &mut fields)?;
-        let (cc, written_cc) = recipients("cc", &mut fields)?;
-        let (bcc, written_bcc) = recipients("bcc", &mut fields)?;
+        let (from, further_authors, written_from) = authors(fields.take("from"), account, &mut warnings)?;
+        let sender = one_address("sender", fields.take("sender"), &mut warnings)?;
+        if sender.is_none() && !further_authors.is_empty() {
+            return Err(Failure::invalid(
+                "from",
+                "it holds more than one address, and then `sender` has to say which one sends",
+            ));
+        }
+        // RFC 5322, section 3.6.2: the same mailbox does not stand twice.
+        let sender = sender.filter(|sender| !further_authors.is_empty() || *sender != from);
+        let (to, written_to) = recipients("to", &mut fields, &mut warnings)?;
+        let (cc, written_cc) = recipients("cc", &mut fields, &mut warnings)?;
+        let (bcc, written_bcc) = recipients("bcc", &mut fields, &mut warnings)?;
         if [&to, &cc, &bcc].iter().all(|list| list.mailboxes().next().is_none()) {
             return Err(Failure::invalid(
                 "to",
                 "the message has no recipient in `to`, `cc` or `bcc`",
             ));
         }
-        let reply_to = addresses("replyTo", fields.take("replyTo"))?;
-        let envelope_from = envelope_from(&mut fields, account)?;
+        let reply_to = addresses("replyTo", fields.take("replyTo"), &mut warnings)?;
+        let envelope_from = envelope_from(&mut fields, account, &mut warnings)?;
 
-        let subject = fields.text("subject")?;
-        refuse_controls("subject", "the subject", &subject)?;
-        let body = fields.text("body")?;
-        let text = fields.some_text("text")?;
+        let subject = line("subject", "the subject", &fields.text("subject")?)?;
+        let body = without_mark(fields.text("body")?);
+        let text = fields.some_text("text")?.map(without_mark);
         let body_type = body_type(fields.some_text("contentType")?, &body, text.is_some())?;
         if body_type == BodyType::Plain && text.is_some() && !body.is_empty() {
             warnings.push("parameter `text` was ignored: the body is plain text itself".to_owned());
         }
         let charset = charset(fields.some_text("charset")?)?;
+        let headers = headers::custom(fields.take("headers"), &mut warnings)?;
+        let priority = headers::priority(fields.take("priority"))?;
+        headers::compare_urgency(priority, &headers, &mut warnings);
 
         let parameters = Self {
             account_type,
@@ -217,6 +243,8 @@ impl Parameters {
             authenticated,
             fail_on_error,
             from,
+            further_authors,
+            sender,
             to,
             cc,
             bcc,
@@ -233,14 +261,15 @@ impl Parameters {
             body_type,
             text,
             charset,
-            headers: headers::custom(fields.take("headers"))?,
-            priority: headers::priority(fields.take("priority"))?,
-            in_reply_to: headers::message_ids("inReplyTo", fields.take("inReplyTo"))?,
-            references: headers::message_ids("references", fields.take("references"))?,
-            message_id: headers::message_id(fields.take("messageId"))?,
-            list_unsubscribe: headers::list_unsubscribe(fields.take("listUnsubscribe"))?,
-            ical_event: headers::calendar_event(fields.take("icalEvent"))?,
-            attachments: attachments::parse(fields.take("attachments"))?,
+            headers,
+            priority,
+            in_reply_to: message_ids::foreign("inReplyTo", fields.take("inReplyTo"), &mut warnings)?,
+            references: message_ids::foreign("references", fields.take("references"), &mut warnings)?,
+            message_id: message_ids::own(fields.take("messageId"))?,
+            list_unsubscribe: unsubscribe::list_unsubscribe(fields.take("listUnsubscribe"))?,
+            invitation: calendar::invitation(fields.take("icalEvent"), &mut warnings)?,
+            attachments: attachments::parse(fields.take("attachments"), &mut warnings)?,
+            inline_data_images: boolean("inlineDataImages", fields.take("inlineDataImages"))?.unwrap_or(false),
             warnings,
         };
         parameters.with_warnings_of_unknown(fields)
@@ -268,7 +297,7 @@ impl Parameters {
 fn server(fields: &mut Fields) -> Result<Server, Failure> {
     let host = fields.some_text("smtpHost")?.map(|host| host.trim().to_owned());
     if let Some(host) = &host {
-        refuse_controls("smtpHost", "the name", host)?;
+        line("smtpHost", "the name", host)?;
     }
     Ok(Server {
         host,
@@ -280,18 +309,27 @@ fn server(fields: &mut Fields) -> Result<Server, Failure> {
     })
 }
 
-/// The step's sender; else the account's; else who signs in, when that is an address.
-fn sender(value: Value, account: Option<&Account>) -> Result<(Mailbox, String), Failure> {
-    let as_written = written(&value);
-    let list = addresses("from", value)?;
-    let mut mailboxes = list.mailboxes();
-    match (mailboxes.next(), mailboxes.next()) {
-        (Some(mailbox), None) => Ok((mailbox.clone(), as_written)),
-        (Some(_), Some(_)) => Err(Failure::invalid(
-            "from",
-            "it holds more than one address, and a message has one sender",
-        )),
-        (None, _) => {
+/// A mark of the byte order that came along with a file's text (RFC 3629, section 6).
+fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    }
+}
+
+/// The step's author, and the others where there are several; else the account's; else who signs in, when that is an
+/// address. And how they were written.
+fn authors(
+    value: Value,
+    account: Option<&Account>,
+    warnings: &mut Vec<String>,
+) -> Result<(Mailbox, Vec<Mailbox>, String), Failure> {
+    let written = AsWritten::of(&value);
+    let list = addresses("from", value, warnings)?;
+    let mut mailboxes = list.mailboxes().cloned();
+    match mailboxes.next() {
+        Some(first) => Ok((first, mailboxes.collect(), written.or_list(&list))),
+        None => {
             let mailbox = account.map_or(Ok(None), accounts_sender)?.ok_or_else(|| {
                 Failure::new(
                     FailureKind::Configuration,
@@ -300,7 +338,7 @@ fn sender(value: Value, account: Option<&Account>) -> Result<(Mailbox, String), 
                 .with_advice("write `from` in the step, or in the account as the default of its steps")
             })?;
             let shown = mailbox.to_string();
-            Ok((mailbox, shown))
+            Ok((mailbox, Vec::new(), shown))
         }
     }
 }
@@ -326,38 +364,65 @@ fn accounts_sender(account: &Account) -> Result<Option<Mailbox>, Failure> {
     Ok(Some(mailbox))
 }
 
-fn recipients(key: &str, fields: &mut Fields) -> Result<(AddressList, String), Failure> {
+fn recipients(key: &str, fields: &mut Fields, warnings: &mut Vec<String>) -> Result<(AddressList, String), Failure> {
     let value = fields.take(key);
-    let as_written = written(&value);
-    let list = addresses(key, value)?;
+    let as_written = AsWritten::of(&value);
+    let list = addresses(key, value, warnings)?;
+    let as_written = as_written.or_list(&list);
     Ok(match as_written.is_empty() {
         true => (AddressList::default(), as_written),
         false => (list, as_written),
     })
 }
 
-/// Text as it stands; arrays and objects in the way a person would write them.
-fn written(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => addresses("", other.clone())
-            .map(|list| list.to_string())
-            .unwrap_or_default(),
+/// How a parameter of addresses was written, for the step's output.
+enum AsWritten {
+    /// As text of its own, which stands.
+    Text(String),
+    /// As an array or an object, or as text with values in it: it is shown as a person would write the list.
+    List,
+}
+
+impl AsWritten {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Text(String::new()),
+            Value::String(text) => Self::Text(text.clone()),
+            _ => Self::List,
+        }
+    }
+
+    fn or_list(self, list: &AddressList) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::List => list.to_string(),
+        }
     }
 }
 
 /// The step's word, else the account's. `<>` is the null sender, which bounces go nowhere from (RFC 5321, section 4.5.5).
-fn envelope_from(fields: &mut Fields, account: Option<&Account>) -> Result<Option<Option<Address>>, Failure> {
+fn envelope_from(
+    fields: &mut Fields,
+    account: Option<&Account>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Option<Address>>, Failure> {
+    const KEY: &str = "envelopeFrom";
+    let value = fields.take(KEY);
+    if value.as_str().is_some_and(|text| text.trim() == "<>") {
+        return Ok(Some(None));
+    }
+    if let Some(mailbox) = one_address(KEY, value, warnings)? {
+        return match mailbox.name {
+            None => Ok(Some(Some(mailbox.address))),
+            Some(_) => Err(Failure::invalid(KEY, "it holds a name where only an address belongs")),
+        };
+    }
     let parse = |text: &str, fault: &dyn Fn(&dyn std::fmt::Display) -> Failure| match text.trim() {
         "<>" => Ok(Some(None)),
         text => Address::parse(text)
             .map(|address| Some(Some(address)))
             .map_err(|error| fault(&error)),
     };
-    if let Some(text) = fields.some_text("envelopeFrom")? {
-        return parse(&text, &|error| Failure::invalid("envelopeFrom", error));
-    }
     match account.and_then(|account| account.envelope_from.as_deref()) {
         None => Ok(None),
         Some(text) => parse(text, &|error| {

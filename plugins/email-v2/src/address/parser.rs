@@ -1,23 +1,66 @@
 //! The address list, read from left to right, each character once.
 
-use super::{Address, AddressError, Entry, Mailbox, is_atext};
+use std::borrow::Cow;
+
+use super::{Address, AddressError, Entry, Mailbox, Note, checked_name, is_atext, is_padding, tidy};
+use crate::segments::{Segment, Segments, as_text};
 
 /// Comments within comments; more than anybody writes, and a bound on what an attacker can make us count.
 const MAX_COMMENT_DEPTH: usize = 16;
+/// Stands in the text where a value belongs. Unicode promises that no text ever holds it, and what does is refused.
+const PLACE: char = '\u{fdd0}';
 
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, AddressError> {
-    if let Some(at) = text.find(|c: char| c.is_control() && c != '\t') {
-        return Err(AddressError::control(around(text, at)));
+pub(super) fn parse(segments: &Segments, notes: &mut Vec<Note>) -> Result<Vec<Entry>, AddressError> {
+    let mut text = Cow::Borrowed("");
+    let mut values = Vec::new();
+    for segment in segments.iter() {
+        match segment {
+            Segment::Text(own) => {
+                refuse_place(own)?;
+                if text.is_empty() {
+                    text = Cow::Borrowed(own);
+                } else {
+                    text.to_mut().push_str(own);
+                }
+            }
+            Segment::Value(value) => {
+                let value = as_text(value);
+                refuse_place(&value)?;
+                text.to_mut().push(PLACE);
+                values.push(value);
+            }
+        }
     }
-    let mut parser = Parser { text, at: 0 };
+    let values: Vec<Cow<'_, str>> = values.iter().map(|value| tidy(value)).collect();
+    let text = tidy(&text);
+    let is_refused = |c: char| c.is_control() && c != '\t';
+    for text in values.iter().chain([&text]) {
+        if let Some(at) = text.find(is_refused) {
+            return Err(AddressError::control(around(text, at)));
+        }
+    }
+    let mut parser = Parser {
+        text: &text,
+        at: 0,
+        values: &values,
+        comments: Vec::new(),
+        notes,
+    };
     let mut entries = Vec::new();
     loop {
-        parser.skip_blank(None)?;
+        parser.skip_padding()?;
         match parser.peek() {
             None => return Ok(entries),
             Some(',' | ';') => parser.advance(),
-            Some(_) => entries.push(parser.element(false)?),
+            Some(_) => entries.extend(parser.element(false)?),
         }
+    }
+}
+
+fn refuse_place(text: &str) -> Result<(), AddressError> {
+    match text.find(PLACE) {
+        None => Ok(()),
+        Some(at) => Err(AddressError::invisible(around(text, at), PLACE)),
     }
 }
 
@@ -31,28 +74,32 @@ fn around(text: &str, at: usize) -> &str {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    /// What belongs in the places of the text, in their order.
+    values: &'a [Cow<'a, str>],
+    /// The comments of the element that is read.
+    comments: Vec<String>,
+    notes: &'a mut Vec<Note>,
 }
 
 /// What has been read of an element before `<`, `@` or `:` says what it is.
 #[derive(Default)]
-struct Phrase {
+struct Phrase<'a> {
     text: String,
     words: usize,
-    comment: String,
+    /// The first word as it is written, places and all.
+    first: &'a str,
 }
 
-impl Phrase {
-    fn push(&mut self, word: &str) {
-        if self.words > 0 {
+impl<'a> Phrase<'a> {
+    fn push(&mut self, word: &str, written: &'a str) {
+        if self.words == 0 {
+            self.first = written;
+        }
+        self.words += 1;
+        if !self.text.is_empty() && !word.is_empty() {
             self.text.push(' ');
         }
         self.text.push_str(word);
-        self.words += 1;
-    }
-
-    fn name(self) -> Option<String> {
-        let text = self.text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
     }
 }
 
@@ -65,26 +112,55 @@ impl<'a> Parser<'a> {
         self.at += self.peek().map_or(0, char::len_utf8);
     }
 
-    /// A mailbox or, outside a group, a group. Stands on its first character.
-    fn element(&mut self, in_group: bool) -> Result<Entry, AddressError> {
+    /// A part of the text with its values. `part` is a slice of the text.
+    fn filled(&self, start: usize, part: &'a str) -> Cow<'a, str> {
+        if self.values.is_empty() {
+            return Cow::Borrowed(part);
+        }
+        let mut values = self.values[count_places(&self.text[..start])..].iter();
+        let mut out = String::with_capacity(part.len());
+        for c in part.chars() {
+            match c {
+                PLACE => out.push_str(values.next().map_or("", |value| value)),
+                c => out.push(c),
+            }
+        }
+        Cow::Owned(out)
+    }
+
+    /// The value of the place at this offset.
+    fn value_at(&self, place: usize) -> &'a str {
+        self.values
+            .get(count_places(&self.text[..place]))
+            .map_or("", |value| value)
+    }
+
+    /// A mailbox or, outside a group, a group; none for a value that is empty. Stands on its first character.
+    fn element(&mut self, in_group: bool) -> Result<Option<Entry>, AddressError> {
         let start = self.at;
+        self.comments.clear();
         let mut phrase = Phrase::default();
         loop {
-            self.skip_blank(Some(&mut phrase.comment))?;
+            self.skip_blank()?;
             match self.peek() {
                 Some('"') => {
+                    let at = self.at;
                     let word = self.quoted_string(start)?;
-                    phrase.push(&word);
+                    phrase.push(&word, &self.text[at..self.at]);
                 }
-                Some('<') => return self.angle_address(start, phrase).map(Entry::Mailbox),
-                Some('@') => return self.bare_address(start, phrase).map(Entry::Mailbox),
-                Some(':') if !in_group && phrase.words > 0 => return self.group(start, phrase),
+                Some('<') => return self.angle_address(start, &phrase).map(Entry::Mailbox).map(Some),
+                Some('@') => return self.bare_address(start, &phrase).map(Entry::Mailbox).map(Some),
+                Some(':') if !in_group && phrase.words > 0 => return self.group(start, &phrase).map(Some),
+                None | Some(',' | ';') if phrase.words == 1 && phrase.first.contains(PLACE) => {
+                    return self.value_alone(start, &phrase);
+                }
                 None | Some(',' | ';') => {
                     return Err(self.error(start, "is not an address; a name that holds a comma belongs in quotes"));
                 }
                 Some(c) if is_word(c) => {
+                    let at = self.at;
                     let word = self.take_while(is_word);
-                    phrase.push(word);
+                    phrase.push(self.filled(at, word).trim(), word);
                 }
                 Some(_) => {
                     return Err(self.error(
@@ -96,98 +172,159 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn angle_address(&mut self, start: usize, phrase: Phrase) -> Result<Mailbox, AddressError> {
-        self.advance();
-        self.skip_blank(None)?;
-        let local = if self.peek() == Some('"') {
-            self.quoted_string(start)?
+    /// A value between two separators, or one with text beside it and no `@` in the text: one mailbox, or none at all.
+    fn value_alone(&mut self, start: usize, phrase: &Phrase<'a>) -> Result<Option<Entry>, AddressError> {
+        self.note_comments(None);
+        let is_value = phrase.first.chars().eq([PLACE]);
+        let filled = if is_value {
+            Cow::Borrowed(self.value_at(start + self.text[start..].find(PLACE).unwrap_or_default()))
         } else {
-            self.dot_atom(start)?.to_owned()
+            Cow::Owned(phrase.text.clone())
         };
-        self.skip_blank(None)?;
-        if self.peek() != Some('@') {
-            return Err(self.error(start, "has no `@` between its angle brackets"));
+        if filled.is_empty() {
+            return Ok(None);
         }
-        let domain = self.domain()?;
-        self.skip_blank(None)?;
-        if self.peek() != Some('>') {
-            return Err(self.error(start, "lacks the `>` after its address"));
+        let several = |error: AddressError| {
+            let is_several = super::AddressList::parse(&filled).is_ok_and(|list| list.mailboxes().count() > 1);
+            if is_several {
+                AddressError::new(
+                    &filled,
+                    "is a value that holds several addresses; it may do so where it is the whole parameter, and is one \
+                     address beside others",
+                )
+            } else {
+                error
+            }
+        };
+        let text = Segments::from(&*filled);
+        if is_value {
+            let mailbox = Mailbox::read(&text, self.notes).map_err(several)?;
+            return Ok(Some(Entry::Mailbox(mailbox)));
         }
+        let address = Address::read(&text, self.notes).map_err(several)?;
+        Ok(Some(Entry::Mailbox(Mailbox { name: None, address })))
+    }
+
+    fn angle_address(&mut self, start: usize, phrase: &Phrase<'a>) -> Result<Mailbox, AddressError> {
         self.advance();
-        self.end_of_element(start, None)?;
-        let address = Address::from_parts(&local, domain, self.since(start))?;
+        self.skip_padding()?;
+        let at = self.at;
+        let (local, written) = if self.peek() == Some('"') {
+            let local = self.quoted_string(start)?;
+            (Cow::Owned(local), "")
+        } else {
+            let written = self.take_while(|c| is_atext(c) || matches!(c, '.' | PLACE));
+            (self.filled(at, written), written)
+        };
+        let end = self.at;
+        self.skip_blank()?;
+        let address = match self.peek() {
+            // All of the address is in values, or in one.
+            Some('>') if written.contains(PLACE) => {
+                let whole = self.filled(at, &self.text[at..end]);
+                self.advance();
+                Address::read(&Segments::from(&*whole), self.notes)?
+            }
+            Some('@') => {
+                self.check_local(start, &local, written)?;
+                let domain = self.domain()?;
+                self.skip_padding()?;
+                if self.peek() != Some('>') {
+                    return Err(self.error(start, "lacks the `>` after its address"));
+                }
+                self.advance();
+                Address::from_parts(&local, &domain, &self.since(start))?
+            }
+            _ => return Err(self.error(start, "has no `@` between its angle brackets")),
+        };
+        self.end_of_element(start)?;
+        self.note_comments(None);
+        self.note_quoted(&local, written, &address);
         Ok(Mailbox {
-            name: phrase.name(),
+            name: checked_name(&phrase.text)?,
             address,
         })
     }
 
     /// Stands on the `@`; what came before it is in `phrase`.
-    fn bare_address(&mut self, start: usize, mut phrase: Phrase) -> Result<Mailbox, AddressError> {
-        let quoted = self.text[start..].starts_with('"');
+    fn bare_address(&mut self, start: usize, phrase: &Phrase<'a>) -> Result<Mailbox, AddressError> {
         if phrase.words != 1 {
             return Err(self.error(
                 start,
                 "is not an address; one with a name stands in angle brackets: `Name <a@b.example>`",
             ));
         }
-        if !quoted && !is_dot_atom(&phrase.text) {
-            return Err(self.error(start, "has misplaced dots or brackets before the `@`"));
-        }
+        let written = if phrase.first.starts_with('"') {
+            ""
+        } else {
+            phrase.first
+        };
+        let local = &phrase.text;
+        self.check_local(start, local, written)?;
         let domain = self.domain()?;
-        self.end_of_element(start, Some(&mut phrase.comment))?;
-        let address = Address::from_parts(&phrase.text, domain, self.since(start))?;
+        let before = self.comments.len();
+        self.end_of_element(start)?;
+        let address = Address::from_parts(local, &domain, &self.since(start))?;
         // `a@b.example (Name)` is how names were written before angle brackets.
-        let name = phrase.comment.trim();
+        let trailing = (self.comments.len() > before).then(|| self.comments.len() - 1);
+        let comment = trailing.map(|at| self.comments[at].clone()).unwrap_or_default();
+        self.note_comments(trailing);
+        self.note_quoted(local, written, &address);
         Ok(Mailbox {
-            name: (!name.is_empty()).then(|| name.to_owned()),
+            name: checked_name(&comment)?,
             address,
         })
     }
 
-    fn group(&mut self, start: usize, phrase: Phrase) -> Result<Entry, AddressError> {
+    /// Checks the part before an `@` of the document's own. `written` is empty where it stands in quotes, in which a
+    /// value may hold anything; elsewhere it holds what an unquoted part may, and dots where they please.
+    fn check_local(&self, start: usize, local: &str, written: &str) -> Result<(), AddressError> {
+        match local.chars().find(|&c| !is_atext(c) && c != '.') {
+            _ if written.is_empty() => Ok(()),
+            None => Ok(()),
+            Some(_) if written.contains(PLACE) => Err(AddressError::new(
+                local,
+                "is more than a part of an address, and stands before an `@`",
+            )),
+            Some(_) => Err(self.error(start, "has misplaced brackets before the `@`")),
+        }
+    }
+
+    fn group(&mut self, start: usize, phrase: &Phrase<'a>) -> Result<Entry, AddressError> {
         self.advance();
+        let name = checked_name(&phrase.text)?.unwrap_or_default();
+        self.note_comments(None);
         let mut members = Vec::new();
         loop {
-            self.skip_blank(None)?;
+            self.skip_padding()?;
             match self.peek() {
                 None => return Err(self.error(start, "begins a group and lacks the `;` that ends it")),
                 Some(';') => {
                     self.advance();
-                    return Ok(Entry::Group {
-                        name: phrase.text,
-                        members,
-                    });
+                    return Ok(Entry::Group { name, members });
                 }
                 Some(',') => self.advance(),
                 Some(_) => match self.element(true)? {
-                    Entry::Mailbox(mailbox) => members.push(mailbox),
-                    Entry::Group { .. } => return Err(self.error(start, "holds a group within a group")),
+                    None => {}
+                    Some(Entry::Mailbox(mailbox)) => members.push(mailbox),
+                    Some(Entry::Group { .. }) => return Err(self.error(start, "holds a group within a group")),
                 },
             }
         }
     }
 
     /// Stands on the `@`; answers the domain, white space and comments around it left out.
-    fn domain(&mut self) -> Result<&'a str, AddressError> {
+    fn domain(&mut self) -> Result<Cow<'a, str>, AddressError> {
         self.advance();
-        self.skip_blank(None)?;
+        self.skip_blank()?;
+        let start = self.at;
         if self.peek() == Some('[') {
-            let start = self.at;
             self.take_while(|c| c != ']');
             self.advance();
-            return Ok(&self.text[start..self.at]);
+            return Ok(self.filled(start, &self.text[start..self.at]));
         }
-        Ok(self.take_while(|c| !c.is_whitespace() && !"()<>,;:@\"\\[]".contains(c)))
-    }
-
-    fn dot_atom(&mut self, start: usize) -> Result<&'a str, AddressError> {
-        let atom = self.take_while(|c| is_atext(c) || c == '.');
-        if atom.is_empty() || is_dot_atom(atom) {
-            Ok(atom)
-        } else {
-            Err(self.error(start, "has misplaced dots before the `@`"))
-        }
+        let written = self.take_while(|c| !c.is_whitespace() && !"()<>,;:@\"\\[]".contains(c));
+        Ok(self.filled(start, written.trim_end_matches(is_around)))
     }
 
     /// Stands on the opening quote; answers the content.
@@ -195,12 +332,14 @@ impl<'a> Parser<'a> {
         self.advance();
         let mut content = String::new();
         loop {
-            let c = self.peek();
+            let (at, c) = (self.at, self.peek());
             self.advance();
             match c {
                 None => return Err(self.error(start, "has a quote that is never closed")),
                 Some('"') => return Ok(content),
+                Some(PLACE) => content.extend(self.value_at(at).chars().map(blank_for_tab)),
                 Some('\\') => match self.peek() {
+                    Some(PLACE) => {}
                     Some(c) => {
                         self.advance();
                         content.push(blank_for_tab(c));
@@ -212,8 +351,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn end_of_element(&mut self, start: usize, comment: Option<&mut String>) -> Result<(), AddressError> {
-        self.skip_blank(comment)?;
+    fn end_of_element(&mut self, start: usize) -> Result<(), AddressError> {
+        self.skip_padding()?;
         match self.peek() {
             None | Some(',' | ';') => Ok(()),
             Some(_) => {
@@ -223,16 +362,23 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// White space and comments; the text of the last comment goes to `comment`.
-    fn skip_blank(&mut self, mut comment: Option<&mut String>) -> Result<(), AddressError> {
+    /// White space and comments.
+    fn skip_blank(&mut self) -> Result<(), AddressError> {
+        self.skip(char::is_whitespace)
+    }
+
+    /// White space, comments, and what is invisible: at an address's ends it is what came along with a copy.
+    fn skip_padding(&mut self) -> Result<(), AddressError> {
+        self.skip(is_around)
+    }
+
+    fn skip(&mut self, belongs: impl Fn(char) -> bool) -> Result<(), AddressError> {
         loop {
             match self.peek() {
-                Some(c) if c.is_whitespace() => self.advance(),
+                Some(c) if belongs(c) => self.advance(),
                 Some('(') => {
                     let text = self.comment()?;
-                    if let Some(comment) = comment.as_deref_mut() {
-                        *comment = text;
-                    }
+                    self.comments.push(text);
                 }
                 _ => return Ok(()),
             }
@@ -244,7 +390,7 @@ impl<'a> Parser<'a> {
         let mut depth = 0;
         let mut text = String::new();
         loop {
-            let c = self.peek();
+            let (at, c) = (self.at, self.peek());
             self.advance();
             match c {
                 None => return Err(self.error(start, "has a `(` that is never closed")),
@@ -260,12 +406,29 @@ impl<'a> Parser<'a> {
                         return Ok(text);
                     }
                 }
+                Some(PLACE) => text.push_str(self.value_at(at)),
                 Some('\\') => {
-                    text.extend(self.peek());
-                    self.advance();
+                    if let Some(c) = self.peek().filter(|&c| c != PLACE) {
+                        text.push(c);
+                        self.advance();
+                    }
                 }
                 Some(c) => text.push(c),
             }
+        }
+    }
+
+    /// Every comment of the element is noted, but the one that is its name.
+    fn note_comments(&mut self, name: Option<usize>) {
+        let comments = std::mem::take(&mut self.comments).into_iter().enumerate();
+        let lost = comments.filter(|(i, comment)| Some(*i) != name && !comment.trim().is_empty());
+        self.notes.extend(lost.map(|(_, comment)| Note::Comment(comment)));
+    }
+
+    fn note_quoted(&mut self, local: &str, written: &str, address: &Address) {
+        let has_odd_dots = !written.is_empty() && local.split('.').any(str::is_empty);
+        if has_odd_dots && address.local().starts_with('"') {
+            self.notes.push(Note::Quoted(address.to_string()));
         }
     }
 
@@ -276,13 +439,22 @@ impl<'a> Parser<'a> {
         taken
     }
 
-    fn since(&self, start: usize) -> &'a str {
-        &self.text[start..self.at]
+    fn since(&self, start: usize) -> Cow<'a, str> {
+        self.filled(start, &self.text[start..self.at])
     }
 
     fn error(&self, start: usize, what: &'static str) -> AddressError {
-        AddressError::new(self.since(start), what)
+        AddressError::new(&self.since(start), what)
     }
+}
+
+/// What surrounds an address, and is no place of a value.
+fn is_around(c: char) -> bool {
+    is_padding(c) && c != PLACE
+}
+
+fn count_places(text: &str) -> usize {
+    text.matches(PLACE).count()
 }
 
 /// A tab within quotes is a blank, escaped or not: no server takes one, and a header may be folded there.
@@ -292,10 +464,5 @@ fn blank_for_tab(c: char) -> char {
 
 /// What an unquoted name is made of; people write `Acme Inc.` and `[Support]` without quotes.
 fn is_word(c: char) -> bool {
-    is_atext(c) || matches!(c, '.' | '[' | ']')
-}
-
-fn is_dot_atom(text: &str) -> bool {
-    text.split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+    is_atext(c) || matches!(c, '.' | '[' | ']' | PLACE)
 }

@@ -62,7 +62,7 @@ pub(super) fn at_start_of(text: &str) -> Option<(char, usize)> {
 }
 
 /// The text with its references resolved.
-pub(super) fn resolved(text: &str) -> String {
+pub(crate) fn resolved(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {

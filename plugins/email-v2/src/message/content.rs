@@ -28,6 +28,12 @@ pub(super) enum Segment {
         file: Box<dyn File>,
         size: u64,
     },
+    /// As it is, with CRLF line ends; so many octets before and after.
+    Lines {
+        file: Box<dyn File>,
+        size: u64,
+        length: u64,
+    },
 }
 
 impl Content {
@@ -37,6 +43,7 @@ impl Content {
             .map(|segment| match segment {
                 Segment::Bytes(bytes) => bytes.len() as u64,
                 Segment::File { size, .. } => encoded_size(*size),
+                Segment::Lines { length, .. } => *length,
             })
             .sum();
         Self {
@@ -56,7 +63,7 @@ impl Content {
     pub(crate) fn held(&self) -> usize {
         let held = |segment: &Segment| match segment {
             Segment::Bytes(bytes) => bytes.len(),
-            Segment::File { .. } => 0,
+            Segment::File { .. } | Segment::Lines { .. } => 0,
         };
         self.segments.iter().map(held).sum()
     }
@@ -97,6 +104,15 @@ impl Content {
                     let raw = raw.min(*size - offset);
                     if raw > 0 {
                         encode_piece(file.as_mut(), offset, raw as usize, buffer)?;
+                        self.offset += raw;
+                    }
+                    self.offset == *size
+                }
+                Some(Segment::Lines { file, size, .. }) => {
+                    // At worst every octet is a line end and becomes two.
+                    let raw = ((room / 2) as u64).min(*size - offset);
+                    if raw > 0 {
+                        append_crlf(file.as_mut(), offset, raw as usize, buffer)?;
                         self.offset += raw;
                     }
                     self.offset == *size
@@ -149,6 +165,23 @@ fn encode_piece(file: &mut dyn File, offset: u64, length: usize, out: &mut Vec<u
         raw.extend_from_slice(&more);
     }
     append_lines(&raw, offset == 0, out);
+    Ok(())
+}
+
+/// Reads exactly `length` octets from `offset` and appends them with CRLF line ends. Each CR stands before a LF.
+fn append_crlf(file: &mut dyn File, offset: u64, length: usize, out: &mut Vec<u8>) -> Result<(), FileError> {
+    let mut raw = read_some(file, offset, length)?;
+    while raw.len() < length {
+        let more = read_some(file, offset + raw.len() as u64, length - raw.len())?;
+        raw.extend_from_slice(&more);
+    }
+    for line in raw.split_inclusive(|&octet| octet == b'\n') {
+        // The CR of the first LF may have been the last octet of the piece before.
+        out.extend(line.iter().filter(|octet| !matches!(octet, b'\r' | b'\n')));
+        if line.ends_with(b"\n") {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
     Ok(())
 }
 

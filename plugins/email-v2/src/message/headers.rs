@@ -10,24 +10,31 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lettre::address::Envelope;
 use lettre::message::MessageBuilder;
-use lettre::message::header::{self, Header, HeaderName, HeaderValue};
+use lettre::message::header::{HeaderName, HeaderValue as RawHeader};
 use lettre::{Address as LettreAddress, Message};
 
 use crate::address::{AddressList, Entry, Mailbox, is_atext, quoted};
-use crate::parameters::{Parameters, Priority};
+use crate::parameters::{CustomHeader, HeaderValue, Parameters};
 
 /// The last second of the year 9999: what a Date header can say.
 pub(super) const LAST_DATE: u64 = 253_402_300_799;
-const LINE: usize = 76;
+pub(super) const LINE: usize = 76;
 /// An encoded word is at most this long (RFC 2047, section 2).
 const ENCODED_WORD: usize = 75;
 const ENCODED_WORD_FRAME: usize = "=?utf-8?B??=".len();
+/// What the first encoded word of a header carries at least, in octets.
+const FIRST_WORD: usize = 6;
 /// A word longer than this is encoded, because an encoded one can be folded.
-const LONGEST_WORD: usize = 900;
+pub(crate) const LONGEST_WORD: usize = 900;
 
 /// The message's headers, apart from those that say what its content is.
 pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) -> MessageBuilder {
-    let mut builder = Message::builder().raw_header(from(&parameters.from));
+    let mut builder = Message::builder().raw_header(from(parameters));
+    if let Some(sender) = &parameters.sender {
+        let mut line = Line::new("Sender");
+        line.mailbox(sender, "");
+        builder = builder.raw_header(value("Sender", line.out));
+    }
     if let Some(envelope) = placeholder_envelope() {
         builder = builder.envelope(envelope);
     }
@@ -54,12 +61,7 @@ pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) 
             builder = builder.raw_header(tokens(name, ids.iter().map(String::as_str)));
         }
     }
-    let urgency = match parameters.priority {
-        Priority::High => Some(("1 (Highest)", "High")),
-        Priority::Normal => None,
-        Priority::Low => Some(("5 (Lowest)", "Low")),
-    };
-    if let Some((number, word)) = urgency {
+    if let Some((number, word)) = parameters.priority.words() {
         for (name, text) in [
             ("X-Priority", number),
             ("X-MSMail-Priority", word),
@@ -85,23 +87,23 @@ pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) 
 }
 
 /// lettre keeps one value a name: further ones are written into the value of the first, each as a line of its own.
-fn custom(mut builder: MessageBuilder, headers: &[(String, String)]) -> MessageBuilder {
-    for (i, (name, first)) in headers.iter().enumerate() {
-        let same = |other: &&(String, String)| other.0.eq_ignore_ascii_case(name);
+fn custom(mut builder: MessageBuilder, headers: &[CustomHeader]) -> MessageBuilder {
+    for (i, header) in headers.iter().enumerate() {
+        let same = |other: &&CustomHeader| other.name.eq_ignore_ascii_case(&header.name);
         if headers[..i].iter().any(|other| same(&other)) {
             continue;
         }
-        let Ok(header_name) = HeaderName::new_from_ascii(name.clone()) else {
+        let Ok(header_name) = HeaderName::new_from_ascii(header.name.clone()) else {
             continue; // parameters have no such name
         };
-        let mut encoded = encode_unstructured(name, first);
-        for (_, further) in headers[i + 1..].iter().filter(same) {
+        let mut encoded = encode_custom(header);
+        for further in headers[i + 1..].iter().filter(same) {
             encoded.push_str("\r\n");
-            encoded.push_str(name);
+            encoded.push_str(&further.name);
             encoded.push_str(": ");
-            encoded.push_str(&encode_unstructured(name, further));
+            encoded.push_str(&encode_custom(further));
         }
-        builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(
+        builder = builder.raw_header(RawHeader::dangerous_new_pre_encoded(
             header_name,
             String::new(),
             encoded,
@@ -110,28 +112,43 @@ fn custom(mut builder: MessageBuilder, headers: &[(String, String)]) -> MessageB
     builder
 }
 
+fn encode_custom(header: &CustomHeader) -> String {
+    match &header.value {
+        HeaderValue::Text(text) => encode_unstructured(&header.name, text),
+        HeaderValue::Addresses(list) => encode_addresses(&header.name, list),
+    }
+}
+
 /// The envelope is ours to make: lettre would parse the headers again for one.
 fn placeholder_envelope() -> Option<Envelope> {
     Envelope::new(None, vec![LettreAddress::new_dangerous("recipient", "example.invalid")]).ok()
 }
 
-fn value(name: &'static str, encoded: String) -> HeaderValue {
-    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), encoded)
+fn value(name: &'static str, encoded: String) -> RawHeader {
+    RawHeader::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), encoded)
 }
 
 /// lettre wants to see that there is an author, and parses the raw value for it: it gets one that costs nothing to
 /// parse and that no spelling of ours can break.
-fn from(mailbox: &Mailbox) -> HeaderValue {
+fn from(parameters: &Parameters) -> RawHeader {
     let mut line = Line::new("From");
-    line.mailbox(mailbox, "");
-    HeaderValue::dangerous_new_pre_encoded(
+    let further = &parameters.further_authors;
+    line.mailbox(&parameters.from, if further.is_empty() { "" } else { "," });
+    for (i, author) in further.iter().enumerate() {
+        line.mailbox(author, if i + 1 < further.len() { "," } else { "" });
+    }
+    RawHeader::dangerous_new_pre_encoded(
         HeaderName::new_from_ascii_str("From"),
         "author@example.invalid".to_owned(),
         line.out,
     )
 }
 
-fn addresses(name: &'static str, list: &AddressList) -> HeaderValue {
+fn addresses(name: &'static str, list: &AddressList) -> RawHeader {
+    value(name, encode_addresses(name, list))
+}
+
+fn encode_addresses(name: &str, list: &AddressList) -> String {
     let mut line = Line::new(name);
     let last = list.entries().len().saturating_sub(1);
     for (i, entry) in list.entries().iter().enumerate() {
@@ -140,7 +157,8 @@ fn addresses(name: &'static str, list: &AddressList) -> HeaderValue {
             Entry::Mailbox(mailbox) => line.mailbox(mailbox, comma),
             Entry::Group { name, members } => {
                 line.phrase(name);
-                line.glue(":");
+                // An encoded word ends at a blank (RFC 2047, section 5, rule 3).
+                line.glue(if line.out.ends_with("?=") { " :" } else { ":" });
                 let last = members.len().saturating_sub(1);
                 for (i, member) in members.iter().enumerate() {
                     line.mailbox(member, if i < last { "," } else { "" });
@@ -150,10 +168,10 @@ fn addresses(name: &'static str, list: &AddressList) -> HeaderValue {
             }
         }
     }
-    value(name, line.out)
+    line.out
 }
 
-fn tokens<'a>(name: &'static str, tokens: impl Iterator<Item = &'a str>) -> HeaderValue {
+fn tokens<'a>(name: &'static str, tokens: impl Iterator<Item = &'a str>) -> RawHeader {
     let mut line = Line::new(name);
     for token in tokens {
         line.token(token);
@@ -162,7 +180,7 @@ fn tokens<'a>(name: &'static str, tokens: impl Iterator<Item = &'a str>) -> Head
 }
 
 /// A text header (RFC 5322, section 2.2.1).
-pub(super) fn unstructured(name: &'static str, text: &str) -> HeaderValue {
+pub(super) fn unstructured(name: &'static str, text: &str) -> RawHeader {
     value(name, encode_unstructured(name, text))
 }
 
@@ -196,17 +214,22 @@ fn is_plain(word: &str) -> bool {
 }
 
 /// One header's value on its way.
-struct Line {
-    out: String,
+pub(super) struct Line {
+    pub(super) out: String,
     column: usize,
     at_start: bool,
 }
 
 impl Line {
     fn new(name: &str) -> Self {
+        Self::at(name.len() + 2)
+    }
+
+    /// On a line that has so many octets already.
+    pub(super) fn at(column: usize) -> Self {
         Self {
             out: String::with_capacity(64),
-            column: name.len() + 2,
+            column,
             at_start: true,
         }
     }
@@ -272,13 +295,18 @@ impl Line {
     }
 
     /// One or more encoded words; readers join them without the blanks between them.
-    fn encoded(&mut self, text: &str, is_name: bool) {
+    pub(super) fn encoded(&mut self, text: &str, is_name: bool) {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let start = self.column + usize::from(!self.at_start);
-            let room = octets_in(LINE.saturating_sub(start));
+            let mut room = octets_in(LINE.saturating_sub(start));
+            let is_first = self.out.is_empty();
+            // A header whose first line is empty upsets readers: behind a long name the line is longer instead.
+            if is_first && room < FIRST_WORD {
+                room = FIRST_WORD;
+            }
             // Some readers do not join the words of a name: it is one word where a line of its own makes that possible.
-            let fits_alone = is_name && self.column > 1 && rest.len() <= octets_in(LINE - 1);
+            let fits_alone = is_name && !is_first && self.column > 1 && rest.len() <= octets_in(LINE - 1);
             if room < first.len_utf8() || room < rest.len() && fits_alone {
                 self.fold();
                 // The blank of the fold is the one before the next word.
@@ -313,61 +341,5 @@ fn split_point(text: &str, room: usize) -> usize {
     match text[..end].rfind(' ') {
         Some(blank) if blank >= room / 2 => blank + 1,
         _ => end,
-    }
-}
-
-/// Content-Type, with its parameters.
-#[derive(Clone)]
-pub(super) struct ContentType {
-    /// What lettre reads a boundary back from: one line. Only a multipart needs it.
-    raw: String,
-    encoded: String,
-}
-
-impl ContentType {
-    /// Of a part without parts.
-    pub(super) const fn single(encoded: String) -> Self {
-        Self {
-            raw: String::new(),
-            encoded,
-        }
-    }
-
-    /// `root` is the media type of a related message's first part (RFC 2387, section 3.1).
-    pub(super) fn multipart(kind: &str, boundary: &str, root: Option<&str>) -> Self {
-        let mut encoded = format!("multipart/{kind}; boundary=\"{boundary}\"");
-        let raw = encoded.clone();
-        if let Some(root) = root {
-            encoded.push_str(";\r\n type=\"");
-            encoded.push_str(root);
-            encoded.push('"');
-        }
-        Self { raw, encoded }
-    }
-}
-
-impl Header for ContentType {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Content-Type")
-    }
-
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self {
-            raw: text.to_owned(),
-            encoded: text.to_owned(),
-        })
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.raw.clone(), self.encoded.clone())
-    }
-}
-
-/// Content-Disposition with the file's name (RFC 2183, RFC 2231).
-pub(super) fn disposition(is_inline: bool, file_name: &str) -> header::ContentDisposition {
-    if is_inline {
-        header::ContentDisposition::inline_with_name(file_name)
-    } else {
-        header::ContentDisposition::attachment(file_name)
     }
 }

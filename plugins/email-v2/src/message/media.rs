@@ -3,73 +3,19 @@
 use memchr::memchr2;
 
 /// What nobody knows anything about (RFC 2046, section 4.5.1).
-const UNKNOWN: &str = "application/octet-stream";
+pub(super) const UNKNOWN: &str = "application/octet-stream";
 
-/// By the extension, in lower case; sorted, for the search.
+/// What the large table lacks or has by an outdated name; sorted, for the search.
 const BY_EXTENSION: &[(&str, &str)] = &[
-    ("7z", "application/x-7z-compressed"),
-    ("avi", "video/x-msvideo"),
     ("avif", "image/avif"),
-    ("bmp", "image/bmp"),
-    ("bz2", "application/x-bzip2"),
-    ("css", "text/css"),
-    ("csv", "text/csv"),
-    ("doc", "application/msword"),
-    (
-        "docx",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ),
-    ("epub", "application/epub+zip"),
-    ("gif", "image/gif"),
-    ("gz", "application/gzip"),
     ("heic", "image/heic"),
-    ("htm", "text/html"),
-    ("html", "text/html"),
-    ("ico", "image/vnd.microsoft.icon"),
+    ("heif", "image/heif"),
     ("ics", "text/calendar"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("js", "text/javascript"),
-    ("json", "application/json"),
-    ("log", "text/plain"),
-    ("m4a", "audio/mp4"),
-    ("md", "text/markdown"),
-    ("mov", "video/quicktime"),
-    ("mp3", "audio/mpeg"),
-    ("mp4", "video/mp4"),
-    ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
-    ("odt", "application/vnd.oasis.opendocument.text"),
-    ("ogg", "audio/ogg"),
-    ("p7s", "application/pkcs7-signature"),
+    ("jfif", "image/jpeg"),
     ("parquet", "application/vnd.apache.parquet"),
-    ("pdf", "application/pdf"),
-    ("png", "image/png"),
-    ("ppt", "application/vnd.ms-powerpoint"),
-    (
-        "pptx",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ),
-    ("rar", "application/vnd.rar"),
-    ("rtf", "application/rtf"),
-    ("svg", "image/svg+xml"),
-    ("tar", "application/x-tar"),
-    ("tif", "image/tiff"),
-    ("tiff", "image/tiff"),
-    ("tsv", "text/tab-separated-values"),
-    ("txt", "text/plain"),
-    ("vcf", "text/vcard"),
-    ("wav", "audio/wav"),
-    ("webm", "video/webm"),
-    ("webp", "image/webp"),
-    ("xls", "application/vnd.ms-excel"),
-    (
-        "xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ),
     ("xml", "application/xml"),
     ("yaml", "application/yaml"),
     ("yml", "application/yaml"),
-    ("zip", "application/zip"),
 ];
 
 /// By the first octets: where they stand, what they are.
@@ -101,13 +47,13 @@ const BY_CONTENT: &[(usize, &[u8], &str)] = &[
 /// How many of a file's first octets are enough.
 pub(super) const SAMPLE: u32 = 64;
 
-/// By the name; none when it says nothing.
+/// By the name; none when it says nothing. The large table is the one that the host knows files by.
 pub(super) fn by_name(file_name: &str) -> Option<&'static str> {
     let extension = file_name.rsplit_once('.')?.1.to_ascii_lowercase();
-    BY_EXTENSION
-        .binary_search_by_key(&extension.as_str(), |(known, _)| known)
-        .ok()
-        .map(|found| BY_EXTENSION[found].1)
+    match BY_EXTENSION.binary_search_by_key(&extension.as_str(), |(known, _)| known) {
+        Ok(found) => Some(BY_EXTENSION[found].1),
+        Err(_) => mime_guess::from_ext(&extension).first_raw(),
+    }
 }
 
 /// By the first octets.
@@ -118,14 +64,87 @@ pub(super) fn by_content(start: &[u8]) -> &'static str {
         .map_or(UNKNOWN, |(_, _, media_type)| media_type)
 }
 
-/// The type that may stand on a part in base64: not `message/rfc822` and not a multipart, whose readers look for
-/// headers where the base64 is (RFC 2046, sections 5.1 and 5.2.1).
-pub(super) fn in_base64(media_type: &str) -> &str {
-    let kind = media_type.split('/').next().unwrap_or_default();
-    if kind.eq_ignore_ascii_case("message") || kind.eq_ignore_ascii_case("multipart") {
-        UNKNOWN
-    } else {
-        media_type
+/// How the content of a media type may travel (RFC 2046, sections 5.1 and 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Travels {
+    /// In base64, as every other file does.
+    Encoded,
+    /// As the message that it is, without any encoding.
+    Message,
+    /// Not as this type: its readers look for what only its writer could have put there.
+    Not,
+}
+
+/// By the media type.
+pub(super) fn travels(media_type: &str) -> Travels {
+    let lower = media_type.to_ascii_lowercase();
+    match lower.split_once('/') {
+        // RFC 6532, section 3.7, lets these be encoded.
+        Some((
+            "message",
+            "global" | "global-headers" | "global-delivery-status" | "global-disposition-notification",
+        )) => Travels::Encoded,
+        Some(("message", "rfc822" | "news")) => Travels::Message,
+        Some(("message" | "multipart", _)) => Travels::Not,
+        _ => Travels::Encoded,
+    }
+}
+
+/// The longest line that a message has, less its CRLF (RFC 5322, section 2.1.1).
+const LONGEST_LINE: usize = 998;
+
+/// Finds out whether octets that come in pieces are a message of seven bits, in short lines.
+#[derive(Default)]
+pub(super) struct SevenBit {
+    /// The octets of the first line, as far as they tell whether a header begins.
+    first: Vec<u8>,
+    line: usize,
+    length: u64,
+    bare_ends: u64,
+    last: u8,
+}
+
+impl SevenBit {
+    /// Octets that are there as a whole.
+    pub(super) fn is_message(octets: &[u8]) -> bool {
+        let mut lines = Self::default();
+        lines.take(octets) && lines.length_of_message().is_some()
+    }
+
+    /// The next piece; false when it cannot be part of one.
+    pub(super) fn take(&mut self, piece: &[u8]) -> bool {
+        let wanted = LONGEST_LINE.saturating_sub(self.first.len());
+        self.first.extend_from_slice(&piece[..piece.len().min(wanted)]);
+        for &octet in piece {
+            match octet {
+                // A CR stands before a LF and nowhere else.
+                b'\n' => {
+                    self.bare_ends += u64::from(self.last != b'\r');
+                    self.line = 0;
+                }
+                _ if self.last == b'\r' => return false,
+                b'\r' => {}
+                0 | 0x80.. => return false,
+                _ => self.line += 1,
+            }
+            if self.line > LONGEST_LINE {
+                return false;
+            }
+            self.last = octet;
+        }
+        self.length += piece.len() as u64;
+        true
+    }
+
+    /// How long it is once every line ends in CRLF; none when it does not begin as a message does: with a header, or
+    /// with the line that some programs put before it.
+    pub(super) fn length_of_message(&self) -> Option<u64> {
+        let line = self.first.split(|&octet| octet == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let name = line.iter().position(|&octet| octet == b':');
+        let is_header = name.is_some_and(|end| end > 0 && line[..end].iter().all(|b| b.is_ascii_graphic()));
+        let is_whole = self.last != b'\r';
+        (is_whole && (is_header || line.starts_with(b"From "))).then_some(self.length + self.bare_ends)
     }
 }
 
@@ -226,9 +245,54 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_encoded_is_plain_octets() {
-        assert_eq!(in_base64("message/rfc822"), UNKNOWN);
-        assert_eq!(in_base64("Multipart/mixed"), UNKNOWN);
-        assert_eq!(in_base64("text/calendar"), "text/calendar");
+    fn a_type_says_how_its_content_travels() {
+        assert_eq!(travels("Message/RFC822"), Travels::Message);
+        assert_eq!(travels("message/global"), Travels::Encoded);
+        assert_eq!(travels("message/partial"), Travels::Not);
+        assert_eq!(travels("Multipart/mixed"), Travels::Not);
+        assert_eq!(travels("text/calendar"), Travels::Encoded);
+    }
+
+    #[test]
+    fn a_message_of_seven_bits_is_known_however_it_is_cut() {
+        let length = |octets: &[u8], piece: usize| {
+            let mut lines = SevenBit::default();
+            let is_one = octets.chunks(piece).all(|piece| lines.take(piece));
+            is_one.then(|| lines.length_of_message()).flatten()
+        };
+        let long = [b"A: b\r\n".as_slice(), &[b'x'; 998], b"\r\n"].concat();
+        let longer = [b"A: b\r\n".as_slice(), &[b'x'; 999], b"\r\n"].concat();
+        for piece in [1, 3, 4096] {
+            assert_eq!(length(b"A: b\r\n\r\nc\r\n", piece), Some(11));
+            assert_eq!(length(b"From ana Mon Nov 1\nA: b\n\nc", piece), Some(29));
+            assert_eq!(length(&long, piece), Some(long.len() as u64));
+            for other in [
+                &longer[..],
+                b"A: b\r\n\r\nc\xe9",
+                b"A: b\rc\n",
+                b"A: b\n\0",
+                b"PK\x03\x04",
+                b"A: b\r",
+                b"",
+            ] {
+                assert_eq!(length(other, piece), None, "{other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_every_office_are_known() {
+        for (name, media_type) in [
+            ("a.xlsm", "application/vnd.ms-excel.sheet.macroenabled.12"),
+            ("a.docm", "application/vnd.ms-word.document.macroenabled.12"),
+            ("a.odp", "application/vnd.oasis.opendocument.presentation"),
+            ("a.msg", "application/vnd.ms-outlook"),
+            ("a.p7m", "application/pkcs7-mime"),
+            ("a.EML", "message/rfc822"),
+            ("a.jar", "application/java-archive"),
+        ] {
+            let found = by_name(name).map(str::to_ascii_lowercase);
+            assert_eq!(found.as_deref(), Some(media_type), "{name}");
+        }
     }
 }

@@ -11,12 +11,15 @@ use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
 use memchr::memmem;
 
 use super::content::{Content, Segment, base64_lines, read_some};
-use super::headers::{ContentType, disposition};
+use super::media::Travels;
+use super::part_headers::{ContentType, Disposition as PartDisposition};
 use super::{inline, media, text};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{File, FileError, Files};
 use crate::html;
-use crate::parameters::{Attachment, BodyType, CalendarEvent, Charset, Disposition, Parameters, Source};
+use crate::parameters::{
+    Attachment, BodyType, CalendarEvent, Charset, Disposition, Invitation, MAX_CALENDAR_FILE, Parameters, Source,
+};
 
 /// How much of a file is looked at in one go.
 const PIECE: usize = 1 << 16;
@@ -34,7 +37,15 @@ pub(super) struct Parts<'a> {
     unique: &'a str,
     warnings: &'a mut Vec<String>,
     /// The files whose tokens stand in the frame, in their order.
-    files: Vec<(String, Box<dyn File>)>,
+    files: Vec<Placed>,
+}
+
+/// A file, and what stands in its place.
+struct Placed {
+    token: String,
+    file: Box<dyn File>,
+    /// How long it is with CRLF line ends, when it travels as it is and not in base64.
+    length: Option<u64>,
 }
 
 enum Part {
@@ -71,11 +82,15 @@ impl<'a> Parts<'a> {
         files: &mut dyn Files,
     ) -> Result<Built, Failure> {
         let is_html = parameters.body_type == BodyType::Html;
+        let event = self.event(parameters, files)?;
+        let (html, pictures) = self.pictures(parameters);
+        let is_inline = |attachment: &Attachment| is_html && attachment.disposition == Disposition::Inline;
         let (inline, attached): (Vec<_>, Vec<_>) = parameters
             .attachments
             .iter()
+            .chain(&pictures)
             .enumerate()
-            .partition(|(_, attachment)| is_html && attachment.disposition == Disposition::Inline);
+            .partition(|(_, attachment)| is_inline(attachment));
         if !is_html
             && parameters
                 .attachments
@@ -87,12 +102,7 @@ impl<'a> Parts<'a> {
         }
 
         let inline_files: Vec<&Attachment> = inline.iter().map(|(_, attachment)| *attachment).collect();
-        let matched = inline::match_references(
-            if is_html { &parameters.body } else { "" },
-            &inline_files,
-            self.unique,
-            self.warnings,
-        );
+        let matched = inline::match_references(&html, &inline_files, self.unique, self.warnings);
         let body = if is_html {
             matched.html.as_ref()
         } else {
@@ -101,8 +111,8 @@ impl<'a> Parts<'a> {
         let plain = plain_text(parameters, body);
         let charset = self.charset(parameters, &[body, &plain]);
 
-        let is_whole = parameters.attachments.is_empty() && parameters.ical_event.is_none();
-        let mut part = self.texts(parameters, body, &plain, charset.encoding, is_whole);
+        let is_whole = inline.is_empty() && attached.is_empty() && event.is_none();
+        let mut part = self.texts(parameters, event.as_ref(), body, &plain, charset.encoding, is_whole);
         if !inline.is_empty() {
             let mut related = self.multipart("related", Some(part.media_type(parameters.body_type)));
             related = add(related, part);
@@ -111,12 +121,12 @@ impl<'a> Parts<'a> {
             }
             part = Part::Multi(related, "multipart/related");
         }
-        if !attached.is_empty() || parameters.ical_event.is_some() {
+        if !attached.is_empty() || event.is_some() {
             let mut mixed = add(self.multipart("mixed", None), part);
             for (index, attachment) in attached {
                 mixed = mixed.singlepart(self.attachment(index, attachment, None, files)?);
             }
-            if let Some(event) = &parameters.ical_event {
+            if let Some(event) = &event {
                 mixed = mixed.singlepart(calendar_file(event));
             }
             part = Part::Multi(mixed, "multipart/mixed");
@@ -155,14 +165,14 @@ impl<'a> Parts<'a> {
     fn texts(
         &mut self,
         parameters: &Parameters,
+        event: Option<&CalendarEvent>,
         body: &str,
         plain: &str,
         charset: &'static Encoding,
         is_whole: bool,
     ) -> Part {
         let html = parameters.body_type == BodyType::Html;
-        let count =
-            usize::from(html) + usize::from(!plain.is_empty() || !html) + usize::from(parameters.ical_event.is_some());
+        let count = usize::from(html) + usize::from(!plain.is_empty() || !html) + usize::from(event.is_some());
         if count == 1 {
             let (kind, text) = if html { ("html", body) } else { ("plain", plain) };
             return Part::Single(text_part(kind, text, charset, is_whole));
@@ -174,7 +184,7 @@ impl<'a> Parts<'a> {
         if html {
             alternative = alternative.singlepart(text_part("html", body, charset, false));
         }
-        if let Some(event) = &parameters.ical_event {
+        if let Some(event) = event {
             let content_type = format!("text/calendar; charset=utf-8; method={}", event.method);
             let part = SinglePart::builder().header(ContentType::single(content_type));
             alternative = alternative.singlepart(part.body(text::body(event.content.as_bytes(), false)));
@@ -197,6 +207,40 @@ impl<'a> Parts<'a> {
         token
     }
 
+    /// The calendar object, read from its file where it is in one.
+    fn event(&mut self, parameters: &Parameters, files: &mut dyn Files) -> Result<Option<CalendarEvent>, Failure> {
+        let file = match &parameters.invitation {
+            None => return Ok(None),
+            Some(Invitation::Event(event)) => return Ok(Some(event.clone())),
+            Some(Invitation::File(file)) => file,
+        };
+        let fault = |error| unreadable("icalEvent", &file.path, error);
+        let mut open = files.open(&file.path).map_err(fault)?;
+        if open.size() > MAX_CALENDAR_FILE {
+            return Err(fault(FileError::TooLarge));
+        }
+        let octets = read_whole(open.as_mut()).map_err(fault)?;
+        file.event(octets, self.warnings).map(Some)
+    }
+
+    /// The HTML, and its `data:` pictures apart where they are asked for as parts of their own.
+    fn pictures<'p>(&mut self, parameters: &'p Parameters) -> (Cow<'p, str>, Vec<Attachment>) {
+        if parameters.body_type != BodyType::Html {
+            return (Cow::Borrowed(""), Vec::new());
+        }
+        if parameters.inline_data_images {
+            return inline::take_data_images(&parameters.body);
+        }
+        let count = inline::count_data_images(&parameters.body);
+        if count > 0 {
+            self.warnings.push(format!(
+                "{count} pictures stand in the body as `data:`, which many mail clients do not show; \
+                 `inlineDataImages` sends them as inline attachments"
+            ));
+        }
+        (Cow::Borrowed(&parameters.body), Vec::new())
+    }
+
     fn attachment(
         &mut self,
         index: usize,
@@ -204,77 +248,125 @@ impl<'a> Parts<'a> {
         id: Option<&str>,
         files: &mut dyn Files,
     ) -> Result<SinglePart, Failure> {
+        let place = format!("attachments[{index}]");
+        let fault = |error| unreadable(&place, &attachment.name, error);
         let written = attachment.charset.as_deref();
         // Text whose octets are UTF-8 says so: without a word readers take it for ASCII (RFC 2046, section 4.1.2).
         let utf8 = |is_so: bool| is_so.then_some(Cow::Borrowed("utf-8"));
-        let (media_type, charset, body): (_, Option<Cow<'_, str>>, Vec<u8>) = match &attachment.source {
+        let (media_type, charset, body): (_, Option<Cow<'_, str>>, Body) = match &attachment.source {
             Source::Text(text) => {
                 let media_type = media_type(attachment, None).unwrap_or(Cow::Borrowed("text/plain"));
-                match written.and_then(|name| text::in_named_charset(text, name)) {
-                    Some((octets, name)) => (media_type, Some(name), base64_lines(&octets)),
+                let named = written.and_then(|name| text::in_named_charset(text, name));
+                let (octets, charset) = match named {
+                    Some((octets, name)) => (octets, Some(name)),
                     None => {
                         if let Some(name) = written {
-                            let file = attachment.file_name();
+                            let file = &attachment.shown_name;
                             self.warnings.push(format!(
                                 "`{file}` is sent in UTF-8: its text cannot be written in {name}"
                             ));
                         }
                         let charset = utf8(written.is_some() || media::is_text(&media_type));
-                        (media_type, charset, base64_lines(text.as_bytes()))
+                        (Cow::Borrowed(text.as_bytes()), charset)
                     }
-                }
+                };
+                let (media_type, body) = self.octets(attachment, media_type, &octets);
+                (media_type, charset, body)
             }
             Source::Bytes(bytes) => {
                 let media_type = known(media_type(attachment, None), bytes);
                 let is_utf8 = written.is_none() && media::is_text(&media_type) && media::Utf8Text::is(bytes);
                 let charset = written.map(Cow::Borrowed).or(utf8(is_utf8));
-                (media_type, charset, base64_lines(bytes))
+                let (media_type, body) = self.octets(attachment, media_type, bytes);
+                (media_type, charset, body)
             }
             Source::File => {
-                let mut file = files
-                    .open(&attachment.name)
-                    .map_err(|error| unreadable(index, attachment, error))?;
+                let mut file = files.open(&attachment.name).map_err(fault)?;
                 let media_type = match media_type(attachment, file.media_type()) {
                     Some(media_type) => media_type,
                     None => {
                         let start = match file.size() {
                             0 => Vec::new(),
-                            _ => file
-                                .read(0, media::SAMPLE)
-                                .map_err(|error| unreadable(index, attachment, error))?,
+                            _ => file.read(0, media::SAMPLE).map_err(fault)?,
                         };
                         Cow::Borrowed(media::by_content(&start))
                     }
                 };
-                let is_utf8 = written.is_none()
-                    && media::is_text(&media_type)
-                    && is_utf8_text(file.as_mut()).map_err(|error| unreadable(index, attachment, error))?;
+                let is_utf8 =
+                    written.is_none() && media::is_text(&media_type) && is_utf8_text(file.as_mut()).map_err(fault)?;
                 let token = self.token("");
-                self.files.push((token.clone(), file));
+                let (media_type, length) = match media::travels(&media_type) {
+                    Travels::Encoded => (media_type, None),
+                    Travels::Message => match message_length(file.as_mut()).map_err(fault)? {
+                        Some(length) => (media_type, Some(length)),
+                        None => (self.downgraded(attachment, &media_type), None),
+                    },
+                    Travels::Not => (self.downgraded(attachment, &media_type), None),
+                };
+                let encoding = match length {
+                    Some(_) => ContentTransferEncoding::SevenBit,
+                    None => ContentTransferEncoding::Base64,
+                };
+                self.files.push(Placed {
+                    token: token.clone(),
+                    file,
+                    length,
+                });
                 let charset = written.map(Cow::Borrowed).or(utf8(is_utf8));
-                (media_type, charset, token.into_bytes())
+                (
+                    media_type,
+                    charset,
+                    Body::dangerous_pre_encoded(token.into_bytes(), encoding),
+                )
             }
         };
-        let mut content_type = media::in_base64(&media_type).to_owned();
-        if let Some(charset) = charset {
-            content_type.push_str("; charset=");
-            content_type.push_str(&charset);
+        let mut type_parameters: Vec<(&str, &str)> = Vec::new();
+        type_parameters.extend(charset.as_deref().map(|charset| ("charset", charset)));
+        // What stands beside a type says something of that type only.
+        if attachment.media_type.as_deref() == Some(&*media_type) {
+            let further = &attachment.media_type_parameters;
+            type_parameters.extend(further.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         }
-        let name = attachment.file_name();
-        let mut part = SinglePart::builder().header(ContentType::single(with_name(content_type, name)));
+        let name = &attachment.shown_name;
+        let content_type = ContentType::file(&media_type, &type_parameters, name);
+        let mut part = SinglePart::builder().header(content_type);
         if let Some(id) = id {
             part = part.header(ContentId::from(format!("<{id}>")));
         }
         let is_inline = attachment.disposition == Disposition::Inline;
-        let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::Base64);
-        Ok(part.header(disposition(is_inline, name)).body(body))
+        Ok(part.header(PartDisposition::new(is_inline, name)).body(body))
+    }
+
+    /// Octets that are in memory, as their media type may travel.
+    fn octets<'t>(&mut self, attachment: &Attachment, media_type: Cow<'t, str>, octets: &[u8]) -> (Cow<'t, str>, Body) {
+        let encoded = || Body::dangerous_pre_encoded(base64_lines(octets), ContentTransferEncoding::Base64);
+        match media::travels(&media_type) {
+            Travels::Encoded => (media_type, encoded()),
+            Travels::Message if media::SevenBit::is_message(octets) => {
+                let lines = text::with_crlf(octets);
+                let body = Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
+                (media_type, body)
+            }
+            Travels::Message | Travels::Not => (self.downgraded(attachment, &media_type), encoded()),
+        }
+    }
+
+    /// Readers look for headers where the base64 of such a part is (RFC 2046, sections 5.1 and 5.2.1).
+    fn downgraded(&mut self, attachment: &Attachment, media_type: &str) -> Cow<'static, str> {
+        self.warnings.push(format!(
+            "`{}` is sent as {}: {media_type} may not be encoded, and its content is no message of seven bits in short \
+             lines",
+            attachment.shown_name,
+            media::UNKNOWN
+        ));
+        Cow::Borrowed(media::UNKNOWN)
     }
 
     /// The frame, with the files where their tokens stand.
     fn content(&mut self, message: &Message) -> Result<Content, Failure> {
         let mut rest = message.formatted();
         let mut segments = Vec::with_capacity(self.files.len() * 2 + 1);
-        for (token, file) in self.files.drain(..) {
+        for Placed { token, file, length } in self.files.drain(..) {
             // Random and of this message: it stands where it was put, and nowhere before.
             let Some(at) = memmem::find(&rest, token.as_bytes()) else {
                 return Err(Failure::new(
@@ -286,7 +378,10 @@ impl<'a> Parts<'a> {
             rest.truncate(at);
             let size = file.size();
             segments.push(Segment::Bytes(rest));
-            segments.push(Segment::File { file, size });
+            segments.push(match length {
+                None => Segment::File { file, size },
+                Some(length) => Segment::Lines { file, size, length },
+            });
             rest = after;
         }
         segments.push(Segment::Bytes(rest));
@@ -321,17 +416,17 @@ fn text_part(kind: &str, text: &str, charset: &'static Encoding, is_whole: bool)
 
 /// The same object once more as a file: clients that do not act on the alternative can open it.
 fn calendar_file(event: &CalendarEvent) -> SinglePart {
-    let content_type = with_name("application/ics".to_owned(), &event.file_name);
     SinglePart::builder()
-        .header(ContentType::single(content_type))
-        .header(disposition(false, &event.file_name))
+        .header(ContentType::file("application/ics", &[], &event.file_name))
+        .header(PartDisposition::new(false, &event.file_name))
         .body(Body::dangerous_pre_encoded(
             base64_lines(&text::with_crlf(event.content.as_bytes())),
             ContentTransferEncoding::Base64,
         ))
 }
 
-/// As it was written; else as the host says; else by the name. The content is the last resort.
+/// As it was written; else by the name, by one table for files and for content; else as the host says. The content is
+/// the last resort.
 fn media_type<'a>(attachment: &'a Attachment, by_host: Option<String>) -> Option<Cow<'a, str>> {
     if let Some(written) = &attachment.media_type {
         return Some(Cow::Borrowed(written));
@@ -343,10 +438,10 @@ fn media_type<'a>(attachment: &'a Attachment, by_host: Option<String>) -> Option
                 .bytes()
                 .all(|b| b.is_ascii_graphic() && !b"\";,<>@\\()".contains(&b))
     };
-    by_host
-        .filter(is_clean)
-        .map(Cow::Owned)
-        .or_else(|| media::by_name(attachment.file_name()).map(Cow::Borrowed))
+    let by_name = media::by_name(&attachment.shown_name).or_else(|| media::by_name(attachment.base_name()));
+    by_name
+        .map(Cow::Borrowed)
+        .or_else(|| by_host.filter(is_clean).map(Cow::Owned))
 }
 
 fn known<'a>(by_name: Option<Cow<'a, str>>, content: &[u8]) -> Cow<'a, str> {
@@ -367,25 +462,28 @@ fn is_utf8_text(file: &mut dyn File) -> Result<bool, FileError> {
     Ok(text.is_whole())
 }
 
-/// Old clients look for the name here; one that needs encoding stands in Content-Disposition alone.
-fn with_name(mut content_type: String, name: &str) -> String {
-    let is_simple = name.len() <= 40
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b" ._-+()".contains(&b));
-    if is_simple {
-        content_type.push_str(if content_type.len() + name.len() < 50 {
-            "; name=\""
-        } else {
-            ";\r\n name=\""
-        });
-        content_type.push_str(name);
-        content_type.push('"');
+/// How long a message file is with CRLF line ends; none when it cannot travel in seven bits (RFC 2046, section 5.2.1).
+fn message_length(file: &mut dyn File) -> Result<Option<u64>, FileError> {
+    let (mut lines, mut offset) = (media::SevenBit::default(), 0);
+    while offset < file.size() {
+        let piece = read_some(file, offset, PIECE)?;
+        if !lines.take(&piece) {
+            return Ok(None);
+        }
+        offset += piece.len() as u64;
     }
-    content_type
+    Ok(lines.length_of_message())
 }
 
-fn unreadable(index: usize, attachment: &Attachment, error: FileError) -> Failure {
+fn read_whole(file: &mut dyn File) -> Result<Vec<u8>, FileError> {
+    let mut octets = Vec::new();
+    while (octets.len() as u64) < file.size() {
+        octets.extend(read_some(file, octets.len() as u64, PIECE)?);
+    }
+    Ok(octets)
+}
+
+fn unreadable(place: &str, name: &str, error: FileError) -> Failure {
     let kind = match error {
         FileError::NotFound => FailureKind::Invalid,
         FileError::NotAllowed => FailureKind::Configuration,
@@ -394,9 +492,6 @@ fn unreadable(index: usize, attachment: &Attachment, error: FileError) -> Failur
     };
     Failure::new(
         kind,
-        format!(
-            "parameter `attachments[{index}]`: `{}` cannot be attached: {error}",
-            attachment.name
-        ),
+        format!("parameter `{place}`: `{name}` cannot be attached: {error}"),
     )
 }

@@ -12,20 +12,25 @@ use memchr::{memchr, memchr2};
 
 use super::content;
 
+mod legacy;
+
 /// The longest line that SMTP carries, less its CRLF (RFC 5321, section 4.5.3.1.6).
 const LONGEST_LINE: usize = 998;
 /// The longest line of quoted-printable, less its CRLF (RFC 2045, section 6.7).
 const QUOTED_LINE: usize = 76;
 
-/// The octets of a text in a character set; none when the set lacks one of its characters.
+/// The octets of a text in a character set; none when the set lacks one of its characters, or gives another one back:
+/// that is lacking as well.
 pub(super) fn in_charset<'a>(text: &'a str, charset: &'static Encoding) -> Option<Cow<'a, [u8]>> {
     if charset == UTF_8 {
         return Some(Cow::Borrowed(text.as_bytes()));
     }
-    match charset.encode(text) {
-        (octets, _, false) => Some(octets),
-        (_, _, true) => None,
+    let (octets, _, lacks) = charset.encode(text);
+    if lacks || !legacy::holds(charset, text, &octets) {
+        return None;
     }
+    let (back, _) = charset.decode_without_bom_handling(&octets);
+    (back == text).then_some(octets)
 }
 
 /// The octets of a text in a character set by its name, and the name that then holds; none when there is no such set to

@@ -5,8 +5,11 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::fields::{refuse_controls, shown, structured, text};
+use super::calendar::methods_of;
+use super::fields::{line, shown, structured, text};
+use super::media_type::MediaType;
 use crate::failure::Failure;
+use crate::segments::as_text;
 
 const KEY: &str = "attachments";
 /// What file systems allow, and more than mail clients show.
@@ -58,19 +61,25 @@ impl std::fmt::Debug for Source {
 pub struct Attachment {
     /// Its name as written; for a file of the run, its path within the run's directory.
     pub name: String,
+    /// The name that the recipient sees.
+    pub shown_name: String,
     /// How it is shown.
     pub disposition: Disposition,
+    /// A Content-ID of the step's own, without angle brackets.
+    pub content_id: Option<String>,
     /// Its media type, when written; without parameters.
     pub media_type: Option<String>,
     /// The character set that was written beside the media type.
     pub charset: Option<String>,
+    /// The media type's further parameters.
+    pub media_type_parameters: Vec<(String, String)>,
     /// Where its content is.
     pub source: Source,
 }
 
 impl Attachment {
-    /// The name that the recipient sees: the last component of the path.
-    pub fn file_name(&self) -> &str {
+    /// The last component of the path that it was written with.
+    pub(crate) fn base_name(&self) -> &str {
         base_name(&self.name)
     }
 }
@@ -79,33 +88,61 @@ fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-pub(super) fn parse(value: Value) -> Result<Vec<Attachment>, Failure> {
-    match structured(KEY, value)? {
-        Value::Null => Ok(Vec::new()),
+pub(super) fn parse(value: Value, warnings: &mut Vec<String>) -> Result<Vec<Attachment>, Failure> {
+    let attachments: Vec<Attachment> = match structured(KEY, value)? {
+        Value::Null => Vec::new(),
         Value::Array(elements) => elements
             .into_iter()
             .enumerate()
-            .map(|(i, element)| one(&format!("{KEY}[{i}]"), element))
-            .collect(),
-        element @ Value::Object(_) => Ok(vec![one(KEY, element)?]),
-        other => Err(Failure::invalid(
-            KEY,
-            format_args!("`{}` is not a list of attachments", shown(&other.to_string())),
-        )
-        .with_advice("write `[{\"attachment\": \"report.pdf\", \"type\": \"ATTACHMENT\"}]`")),
+            .map(|(i, element)| one(&format!("{KEY}[{i}]"), element, warnings))
+            .collect::<Result<_, _>>()?,
+        element @ Value::Object(_) => vec![one(KEY, element, warnings)?],
+        other => {
+            return Err(Failure::invalid(
+                KEY,
+                format_args!("`{}` is not a list of attachments", shown(&other.to_string())),
+            )
+            .with_advice("write `[{\"attachment\": \"report.pdf\", \"type\": \"ATTACHMENT\"}]`"));
+        }
+    };
+    for (i, attachment) in attachments.iter().enumerate() {
+        let id = attachment.content_id.as_deref();
+        if id.is_some() && attachments[..i].iter().any(|other| other.content_id.as_deref() == id) {
+            let id = id.unwrap_or_default();
+            return Err(Failure::invalid(
+                &format!("{KEY}[{i}]"),
+                format_args!("another attachment has the `contentId` `{}`", shown(id)),
+            ));
+        }
     }
+    Ok(attachments)
 }
 
-fn one(place: &str, value: Value) -> Result<Attachment, Failure> {
+fn one(place: &str, value: Value, warnings: &mut Vec<String>) -> Result<Attachment, Failure> {
     let mut object = match value {
         Value::Object(object) => object,
         Value::String(name) => Map::from_iter([("attachment".to_owned(), Value::String(name))]),
         _ => return Err(Failure::invalid(place, "it is neither a file's name nor an object")),
     };
+    let content = match object.remove("content") {
+        Some(Value::Null) => {
+            return Err(Failure::invalid(place, "its `content` is null").with_advice(
+                "look whether the path of its expression exists, or leave `content` out for a file of the run",
+            ));
+        }
+        // A value that is no text goes as it prints: an object as JSON.
+        content => content.map(|content| as_text(&content).into_owned()),
+    };
     let mut field = |key: &str| text(place, object.remove(key).unwrap_or_default());
+    let mut either = |key: &str, alias: &str| -> Result<Option<String>, Failure> {
+        let (written, other) = (field(key)?, field(alias)?);
+        Ok(written.or(other).filter(|text| !text.trim().is_empty()))
+    };
+    let media_type = either("mediaType", "contentType")?;
+    let other_name = either("filename", "name")?;
+    let content_id = either("contentId", "cid")?;
 
-    let name = field("attachment")?.unwrap_or_default();
-    check_name(place, &name)?;
+    let name = line(place, "the file name", &field("attachment")?.unwrap_or_default())?;
     let disposition = match field("type")?.unwrap_or_default().trim() {
         kind if kind.is_empty() || kind.eq_ignore_ascii_case("ATTACHMENT") => Disposition::Attachment,
         kind if kind.eq_ignore_ascii_case("INLINE") => Disposition::Inline,
@@ -116,64 +153,191 @@ fn one(place: &str, value: Value) -> Result<Attachment, Failure> {
             ));
         }
     };
-    let media_type = match (field("mediaType")?, field("contentType")?) {
-        (Some(written), _) | (None, Some(written)) if !written.trim().is_empty() => Some(written),
-        _ => None,
-    };
-    let charset = match &media_type {
-        Some(written) => charset(place, written)?,
-        None => None,
-    };
-    let media_type = media_type.map(|written| essence(place, &written)).transpose()?;
     let encoding = field("encoding")?;
-    let source = match (field("content")?, encoding) {
-        (None, None) => Source::File,
-        (None, Some(_)) => return Err(Failure::invalid(place, "it has an `encoding` and no `content`")),
-        (Some(content), encoding) => content_source(place, content, encoding.as_deref().map(str::trim))?,
-    };
     if let Some(unknown) = object.keys().next() {
         return Err(
             Failure::invalid(place, format_args!("an attachment has no `{}`", shown(unknown)))
-                .with_advice("its fields are attachment, type, content, encoding and mediaType"),
+                .with_advice("its fields are attachment, type, content, encoding, mediaType, filename and contentId"),
         );
     }
+    let (source, own_type) = match (content, encoding) {
+        (None, None) => (Source::File, None),
+        (None, Some(_)) => return Err(Failure::invalid(place, "it has an `encoding` and no `content`")),
+        (Some(content), encoding) => content_source(place, content, encoding.as_deref().map(str::trim))?,
+    };
+    let media_type = media_type.or(own_type);
+    let media_type = media_type
+        .map(|written| MediaType::parse(place, &written))
+        .transpose()?;
+    let media_type = media_type.unwrap_or_default();
+    if media_type.essence == "text/calendar"
+        && let Source::Text(text) = &source
+    {
+        compare_methods(place, text, &media_type)?;
+    }
+
+    let other_name = other_name.or(media_type.name);
+    let is_path = source == Source::File && other_name.is_none();
+    let shown_name = match &other_name {
+        Some(other) => line(place, "the file name", other)?,
+        None if is_path => base_name(&name).to_owned(),
+        None => name.clone(),
+    };
+    check_name(place, base_name(&name))?;
+    check_name(place, base_name(&shown_name))?;
+    let shown_name = without_slashes(place, shown_name, warnings);
     Ok(Attachment {
         name,
+        shown_name,
         disposition,
-        media_type,
-        charset,
+        content_id: content_id.map(|id| checked_content_id(place, &id)).transpose()?,
+        media_type: Some(media_type.essence).filter(|essence| !essence.is_empty()),
+        charset: media_type.charset,
+        media_type_parameters: media_type.parameters,
         source,
     })
 }
 
 fn check_name(place: &str, name: &str) -> Result<(), Failure> {
-    refuse_controls(place, "the file name", name)?;
-    let shown_name = base_name(name);
-    if shown_name.trim().is_empty() || matches!(shown_name, "." | "..") {
+    if name.trim().is_empty() || matches!(name, "." | "..") {
         return Err(Failure::invalid(place, "it lacks the file's name in `attachment`"));
     }
-    if shown_name.len() > MAX_NAME {
+    if name.len() > MAX_NAME {
         return Err(Failure::invalid(place, "its file name is longer than 255 octets"));
     }
     Ok(())
 }
 
-fn content_source(place: &str, content: String, encoding: Option<&str>) -> Result<Source, Failure> {
-    match encoding {
-        None | Some("") => Ok(Source::Text(content)),
-        Some(encoding) if encoding.eq_ignore_ascii_case("text") => Ok(Source::Text(content)),
-        Some(encoding) if encoding.eq_ignore_ascii_case("base64") => decode_base64(content)
-            .map(Source::Bytes)
-            .ok_or_else(|| Failure::invalid(place, "its `content` is not base64")),
-        Some(other) => Err(Failure::invalid(
+/// A name to show is no path, and readers cut it at a slash.
+fn without_slashes(place: &str, name: String, warnings: &mut Vec<String>) -> String {
+    if !name.contains(['/', '\\']) {
+        return name;
+    }
+    let changed = name.replace(['/', '\\'], "-");
+    warnings.push(format!(
+        "parameter `{place}`: `{}` is sent as `{}`, since no file name holds a slash",
+        shown(&name),
+        shown(&changed)
+    ));
+    changed
+}
+
+/// `<left@right>` or whatever else can stand behind `cid:` as it is (RFC 2392, section 2).
+fn checked_content_id(place: &str, written: &str) -> Result<String, Failure> {
+    let id = line(place, "the `contentId`", written)?;
+    let bare = id.strip_prefix("cid:").unwrap_or(&id);
+    let bare = bare
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(bare);
+    if crate::message::is_content_id(bare) {
+        return Ok(bare.to_owned());
+    }
+    Err(Failure::invalid(
+        place,
+        format_args!(
+            "`{}` is no `contentId`; one looks like `logo@example.com`",
+            shown(written)
+        ),
+    ))
+}
+
+/// As for `icalEvent`: a calendar object whose METHOD is not the one beside it is refused by its readers.
+fn compare_methods(place: &str, object: &str, media_type: &MediaType) -> Result<(), Failure> {
+    let asked = media_type.parameters.iter().find(|(name, _)| name == "method");
+    let Some((_, asked)) = asked else { return Ok(()) };
+    match methods_of(object).iter().find(|own| !own.eq_ignore_ascii_case(asked)) {
+        None => Ok(()),
+        Some(own) => Err(Failure::invalid(
             place,
-            format_args!("encoding `{}` is neither base64 nor text", shown(other)),
+            format_args!(
+                "the object says `METHOD:{}`, and `method={}` stands beside it",
+                shown(own),
+                shown(asked)
+            ),
         )),
     }
 }
 
+/// The content, and the media type that it brings along.
+fn content_source(place: &str, content: String, encoding: Option<&str>) -> Result<(Source, Option<String>), Failure> {
+    let is = |name: &str| encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(name));
+    if encoding.is_none_or(str::is_empty) || is("base64") {
+        let whole = content.trim();
+        let is_uri = whole
+            .get(..5)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+        if is_uri && let Some((octets, media_type)) = data_uri(whole) {
+            return Ok((Source::Bytes(octets), media_type));
+        }
+    }
+    if encoding.is_none_or(str::is_empty) || is("text") {
+        return Ok((Source::Text(content), None));
+    }
+    if is("base64") {
+        return match decode_base64(content) {
+            Some(octets) => Ok((Source::Bytes(octets), None)),
+            None => Err(Failure::invalid(place, "its `content` is not base64")),
+        };
+    }
+    Err(Failure::invalid(
+        place,
+        format_args!(
+            "encoding `{}` is neither base64 nor text",
+            shown(encoding.unwrap_or_default())
+        ),
+    ))
+}
+
+/// The octets and the media type of a `data:` URI (RFC 2397); none for a text that only begins like one.
+pub(crate) fn data_uri(uri: &str) -> Option<(Vec<u8>, Option<String>)> {
+    let (head, data) = uri.get(5..)?.split_once(',')?;
+    if head.contains(char::is_whitespace) && !head.contains("; ") {
+        return None;
+    }
+    let (head, is_base64) = match head.rsplit_once(';') {
+        Some((rest, last)) if last.trim().eq_ignore_ascii_case("base64") => (rest, true),
+        _ => (head, false),
+    };
+    let media_type = Some(head.to_owned()).filter(|written| written.contains('/'));
+    if media_type.is_none() && !is_base64 {
+        return None;
+    }
+    if media_type
+        .as_deref()
+        .is_some_and(|written| MediaType::parse("", written).is_err())
+    {
+        return None;
+    }
+    let octets = if is_base64 {
+        let data = String::from_utf8(percent_decoded(data)).ok()?;
+        decode_base64(data)?
+    } else if data.contains(char::is_whitespace) {
+        return None;
+    } else {
+        percent_decoded(data)
+    };
+    Some((octets, media_type))
+}
+
+/// RFC 3986, section 2.1; what is no escape stays.
+pub(crate) fn percent_decoded(written: &str) -> Vec<u8> {
+    let bytes = written.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let octet = match (bytes[i], bytes.get(i + 1..i + 3).map(std::str::from_utf8)) {
+            (b'%', Some(Ok(hex))) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u8::from_str_radix(hex, 16).ok(),
+            _ => None,
+        };
+        out.push(octet.unwrap_or(bytes[i]));
+        i += if octet.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
 /// With or without padding, white space anywhere.
-fn decode_base64(content: String) -> Option<Vec<u8>> {
+pub(super) fn decode_base64(content: String) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -181,56 +345,4 @@ fn decode_base64(content: String) -> Option<Vec<u8>> {
     let mut bytes = content.into_bytes();
     bytes.retain(|byte| !byte.is_ascii_whitespace());
     LENIENT.decode(bytes).ok()
-}
-
-/// The one parameter of a media type that says how to read the content (RFC 2046, section 4.1.2).
-fn charset(place: &str, written: &str) -> Result<Option<String>, Failure> {
-    let parameter = written.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim())
-    });
-    let Some(value) = parameter else {
-        return Ok(None);
-    };
-    let name = value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'))
-        .unwrap_or(value);
-    // RFC 2978, section 2.3, less what no name has and what would have to be quoted.
-    let is_name = !name.is_empty()
-        && name.len() <= 40
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&+-^_`~.".contains(&b));
-    if !is_name {
-        return Err(Failure::invalid(
-            place,
-            format_args!("`{}` names no character set", shown(written)),
-        ));
-    }
-    Ok(Some(name.to_owned()))
-}
-
-/// `type/subtype`, without parameters. What may not travel as base64 becomes plain octets (RFC 2046, sections 5.1 and
-/// 5.2.1).
-fn essence(place: &str, written: &str) -> Result<String, Failure> {
-    let essence = written
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let is_token = |token: &str| {
-        !token.is_empty()
-            && token
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
-    };
-    match essence.split_once('/') {
-        Some((kind, subtype)) if is_token(kind) && is_token(subtype) && essence.len() <= 127 => Ok(essence),
-        _ => Err(Failure::invalid(
-            place,
-            format_args!("`{}` is no media type", shown(written)),
-        )),
-    }
 }

@@ -1,10 +1,13 @@
 //! Reading JSON values leniently in form and strictly in content: documents hold numbers as text, and arrays and
 //! objects as JSON text.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
-use crate::address::{AddressList, Mailbox};
+use crate::address::{Address, AddressList, Mailbox, Note, tidy};
 use crate::failure::Failure;
+use crate::segments::{Segment, Segments, as_text};
 
 /// The parameters that have not been read yet.
 pub(super) struct Fields(Map<String, Value>);
@@ -114,17 +117,17 @@ pub(super) fn structured(key: &str, value: Value) -> Result<Value, Failure> {
     }
 }
 
-/// Addresses as text, as `{name, address}`, or as an array of both.
-pub(super) fn addresses(key: &str, value: Value) -> Result<AddressList, Failure> {
+/// Addresses as text, as `{name, address}`, or as an array of both. What is odd goes to `warnings`.
+pub(super) fn addresses(key: &str, value: Value, warnings: &mut Vec<String>) -> Result<AddressList, Failure> {
     let mut list = AddressList::default();
     match structured_list(value) {
         Value::Null => {}
         Value::Array(elements) => {
             for element in elements {
-                list.append(addresses_of_one(key, element)?);
+                list.append(addresses_of_one(key, element, warnings)?);
             }
         }
-        one => list = addresses_of_one(key, one)?,
+        one => list = addresses_of_one(key, one, warnings)?,
     }
     Ok(list)
 }
@@ -137,25 +140,37 @@ fn structured_list(value: Value) -> Value {
     }
 }
 
-fn addresses_of_one(key: &str, value: Value) -> Result<AddressList, Failure> {
+fn addresses_of_one(key: &str, value: Value, warnings: &mut Vec<String>) -> Result<AddressList, Failure> {
+    let value = match Segments::from_value(value) {
+        Ok(segments) => match segments.into_single_value() {
+            // An expression that is an element of its own: one address, in whatever form.
+            Ok(Value::Object(object)) => Value::Object(object),
+            Ok(value) => return read_list(key, &Segments::from_iter([Segment::Value(value)]), warnings),
+            Err(segments) => return read_list(key, &segments, warnings),
+        },
+        Err(value) => value,
+    };
     match value {
         Value::Null => Ok(AddressList::default()),
-        Value::String(text) => AddressList::parse(&text).map_err(|error| Failure::invalid(key, error)),
+        Value::String(text) => read_list(key, &Segments::from(text.as_str()), warnings),
         Value::Object(mut object) => {
             let name = object.remove("name").unwrap_or_default();
             let address = object.remove("address").unwrap_or_default();
-            match (name, address, object.keys().next()) {
-                (_, _, Some(unknown)) => Err(Failure::invalid(
+            if let Some(unknown) = object.keys().next() {
+                return Err(Failure::invalid(
                     key,
                     format_args!("an address has `name` and `address`, and no `{}`", shown(unknown)),
-                )),
-                (Value::Null, Value::String(address), None) => mailbox(key, "", &address),
-                (Value::String(name), Value::String(address), None) => mailbox(key, &name, &address),
-                _ => Err(Failure::invalid(
+                ));
+            }
+            let (Some(name), Some(address)) = (simple_text(name), simple_text(address)) else {
+                return Err(Failure::invalid(
                     key,
                     "an address given as an object has its `address`, and maybe a `name`, as text",
-                )),
-            }
+                ));
+            };
+            let mut list = AddressList::default();
+            list.push(mailbox(key, &name.joined(), &address, warnings)?);
+            Ok(list)
         }
         other => Err(Failure::invalid(
             key,
@@ -167,16 +182,60 @@ fn addresses_of_one(key: &str, value: Value) -> Result<AddressList, Failure> {
     }
 }
 
-fn mailbox(key: &str, name: &str, address: &str) -> Result<AddressList, Failure> {
-    let mut list = AddressList::default();
-    list.push(Mailbox::new(name, address).map_err(|error| Failure::invalid(key, error))?);
+fn read_list(key: &str, text: &Segments, warnings: &mut Vec<String>) -> Result<AddressList, Failure> {
+    let mut notes = Vec::new();
+    let list = AddressList::read(text, &mut notes).map_err(|error| Failure::invalid(key, error))?;
+    note(key, notes, warnings);
     Ok(list)
 }
 
-/// Refuses what could end a header line, or hide in one. `what` names the thing within the parameter.
-pub(super) fn refuse_controls(key: &str, what: &str, text: &str) -> Result<(), Failure> {
+fn mailbox(key: &str, name: &str, address: &Segments, warnings: &mut Vec<String>) -> Result<Mailbox, Failure> {
+    let fault = |error| Failure::invalid(key, error);
+    let mut notes = Vec::new();
+    let address = Address::read(address, &mut notes).map_err(fault)?;
+    note(key, notes, warnings);
+    Mailbox::of(name, address).map_err(fault)
+}
+
+fn note(key: &str, notes: Vec<Note>, warnings: &mut Vec<String>) {
+    warnings.extend(notes.into_iter().map(|note| format!("parameter `{key}`: {note}")));
+}
+
+/// Text, or a number or boolean as it prints; the host's form of a text with values. Null is the empty text.
+fn simple_text(value: Value) -> Option<Segments> {
+    match Segments::from_value(value) {
+        Ok(segments) => Some(segments),
+        Err(Value::Array(_) | Value::Object(_)) => None,
+        Err(value) => Some(Segments::from(&*as_text(&value))),
+    }
+}
+
+/// One address, or a name and one: a parameter that holds no list.
+pub(super) fn one_address(key: &str, value: Value, warnings: &mut Vec<String>) -> Result<Option<Mailbox>, Failure> {
+    let list = addresses(key, value, warnings)?;
+    let mut mailboxes = list.mailboxes();
+    match (mailboxes.next(), mailboxes.next()) {
+        (_, Some(_)) => Err(Failure::invalid(
+            key,
+            "it holds more than one address where one belongs",
+        )),
+        (mailbox, None) => Ok(mailbox.cloned()),
+    }
+}
+
+/// A text for one line, or none where a control character is left in it.
+pub(super) fn tidy_or_controls(text: &str) -> Option<Cow<'_, str>> {
+    let text = tidy(text);
+    let is_clean = !text.chars().any(|c| c.is_control() && c != '\t');
+    is_clean.then_some(text)
+}
+
+/// A text that becomes part of one line: what surrounds it is taken off, folds are undone, and what is left may not end
+/// a header line, or hide in one. `what` names the thing within the parameter.
+pub(super) fn line(key: &str, what: &str, text: &str) -> Result<String, Failure> {
+    let text = tidy(text);
     match text.chars().find(|&c| c.is_control() && c != '\t') {
-        None => Ok(()),
+        None => Ok(text.into_owned()),
         Some(c) => Err(Failure::invalid(
             key,
             format_args!(

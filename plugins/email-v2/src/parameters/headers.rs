@@ -1,10 +1,12 @@
-//! The parameters that become headers: `headers`, `priority`, `inReplyTo`, `references`, `messageId`,
-//! `listUnsubscribe`; and `icalEvent`, which becomes a part.
+//! The parameters `headers` and `priority`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::fields::{boolean, refuse_controls, shown, structured, text};
+use super::fields::{line, shown, structured, text};
+use crate::address::AddressList;
 use crate::failure::Failure;
+use crate::message::LONGEST_WORD;
+use crate::segments::Segments;
 
 /// The longest header name; longer ones serve nobody and break folding.
 const MAX_NAME: usize = 76;
@@ -14,7 +16,7 @@ const MAX_HEADERS: usize = 64 * 1024;
 /// Headers that are made elsewhere, and where. A `-` at the end stands for every name that begins so.
 const RESERVED: &[(&str, &str)] = &[
     ("from", "use the parameter `from`"),
-    ("sender", "the server adds it where the sender is not the author"),
+    ("sender", "use the parameter `sender`"),
     ("to", "use the parameter `to`"),
     ("cc", "use the parameter `cc`"),
     ("bcc", "use the parameter `bcc`"),
@@ -38,41 +40,80 @@ const RESERVED: &[(&str, &str)] = &[
     ("authentication-results", "servers write it on the way"),
 ];
 
-/// How urgent a message is.
+/// Headers of others' making whose value is an address list: names are decoded and encoded again, domains go as
+/// A-labels. An encoded word within an address would be none (RFC 2047, section 5).
+const OF_ADDRESSES: &[&str] = &[
+    "apparently-to",
+    "disposition-notification-to",
+    "errors-to",
+    "mail-followup-to",
+    "mail-reply-to",
+    "read-receipt-to",
+    "registered-mail-reply-requested-by",
+    "return-receipt-to",
+    "x-confirm-reading-to",
+    "x-errors-to",
+];
+
+/// A header of the step's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomHeader {
+    /// Its name, as written.
+    pub name: String,
+    /// Its value.
+    pub value: HeaderValue,
+}
+
+/// What stands behind a header's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderValue {
+    /// Text (RFC 5322, section 2.2.1).
+    Text(String),
+    /// Addresses.
+    Addresses(AddressList),
+}
+
+/// How urgent a message is, in the five steps of `X-Priority`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// Shown as urgent.
+    /// 1: shown as urgent.
+    Highest,
+    /// 2: shown as urgent.
     High,
-    /// No header at all.
+    /// 3: no header at all.
     #[default]
     Normal,
-    /// Shown as of little weight.
+    /// 4: shown as of little weight.
     Low,
+    /// 5: shown as of little weight.
+    Lowest,
 }
 
-/// Where a recipient unsubscribes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListUnsubscribe {
-    /// `https:`, `http:` and `mailto:` addresses, without angle brackets.
-    pub targets: Vec<String>,
-    /// A POST to the `https:` address is enough (RFC 8058).
-    pub one_click: bool,
-}
+impl Priority {
+    /// The headers' values: `X-Priority`, and the word of `Importance` (RFC 2156) and `X-MSMail-Priority`.
+    pub(crate) const fn words(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Highest => Some(("1 (Highest)", "High")),
+            Self::High => Some(("2 (High)", "High")),
+            Self::Normal => None,
+            Self::Low => Some(("4 (Low)", "Low")),
+            Self::Lowest => Some(("5 (Lowest)", "Low")),
+        }
+    }
 
-/// A calendar object (RFC 5545) and what to do with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CalendarEvent {
-    /// The iTIP method in capitals, e.g. `REQUEST` (RFC 5546).
-    pub method: String,
-    /// The name of its attachment.
-    pub file_name: String,
-    /// The object, from `BEGIN:VCALENDAR`.
-    pub content: String,
+    /// Before, at or behind what is normal.
+    const fn urgency(self) -> i8 {
+        match self {
+            Self::Highest | Self::High => 1,
+            Self::Normal => 0,
+            Self::Low | Self::Lowest => -1,
+        }
+    }
 }
 
 /// An object of names and values (text, or an array for a name that stands several times), or an array of
 /// `{name, value}`.
-pub(super) fn custom(value: Value) -> Result<Vec<(String, String)>, Failure> {
+pub(super) fn custom(value: Value, warnings: &mut Vec<String>) -> Result<Vec<CustomHeader>, Failure> {
     const KEY: &str = "headers";
     let mut headers = Vec::new();
     match structured(KEY, value)? {
@@ -105,21 +146,83 @@ pub(super) fn custom(value: Value) -> Result<Vec<(String, String)>, Failure> {
     let mut total = 0;
     for (name, value) in headers {
         check_header_name(KEY, &name)?;
-        let value = match value {
-            Value::Null => continue,
-            Value::Array(_) | Value::Object(_) => {
+        let segments = match Segments::from_value(value) {
+            Ok(segments) => segments,
+            Err(Value::Null) => continue,
+            Err(Value::Array(_) | Value::Object(_)) => {
                 return Err(Failure::invalid(KEY, format_args!("the value of `{name}` is not text")));
             }
-            value => text(KEY, value)?.unwrap_or_default(),
+            Err(value) => Segments::from(text(KEY, value)?.unwrap_or_default().as_str()),
         };
-        refuse_controls(KEY, &format!("the value of `{name}`"), &value)?;
+        let value = line(KEY, &format!("the value of `{name}`"), &segments.joined())?;
         total += name.len() + value.len();
-        checked.push((name, value));
+        let value = if OF_ADDRESSES.contains(&name.to_ascii_lowercase().as_str()) {
+            let list = address_header(&name, &segments, warnings)?;
+            if list.is_empty() {
+                continue;
+            }
+            HeaderValue::Addresses(list)
+        } else {
+            let words = value.split(' ').filter(|word| word.is_ascii());
+            if let Some(word) = words.into_iter().find(|word| word.len() > LONGEST_WORD) {
+                warnings.push(format!(
+                    "parameter `headers`: `{name}` holds {} characters without a blank and is sent in encoded words, \
+                     which programs that read such headers may not decode; blanks between its parts avoid that",
+                    word.len()
+                ));
+            }
+            HeaderValue::Text(value)
+        };
+        checked.push(CustomHeader { name, value });
     }
     if total > MAX_HEADERS {
         return Err(Failure::invalid(KEY, "they are longer than 64 KiB"));
     }
     Ok(checked)
+}
+
+fn address_header(name: &str, text: &Segments, warnings: &mut Vec<String>) -> Result<AddressList, Failure> {
+    let mut notes = Vec::new();
+    let list = AddressList::read(text, &mut notes)
+        .map_err(|error| Failure::invalid("headers", format_args!("the value of `{name}`: {error}")))?;
+    warnings.extend(
+        notes
+            .into_iter()
+            .map(|note| format!("parameter `headers`, `{name}`: {note}")),
+    );
+    Ok(list)
+}
+
+/// Warns where a header of the step's own says another urgency than `priority`: it is sent as it is written, and readers
+/// disagree about which of the two counts.
+pub(super) fn compare_urgency(priority: Priority, headers: &[CustomHeader], warnings: &mut Vec<String>) {
+    if priority == Priority::Normal {
+        return;
+    }
+    for header in headers {
+        let HeaderValue::Text(value) = &header.value else {
+            continue;
+        };
+        let word = value.trim().to_ascii_lowercase();
+        let urgency = match (header.name.to_ascii_lowercase().as_str(), word.as_str()) {
+            ("importance" | "x-msmail-priority", "high") | ("priority", "urgent") => 1,
+            ("importance" | "x-msmail-priority" | "priority", "normal") => 0,
+            ("importance" | "x-msmail-priority", "low") | ("priority", "non-urgent") => -1,
+            ("x-priority", word) => match word.bytes().next() {
+                Some(b'1' | b'2') => 1,
+                Some(b'4' | b'5') => -1,
+                _ => 0,
+            },
+            _ => continue,
+        };
+        if urgency != priority.urgency() {
+            warnings.push(format!(
+                "parameter `headers`: `{}: {}` says another urgency than the parameter `priority`",
+                header.name,
+                shown(value)
+            ));
+        }
+    }
 }
 
 fn name_and_value(key: &str, element: Value) -> Result<(String, Value), Failure> {
@@ -158,199 +261,19 @@ fn check_header_name(key: &str, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// `high`, `normal`, `low`, or 1 (highest) to 5.
+/// `high` (1), `normal` (3), `low` (5), or 1 (highest) to 5 (lowest).
 pub(super) fn priority(value: Value) -> Result<Priority, Failure> {
     const KEY: &str = "priority";
     let written = text(KEY, value)?.unwrap_or_default();
     match written.trim().to_ascii_lowercase().as_str() {
         "" | "normal" | "3" => Ok(Priority::Normal),
-        "high" | "highest" | "urgent" | "1" | "2" => Ok(Priority::High),
-        "low" | "lowest" | "4" | "5" => Ok(Priority::Low),
+        "high" | "highest" | "urgent" | "1" | "1 (highest)" => Ok(Priority::Highest),
+        "2" | "2 (high)" => Ok(Priority::High),
+        "4" | "4 (low)" => Ok(Priority::Low),
+        "low" | "lowest" | "5" | "5 (lowest)" => Ok(Priority::Lowest),
         other => Err(Failure::invalid(
             KEY,
-            format_args!("`{}` is none of high, normal and low", shown(other)),
+            format_args!("`{}` is none of high, normal and low, nor of 1 to 5", shown(other)),
         )),
     }
-}
-
-/// Message-IDs: text, several separated by blanks or commas, or an array.
-pub(super) fn message_ids(key: &str, value: Value) -> Result<Vec<String>, Failure> {
-    let texts = match structured(key, value)? {
-        Value::Array(elements) => elements
-            .into_iter()
-            .filter_map(|element| text(key, element).transpose())
-            .collect::<Result<_, _>>()?,
-        other => Vec::from_iter(text(key, other)?),
-    };
-    let mut ids = Vec::new();
-    for text in texts {
-        refuse_controls(key, "a message id", &text)?;
-        for id in text.split([' ', '\t', ',']).filter(|id| !id.is_empty()) {
-            ids.push(checked_id(key, id)?);
-        }
-    }
-    Ok(ids)
-}
-
-/// One Message-ID.
-pub(super) fn message_id(value: Value) -> Result<Option<String>, Failure> {
-    const KEY: &str = "messageId";
-    let mut ids = message_ids(KEY, value)?;
-    match (ids.pop(), ids.is_empty()) {
-        (id, true) => Ok(id),
-        _ => Err(Failure::invalid(KEY, "a message has one id")),
-    }
-}
-
-/// `<left@right>` (RFC 5322, section 3.6.4); the angle brackets are added where they are missing.
-fn checked_id(key: &str, written: &str) -> Result<String, Failure> {
-    let bare = written
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(written);
-    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"<>@".contains(&b));
-    match bare.split_once('@') {
-        Some((left, right)) if is_part(left) && is_part(right) && bare.len() <= 900 => Ok(format!("<{bare}>")),
-        _ => Err(Failure::invalid(
-            key,
-            format_args!(
-                "`{}` is no message id; one looks like `<id@example.com>`",
-                shown(written)
-            ),
-        )),
-    }
-}
-
-/// Text (several separated by commas), an array, or `{url, mailto, oneClick}`. An `https:` address is one-click unless
-/// `oneClick` says no.
-pub(super) fn list_unsubscribe(value: Value) -> Result<Option<ListUnsubscribe>, Failure> {
-    const KEY: &str = "listUnsubscribe";
-    let mut one_click = None;
-    let texts: Vec<Value> = match structured(KEY, value)? {
-        Value::Null => return Ok(None),
-        Value::Array(elements) => elements,
-        Value::Object(mut object) => {
-            one_click = boolean(KEY, object.remove("oneClick").unwrap_or_default())?;
-            let targets = [object.remove("url"), object.remove("mailto")];
-            if let Some(unknown) = object.keys().next() {
-                return Err(Failure::invalid(
-                    KEY,
-                    format_args!("it has `url`, `mailto` and `oneClick`, and no `{}`", shown(unknown)),
-                ));
-            }
-            targets.into_iter().flatten().collect()
-        }
-        other => vec![other],
-    };
-    let mut targets = Vec::new();
-    for value in texts {
-        let text = text(KEY, value)?.unwrap_or_default();
-        refuse_controls(KEY, "an address to unsubscribe", &text)?;
-        for target in text.split(',').map(str::trim).filter(|target| !target.is_empty()) {
-            targets.push(unsubscribe_target(KEY, target)?);
-        }
-    }
-    let has_https = targets.iter().any(|target| target.starts_with("https:"));
-    match (targets.is_empty(), one_click, has_https) {
-        (true, _, _) => Ok(None),
-        (_, Some(true), false) => Err(Failure::invalid(KEY, "one click needs an `https:` address")),
-        (_, wish, has_https) => Ok(Some(ListUnsubscribe {
-            targets,
-            one_click: wish.unwrap_or(true) && has_https,
-        })),
-    }
-}
-
-fn unsubscribe_target(key: &str, written: &str) -> Result<String, Failure> {
-    let bare = written
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(written);
-    let is_address_alone = !bare.contains(':') && bare.contains('@');
-    let target = if is_address_alone {
-        format!("mailto:{bare}")
-    } else {
-        bare.to_owned()
-    };
-    let scheme = target.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    let is_clean = target.bytes().all(|b| b.is_ascii_graphic() && !b"<>,".contains(&b));
-    match scheme.as_str() {
-        "https" | "http" | "mailto" if is_clean && target.len() <= 900 => {
-            Ok(format!("{scheme}{}", &target[scheme.len()..]))
-        }
-        _ => Err(Failure::invalid(
-            key,
-            format_args!(
-                "`{}` is no address to unsubscribe at; write an `https:` or `mailto:` one",
-                shown(written)
-            ),
-        )),
-    }
-}
-
-/// The calendar object's text, or `{content, method, filename}`.
-pub(super) fn calendar_event(value: Value) -> Result<Option<CalendarEvent>, Failure> {
-    const KEY: &str = "icalEvent";
-    let mut object = match structured(KEY, value)? {
-        Value::Null => return Ok(None),
-        Value::Object(object) => object,
-        Value::String(content) => Map::from_iter([("content".to_owned(), Value::String(content))]),
-        _ => {
-            return Err(Failure::invalid(
-                KEY,
-                "it is neither a calendar object nor `{content, method, filename}`",
-            ));
-        }
-    };
-    let mut field = |key: &str| text(KEY, object.remove(key).unwrap_or_default());
-    let content = field("content")?.unwrap_or_default();
-    let method = field("method")?;
-    let file_name = field("filename")?
-        .filter(|name| !name.trim().is_empty())
-        .unwrap_or_else(|| "invite.ics".to_owned());
-    if let Some(unknown) = object.keys().next() {
-        return Err(Failure::invalid(
-            KEY,
-            format_args!("it has `content`, `method` and `filename`, and no `{}`", shown(unknown)),
-        ));
-    }
-    refuse_controls(KEY, "the file name", &file_name)?;
-    if file_name.len() > 255 || file_name.contains(['/', '\\']) {
-        return Err(Failure::invalid(KEY, "its `filename` is no plain file name"));
-    }
-    let content = content.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-    let begins = content
-        .get(..15)
-        .is_some_and(|start| start.eq_ignore_ascii_case("BEGIN:VCALENDAR"));
-    if !begins {
-        return Err(Failure::invalid(
-            KEY,
-            "its content does not begin with `BEGIN:VCALENDAR`",
-        ));
-    }
-    let method = method
-        .filter(|method| !method.trim().is_empty())
-        .or_else(|| method_of(content));
-    let method = method.map_or_else(|| "PUBLISH".to_owned(), |method| method.trim().to_ascii_uppercase());
-    if method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return Err(Failure::invalid(
-            KEY,
-            format_args!("`{}` is no calendar method", shown(&method)),
-        ));
-    }
-    Ok(Some(CalendarEvent {
-        method,
-        file_name,
-        content: content.to_owned(),
-    }))
-}
-
-/// The object's own METHOD property.
-fn method_of(content: &str) -> Option<String> {
-    content.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.trim()
-            .eq_ignore_ascii_case("METHOD")
-            .then(|| value.trim().to_owned())
-    })
 }

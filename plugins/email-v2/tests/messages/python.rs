@@ -12,11 +12,20 @@ use crate::common::{Memory, assert_travels, message, octets};
 const READER: &str = r#"
 import email, email.policy, hashlib, json, sys
 
+# No standard has encoded words in a quoted name, and all readers that do not know RFC 2231 look for them there.
+OLD_NAMES = ("encoded word inside quoted string", "missing trailing whitespace after encoded-word")
+
+def defects(node):
+    yield from node.defects
+    for name, header in node.items():
+        is_old_name = name.lower() == "content-type" and "name" in header.params
+        yield from (d for d in getattr(header, "defects", ()) if not (is_old_name and str(d) in OLD_NAMES))
+
 def part(node):
     out = {
         "type": node.get_content_type(), "params": dict(node["content-type"].params),
         "disposition": node.get_content_disposition(), "filename": node.get_filename(), "cid": node["content-id"],
-        "defects": [repr(d) for d in node.defects] + [repr(d) for h in node.values() for d in getattr(h, "defects", ())],
+        "defects": [repr(d) for d in defects(node)],
     }
     if node.is_multipart():
         out["parts"] = [part(child) for child in node.iter_parts()]
