@@ -5,9 +5,11 @@ mod arguments;
 mod check;
 mod complaint;
 mod demo;
+mod disarm;
 mod dry_run;
 mod eval;
 mod explain;
+mod hardening;
 mod inbox;
 mod ledger;
 mod logging;
@@ -32,6 +34,7 @@ const USAGE: u8 = 64;
 
 /// Parses, runs, and maps the result to an exit code.
 pub(crate) fn main() -> ExitCode {
+    hardening::harden();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

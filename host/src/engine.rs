@@ -4,6 +4,7 @@
 //! cache), after every import that its bytes name was found among the grants. A loaded [`Component`] is instantiated
 //! afresh for each batch: an instance remembers nothing of an earlier one.
 
+mod cache;
 mod config;
 mod imports;
 pub mod inspect;

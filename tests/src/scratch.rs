@@ -201,6 +201,11 @@ impl Running {
             .unwrap_or_else(|| panic!("it ended without `{words}`\n{}", self.stderr.seen()))
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, such as `TERM`.
     ///
     /// # Panics
@@ -338,6 +343,15 @@ impl Ending {
     fn is_orderly(&self, secrets: &[String]) {
         assert!(self.code.is_some(), "a signal ended it\n{self}");
         assert!(!self.stderr.contains("panicked at"), "it panicked\n{self}");
+        for (name, shown) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            let obeyed = shown.chars().find(|character| is_obeyed(*character));
+            assert_eq!(
+                obeyed,
+                None,
+                "{name} holds what a terminal obeys\n{:?}",
+                self.to_string()
+            );
+        }
         for secret in secrets {
             for form in forms(secret) {
                 assert!(
@@ -351,6 +365,12 @@ impl Ending {
             }
         }
     }
+}
+
+/// Returns whether a terminal obeys this character, or shows what follows in another order for it.
+fn is_obeyed(character: char) -> bool {
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (character.is_control() && character != '\n' && character != '\t')
 }
 
 impl fmt::Display for Ending {

@@ -19,7 +19,7 @@ use serde_json::json;
 use test::TestOptions;
 
 use super::complaint::Complaint;
-use super::logging::{answer, say};
+use super::logging::{answer, answer_json, answer_json_text, say};
 use super::store::{self, StoreOptions, told};
 
 #[derive(Debug, Subcommand)]
@@ -128,7 +128,7 @@ pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> 
         AccountsCommand::List { store, json } => list(&store::open(&store)?.list().map_err(told)?, json)?,
         AccountsCommand::Show { label, store } => {
             let account = store::open(&store)?.show(&label).map_err(told)?;
-            out(&format!("{account:#}"))?;
+            answer_json(&account).map_err(|error| Complaint::io("standard output", &error))?;
         }
         AccountsCommand::Edit { label, changes, store } => {
             let changes = changes.read()?;
@@ -221,7 +221,7 @@ fn list(accounts: &[StoredAccount], json: bool) -> Result<(), Complaint> {
                 })
             })
             .collect();
-        return out(&format!("{:#}", json!(all)));
+        return answer_json(&json!(all)).map_err(|error| Complaint::io("standard output", &error));
     }
     if accounts.is_empty() {
         say("pipepost: the store is empty; `pipepost accounts add LABEL` puts an account into it.");
@@ -248,7 +248,7 @@ fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOp
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let text = store::open(options)?.export(&labels).map_err(told)?;
     match output {
-        None => out(text.expose()),
+        None => answer_json_text(text.expose()).map_err(|error| Complaint::io("standard output", &error)),
         Some(path) => {
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true);

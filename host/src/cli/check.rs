@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::CheckOptions;
 use super::complaint::Complaint;
-use super::logging::answer;
+use super::logging::{answer, answer_json};
 use super::setup;
 
 pub(super) async fn check(options: CheckOptions) -> Result<u8, Complaint> {
@@ -20,7 +20,7 @@ pub(super) async fn check(options: CheckOptions) -> Result<u8, Complaint> {
     if options.json {
         let machine =
             json!({ "problems": report.problems, "wants": report.wants, "ok": !report.problems.has_errors() });
-        out(&format!("{machine:#}"))?;
+        answer_json(&machine).map_err(|error| Complaint::io("standard output", &error))?;
     } else {
         let name = options.pipeline.display();
         for problem in &report.problems {

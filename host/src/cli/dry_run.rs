@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::complaint::Complaint;
-use super::logging::say;
+use super::logging::{say, say_text};
 
 /// How much may be under way in a connection that is none.
 const BUFFER: usize = 256 * 1024;
@@ -68,7 +68,7 @@ impl Catcher {
                 message.envelope.from,
                 message.envelope.to.join(", ")
             ));
-            say(&String::from_utf8_lossy(&message.content).replace("\r\n", "\n"));
+            say_text(&String::from_utf8_lossy(&message.content).replace("\r\n", "\n"));
         }
         let place = out.map_or_else(String::new, |out| format!(" They are in {}.", out.display()));
         say(&match count {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::arguments::EvalOptions;
 use super::complaint::Complaint;
-use super::logging::answer;
+use super::logging::{answer_json, answer_text};
 use super::setup;
 
 pub(super) fn eval(options: &EvalOptions) -> Result<u8, Complaint> {
@@ -13,10 +13,10 @@ pub(super) fn eval(options: &EvalOptions) -> Result<u8, Complaint> {
     let globals = setup::globals(&options.globals)?;
     let value = evaluate(&options.text, &message, globals)
         .map_err(|failure| Complaint::new(FailureKind::Invalid, failure.to_string()))?;
-    let shown = match value {
-        Value::String(text) if !options.json => text,
-        other => format!("{other:#}"),
+    let written = match value {
+        Value::String(text) if !options.json => answer_text(&text),
+        other => answer_json(&other),
     };
-    answer(&shown).map_err(|error| Complaint::io("standard output", &error))?;
+    written.map_err(|error| Complaint::io("standard output", &error))?;
     Ok(0)
 }

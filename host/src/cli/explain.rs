@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::arguments::ExplainOptions;
 use super::complaint::Complaint;
-use super::logging::answer;
+use super::logging::{answer, answer_json};
 
 /// A reply is a few lines; what is beyond this is not looked at.
 const LONGEST: u64 = 64 * 1024;
@@ -21,7 +21,7 @@ pub(super) fn explain(options: &ExplainOptions) -> Result<u8, Complaint> {
     let reply = PastedReply::parse(&text).map_err(|error| Complaint::new(FailureKind::Invalid, error.to_string()))?;
     let explanation = reply.explain(None);
     if options.json {
-        out(&format!("{:#}", machine(&reply, &explanation)))?;
+        answer_json(&machine(&reply, &explanation)).map_err(|error| Complaint::io("standard output", &error))?;
     } else if reply.is_failure() {
         person(&reply, &explanation)?;
     } else {

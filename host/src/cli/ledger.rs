@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::arguments::{LedgerCommand, SettleAs};
 use super::complaint::Complaint;
-use super::logging::answer;
+use super::logging::{answer, answer_json};
 use super::paths;
 
 pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
@@ -25,7 +25,8 @@ pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
             let mut entries = reader(state)?.list(execution.as_deref()).await?;
             entries.retain(|entry| !uncertain || entry.state == State::Uncertain);
             if json {
-                return out(&format!("{:#}", json!(entries)));
+                answer_json(&json!(entries)).map_err(|error| Complaint::io("standard output", &error))?;
+                return Ok(0);
             }
             for entry in &entries {
                 out(&listed(entry))?;
@@ -42,7 +43,8 @@ pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
             let entry = reader(state)?.show(&key).await?;
             let entry = entry.ok_or(SettleError::Unknown(key))?;
             if json {
-                return out(&format!("{:#}", json!(entry)));
+                answer_json(&json!(entry)).map_err(|error| Complaint::io("standard output", &error))?;
+                return Ok(0);
             }
             show(&entry)
         }

@@ -1,12 +1,13 @@
 //! Standard error: sentences for the person, and the log.
 
-use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::io::{BufWriter, Write as _};
 
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::arguments::{LogFormat, Logging};
+use super::disarm::{DisarmingWriter, Form, LogWriter, disarmed, sentence};
 
 /// Starts the log. `PIPEPOST_LOG` overrides what the flags say, in `tracing`'s filter language.
 pub(super) fn start(options: &Logging) {
@@ -19,30 +20,57 @@ pub(super) fn start(options: &Logging) {
     let filter = EnvFilter::try_from_env("PIPEPOST_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::NONE)
-        .with_ansi(std::io::stderr().is_terminal());
+        // An event holds what others wrote: no escape sequence in it reaches a terminal, so there is none of ours either.
+        .with_ansi(false);
     match options.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.without_time().with_target(false).init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_writer(|| LogWriter(Form::Json))
+            .init(),
+        LogFormat::Text => builder
+            .without_time()
+            .with_target(false)
+            .with_writer(|| LogWriter(Form::Text))
+            .init(),
     }
 }
 
-/// A sentence on standard error.
-pub(super) fn say(sentence: &str) {
+/// Writes a sentence to standard error. What follows a line break in it is set in.
+pub(super) fn say(text: &str) {
     // Nowhere to complain when standard error itself is gone.
-    let _ = writeln!(std::io::stderr(), "{sentence}");
+    let _ = writeln!(std::io::stderr(), "{}", sentence(text));
 }
 
-/// A line on standard output.
-pub(super) fn answer(line: &str) -> std::io::Result<()> {
+/// Writes a text of several lines to standard error.
+pub(super) fn say_text(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", disarmed(text, Form::Text));
+}
+
+/// Writes a line to standard output. What follows a line break in it is set in.
+pub(super) fn answer(text: &str) -> std::io::Result<()> {
+    line(&sentence(text))
+}
+
+/// Writes a text, of several lines perhaps, to standard output.
+pub(super) fn answer_text(text: &str) -> std::io::Result<()> {
+    line(&disarmed(text, Form::Text))
+}
+
+/// Writes JSON that is text already to standard output.
+pub(super) fn answer_json_text(json: &str) -> std::io::Result<()> {
+    line(&disarmed(json, Form::Json))
+}
+
+fn line(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    to_reader(out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")))
+    to_reader(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")))
 }
 
 /// A value on standard output, laid out for people. It is written as it is made: a run's output may be large.
 pub(super) fn answer_json(value: &Value) -> std::io::Result<()> {
-    let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
+    let mut out = BufWriter::with_capacity(64 * 1024, DisarmingWriter::new(std::io::stdout().lock(), Form::Json));
     let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);
     to_reader(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }

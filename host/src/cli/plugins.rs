@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::arguments::{HostOptions, PluginsCommand};
 use super::complaint::Complaint;
-use super::logging::answer;
+use super::logging::{answer, answer_json};
 use super::setup;
 
 pub(super) async fn plugins(command: PluginsCommand) -> Result<u8, Complaint> {
@@ -27,7 +27,7 @@ async fn list(options: &HostOptions, json: bool) -> Result<u8, Complaint> {
     let host = setup::host(options).await?;
     if json {
         let all: Vec<_> = host.connectors().iter().map(Connector::report).collect();
-        out(&format!("{:#}", serde_json::json!(all)))?;
+        answer_json(&serde_json::json!(all)).map_err(|error| Complaint::io("standard output", &error))?;
         return Ok(0);
     }
     for connector in host.connectors().iter() {
@@ -100,7 +100,7 @@ async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<
 fn show(connector: &Connector, json: bool) -> Result<u8, Complaint> {
     let about = connector.report();
     if json {
-        out(&format!("{:#}", serde_json::json!(about)))?;
+        answer_json(&serde_json::json!(about)).map_err(|error| Complaint::io("standard output", &error))?;
         return Ok(0);
     }
     out(&format!("{} {}", about.name, about.version))?;

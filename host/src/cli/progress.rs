@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use pipepost::Progress;
 
+use super::disarm::sentence;
 use super::logging::say;
 
 /// Fewer elements than these are over before anybody asks.
@@ -81,7 +82,7 @@ impl Step {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
-            bar.set_prefix(progress.place.to_owned());
+            bar.set_prefix(sentence(progress.place));
             return Self::Bar(bar);
         }
         let now = Instant::now();

@@ -4,7 +4,7 @@ use pipepost_flowspec::schema;
 
 use super::arguments::SchemaOptions;
 use super::complaint::Complaint;
-use super::logging::answer;
+use super::logging::answer_json_text;
 use super::setup;
 
 pub(super) async fn schema(options: &SchemaOptions) -> Result<u8, Complaint> {
@@ -25,6 +25,6 @@ pub(super) async fn schema(options: &SchemaOptions) -> Result<u8, Complaint> {
             format!("{schema:#}")
         }
     };
-    answer(&text).map_err(|error| Complaint::io("standard output", &error))?;
+    answer_json_text(&text).map_err(|error| Complaint::io("standard output", &error))?;
     Ok(0)
 }

@@ -27,7 +27,7 @@ impl Watcher {
     /// Writes a trace where one is wanted, and shows the progress of long work.
     pub(super) fn new(trace: Option<&Path>, progress: Shown) -> Result<Self, Complaint> {
         let open = |path: &Path| -> Result<_, Complaint> {
-            let file = File::create(path).map_err(|error| {
+            let file = private_file(path).map_err(|error| {
                 Complaint::new(
                     FailureKind::Configuration,
                     format!("The trace `{}` cannot be written: {error}.", path.display()),
@@ -55,6 +55,24 @@ impl Watcher {
             Err(error) => Err(Complaint::io("the trace", &error)),
         }
     }
+}
+
+/// Makes the file empty and its owner's alone, also where it exists: a trace holds messages.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        let file = options.mode(0o600).open(path)?;
+        // A device, such as /dev/stderr, keeps its mode.
+        if file.metadata()?.is_file() {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    options.open(path)
 }
 
 impl Observer for Watcher {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use pipepost_core::Limits;
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::cache;
+
 /// How an engine is made.
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
@@ -93,9 +95,17 @@ pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config>
     config.coredump_on_trap(options.memory_dumps.is_some());
     config.memory_init_cow(true);
     if let Some(directory) = &options.cache {
-        let mut cache = CacheConfig::new();
-        cache.with_directory(directory);
-        config.cache(Some(Cache::new(cache)?));
+        match cache::secure(directory) {
+            Ok(()) => {
+                let mut cache = CacheConfig::new();
+                cache.with_directory(directory);
+                config.cache(Some(Cache::new(cache)?));
+            }
+            Err(why) => tracing::warn!(
+                "The cache of compiled connectors, {}, is not used: {why}.",
+                directory.display()
+            ),
+        }
     }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(&options.limits)));
     Ok(config)
