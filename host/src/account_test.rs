@@ -10,7 +10,8 @@ mod wire;
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
-use pipepost_core::{Failure, FailureKind, Policy};
+use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind};
+use pipepost_net::{Certificate, Connections, DialError, Link, LinkError, Progress, Route, Transport};
 use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, ProbeError};
 use pipepost_replies::{SessionFailure, explain_close, explain_reply};
 use serde::Serialize;
@@ -18,9 +19,6 @@ use tokio::time::Instant;
 use wire::{HostWire, WireTrouble};
 
 use crate::exit_code::exit_code;
-use crate::transport::certificate::Certificate;
-use crate::transport::dial::{DialError, Progress};
-use crate::transport::{Connections, Link, LinkError, Route, Transport};
 
 /// A certificate that ends sooner is worth a word.
 const SOON: i64 = 14;
@@ -81,7 +79,7 @@ impl Report {
 /// Tests an account. `tell` hears of each check as it ends; with a recipient, a message is sent at last.
 pub async fn test_account(
     account: &Arc<Account>,
-    policy: &Policy,
+    gate: &EgressGate,
     connections: &Arc<Connections>,
     recipient: Option<&str>,
     tell: &mut (dyn FnMut(&Check) + Send),
@@ -94,7 +92,7 @@ pub async fn test_account(
         since: Instant::now(),
         tell,
     };
-    let failure = test.run(policy, connections, recipient).await.err();
+    let failure = test.run(gate, connections, recipient).await.err();
     Report {
         account: account.label().to_owned(),
         server: test.server,
@@ -115,7 +113,7 @@ struct Test<'a> {
 type Ended = Result<(), Box<Failure>>;
 
 impl Test<'_> {
-    async fn run(&mut self, policy: &Policy, connections: &Arc<Connections>, recipient: Option<&str>) -> Ended {
+    async fn run(&mut self, gate: &EgressGate, connections: &Arc<Connections>, recipient: Option<&str>) -> Ended {
         let letter = match recipient
             .map(|recipient| letter::to_oneself(self.account, recipient))
             .transpose()
@@ -128,17 +126,17 @@ impl Test<'_> {
             Err(denied) => return self.fail("account", Failure::new(FailureKind::Configuration, denied.to_string())),
         };
         let security = endpoint.security;
-        let route = Route::of_account(self.account, endpoint, true);
-        self.host = route.address.host.clone();
-        self.server = Some(route.address.to_string());
-        if !policy.allows(&route.address) {
-            let failure = Failure::new(
-                FailureKind::Configuration,
-                format!("The policy does not allow {}.", route.address),
-            );
-            return self.fail("account", failure);
-        }
-        let signs_in = route.signs_in;
+        let server = Endpoint::new(&endpoint.host, endpoint.port);
+        self.server = Some(server.to_string());
+        self.host = server.host;
+        let route = match Route::of_account(gate, self.account, endpoint, true) {
+            Ok(route) => route,
+            Err(denied) => {
+                let failure = Failure::new(FailureKind::Configuration, denied.to_string());
+                return self.fail("account", failure);
+            }
+        };
+        let signs_in = route.signs_in();
         let transport = Transport {
             route: Arc::new(route),
             connections: Arc::clone(connections),
@@ -148,7 +146,7 @@ impl Test<'_> {
         let link = match opened {
             Ok(link) => link,
             Err(error) => {
-                let elsewhere = self.alternate_port(&error, policy, connections).await;
+                let elsewhere = self.alternate_port(&error, gate, connections).await;
                 return self.not_connected(&error, elsewhere);
             }
         };
@@ -302,13 +300,13 @@ impl Test<'_> {
     async fn alternate_port(
         &self,
         error: &LinkError,
-        policy: &Policy,
+        gate: &EgressGate,
         connections: &Arc<Connections>,
     ) -> Option<String> {
         let LinkError::Dial(DialError::Refused { endpoint, .. } | DialError::TimedOut { endpoint, .. }) = error else {
             return None;
         };
-        alternate_port::look(self.account, policy, connections, alternate_port::other(endpoint.port)?).await
+        alternate_port::look(self.account, gate, connections, alternate_port::other(endpoint.port)?).await
     }
 
     fn not_connected(&mut self, error: &LinkError, elsewhere: Option<String>) -> Ended {

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pipepost_accounts::oauth::RefreshTokenSink;
+use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
-use pipepost_core::{Limits, Policy};
+use pipepost_core::{EgressGate, Limits, Policy};
 use pipepost_flowspec::{
     self as flowspec, CompiledConnector, Pipeline, Problem, Problems, Report, Surroundings, Wants,
 };
+use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
 use pipepost_state::StateStore;
 use serde_json::Value;
 
 use crate::connectors::{Connector, Connectors, ConnectorsError};
 use crate::engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
 use crate::run::{self, Quotas, RunOptions, RunReport};
-use crate::transport::{Connections, Rehearsal, Transcript};
 
 /// Everything that pipelines of one operator share. Make one a process, and run as many pipelines on it as you like.
 ///
@@ -39,25 +39,16 @@ pub struct Host {
     pub(crate) engine: Engine,
     pub(crate) connectors: Connectors,
     pub(crate) accounts: Accounts,
-    pub(crate) policy: Policy,
+    /// What may be dialled, with the operator's policy in it.
+    pub(crate) gate: EgressGate,
     pub(crate) connections: Arc<Connections>,
     /// The name of the environment whose account values are used; expressions see it.
     pub(crate) environment: Option<String>,
-    pub(crate) rehearsal: Option<RehearsalSlot>,
+    pub(crate) dry_run: Option<DryRun>,
     /// Where named executions, limits and pauses are written down.
     pub(crate) state: Option<Arc<dyn StateStore>>,
     /// What accounts may send.
     pub(crate) quotas: Quotas,
-}
-
-/// Wraps the closure, so that the host can be shown.
-#[derive(Clone)]
-pub(crate) struct RehearsalSlot(pub(crate) Rehearsal);
-
-impl std::fmt::Debug for RehearsalSlot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Rehearsal")
-    }
 }
 
 /// Why there is no host.
@@ -79,7 +70,7 @@ pub struct HostBuilder {
     directories: Vec<PathBuf>,
     cache: Option<PathBuf>,
     environment: Option<String>,
-    rehearsal: Option<RehearsalSlot>,
+    dry_run: Option<DryRun>,
     state: Option<Arc<dyn StateStore>>,
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
@@ -149,10 +140,10 @@ impl HostBuilder {
         self
     }
 
-    /// Every connection leads to what this makes, a server inside the process: nothing is dialled and no secret is read.
+    /// Leads every connection to a server inside the process: nothing is dialled and no secret is read.
     #[must_use]
-    pub fn rehearse(mut self, rehearsal: Rehearsal) -> Self {
-        self.rehearsal = Some(RehearsalSlot(rehearsal));
+    pub fn dry_run(mut self, dry_run: DryRun) -> Self {
+        self.dry_run = Some(dry_run);
         self
     }
 
@@ -204,7 +195,11 @@ impl HostBuilder {
         };
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
-        let connections = Connections::new(self.sink, self.transcript);
+        let gate = EgressGate::new(self.policy);
+        let mut tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone())));
+        if let Some(sink) = self.sink {
+            tokens = tokens.with_sink(sink);
+        }
         let quotas = match &self.state {
             Some(store) => Quotas::in_store(store.quotas()),
             None => Quotas::default(),
@@ -213,10 +208,10 @@ impl HostBuilder {
             engine,
             connectors,
             accounts: self.accounts,
-            policy: self.policy,
-            connections: Arc::new(connections),
+            gate,
+            connections: Arc::new(Connections::new(tokens, self.transcript)),
             environment: self.environment,
-            rehearsal: self.rehearsal,
+            dry_run: self.dry_run,
             state: self.state,
             quotas,
         })

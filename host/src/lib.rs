@@ -14,16 +14,15 @@ pub mod engine;
 mod exit_code;
 pub mod files;
 mod host;
-pub mod http;
 #[doc(hidden)]
 pub mod measuring;
 mod run;
 pub mod token_sink;
-pub mod transport;
 
 pub use exit_code::exit_code;
 pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
-pub use pipepost_core::{Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
+pub use pipepost_core::{EgressGate, EgressRule, Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
+pub use pipepost_net as net;
 pub use pipepost_state as state;
 pub use run::{
     Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate, states_limits,

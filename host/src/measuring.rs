@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind, shutdown};
+use pipepost_net::{Route, Transport};
 use pipepost_state::ledger::MemoryLedger;
 
 use crate::bindings::Call;
@@ -10,7 +11,6 @@ use crate::engine::{Batch, run_batch};
 use crate::files::RunFiles;
 use crate::host::Host;
 use crate::run::public_view;
-use crate::transport::{Route, Transport};
 
 /// Hands batches of calls (each a key, and parameters as JSON) to a connector, one after another, with an account's
 /// endpoint and without a sign-in. Answers how many calls succeeded.
@@ -30,7 +30,8 @@ pub async fn perform(
     let endpoint = account
         .endpoint_for(None, None)
         .map_err(|error| wrong(error.to_string()))?;
-    let route = Arc::new(Route::of_account(account, endpoint, false));
+    let route = Route::of_account(&host.gate, account, endpoint, false).map_err(|error| wrong(error.to_string()))?;
+    let route = Arc::new(route);
     let view = public_view(Some(account), Some(&route)).map(|view| view.to_string());
     let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
     let ledger = Arc::new(MemoryLedger::default());

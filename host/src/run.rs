@@ -309,7 +309,7 @@ fn check_depth(options: &mut RunOptions) -> Result<(), Failure> {
 
 /// Where the run notes what it sends: in the state of a named execution, else in memory.
 async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, Failure> {
-    let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.rehearsal) else {
+    let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.dry_run) else {
         return Ok(Arc::new(MemoryLedger::default()));
     };
     let mask = Arc::clone(mask);

@@ -92,6 +92,18 @@ pub struct TlsSettings {
     pub ca: Vec<CertificateDer<'static>>,
 }
 
+impl Default for TlsSettings {
+    /// TLS 1.2 and 1.3, and the system's roots only.
+    fn default() -> Self {
+        Self {
+            min: TlsVersion::V1_2,
+            max: TlsVersion::V1_3,
+            ca_file: None,
+            ca: Vec::new(),
+        }
+    }
+}
+
 impl fmt::Debug for TlsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSettings")
@@ -173,6 +185,11 @@ pub struct Limits {
     pub messages_per_connection: Option<u32>,
     /// Messages in flight on one connection: so many can become uncertain when it is lost.
     pub max_uncertain: Option<u32>,
+}
+
+impl Limits {
+    /// Connections open at once when the account does not say.
+    pub const MAX_CONNECTIONS_DEFAULT: u32 = 5;
 }
 
 /// Digest of everything that decides whether a connection may be shared, secrets included.

@@ -97,6 +97,8 @@ pub enum ErrorKind {
     Token,
     /// The provider could not be asked for an access token now; trying again later can help.
     TokenUnavailable,
+    /// The provider's token endpoint may not be asked from here: the operator's policy or the egress rule forbids it.
+    EgressDenied,
     /// The encrypted store cannot be opened: a wrong passphrase or key, a damaged file.
     Store,
 }

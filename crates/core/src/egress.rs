@@ -11,9 +11,13 @@
 //! 2. A host that the operator named may lead anywhere else.
 //! 3. A host that only a step named may lead to public addresses, and into the inner networks that were opened for it.
 
+mod gate;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+
+pub use self::gate::{AdmittedEndpoint, EgressDenied, EgressGate};
 
 /// Says how far inside a network a host may lead, by who named it.
 #[derive(Debug, Clone, PartialEq, Eq)]

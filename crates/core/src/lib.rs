@@ -21,7 +21,7 @@ pub mod policy;
 pub mod shutdown;
 
 #[cfg(feature = "host")]
-pub use egress::EgressRule;
+pub use egress::{EgressGate, EgressRule};
 #[cfg(feature = "host")]
 pub use endpoint::Endpoint;
 pub use failure::{Failure, FailureKind};

@@ -106,10 +106,15 @@ impl Policy {
             file: file.clone(),
             source,
         })?;
-        Self::parse(&text).map_err(|reason| PolicyError::Invalid { file, reason })
+        Self::from_json(&text).map_err(|reason| PolicyError::Invalid { file, reason })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a policy from JSON text, as [`Policy::from_file`] does from a file.
+    ///
+    /// # Errors
+    ///
+    /// When it makes no sense: a clause that says why.
+    pub fn from_json(text: &str) -> Result<Self, String> {
         let file: PolicyFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let hosts = match file.hosts {
             Some(hosts) => Some(
@@ -262,11 +267,11 @@ mod tests {
         assert!(open.allows(&address("anywhere.example", 25)));
         assert!(!open.names(&address("anywhere.example", 25)));
 
-        let closed = Policy::parse(r#"{"hosts": []}"#).expect("a policy");
+        let closed = Policy::from_json(r#"{"hosts": []}"#).expect("a policy");
         assert!(!closed.allows(&address("anywhere.example", 25)));
 
         let policy =
-            Policy::parse(r#"{"hosts": ["mail.example:587", "*.corp.example", "[::1]:25"]}"#).expect("a policy");
+            Policy::from_json(r#"{"hosts": ["mail.example:587", "*.corp.example", "[::1]:25"]}"#).expect("a policy");
         for (host, port, allowed) in [
             ("mail.example", 587, true),
             ("MAIL.example.", 587, true),
@@ -291,7 +296,7 @@ mod tests {
             (r#"{"hosts": ["a:b"]}"#, "port"),
             ("", "EOF"),
         ] {
-            let error = Policy::parse(text).unwrap_err();
+            let error = Policy::from_json(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
     }
@@ -301,7 +306,7 @@ mod tests {
         let digest = format!("sha256:{}", "ab".repeat(32));
         let text =
             format!(r#"{{"connectors": [{{"digest": "{digest}", "grants": ["pipepost:connector/log@0.1.0"]}}]}}"#);
-        let policy = Policy::parse(&text).expect("a policy");
+        let policy = Policy::from_json(&text).expect("a policy");
         assert_eq!(
             policy.connector(&digest),
             ConnectorRule::Granted(vec!["pipepost:connector/log@0.1.0".to_owned()])

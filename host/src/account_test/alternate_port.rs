@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_accounts::{Account, Security};
-use pipepost_core::Policy;
-
-use crate::transport::{Connections, Link, LinkError, Route, Transport};
+use pipepost_core::EgressGate;
+use pipepost_net::{Connections, Link, LinkError, Route, Transport};
 
 /// How long the other port has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,19 +27,17 @@ pub(super) fn other(port: u16) -> Option<(u16, Security)> {
 /// Whether a mail server answers there, and if so which fields of the account to change, as a sentence.
 pub(super) async fn look(
     account: &Arc<Account>,
-    policy: &Policy,
+    gate: &EgressGate,
     connections: &Arc<Connections>,
     (port, security): (u16, Security),
 ) -> Option<String> {
     let mut endpoint = account.endpoint().ok()?;
     endpoint.port = port;
     endpoint.security = security;
-    let mut route = Route::of_account(account, endpoint, false);
-    route.connect_timeout = PATIENCE;
-    if !policy.allows(&route.address) {
-        return None;
-    }
-    let host = route.address.host.clone();
+    let route = Route::of_account(gate, account, endpoint, false)
+        .ok()?
+        .connect_timeout(PATIENCE);
+    let host = route.endpoint().host.clone();
     let transport = Transport {
         route: Arc::new(route),
         connections: Arc::clone(connections),
@@ -76,8 +73,10 @@ async fn answers(transport: &Transport, security: Security) -> bool {
 mod tests {
     use std::path::Path;
 
+    use pipepost_accounts::oauth::Tokens;
     use pipepost_accounts::{Accounts, Environment};
     use pipepost_inbox::Inbox;
+    use pipepost_net::HttpClient;
     use serde_json::json;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
@@ -99,8 +98,9 @@ mod tests {
     }
 
     async fn look_at(port: u16, security: Security) -> String {
-        let connections = Arc::new(Connections::default());
-        let told = look(&account(), &Policy::default(), &connections, (port, security)).await;
+        let tokens = Tokens::new(Arc::new(HttpClient::default()));
+        let connections = Arc::new(Connections::new(tokens, None));
+        let told = look(&account(), &EgressGate::default(), &connections, (port, security)).await;
         told.expect("the policy allows it")
     }
 

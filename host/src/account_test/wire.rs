@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use pipepost_accounts::Security;
 use pipepost_core::Endpoint;
+use pipepost_net::{Link, LinkError, Transport};
 use pipepost_probe::Connection;
-
-use crate::transport::{Link, LinkError, Transport};
 
 /// How long a server has for its greeting before it is asked whether it speaks TLS there.
 const SHY: Duration = Duration::from_secs(3);
@@ -58,7 +57,7 @@ impl HostWire {
     }
 
     pub(super) fn address(&self) -> &Endpoint {
-        &self.transport.route.address
+        self.transport.route.endpoint()
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -121,6 +120,6 @@ impl Connection for HostWire {
     async fn sign_in(&mut self, mechanism: &str) -> Result<(Vec<u8>, bool), WireTrouble> {
         let patience = self.patience.max(REPLY) * 2;
         let reply = Self::within(patience, self.link.sign_in(mechanism)).await?;
-        Ok((reply, self.link.is_signed_in()))
+        Ok((reply.text, reply.is_accepted))
     }
 }

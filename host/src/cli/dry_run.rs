@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pipepost::transport::Rehearsal;
+use pipepost::net::DryRun;
 use pipepost::{FailureKind, Host};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_flowspec::Surroundings;
@@ -49,9 +49,9 @@ impl Catcher {
     }
 
     /// Where the run's connections lead.
-    pub(super) fn rehearsal(&self) -> Rehearsal {
+    pub(super) fn dry_run(&self) -> DryRun {
         let (service, store) = (Arc::clone(&self.service), self.store.clone());
-        Arc::new(move || {
+        DryRun::new(move || {
             let (client, server) = tokio::io::duplex(BUFFER);
             let session = service.session(Security::Plain);
             tokio::spawn(serve(session, server, store.clone()));

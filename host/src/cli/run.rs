@@ -18,9 +18,6 @@ use super::setup;
 use super::signals::Signals;
 use super::trace::Watcher;
 
-/// How long what is in flight gets after a signal.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
-
 pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Complaint> {
     let document = setup::read("pipeline", &options.pipeline)?;
     let mut run = Run::new(setup::message("input", options.input.as_deref())?);
@@ -34,7 +31,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     };
     let host = match &catcher {
         Some(catcher) => {
-            let rehearsing = || Ok::<_, Complaint>(setup::builder(&options.host)?.rehearse(catcher.rehearsal()));
+            let rehearsing = || Ok::<_, Complaint>(setup::builder(&options.host)?.dry_run(catcher.dry_run()));
             let host = rehearsing()?.build().await?;
             if host.accounts().iter().next().is_some() {
                 host
@@ -158,7 +155,7 @@ async fn watch_signals(end: pipepost::shutdown::ShutdownHandle, interrupted: Arc
     // Before the run hears of it: its report may be here before this task is over.
     interrupted.store(true, Ordering::Release);
     say("pipepost: ending: nothing new is sent; waiting up to 30 s for the server's replies. Again to end at once.");
-    end.request(GRACE);
+    end.request(pipepost::shutdown::GRACE);
     tokio::spawn(async move {
         signals.next().await;
         std::process::exit(i32::from(pipepost::exit_code(FailureKind::Transient)));

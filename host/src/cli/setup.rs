@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipepost::net::Transcript;
 use pipepost::policy::PolicyError;
 use pipepost::token_sink::StoreTokenSink;
-use pipepost::transport::Transcript;
 use pipepost::{FailureKind, Host, HostBuilder, Limits, Policy, Preparation};
 use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};

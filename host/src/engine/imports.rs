@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use pipepost_accounts::Security;
 use pipepost_core::{Endpoint, Failure, FailureKind};
+use pipepost_net::{DialError, Link, LinkError};
 use serde_json::Value;
 use wasmtime::component::Resource;
 
@@ -17,7 +18,6 @@ use crate::bindings::transport::{Facts, TransportError};
 use crate::bindings::types::FileError;
 use crate::bindings::{files, log, new_files, outcomes, random, transport, types, wall_clock};
 use crate::files::{NewFile, OpenFile};
-use crate::transport::{Link, LinkError};
 
 /// The most bytes of randomness that one call gives.
 const RANDOM: u64 = 64 * 1024;
@@ -344,6 +344,21 @@ impl new_files::HostNewFile for Guest {
     }
 }
 
+/// What the contract says of an error of the connection.
+fn transport_error(error: LinkError) -> TransportError {
+    let sentence = error.to_string();
+    match error {
+        error if error.is_closed() => TransportError::Closed,
+        LinkError::Denied(_) | LinkError::Dial(DialError::Forbidden { .. }) => TransportError::Denied(sentence),
+        LinkError::Dial(DialError::Unresolved { .. }) => TransportError::Unresolved(sentence),
+        LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => TransportError::Refused(sentence),
+        LinkError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
+        LinkError::Tls(_) => TransportError::Tls(sentence),
+        LinkError::Credentials(_) => TransportError::Credentials(sentence),
+        LinkError::Closed | LinkError::Io(_) | LinkError::TokenUnavailable(_) => TransportError::Io(sentence),
+    }
+}
+
 impl transport::Host for Guest {
     async fn available(&mut self) -> wasmtime::Result<bool> {
         Ok(self.work()?.is_seated())
@@ -382,7 +397,7 @@ impl Guest {
         let began = Instant::now();
         let result = tokio::select! {
             biased;
-            result = act(link) => result.map_err(TransportError::from),
+            result = act(link) => result.map_err(transport_error),
             () = past_deadline => Err(TransportError::TimedOut),
             () = no_longer_wanted => Err(TransportError::Ending),
         };
@@ -445,7 +460,7 @@ impl transport::HostConnection for Guest {
         let began = Instant::now();
         let opened = tokio::select! {
             biased;
-            opened = Link::open(&grant, &wanted, security) => opened.map_err(TransportError::from),
+            opened = Link::open(&grant, &wanted, security) => opened.map_err(transport_error),
             () = ending.requested() => Err(TransportError::Ending),
         };
         self.host_worked(began);
@@ -460,7 +475,14 @@ impl transport::HostConnection for Guest {
     }
 
     async fn facts(&mut self, link: Resource<Link>) -> wasmtime::Result<Facts> {
-        Ok(self.table.get(&link).map_err(bad_handle)?.facts())
+        let facts = self.table.get(&link).map_err(bad_handle)?.facts();
+        Ok(Facts {
+            tls: facts.tls.map(str::to_owned),
+            signed_in: facts.signed_in,
+            client_name: facts.client_name,
+            warm: facts.warm,
+            idle: u64::try_from(facts.idle.as_millis()).unwrap_or(u64::MAX),
+        })
     }
 
     async fn memo(&mut self, link: Resource<Link>) -> wasmtime::Result<Vec<u8>> {
@@ -501,11 +523,11 @@ impl transport::HostConnection for Guest {
             .wait_on_link(&link, async |link| link.sign_in(&mechanism).await)
             .await?;
         if let Ok(reply) = &result
-            && !self.table.get(&link).map_err(bad_handle)?.is_signed_in()
+            && !reply.is_accepted
         {
-            self.work()?.refused_sign_in = Some(reply.clone());
+            self.work()?.refused_sign_in = Some(reply.text.clone());
         }
-        Ok(result)
+        Ok(result.map(|reply| reply.text))
     }
 
     async fn release(&mut self, link: Resource<Link>, memo: Vec<u8>, farewell: Vec<u8>) -> wasmtime::Result<()> {

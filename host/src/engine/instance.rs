@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind, Limits};
+use pipepost_net::{Seat, Transport};
 use pipepost_state::ledger::Ledger;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
@@ -18,7 +19,6 @@ use super::{Component, Engine, LoadError, connections, cpu_budget};
 use crate::bindings::outcomes::Stop;
 use crate::bindings::{Call, Everything, Manifest};
 use crate::files::RunFiles;
-use crate::transport::{Seat, Transport};
 
 /// What the imports of one instance work on.
 pub(crate) struct Guest {

@@ -6,6 +6,7 @@ use pipepost_accounts::Account;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
+use pipepost_net::{Route, Transport};
 use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +18,6 @@ use super::scopes::Frame;
 use crate::bindings::Call;
 use crate::connectors::{Connector as Loaded, Digest};
 use crate::engine::Batch;
-use crate::transport::{Route, Transport};
 
 /// A call that is ready to go.
 #[derive(Debug)]
@@ -266,20 +266,20 @@ pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>)
     let (Value::Object(fields), Some(route)) = (&mut view, route) else {
         return account.map(|_| view);
     };
-    fields.insert("host".to_owned(), route.address.host.clone().into());
-    fields.insert("port".to_owned(), route.address.port.into());
-    // The server of a rehearsal is inside this process, and a connection to it counts as secured from its first byte.
-    let security = if route.rehearsal.is_some() {
+    fields.insert("host".to_owned(), route.endpoint().host.clone().into());
+    fields.insert("port".to_owned(), route.endpoint().port.into());
+    // The server of a dry run is inside this process, and a connection to it counts as secured from its first byte.
+    let security = if route.is_dry_run() {
         "tls"
     } else {
-        route.least.as_str()
+        route.least().as_str()
     };
     fields.insert("security".to_owned(), security.into());
     // What waits for its turn must not keep from ending what was sent before it.
     if account.is_some_and(|account| limits_of(account).is_some()) {
         fields.insert("max_uncertain".to_owned(), json!(1));
     }
-    if !route.signs_in {
+    if !route.signs_in() {
         fields.insert("mechanisms".to_owned(), json!([]));
     }
     Some(view)

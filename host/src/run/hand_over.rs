@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind};
+use pipepost_net::Route;
 use pipepost_state::ledger::{Known, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -17,7 +18,6 @@ use super::retry::{Due, Schedule, Try, chance};
 use super::route::{Wanted, route};
 use super::scopes::Frame;
 use crate::engine::{BatchEnd, CallEnd, SendPermit, run_batch};
-use crate::transport::Route;
 
 /// A call that was performed, and how that went.
 struct Tried {
@@ -201,7 +201,7 @@ impl Execution<'_> {
             } = end;
             if let (Some(account), Some(route), Some(reply)) = (&target.account, &route, &refused_sign_in) {
                 let quotas = &self.host.quotas;
-                quotas.note_sign_in(account, &route.address.host, reply).await;
+                quotas.note_sign_in(account, &route.endpoint().host, reply).await;
             }
             performed.extend(lot.into_iter().zip(0..).map(|(which, id)| Tried {
                 which,
@@ -219,17 +219,17 @@ impl Execution<'_> {
         most: usize,
     ) -> Result<(usize, Option<Failure>), Failure> {
         match target.account {
-            Some(account) if route.is_some() && self.host.rehearsal.is_none() => {
+            Some(account) if route.is_some() && self.host.dry_run.is_none() => {
                 self.host.quotas.look(account, most).await
             }
             _ => Ok((most, None)),
         }
     }
 
-    /// What the account allows a batch to commit. A rehearsal sends nothing.
+    /// What the account allows a batch to commit. A dry run sends nothing.
     fn permit(&self, target: &Target<'_>, route: Option<&Route>) -> Option<Arc<dyn SendPermit>> {
         let account = target.account.as_ref()?;
-        route.filter(|route| route.account.is_some() && route.rehearsal.is_none())?;
+        route.filter(|route| route.account().is_some() && !route.is_dry_run())?;
         Some(Arc::new(AccountPermit::new(&self.host.quotas, account)))
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use pipepost_accounts::Limits;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::MergeItems;
 use serde_json::{Value, json};
@@ -26,9 +27,6 @@ const MOST: usize = 256;
 
 /// A batch is not made smaller than this to use more connections: each costs a sign-in.
 const LEAST: usize = 64;
-
-/// Connections to one account at once when the account does not say.
-const CONNECTIONS: usize = 5;
 
 /// One batch under way.
 type Sending<'s> = Pin<Box<dyn Future<Output = (Range<usize>, Vec<Outcome>)> + Send + 's>>;
@@ -56,8 +54,9 @@ impl Execution<'_> {
         let lanes = target
             .account
             .as_ref()
-            .and_then(|account| account.limits().max_connections);
-        let lanes = lanes.map_or(CONNECTIONS, |most| most.max(1) as usize);
+            .and_then(|account| account.limits().max_connections)
+            .unwrap_or(Limits::MAX_CONNECTIONS_DEFAULT)
+            .max(1) as usize;
         let (lanes, size) = if stops {
             (1, 1)
         } else {

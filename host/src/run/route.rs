@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
-use pipepost_core::{Endpoint, Failure, FailureKind};
+use pipepost_core::egress::EgressDenied;
+use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind};
 use pipepost_flowspec::parameters::Grant;
 use pipepost_flowspec::{CompiledConnector, EndpointParameter};
+use pipepost_net::Route;
 use serde_json::Value;
 
 use crate::host::Host;
-use crate::transport::Route;
 
 /// What a step says of its endpoint.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -71,34 +72,27 @@ fn port(name: &str, value: &Value) -> Result<u16, Failure> {
     })
 }
 
-/// The route of the calls that want the same, with the account that they use.
+/// Makes the route of the calls that want the same, with the account that they use.
 pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted) -> Result<Route, Failure> {
     let mut route = match account {
-        Some(account) => of_account(account, wanted)?,
-        None => of_policy(host, wanted)?,
+        Some(account) => of_account(&host.gate, account, wanted)?,
+        None => of_policy(&host.gate, wanted)?,
     };
-    if !host.policy.allows(&route.address) {
-        let message = format!("The policy does not allow {}.", route.address);
-        return Err(Failure::new(FailureKind::Configuration, message).advise(format!(
-            "Add \"{}\" to the policy's `hosts`, or use another account.",
-            route.address
-        )));
-    }
     if wanted.only_tls12 {
-        route.force_tls12();
+        route = route.force_tls12();
     }
-    if let Some(rehearsal) = &host.rehearsal {
-        return Ok(route.rehearsed(Arc::clone(&rehearsal.0)));
+    if let Some(dry_run) = &host.dry_run {
+        return Ok(route.dry_run(dry_run.clone()));
     }
-    if let Some(account) = account.filter(|_| route.signs_in) {
+    if let Some(account) = account.filter(|_| route.signs_in()) {
         // A secret that is not there is told before anybody is called.
-        let credentials = account.credentials(&route.address.host);
+        let credentials = account.credentials(&route.endpoint().host);
         credentials.map_err(|error| Failure::new(FailureKind::Configuration, sentence(&error.to_string())))?;
     }
     Ok(route)
 }
 
-fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure> {
+fn of_account(gate: &EgressGate, account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure> {
     let endpoint = account
         .endpoint_for(wanted.host.as_deref(), wanted.port)
         .map_err(|denied| Failure::new(FailureKind::Configuration, sentence(&denied.to_string())))?;
@@ -112,41 +106,39 @@ fn of_account(account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure>
         let message = format!(
             "The account `{}` would sign in at {} without TLS.",
             account.label(),
-            Endpoint {
-                host: endpoint.host,
-                port: endpoint.port
-            }
+            Endpoint::new(&endpoint.host, endpoint.port)
         );
         return Err(Failure::new(FailureKind::Configuration, message)
             .advise("Turn TLS on, in the account (\"starttls_enable\": true) or in the step (isOverTLS)."));
     }
-    Ok(Route::of_account(account, endpoint, wanted.sign_in))
+    Route::of_account(gate, account, endpoint, wanted.sign_in).map_err(|error| denied(&error))
 }
 
-fn of_policy(host: &Host, wanted: &Wanted) -> Result<Route, Failure> {
-    let configuration = |message: &str| Failure::new(FailureKind::Configuration, message);
+fn of_policy(gate: &EgressGate, wanted: &Wanted) -> Result<Route, Failure> {
     let Some(name) = &wanted.host else {
-        return Err(
-            configuration("The step has no account and names no host.").advise("Give the step an `accountLabel`.")
-        );
+        let message = "The step has no account and names no host.";
+        return Err(Failure::new(FailureKind::Configuration, message).advise("Give the step an `accountLabel`."));
     };
-    let address = Endpoint {
-        host: name.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: wanted.port.unwrap_or(587),
-    };
-    if !host.policy.names(&address) {
-        return Err(configuration(&format!(
-            "The step names {address} without an account, and no policy allows that."
-        ))
-        .advise("Give the step an account of that host, or name the host in a policy (--policy)."));
-    }
-    let mut route = Route::of_policy(address, host.policy.networks().to_vec());
-    route.least = match (wanted.start_tls, wanted.tls) {
+    let least = match (wanted.start_tls, wanted.tls) {
         (true, _) => Security::StartTls,
         (false, true) => Security::Tls,
         (false, false) => Security::None,
     };
-    Ok(route)
+    let endpoint = Endpoint::new(name, wanted.port.unwrap_or(587));
+    Route::of_policy(gate, endpoint, least).map_err(|error| denied(&error))
+}
+
+/// What the egress gate refused, with what to do.
+pub(crate) fn denied(error: &EgressDenied) -> Failure {
+    let advice = match error {
+        EgressDenied::NotAllowed(endpoint) => {
+            format!("Add \"{endpoint}\" to the policy's `hosts`, or use another account.")
+        }
+        EgressDenied::NotNamed(_) => {
+            "Give the step an account of that host, or name the host in a policy (--policy).".to_owned()
+        }
+    };
+    Failure::new(FailureKind::Configuration, error.to_string()).advise(advice)
 }
 
 /// The first letter large, as a sentence begins.

@@ -2,7 +2,7 @@
 //!
 //! A name that resolves otherwise when it is asked for the second time needs a resolver of one's own, which the binary
 //! does not take: that the address that was checked is the one that is dialled is tested where that is done, in
-//! `host/src/transport/dial.rs`. Here are the names and spellings that a resolver of any machine leads inside.
+//! `crates/net/src/dial.rs`. Here are the names and spellings that a resolver of any machine leads inside.
 
 use pipepost_inbox::script::{At, Rule};
 use pipepost_inbox::{Script, Security};

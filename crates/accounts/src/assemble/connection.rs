@@ -8,7 +8,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::agreed;
 use super::sign_in::Reading;
-use crate::account::{AccountType, AllowedHost, Server, TlsSettings, TlsVersion};
+use crate::account::{AccountType, AllowedHost, Server, TlsSettings};
 use crate::endpoint::{SUBMISSION, SUBMISSIONS, parse_host};
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Fields, Findings};
@@ -255,7 +255,8 @@ fn read_allowed_networks(fields: &mut Fields, found: &mut Findings) -> Vec<IpNet
 }
 
 pub(super) fn read_tls(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> TlsSettings {
-    let (min, max) = properties.tls_versions.unwrap_or((TlsVersion::V1_2, TlsVersion::V1_3));
+    let defaults = TlsSettings::default();
+    let (min, max) = properties.tls_versions.unwrap_or((defaults.min, defaults.max));
     let ca_file = fields
         .text("ca_file", found)
         .map(|path| fields.context().base.join(path));

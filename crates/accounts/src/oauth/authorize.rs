@@ -222,14 +222,9 @@ impl<'a> Flow<'a> {
         if let Some(secret) = &self.client.client_secret {
             request = request.with("client_secret", secret.resolve(self.environment)?.expose());
         }
-        let answer = ask(http, &request).await.map_err(|refusal| {
-            let kind = if refusal.is_transient {
-                ErrorKind::TokenUnavailable
-            } else {
-                ErrorKind::Token
-            };
-            Error::new(kind, self.place.clone(), refusal.message)
-        })?;
+        let answer = ask(http, &request)
+            .await
+            .map_err(|refusal| Error::new(refusal.kind, self.place.clone(), refusal.message))?;
         let address = answer.id_token.as_ref().and_then(|token| signed_in(token.expose()));
         if let (Some(address), Some(username)) = (&address, self.username)
             && !address.eq_ignore_ascii_case(username)

@@ -13,8 +13,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Sends one POST. The host implements it over its own TLS.
 ///
-/// Implementations follow no redirect, since the body holds a secret; verify certificates; read at most 64 KiB of an
-/// answer; and give up after a time of their own.
+/// Implementations follow no redirect, since the body holds a secret; ask the operator's policy and the egress rule before
+/// they dial; verify certificates; read at most 64 KiB of an answer; and give up after a time of their own.
 pub trait HttpPost: Send + Sync {
     /// Sends the request and reads the whole answer, whatever its status.
     ///
@@ -60,11 +60,37 @@ impl fmt::Debug for HttpResponse {
 
 /// Why there is no answer, as the end of a sentence: `the connection was refused`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpFailure(pub String);
+pub struct HttpFailure {
+    reason: String,
+    is_denied: bool,
+}
+
+impl HttpFailure {
+    /// The server did not answer, or not with HTTP; later it may.
+    pub fn unanswered(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            is_denied: false,
+        }
+    }
+
+    /// The server may not be asked from here, so nothing was sent.
+    pub fn denied(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            is_denied: true,
+        }
+    }
+
+    /// Returns whether the server may not be asked from here.
+    pub fn is_denied(&self) -> bool {
+        self.is_denied
+    }
+}
 
 impl fmt::Display for HttpFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 

@@ -10,6 +10,7 @@ use super::Grant;
 use super::explain::explain;
 use super::http::{HttpRequest, HttpResponse};
 use crate::document::Node;
+use crate::error::ErrorKind;
 use crate::sasl::SecretPatterns;
 use crate::secret::Secret;
 use crate::sign_in::Provider;
@@ -35,11 +36,11 @@ pub(crate) struct TokenAnswer {
     pub(crate) id_token: Option<Secret>,
 }
 
-/// Why there is no token: a sentence, and whether trying again later can help.
+/// Why there is no token: a sentence, and what kind of error it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) message: String,
-    pub(crate) is_transient: bool,
+    pub(crate) kind: ErrorKind,
     /// The provider's error code, when it gave one.
     pub(crate) code: Option<String>,
 }
@@ -134,7 +135,7 @@ impl TokenRequest {
         let message = explain(self.grant, self.provider, &code, said.as_deref());
         Refusal {
             message,
-            is_transient,
+            kind: kind_of(is_transient),
             code: Some(code),
         }
     }
@@ -166,7 +167,7 @@ impl TokenRequest {
             message: format!(
                 "{endpoint} answered HTTP {status} and no token; correct \"token_endpoint\", or try again later."
             ),
-            is_transient: is_transient(status),
+            kind: kind_of(is_transient(status)),
             code: None,
         }
     }
@@ -177,6 +178,14 @@ pub(crate) fn shown(endpoint: &Url) -> String {
     let mut endpoint = endpoint.clone();
     endpoint.set_query(None);
     endpoint.to_string()
+}
+
+fn kind_of(is_transient: bool) -> ErrorKind {
+    if is_transient {
+        ErrorKind::TokenUnavailable
+    } else {
+        ErrorKind::Token
+    }
 }
 
 fn is_transient(status: u16) -> bool {

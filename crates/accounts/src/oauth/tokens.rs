@@ -108,7 +108,7 @@ impl Tokens {
     /// # Errors
     ///
     /// As [`Account::credentials`]; [`ErrorKind::Token`] when the provider refuses, [`ErrorKind::TokenUnavailable`] when
-    /// it cannot be asked now.
+    /// it cannot be asked now; [`ErrorKind::EgressDenied`] when it may not be asked from here.
     pub async fn sign_in(&self, account: &Account, host: &str) -> Result<Option<Granted>, Error> {
         match account.sign_in() {
             SignIn::None => return Ok(None),
@@ -165,17 +165,12 @@ impl Tokens {
             SignIn::None | SignIn::Password(_) => return Ok(()),
         };
         let answer = ask(self.http.as_ref(), &request).await.map_err(|refusal| {
-            let kind = if refusal.is_transient {
-                ErrorKind::TokenUnavailable
-            } else {
-                ErrorKind::Token
-            };
-            if kind == ErrorKind::Token {
+            if refusal.kind == ErrorKind::Token {
                 // The source may hold a newer one by now.
                 state.rotated = None;
             }
             Error::new(
-                kind,
+                refusal.kind,
                 account.place.clone(),
                 format!("no access token could be had: {}", refusal.message),
             )
@@ -215,10 +210,18 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
         Ok(response) => request.read(&response),
         Err(failure) => {
             let endpoint = super::token_request::shown(&request.endpoint);
-            let message = format!("{endpoint} did not answer ({failure}); check the network, or try again later.");
+            let (kind, message) = if failure.is_denied() {
+                (
+                    ErrorKind::EgressDenied,
+                    format!("{endpoint} may not be asked: {failure}."),
+                )
+            } else {
+                let message = format!("{endpoint} did not answer ({failure}); check the network, or try again later.");
+                (ErrorKind::TokenUnavailable, message)
+            };
             Err(Refusal {
                 message,
-                is_transient: true,
+                kind,
                 code: None,
             })
         }

@@ -255,7 +255,7 @@ async fn an_exchange_that_fails_is_explained() {
         ),
         (none, ErrorKind::Token, "no refresh token"),
         (
-            Err(HttpFailure("the connection was refused".to_owned())),
+            Err(HttpFailure::unanswered("the connection was refused")),
             ErrorKind::TokenUnavailable,
             "try again later",
         ),

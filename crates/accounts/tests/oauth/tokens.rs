@@ -149,7 +149,7 @@ async fn a_cancelled_renewal_leaves_the_next_one_free() {
 
 #[tokio::test]
 async fn a_provider_that_is_away_costs_nothing_while_the_token_lives() {
-    let away = || Err(HttpFailure("the connection was refused".to_owned()));
+    let away = || Err(HttpFailure::unanswered("the connection was refused"));
     let provider = Provider::new(vec![token("one", 3600), away(), refusal(503, "x", ""), away()]);
     let clock = Still::new();
     let tokens = Tokens::new(provider).with_clock(clock.clone());

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use pipepost::FailureKind;
-use pipepost::http::Poster;
+use pipepost::net::HttpClient;
+use pipepost::{EgressGate, FailureKind};
 use pipepost_accounts::oauth::{Authorization, Flow};
 use pipepost_accounts::store::{Change, Store};
 use pipepost_accounts::{Accounts, ErrorKind, Secret};
@@ -38,6 +38,9 @@ pub(in crate::cli) struct AuthorizeOptions {
     environment: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
+    /// The operator's policy: the token endpoint has to be among its hosts
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
+    policy: Option<PathBuf>,
 }
 
 pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint> {
@@ -62,7 +65,7 @@ pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint
             flow.redirect()
         ));
     }
-    let poster = Poster::default();
+    let http = HttpClient::new(EgressGate::new(setup::policy(options.policy.as_deref())?));
     let url = flow.url().as_str().to_owned();
     let authorization = if options.no_browser {
         say("Open this address in a browser, on any machine, and sign in:");
@@ -70,7 +73,7 @@ pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint
         say("The browser then ends at an address that begins like this one and may not load; paste it here, whole:");
         say(&format!("  {}?...", flow.redirect()));
         let address = line_of_standard_input().await?;
-        flow.run_with(&address, &poster).await
+        flow.run_with(&address, &http).await
     } else {
         if open_browser(&url) {
             say("Sign in in the browser that has opened. If none has, open this address:");
@@ -78,7 +81,7 @@ pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint
             say("Open this address in a browser on this machine and sign in:");
         }
         out(&url)?;
-        flow.run(&poster).await
+        flow.run(&http).await
     };
     keep(
         &store,

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use pipepost::EgressGate;
 use pipepost::account_test::{Check, State, test_account};
+use pipepost::net::{Connections, HttpClient};
 use pipepost::token_sink::StoreTokenSink;
-use pipepost::transport::Connections;
-use pipepost::{FailureKind, Policy};
-use pipepost_accounts::oauth::RefreshTokenSink;
+use pipepost_accounts::oauth::Tokens;
 
 use crate::cli::complaint::Complaint;
 use crate::cli::logging::{answer, answer_json};
@@ -42,20 +42,18 @@ pub(in crate::cli) struct TestOptions {
 }
 
 pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
-    let policy = match &options.policy {
-        Some(path) => {
-            Policy::from_file(path).map_err(|error| Complaint::new(FailureKind::Configuration, error.to_string()))?
-        }
-        None => Policy::default(),
-    };
+    let gate = EgressGate::new(setup::policy(options.policy.as_deref())?);
     let store = store::beside(&options.store, &options.accounts)?;
     let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     let account = accounts.get(&options.label).map_err(told)?;
     let transcript = options.transcript.as_deref().map(setup::transcript).transpose()?;
-    let sink = store.map(|store| Arc::new(StoreTokenSink::new(store)) as Arc<dyn RefreshTokenSink>);
-    let connections = Arc::new(Connections::new(sink, transcript.map(Arc::new)));
+    let mut tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone())));
+    if let Some(store) = store {
+        tokens = tokens.with_sink(Arc::new(StoreTokenSink::new(store)));
+    }
+    let connections = Arc::new(Connections::new(tokens, transcript.map(Arc::new)));
     let mut unwritten = None;
-    let report = test_account(account, &policy, &connections, options.to.as_deref(), &mut |check| {
+    let report = test_account(account, &gate, &connections, options.to.as_deref(), &mut |check| {
         if !options.json
             && let Err(error) = show(check)
         {

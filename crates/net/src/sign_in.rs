@@ -8,9 +8,9 @@ use pipepost_accounts::sasl::{Credentials, Exchange, Mechanism, Next, Outcome};
 use pipepost_accounts::{Account, ErrorKind};
 use pipepost_core::Endpoint;
 
-use super::link::LinkError;
-use super::socket::Socket;
-use super::transcript::Dialogue;
+use crate::link::LinkError;
+use crate::socket::Socket;
+use crate::transcript::Dialogue;
 
 /// The longest line of a reply that is read here; a 334 can carry a challenge (RFC 4954, section 4).
 const LINE: usize = 12_288;
@@ -19,13 +19,13 @@ const LINE: usize = 12_288;
 const LINES: usize = 100;
 
 /// The server's last word, scrubbed, and whether it was yes.
-pub(super) struct Reply {
-    pub(super) text: Vec<u8>,
-    pub(super) signed_in: bool,
+pub(crate) struct Reply {
+    pub(crate) text: Vec<u8>,
+    pub(crate) signed_in: bool,
     /// When the token dies that signed in; none for a password.
-    pub(super) expires: Option<SystemTime>,
+    pub(crate) expires: Option<SystemTime>,
     /// What was said; they know the secrets that nothing further may show.
-    pub(super) exchanges: Vec<Exchange>,
+    pub(crate) exchanges: Vec<Exchange>,
 }
 
 /// The server does not take the credentials (RFC 4954, section 6).
@@ -35,7 +35,7 @@ const REFUSED: u16 = 535;
 ///
 /// A token that the server refuses may have died early: one new one is asked for, and one more exchange made, on the same
 /// connection, since after a refusal a client may try again (RFC 4954, section 4).
-pub(super) async fn run(
+pub(crate) async fn run(
     socket: &mut Socket,
     account: &Account,
     tokens: &Tokens,
@@ -210,7 +210,7 @@ fn nonsense() -> LinkError {
 
 /// The name to say in EHLO when the account names none: the machine's full name, else the address literal of the local
 /// end (RFC 5321, section 4.1.3). Never `localhost`, which Gmail answers with a 421.
-pub(super) fn client_name(local: Option<SocketAddr>) -> String {
+pub(crate) fn client_name(local: Option<SocketAddr>) -> String {
     let machine = gethostname::gethostname()
         .to_string_lossy()
         .trim_end_matches('.')

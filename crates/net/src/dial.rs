@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pipepost_core::Endpoint;
-use pipepost_core::egress::{EgressRule, ForbiddenAddress};
+use pipepost_core::egress::{AdmittedEndpoint, ForbiddenAddress};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -57,46 +57,40 @@ pub enum DialError {
 
 /// A connection as it comes about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub enum Progress {
     /// The name's addresses that may be dialled.
     Resolved(Vec<SocketAddr>),
     /// One of them took the connection.
     Connected(SocketAddr),
 }
 
-/// As [`dial`], telling how it goes.
-pub(crate) async fn dial_watched(
-    endpoint: &Endpoint,
-    reach: &EgressRule,
+/// Resolves, checks each address and connects, all within `limit`; `watch` learns how it goes.
+///
+/// # Errors
+///
+/// A [`DialError`].
+pub(crate) async fn dial(
+    to: &AdmittedEndpoint,
     limit: Duration,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<TcpStream, DialError> {
-    match tokio::time::timeout(limit, resolve_and_connect(endpoint, reach, watch)).await {
+    match tokio::time::timeout(limit, resolve_and_connect(to, watch)).await {
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut {
-            endpoint: endpoint.clone(),
+            endpoint: to.endpoint().clone(),
             seconds: limit.as_secs(),
         }),
     }
 }
 
-/// Resolves, checks and connects, all within `limit`.
-///
-/// # Errors
-/// A [`DialError`].
-pub async fn dial(endpoint: &Endpoint, reach: &EgressRule, limit: Duration) -> Result<TcpStream, DialError> {
-    dial_watched(endpoint, reach, limit, &mut |_| ()).await
-}
-
 async fn resolve_and_connect(
-    endpoint: &Endpoint,
-    reach: &EgressRule,
+    to: &AdmittedEndpoint,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<TcpStream, DialError> {
-    let addresses = resolve(endpoint, reach).await?;
+    let addresses = resolve(to).await?;
     watch(Progress::Resolved(addresses.clone()));
     let stream = connect_any(addresses).await.map_err(|source| DialError::Refused {
-        endpoint: endpoint.clone(),
+        endpoint: to.endpoint().clone(),
         source,
     })?;
     if let Ok(peer) = stream.peer_addr() {
@@ -110,7 +104,8 @@ async fn resolve_and_connect(
 }
 
 /// The addresses of the name that may be dialled, in the order to try them.
-async fn resolve(endpoint: &Endpoint, reach: &EgressRule) -> Result<Vec<SocketAddr>, DialError> {
+async fn resolve(to: &AdmittedEndpoint) -> Result<Vec<SocketAddr>, DialError> {
+    let endpoint = to.endpoint();
     let host = endpoint.host.as_str();
     let unresolved = |source| DialError::Unresolved {
         host: host.to_owned(),
@@ -124,7 +119,7 @@ async fn resolve(endpoint: &Endpoint, reach: &EgressRule) -> Result<Vec<SocketAd
     let mut allowed = Vec::new();
     let mut refused = None;
     for candidate in found {
-        match reach.check(candidate.ip()) {
+        match to.check(candidate.ip()) {
             Ok(()) if !allowed.contains(&candidate) => allowed.push(candidate),
             Ok(()) => {}
             Err(reason) => {
@@ -190,14 +185,9 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use pipepost_core::{EgressGate, EgressRule};
 
-    fn endpoint(host: &str, port: u16) -> Endpoint {
-        Endpoint {
-            host: host.to_owned(),
-            port,
-        }
-    }
+    use super::*;
 
     #[test]
     fn families_take_turns() {
@@ -222,13 +212,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_forbidden_address_is_named_with_its_reason() {
-        let error = dial(
-            &endpoint("169.254.169.254", 587),
-            &EgressRule::Operator,
-            Duration::from_secs(5),
-        )
-        .await
-        .unwrap_err();
+        let to = EgressGate::default()
+            .admit(Endpoint::new("169.254.169.254", 587), EgressRule::Operator)
+            .expect("no policy");
+        let error = dial(&to, Duration::from_secs(5), &mut |_| ()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "`169.254.169.254` resolves to 169.254.169.254, which is not dialled, because it is link-local."

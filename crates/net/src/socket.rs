@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -27,28 +27,43 @@ pub(crate) enum Carrier {
     Memory(DuplexStream),
 }
 
-impl Carrier {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
+impl AsyncRead for Carrier {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        match result {
+            // A peer that closes TLS without a close_notify has closed too; what was cut shows in the replies.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
         }
     }
+}
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
+impl AsyncWrite for Carrier {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -134,12 +149,12 @@ impl Socket {
         std::future::poll_fn(|cx| {
             loop {
                 let progress = if left.is_empty() {
-                    match self.carrier.poll_flush(cx) {
+                    match Pin::new(&mut self.carrier).poll_flush(cx) {
                         Poll::Ready(result) => return Poll::Ready(result),
                         Poll::Pending => Poll::Pending,
                     }
                 } else {
-                    self.carrier.poll_write(cx, left)
+                    Pin::new(&mut self.carrier).poll_write(cx, left)
                 };
                 match progress {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -161,13 +176,7 @@ impl Socket {
 
     /// Ends the stream in order, as far as that goes without waiting for the peer.
     pub(crate) async fn shut_down(&mut self) {
-        use tokio::io::AsyncWriteExt as _;
-        let result = match &mut self.carrier {
-            Carrier::Plain(stream) => stream.shutdown().await,
-            Carrier::Tls(stream) => stream.shutdown().await,
-            Carrier::Memory(stream) => stream.shutdown().await,
-        };
-        if let Err(error) = result {
+        if let Err(error) = self.carrier.shutdown().await {
             tracing::debug!(%error, "the connection was not closed in order");
         }
     }
@@ -181,16 +190,11 @@ impl Socket {
             self.ahead.resize(self.end + READ, 0);
         }
         let mut buffer = ReadBuf::new(&mut self.ahead[self.end..self.end + READ]);
-        let result = self.carrier.poll_read(cx, &mut buffer);
+        let result = Pin::new(&mut self.carrier).poll_read(cx, &mut buffer);
         let count = buffer.filled().len();
         self.end += count;
         match result {
             Poll::Ready(Ok(())) if count == 0 => {
-                self.ended = true;
-                Poll::Ready(Ok(()))
-            }
-            // A peer that closes TLS without a close_notify has closed all the same; what was cut shows in the replies.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.ended = true;
                 Poll::Ready(Ok(()))
             }

@@ -4,16 +4,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
+use pipepost_accounts::oauth::Tokens;
 use pipepost_accounts::{Revision, Security};
 use pipepost_core::Endpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::link::Parked;
-use super::tls::TlsConfigs;
-use super::{Route, Transcript};
-use crate::http::Poster;
+use crate::route::Route;
+use crate::session::Parked;
+use crate::tls::TlsConfigs;
+use crate::transcript::Transcript;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE: Duration = Duration::from_secs(60);
@@ -27,41 +27,41 @@ const SIGN_IN_WINDOW: Duration = Duration::from_secs(60);
 
 /// What two uses of one connection must have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key {
     revision: Option<Revision>,
     owner: String,
-    address: Endpoint,
+    endpoint: Endpoint,
     security: Security,
     tls12: bool,
     client_name: Option<String>,
     component: Arc<str>,
     signs_in: bool,
-    rehearsed: bool,
+    dry_run: bool,
 }
 
 impl Key {
-    pub(super) fn new(route: &Route, security: Security, component: &Arc<str>) -> Self {
+    pub(crate) fn new(route: &Route, security: Security, component: &Arc<str>) -> Self {
         Self {
             revision: route.account.as_ref().map(|account| account.revision()),
             owner: route.owner(),
-            address: route.address.clone(),
+            endpoint: route.endpoint().clone(),
             security,
             tls12: route.tls.max == pipepost_accounts::TlsVersion::V1_2,
             client_name: route.client_name.clone(),
             component: Arc::clone(component),
             signs_in: route.signs_in,
-            rehearsed: route.rehearsal.is_some(),
+            dry_run: route.is_dry_run(),
         }
     }
 }
 
 /// The connections of a process. Dropping it closes what lies warm; [`Connections::close`] does so in order.
 pub struct Connections {
-    pub(super) tls: TlsConfigs,
+    pub(crate) tls: TlsConfigs,
     /// The access tokens of every account: one renewal at a time, whichever run asks.
-    pub(super) tokens: Tokens,
+    pub(crate) tokens: Tokens,
     /// Where every dialogue is written down, if anywhere.
-    pub(super) transcript: Option<Arc<Transcript>>,
+    pub(crate) transcript: Option<Arc<Transcript>>,
     state: Mutex<State>,
 }
 
@@ -83,9 +83,9 @@ struct Places {
 
 /// An instance's right to a connection, or to wait for one.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct Seat {
     /// It has to wait for a connection when it opens it.
-    pub(crate) is_ahead: bool,
+    pub is_ahead: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -107,23 +107,13 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-impl Default for Connections {
-    fn default() -> Self {
-        Self::new(None, None)
-    }
-}
-
 impl Connections {
-    /// Of a process; the sink is handed the refresh tokens that a provider gives in place of old ones, and every dialogue
-    /// is written to the transcript.
-    pub fn new(sink: Option<Arc<dyn RefreshTokenSink>>, transcript: Option<Arc<Transcript>>) -> Self {
-        let tokens = Tokens::new(Arc::new(Poster::default()));
+    /// Makes the connections of a process. `tokens` are what accounts with tokens sign in with; every dialogue is written
+    /// to the transcript.
+    pub fn new(tokens: Tokens, transcript: Option<Arc<Transcript>>) -> Self {
         Self {
             tls: TlsConfigs::default(),
-            tokens: match sink {
-                Some(sink) => tokens.with_sink(sink),
-                None => tokens,
-            },
+            tokens,
             transcript,
             state: Mutex::default(),
         }
@@ -145,7 +135,7 @@ impl Connections {
     }
 
     /// Waits for a connection's place.
-    pub(super) async fn place(&self, route: &Route) -> Option<Seat> {
+    pub(crate) async fn place(&self, route: &Route) -> Option<Seat> {
         // Never closed: the semaphore lives as long as this value.
         self.places(route)
             .live
@@ -156,7 +146,7 @@ impl Connections {
     }
 
     /// A connection's place, if one is free now.
-    pub(super) fn try_place(&self, route: &Route) -> Option<Seat> {
+    pub(crate) fn try_place(&self, route: &Route) -> Option<Seat> {
         self.places(route)
             .live
             .try_acquire_owned()
@@ -165,7 +155,7 @@ impl Connections {
     }
 
     /// Leave to begin without a place.
-    pub(super) fn try_ahead(&self, route: &Route) -> Option<Seat> {
+    pub(crate) fn try_ahead(&self, route: &Route) -> Option<Seat> {
         self.places(route)
             .ahead
             .try_acquire_owned()
@@ -174,7 +164,7 @@ impl Connections {
     }
 
     /// A warm connection for exactly this use that nothing has happened to since.
-    pub(super) async fn take(&self, key: &Key) -> Option<Parked> {
+    pub(crate) async fn take(&self, key: &Key) -> Option<Parked> {
         loop {
             let mut parked = self.state().warm.get_mut(key)?.pop()?;
             let fresh = parked.idle() <= IDLE && parked.age() <= AGE && !parked.is_expired(SystemTime::now());
@@ -186,7 +176,7 @@ impl Connections {
     }
 
     /// Makes room for a fresh connection: what lies warm for the same owner under another key has to go first.
-    pub(super) async fn make_room(&self, key: &Key, max: u32) {
+    pub(crate) async fn make_room(&self, key: &Key, max: u32) {
         let surplus: Vec<Parked> = {
             let mut state = self.state();
             let warm: usize = state
@@ -212,17 +202,17 @@ impl Connections {
             }
             surplus
         };
-        for mut parked in surplus {
+        for parked in surplus {
             parked.close().await;
         }
     }
 
-    pub(super) fn park(&self, key: Key, parked: Parked) {
+    pub(crate) fn park(&self, key: Key, parked: Parked) {
         self.state().warm.entry(key).or_default().push(parked);
     }
 
     /// Waits until the account may sign in once more.
-    pub(super) async fn sign_in_turn(&self, owner: &str) {
+    pub(crate) async fn sign_in_turn(&self, owner: &str) {
         loop {
             let wait = {
                 let mut state = self.state();
@@ -254,7 +244,7 @@ impl Connections {
     /// Closes what lies warm, each with the farewell that its connector left.
     pub async fn close(&self) {
         let parked: Vec<Parked> = self.state().warm.drain().flat_map(|(_, parked)| parked).collect();
-        for mut parked in parked {
+        for parked in parked {
             parked.close().await;
         }
     }

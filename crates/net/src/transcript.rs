@@ -59,7 +59,7 @@ impl Transcript {
 }
 
 /// One connection's part.
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     transcript: Arc<Transcript>,
     number: u64,
     /// A line of the server's that is not whole yet.
@@ -67,7 +67,7 @@ pub(super) struct Dialogue {
 }
 
 impl Dialogue {
-    pub(super) fn begin(transcript: &Arc<Transcript>) -> Self {
+    pub(crate) fn begin(transcript: &Arc<Transcript>) -> Self {
         Self {
             transcript: Arc::clone(transcript),
             number: transcript.connections.fetch_add(1, Ordering::Relaxed) + 1,
@@ -76,17 +76,17 @@ impl Dialogue {
     }
 
     /// Something that happened beside the dialogue.
-    pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
         self.transcript.write(self.number, "*", &what.to_string());
     }
 
     /// Bytes of the connector.
-    pub(super) fn sent(&mut self, bytes: &[u8]) {
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
         self.lines("C:", bytes);
     }
 
     /// A line of the sign-in: `AUTH PLAIN ***`, `***`; what holds nothing stays.
-    pub(super) fn sent_secret(&mut self, line: &[u8]) {
+    pub(crate) fn sent_secret(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let mut words = text.split_whitespace();
         let shown = match (words.next(), words.next(), words.next()) {
@@ -100,7 +100,7 @@ impl Dialogue {
     }
 
     /// Bytes of the server.
-    pub(super) fn received(&mut self, bytes: &[u8]) {
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
         self.coming.extend_from_slice(bytes);
         let whole = self
             .coming

@@ -24,7 +24,7 @@ const BUNDLES: [&str; 4] = [
 
 /// Judges servers' certificates.
 #[derive(Debug)]
-pub(super) struct Trust {
+pub(crate) struct Trust {
     authorities: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
     /// Of the account's authorities alone; none when it names none.
@@ -36,7 +36,7 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    pub(super) fn new(authorities: &[CertificateDer<'static>], provider: Arc<CryptoProvider>) -> Self {
+    pub(crate) fn new(authorities: &[CertificateDer<'static>], provider: Arc<CryptoProvider>) -> Self {
         let mut roots = RootCertStore::empty();
         for authority in authorities {
             // They were read and judged with the account; one that is no root at all adds nothing.

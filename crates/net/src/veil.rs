@@ -8,7 +8,7 @@ use std::io;
 
 use pipepost_accounts::sasl::Exchange;
 
-use super::socket::Socket;
+use crate::socket::Socket;
 
 /// A line beyond this is looked at in pieces; no reply line comes near it (RFC 5321, section 4.5.3.1.5). With one read
 /// more it stays below what an exchange looks at in one go.
@@ -18,7 +18,7 @@ const LINE: usize = 16 * 1024;
 const READ: usize = 16 * 1024;
 
 /// The secrets of one connection, and the bytes on their way past them.
-pub(super) struct Veil {
+pub(crate) struct Veil {
     exchanges: Vec<Exchange>,
     /// The beginning of a line.
     coming: Vec<u8>,
@@ -28,7 +28,7 @@ pub(super) struct Veil {
 }
 
 impl Veil {
-    pub(super) fn over(exchanges: Vec<Exchange>) -> Self {
+    pub(crate) fn over(exchanges: Vec<Exchange>) -> Self {
         Self {
             exchanges,
             coming: Vec::new(),
@@ -38,7 +38,7 @@ impl Veil {
     }
 
     /// At least one byte and at most `max`; none at the end of the stream. What arrived stays when this is cancelled.
-    pub(super) async fn read(&mut self, socket: &mut Socket, max: usize) -> io::Result<Vec<u8>> {
+    pub(crate) async fn read(&mut self, socket: &mut Socket, max: usize) -> io::Result<Vec<u8>> {
         while self.ready.is_empty() {
             let bytes = socket.read(READ).await?;
             let ended = bytes.is_empty();
@@ -66,12 +66,12 @@ impl Veil {
     }
 
     /// Whether something arrived that nobody has read.
-    pub(super) fn has_news(&self) -> bool {
+    pub(crate) fn has_news(&self) -> bool {
         !self.coming.is_empty() || !self.ready.is_empty()
     }
 
     /// These bytes without the secrets.
-    pub(super) fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
         let mut exchanges = self.exchanges.iter();
         match exchanges.next() {
             None => bytes.to_vec(),
@@ -86,8 +86,8 @@ mod tests {
     use pipepost_accounts::sasl::{Credentials, Mechanism};
     use tokio::io::AsyncWriteExt as _;
 
-    use super::super::socket::Carrier;
     use super::*;
+    use crate::socket::Carrier;
 
     #[tokio::test]
     async fn a_secret_is_found_however_its_line_arrives() {

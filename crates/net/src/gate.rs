@@ -11,7 +11,7 @@ const LINE: usize = 512;
 ///
 /// # Errors
 /// One clause that says what is wrong with them, without quoting them.
-pub fn check(bytes: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check(bytes: &[u8]) -> Result<(), &'static str> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else {

@@ -6,17 +6,17 @@ use x509_cert::name::Name;
 
 /// The parts that people ask about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     /// Whose it is.
-    pub(crate) subject: String,
+    pub subject: String,
     /// Who signed it.
-    pub(crate) issuer: String,
+    pub issuer: String,
     not_after: Timestamp,
 }
 
 impl Certificate {
     /// Reads DER; none for what is no certificate.
-    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+    pub fn read(der: &[u8]) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         let not_after = certificate.validity.not_after.to_unix_duration();
         Some(Self {
@@ -27,7 +27,7 @@ impl Certificate {
     }
 
     /// Whole days until it ends.
-    pub(crate) fn days_left(&self, now: Timestamp) -> i64 {
+    pub fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
     }
 }

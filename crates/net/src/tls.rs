@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate_trouble;
-use super::trust::Trust;
+use crate::certificate_trouble;
+use crate::trust::Trust;
 
 /// Why there is no TLS. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -34,27 +34,27 @@ pub enum TlsError {
 
 impl TlsError {
     /// Whether the other side spoke TLS, and its certificate is what is wrong.
-    pub(crate) fn is_about_the_certificate(&self) -> bool {
+    pub fn is_about_the_certificate(&self) -> bool {
         matches!(self, Self::Certificate(_))
     }
 
     /// Whether it may go better another time, with nothing changed on either side.
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Lost(_))
     }
 }
 
 /// What a handshake showed.
 #[derive(Debug, Clone)]
-pub(crate) struct TlsFacts {
+pub struct TlsFacts {
     /// The server's certificate; it was checked.
-    pub(crate) certificate: Option<CertificateDer<'static>>,
+    pub certificate: Option<CertificateDer<'static>>,
     /// The cipher suite's name.
-    pub(crate) cipher: Option<&'static str>,
+    pub cipher: Option<&'static str>,
 }
 
 impl TlsFacts {
-    pub(super) fn of(connection: &rustls::ClientConnection) -> Self {
+    pub(crate) fn of(connection: &rustls::ClientConnection) -> Self {
         let certificates = connection.peer_certificates().unwrap_or_default();
         Self {
             certificate: certificates.first().cloned(),

@@ -18,7 +18,7 @@ const LIFE: i64 = 20 * 365 * 24 * 60 * 60;
 const JUST_NOW: i64 = 2 * 24 * 60 * 60;
 
 /// Says what is wrong.
-pub(super) fn explain(problem: &CertificateError, address: &Endpoint) -> String {
+pub(crate) fn explain(problem: &CertificateError, address: &Endpoint) -> String {
     let host = &address.host;
     match problem {
         CertificateError::ExpiredContext { time, not_after } => expired(address, seconds(*time), seconds(*not_after)),

@@ -1,0 +1,462 @@
+//! One connection, as a connector holds it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use pipepost_accounts::Security;
+use pipepost_core::Endpoint;
+use tokio::time::Instant;
+
+use crate::dial::{self, DialError, Progress};
+use crate::pool::Key;
+use crate::route::{Route, Transport};
+use crate::session::{Parked, Session};
+use crate::socket::{Carrier, Socket};
+use crate::tls::{TlsError, TlsFacts};
+use crate::transcript::Dialogue;
+use crate::veil::Veil;
+use crate::{gate, sign_in};
+
+/// How much memo a connection keeps.
+const MEMO: usize = 4 * 1024;
+
+/// How much a farewell may be.
+const FAREWELL: usize = 64;
+
+/// Why the transport did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Not granted.
+    #[error("{0}")]
+    Denied(String),
+    /// No connection came about.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The peer closed.
+    #[error("The server closed the connection.")]
+    Closed,
+    /// The credentials cannot be had.
+    #[error("{0}")]
+    Credentials(String),
+    /// The provider cannot be asked for an access token now; later it may.
+    #[error("{0}")]
+    TokenUnavailable(String),
+    /// The operating system's word.
+    #[error("The connection failed: {0}.")]
+    Io(#[from] std::io::Error),
+}
+
+impl LinkError {
+    /// Returns whether the peer closed, or the connection was cut.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Io(error) => is_closed(error),
+            _ => false,
+        }
+    }
+}
+
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof, WriteZero};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | WriteZero
+    )
+}
+
+/// Learns how a connection comes about.
+pub type Watcher<'a> = &'a mut (dyn FnMut(Progress) + Send);
+
+/// What the host knows of a connection for certain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The TLS version; none in clear.
+    pub tls: Option<&'static str>,
+    /// The mechanism by which the account signed in; none before.
+    pub signed_in: Option<String>,
+    /// The name to say in EHLO.
+    pub client_name: String,
+    /// Whether it came from the pool.
+    pub warm: bool,
+    /// How long it was in the pool.
+    pub idle: Duration,
+}
+
+/// What the server said to a sign-in, without the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInReply {
+    /// Its last reply, as it came.
+    pub text: Vec<u8>,
+    /// Whether the account is signed in.
+    pub is_accepted: bool,
+}
+
+/// One connection on a route.
+pub struct Link {
+    session: Session,
+    transport: Transport,
+    key: Key,
+    tls_facts: Option<TlsFacts>,
+    sign_in_asked: bool,
+    /// Something left that a sign-in may not follow.
+    spoke: bool,
+    /// Something left and nothing was read since: a reply is still to come.
+    unanswered: bool,
+    /// How long it was in the pool; none for one that was opened now.
+    idle: Option<Duration>,
+    /// Until when everything that follows has to be done; set by the connector.
+    pub deadline: Option<Instant>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("endpoint", self.transport.route.endpoint())
+            .field("tls", &self.session.tls)
+            .field("signed_in", &self.session.signed_in)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Opens a connection on the route, warm or fresh.
+    ///
+    /// # Errors
+    ///
+    /// When the connector asks for more than the route grants, and when no connection comes about.
+    pub async fn open(transport: &Transport, wanted: &Endpoint, security: Security) -> Result<Self, LinkError> {
+        let route = &transport.route;
+        check_grant(route, wanted, security)?;
+        let key = Key::new(route, security, &transport.component);
+        if let Some(parked) = transport.connections.take(&key).await {
+            let idle = parked.idle();
+            return Ok(Self {
+                sign_in_asked: true,
+                spoke: true,
+                idle: Some(idle),
+                ..Self::over(parked.into_session(), transport, key)
+            });
+        }
+        transport.connections.make_room(&key, route.max_connections).await;
+        Self::open_fresh(transport, key, security, &mut |_| ()).await
+    }
+
+    /// Opens a connection that nobody has used, and tells how it comes about: for whoever looks at the account itself.
+    ///
+    /// # Errors
+    ///
+    /// When no connection comes about.
+    pub async fn open_watched(
+        transport: &Transport,
+        security: Security,
+        watch: Watcher<'_>,
+    ) -> Result<Self, LinkError> {
+        let key = Key::new(&transport.route, security, &transport.component);
+        Self::open_fresh(transport, key, security, watch).await
+    }
+
+    fn over(session: Session, transport: &Transport, key: Key) -> Self {
+        Self {
+            session,
+            transport: transport.clone(),
+            key,
+            tls_facts: None,
+            sign_in_asked: false,
+            spoke: false,
+            unanswered: false,
+            idle: None,
+            deadline: None,
+        }
+    }
+
+    async fn open_fresh(
+        transport: &Transport,
+        key: Key,
+        security: Security,
+        watch: Watcher<'_>,
+    ) -> Result<Self, LinkError> {
+        let session = Session::new(transport.connections.transcript.as_ref().map(Dialogue::begin));
+        let mut link = Self::over(session, transport, key);
+        link.session
+            .note(format_args!("opening a connection to {}", transport.route.endpoint()));
+        match link.connect(security, watch).await {
+            Ok(()) => Ok(link),
+            Err(error) => {
+                link.session.note(format_args!("{error}"));
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(&mut self, security: Security, watch: Watcher<'_>) -> Result<(), LinkError> {
+        let route = Arc::clone(&self.transport.route);
+        if let Some(dry_run) = &route.dry_run {
+            self.session.socket = Some(Socket::new(Carrier::Memory(dry_run.connect())));
+            self.session.client_name = route.client_name.clone().unwrap_or_else(|| sign_in::client_name(None));
+            // The server inside speaks no TLS; for the dialogue it counts as if it did.
+            self.session.tls = (security != Security::None).then_some("TLSv1.3");
+            return Ok(());
+        }
+        let limit = route.connect_timeout;
+        let connecting = async {
+            let stream = dial::dial(&route.egress, limit, watch).await?;
+            self.session.peer = stream.peer_addr().ok();
+            if let Some(peer) = self.session.peer {
+                self.session.note(format_args!("connected to {peer}"));
+            }
+            self.session.client_name = route
+                .client_name
+                .clone()
+                .unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
+            self.session.socket = Some(Socket::new(Carrier::Plain(stream)));
+            if security == Security::Tls {
+                self.wrap_in_tls().await
+            } else {
+                Ok(())
+            }
+        };
+        let timed_out = || DialError::TimedOut {
+            endpoint: route.endpoint().clone(),
+            seconds: limit.as_secs(),
+        };
+        tokio::time::timeout(limit, connecting).await.map_err(|_| timed_out())?
+    }
+
+    /// Returns what the handshake showed; none in clear, and none for a warm connection.
+    pub fn tls_facts(&self) -> Option<&TlsFacts> {
+        self.tls_facts.as_ref()
+    }
+
+    /// Returns the name to say in EHLO.
+    pub fn client_name(&self) -> &str {
+        &self.session.client_name
+    }
+
+    /// Returns what the host knows for certain.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            tls: self.session.tls,
+            signed_in: self.session.signed_in.clone(),
+            client_name: self.session.client_name.clone(),
+            warm: self.idle.is_some(),
+            idle: self.idle.unwrap_or_default(),
+        }
+    }
+
+    /// Returns what the last user of a warm connection left for the next.
+    pub fn memo(&self) -> Vec<u8> {
+        self.session.memo.clone()
+    }
+
+    /// Returns the route, by which the connection was granted.
+    pub fn route(&self) -> &Route {
+        &self.transport.route
+    }
+
+    /// Returns the count of bytes that left, for whoever watches.
+    pub fn written_counter(&self) -> Arc<AtomicU64> {
+        let socket = self.session.socket.as_ref();
+        socket.map(Socket::written_counter).unwrap_or_default()
+    }
+
+    /// Reads at least one byte and at most `max`.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Closed`] at the end of the stream, [`LinkError::Io`].
+    pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
+        let bytes = self.session.read(max as usize).await?;
+        self.unanswered = false;
+        if bytes.is_empty() {
+            self.session.note(format_args!("the server closed the connection"));
+            return Err(LinkError::Closed);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes all of it, if it may leave now.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Denied`] for what may not leave before the sign-in, [`LinkError::Closed`], [`LinkError::Io`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if self.is_gated() {
+            gate::check(bytes)
+                .map_err(|reason| LinkError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
+        } else {
+            self.spoke = true;
+        }
+        self.unanswered = true;
+        self.session.write(bytes).await
+    }
+
+    /// Returns whether only greetings may leave: before a sign-in that is due, and before a TLS that is demanded.
+    fn is_gated(&self) -> bool {
+        let sign_in_due = self.transport.route.signs_in && self.session.signed_in.is_none();
+        let tls_due = self.transport.route.least != Security::None && self.session.tls.is_none();
+        sign_in_due || tls_due
+    }
+
+    /// Puts TLS around the connection, after a `220` to STARTTLS (RFC 3207).
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Denied`] when TLS has begun, [`LinkError::Tls`].
+    pub async fn start_tls(&mut self) -> Result<(), LinkError> {
+        if self.session.tls.is_some() {
+            return Err(LinkError::Denied(
+                "TLS has begun on this connection already.".to_owned(),
+            ));
+        }
+        if self.session.socket()?.has_news().await {
+            let endpoint = self.transport.route.endpoint();
+            // The news may be that there will be none.
+            let is_over = match self.session.socket.take() {
+                Some(mut socket) => socket.read(1).await.map_or(true, |bytes| bytes.is_empty()),
+                None => true,
+            };
+            return Err(LinkError::Tls(if is_over {
+                TlsError::Lost(format!("{endpoint} closed the connection before the TLS handshake."))
+            } else {
+                TlsError::Handshake(format!(
+                    "{endpoint} sent bytes between its reply to STARTTLS and the handshake: somebody may be injecting them, so the connection was closed."
+                ))
+            }));
+        }
+        self.wrap_in_tls().await
+    }
+
+    async fn wrap_in_tls(&mut self) -> Result<(), LinkError> {
+        let Some(Carrier::Plain(stream)) = self.session.socket.take().map(Socket::into_carrier) else {
+            return Err(LinkError::Denied("TLS cannot begin on this connection.".to_owned()));
+        };
+        let (route, tls) = (&self.transport.route, &self.transport.connections.tls);
+        let handshake = tls.handshake(stream, route.endpoint(), &route.tls).await;
+        if let Err(error) = &handshake {
+            self.session.note(format_args!("{error}"));
+        }
+        let wrapped = handshake?;
+        let version = match wrapped.get_ref().1.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        };
+        self.session.tls = Some(version);
+        self.tls_facts = Some(TlsFacts::of(wrapped.get_ref().1));
+        self.session.note(format_args!("{version} began"));
+        self.session.socket = Some(Socket::new(Carrier::Tls(Box::new(wrapped))));
+        Ok(())
+    }
+
+    /// Makes the whole SASL exchange with the account's secret.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Denied`] where no sign-in is due or allowed, [`LinkError::Credentials`] and
+    /// [`LinkError::TokenUnavailable`] where there is nothing to sign in with, [`LinkError::Closed`], [`LinkError::Io`]. A
+    /// server that refuses the credentials is not an error: its reply says so.
+    pub async fn sign_in(&mut self, mechanism: &str) -> Result<SignInReply, LinkError> {
+        let denied = |message: String| Err(LinkError::Denied(message));
+        let route = Arc::clone(&self.transport.route);
+        let Some(account) = route.account.as_ref().filter(|_| route.signs_in) else {
+            return denied("This step has no account to sign in with.".to_owned());
+        };
+        if std::mem::replace(&mut self.sign_in_asked, true) {
+            return denied("A connection signs in once.".to_owned());
+        }
+        if self.spoke {
+            return denied("A sign-in may not follow what was written on this connection.".to_owned());
+        }
+        let session = &mut self.session;
+        let plain_loopback = session.peer.is_some_and(|peer| account.may_sign_in_clear(peer.ip()));
+        if session.tls.is_none() && !plain_loopback {
+            return denied(format!(
+                "No sign-in in clear: the account `{}` signs in over TLS, or, with `allow_plaintext_auth`, at a loopback address.",
+                account.label()
+            ));
+        }
+        if route.dry_run.is_some() {
+            session.signed_in = Some(mechanism.to_owned());
+            return Ok(SignInReply {
+                text: b"235 2.7.0 Accepted\r\n".to_vec(),
+                is_accepted: true,
+            });
+        }
+        self.transport.connections.sign_in_turn(&route.owner()).await;
+        let socket = session.socket.as_mut().ok_or(LinkError::Closed)?;
+        let tokens = &self.transport.connections.tokens;
+        let reply = sign_in::run(
+            socket,
+            account,
+            tokens,
+            mechanism,
+            route.endpoint(),
+            &mut session.dialogue,
+        )
+        .await?;
+        session.expires = reply.expires;
+        session.veil = Some(Veil::over(reply.exchanges));
+        if reply.signed_in {
+            session.signed_in = Some(mechanism.to_ascii_uppercase());
+        }
+        Ok(SignInReply {
+            text: reply.text,
+            is_accepted: reply.signed_in,
+        })
+    }
+
+    /// Lays the connection into the pool, or closes it, if anything about it is open. `settled`: no part of a message is
+    /// unconfirmed.
+    pub async fn release(mut self, memo: Vec<u8>, farewell: Vec<u8>, settled: bool) {
+        if self.session.socket.is_none() {
+            return;
+        }
+        let route = &self.transport.route;
+        let signed_in = !route.signs_in || self.session.signed_in.is_some();
+        let harmless = farewell.len() <= FAREWELL && gate::check(&farewell).is_ok();
+        let quiet = !self.unanswered && !self.session.has_news().await;
+        let is_good = settled
+            && signed_in
+            && harmless
+            && quiet
+            && memo.len() <= MEMO
+            && !self.session.is_expired(SystemTime::now())
+            && !route.is_dry_run();
+        self.session.memo = memo;
+        let parked = Parked::new(self.session, if harmless { farewell } else { Vec::new() });
+        if is_good {
+            self.transport.connections.park(self.key, parked);
+        } else {
+            parked.close().await;
+        }
+    }
+}
+
+fn check_grant(route: &Route, wanted: &Endpoint, security: Security) -> Result<(), LinkError> {
+    let endpoint = route.endpoint();
+    if !wanted.host.eq_ignore_ascii_case(&endpoint.host) || wanted.port != endpoint.port {
+        return Err(LinkError::Denied(format!(
+            "This step may talk to {} and to no other server; it asked for {wanted}.",
+            endpoint
+        )));
+    }
+    let fits = match route.least {
+        Security::Tls => security == Security::Tls,
+        Security::StartTls => security != Security::None,
+        Security::None => true,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(LinkError::Denied(format!(
+            "The account demands the security `{}` at {}; the connector asked for `{}`.",
+            route.least.as_str(),
+            endpoint,
+            security.as_str()
+        )))
+    }
+}

@@ -1,0 +1,186 @@
+//! The one way that a step was granted, and the connections of the process behind it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipepost_accounts::{Account, Endpoint as AccountEndpoint, Limits, NamedBy, Security, TlsSettings, TlsVersion};
+use pipepost_core::egress::{AdmittedEndpoint, EgressDenied};
+use pipepost_core::{EgressGate, EgressRule, Endpoint};
+use tokio::io::DuplexStream;
+
+use crate::pool::{Connections, Seat};
+
+/// How long connecting may take when the account does not say.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Leads a dry run's connections to a server inside this process.
+#[derive(Clone)]
+pub struct DryRun(Arc<dyn Fn() -> DuplexStream + Send + Sync>);
+
+impl DryRun {
+    /// Makes a dry run whose connections are what `connect` returns.
+    pub fn new(connect: impl Fn() -> DuplexStream + Send + Sync + 'static) -> Self {
+        Self(Arc::new(connect))
+    }
+
+    pub(crate) fn connect(&self) -> DuplexStream {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DryRun")
+    }
+}
+
+/// The one way that a step was granted.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub(crate) egress: AdmittedEndpoint,
+    pub(crate) least: Security,
+    pub(crate) tls: TlsSettings,
+    pub(crate) account: Option<Arc<Account>>,
+    /// The account signs in before anything but greetings leaves.
+    pub(crate) signs_in: bool,
+    pub(crate) client_name: Option<String>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_connections: u32,
+    /// Set for a dry run: nothing is dialled.
+    pub(crate) dry_run: Option<DryRun>,
+}
+
+impl Route {
+    /// Makes the route to an endpoint that the account (or a step, where the account lets it) names.
+    ///
+    /// # Errors
+    ///
+    /// When the gate does not admit the endpoint.
+    pub fn of_account(
+        gate: &EgressGate,
+        account: &Arc<Account>,
+        endpoint: AccountEndpoint,
+        signs_in: bool,
+    ) -> Result<Self, EgressDenied> {
+        let rule = match endpoint.named_by {
+            NamedBy::Account => EgressRule::Operator,
+            NamedBy::Step => EgressRule::Step(account.allowed_networks().to_vec()),
+        };
+        Ok(Self {
+            egress: gate.admit(Endpoint::new(&endpoint.host, endpoint.port), rule)?,
+            least: endpoint.security,
+            tls: account.tls().clone(),
+            signs_in: signs_in && account.has_secret(),
+            client_name: account.client_name().map(str::to_owned),
+            connect_timeout: account.timeouts().connect.unwrap_or(CONNECT),
+            max_connections: account
+                .limits()
+                .max_connections
+                .unwrap_or(Limits::MAX_CONNECTIONS_DEFAULT),
+            account: Some(Arc::clone(account)),
+            dry_run: None,
+        })
+    }
+
+    /// Makes the route to a host that only a step names, as the operator's policy allows it: never with a sign-in.
+    ///
+    /// # Errors
+    ///
+    /// When the policy does not name the host.
+    pub fn of_policy(gate: &EgressGate, endpoint: Endpoint, least: Security) -> Result<Self, EgressDenied> {
+        Ok(Self {
+            egress: gate.admit_of_step(endpoint)?,
+            least,
+            tls: TlsSettings::default(),
+            account: None,
+            signs_in: false,
+            client_name: None,
+            connect_timeout: CONNECT,
+            max_connections: Limits::MAX_CONNECTIONS_DEFAULT,
+            dry_run: None,
+        })
+    }
+
+    /// Bounds the TLS versions to 1.2 (`forceTLS1_2`).
+    #[must_use]
+    pub fn force_tls12(mut self) -> Self {
+        self.tls.max = TlsVersion::V1_2;
+        self
+    }
+
+    /// Leads the route to a server inside this process: nothing is dialled, no secret is read.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: DryRun) -> Self {
+        self.dry_run = Some(dry_run);
+        self
+    }
+
+    /// Sets how long connecting may take.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Returns the host and the port.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.egress.endpoint()
+    }
+
+    /// Returns the least security that the host lets happen.
+    pub fn least(&self) -> Security {
+        self.least
+    }
+
+    /// Returns the account, where the route has one.
+    pub fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// Returns whether the account signs in before anything but greetings leaves.
+    pub fn signs_in(&self) -> bool {
+        self.signs_in
+    }
+
+    /// Returns whether nothing is dialled.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run.is_some()
+    }
+
+    /// Returns for whom connections are counted.
+    pub(crate) fn owner(&self) -> String {
+        self.account.as_ref().map_or_else(
+            || format!("//{}", self.endpoint()),
+            |account| account.label().to_owned(),
+        )
+    }
+}
+
+/// A route, and the connections of the process behind it.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    /// Where connections lead.
+    pub route: Arc<Route>,
+    /// The process's connections.
+    pub connections: Arc<Connections>,
+    /// The component's digest: connections are never handed from one component to another.
+    pub component: Arc<str>,
+}
+
+impl Transport {
+    /// Waits for a place among the account's connections.
+    pub async fn place(&self) -> Option<Seat> {
+        self.connections.place(&self.route).await
+    }
+
+    /// Returns a place among them that is free now.
+    pub fn try_place(&self) -> Option<Seat> {
+        self.connections.try_place(&self.route)
+    }
+
+    /// Returns leave to make messages before there is a place: for as many instances as the account has connections.
+    pub fn try_ahead(&self) -> Option<Seat> {
+        self.connections.try_ahead(&self.route)
+    }
+}

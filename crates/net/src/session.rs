@@ -1,0 +1,165 @@
+//! What a connection is from its first byte to its last, whoever has it: a connector, the pool, or nobody any more.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::link::LinkError;
+use crate::socket::Socket;
+use crate::transcript::Dialogue;
+use crate::veil::Veil;
+
+/// How much one read gives at most.
+pub(crate) const READ: usize = 256 * 1024;
+
+/// How long closing in order may take: long enough for an answer, short enough that nobody notices.
+const CLOSE: Duration = Duration::from_millis(500);
+
+/// One session with a server.
+pub(crate) struct Session {
+    /// None until it is dialled, while TLS is being put around it, and after that has failed.
+    pub(crate) socket: Option<Socket>,
+    pub(crate) tls: Option<&'static str>,
+    pub(crate) signed_in: Option<String>,
+    pub(crate) client_name: String,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) memo: Vec<u8>,
+    pub(crate) opened: Instant,
+    /// Keeps the secret out of what the server says after the sign-in.
+    pub(crate) veil: Option<Veil>,
+    /// What is said, as far as it is written down.
+    pub(crate) dialogue: Option<Dialogue>,
+    /// When the token dies that signed this connection in. The server closes it then.
+    pub(crate) expires: Option<SystemTime>,
+}
+
+impl Session {
+    pub(crate) fn new(dialogue: Option<Dialogue>) -> Self {
+        Self {
+            socket: None,
+            tls: None,
+            signed_in: None,
+            client_name: String::new(),
+            peer: None,
+            memo: Vec::new(),
+            opened: Instant::now(),
+            veil: None,
+            dialogue,
+            expires: None,
+        }
+    }
+
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        if let Some(dialogue) = &mut self.dialogue {
+            dialogue.note(what);
+        }
+    }
+
+    pub(crate) fn socket(&mut self) -> Result<&mut Socket, LinkError> {
+        self.socket.as_mut().ok_or(LinkError::Closed)
+    }
+
+    /// Reads at least one byte and at most `max`, without the secret; none at the end of the stream.
+    pub(crate) async fn read(&mut self, max: usize) -> Result<Vec<u8>, LinkError> {
+        let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
+        let max = max.min(READ);
+        let bytes = match &mut self.veil {
+            Some(veil) => veil.read(socket, max).await?,
+            None => socket.read(max).await?,
+        };
+        if let Some(dialogue) = &mut self.dialogue {
+            dialogue.received(&bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes all of it.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if let Some(dialogue) = &mut self.dialogue {
+            match &self.veil {
+                // What an account exposes may stand in a message; in a transcript it does not.
+                Some(veil) => dialogue.sent(&veil.scrubbed(bytes)),
+                None => dialogue.sent(bytes),
+            }
+        }
+        self.socket()?.write_all(bytes).await?;
+        Ok(())
+    }
+
+    /// Returns whether something arrived that nobody has read, or the stream has ended. Does not wait.
+    pub(crate) async fn has_news(&mut self) -> bool {
+        if self.veil.as_ref().is_some_and(Veil::has_news) {
+            return true;
+        }
+        match &mut self.socket {
+            Some(socket) => socket.has_news().await,
+            None => true,
+        }
+    }
+
+    /// Returns whether the token that signed it in is dead.
+    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Says farewell, takes the answer (RFC 5321, section 4.1.1.10), and closes.
+    pub(crate) async fn close(&mut self, farewell: &[u8]) {
+        let closing = async {
+            if !farewell.is_empty() {
+                let said = self.write(farewell).await;
+                let answer = self.read(READ).await;
+                if let Err(error) = said.and(answer.map(drop)) {
+                    tracing::debug!(%error, "the connection was gone before its farewell");
+                }
+            }
+            if let Some(socket) = &mut self.socket {
+                socket.shut_down().await;
+            }
+        };
+        if tokio::time::timeout(CLOSE, closing).await.is_err() {
+            tracing::debug!("the server did not answer the farewell");
+        }
+    }
+}
+
+/// A session at rest in the pool.
+pub(crate) struct Parked {
+    session: Session,
+    farewell: Vec<u8>,
+    parked: Instant,
+}
+
+impl Parked {
+    pub(crate) fn new(session: Session, farewell: Vec<u8>) -> Self {
+        Self {
+            session,
+            farewell,
+            parked: Instant::now(),
+        }
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        self.parked.elapsed()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.session.opened.elapsed()
+    }
+
+    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
+        self.session.is_expired(now)
+    }
+
+    pub(crate) async fn has_news(&mut self) -> bool {
+        self.session.has_news().await
+    }
+
+    pub(crate) fn into_session(self) -> Session {
+        self.session
+    }
+
+    pub(crate) async fn close(mut self) {
+        self.session.close(&self.farewell).await;
+    }
+}
