@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind};
-use pipepost_net::{Certificate, Connections, DialError, Link, LinkError, Progress, Route, Transport};
+use pipepost_net::{Certificate, Connection, ConnectionError, Connections, DialError, Progress, Route, TransportGrant};
 use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, ProbeError};
 use pipepost_replies::{SessionFailure, explain_close, explain_reply};
 use serde::Serialize;
@@ -137,12 +137,12 @@ impl Test<'_> {
             }
         };
         let signs_in = route.signs_in();
-        let transport = Transport {
+        let transport = TransportGrant {
             route: Arc::new(route),
             connections: Arc::clone(connections),
             component: "account-test".into(),
         };
-        let opened = Link::open_watched(&transport, security, &mut |progress| self.progress(&progress)).await;
+        let opened = Connection::open_watched(&transport, security, &mut |progress| self.progress(&progress)).await;
         let link = match opened {
             Ok(link) => link,
             Err(error) => {
@@ -210,7 +210,7 @@ impl Test<'_> {
         }
     }
 
-    fn config(&self, link: &Link, security: Security, signs_in: bool) -> Result<Config, Failure> {
+    fn config(&self, link: &Connection, security: Security, signs_in: bool) -> Result<Config, Failure> {
         let name = ClientName::parse(link.client_name()).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
@@ -258,7 +258,7 @@ impl Test<'_> {
         self.check(name, State::Passed, found);
     }
 
-    fn secured(&mut self, link: &Link) {
+    fn secured(&mut self, link: &Connection) {
         let version = link.facts().tls.unwrap_or_default();
         let Some(facts) = link.tls_facts() else { return };
         let cipher = facts.cipher.map(|cipher| format!(", {cipher}")).unwrap_or_default();
@@ -299,17 +299,18 @@ impl Test<'_> {
     /// Where nobody answers, what the other port says.
     async fn alternate_port(
         &self,
-        error: &LinkError,
+        error: &ConnectionError,
         gate: &EgressGate,
         connections: &Arc<Connections>,
     ) -> Option<String> {
-        let LinkError::Dial(DialError::Refused { endpoint, .. } | DialError::TimedOut { endpoint, .. }) = error else {
+        let ConnectionError::Dial(DialError::Refused { endpoint, .. } | DialError::TimedOut { endpoint, .. }) = error
+        else {
             return None;
         };
         alternate_port::look(self.account, gate, connections, alternate_port::other(endpoint.port)?).await
     }
 
-    fn not_connected(&mut self, error: &LinkError, elsewhere: Option<String>) -> Ended {
+    fn not_connected(&mut self, error: &ConnectionError, elsewhere: Option<String>) -> Ended {
         let failure = |kind, advice: &str| {
             let failure = Failure::new(kind, error.to_string());
             match &elsewhere {
@@ -319,26 +320,26 @@ impl Test<'_> {
             }
         };
         match error {
-            LinkError::Dial(DialError::Unresolved { .. }) => self.fail(
+            ConnectionError::Dial(DialError::Unresolved { .. }) => self.fail(
                 "name",
                 failure(FailureKind::Transient, "Check the host's spelling, and whether this machine has a network."),
             ),
-            LinkError::Dial(DialError::Forbidden { .. }) => self.fail("name", failure(FailureKind::Configuration, "")),
-            LinkError::Dial(DialError::Refused { .. }) => self.fail(
+            ConnectionError::Dial(DialError::Forbidden { .. }) => self.fail("name", failure(FailureKind::Configuration, "")),
+            ConnectionError::Dial(DialError::Refused { .. }) => self.fail(
                 "connection",
                 failure(
                     FailureKind::Transient,
                     "Nothing listens on that port, or a firewall refuses it. Check the port: 587 (STARTTLS) and 465 (TLS) are for sending; many networks close 25.",
                 ),
             ),
-            LinkError::Dial(DialError::TimedOut { .. }) => self.fail(
+            ConnectionError::Dial(DialError::TimedOut { .. }) => self.fail(
                 "connection",
                 failure(
                     FailureKind::Transient,
                     "Many networks and cloud providers drop ports 25, 465 or 587 silently: try the other port, another network, or ask the provider to open it.",
                 ),
             ),
-            LinkError::Tls(_) => self.fail("tls", failure(kind_of(error), "")),
+            ConnectionError::Tls(_) => self.fail("tls", failure(kind_of(error), "")),
             _ => self.fail("connection", failure(FailureKind::Transient, "")),
         }
     }
@@ -367,8 +368,8 @@ impl Test<'_> {
                     .advise("A firewall that takes the connection and passes nothing on looks like this too; try another network.");
                 self.fail(place, failure)
             }
-            ProbeError::Connection(WireTrouble::Link(error)) => {
-                let place = if matches!(error, LinkError::Tls(_)) {
+            ProbeError::Connection(WireTrouble::Connection(error)) => {
+                let place = if matches!(error, ConnectionError::Tls(_)) {
                     "tls"
                 } else {
                     place
@@ -441,11 +442,11 @@ fn failure_of(explained: SessionFailure) -> Failure {
     }
 }
 
-fn kind_of(error: &LinkError) -> FailureKind {
+fn kind_of(error: &ConnectionError) -> FailureKind {
     match error {
-        LinkError::Tls(error) if error.is_transient() => FailureKind::Transient,
-        LinkError::Denied(_) | LinkError::Tls(_) => FailureKind::Configuration,
-        LinkError::Credentials(_) => FailureKind::Authentication,
+        ConnectionError::Tls(error) if error.is_transient() => FailureKind::Transient,
+        ConnectionError::Denied(_) | ConnectionError::Tls(_) => FailureKind::Configuration,
+        ConnectionError::Credentials(_) => FailureKind::Authentication,
         _ => FailureKind::Transient,
     }
 }

@@ -14,7 +14,7 @@ wasmtime::component::bindgen!({
     imports: { default: async | trappable },
     exports: { default: async },
     with: {
-        "pipepost:mail/transport.connection": pipepost_net::Link,
+        "pipepost:mail/transport.connection": pipepost_net::Connection,
         "pipepost:connector/files.file": crate::files::OpenFile,
         "pipepost:connector/new-files.new-file": crate::files::NewFile,
     },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind, shutdown};
-use pipepost_net::{Route, Transport};
+use pipepost_net::{Route, TransportGrant};
 use pipepost_state::ledger::MemoryLedger;
 
 use crate::bindings::Call;
@@ -49,7 +49,7 @@ pub async fn perform(
             connector: connector.into(),
             account: view.clone(),
             calls: calls.collect(),
-            transport: Some(Transport {
+            transport: Some(TransportGrant {
                 route: Arc::clone(&route),
                 connections: Arc::clone(&host.connections),
                 component: Arc::clone(&loaded.digest),

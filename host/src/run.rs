@@ -28,10 +28,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::RunClock;
-use tally::Tally;
-
 pub(crate) use calls::public_view;
+use clock::RunClock;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
@@ -45,6 +43,7 @@ pub(crate) use quotas::Quotas;
 pub use quotas::states_limits;
 use scopes::RunScopes;
 use serde_json::{Value, json};
+use tally::Tally;
 
 use crate::exit_code::exit_code;
 use crate::files::RunFiles;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// How many addresses of a name are tried at most.
-const ADDRESSES: usize = 16;
+const ADDRESSES_MAX: usize = 16;
 
 /// Why no connection came about. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +148,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let before = ordered.len();
         ordered.extend(first.next());
         ordered.extend(second.next());
-        if ordered.len() == before || ordered.len() >= ADDRESSES {
+        if ordered.len() == before || ordered.len() >= ADDRESSES_MAX {
             return ordered;
         }
     }

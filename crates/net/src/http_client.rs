@@ -19,8 +19,8 @@ use pipepost_core::{EgressGate, EgressRule, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
 
+use crate::buffered_stream::Stream;
 use crate::dial::{self, DialError};
-use crate::socket::Carrier;
 use crate::tls::TlsConfigs;
 
 /// The whole exchange.
@@ -85,12 +85,12 @@ impl HttpClient {
         if encrypted {
             let stream = self.tls.handshake(stream, to.endpoint(), &TlsSettings::default()).await;
             let stream = stream.map_err(|error| HttpFailure::unanswered(clause(&error)))?;
-            converse(Carrier::Tls(Box::new(stream)), request).await
+            converse(Stream::Tls(Box::new(stream)), request).await
         } else {
             if !stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip())) {
                 return Err(HttpFailure::denied("http is spoken to loopback addresses alone"));
             }
-            converse(Carrier::Plain(stream), request).await
+            converse(Stream::Plain(stream), request).await
         }
     }
 }
@@ -229,7 +229,7 @@ mod tests {
             String::from_utf8(asked).expect("a text")
         });
         let request = request("https://login.example:8443/token?x=1".to_owned());
-        let answer = converse(Carrier::Memory(ours), &request).await;
+        let answer = converse(Stream::Memory(ours), &request).await;
         let asked = server.await.expect("the server");
         assert!(
             asked.starts_with("POST /token?x=1 HTTP/1.1\r\nhost: login.example:8443\r\n"),

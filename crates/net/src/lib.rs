@@ -1,7 +1,7 @@
 //! The connections of connectors: the host resolves, dials, speaks TLS, signs in and pools; the connector speaks SMTP.
 //!
-//! A [`Route`] is the one way that a step was granted: one endpoint, the least security, one account. A [`Transport`] is
-//! a route with the [`Connections`] of the process behind it, and [`Link`] is one connection on it, the resource that a
+//! A [`Route`] is the one way that a step was granted: one endpoint, the least security, one account. A [`TransportGrant`] is
+//! a route with the [`Connections`] of the process behind it, and [`Connection`] is one connection on it, the resource that a
 //! connector holds. Nothing that a connector says can widen a route. [`HttpClient`] asks token endpoints over the same
 //! resolver, addresses and TLS.
 //!
@@ -12,27 +12,27 @@
 
 #![forbid(unsafe_code)]
 
+mod buffered_stream;
 mod certificate;
 mod certificate_trouble;
+mod connection;
 mod dial;
-mod gate;
 mod http_client;
-mod link;
 mod pool;
+mod preauth_filter;
 mod route;
+mod secret_redactor;
 mod session;
 mod sign_in;
-mod socket;
 mod tls;
 mod transcript;
 mod trust;
-mod veil;
 
 pub use certificate::Certificate;
+pub use connection::{Connection, ConnectionError, Facts, SignInReply, Watcher};
 pub use dial::{DialError, Progress};
 pub use http_client::HttpClient;
-pub use link::{Facts, Link, LinkError, SignInReply, Watcher};
-pub use pool::{Connections, Seat};
-pub use route::{DryRun, Route, Transport};
+pub use pool::{ConnectionPermit, Connections};
+pub use route::{DryRun, Route, TransportGrant};
 pub use tls::{TlsError, TlsFacts};
 pub use transcript::Transcript;

@@ -11,18 +11,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::route::Route;
-use crate::session::Parked;
+use crate::session::IdleConnection;
 use crate::tls::TlsConfigs;
 use crate::transcript::Transcript;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// How old a connection grows at most, however busy it is.
-const AGE: Duration = Duration::from_secs(3600);
+const LIFETIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Sign-ins of one account within [`SIGN_IN_WINDOW`]. Gmail answers many with `454 4.7.0 Too many login attempts`.
-const SIGN_INS: usize = 60;
+const SIGN_INS_MAX: usize = 60;
 const SIGN_IN_WINDOW: Duration = Duration::from_secs(60);
 
 /// What two uses of one connection must have in common.
@@ -67,7 +67,7 @@ pub struct Connections {
 
 #[derive(Default)]
 struct State {
-    warm: HashMap<Key, Vec<Parked>>,
+    warm: HashMap<Key, Vec<IdleConnection>>,
     places: HashMap<String, Places>,
     sign_ins: HashMap<String, VecDeque<Instant>>,
 }
@@ -83,16 +83,16 @@ struct Places {
 
 /// An instance's right to a connection, or to wait for one.
 #[derive(Debug)]
-pub struct Seat {
+pub struct ConnectionPermit {
     /// It has to wait for a connection when it opens it.
-    pub is_ahead: bool,
+    pub is_prefetch: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Seat {
-    fn new(is_ahead: bool, permit: OwnedSemaphorePermit) -> Self {
+impl ConnectionPermit {
+    fn new(is_prefetch: bool, permit: OwnedSemaphorePermit) -> Self {
         Self {
-            is_ahead,
+            is_prefetch,
             _permit: permit,
         }
     }
@@ -135,40 +135,41 @@ impl Connections {
     }
 
     /// Waits for a connection's place.
-    pub(crate) async fn place(&self, route: &Route) -> Option<Seat> {
+    pub(crate) async fn acquire(&self, route: &Route) -> Option<ConnectionPermit> {
         // Never closed: the semaphore lives as long as this value.
         self.places(route)
             .live
             .acquire_owned()
             .await
             .ok()
-            .map(|permit| Seat::new(false, permit))
+            .map(|permit| ConnectionPermit::new(false, permit))
     }
 
     /// A connection's place, if one is free now.
-    pub(crate) fn try_place(&self, route: &Route) -> Option<Seat> {
+    pub(crate) fn try_acquire(&self, route: &Route) -> Option<ConnectionPermit> {
         self.places(route)
             .live
             .try_acquire_owned()
             .ok()
-            .map(|permit| Seat::new(false, permit))
+            .map(|permit| ConnectionPermit::new(false, permit))
     }
 
     /// Leave to begin without a place.
-    pub(crate) fn try_ahead(&self, route: &Route) -> Option<Seat> {
+    pub(crate) fn try_acquire_prefetch(&self, route: &Route) -> Option<ConnectionPermit> {
         self.places(route)
             .ahead
             .try_acquire_owned()
             .ok()
-            .map(|permit| Seat::new(true, permit))
+            .map(|permit| ConnectionPermit::new(true, permit))
     }
 
     /// A warm connection for exactly this use that nothing has happened to since.
-    pub(crate) async fn take(&self, key: &Key) -> Option<Parked> {
+    pub(crate) async fn take(&self, key: &Key) -> Option<IdleConnection> {
         loop {
             let mut parked = self.state().warm.get_mut(key)?.pop()?;
-            let fresh = parked.idle() <= IDLE && parked.age() <= AGE && !parked.is_expired(SystemTime::now());
-            if fresh && !parked.has_news().await {
+            let fresh =
+                parked.idle() <= IDLE_MAX && parked.age() <= LIFETIME_MAX && !parked.is_expired(SystemTime::now());
+            if fresh && !parked.has_unread_input().await {
                 return Some(parked);
             }
             parked.close().await;
@@ -177,7 +178,7 @@ impl Connections {
 
     /// Makes room for a fresh connection: what lies warm for the same owner under another key has to go first.
     pub(crate) async fn make_room(&self, key: &Key, max: u32) {
-        let surplus: Vec<Parked> = {
+        let surplus: Vec<IdleConnection> = {
             let mut state = self.state();
             let warm: usize = state
                 .warm
@@ -207,7 +208,7 @@ impl Connections {
         }
     }
 
-    pub(crate) fn park(&self, key: Key, parked: Parked) {
+    pub(crate) fn park(&self, key: Key, parked: IdleConnection) {
         self.state().warm.entry(key).or_default().push(parked);
     }
 
@@ -224,7 +225,7 @@ impl Connections {
                 {
                     turns.pop_front();
                 }
-                if turns.len() < SIGN_INS {
+                if turns.len() < SIGN_INS_MAX {
                     turns.push_back(now);
                     return;
                 }
@@ -243,7 +244,7 @@ impl Connections {
 
     /// Closes what lies warm, each with the farewell that its connector left.
     pub async fn close(&self) {
-        let parked: Vec<Parked> = self.state().warm.drain().flat_map(|(_, parked)| parked).collect();
+        let parked: Vec<IdleConnection> = self.state().warm.drain().flat_map(|(_, parked)| parked).collect();
         for parked in parked {
             parked.close().await;
         }

@@ -9,10 +9,10 @@ use pipepost_core::egress::{AdmittedEndpoint, EgressDenied};
 use pipepost_core::{EgressGate, EgressRule, Endpoint};
 use tokio::io::DuplexStream;
 
-use crate::pool::{Connections, Seat};
+use crate::pool::{ConnectionPermit, Connections};
 
 /// How long connecting may take when the account does not say.
-const CONNECT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Leads a dry run's connections to a server inside this process.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl fmt::Debug for DryRun {
 #[derive(Debug, Clone)]
 pub struct Route {
     pub(crate) egress: AdmittedEndpoint,
-    pub(crate) least: Security,
+    pub(crate) min_security: Security,
     pub(crate) tls: TlsSettings,
     pub(crate) account: Option<Arc<Account>>,
     /// The account signs in before anything but greetings leaves.
@@ -69,11 +69,11 @@ impl Route {
         };
         Ok(Self {
             egress: gate.admit(Endpoint::new(&endpoint.host, endpoint.port), rule)?,
-            least: endpoint.security,
+            min_security: endpoint.security,
             tls: account.tls().clone(),
             signs_in: signs_in && account.has_secret(),
             client_name: account.client_name().map(str::to_owned),
-            connect_timeout: account.timeouts().connect.unwrap_or(CONNECT),
+            connect_timeout: account.timeouts().connect.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
             max_connections: account
                 .limits()
                 .max_connections
@@ -88,15 +88,15 @@ impl Route {
     /// # Errors
     ///
     /// When the policy does not name the host.
-    pub fn of_policy(gate: &EgressGate, endpoint: Endpoint, least: Security) -> Result<Self, EgressDenied> {
+    pub fn of_policy(gate: &EgressGate, endpoint: Endpoint, min_security: Security) -> Result<Self, EgressDenied> {
         Ok(Self {
             egress: gate.admit_of_step(endpoint)?,
-            least,
+            min_security,
             tls: TlsSettings::default(),
             account: None,
             signs_in: false,
             client_name: None,
-            connect_timeout: CONNECT,
+            connect_timeout: CONNECT_TIMEOUT_DEFAULT,
             max_connections: Limits::MAX_CONNECTIONS_DEFAULT,
             dry_run: None,
         })
@@ -129,8 +129,8 @@ impl Route {
     }
 
     /// Returns the least security that the host lets happen.
-    pub fn least(&self) -> Security {
-        self.least
+    pub fn min_security(&self) -> Security {
+        self.min_security
     }
 
     /// Returns the account, where the route has one.
@@ -159,7 +159,7 @@ impl Route {
 
 /// A route, and the connections of the process behind it.
 #[derive(Debug, Clone)]
-pub struct Transport {
+pub struct TransportGrant {
     /// Where connections lead.
     pub route: Arc<Route>,
     /// The process's connections.
@@ -168,19 +168,19 @@ pub struct Transport {
     pub component: Arc<str>,
 }
 
-impl Transport {
+impl TransportGrant {
     /// Waits for a place among the account's connections.
-    pub async fn place(&self) -> Option<Seat> {
-        self.connections.place(&self.route).await
+    pub async fn acquire(&self) -> Option<ConnectionPermit> {
+        self.connections.acquire(&self.route).await
     }
 
     /// Returns a place among them that is free now.
-    pub fn try_place(&self) -> Option<Seat> {
-        self.connections.try_place(&self.route)
+    pub fn try_acquire(&self) -> Option<ConnectionPermit> {
+        self.connections.try_acquire(&self.route)
     }
 
     /// Returns leave to make messages before there is a place: for as many instances as the account has connections.
-    pub fn try_ahead(&self) -> Option<Seat> {
-        self.connections.try_ahead(&self.route)
+    pub fn try_acquire_prefetch(&self) -> Option<ConnectionPermit> {
+        self.connections.try_acquire_prefetch(&self.route)
     }
 }

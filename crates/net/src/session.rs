@@ -5,21 +5,21 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::link::LinkError;
-use crate::socket::Socket;
+use crate::buffered_stream::BufferedStream;
+use crate::connection::ConnectionError;
+use crate::secret_redactor::SecretRedactor;
 use crate::transcript::Dialogue;
-use crate::veil::Veil;
 
 /// How much one read gives at most.
-pub(crate) const READ: usize = 256 * 1024;
+pub(crate) const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// How long closing in order may take: long enough for an answer, short enough that nobody notices.
-const CLOSE: Duration = Duration::from_millis(500);
+const CLOSE_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// One session with a server.
 pub(crate) struct Session {
     /// None until it is dialled, while TLS is being put around it, and after that has failed.
-    pub(crate) socket: Option<Socket>,
+    pub(crate) socket: Option<BufferedStream>,
     pub(crate) tls: Option<&'static str>,
     pub(crate) signed_in: Option<String>,
     pub(crate) client_name: String,
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     pub(crate) memo: Vec<u8>,
     pub(crate) opened: Instant,
     /// Keeps the secret out of what the server says after the sign-in.
-    pub(crate) veil: Option<Veil>,
+    pub(crate) redactor: Option<SecretRedactor>,
     /// What is said, as far as it is written down.
     pub(crate) dialogue: Option<Dialogue>,
     /// When the token dies that signed this connection in. The server closes it then.
@@ -44,7 +44,7 @@ impl Session {
             peer: None,
             memo: Vec::new(),
             opened: Instant::now(),
-            veil: None,
+            redactor: None,
             dialogue,
             expires: None,
         }
@@ -56,16 +56,16 @@ impl Session {
         }
     }
 
-    pub(crate) fn socket(&mut self) -> Result<&mut Socket, LinkError> {
-        self.socket.as_mut().ok_or(LinkError::Closed)
+    pub(crate) fn socket(&mut self) -> Result<&mut BufferedStream, ConnectionError> {
+        self.socket.as_mut().ok_or(ConnectionError::Closed)
     }
 
     /// Reads at least one byte and at most `max`, without the secret; none at the end of the stream.
-    pub(crate) async fn read(&mut self, max: usize) -> Result<Vec<u8>, LinkError> {
-        let socket = self.socket.as_mut().ok_or(LinkError::Closed)?;
-        let max = max.min(READ);
-        let bytes = match &mut self.veil {
-            Some(veil) => veil.read(socket, max).await?,
+    pub(crate) async fn read(&mut self, max: usize) -> Result<Vec<u8>, ConnectionError> {
+        let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
+        let max = max.min(READ_BYTES_MAX);
+        let bytes = match &mut self.redactor {
+            Some(redactor) => redactor.read(socket, max).await?,
             None => socket.read(max).await?,
         };
         if let Some(dialogue) = &mut self.dialogue {
@@ -75,11 +75,11 @@ impl Session {
     }
 
     /// Writes all of it.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         if let Some(dialogue) = &mut self.dialogue {
-            match &self.veil {
+            match &self.redactor {
                 // What an account exposes may stand in a message; in a transcript it does not.
-                Some(veil) => dialogue.sent(&veil.scrubbed(bytes)),
+                Some(redactor) => dialogue.sent(&redactor.redacted(bytes)),
                 None => dialogue.sent(bytes),
             }
         }
@@ -88,12 +88,12 @@ impl Session {
     }
 
     /// Returns whether something arrived that nobody has read, or the stream has ended. Does not wait.
-    pub(crate) async fn has_news(&mut self) -> bool {
-        if self.veil.as_ref().is_some_and(Veil::has_news) {
+    pub(crate) async fn has_unread_input(&mut self) -> bool {
+        if self.redactor.as_ref().is_some_and(SecretRedactor::has_unread_input) {
             return true;
         }
         match &mut self.socket {
-            Some(socket) => socket.has_news().await,
+            Some(socket) => socket.has_unread_input().await,
             None => true,
         }
     }
@@ -108,7 +108,7 @@ impl Session {
         let closing = async {
             if !farewell.is_empty() {
                 let said = self.write(farewell).await;
-                let answer = self.read(READ).await;
+                let answer = self.read(READ_BYTES_MAX).await;
                 if let Err(error) = said.and(answer.map(drop)) {
                     tracing::debug!(%error, "the connection was gone before its farewell");
                 }
@@ -117,30 +117,30 @@ impl Session {
                 socket.shut_down().await;
             }
         };
-        if tokio::time::timeout(CLOSE, closing).await.is_err() {
+        if tokio::time::timeout(CLOSE_WAIT_MAX, closing).await.is_err() {
             tracing::debug!("the server did not answer the farewell");
         }
     }
 }
 
 /// A session at rest in the pool.
-pub(crate) struct Parked {
+pub(crate) struct IdleConnection {
     session: Session,
     farewell: Vec<u8>,
-    parked: Instant,
+    idle_since: Instant,
 }
 
-impl Parked {
+impl IdleConnection {
     pub(crate) fn new(session: Session, farewell: Vec<u8>) -> Self {
         Self {
             session,
             farewell,
-            parked: Instant::now(),
+            idle_since: Instant::now(),
         }
     }
 
     pub(crate) fn idle(&self) -> Duration {
-        self.parked.elapsed()
+        self.idle_since.elapsed()
     }
 
     pub(crate) fn age(&self) -> Duration {
@@ -151,8 +151,8 @@ impl Parked {
         self.session.is_expired(now)
     }
 
-    pub(crate) async fn has_news(&mut self) -> bool {
-        self.session.has_news().await
+    pub(crate) async fn has_unread_input(&mut self) -> bool {
+        self.session.has_unread_input().await
     }
 
     pub(crate) fn into_session(self) -> Session {

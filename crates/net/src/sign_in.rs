@@ -8,17 +8,17 @@ use pipepost_accounts::sasl::{Credentials, Exchange, Mechanism, Next, Outcome};
 use pipepost_accounts::{Account, ErrorKind};
 use pipepost_core::Endpoint;
 
-use crate::link::LinkError;
-use crate::socket::Socket;
+use crate::buffered_stream::BufferedStream;
+use crate::connection::ConnectionError;
 use crate::transcript::Dialogue;
 
 /// The longest line of a reply that is read here; a 334 can carry a challenge (RFC 4954, section 4).
-const LINE: usize = 12_288;
+const LINE_BYTES_MAX: usize = 12_288;
 
 /// The most lines of one reply.
-const LINES: usize = 100;
+const LINES_MAX: usize = 100;
 
-/// The server's last word, scrubbed, and whether it was yes.
+/// The server's last word, redacted, and whether it was yes.
 pub(crate) struct Reply {
     pub(crate) text: Vec<u8>,
     pub(crate) signed_in: bool,
@@ -36,17 +36,17 @@ const REFUSED: u16 = 535;
 /// A token that the server refuses may have died early: one new one is asked for, and one more exchange made, on the same
 /// connection, since after a refusal a client may try again (RFC 4954, section 4).
 pub(crate) async fn run(
-    socket: &mut Socket,
+    socket: &mut BufferedStream,
     account: &Account,
     tokens: &Tokens,
     mechanism: &str,
     address: &Endpoint,
     dialogue: &mut Option<Dialogue>,
-) -> Result<Reply, LinkError> {
+) -> Result<Reply, ConnectionError> {
     let mechanism = Mechanism::from_name(mechanism)
         .filter(|mechanism| account.mechanisms().contains(mechanism))
         .ok_or_else(|| {
-            LinkError::Denied(format!(
+            ConnectionError::Denied(format!(
                 "The account `{}` does not sign in with that mechanism.",
                 account.label()
             ))
@@ -87,17 +87,17 @@ pub(crate) async fn run(
 }
 
 /// What to sign in with, or why there is nothing.
-async fn granted(tokens: &Tokens, account: &Account, address: &Endpoint) -> Result<Granted, LinkError> {
+async fn granted(tokens: &Tokens, account: &Account, address: &Endpoint) -> Result<Granted, ConnectionError> {
     let granted = tokens.sign_in(account, &address.host).await.map_err(|error| {
         let sentence = error.to_string();
         match error.kind() {
-            ErrorKind::Token => LinkError::Credentials(sentence),
-            ErrorKind::TokenUnavailable => LinkError::TokenUnavailable(sentence),
-            _ => LinkError::Denied(sentence),
+            ErrorKind::Token => ConnectionError::Credentials(sentence),
+            ErrorKind::TokenUnavailable => ConnectionError::TokenUnavailable(sentence),
+            _ => ConnectionError::Denied(sentence),
         }
     })?;
     granted.ok_or_else(|| {
-        LinkError::Credentials(format!(
+        ConnectionError::Credentials(format!(
             "The account `{}` has no password to sign in with.",
             account.label()
         ))
@@ -107,7 +107,7 @@ async fn granted(tokens: &Tokens, account: &Account, address: &Endpoint) -> Resu
 /// How one exchange ended.
 struct End {
     code: u16,
-    /// The last reply, scrubbed.
+    /// The last reply, redacted.
     text: Vec<u8>,
     signed_in: bool,
     /// Knows what to take out of later replies.
@@ -115,15 +115,15 @@ struct End {
 }
 
 async fn exchange(
-    socket: &mut Socket,
+    socket: &mut BufferedStream,
     account: &Account,
     mechanism: Mechanism,
     credentials: Credentials,
     address: &Endpoint,
     dialogue: &mut Option<Dialogue>,
-) -> Result<End, LinkError> {
+) -> Result<End, ConnectionError> {
     let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port).map_err(|error| {
-        LinkError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label()))
+        ConnectionError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label()))
     })?;
     drop(credentials);
     tracing::debug!(account = account.label(), %mechanism, "signing in");
@@ -152,7 +152,7 @@ async fn exchange(
             // Everything that there is to say was said, and the server asked on: what it says to our withdrawal is no word
             // on the credentials, and another try would end alike.
             Next::Done(Outcome::Cancelled) => {
-                return Err(LinkError::Denied(format!(
+                return Err(ConnectionError::Denied(format!(
                     "The sign-in dialogue of the server `{address}` does not end: it asks on after all that {mechanism} has to say. Name another mechanism with `auth` in the account `{}`, and see whether host and port are those of its mail server.",
                     account.label()
                 )));
@@ -178,10 +178,10 @@ struct RawReply {
     raw: Vec<u8>,
 }
 
-async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
+async fn read_reply(socket: &mut BufferedStream) -> Result<RawReply, ConnectionError> {
     let mut raw = Vec::new();
-    for _ in 0..LINES {
-        let line = socket.read_line(LINE).await?.ok_or(LinkError::Closed)?;
+    for _ in 0..LINES_MAX {
+        let line = socket.read_line(LINE_BYTES_MAX).await?.ok_or(ConnectionError::Closed)?;
         let text = line.strip_suffix(b"\r\n").ok_or_else(nonsense)?;
         let code = text
             .get(..3)
@@ -202,8 +202,8 @@ async fn read_reply(socket: &mut Socket) -> Result<RawReply, LinkError> {
     Err(nonsense())
 }
 
-fn nonsense() -> LinkError {
-    LinkError::Io(std::io::Error::other(
+fn nonsense() -> ConnectionError {
+    ConnectionError::Io(std::io::Error::other(
         "the server's answer to the sign-in is no SMTP reply to it",
     ))
 }

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest line that is written whole.
-const LINE: usize = 1000;
+const LINE_BYTES_MAX: usize = 1000;
 
 /// The most lines of one write or read that are written down: a message's content can be anything.
-const LINES: usize = 200;
+const LINES_MAX: usize = 200;
 
 /// A transcript of every connection of a process.
 pub struct Transcript {
@@ -126,12 +126,12 @@ impl Dialogue {
             return;
         }
         let count = text.split(|byte| *byte == b'\n').count();
-        for line in text.split(|byte| *byte == b'\n').take(LINES) {
+        for line in text.split(|byte| *byte == b'\n').take(LINES_MAX) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             self.transcript.write(self.number, mark, &printable(line));
         }
-        if count > LINES {
-            let more = count - LINES;
+        if count > LINES_MAX {
+            let more = count - LINES_MAX;
             self.transcript
                 .write(self.number, mark, &format!("(and {more} lines more)"));
         }
@@ -140,7 +140,7 @@ impl Dialogue {
 
 /// A line as text in which nothing is left that a terminal would obey.
 fn printable(line: &[u8]) -> String {
-    let shown = &line[..line.len().min(LINE)];
+    let shown = &line[..line.len().min(LINE_BYTES_MAX)];
     let mut text = String::new();
     for c in String::from_utf8_lossy(shown).chars() {
         if c.is_control() && c != '\t' {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::EgressGate;
-use pipepost_net::{Connections, Link, LinkError, Route, Transport};
+use pipepost_net::{Connection, ConnectionError, Connections, Route, TransportGrant};
 
 /// How long the other port has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub(super) async fn look(
         .ok()?
         .connect_timeout(PATIENCE);
     let host = route.endpoint().host.clone();
-    let transport = Transport {
+    let transport = TransportGrant {
         route: Arc::new(route),
         connections: Arc::clone(connections),
         component: "account-test".into(),
@@ -56,15 +56,15 @@ pub(super) async fn look(
     ))
 }
 
-async fn answers(transport: &Transport, security: Security) -> bool {
+async fn answers(transport: &TransportGrant, security: Security) -> bool {
     let mut unwatched = |_| ();
-    match Link::open_watched(transport, security, &mut unwatched).await {
+    match Connection::open_watched(transport, security, &mut unwatched).await {
         Ok(mut link) => match link.read(GREETING).await {
             Ok(greeting) => greeting.starts_with(b"220"),
             Err(_) => false,
         },
         // A certificate that is not trusted is TLS all the same.
-        Err(LinkError::Tls(error)) => error.is_about_the_certificate(),
+        Err(ConnectionError::Tls(error)) => error.is_about_the_certificate(),
         Err(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipepost_accounts::Security;
 use pipepost_core::Endpoint;
-use pipepost_net::{Link, LinkError, Transport};
+use pipepost_net::{Connection as HostConnection, ConnectionError, TransportGrant};
 use pipepost_probe::Connection;
 
 /// How long a server has for its greeting before it is asked whether it speaks TLS there.
@@ -15,8 +15,8 @@ const REPLY: Duration = Duration::from_secs(30);
 
 /// The host's connection, as the conversation uses it.
 pub(super) struct HostWire {
-    link: Link,
-    transport: Transport,
+    link: HostConnection,
+    transport: TransportGrant,
     security: Security,
     greeted: bool,
     patience: Duration,
@@ -27,7 +27,7 @@ pub(super) enum WireTrouble {
     /// It waits for TLS.
     TlsPort,
     TimedOut,
-    Link(LinkError),
+    Connection(ConnectionError),
 }
 
 impl std::fmt::Display for WireTrouble {
@@ -35,14 +35,19 @@ impl std::fmt::Display for WireTrouble {
         match self {
             Self::TlsPort => f.write_str("it waits for TLS"),
             Self::TimedOut => f.write_str("nothing came"),
-            Self::Link(error) => write!(f, "{error}"),
+            Self::Connection(error) => write!(f, "{error}"),
         }
     }
 }
 
 impl HostWire {
     /// `patience` is for each reply, where the account says.
-    pub(super) fn new(link: Link, transport: Transport, security: Security, patience: Option<Duration>) -> Self {
+    pub(super) fn new(
+        link: HostConnection,
+        transport: TransportGrant,
+        security: Security,
+        patience: Option<Duration>,
+    ) -> Self {
         Self {
             link,
             transport,
@@ -52,7 +57,7 @@ impl HostWire {
         }
     }
 
-    pub(super) fn link(&self) -> &Link {
+    pub(super) fn link(&self) -> &HostConnection {
         &self.link
     }
 
@@ -69,9 +74,12 @@ impl HostWire {
         self.security == Security::StartTls
     }
 
-    async fn within<T>(patience: Duration, act: impl Future<Output = Result<T, LinkError>>) -> Result<T, WireTrouble> {
+    async fn within<T>(
+        patience: Duration,
+        act: impl Future<Output = Result<T, ConnectionError>>,
+    ) -> Result<T, WireTrouble> {
         match tokio::time::timeout(patience, act).await {
-            Ok(result) => result.map_err(WireTrouble::Link),
+            Ok(result) => result.map_err(WireTrouble::Connection),
             Err(_) => Err(WireTrouble::TimedOut),
         }
     }
@@ -79,11 +87,11 @@ impl HostWire {
     /// Whether the same port answers a TLS handshake.
     async fn speaks_tls(&self) -> bool {
         let mut unwatched = |_| ();
-        let opened = Link::open_watched(&self.transport, Security::Tls, &mut unwatched);
+        let opened = HostConnection::open_watched(&self.transport, Security::Tls, &mut unwatched);
         match tokio::time::timeout(SHY, opened).await {
             // A certificate that is not trusted is TLS all the same.
             Ok(Ok(_)) => true,
-            Ok(Err(LinkError::Tls(error))) => error.is_about_the_certificate(),
+            Ok(Err(ConnectionError::Tls(error))) => error.is_about_the_certificate(),
             _ => false,
         }
     }

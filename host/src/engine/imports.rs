@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use pipepost_accounts::Security;
 use pipepost_core::{Endpoint, Failure, FailureKind};
-use pipepost_net::{DialError, Link, LinkError};
+use pipepost_net::{Connection, ConnectionError, DialError};
 use serde_json::Value;
 use wasmtime::component::Resource;
 
@@ -345,17 +345,23 @@ impl new_files::HostNewFile for Guest {
 }
 
 /// What the contract says of an error of the connection.
-fn transport_error(error: LinkError) -> TransportError {
+fn transport_error(error: ConnectionError) -> TransportError {
     let sentence = error.to_string();
     match error {
         error if error.is_closed() => TransportError::Closed,
-        LinkError::Denied(_) | LinkError::Dial(DialError::Forbidden { .. }) => TransportError::Denied(sentence),
-        LinkError::Dial(DialError::Unresolved { .. }) => TransportError::Unresolved(sentence),
-        LinkError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => TransportError::Refused(sentence),
-        LinkError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
-        LinkError::Tls(_) => TransportError::Tls(sentence),
-        LinkError::Credentials(_) => TransportError::Credentials(sentence),
-        LinkError::Closed | LinkError::Io(_) | LinkError::TokenUnavailable(_) => TransportError::Io(sentence),
+        ConnectionError::Denied(_) | ConnectionError::Dial(DialError::Forbidden { .. }) => {
+            TransportError::Denied(sentence)
+        }
+        ConnectionError::Dial(DialError::Unresolved { .. }) => TransportError::Unresolved(sentence),
+        ConnectionError::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }) => {
+            TransportError::Refused(sentence)
+        }
+        ConnectionError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
+        ConnectionError::Tls(_) => TransportError::Tls(sentence),
+        ConnectionError::Credentials(_) => TransportError::Credentials(sentence),
+        ConnectionError::Closed | ConnectionError::Io(_) | ConnectionError::TokenUnavailable(_) => {
+            TransportError::Io(sentence)
+        }
     }
 }
 
@@ -370,8 +376,8 @@ impl Guest {
     /// announced and is unconfirmed is still waited for.
     async fn wait_on_link<T>(
         &mut self,
-        link: &Resource<Link>,
-        act: impl AsyncFnOnce(&mut Link) -> Result<T, LinkError>,
+        link: &Resource<Connection>,
+        act: impl AsyncFnOnce(&mut Connection) -> Result<T, ConnectionError>,
     ) -> wasmtime::Result<Result<T, TransportError>> {
         let work = self
             .work
@@ -411,7 +417,7 @@ impl transport::HostConnection for Guest {
         &mut self,
         endpoint: transport::Endpoint,
         security: transport::Security,
-    ) -> wasmtime::Result<Result<Resource<Link>, TransportError>> {
+    ) -> wasmtime::Result<Result<Resource<Connection>, TransportError>> {
         let work = self.work()?;
         let Some(grant) = work.transport.clone() else {
             return Ok(Err(TransportError::Denied(
@@ -439,7 +445,7 @@ impl transport::HostConnection for Guest {
             let began = Instant::now();
             let seat = tokio::select! {
                 biased;
-                seat = grant.place() => seat,
+                seat = grant.acquire() => seat,
                 () = ending.requested() => None,
             };
             self.host_worked(began);
@@ -460,7 +466,7 @@ impl transport::HostConnection for Guest {
         let began = Instant::now();
         let opened = tokio::select! {
             biased;
-            opened = Link::open(&grant, &wanted, security) => opened.map_err(transport_error),
+            opened = Connection::open(&grant, &wanted, security) => opened.map_err(transport_error),
             () = ending.requested() => Err(TransportError::Ending),
         };
         self.host_worked(began);
@@ -474,7 +480,7 @@ impl transport::HostConnection for Guest {
         Ok(Ok(self.table.push(link).map_err(bad_handle)?))
     }
 
-    async fn facts(&mut self, link: Resource<Link>) -> wasmtime::Result<Facts> {
+    async fn facts(&mut self, link: Resource<Connection>) -> wasmtime::Result<Facts> {
         let facts = self.table.get(&link).map_err(bad_handle)?.facts();
         Ok(Facts {
             tls: facts.tls.map(str::to_owned),
@@ -485,17 +491,21 @@ impl transport::HostConnection for Guest {
         })
     }
 
-    async fn memo(&mut self, link: Resource<Link>) -> wasmtime::Result<Vec<u8>> {
+    async fn memo(&mut self, link: Resource<Connection>) -> wasmtime::Result<Vec<u8>> {
         Ok(self.table.get(&link).map_err(bad_handle)?.memo())
     }
 
-    async fn arm(&mut self, link: Resource<Link>, milliseconds: u32) -> wasmtime::Result<()> {
+    async fn arm(&mut self, link: Resource<Connection>, milliseconds: u32) -> wasmtime::Result<()> {
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(milliseconds.into());
         self.table.get_mut(&link).map_err(bad_handle)?.deadline = Some(deadline);
         Ok(())
     }
 
-    async fn read(&mut self, link: Resource<Link>, max: u32) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
+    async fn read(
+        &mut self,
+        link: Resource<Connection>,
+        max: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
         let result = self.wait_on_link(&link, async |link| link.read(max).await).await?;
         if let Ok(bytes) = &result {
             self.work()?.watch.traffic().received(bytes);
@@ -503,11 +513,15 @@ impl transport::HostConnection for Guest {
         Ok(result)
     }
 
-    async fn write(&mut self, link: Resource<Link>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), TransportError>> {
+    async fn write(
+        &mut self,
+        link: Resource<Connection>,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), TransportError>> {
         self.wait_on_link(&link, async |link| link.write(&bytes).await).await
     }
 
-    async fn start_tls(&mut self, link: Resource<Link>) -> wasmtime::Result<Result<(), TransportError>> {
+    async fn start_tls(&mut self, link: Resource<Connection>) -> wasmtime::Result<Result<(), TransportError>> {
         let result = self.wait_on_link(&link, async |link| link.start_tls().await).await?;
         let counter = self.table.get(&link).map_err(bad_handle)?.written_counter();
         self.work()?.watch.traffic().follow(counter);
@@ -516,7 +530,7 @@ impl transport::HostConnection for Guest {
 
     async fn sign_in(
         &mut self,
-        link: Resource<Link>,
+        link: Resource<Connection>,
         mechanism: String,
     ) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
         let result = self
@@ -530,7 +544,7 @@ impl transport::HostConnection for Guest {
         Ok(result.map(|reply| reply.text))
     }
 
-    async fn release(&mut self, link: Resource<Link>, memo: Vec<u8>, farewell: Vec<u8>) -> wasmtime::Result<()> {
+    async fn release(&mut self, link: Resource<Connection>, memo: Vec<u8>, farewell: Vec<u8>) -> wasmtime::Result<()> {
         let link = self.table.delete(link).map_err(bad_handle)?;
         let work = self.work()?;
         work.has_connection = false;
@@ -541,7 +555,7 @@ impl transport::HostConnection for Guest {
         Ok(())
     }
 
-    async fn drop(&mut self, link: Resource<Link>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, link: Resource<Connection>) -> wasmtime::Result<()> {
         self.table.delete(link).map_err(bad_handle)?;
         self.work()?.has_connection = false;
         Ok(())

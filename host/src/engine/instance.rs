@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind, Limits};
-use pipepost_net::{Seat, Transport};
+use pipepost_net::{ConnectionPermit, TransportGrant};
 use pipepost_state::ledger::Ledger;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
@@ -33,7 +33,7 @@ pub(crate) struct Guest {
 /// What an instance was granted for its batch.
 pub(super) struct Work {
     pub(super) watch: Watch,
-    pub(super) transport: Option<Transport>,
+    pub(super) transport: Option<TransportGrant>,
     pub(super) files: Arc<RunFiles>,
     pub(super) ending: ShutdownToken,
     /// What its account may send; none where no account sends.
@@ -44,7 +44,7 @@ pub(super) struct Work {
     pub(super) log_lines: u32,
     pub(super) new_file_bytes: u64,
     /// Its right to a connection; none for a connector without connections.
-    pub(super) seat: Option<Seat>,
+    pub(super) seat: Option<ConnectionPermit>,
     /// Held while it has a place in the engine and no right to a connection yet.
     pub(super) ahead: Option<OwnedSemaphorePermit>,
     /// One live connection at a time.
@@ -59,7 +59,7 @@ impl Work {
     /// Whether a connection can be opened without waiting for another batch to end.
     pub(super) fn is_seated(&mut self) -> bool {
         if self.is_ahead()
-            && let Some(seat) = self.transport.as_ref().and_then(Transport::try_place)
+            && let Some(seat) = self.transport.as_ref().and_then(TransportGrant::try_acquire)
         {
             self.take(seat);
         }
@@ -67,10 +67,10 @@ impl Work {
     }
 
     fn is_ahead(&self) -> bool {
-        self.seat.as_ref().is_some_and(|seat| seat.is_ahead)
+        self.seat.as_ref().is_some_and(|seat| seat.is_prefetch)
     }
 
-    pub(super) fn take(&mut self, seat: Seat) {
+    pub(super) fn take(&mut self, seat: ConnectionPermit) {
         self.seat = Some(seat);
         self.ahead = None;
     }
@@ -223,19 +223,22 @@ pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<M
 
 /// A place among the account's connections, before one in the engine: an instance that waited for a connection would hold
 /// a place that another with a connection needs. A few may begin all the same, and make their messages while they wait.
-async fn seat(engine: &Engine, transport: Option<&Transport>) -> (Option<Seat>, Option<OwnedSemaphorePermit>) {
+async fn seat(
+    engine: &Engine,
+    transport: Option<&TransportGrant>,
+) -> (Option<ConnectionPermit>, Option<OwnedSemaphorePermit>) {
     let Some(transport) = transport else {
         return (None, None);
     };
-    if let Some(seat) = transport.try_place() {
+    if let Some(seat) = transport.try_acquire() {
         return (Some(seat), None);
     }
-    if let Some(seat) = transport.try_ahead()
+    if let Some(seat) = transport.try_acquire_prefetch()
         && let Ok(ahead) = Arc::clone(&engine.inner.ahead).try_acquire_owned()
     {
         return (Some(seat), Some(ahead));
     }
-    (transport.place().await, None)
+    (transport.acquire().await, None)
 }
 
 async fn place(engine: &Engine) -> Option<OwnedSemaphorePermit> {
@@ -251,7 +254,7 @@ pub(crate) struct Batch {
     pub(crate) account: Option<String>,
     pub(crate) calls: Vec<Call>,
     /// None: the connector gets no connection.
-    pub(crate) transport: Option<Transport>,
+    pub(crate) transport: Option<TransportGrant>,
     /// What its account may send; none where nothing is counted.
     pub(crate) permit: Option<Arc<dyn SendPermit>>,
     pub(crate) files: Arc<RunFiles>,

@@ -6,14 +6,14 @@ use pipepost_accounts::Account;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
-use pipepost_net::{Route, Transport};
+use pipepost_net::{Route, TransportGrant};
 use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
 use super::execute::Execution;
 use super::quotas::limits_of;
 use super::retry::{OWN, Retry, Try};
-use super::route::Wanted;
+use super::route::RequestedEndpoint;
 use super::scopes::Frame;
 use crate::bindings::Call;
 use crate::connectors::{Connector as Loaded, Digest};
@@ -28,7 +28,7 @@ pub(super) struct Ready {
     parameters: String,
     pub(super) retry: Retry,
     /// What it says of its endpoint; none for a connector without connections.
-    pub(super) wanted: Option<Wanted>,
+    pub(super) wanted: Option<RequestedEndpoint>,
 }
 
 impl Ready {
@@ -167,7 +167,7 @@ impl Execution<'_> {
             invalid(format!("{}.", all.join("; ")))
         })?;
         let wanted = if target.loaded.has_transport() {
-            Some(Wanted::read(connector, &parameters)?)
+            Some(RequestedEndpoint::read(connector, &parameters)?)
         } else {
             None
         };
@@ -204,7 +204,7 @@ impl Execution<'_> {
             connector: target.loaded.description.name.as_str().into(),
             account: public_view(target.account, route.as_deref()).map(|view| view.to_string()),
             calls: calls.collect(),
-            transport: route.map(|route| Transport {
+            transport: route.map(|route| TransportGrant {
                 route,
                 connections: Arc::clone(&self.host.connections),
                 component: Arc::clone(&target.loaded.digest),
@@ -272,7 +272,7 @@ pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>)
     let security = if route.is_dry_run() {
         "tls"
     } else {
-        route.least().as_str()
+        route.min_security().as_str()
     };
     fields.insert("security".to_owned(), security.into());
     // What waits for its turn must not keep from ending what was sent before it.

@@ -15,7 +15,7 @@ use super::gather::Word;
 use super::observe::Counter;
 use super::permit::AccountPermit;
 use super::retry::{Due, Schedule, Try, chance};
-use super::route::{Wanted, route};
+use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
 use crate::engine::{BatchEnd, CallEnd, SendPermit, run_batch};
 
@@ -136,7 +136,7 @@ impl Execution<'_> {
         tries: Vec<Try>,
         counter: Option<&Arc<Counter>>,
     ) -> Vec<Tried> {
-        let mut lots: Vec<(&Option<Wanted>, Vec<Try>)> = Vec::new();
+        let mut lots: Vec<(&Option<RequestedEndpoint>, Vec<Try>)> = Vec::new();
         for one in tries {
             let wanted = &calls[one.index].wanted;
             match lots.iter_mut().find(|(other, _)| *other == wanted) {

@@ -17,7 +17,7 @@ use crate::host::Host;
 
 /// What a step says of its endpoint.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct RequestedEndpoint {
     host: Option<String>,
     port: Option<u16>,
     tls_port: Option<u16>,
@@ -27,7 +27,7 @@ pub(super) struct Wanted {
     only_tls12: bool,
 }
 
-impl Wanted {
+impl RequestedEndpoint {
     /// Reads the parameters that name the endpoint. Host and ports count only when the document writes them; the flags
     /// also by their defaults.
     pub(super) fn read(connector: &CompiledConnector, resolved: &Value) -> Result<Self, Failure> {
@@ -73,7 +73,7 @@ fn port(name: &str, value: &Value) -> Result<u16, Failure> {
 }
 
 /// Makes the route of the calls that want the same, with the account that they use.
-pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted) -> Result<Route, Failure> {
+pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &RequestedEndpoint) -> Result<Route, Failure> {
     let mut route = match account {
         Some(account) => of_account(&host.gate, account, wanted)?,
         None => of_policy(&host.gate, wanted)?,
@@ -92,7 +92,7 @@ pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Wanted
     Ok(route)
 }
 
-fn of_account(gate: &EgressGate, account: &Arc<Account>, wanted: &Wanted) -> Result<Route, Failure> {
+fn of_account(gate: &EgressGate, account: &Arc<Account>, wanted: &RequestedEndpoint) -> Result<Route, Failure> {
     let endpoint = account
         .endpoint_for(wanted.host.as_deref(), wanted.port)
         .map_err(|denied| Failure::new(FailureKind::Configuration, sentence(&denied.to_string())))?;
@@ -114,7 +114,7 @@ fn of_account(gate: &EgressGate, account: &Arc<Account>, wanted: &Wanted) -> Res
     Route::of_account(gate, account, endpoint, wanted.sign_in).map_err(|error| denied(&error))
 }
 
-fn of_policy(gate: &EgressGate, wanted: &Wanted) -> Result<Route, Failure> {
+fn of_policy(gate: &EgressGate, wanted: &RequestedEndpoint) -> Result<Route, Failure> {
     let Some(name) = &wanted.host else {
         let message = "The step has no account and names no host.";
         return Err(Failure::new(FailureKind::Configuration, message).advise("Give the step an `accountLabel`."));

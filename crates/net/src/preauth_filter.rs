@@ -5,7 +5,7 @@
 //! few commands that carry no data of the connector's choosing, and the sign-in itself always begins at a line's start.
 
 /// The longest line let through: a command line (RFC 5321, 4.5.3.1.4).
-const LINE: usize = 512;
+const LINE_BYTES_MAX: usize = 512;
 
 /// Whether these bytes are nothing but whole lines of EHLO or HELO with a plain name, STARTTLS, NOOP, RSET or QUIT.
 ///
@@ -18,7 +18,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), &'static str> {
             return Err("half a line may not leave before the sign-in");
         };
         let (line, after) = (&rest[..end], &rest[end + 2..]);
-        if line.len() + 2 > LINE {
+        if line.len() + 2 > LINE_BYTES_MAX {
             return Err("a line is longer than a command may be");
         }
         if !is_harmless(line) {

@@ -8,25 +8,25 @@ use pipepost_accounts::Security;
 use pipepost_core::Endpoint;
 use tokio::time::Instant;
 
+use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
 use crate::pool::Key;
-use crate::route::{Route, Transport};
-use crate::session::{Parked, Session};
-use crate::socket::{Carrier, Socket};
+use crate::route::{Route, TransportGrant};
+use crate::secret_redactor::SecretRedactor;
+use crate::session::{IdleConnection, Session};
 use crate::tls::{TlsError, TlsFacts};
 use crate::transcript::Dialogue;
-use crate::veil::Veil;
-use crate::{gate, sign_in};
+use crate::{preauth_filter, sign_in};
 
 /// How much memo a connection keeps.
-const MEMO: usize = 4 * 1024;
+const MEMO_BYTES_MAX: usize = 4 * 1024;
 
 /// How much a farewell may be.
-const FAREWELL: usize = 64;
+const FAREWELL_BYTES_MAX: usize = 64;
 
 /// Why the transport did not do as asked.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub enum ConnectionError {
     /// Not granted.
     #[error("{0}")]
     Denied(String),
@@ -50,7 +50,7 @@ pub enum LinkError {
     Io(#[from] std::io::Error),
 }
 
-impl LinkError {
+impl ConnectionError {
     /// Returns whether the peer closed, or the connection was cut.
     pub fn is_closed(&self) -> bool {
         match self {
@@ -97,9 +97,9 @@ pub struct SignInReply {
 }
 
 /// One connection on a route.
-pub struct Link {
+pub struct Connection {
     session: Session,
-    transport: Transport,
+    transport: TransportGrant,
     key: Key,
     tls_facts: Option<TlsFacts>,
     sign_in_asked: bool,
@@ -113,9 +113,9 @@ pub struct Link {
     pub deadline: Option<Instant>,
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("Connection")
             .field("endpoint", self.transport.route.endpoint())
             .field("tls", &self.session.tls)
             .field("signed_in", &self.session.signed_in)
@@ -123,13 +123,17 @@ impl std::fmt::Debug for Link {
     }
 }
 
-impl Link {
+impl Connection {
     /// Opens a connection on the route, warm or fresh.
     ///
     /// # Errors
     ///
     /// When the connector asks for more than the route grants, and when no connection comes about.
-    pub async fn open(transport: &Transport, wanted: &Endpoint, security: Security) -> Result<Self, LinkError> {
+    pub async fn open(
+        transport: &TransportGrant,
+        wanted: &Endpoint,
+        security: Security,
+    ) -> Result<Self, ConnectionError> {
         let route = &transport.route;
         check_grant(route, wanted, security)?;
         let key = Key::new(route, security, &transport.component);
@@ -152,15 +156,15 @@ impl Link {
     ///
     /// When no connection comes about.
     pub async fn open_watched(
-        transport: &Transport,
+        transport: &TransportGrant,
         security: Security,
         watch: Watcher<'_>,
-    ) -> Result<Self, LinkError> {
+    ) -> Result<Self, ConnectionError> {
         let key = Key::new(&transport.route, security, &transport.component);
         Self::open_fresh(transport, key, security, watch).await
     }
 
-    fn over(session: Session, transport: &Transport, key: Key) -> Self {
+    fn over(session: Session, transport: &TransportGrant, key: Key) -> Self {
         Self {
             session,
             transport: transport.clone(),
@@ -175,11 +179,11 @@ impl Link {
     }
 
     async fn open_fresh(
-        transport: &Transport,
+        transport: &TransportGrant,
         key: Key,
         security: Security,
         watch: Watcher<'_>,
-    ) -> Result<Self, LinkError> {
+    ) -> Result<Self, ConnectionError> {
         let session = Session::new(transport.connections.transcript.as_ref().map(Dialogue::begin));
         let mut link = Self::over(session, transport, key);
         link.session
@@ -193,10 +197,10 @@ impl Link {
         }
     }
 
-    async fn connect(&mut self, security: Security, watch: Watcher<'_>) -> Result<(), LinkError> {
+    async fn connect(&mut self, security: Security, watch: Watcher<'_>) -> Result<(), ConnectionError> {
         let route = Arc::clone(&self.transport.route);
         if let Some(dry_run) = &route.dry_run {
-            self.session.socket = Some(Socket::new(Carrier::Memory(dry_run.connect())));
+            self.session.socket = Some(BufferedStream::new(Stream::Memory(dry_run.connect())));
             self.session.client_name = route.client_name.clone().unwrap_or_else(|| sign_in::client_name(None));
             // The server inside speaks no TLS; for the dialogue it counts as if it did.
             self.session.tls = (security != Security::None).then_some("TLSv1.3");
@@ -213,7 +217,7 @@ impl Link {
                 .client_name
                 .clone()
                 .unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
-            self.session.socket = Some(Socket::new(Carrier::Plain(stream)));
+            self.session.socket = Some(BufferedStream::new(Stream::Plain(stream)));
             if security == Security::Tls {
                 self.wrap_in_tls().await
             } else {
@@ -261,20 +265,20 @@ impl Link {
     /// Returns the count of bytes that left, for whoever watches.
     pub fn written_counter(&self) -> Arc<AtomicU64> {
         let socket = self.session.socket.as_ref();
-        socket.map(Socket::written_counter).unwrap_or_default()
+        socket.map(BufferedStream::written_counter).unwrap_or_default()
     }
 
     /// Reads at least one byte and at most `max`.
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] at the end of the stream, [`LinkError::Io`].
-    pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, LinkError> {
+    /// [`ConnectionError::Closed`] at the end of the stream, [`ConnectionError::Io`].
+    pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, ConnectionError> {
         let bytes = self.session.read(max as usize).await?;
         self.unanswered = false;
         if bytes.is_empty() {
             self.session.note(format_args!("the server closed the connection"));
-            return Err(LinkError::Closed);
+            return Err(ConnectionError::Closed);
         }
         Ok(bytes)
     }
@@ -283,11 +287,11 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Denied`] for what may not leave before the sign-in, [`LinkError::Closed`], [`LinkError::Io`].
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+    /// [`ConnectionError::Denied`] for what may not leave before the sign-in, [`ConnectionError::Closed`], [`ConnectionError::Io`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         if self.is_gated() {
-            gate::check(bytes)
-                .map_err(|reason| LinkError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
+            preauth_filter::check(bytes)
+                .map_err(|reason| ConnectionError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
         } else {
             self.spoke = true;
         }
@@ -298,7 +302,7 @@ impl Link {
     /// Returns whether only greetings may leave: before a sign-in that is due, and before a TLS that is demanded.
     fn is_gated(&self) -> bool {
         let sign_in_due = self.transport.route.signs_in && self.session.signed_in.is_none();
-        let tls_due = self.transport.route.least != Security::None && self.session.tls.is_none();
+        let tls_due = self.transport.route.min_security != Security::None && self.session.tls.is_none();
         sign_in_due || tls_due
     }
 
@@ -306,21 +310,21 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Denied`] when TLS has begun, [`LinkError::Tls`].
-    pub async fn start_tls(&mut self) -> Result<(), LinkError> {
+    /// [`ConnectionError::Denied`] when TLS has begun, [`ConnectionError::Tls`].
+    pub async fn start_tls(&mut self) -> Result<(), ConnectionError> {
         if self.session.tls.is_some() {
-            return Err(LinkError::Denied(
+            return Err(ConnectionError::Denied(
                 "TLS has begun on this connection already.".to_owned(),
             ));
         }
-        if self.session.socket()?.has_news().await {
+        if self.session.socket()?.has_unread_input().await {
             let endpoint = self.transport.route.endpoint();
             // The news may be that there will be none.
             let is_over = match self.session.socket.take() {
                 Some(mut socket) => socket.read(1).await.map_or(true, |bytes| bytes.is_empty()),
                 None => true,
             };
-            return Err(LinkError::Tls(if is_over {
+            return Err(ConnectionError::Tls(if is_over {
                 TlsError::Lost(format!("{endpoint} closed the connection before the TLS handshake."))
             } else {
                 TlsError::Handshake(format!(
@@ -331,9 +335,11 @@ impl Link {
         self.wrap_in_tls().await
     }
 
-    async fn wrap_in_tls(&mut self) -> Result<(), LinkError> {
-        let Some(Carrier::Plain(stream)) = self.session.socket.take().map(Socket::into_carrier) else {
-            return Err(LinkError::Denied("TLS cannot begin on this connection.".to_owned()));
+    async fn wrap_in_tls(&mut self) -> Result<(), ConnectionError> {
+        let Some(Stream::Plain(stream)) = self.session.socket.take().map(BufferedStream::into_stream) else {
+            return Err(ConnectionError::Denied(
+                "TLS cannot begin on this connection.".to_owned(),
+            ));
         };
         let (route, tls) = (&self.transport.route, &self.transport.connections.tls);
         let handshake = tls.handshake(stream, route.endpoint(), &route.tls).await;
@@ -348,7 +354,7 @@ impl Link {
         self.session.tls = Some(version);
         self.tls_facts = Some(TlsFacts::of(wrapped.get_ref().1));
         self.session.note(format_args!("{version} began"));
-        self.session.socket = Some(Socket::new(Carrier::Tls(Box::new(wrapped))));
+        self.session.socket = Some(BufferedStream::new(Stream::Tls(Box::new(wrapped))));
         Ok(())
     }
 
@@ -356,11 +362,11 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Denied`] where no sign-in is due or allowed, [`LinkError::Credentials`] and
-    /// [`LinkError::TokenUnavailable`] where there is nothing to sign in with, [`LinkError::Closed`], [`LinkError::Io`]. A
+    /// [`ConnectionError::Denied`] where no sign-in is due or allowed, [`ConnectionError::Credentials`] and
+    /// [`ConnectionError::TokenUnavailable`] where there is nothing to sign in with, [`ConnectionError::Closed`], [`ConnectionError::Io`]. A
     /// server that refuses the credentials is not an error: its reply says so.
-    pub async fn sign_in(&mut self, mechanism: &str) -> Result<SignInReply, LinkError> {
-        let denied = |message: String| Err(LinkError::Denied(message));
+    pub async fn sign_in(&mut self, mechanism: &str) -> Result<SignInReply, ConnectionError> {
+        let denied = |message: String| Err(ConnectionError::Denied(message));
         let route = Arc::clone(&self.transport.route);
         let Some(account) = route.account.as_ref().filter(|_| route.signs_in) else {
             return denied("This step has no account to sign in with.".to_owned());
@@ -387,7 +393,7 @@ impl Link {
             });
         }
         self.transport.connections.sign_in_turn(&route.owner()).await;
-        let socket = session.socket.as_mut().ok_or(LinkError::Closed)?;
+        let socket = session.socket.as_mut().ok_or(ConnectionError::Closed)?;
         let tokens = &self.transport.connections.tokens;
         let reply = sign_in::run(
             socket,
@@ -399,7 +405,7 @@ impl Link {
         )
         .await?;
         session.expires = reply.expires;
-        session.veil = Some(Veil::over(reply.exchanges));
+        session.redactor = Some(SecretRedactor::over(reply.exchanges));
         if reply.signed_in {
             session.signed_in = Some(mechanism.to_ascii_uppercase());
         }
@@ -417,17 +423,17 @@ impl Link {
         }
         let route = &self.transport.route;
         let signed_in = !route.signs_in || self.session.signed_in.is_some();
-        let harmless = farewell.len() <= FAREWELL && gate::check(&farewell).is_ok();
-        let quiet = !self.unanswered && !self.session.has_news().await;
+        let harmless = farewell.len() <= FAREWELL_BYTES_MAX && preauth_filter::check(&farewell).is_ok();
+        let quiet = !self.unanswered && !self.session.has_unread_input().await;
         let is_good = settled
             && signed_in
             && harmless
             && quiet
-            && memo.len() <= MEMO
+            && memo.len() <= MEMO_BYTES_MAX
             && !self.session.is_expired(SystemTime::now())
             && !route.is_dry_run();
         self.session.memo = memo;
-        let parked = Parked::new(self.session, if harmless { farewell } else { Vec::new() });
+        let parked = IdleConnection::new(self.session, if harmless { farewell } else { Vec::new() });
         if is_good {
             self.transport.connections.park(self.key, parked);
         } else {
@@ -436,15 +442,15 @@ impl Link {
     }
 }
 
-fn check_grant(route: &Route, wanted: &Endpoint, security: Security) -> Result<(), LinkError> {
+fn check_grant(route: &Route, wanted: &Endpoint, security: Security) -> Result<(), ConnectionError> {
     let endpoint = route.endpoint();
     if !wanted.host.eq_ignore_ascii_case(&endpoint.host) || wanted.port != endpoint.port {
-        return Err(LinkError::Denied(format!(
+        return Err(ConnectionError::Denied(format!(
             "This step may talk to {} and to no other server; it asked for {wanted}.",
             endpoint
         )));
     }
-    let fits = match route.least {
+    let fits = match route.min_security {
         Security::Tls => security == Security::Tls,
         Security::StartTls => security != Security::None,
         Security::None => true,
@@ -452,9 +458,9 @@ fn check_grant(route: &Route, wanted: &Endpoint, security: Security) -> Result<(
     if fits {
         Ok(())
     } else {
-        Err(LinkError::Denied(format!(
+        Err(ConnectionError::Denied(format!(
             "The account demands the security `{}` at {}; the connector asked for `{}`.",
-            route.least.as_str(),
+            route.min_security.as_str(),
             endpoint,
             security.as_str()
         )))

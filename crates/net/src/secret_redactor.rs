@@ -8,17 +8,17 @@ use std::io;
 
 use pipepost_accounts::sasl::Exchange;
 
-use crate::socket::Socket;
+use crate::buffered_stream::BufferedStream;
 
 /// A line beyond this is looked at in pieces; no reply line comes near it (RFC 5321, section 4.5.3.1.5). With one read
 /// more it stays below what an exchange looks at in one go.
-const LINE: usize = 16 * 1024;
+const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// How much is read at once.
-const READ: usize = 16 * 1024;
+const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// The secrets of one connection, and the bytes on their way past them.
-pub(crate) struct Veil {
+pub(crate) struct SecretRedactor {
     exchanges: Vec<Exchange>,
     /// The beginning of a line.
     coming: Vec<u8>,
@@ -27,7 +27,7 @@ pub(crate) struct Veil {
     taken: usize,
 }
 
-impl Veil {
+impl SecretRedactor {
     pub(crate) fn over(exchanges: Vec<Exchange>) -> Self {
         Self {
             exchanges,
@@ -38,19 +38,19 @@ impl Veil {
     }
 
     /// At least one byte and at most `max`; none at the end of the stream. What arrived stays when this is cancelled.
-    pub(crate) async fn read(&mut self, socket: &mut Socket, max: usize) -> io::Result<Vec<u8>> {
+    pub(crate) async fn read(&mut self, socket: &mut BufferedStream, max: usize) -> io::Result<Vec<u8>> {
         while self.ready.is_empty() {
-            let bytes = socket.read(READ).await?;
+            let bytes = socket.read(READ_BYTES_MAX).await?;
             let ended = bytes.is_empty();
             self.coming.extend_from_slice(&bytes);
             let lines = match self.coming.iter().rposition(|byte| *byte == b'\n') {
-                _ if ended || self.coming.len() > LINE => self.coming.len(),
+                _ if ended || self.coming.len() > LINE_BYTES_MAX => self.coming.len(),
                 Some(end) => end + 1,
                 None => 0,
             };
             let rest = self.coming.split_off(lines);
             let lines = std::mem::replace(&mut self.coming, rest);
-            self.ready = self.scrubbed(&lines);
+            self.ready = self.redacted(&lines);
             if ended {
                 break;
             }
@@ -66,12 +66,12 @@ impl Veil {
     }
 
     /// Whether something arrived that nobody has read.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn has_unread_input(&self) -> bool {
         !self.coming.is_empty() || !self.ready.is_empty()
     }
 
     /// These bytes without the secrets.
-    pub(crate) fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn redacted(&self, bytes: &[u8]) -> Vec<u8> {
         let mut exchanges = self.exchanges.iter();
         match exchanges.next() {
             None => bytes.to_vec(),
@@ -87,23 +87,23 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
-    use crate::socket::Carrier;
+    use crate::buffered_stream::Stream;
 
     #[tokio::test]
     async fn a_secret_is_found_however_its_line_arrives() {
         let secret = |text: &str| Secret::new(text.to_owned());
         let credentials = Credentials::password(secret("ann"), secret("open sesame"));
         let exchange = Exchange::start(Mechanism::Plain, &credentials, "h", 587).expect("good credentials");
-        let mut veil = Veil::over(vec![exchange]);
+        let mut redactor = SecretRedactor::over(vec![exchange]);
         let (ours, mut theirs) = tokio::io::duplex(3);
-        let mut socket = Socket::new(Carrier::Memory(ours));
+        let mut socket = BufferedStream::new(Stream::Memory(ours));
         let server = tokio::spawn(async move {
             let said = b"250 You said open sesame.\r\n250 Next\r\nb3BlbiBzZXNhbWU=";
             theirs.write_all(said).await.expect("somebody reads");
         });
         let mut heard = Vec::new();
         loop {
-            let bytes = veil.read(&mut socket, 4).await.expect("no error");
+            let bytes = redactor.read(&mut socket, 4).await.expect("no error");
             if bytes.is_empty() {
                 break;
             }
@@ -114,6 +114,6 @@ mod tests {
             String::from_utf8_lossy(&heard),
             "250 You said ***.\r\n250 Next\r\n***U="
         );
-        assert!(!veil.has_news());
+        assert!(!redactor.has_unread_input());
     }
 }

@@ -12,13 +12,13 @@ use tokio_rustls::client::TlsStream;
 
 /// How much is read ahead of the connector at most: while a write waits, replies are taken in up to this, so that full
 /// windows in both directions cannot lock each other.
-const READ_AHEAD: usize = 256 * 1024;
+const READ_AHEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// How much one read asks the operating system for.
-const READ: usize = 32 * 1024;
+const READ_BYTES_MAX: usize = 32 * 1024;
 
 /// What carries the bytes.
-pub(crate) enum Carrier {
+pub(crate) enum Stream {
     /// TCP in clear.
     Plain(TcpStream),
     /// TLS over TCP.
@@ -27,7 +27,7 @@ pub(crate) enum Carrier {
     Memory(DuplexStream),
 }
 
-impl AsyncRead for Carrier {
+impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let result = match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -42,7 +42,7 @@ impl AsyncRead for Carrier {
     }
 }
 
-impl AsyncWrite for Carrier {
+impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -68,9 +68,9 @@ impl AsyncWrite for Carrier {
     }
 }
 
-/// A carrier with what was read ahead of the connector, and the count of what left.
-pub(crate) struct Socket {
-    carrier: Carrier,
+/// A stream with what was read ahead of the connector, and the count of what left.
+pub(crate) struct BufferedStream {
+    stream: Stream,
     /// Room for what is read ahead. It is kept, so that it is cleared once and not for each read.
     ahead: Vec<u8>,
     /// Where in it what was not handed out begins, and where it ends.
@@ -82,10 +82,10 @@ pub(crate) struct Socket {
     written: Arc<AtomicU64>,
 }
 
-impl Socket {
-    pub(crate) fn new(carrier: Carrier) -> Self {
+impl BufferedStream {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self {
-            carrier,
+            stream,
             ahead: Vec::new(),
             taken: 0,
             end: 0,
@@ -94,9 +94,9 @@ impl Socket {
         }
     }
 
-    /// The carrier alone, to be wrapped in TLS. The caller has made sure that nothing was read ahead.
-    pub(crate) fn into_carrier(self) -> Carrier {
-        self.carrier
+    /// The stream alone, to be wrapped in TLS. The caller has made sure that nothing was read ahead.
+    pub(crate) fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// The count of bytes that left, for whoever watches.
@@ -105,7 +105,7 @@ impl Socket {
     }
 
     /// Whether bytes have arrived that nobody has read, or the stream has ended. Does not wait.
-    pub(crate) async fn has_news(&mut self) -> bool {
+    pub(crate) async fn has_unread_input(&mut self) -> bool {
         if self.has_read() || self.ended {
             return true;
         }
@@ -149,12 +149,12 @@ impl Socket {
         std::future::poll_fn(|cx| {
             loop {
                 let progress = if left.is_empty() {
-                    match Pin::new(&mut self.carrier).poll_flush(cx) {
+                    match Pin::new(&mut self.stream).poll_flush(cx) {
                         Poll::Ready(result) => return Poll::Ready(result),
                         Poll::Pending => Poll::Pending,
                     }
                 } else {
-                    Pin::new(&mut self.carrier).poll_write(cx, left)
+                    Pin::new(&mut self.stream).poll_write(cx, left)
                 };
                 match progress {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -165,7 +165,7 @@ impl Socket {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     // A read that ends or fails shows itself to the next read; here it only must not stop the write.
                     Poll::Pending => match self.poll_fill(cx) {
-                        Poll::Ready(Ok(())) if !self.ended && self.end < READ_AHEAD => {}
+                        Poll::Ready(Ok(())) if !self.ended && self.end < READ_AHEAD_BYTES_MAX => {}
                         _ => return Poll::Pending,
                     },
                 }
@@ -176,21 +176,21 @@ impl Socket {
 
     /// Ends the stream in order, as far as that goes without waiting for the peer.
     pub(crate) async fn shut_down(&mut self) {
-        if let Err(error) = self.carrier.shutdown().await {
+        if let Err(error) = self.stream.shutdown().await {
             tracing::debug!(%error, "the connection was not closed in order");
         }
     }
 
     /// Reads once into the read-ahead, if there is room.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.ended || self.end >= READ_AHEAD {
+        if self.ended || self.end >= READ_AHEAD_BYTES_MAX {
             return Poll::Pending;
         }
-        if self.ahead.len() < self.end + READ {
-            self.ahead.resize(self.end + READ, 0);
+        if self.ahead.len() < self.end + READ_BYTES_MAX {
+            self.ahead.resize(self.end + READ_BYTES_MAX, 0);
         }
-        let mut buffer = ReadBuf::new(&mut self.ahead[self.end..self.end + READ]);
-        let result = Pin::new(&mut self.carrier).poll_read(cx, &mut buffer);
+        let mut buffer = ReadBuf::new(&mut self.ahead[self.end..self.end + READ_BYTES_MAX]);
+        let result = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
         let count = buffer.filled().len();
         self.end += count;
         match result {
@@ -210,7 +210,7 @@ impl Socket {
         if self.taken == self.end {
             (self.taken, self.end) = (0, 0);
             // After a flood only the usual room is kept.
-            self.ahead.truncate(READ);
+            self.ahead.truncate(READ_BYTES_MAX);
         }
         bytes
     }
@@ -240,7 +240,7 @@ mod tests {
             theirs.read_exact(&mut got).await.expect("our write");
             got
         });
-        let mut socket = Socket::new(Carrier::Memory(ours));
+        let mut socket = BufferedStream::new(Stream::Memory(ours));
         socket.write_all(&[b'w'; 10_000]).await.expect("no lock");
         assert_eq!(peer.await.expect("the peer"), vec![b'w'; 10_000]);
         assert_eq!(socket.written_counter().load(Ordering::Relaxed), 10_000);
@@ -253,10 +253,10 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_stream_is_an_empty_read_and_counts_as_news() {
         let (ours, theirs) = tokio::io::duplex(64);
-        let mut socket = Socket::new(Carrier::Memory(ours));
-        assert!(!socket.has_news().await);
+        let mut socket = BufferedStream::new(Stream::Memory(ours));
+        assert!(!socket.has_unread_input().await);
         drop(theirs);
-        assert!(socket.has_news().await);
+        assert!(socket.has_unread_input().await);
         assert_eq!(socket.read(10).await.expect("an end, no error"), Vec::<u8>::new());
     }
 }
