@@ -18,19 +18,32 @@ const SLIPS_MAX: usize = 4;
 
 /// Returns the known name nearest to `written`, when it is near: at most one slip (a letter too many, too few, another
 /// one, or two exchanged) for every three characters of the shorter name, and at most four. Case, `-`, `_` and blanks
-/// count for nothing. Of several that are equally near, the first.
+/// count for nothing, and words at the end that both names share (`-connector-v2`) make them no more alike. Of several that
+/// are equally near, the first.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.len() > NAME_BYTES_MAX {
         return None;
     }
-    let written = folded(written);
     let near = known.into_iter().take(KNOWN_MAX).filter_map(|name| {
-        let folded = folded(name);
-        let slips = strsim::damerau_levenshtein(&written, &folded);
-        let shorter = written.chars().count().min(folded.chars().count());
+        let (written, known) = without_shared_ending(written, name);
+        let (written, known) = (folded(written), folded(known));
+        let slips = strsim::damerau_levenshtein(&written, &known);
+        let shorter = written.chars().count().min(known.chars().count());
         (slips <= SLIPS_MAX.min(shorter / 3) && shorter > 0).then_some((slips, name))
     });
     near.min_by_key(|(slips, _)| *slips).map(|(_, name)| name)
+}
+
+/// Both names without the last words that they share, as long as enough is left of each for a slip.
+fn without_shared_ending<'n>(mut one: &'n str, mut other: &'n str) -> (&'n str, &'n str) {
+    while let (Some((one_rest, one_word)), Some((other_rest, other_word))) =
+        (one.rsplit_once('-'), other.rsplit_once('-'))
+        && one_word == other_word
+        && one_rest.len().min(other_rest.len()) >= 3
+    {
+        (one, other) = (one_rest, other_rest);
+    }
+    (one, other)
 }
 
 fn folded(name: &str) -> String {
@@ -63,6 +76,15 @@ mod tests {
             assert_eq!(nearest(written, known), None, "{written}");
         }
         assert_eq!(nearest(&"a".repeat(1000), known), None);
+    }
+
+    #[test]
+    fn an_ending_that_many_names_share_makes_no_two_of_them_near() {
+        let known = ["assert-connector-v2", "email-connector-v2", "log-connector"];
+        assert_eq!(nearest("rest-connector-v2", known), None);
+        assert_eq!(nearest("emial-connector-v2", known), Some("email-connector-v2"));
+        assert_eq!(nearest("email-conector-v2", known), Some("email-connector-v2"));
+        assert_eq!(nearest("lgo-connector", known), Some("log-connector"));
     }
 
     #[test]
