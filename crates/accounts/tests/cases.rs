@@ -1,9 +1,10 @@
-//! Cases are folders under `tests/cases`: the JSON files in one are loaded together. A file `expected-error` says that
-//! loading must fail with exactly these lines; otherwise `expected-view.json` holds what connectors see of each account,
-//! and `expected-warnings`, if it is there, the warnings. `variables.json` stands for the process's environment, and a
-//! file `environment` chooses one. `BLESS=1` writes what came out; look at it before you keep it.
+//! Cases are folders under `tests/cases`: the JSON files in one are loaded together. A snapshot `error.snap` says that
+//! loading must fail with exactly these lines; otherwise `view.snap` holds what connectors see of each account, and
+//! `warnings.snap`, if it is there, the warnings. `variables.json` stands for the process's environment, and a file
+//! `environment` chooses one. `INSTA_UPDATE=always` writes what came out; look at it before you keep it.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use pipepost_accounts::{Accounts, Environment};
@@ -27,24 +28,17 @@ fn every_case_ends_as_it_says() {
 fn check(case: &Path) -> Result<(), String> {
     let outcome = run(case);
     let files = [
-        ("expected-error", &outcome.error),
-        ("expected-view.json", &outcome.view),
-        ("expected-warnings", &outcome.warnings),
+        ("error", &outcome.error),
+        ("view", &outcome.view),
+        ("warnings", &outcome.warnings),
     ];
     for (name, got) in files {
-        let path = case.join(name);
-        if std::env::var_os("BLESS").is_some() {
-            match got {
-                Some(text) => std::fs::write(&path, text).expect("written"),
-                None => drop(std::fs::remove_file(&path)),
+        match got {
+            Some(text) => snapshot(case, name, text)?,
+            None if case.join(format!("{name}.snap")).exists() => {
+                return Err(format!("{}: there is no {name}, and a snapshot of it", case.display()));
             }
-        }
-        let expected = std::fs::read_to_string(&path).ok();
-        if expected.as_ref() != got.as_ref() {
-            return Err(format!(
-                "{}, {name}:\n  expected {expected:?}\n  but got  {got:?}",
-                case.display()
-            ));
+            None => {}
         }
     }
     for text in [&outcome.error, &outcome.view, &outcome.warnings].into_iter().flatten() {
@@ -55,6 +49,17 @@ fn check(case: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Compares a text with the snapshot in a case's own folder. The difference is printed; all cases are to be tried.
+fn snapshot(case: &Path, name: &str, text: &str) -> Result<(), String> {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(case);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let compare = AssertUnwindSafe(|| settings.bind(|| insta::assert_snapshot!(name, text)));
+    let compared = catch_unwind(compare);
+    compared.map_err(|_| format!("{}: another {name} than its snapshot", case.display()))
+}
+
 fn run(case: &Path) -> Outcome {
     let mut environment = Environment::process().with_variables(variables(case));
     if let Ok(name) = std::fs::read_to_string(case.join("environment")) {
@@ -63,7 +68,7 @@ fn run(case: &Path) -> Outcome {
     let mut files: Vec<PathBuf> = entries(case)
         .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .filter(|path| !path.ends_with("expected-view.json") && !path.ends_with("variables.json"))
+        .filter(|path| !path.ends_with("variables.json"))
         .collect();
     files.sort();
     let relative = |text: String| text.replace(&format!("{}/", case.display()), "");

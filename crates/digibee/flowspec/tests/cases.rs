@@ -1,14 +1,15 @@
 //! Documents with something wrong in them: one directory a case, `document.json` and what is said about it,
-//! `expected.txt`. A case whose expectation holds an error must fail.
+//! the snapshot `problems.snap`. A case whose snapshot holds an error must fail.
 //!
-//! `UPDATE_EXPECTED=1 cargo test -p pipepost-flowspec --test cases` writes the expectations anew, to be read before
-//! they are kept.
+//! `INSTA_UPDATE=always cargo test -p pipepost-flowspec --test cases` writes the snapshots anew, to be read before they
+//! are kept.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use common::with_surroundings;
@@ -27,17 +28,17 @@ fn each_case_is_told_what_is_wrong() {
     for directory in directories {
         let text = fs::read_to_string(directory.join("document.json")).unwrap();
         let report = with_surroundings(&[], |surroundings| check(&text, surroundings));
-        let found = format!("{}\n", report.problems);
-        if std::env::var_os("UPDATE_EXPECTED").is_some() {
-            fs::write(directory.join("expected.txt"), &found).unwrap();
-        }
-        let expected = fs::read_to_string(directory.join("expected.txt")).unwrap();
-        let must_fail = expected.lines().any(|line| line.starts_with("error"));
-        if found != expected || report.pipeline.is_some() == must_fail {
-            failures.push_str(&format!(
-                "--- {}\nexpected:\n{expected}found:\n{found}",
-                directory.display()
-            ));
+        let found = report.problems.to_string();
+        let must_fail = found.lines().any(|line| line.starts_with("error"));
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(&directory);
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        // The difference is printed; all cases are to be tried.
+        let compare = AssertUnwindSafe(|| settings.bind(|| insta::assert_snapshot!("problems", found)));
+        let compared = catch_unwind(compare);
+        if compared.is_err() || report.pipeline.is_some() == must_fail {
+            failures.push_str(&format!("{}\n", directory.display()));
         }
     }
     assert!(failures.is_empty(), "{failures}");
