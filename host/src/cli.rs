@@ -3,10 +3,10 @@
 mod accounts;
 mod arguments;
 mod check;
-mod complaint;
 mod demo;
 mod disarm;
 mod dry_run;
+mod error;
 mod eval;
 mod explain;
 mod hardening;
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory as _, Parser as _};
-use complaint::Complaint;
+use error::CliError;
 
 /// `EX_USAGE` of `sysexits.h`.
 const USAGE: u8 = 64;
@@ -51,14 +51,14 @@ pub(crate) fn main() -> ExitCode {
     logging::start(&arguments.logging);
     match dispatch(arguments) {
         Ok(code) => ExitCode::from(code),
-        Err(complaint) => {
-            complaint.print();
-            ExitCode::from(complaint.exit_code())
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
+fn dispatch(arguments: Arguments) -> Result<u8, CliError> {
     match arguments.command {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "pipepost", &mut std::io::stdout());
@@ -67,26 +67,26 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Man => {
             let page = clap_mangen::Man::new(Arguments::command());
             page.render(&mut std::io::stdout())
-                .map_err(|error| Complaint::io("standard output", &error))?;
+                .map_err(|error| CliError::io("standard output", &error))?;
             return Ok(0);
         }
-        Command::Paths => return paths::show(),
-        Command::Explain(options) => return explain::explain(&options),
-        Command::Eval(options) => return eval::eval(&options),
+        Command::Paths => return paths::execute(),
+        Command::Explain(options) => return explain::execute(&options),
+        Command::Eval(options) => return eval::execute(&options),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Complaint::io("the runtime", &error))?;
+    let runtime = runtime.map_err(|error| CliError::io("the runtime", &error))?;
     let code = runtime.block_on(async {
         match arguments.command {
-            Command::Run(options) => run::run(*options, &arguments.logging).await,
-            Command::Accounts(command) => accounts::accounts(command).await,
-            Command::Check(options) => check::check(options).await,
-            Command::Schema(options) => schema::schema(&options).await,
-            Command::Plugins(command) => plugins::plugins(command).await,
-            Command::Inbox(options) => inbox::inbox(options).await,
-            Command::Demo(options) => demo::demo(options).await,
-            Command::Ledger(command) => ledger::ledger(command).await,
+            Command::Run(options) => run::execute(*options, &arguments.logging).await,
+            Command::Accounts(command) => accounts::execute(command).await,
+            Command::Check(options) => check::execute(options).await,
+            Command::Schema(options) => schema::execute(&options).await,
+            Command::Plugins(command) => plugins::execute(command).await,
+            Command::Inbox(options) => inbox::execute(options).await,
+            Command::Demo(options) => demo::execute(options).await,
+            Command::Ledger(command) => ledger::execute(command).await,
             Command::Completions { .. } | Command::Man | Command::Paths | Command::Explain(_) | Command::Eval(_) => {
                 Ok(0)
             }

@@ -18,35 +18,35 @@ use pipepost_state_sqlite::SqliteStore;
 use serde_json::json;
 use test::TestOptions;
 
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{answer, answer_json, answer_json_text, say};
 use super::store::{self, StoreOptions, told};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountsCommand {
-    /// Put an account into the store: from a file, from fields, or, on a terminal, from answers
+    /// Add an account to the store: from a file, from fields, or from answers on a terminal
     #[command(
         after_help = "Examples:\n  pipepost accounts add gmail\n  pipepost accounts add gmail --set preset=gmail --set username=you@gmail.com --password-stdin < app-password\n  pipepost accounts add --from accounts.json"
     )]
     Add(AddOptions),
-    /// The accounts in the store, without their secrets
+    /// List the accounts in the store, without their secrets
     List {
         #[command(flatten)]
         store: StoreOptions,
-        /// For machines
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// One account as it is stored, without its secrets
+    /// Show one account as it is stored, without its secrets
     Show {
-        /// Its label
+        /// The account's label
         label: String,
         #[command(flatten)]
         store: StoreOptions,
     },
     /// Change fields of an account
     Edit {
-        /// Its label
+        /// The account's label
         label: String,
         #[command(flatten)]
         changes: Changes,
@@ -55,25 +55,25 @@ pub(super) enum AccountsCommand {
     },
     /// Copy an account under another label
     Copy {
-        /// Its label
+        /// The account's label
         label: String,
         /// The copy's label
         new: String,
         #[command(flatten)]
         store: StoreOptions,
     },
-    /// Give an account another label
+    /// Change an account's label
     Rename {
-        /// Its label
+        /// The account's label
         label: String,
         /// Its new label
         new: String,
         #[command(flatten)]
         store: StoreOptions,
     },
-    /// Take an account out of the store
+    /// Remove an account from the store
     Remove {
-        /// Its label
+        /// The account's label
         label: String,
         #[command(flatten)]
         store: StoreOptions,
@@ -83,24 +83,24 @@ pub(super) enum AccountsCommand {
         after_help = "Example:\n  pipepost accounts add gmail --client client_secret.json --set username=you@gmail.com\n  pipepost accounts authorize gmail"
     )]
     Authorize(AuthorizeOptions),
-    /// Try an account step by step: name, connection, TLS, greeting, capabilities, sign-in; sends nothing unless told to
+    /// Test an account step by step: name, connection, TLS, greeting, capabilities, sign-in; send nothing without --to
     #[command(
         after_help = "Examples:\n  pipepost accounts test gmail\n  pipepost accounts test gmail --to you@gmail.com"
     )]
     Test(TestOptions),
-    /// End an account's pause: you know that its server takes messages again
+    /// End an account's pause, when you know that its server accepts messages again
     Resume {
-        /// Its label
+        /// The account's label
         label: String,
-        /// Where the pauses are kept, instead of the user's state directory
+        /// Where the pauses are recorded, instead of the user's state directory
         #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
         state: Option<PathBuf>,
     },
-    /// Accounts as an accounts file, with their secrets in clear
+    /// Export accounts as an accounts file, with their secrets in clear
     Export {
-        /// Their labels; all without any
+        /// The accounts' labels; the default is all
         labels: Vec<String>,
-        /// The new file, which its owner alone can read; without it standard output, unless that is a terminal
+        /// The new file, which only its owner can read; the default is standard output, unless that is a terminal
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
@@ -110,10 +110,10 @@ pub(super) enum AccountsCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct AddOptions {
-    /// Its label
+    /// The account's label
     #[arg(required_unless_present = "from")]
     label: Option<String>,
-    /// The accounts of this file, with their own labels
+    /// Add the accounts of this file, with their own labels
     #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "set", "password_stdin"])]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -122,18 +122,18 @@ pub(super) struct AddOptions {
     store: StoreOptions,
 }
 
-pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> {
+pub(super) async fn execute(command: AccountsCommand) -> Result<u8, CliError> {
     match command {
         AccountsCommand::Add(options) => add(options)?,
         AccountsCommand::List { store, json } => list(&store::open(&store)?.list().map_err(told)?, json)?,
         AccountsCommand::Show { label, store } => {
             let account = store::open(&store)?.show(&label).map_err(told)?;
-            answer_json(&account).map_err(|error| Complaint::io("standard output", &error))?;
+            answer_json(&account).map_err(|error| CliError::io("standard output", &error))?;
         }
         AccountsCommand::Edit { label, changes, store } => {
             let changes = changes.read()?;
             if changes.is_empty() {
-                return Err(Complaint::usage(
+                return Err(CliError::usage(
                     "Nothing was named to change; write --set FIELD=VALUE, --unset FIELD or --password-stdin.",
                 ));
             }
@@ -152,18 +152,18 @@ pub(super) async fn accounts(command: AccountsCommand) -> Result<u8, Complaint> 
             store::open(&store)?.remove(&label).map_err(all_told)?;
             say(&format!("pipepost: removed {label}."));
         }
-        AccountsCommand::Authorize(options) => authorize::authorize(options).await?,
-        AccountsCommand::Test(options) => return test::test(options).await,
+        AccountsCommand::Authorize(options) => authorize::execute(options).await?,
+        AccountsCommand::Test(options) => return test::execute(options).await,
         AccountsCommand::Resume { label, state } => resume(&label, state).await?,
         AccountsCommand::Export { labels, output, store } => export(&labels, output.as_deref(), &store)?,
     }
     Ok(0)
 }
 
-fn add(options: AddOptions) -> Result<(), Complaint> {
+fn add(options: AddOptions) -> Result<(), CliError> {
     if let Some(file) = &options.from {
         if !file.exists() {
-            return Err(Complaint::no_input(
+            return Err(CliError::no_input(
                 "accounts file",
                 file,
                 &std::io::ErrorKind::NotFound.into(),
@@ -187,7 +187,7 @@ fn add(options: AddOptions) -> Result<(), Complaint> {
     Ok(())
 }
 
-async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), Complaint> {
+async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), CliError> {
     let directory = super::ledger::directory(state)?;
     let store = SqliteStore::new(&directory);
     let ended = store.quotas().resume(label).await?;
@@ -208,7 +208,7 @@ async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn list(accounts: &[StoredAccount], json: bool) -> Result<(), Complaint> {
+fn list(accounts: &[StoredAccount], json: bool) -> Result<(), CliError> {
     if json {
         let all: Vec<_> = accounts
             .iter()
@@ -221,7 +221,7 @@ fn list(accounts: &[StoredAccount], json: bool) -> Result<(), Complaint> {
                 })
             })
             .collect();
-        return answer_json(&json!(all)).map_err(|error| Complaint::io("standard output", &error));
+        return answer_json(&json!(all)).map_err(|error| CliError::io("standard output", &error));
     }
     if accounts.is_empty() {
         say("pipepost: the store is empty; `pipepost accounts add LABEL` puts an account into it.");
@@ -239,16 +239,16 @@ fn list(accounts: &[StoredAccount], json: bool) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOptions) -> Result<(), Complaint> {
+fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOptions) -> Result<(), CliError> {
     if output.is_none() && std::io::stdout().is_terminal() {
-        return Err(Complaint::usage(
+        return Err(CliError::usage(
             "An export holds secrets in clear, which are not shown on a terminal; name a file with --output.",
         ));
     }
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let text = store::open(options)?.export(&labels).map_err(told)?;
     match output {
-        None => answer_json_text(text.expose()).map_err(|error| Complaint::io("standard output", &error)),
+        None => answer_json_text(text.expose()).map_err(|error| CliError::io("standard output", &error)),
         Some(path) => {
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true);
@@ -261,7 +261,7 @@ fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOp
                 file.sync_all()
             };
             write().map_err(|error| {
-                Complaint::new(
+                CliError::new(
                     FailureKind::Configuration,
                     format!(
                         "The file `{}` cannot be made: {error}; name one that does not exist yet.",
@@ -273,10 +273,10 @@ fn export(labels: &[String], output: Option<&std::path::Path>, options: &StoreOp
     }
 }
 
-fn out(line: &str) -> Result<(), Complaint> {
-    answer(line).map_err(|error| Complaint::io("standard output", &error))
+fn out(line: &str) -> Result<(), CliError> {
+    answer(line).map_err(|error| CliError::io("standard output", &error))
 }
 
-fn all_told(errors: Errors) -> Complaint {
-    Complaint::many(FailureKind::Configuration, errors.iter().map(store::sentence))
+fn all_told(errors: Errors) -> CliError {
+    CliError::many(FailureKind::Configuration, errors.iter().map(store::sentence))
 }

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line's grammar and its help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::store::StoreOptions;
 #[derive(Debug, Parser)]
 #[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a server of its own and shows what arrived.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
+    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a local server and shows what arrived.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -21,16 +21,16 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
-/// What goes to standard error besides sentences about failures.
+/// Settings of what goes to standard error besides sentences about failures.
 #[derive(Debug, Args)]
 pub(super) struct Logging {
-    /// Say more: -v steps and connections, -vv everything
+    /// Print more: -v steps and connections, -vv everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 100)]
     pub(super) verbose: u8,
-    /// Say nothing but failures
+    /// Print failures only
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 101)]
     pub(super) quiet: bool,
-    /// How log lines look
+    /// Format of log lines
     #[arg(
         long,
         global = true,
@@ -53,69 +53,71 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// The example pipeline, sent end to end to a server of its own, shown step by step
+    /// Send the example pipeline's message to a local server, and show each step
     Demo(DemoOptions),
-    /// Run a pipeline: the last step's output goes to standard output as JSON, everything else to standard error
+    /// Run a pipeline; print the last step's output as JSON on standard output, everything else on standard error
     #[command(
         after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May\n  pipepost run welcome.json --accounts accounts.json --input order.json --dry-run --out ./rehearsed"
     )]
     Run(Box<RunOptions>),
-    /// What an expression or a template gives
+    /// Print the value of an expression or a template
     #[command(
         after_help = "Examples:\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"
     )]
     Eval(EvalOptions),
-    /// The JSON Schema of pipeline documents, of a step's parameters, or of account files, for editors
+    /// Print the JSON Schema of pipeline documents, of a step's parameters, or of account files, for editors
     #[command(
         after_help = "Examples:\n  pipepost schema > pipeline.schema.json\n  pipepost schema email-connector-v2\n  pipepost schema account > accounts.schema.json"
     )]
     Schema(SchemaOptions),
-    /// Every problem of a pipeline, with its branch, step and parameter; runs nothing
+    /// List every problem of a pipeline, with its branch, step and parameter; run nothing
     #[command(after_help = "Example:\n  pipepost check welcome.json --accounts accounts.json")]
     Check(CheckOptions),
-    /// The connectors: what they are, what they take, and exactly what they import
+    /// Describe the connectors: what they do, what they take, and exactly what they import
     #[command(subcommand)]
     Plugins(PluginsCommand),
-    /// What named executions have sent, and what nobody can tell of
+    /// Show what named executions sent, and settle uncertain messages
     #[command(
         subcommand,
-        after_help = "A message is uncertain when the server's answer to it never came: it may have been sent and may not.\nPipepost never sends it again on its own. Look for it in the sender's Sent folder, then settle it:\n  pipepost ledger list --uncertain\n  pipepost ledger settle KEY --as sent\n  pipepost ledger settle KEY --as not-sent    # it goes out when its execution is run again"
+        after_help = "A message is uncertain when the server's answer to it did not arrive: it may or may not have been sent.\nPipepost never sends it again by itself. Look for it in the sender's Sent folder, then settle it:\n  pipepost ledger list --uncertain\n  pipepost ledger settle KEY --as sent\n  pipepost ledger settle KEY --as not-sent    # it is sent when its execution runs again"
     )]
     Ledger(LedgerCommand),
-    /// A local SMTP server that speaks Gmail's dialect and keeps what it receives
-    #[command(after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account to send to it with.")]
+    /// Run a local SMTP server that speaks Gmail's dialect and keeps what it receives
+    #[command(
+        after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account with which to send to it."
+    )]
     Inbox(InboxOptions),
-    /// The encrypted store of accounts: what is in it, and how it changes
+    /// Show and change the encrypted store of accounts; test accounts
     #[command(subcommand)]
     Accounts(AccountsCommand),
-    /// What a mail server's reply means, and what to do now
+    /// Explain a mail server's reply, and what to do now
     #[command(
         after_help = "Examples:\n  pipepost explain '535-5.7.8 Username and Password not accepted.'\n  pipepost explain - < bounce.txt"
     )]
     Explain(ExplainOptions),
-    /// Where everything lives: caches, configuration and state
+    /// Print where caches, configuration and state are
     Paths,
-    /// Completions for a shell, to be sourced
+    /// Print completions for a shell, to be sourced
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page, for `man -l -`
+    /// Print the manual page, for `man -l -`
     Man,
 }
 
 /// Accounts, connectors and policy: the same for every command that needs a host.
 #[derive(Debug, Args)]
 pub(super) struct HostOptions {
-    /// A file of accounts: one, or an array. May be given more than once
+    /// A file with one account or an array of accounts. May be given more than once
     #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
     pub(super) accounts: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) store: StoreOptions,
-    /// Which of the accounts' environments to use, such as `test` or `prod`
+    /// The accounts' environment to use, such as `test` or `prod`
     #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
     pub(super) environment: Option<String>,
-    /// Connectors (*.wasm) in this directory, beside the built-in ones. May be given more than once
+    /// A directory of connectors (*.wasm), in addition to the built-in ones. May be given more than once
     #[arg(long, value_name = "DIR", env = "PIPEPOST_PLUGINS", value_delimiter = ':')]
     pub(super) plugins: Vec<PathBuf>,
     /// The operator's policy: hosts, networks, limits, connectors
@@ -127,40 +129,40 @@ pub(super) struct HostOptions {
 pub(super) struct RunOptions {
     /// The pipeline document
     pub(super) pipeline: PathBuf,
-    /// The first step's message, a JSON file; `-` reads standard input. Without it the message is {}
+    /// The first step's message, a JSON file; `-` reads standard input. The default is {}
     #[arg(long, value_name = "FILE|-", env = "PIPEPOST_INPUT")]
     pub(super) input: Option<PathBuf>,
     #[command(flatten)]
     pub(super) host: HostOptions,
-    /// Files for attachments; they are only read
+    /// A directory of files for attachments; they are only read
     #[arg(long, value_name = "DIR", env = "PIPEPOST_FILES")]
     pub(super) files: Option<PathBuf>,
     #[command(flatten)]
     pub(super) globals: Globals,
-    /// Names this execution: what it sends is written down, and a run with the same key repeats none of it
+    /// The key of this execution: what it sends is recorded, and a run with the same key does not send it again
     #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
     pub(super) execution: Option<String>,
-    /// Where named executions, limits and pauses are written down, instead of the user's state directory
+    /// Where named executions, limits and pauses are recorded, instead of the user's state directory
     #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
     pub(super) state: Option<PathBuf>,
-    /// Write down the dialogue with the servers here, with times and without secrets
+    /// Record the dialogue with the servers in this file, with times and without secrets
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
     pub(super) transcript: Option<PathBuf>,
-    /// How long the run may take, such as `90s`, `5m` or `none`; by default what the document says, else 30s
+    /// Maximum time of the run, such as `90s`, `5m` or `none`; the default is the document's, else 30s
     #[arg(long, value_name = "DURATION", env = "PIPEPOST_TIMEOUT", value_parser = timeout)]
     pub(super) timeout: Option<Timeout>,
     #[command(flatten)]
     pub(super) pins: Pins,
-    /// Do everything but send: nothing is connected to, and no secret is read
+    /// Do everything except send: connect to nothing, and read no secret
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// With --dry-run, write each message here as .eml, with its envelope beside it; else they are printed
+    /// With --dry-run, write each message into this directory as .eml, with its envelope in a second file; else print them
     #[arg(long, value_name = "DIR", env = "PIPEPOST_OUT")]
     pub(super) out: Option<PathBuf>,
-    /// Record each step's input and output here, one JSON object a line; secrets and sensitive fields are masked
+    /// Record each step's input and output in this file, one JSON object per line; secrets and sensitive fields are masked
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TRACE")]
     pub(super) trace: Option<PathBuf>,
-    /// Keep the run's own files here: an empty directory, or a new one
+    /// Keep the run's own files in this directory: an empty one, or a new one
     #[arg(long, value_name = "DIR", env = "PIPEPOST_KEEP")]
     pub(super) keep: Option<PathBuf>,
 }
@@ -168,32 +170,32 @@ pub(super) struct RunOptions {
 /// Values for `{{ global.K }}`.
 #[derive(Debug, Args)]
 pub(super) struct Globals {
-    /// A value for `{{ global.K }}`; JSON where it is JSON, else text. May be given more than once
+    /// A value for `{{ global.K }}`: JSON if it parses as JSON, else text. May be given more than once
     #[arg(long = "global", value_name = "K=V")]
     pub(super) pairs: Vec<String>,
-    /// Values for `{{ global.K }}`: a JSON object. --global wins over it
+    /// Values for `{{ global.K }}`: a file with a JSON object. --global overrides it
     #[arg(long = "globals", value_name = "FILE", env = "PIPEPOST_GLOBALS")]
     pub(super) file: Option<PathBuf>,
 }
 
-/// Steps that are not to run.
+/// Steps that do not run.
 #[derive(Debug, Args)]
 pub(super) struct Pins {
-    /// Do not run this step (its id, name or alias); its output is this JSON file. May be given more than once
+    /// Do not run this step (its id, name or alias); take its output from this JSON file. May be given more than once
     #[arg(long = "pin", value_name = "STEP=FILE", env = "PIPEPOST_PIN")]
     pub(super) pins: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct EvalOptions {
-    /// An expression without its braces, a text with `{{ }}` in it, or the template of a body
+    /// An expression without its braces, a text with `{{ }}` in it, or the template of an email body
     pub(super) text: String,
-    /// The message that it sees, a JSON file; `-` reads standard input. Without it the message is {}
+    /// The message that it reads, a JSON file; `-` reads standard input. The default is {}
     #[arg(long, value_name = "FILE|-", env = "PIPEPOST_MESSAGE")]
     pub(super) message: Option<PathBuf>,
     #[command(flatten)]
     pub(super) globals: Globals,
-    /// Print texts as JSON too, with their quotes
+    /// Print texts as JSON too, with quotes
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -215,28 +217,28 @@ pub(super) struct CheckOptions {
     pub(super) host: HostOptions,
     #[command(flatten)]
     pub(super) pins: Pins,
-    /// For machines: the problems, and the accounts, globals and message paths that the document wants, as JSON
+    /// Print JSON: the problems, and the accounts, globals and message paths that the document needs
     #[arg(long)]
     pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginsCommand {
-    /// All connectors
+    /// List all connectors
     List {
         #[command(flatten)]
         host: HostOptions,
-        /// For machines
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// All about one: its imports and exports are read from its bytes
+    /// Describe one connector; its imports and exports are read from its bytes
     Inspect {
         /// A connector's name or alias, or a file
         connector: String,
         #[command(flatten)]
         host: HostOptions,
-        /// For machines
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -244,35 +246,35 @@ pub(super) enum PluginsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
-    /// All messages that the ledger knows, the oldest first
+    /// List all messages in the ledger, the oldest first
     List {
-        /// Only those of this execution
+        /// Only messages of this execution
         #[arg(long, value_name = "KEY")]
         execution: Option<String>,
-        /// Only those of which nobody can tell whether they were sent
+        /// Only uncertain messages
         #[arg(long)]
         uncertain: bool,
         /// Where the ledger is, instead of the user's state directory
         #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
         state: Option<PathBuf>,
-        /// For machines
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// All about one message: its transactions, and who accepted it
+    /// Show one message: its transactions, and which recipients were accepted
     Show {
-        /// The message's key, as `list` shows it
+        /// The message's key, as `list` prints it
         key: String,
         /// Where the ledger is, instead of the user's state directory
         #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
         state: Option<PathBuf>,
-        /// For machines
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Say of an uncertain message whether it was sent
+    /// Record whether an uncertain message was sent
     Settle {
-        /// The message's key, as `list` shows it
+        /// The message's key, as `list` prints it
         key: String,
         /// What you found out
         #[arg(long = "as", value_enum, value_name = "OUTCOME")]
@@ -288,7 +290,7 @@ pub(super) enum LedgerCommand {
 pub(super) enum SettleAs {
     /// It was sent: it is never sent again
     Sent,
-    /// It was not sent: it goes out when its execution is run again
+    /// It was not sent: it is sent when its execution runs again
     NotSent,
 }
 
@@ -305,27 +307,27 @@ pub(super) struct InboxOptions {
     /// Where to listen with TLS from the first byte
     #[arg(long, value_name = "ADDR", env = "PIPEPOST_INBOX_LISTEN_TLS")]
     pub(super) listen_tls: Option<std::net::SocketAddr>,
-    /// Keep each message as .eml here, with its envelope beside it; `account.json` and `ca.pem` go there too
+    /// Keep each message in this directory as .eml, with its envelope in a second file; also `account.json` and `ca.pem`
     #[arg(long, value_name = "DIR", env = "PIPEPOST_INBOX_DIR")]
     pub(super) dir: Option<PathBuf>,
-    /// Misbehave as this script (JSON) says
+    /// A script (JSON) of how to misbehave
     #[arg(long, value_name = "FILE", env = "PIPEPOST_INBOX_SCRIPT")]
     pub(super) script: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DemoOptions {
-    /// Leave the demo's files here, to play with
+    /// Keep the demo's files in this directory
     #[arg(long, value_name = "DIR", env = "PIPEPOST_DEMO_DIR")]
     pub(super) keep: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainOptions {
-    /// The reply as the server, a log or a bounce has it, over several lines or in one; `-` reads standard input
+    /// The reply as the server, a log or a bounce shows it, on one line or several; `-` reads standard input
     #[arg(required = true, num_args = 1.., value_name = "REPLY|-")]
     pub(super) reply: Vec<String>,
-    /// For machines
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -350,11 +352,11 @@ fn timeout(text: &str) -> Result<Timeout, String> {
         "s" | "" => number,
         "m" => number * 60.0,
         "h" => number * 3600.0,
-        unit => return Err(format!("there is no unit `{unit}`; there are ms, s, m and h")),
+        unit => return Err(format!("`{unit}` is not a unit; use ms, s, m or h")),
     };
     Duration::try_from_secs_f64(seconds)
         .map(Timeout::After)
-        .map_err(|_| "it must be a time that can pass".to_owned())
+        .map_err(|_| "it must be a positive time".to_owned())
 }
 
 #[cfg(test)]

@@ -7,20 +7,20 @@ use pipepost_flowspec::Wants;
 use serde_json::json;
 
 use super::arguments::CheckOptions;
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{answer, answer_json};
 use super::setup;
 
-pub(super) async fn check(options: CheckOptions) -> Result<u8, Complaint> {
+pub(super) async fn execute(options: CheckOptions) -> Result<u8, CliError> {
     let document = setup::read("pipeline", &options.pipeline)?;
     let preparation = setup::preparation(&options.pipeline, &options.pins)?;
     let host = setup::host(&options.host).await?;
     let report = host.check_with(&document, &preparation);
-    let out = |line: &str| answer(line).map_err(|error| Complaint::io("standard output", &error));
+    let out = |line: &str| answer(line).map_err(|error| CliError::io("standard output", &error));
     if options.json {
         let machine =
             json!({ "problems": report.problems, "wants": report.wants, "ok": !report.problems.has_errors() });
-        answer_json(&machine).map_err(|error| Complaint::io("standard output", &error))?;
+        answer_json(&machine).map_err(|error| CliError::io("standard output", &error))?;
     } else {
         let name = options.pipeline.display();
         for problem in &report.problems {

@@ -8,7 +8,7 @@ use pipepost_inbox::{Inbox, Script, Security};
 use serde_json::{Value, json};
 
 use super::arguments::{DemoOptions, HostOptions};
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::answer;
 use super::run::run_text;
 use super::{inbox, setup};
@@ -21,13 +21,13 @@ const INPUT: &str = include_str!("../../../examples/welcome.input.json");
 /// Whom the inbox refuses, so that the demo shows an outcome for each recipient.
 const REFUSED: &str = "nobody@example.com";
 
-pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
-    let temporary = tempfile::tempdir().map_err(|error| Complaint::io("a directory for the demo", &error))?;
+pub(super) async fn execute(options: DemoOptions) -> Result<u8, CliError> {
+    let temporary = tempfile::tempdir().map_err(|error| CliError::io("a directory for the demo", &error))?;
     let folder = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
-    std::fs::create_dir_all(&folder).map_err(|error| Complaint::io("the demo's directory", &error))?;
+    std::fs::create_dir_all(&folder).map_err(|error| CliError::io("the demo's directory", &error))?;
 
     let caught = folder.join("caught");
-    std::fs::create_dir_all(&caught).map_err(|error| Complaint::io("the demo's directory", &error))?;
+    std::fs::create_dir_all(&caught).map_err(|error| CliError::io("the demo's directory", &error))?;
     let running = Inbox::builder()
         .listen(Security::StartTls, "127.0.0.1:0")
         .users([(inbox::USER, inbox::PASSWORD)])
@@ -39,7 +39,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
         .start()
         .await
         .map_err(|error| {
-            Complaint::new(
+            CliError::new(
                 FailureKind::Configuration,
                 format!("The inbox does not start: {error}."),
             )
@@ -61,7 +61,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     };
     let host = setup::builder(&bare)?.accounts(accounts).policy(policy).build().await?;
     let connector = host.connectors().get("email-v2").ok_or_else(|| {
-        Complaint::new(
+        CliError::new(
             FailureKind::Configuration,
             "This binary was built without connectors; `cargo xtask demo` builds it with them.",
         )
@@ -73,7 +73,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
 
     say("3. The pipeline (examples/welcome.json) runs: a log step, a choice, an email step.")?;
     let message: Value = serde_json::from_str(INPUT).map_err(|error| {
-        Complaint::new(
+        CliError::new(
             FailureKind::Invalid,
             format!("The example's input is not JSON: {error}."),
         )
@@ -82,7 +82,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     host.close().await;
     let output = match &report.result {
         Ok(output) => output.clone(),
-        Err(error) => return Err(Complaint::new(FailureKind::Limit, error.to_string())),
+        Err(error) => return Err(CliError::new(FailureKind::Limit, error.to_string())),
     };
     say("4. What the email step answers, for each recipient:")?;
     show_outcome(&output)?;
@@ -90,7 +90,7 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     say("5. What the server received:")?;
     let messages = running.messages();
     let Some(message) = messages.first() else {
-        return Err(Complaint::new(
+        return Err(CliError::new(
             FailureKind::Limit,
             "The server received nothing, which must not happen.",
         ));
@@ -113,11 +113,11 @@ pub(super) async fn demo(options: DemoOptions) -> Result<u8, Complaint> {
     Ok(report.exit_code())
 }
 
-fn say(line: &str) -> Result<(), Complaint> {
-    answer(line).map_err(|error| Complaint::io("standard output", &error))
+fn say(line: &str) -> Result<(), CliError> {
+    answer(line).map_err(|error| CliError::io("standard output", &error))
 }
 
-fn show_outcome(output: &Value) -> Result<(), Complaint> {
+fn show_outcome(output: &Value) -> Result<(), CliError> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |name: &str| output.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     say(&format!(
@@ -145,7 +145,7 @@ struct Files {
 }
 
 /// The demo's files are those of a real set-up: an accounts file, a certificate, a policy.
-fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files, Complaint> {
+fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files, CliError> {
     let address = running.address();
     let policy = json!({
         "description": "The demo may talk to its own server and to nothing else.",
@@ -155,7 +155,7 @@ fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files
         let path = folder.join(name);
         std::fs::write(&path, text)
             .map(|()| path)
-            .map_err(|error| Complaint::io("the demo's directory", &error))
+            .map_err(|error| CliError::io("the demo's directory", &error))
     };
     write("ca.pem", running.ca_pem())?;
     write("welcome.json", PIPELINE)?;
@@ -164,18 +164,18 @@ fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files
         "accounts.json",
         &format!("{:#}\n", inbox::account(running, "gmail", "ca.pem")),
     )?;
-    setup::restrict(&accounts).map_err(|error| Complaint::io("the demo's directory", &error))?;
+    setup::restrict(&accounts).map_err(|error| CliError::io("the demo's directory", &error))?;
     Ok(Files {
         accounts,
         policy: write("policy.json", &format!("{policy:#}\n"))?,
     })
 }
 
-fn read_accounts(path: &Path) -> Result<Accounts, Complaint> {
+fn read_accounts(path: &Path) -> Result<Accounts, CliError> {
     Accounts::load([path], &Environment::process())
-        .map_err(|errors| Complaint::new(FailureKind::Configuration, errors.to_string()))
+        .map_err(|errors| CliError::new(FailureKind::Configuration, errors.to_string()))
 }
 
-fn read_policy(path: &Path) -> Result<Policy, Complaint> {
-    Policy::from_file(path).map_err(|error| Complaint::new(FailureKind::Configuration, error.to_string()))
+fn read_policy(path: &Path) -> Result<Policy, CliError> {
+    Policy::from_file(path).map_err(|error| CliError::new(FailureKind::Configuration, error.to_string()))
 }

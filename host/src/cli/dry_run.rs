@@ -12,7 +12,7 @@ use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{say, say_text};
 
 /// How much may be under way in a connection that is none.
@@ -27,10 +27,10 @@ pub(super) struct Catcher {
 
 impl Catcher {
     /// Messages go to files of this directory; without one they are kept to be printed.
-    pub(super) fn new(out: Option<&Path>) -> Result<Self, Complaint> {
+    pub(super) fn new(out: Option<&Path>) -> Result<Self, CliError> {
         let store = match out {
             Some(directory) => Store::in_directory(directory, 0).map_err(|error| {
-                Complaint::new(
+                CliError::new(
                     FailureKind::Configuration,
                     format!("The messages cannot be written: {error}."),
                 )
@@ -87,7 +87,7 @@ const STAND_IN: &str = "you@example.com";
 
 /// Accounts for a rehearsal that was given none: one for each label that the document names, with what its steps say of
 /// the server. They hold no secret, and nothing but a rehearsal could use them.
-pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, Complaint> {
+pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, CliError> {
     let wants = pipepost_flowspec::check(document, &Surroundings::new(host.connectors())).wants;
     let steps = params_by_label(document);
     let accounts: Vec<Value> = wants.accounts.keys().map(|label| stand_in(label, &steps)).collect();
@@ -99,11 +99,11 @@ pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, Complai
         "pipepost: dry run: there are no accounts; {} signs in as {STAND_IN}.",
         labels.join(", ")
     ));
-    let failed = |error: std::io::Error| Complaint::io("a file for the accounts of the dry run", &error);
+    let failed = |error: std::io::Error| CliError::io("a file for the accounts of the dry run", &error);
     let file = tempfile::NamedTempFile::new().map_err(failed)?;
     std::fs::write(file.path(), Value::Array(accounts).to_string()).map_err(failed)?;
     Accounts::load([file.path()], &Environment::process())
-        .map_err(|errors| Complaint::many(FailureKind::Configuration, errors.iter().map(ToString::to_string)))
+        .map_err(|errors| CliError::many(FailureKind::Configuration, errors.iter().map(ToString::to_string)))
 }
 
 fn stand_in(label: &str, steps: &[(String, Value)]) -> Value {

@@ -7,21 +7,21 @@ use pipepost_replies::{Class, Explanation, PastedReply, Provider, Retry};
 use serde_json::{Value, json};
 
 use super::arguments::ExplainOptions;
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{answer, answer_json};
 
 /// A reply is a few lines; what is beyond this is not looked at.
 const LONGEST: u64 = 64 * 1024;
 
-pub(super) fn explain(options: &ExplainOptions) -> Result<u8, Complaint> {
+pub(super) fn execute(options: &ExplainOptions) -> Result<u8, CliError> {
     let text = match options.reply.as_slice() {
         [only] if only == "-" => standard_input()?,
         words => words.join("\n"),
     };
-    let reply = PastedReply::parse(&text).map_err(|error| Complaint::new(FailureKind::Invalid, error.to_string()))?;
+    let reply = PastedReply::parse(&text).map_err(|error| CliError::new(FailureKind::Invalid, error.to_string()))?;
     let explanation = reply.explain(None);
     if options.json {
-        answer_json(&machine(&reply, &explanation)).map_err(|error| Complaint::io("standard output", &error))?;
+        answer_json(&machine(&reply, &explanation)).map_err(|error| CliError::io("standard output", &error))?;
     } else if reply.is_failure() {
         person(&reply, &explanation)?;
     } else {
@@ -33,17 +33,17 @@ pub(super) fn explain(options: &ExplainOptions) -> Result<u8, Complaint> {
     Ok(0)
 }
 
-fn standard_input() -> Result<String, Complaint> {
+fn standard_input() -> Result<String, CliError> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .take(LONGEST)
         .read_to_end(&mut bytes)
-        .map_err(|error| Complaint::io("standard input", &error))?;
+        .map_err(|error| CliError::io("standard input", &error))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn out(line: &str) -> Result<(), Complaint> {
-    answer(line).map_err(|error| Complaint::io("standard output", &error))
+fn out(line: &str) -> Result<(), CliError> {
+    answer(line).map_err(|error| CliError::io("standard output", &error))
 }
 
 /// The codes as the server writes them.
@@ -57,7 +57,7 @@ fn enhanced((class, subject, detail): pipepost_replies::EnhancedCode) -> String 
     format!("{class}.{subject}.{detail}")
 }
 
-fn person(reply: &PastedReply, explanation: &Explanation) -> Result<(), Complaint> {
+fn person(reply: &PastedReply, explanation: &Explanation) -> Result<(), CliError> {
     let provider = match provider(reply, explanation) {
         Provider::Other => String::new(),
         known => format!(" ({})", known.name()),

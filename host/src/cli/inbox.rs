@@ -7,7 +7,7 @@ use pipepost_inbox::{Event, Inbox, Running, Script, Security};
 use serde_json::json;
 
 use super::arguments::InboxOptions;
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{answer, say};
 use super::setup;
 use super::signals::{Signals, reader_gone};
@@ -17,7 +17,7 @@ pub(super) const USER: &str = "you@gmail.example";
 /// As an app password looks.
 pub(super) const PASSWORD: &str = "abcd efgh ijkl mnop";
 
-pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
+pub(super) async fn execute(options: InboxOptions) -> Result<u8, CliError> {
     let mut builder = Inbox::builder()
         .listen(Security::StartTls, options.listen.to_string())
         .users([(USER, PASSWORD)]);
@@ -25,13 +25,13 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
         builder = builder.listen(Security::Implicit, address.to_string());
     }
     if let Some(directory) = &options.dir {
-        std::fs::create_dir_all(directory).map_err(|error| Complaint::io("the directory for messages", &error))?;
+        std::fs::create_dir_all(directory).map_err(|error| CliError::io("the directory for messages", &error))?;
         builder = builder.directory(directory);
     }
     if let Some(path) = &options.script {
         let text = setup::read("script", path)?;
         let script = Script::from_json(&text).map_err(|error| {
-            Complaint::new(
+            CliError::new(
                 FailureKind::Invalid,
                 format!("The script `{}` cannot be used: {error}.", path.display()),
             )
@@ -39,10 +39,10 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
         builder = builder.script(script);
     }
     // Before it says that it is there: whoever reads so may end it at once.
-    let mut signals = Signals::listen().map_err(|error| Complaint::io("signals", &error))?;
+    let mut signals = Signals::listen().map_err(|error| CliError::io("signals", &error))?;
     let running = builder.observer(tell).start().await;
     let running = running.map_err(|error| {
-        Complaint::new(
+        CliError::new(
             FailureKind::Configuration,
             format!("The inbox does not start: {error}."),
         )
@@ -60,9 +60,9 @@ pub(super) async fn inbox(options: InboxOptions) -> Result<u8, Complaint> {
 }
 
 /// Where it listens, and the account to send to it with.
-fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), Complaint> {
+fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), CliError> {
     let address = running.address();
-    let out = |line: &str| answer(line).map_err(|error| Complaint::io("standard output", &error));
+    let out = |line: &str| answer(line).map_err(|error| CliError::io("standard output", &error));
     out(&format!("listening on {address} (STARTTLS)"))?;
     if let Some(address) = running.address_of(Security::Implicit) {
         out(&format!("listening on {address} (TLS from the first byte)"))?;
@@ -70,12 +70,12 @@ fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), Complain
     if let Some(directory) = directory {
         let write = |name: &str, text: &str| {
             std::fs::write(directory.join(name), text)
-                .map_err(|error| Complaint::io("the directory for messages", &error))
+                .map_err(|error| CliError::io("the directory for messages", &error))
         };
         write("ca.pem", running.ca_pem())?;
         let file = directory.join("account.json");
         write("account.json", &format!("{:#}\n", account(running, "inbox", "ca.pem")))?;
-        setup::restrict(&file).map_err(|error| Complaint::io("the directory for messages", &error))?;
+        setup::restrict(&file).map_err(|error| CliError::io("the directory for messages", &error))?;
         out(&format!(
             "send to it with --accounts {} (the account's label is `inbox`)",
             file.display()

@@ -10,11 +10,11 @@ use pipepost_state_sqlite::SqliteStore;
 use serde_json::json;
 
 use super::arguments::{LedgerCommand, SettleAs};
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{answer, answer_json};
 use super::paths;
 
-pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
+pub(super) async fn execute(command: LedgerCommand) -> Result<u8, CliError> {
     match command {
         LedgerCommand::List {
             execution,
@@ -25,7 +25,7 @@ pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
             let mut entries = reader(state)?.list(execution.as_deref()).await?;
             entries.retain(|entry| !uncertain || entry.state == State::Uncertain);
             if json {
-                answer_json(&json!(entries)).map_err(|error| Complaint::io("standard output", &error))?;
+                answer_json(&json!(entries)).map_err(|error| CliError::io("standard output", &error))?;
                 return Ok(0);
             }
             for entry in &entries {
@@ -43,7 +43,7 @@ pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
             let entry = reader(state)?.show(&key).await?;
             let entry = entry.ok_or(SettleError::Unknown(key))?;
             if json {
-                answer_json(&json!(entry)).map_err(|error| Complaint::io("standard output", &error))?;
+                answer_json(&json!(entry)).map_err(|error| CliError::io("standard output", &error))?;
                 return Ok(0);
             }
             show(&entry)
@@ -60,14 +60,14 @@ pub(super) async fn ledger(command: LedgerCommand) -> Result<u8, Complaint> {
 }
 
 /// The directory that was named, else the usual one.
-pub(super) fn directory(named: Option<PathBuf>) -> Result<PathBuf, Complaint> {
+pub(super) fn directory(named: Option<PathBuf>) -> Result<PathBuf, CliError> {
     named.or_else(paths::state).ok_or_else(|| {
         let sentence = "There is no home directory to keep the ledger in: name one with --state DIR.";
-        Complaint::new(FailureKind::Configuration, sentence)
+        CliError::new(FailureKind::Configuration, sentence)
     })
 }
 
-fn reader(state: Option<PathBuf>) -> Result<Arc<dyn LedgerReader>, Complaint> {
+fn reader(state: Option<PathBuf>) -> Result<Arc<dyn LedgerReader>, CliError> {
     Ok(SqliteStore::new(directory(state)?).reader())
 }
 
@@ -106,7 +106,7 @@ fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-fn show(entry: &Entry) -> Result<u8, Complaint> {
+fn show(entry: &Entry) -> Result<u8, CliError> {
     out(&line(entry))?;
     out(&format!("execution  {}", entry.execution))?;
     for part in &entry.parts {
@@ -135,12 +135,12 @@ fn show(entry: &Entry) -> Result<u8, Complaint> {
     Ok(0)
 }
 
-fn out(text: &str) -> Result<u8, Complaint> {
-    answer(text).map_err(|error| Complaint::io("standard output", &error))?;
+fn out(text: &str) -> Result<u8, CliError> {
+    answer(text).map_err(|error| CliError::io("standard output", &error))?;
     Ok(0)
 }
 
-impl From<StateError> for Complaint {
+impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
         let (kind, cure) = match error {
             StateError::Taken { .. } => (
@@ -157,7 +157,7 @@ impl From<StateError> for Complaint {
     }
 }
 
-impl From<SettleError> for Complaint {
+impl From<SettleError> for CliError {
     fn from(error: SettleError) -> Self {
         let (kind, cure) = match error {
             SettleError::Running(_) => (FailureKind::Transient, ""),

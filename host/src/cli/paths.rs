@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::answer;
 
 /// Where compiled connectors are kept: `PIPEPOST_CACHE`, else the user's cache directory.
@@ -46,7 +46,7 @@ fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
     Some(folder.join("pipepost"))
 }
 
-pub(super) fn show() -> Result<u8, Complaint> {
+pub(super) fn execute() -> Result<u8, CliError> {
     let shown = |path: Option<PathBuf>| {
         path.map_or_else(
             || "none (no home directory)".to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn show() -> Result<u8, Complaint> {
         ),
     ];
     for line in lines {
-        answer(&line).map_err(|error| Complaint::io("standard output", &error))?;
+        answer(&line).map_err(|error| CliError::io("standard output", &error))?;
     }
     Ok(0)
 }

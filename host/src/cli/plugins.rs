@@ -8,26 +8,26 @@ use pipepost::engine::{Engine, EngineOptions};
 use serde_json::Value;
 
 use super::arguments::{HostOptions, PluginsCommand};
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::{answer, answer_json};
 use super::setup;
 
-pub(super) async fn plugins(command: PluginsCommand) -> Result<u8, Complaint> {
+pub(super) async fn execute(command: PluginsCommand) -> Result<u8, CliError> {
     match command {
         PluginsCommand::List { host, json } => list(&host, json).await,
         PluginsCommand::Inspect { connector, host, json } => inspect(&connector, &host, json).await,
     }
 }
 
-fn out(line: &str) -> Result<(), Complaint> {
-    answer(line).map_err(|error| Complaint::io("standard output", &error))
+fn out(line: &str) -> Result<(), CliError> {
+    answer(line).map_err(|error| CliError::io("standard output", &error))
 }
 
-async fn list(options: &HostOptions, json: bool) -> Result<u8, Complaint> {
+async fn list(options: &HostOptions, json: bool) -> Result<u8, CliError> {
     let host = setup::host(options).await?;
     if json {
         let all: Vec<_> = host.connectors().iter().map(Connector::report).collect();
-        answer_json(&serde_json::json!(all)).map_err(|error| Complaint::io("standard output", &error))?;
+        answer_json(&serde_json::json!(all)).map_err(|error| CliError::io("standard output", &error))?;
         return Ok(0);
     }
     for connector in host.connectors().iter() {
@@ -48,7 +48,7 @@ async fn list(options: &HostOptions, json: bool) -> Result<u8, Complaint> {
     Ok(0)
 }
 
-async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Complaint> {
+async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, CliError> {
     let path = Path::new(name);
     if path.extension().is_some_and(|extension| extension == "wasm") || path.is_file() {
         return inspect_file(path, options, json).await;
@@ -67,7 +67,7 @@ async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Co
             } else {
                 format!("there are {}", known.join(", "))
             };
-            Err(Complaint::new(
+            Err(CliError::new(
                 FailureKind::Configuration,
                 format!("There is no connector `{name}`; {known}."),
             ))
@@ -76,15 +76,15 @@ async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Co
 }
 
 /// A file need not be among the connectors to be looked at.
-async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<u8, Complaint> {
+async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<u8, CliError> {
     if !path.is_file() {
-        return Err(Complaint::no_input(
+        return Err(CliError::no_input(
             "connector",
             path,
             &std::io::ErrorKind::NotFound.into(),
         ));
     }
-    let configuration = |error: String| Complaint::new(FailureKind::Configuration, error);
+    let configuration = |error: String| CliError::new(FailureKind::Configuration, error);
     let policy = setup::policy(options.policy.as_deref())?;
     let engine = Engine::new(&EngineOptions {
         limits: policy.limits(),
@@ -97,10 +97,10 @@ async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<
     show(&connector, json)
 }
 
-fn show(connector: &Connector, json: bool) -> Result<u8, Complaint> {
+fn show(connector: &Connector, json: bool) -> Result<u8, CliError> {
     let about = connector.report();
     if json {
-        answer_json(&serde_json::json!(about)).map_err(|error| Complaint::io("standard output", &error))?;
+        answer_json(&serde_json::json!(about)).map_err(|error| CliError::io("standard output", &error))?;
         return Ok(0);
     }
     out(&format!("{} {}", about.name, about.version))?;

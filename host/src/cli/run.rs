@@ -10,15 +10,15 @@ use pipepost_state_sqlite::SqliteStore;
 
 use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
-use super::complaint::Complaint;
 use super::dry_run::{self, Catcher};
+use super::error::CliError;
 use super::logging::{answer_json, say};
 use super::progress::Shown;
 use super::setup;
 use super::signals::Signals;
 use super::trace::Watcher;
 
-pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Complaint> {
+pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8, CliError> {
     let document = setup::read("pipeline", &options.pipeline)?;
     let mut run = Run::new(setup::message("input", options.input.as_deref())?);
     run.globals = setup::globals(&options.globals)?;
@@ -31,7 +31,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
     };
     let host = match &catcher {
         Some(catcher) => {
-            let rehearsing = || Ok::<_, Complaint>(setup::builder(&options.host)?.dry_run(catcher.dry_run()));
+            let rehearsing = || Ok::<_, CliError>(setup::builder(&options.host)?.dry_run(catcher.dry_run()));
             let host = rehearsing()?.build().await?;
             if host.accounts().iter().next().is_some() {
                 host
@@ -102,7 +102,7 @@ pub(super) async fn run(options: RunOptions, logging: &Logging) -> Result<u8, Co
 
 /// Where this run writes down what outlives it. A named execution needs the place, and so does whoever names one; a run that
 /// only counts for its accounts' limits goes on without the usual place, and says so.
-async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>, Complaint> {
+async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>, CliError> {
     if options.execution.is_some() || options.state.is_some() {
         return super::ledger::directory(options.state.clone()).map(Some);
     }
@@ -126,9 +126,9 @@ async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<Pat
 }
 
 /// What was typed about files and directories.
-fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
+fn check_paths(options: &RunOptions) -> Result<(), CliError> {
     if let Some(files) = options.files.as_deref().filter(|files| !files.is_dir()) {
-        return Err(Complaint::no_input(
+        return Err(CliError::no_input(
             "files directory",
             files,
             &std::io::ErrorKind::NotFound.into(),
@@ -140,7 +140,7 @@ fn check_paths(options: &RunOptions) -> Result<(), Complaint> {
     }
     let is_used = |directory: &Path| std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
     if let Some(keep) = options.keep.as_deref().filter(|keep| is_used(keep)) {
-        return Err(Complaint::usage(format!(
+        return Err(CliError::usage(format!(
             "The directory `{}` for --keep is not empty, and a run begins with an empty one; name another.",
             keep.display()
         )));
@@ -163,7 +163,7 @@ async fn watch_signals(end: pipepost::shutdown::ShutdownHandle, interrupted: Arc
 }
 
 /// The output, or the error object, on standard output; sentences on standard error.
-pub(super) fn report_run(report: &RunReport) -> Result<(), Complaint> {
+pub(super) fn report_run(report: &RunReport) -> Result<(), CliError> {
     for (place, failure) in &report.tolerated {
         say(&format!("pipepost: {place}: {failure}"));
     }
@@ -174,13 +174,13 @@ pub(super) fn report_run(report: &RunReport) -> Result<(), Complaint> {
             &error.object
         }
     };
-    answer_json(object).map_err(|error| Complaint::io("standard output", &error))
+    answer_json(object).map_err(|error| CliError::io("standard output", &error))
 }
 
 /// Runs a document's text on a host, for the demo.
-pub(super) async fn run_text(host: &Host, document: &str, run: Run) -> Result<RunReport, Complaint> {
+pub(super) async fn run_text(host: &Host, document: &str, run: Run) -> Result<RunReport, CliError> {
     let pipeline = host
         .prepare(document)
-        .map_err(|problems| Complaint::new(FailureKind::Invalid, problems.to_string()))?;
+        .map_err(|problems| CliError::new(FailureKind::Invalid, problems.to_string()))?;
     Ok(host.run(&pipeline, run).await)
 }

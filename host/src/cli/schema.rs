@@ -3,11 +3,11 @@
 use pipepost_flowspec::schema;
 
 use super::arguments::SchemaOptions;
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::answer_json_text;
 use super::setup;
 
-pub(super) async fn schema(options: &SchemaOptions) -> Result<u8, Complaint> {
+pub(super) async fn execute(options: &SchemaOptions) -> Result<u8, CliError> {
     let text = match options.of.as_str() {
         "account" => pipepost_accounts::ACCOUNT_SCHEMA.trim_end().to_owned(),
         "document" => {
@@ -20,11 +20,11 @@ pub(super) async fn schema(options: &SchemaOptions) -> Result<u8, Complaint> {
                 let sentence = format!(
                     "There is no schema of `{step}`: name a step's type, such as `email-connector-v2` or `choice`, or `document`, or `account`."
                 );
-                Complaint::usage(sentence)
+                CliError::usage(sentence)
             })?;
             format!("{schema:#}")
         }
     };
-    answer_json_text(&text).map_err(|error| Complaint::io("standard output", &error))?;
+    answer_json_text(&text).map_err(|error| CliError::io("standard output", &error))?;
     Ok(0)
 }

@@ -14,18 +14,18 @@ use pipepost_accounts::{Accounts, Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::arguments::{Globals, HostOptions, Pins};
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::{paths, store};
 
 /// A host with the accounts, connectors and policy that were named.
-pub(super) async fn host(options: &HostOptions) -> Result<Host, Complaint> {
+pub(super) async fn host(options: &HostOptions) -> Result<Host, CliError> {
     Ok(builder(options)?.build().await?).inspect(tell_replaced)
 }
 
 /// A transcript that was named.
-pub(super) fn transcript(path: &Path) -> Result<Transcript, Complaint> {
+pub(super) fn transcript(path: &Path) -> Result<Transcript, CliError> {
     Transcript::to_file(path).map_err(|error| {
-        Complaint::new(
+        CliError::new(
             FailureKind::Configuration,
             format!("The transcript `{}` cannot be written: {error}.", path.display()),
         )
@@ -33,7 +33,7 @@ pub(super) fn transcript(path: &Path) -> Result<Transcript, Complaint> {
 }
 
 /// The same, not yet built.
-pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
+pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, CliError> {
     let policy = policy(options.policy.as_deref())?;
     let store = store::beside(&options.store, &options.accounts)?;
     let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
@@ -59,13 +59,13 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, Complaint> {
 }
 
 /// The policy that was named, else the one that allows whatever the accounts do.
-pub(super) fn policy(named: Option<&Path>) -> Result<Policy, Complaint> {
+pub(super) fn policy(named: Option<&Path>) -> Result<Policy, CliError> {
     let Some(path) = named else {
         return Ok(Policy::default());
     };
     Policy::from_file(path).map_err(|error| match &error {
-        PolicyError::Read { source, .. } => Complaint::no_input("policy", path, source),
-        PolicyError::Invalid { .. } => Complaint::new(FailureKind::Configuration, error.to_string()),
+        PolicyError::Read { source, .. } => CliError::no_input("policy", path, source),
+        PolicyError::Invalid { .. } => CliError::new(FailureKind::Configuration, error.to_string()),
     })
 }
 
@@ -85,7 +85,7 @@ pub(super) fn accounts(
     files: &[PathBuf],
     store: Option<&Store>,
     environment: Option<&str>,
-) -> Result<Accounts, Complaint> {
+) -> Result<Accounts, CliError> {
     let surroundings = surroundings(environment);
     let loaded = match store {
         Some(store) => Accounts::load_with_store(files, store, &surroundings),
@@ -96,9 +96,9 @@ pub(super) fn accounts(
             && only.kind() == ErrorKind::File
             && let Some(path) = only.place().path().filter(|path| !path.exists())
         {
-            return Complaint::no_input("accounts file", path, &std::io::ErrorKind::NotFound.into());
+            return CliError::no_input("accounts file", path, &std::io::ErrorKind::NotFound.into());
         }
-        Complaint::many(FailureKind::Configuration, errors.iter().map(ToString::to_string))
+        CliError::many(FailureKind::Configuration, errors.iter().map(ToString::to_string))
     })?;
     for warning in accounts.warnings() {
         tracing::warn!("{warning}");
@@ -125,13 +125,13 @@ pub(super) fn tell_replaced(host: &Host) {
 }
 
 /// Reads a text file that was named on the command line.
-pub(super) fn read(what: &str, path: &Path) -> Result<String, Complaint> {
+pub(super) fn read(what: &str, path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => Complaint::new(
+        std::io::ErrorKind::InvalidData => CliError::new(
             FailureKind::Invalid,
             format!("The {what} `{}` is not text in UTF-8.", path.display()),
         ),
-        _ => Complaint::no_input(what, path, &error),
+        _ => CliError::no_input(what, path, &error),
     })
 }
 
@@ -150,14 +150,14 @@ pub(super) fn restrict(path: &Path) -> std::io::Result<()> {
 }
 
 /// A message that was named on the command line: a file, standard input, or nothing.
-pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, Complaint> {
+pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, CliError> {
     let (shown, text) = match path {
         None => return Ok(Value::Object(Map::new())),
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
             std::io::stdin()
                 .read_to_string(&mut text)
-                .map_err(|error| Complaint::no_input(what, path, &error))?;
+                .map_err(|error| CliError::no_input(what, path, &error))?;
             ("standard input".to_owned(), text)
         }
         Some(path) => (format!("`{}`", path.display()), read(what, path)?),
@@ -165,10 +165,10 @@ pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, Complain
     json(what, &shown, &text)
 }
 
-fn json(what: &str, shown: &str, text: &str) -> Result<Value, Complaint> {
+fn json(what: &str, shown: &str, text: &str) -> Result<Value, CliError> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     serde_json::from_str(text).map_err(|error| {
-        Complaint::new(
+        CliError::new(
             FailureKind::Invalid,
             format!("The {what} {shown} is not JSON: {error}."),
         )
@@ -176,7 +176,7 @@ fn json(what: &str, shown: &str, text: &str) -> Result<Value, Complaint> {
 }
 
 /// The globals of a file, and those that were typed over them.
-pub(super) fn globals(given: &Globals) -> Result<Map<String, Value>, Complaint> {
+pub(super) fn globals(given: &Globals) -> Result<Map<String, Value>, CliError> {
     let mut globals = match &given.file {
         None => Map::new(),
         Some(path) => match message("globals file", Some(path))? {
@@ -186,13 +186,13 @@ pub(super) fn globals(given: &Globals) -> Result<Map<String, Value>, Complaint> 
                     "The globals file `{}` must be a JSON object of names and values.",
                     path.display()
                 );
-                return Err(Complaint::new(FailureKind::Invalid, sentence));
+                return Err(CliError::new(FailureKind::Invalid, sentence));
             }
         },
     };
     for pair in &given.pairs {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(Complaint::usage(format!(
+            return Err(CliError::usage(format!(
                 "`--global {pair}` has no value; write `--global name=value`."
             )));
         };
@@ -203,7 +203,7 @@ pub(super) fn globals(given: &Globals) -> Result<Map<String, Value>, Complaint> 
 }
 
 /// What a document is prepared with: its folder, and the steps that are pinned.
-pub(super) fn preparation(document: &Path, pins: &Pins) -> Result<Preparation, Complaint> {
+pub(super) fn preparation(document: &Path, pins: &Pins) -> Result<Preparation, CliError> {
     let mut outputs = BTreeMap::new();
     for pin in &pins.pins {
         // A step's name may hold a `=`; a file's rarely does.
@@ -211,7 +211,7 @@ pub(super) fn preparation(document: &Path, pins: &Pins) -> Result<Preparation, C
             .rsplit_once('=')
             .filter(|(step, file)| !step.is_empty() && !file.is_empty())
         else {
-            return Err(Complaint::usage(format!(
+            return Err(CliError::usage(format!(
                 "`--pin {pin}` names no file; write `--pin step=output.json`."
             )));
         };

@@ -1,4 +1,4 @@
-//! The encrypted store: where it lies and what opens it.
+//! The encrypted store: where it is and what opens it.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use pipepost::FailureKind;
 use pipepost_accounts::store::{Store, StoreKey};
 use pipepost_accounts::{ErrorKind, Secret};
 
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::logging::say;
 use super::paths;
 
@@ -21,7 +21,7 @@ pub(super) struct StoreOptions {
     /// The age key that opens the store
     #[arg(long, value_name = "FILE", env = "PIPEPOST_STORE_KEY_FILE")]
     pub(super) key_file: Option<PathBuf>,
-    /// A file that holds the store's passphrase
+    /// A file with the store's passphrase
     #[arg(
         long,
         value_name = "FILE",
@@ -29,7 +29,7 @@ pub(super) struct StoreOptions {
         conflicts_with = "key_file"
     )]
     pub(super) passphrase_file: Option<PathBuf>,
-    /// The entry of the system's keyring that holds the store's passphrase or key
+    /// The entry of the system's keyring with the store's passphrase or key
     #[cfg(feature = "keyring")]
     #[arg(
         long,
@@ -50,9 +50,9 @@ impl StoreOptions {
         in_a_file || elsewhere
     }
 
-    fn path(&self) -> Result<PathBuf, Complaint> {
+    fn path(&self) -> Result<PathBuf, CliError> {
         self.store.clone().or_else(paths::store).ok_or_else(|| {
-            Complaint::new(
+            CliError::new(
                 FailureKind::Configuration,
                 "There is no home directory to keep the store in; name it with --store.",
             )
@@ -62,7 +62,7 @@ impl StoreOptions {
 
 /// The store that a run reads beside its account files: one that was named, or the usual one when it is there and can be
 /// opened without being in the way.
-pub(super) fn beside(options: &StoreOptions, files: &[PathBuf]) -> Result<Option<Store>, Complaint> {
+pub(super) fn beside(options: &StoreOptions, files: &[PathBuf]) -> Result<Option<Store>, CliError> {
     if options.store.is_none() {
         let usual = paths::store().filter(|path| path.exists());
         let may_ask = files.is_empty() && is_terminal();
@@ -72,24 +72,20 @@ pub(super) fn beside(options: &StoreOptions, files: &[PathBuf]) -> Result<Option
     }
     let path = options.path()?;
     if !path.exists() {
-        return Err(Complaint::no_input(
-            "store",
-            &path,
-            &std::io::ErrorKind::NotFound.into(),
-        ));
+        return Err(CliError::no_input("store", &path, &std::io::ErrorKind::NotFound.into()));
     }
     open(options).map(Some)
 }
 
 /// The store that a command works on; it need not be there yet.
-pub(super) fn open(options: &StoreOptions) -> Result<Store, Complaint> {
+pub(super) fn open(options: &StoreOptions) -> Result<Store, CliError> {
     let path = options.path()?;
     let key = key(options, &path)?;
     Ok(Store::new(path, key))
 }
 
-fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, Complaint> {
-    let configuration = |error: pipepost_accounts::Error| Complaint::new(FailureKind::Configuration, sentence(&error));
+fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, CliError> {
+    let configuration = |error: pipepost_accounts::Error| CliError::new(FailureKind::Configuration, sentence(&error));
     if let Some(file) = &options.key_file {
         if !file.exists() && !store.exists() {
             make_folder(file)?;
@@ -114,7 +110,7 @@ fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, Complaint> {
         return StoreKey::from_keyring(&pipepost_accounts::SystemKeyring, name).map_err(configuration);
     }
     if !is_terminal() {
-        return Err(Complaint::new(
+        return Err(CliError::new(
             FailureKind::Configuration,
             format!(
                 "The store `{}` is encrypted, and nothing was named that opens it; name --key-file or --passphrase-file.",
@@ -131,11 +127,11 @@ fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, Complaint> {
     Ok(StoreKey::passphrase(&passphrase))
 }
 
-fn new_passphrase(store: &Path) -> Result<Secret, Complaint> {
+fn new_passphrase(store: &Path) -> Result<Secret, CliError> {
     let first = ask_secret(&format!("A passphrase for the new store {}: ", store.display()))?;
     let second = ask_secret("The same once more: ")?;
     if first.is_empty() || first.expose() != second.expose() {
-        return Err(Complaint::usage(
+        return Err(CliError::usage(
             "The two passphrases differ, or are empty; nothing was made.",
         ));
     }
@@ -143,7 +139,7 @@ fn new_passphrase(store: &Path) -> Result<Secret, Complaint> {
 }
 
 /// The folder of a file, for its owner alone.
-fn make_folder(file: &Path) -> Result<(), Complaint> {
+fn make_folder(file: &Path) -> Result<(), CliError> {
     let Some(folder) = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
@@ -156,7 +152,7 @@ fn make_folder(file: &Path) -> Result<(), Complaint> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
         .create(folder)
-        .map_err(|error| Complaint::io("the store's directory", &error))
+        .map_err(|error| CliError::io("the store's directory", &error))
 }
 
 /// Whether somebody is there to be asked.
@@ -165,20 +161,20 @@ pub(super) fn is_terminal() -> bool {
 }
 
 /// Asks for a secret on the terminal; nothing of it is shown.
-pub(super) fn ask_secret(question: &str) -> Result<Secret, Complaint> {
+pub(super) fn ask_secret(question: &str) -> Result<Secret, CliError> {
     rpassword::prompt_password(question)
         .map(Secret::new)
-        .map_err(|error| Complaint::io("the terminal", &error))
+        .map_err(|error| CliError::io("the terminal", &error))
 }
 
 /// An error of the accounts, to the person.
-pub(super) fn told(error: pipepost_accounts::Error) -> Complaint {
+pub(super) fn told(error: pipepost_accounts::Error) -> CliError {
     let kind = match error.kind() {
         ErrorKind::Token => FailureKind::Authentication,
         ErrorKind::TokenUnavailable => FailureKind::Transient,
         _ => FailureKind::Configuration,
     };
-    Complaint::new(kind, sentence(&error))
+    CliError::new(kind, sentence(&error))
 }
 
 /// An error of the accounts as a sentence of its own.

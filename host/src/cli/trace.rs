@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pipepost::{FailureKind, Observer, Progress, StepRecord};
 
-use super::complaint::Complaint;
+use super::error::CliError;
 use super::progress::Shown;
 
 /// What the command line watches a run with.
@@ -25,10 +25,10 @@ struct Trace {
 
 impl Watcher {
     /// Writes a trace where one is wanted, and shows the progress of long work.
-    pub(super) fn new(trace: Option<&Path>, progress: Shown) -> Result<Self, Complaint> {
-        let open = |path: &Path| -> Result<_, Complaint> {
+    pub(super) fn new(trace: Option<&Path>, progress: Shown) -> Result<Self, CliError> {
+        let open = |path: &Path| -> Result<_, CliError> {
             let file = private_file(path).map_err(|error| {
-                Complaint::new(
+                CliError::new(
                     FailureKind::Configuration,
                     format!("The trace `{}` cannot be written: {error}.", path.display()),
                 )
@@ -45,14 +45,14 @@ impl Watcher {
     }
 
     /// Nothing more comes: writes what is left, and says whether all could be written.
-    pub(super) fn finish(&self) -> Result<(), Complaint> {
+    pub(super) fn finish(&self) -> Result<(), CliError> {
         self.progress.finish();
         let Some(trace) = &self.trace else { return Ok(()) };
         let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
         let flushed = trace.file.flush();
         match trace.failed.take().map_or(flushed, Err) {
             Ok(()) => Ok(()),
-            Err(error) => Err(Complaint::io("the trace", &error)),
+            Err(error) => Err(CliError::io("the trace", &error)),
         }
     }
 }

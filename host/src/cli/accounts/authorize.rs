@@ -12,7 +12,7 @@ use pipepost_accounts::{Accounts, ErrorKind, Secret};
 
 use super::all_told;
 use super::change::of_client_file;
-use crate::cli::complaint::Complaint;
+use crate::cli::error::CliError;
 use crate::cli::logging::{answer, say};
 use crate::cli::setup;
 use crate::cli::store::{self, StoreOptions, told};
@@ -21,19 +21,19 @@ use crate::cli::store::{self, StoreOptions, told};
 pub(in crate::cli) struct AuthorizeOptions {
     /// The account's label
     label: String,
-    /// Open nothing, wait for no browser here: takes the whole address at which a browser elsewhere ended, on standard input
+    /// Do not open a browser here: read, from standard input, the whole address at which a browser on another machine ended
     #[arg(long)]
     no_browser: bool,
-    /// The port of the redirect address, for clients whose addresses are registered (Web applications)
+    /// The port of the redirect address, for clients with registered addresses (Web applications)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// The OAuth client, as the JSON that the provider's console gives for download; it goes into the account
+    /// The OAuth client, as the JSON file from the provider's console; it is stored in the account
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
-    /// A file of accounts, to say where a label lies that is not in the store
+    /// A file of accounts, to find a label that is not in the store
     #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
     accounts: Vec<PathBuf>,
-    /// Which of the account's environments
+    /// The account's environment to use
     #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
     environment: Option<String>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub(in crate::cli) struct AuthorizeOptions {
     policy: Option<PathBuf>,
 }
 
-pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint> {
+pub(super) async fn execute(options: AuthorizeOptions) -> Result<(), CliError> {
     let store = store::open(&options.store)?;
     let label = options.label.as_str();
     refuse_label_of_a_file(&options, &store)?;
@@ -92,7 +92,7 @@ pub(super) async fn authorize(options: AuthorizeOptions) -> Result<(), Complaint
 }
 
 /// What is not in the store may lie in a file, which is not written here.
-fn refuse_label_of_a_file(options: &AuthorizeOptions, store: &Store) -> Result<(), Complaint> {
+fn refuse_label_of_a_file(options: &AuthorizeOptions, store: &Store) -> Result<(), CliError> {
     let Err(error) = store.show(&options.label) else {
         return Ok(());
     };
@@ -101,7 +101,7 @@ fn refuse_label_of_a_file(options: &AuthorizeOptions, store: &Store) -> Result<(
             let surroundings = setup::surroundings(options.environment.as_deref());
             let there = Accounts::load([file], &surroundings).is_ok_and(|all| all.get(&options.label).is_ok());
             if there {
-                return Err(Complaint::new(
+                return Err(CliError::new(
                     FailureKind::Configuration,
                     format!(
                         "The account `{}` lies in the file `{}`, and the refresh token is kept in the store alone; run `pipepost accounts add --from {}`, take the account out of the file, and authorize again.",
@@ -121,7 +121,7 @@ fn keep(
     options: &AuthorizeOptions,
     nameless: bool,
     authorization: Authorization,
-) -> Result<(), Complaint> {
+) -> Result<(), CliError> {
     let field = |name: &str| match &options.environment {
         Some(environment) => format!("environments.{environment}.{name}"),
         None => name.to_owned(),
@@ -145,21 +145,21 @@ fn keep(
     Ok(())
 }
 
-fn out(line: &str) -> Result<(), Complaint> {
-    answer(line).map_err(|error| Complaint::io("standard output", &error))
+fn out(line: &str) -> Result<(), CliError> {
+    answer(line).map_err(|error| CliError::io("standard output", &error))
 }
 
-async fn line_of_standard_input() -> Result<String, Complaint> {
+async fn line_of_standard_input() -> Result<String, CliError> {
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)
     });
     let line = read
         .await
-        .map_err(|error| Complaint::io("standard input", &std::io::Error::other(error)))?;
-    let line = line.map_err(|error| Complaint::io("standard input", &error))?;
+        .map_err(|error| CliError::io("standard input", &std::io::Error::other(error)))?;
+    let line = line.map_err(|error| CliError::io("standard input", &error))?;
     if line.trim().is_empty() {
-        return Err(Complaint::usage(
+        return Err(CliError::usage(
             "Standard input was to bring the address at which the browser ended, and brought nothing.",
         ));
     }

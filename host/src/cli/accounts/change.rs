@@ -9,7 +9,7 @@ use pipepost_accounts::oauth::ClientFile;
 use pipepost_accounts::store::Change;
 use zeroize::Zeroizing;
 
-use crate::cli::complaint::Complaint;
+use crate::cli::error::CliError;
 use crate::cli::store::{ask_secret, is_terminal, told};
 
 /// A password is a line.
@@ -17,35 +17,35 @@ const LONGEST: u64 = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Changes {
-    /// Write a field, such as `preset=gmail` or `limits.messages_per_day=400`. A secret is a reference here, such as
+    /// Set a field, such as `preset=gmail` or `limits.messages_per_day=400`. A secret is a reference here, such as
     /// `password=${env:SMTP_PASSWORD}`. May be given more than once
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
-    /// Take a field away. May be given more than once
+    /// Remove a field. May be given more than once
     #[arg(long, value_name = "FIELD")]
     unset: Vec<String>,
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
-    /// The OAuth client, as the JSON that the provider's console gives for download
+    /// The OAuth client, as the JSON file from the provider's console
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
 }
 
 impl Changes {
     /// The changes that were named.
-    pub(super) fn read(self) -> Result<Vec<Change>, Complaint> {
+    pub(super) fn read(self) -> Result<Vec<Change>, CliError> {
         let mut changes = Vec::new();
         for pair in self.set {
             let Some((field, value)) = pair.split_once('=').filter(|(field, _)| !field.trim().is_empty()) else {
                 // The text may be a secret that was meant for somewhere else.
-                return Err(Complaint::usage(
+                return Err(CliError::usage(
                     "What follows --set has no field; write --set FIELD=VALUE.",
                 ));
             };
             let change = Change::set(field.trim(), Secret::new(value.to_owned()));
             if change.is_secret_in_clear() {
-                return Err(Complaint::usage(format!(
+                return Err(CliError::usage(format!(
                     "The field `{}` is a secret, and arguments can be seen by others on this machine; use --password-stdin or --from FILE, or a reference such as --set '{}=${{env:NAME}}'.",
                     field.trim(),
                     field.trim()
@@ -64,7 +64,7 @@ impl Changes {
     }
 
     /// The fields of a new account; what is missing is asked for on a terminal.
-    pub(super) fn of_a_new_account(self) -> Result<Vec<Change>, Complaint> {
+    pub(super) fn of_a_new_account(self) -> Result<Vec<Change>, CliError> {
         let nothing_named = self.set.is_empty() && !self.password_stdin && self.client.is_none();
         let is_client = self.client.is_some();
         let mut changes = if nothing_named { ask_for_fields()? } else { self.read()? };
@@ -100,7 +100,7 @@ impl Changes {
 }
 
 /// The fields that a client file fills, and whether the client is a Web application.
-pub(super) fn of_client_file(file: &Path) -> Result<(Vec<Change>, bool), Complaint> {
+pub(super) fn of_client_file(file: &Path) -> Result<(Vec<Change>, bool), CliError> {
     let client = ClientFile::read(file).map_err(told)?;
     let mut changes = vec![Change::set("client_id", Secret::new(client.client_id))];
     if let Some(secret) = &client.client_secret {
@@ -114,9 +114,9 @@ fn same(field: &str, other: &str) -> bool {
 }
 
 /// The questions of `accounts add LABEL` on a terminal.
-fn ask_for_fields() -> Result<Vec<Change>, Complaint> {
+fn ask_for_fields() -> Result<Vec<Change>, CliError> {
     if !is_terminal() {
-        return Err(Complaint::usage(
+        return Err(CliError::usage(
             "Nothing was said of the account, and there is no terminal to ask at; write --set FIELD=VALUE and --password-stdin, or --from FILE.",
         ));
     }
@@ -134,8 +134,8 @@ fn ask_for_fields() -> Result<Vec<Change>, Complaint> {
     Ok(changes)
 }
 
-fn ask(question: &str) -> Result<String, Complaint> {
-    let terminal = |error: std::io::Error| Complaint::io("the terminal", &error);
+fn ask(question: &str) -> Result<String, CliError> {
+    let terminal = |error: std::io::Error| CliError::io("the terminal", &error);
     let mut to = std::io::stderr();
     to.write_all(question.as_bytes())
         .and_then(|()| to.flush())
@@ -146,16 +146,16 @@ fn ask(question: &str) -> Result<String, Complaint> {
 }
 
 /// Standard input, less one trailing line break.
-fn password() -> Result<Secret, Complaint> {
+fn password() -> Result<Secret, CliError> {
     let mut text = Zeroizing::new(String::with_capacity(1024));
     std::io::stdin()
         .take(LONGEST)
         .read_to_string(&mut text)
-        .map_err(|error| Complaint::io("standard input", &error))?;
+        .map_err(|error| CliError::io("standard input", &error))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return Err(Complaint::usage(
+        return Err(CliError::usage(
             "Standard input was to hold the password, and holds nothing.",
         ));
     }

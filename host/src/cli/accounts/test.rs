@@ -10,7 +10,7 @@ use pipepost::net::{Connections, HttpClient};
 use pipepost::token_sink::StoreTokenSink;
 use pipepost_accounts::oauth::Tokens;
 
-use crate::cli::complaint::Complaint;
+use crate::cli::error::CliError;
 use crate::cli::logging::{answer, answer_json};
 use crate::cli::setup;
 use crate::cli::store::{self, StoreOptions, told};
@@ -19,13 +19,13 @@ use crate::cli::store::{self, StoreOptions, told};
 pub(in crate::cli) struct TestOptions {
     /// The account's label
     label: String,
-    /// Send a message to this address at last
+    /// At the end, send a message to this address
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
-    /// A file of accounts, beside the store. May be given more than once
+    /// A file of accounts, in addition to the store. May be given more than once
     #[arg(long, value_name = "FILE", env = "PIPEPOST_ACCOUNTS", value_delimiter = ':')]
     accounts: Vec<PathBuf>,
-    /// Which of the account's environments
+    /// The account's environment to use
     #[arg(long, value_name = "NAME", env = "PIPEPOST_ENVIRONMENT")]
     environment: Option<String>,
     #[command(flatten)]
@@ -33,15 +33,15 @@ pub(in crate::cli) struct TestOptions {
     /// The operator's policy
     #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
     policy: Option<PathBuf>,
-    /// Write down the dialogue here, with times and without secrets
+    /// Record the dialogue in this file, with times and without secrets
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
     transcript: Option<PathBuf>,
-    /// For machines
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
+pub(super) async fn execute(options: TestOptions) -> Result<u8, CliError> {
     let gate = EgressGate::new(setup::policy(options.policy.as_deref())?);
     let store = store::beside(&options.store, &options.accounts)?;
     let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
@@ -65,7 +65,7 @@ pub(super) async fn test(options: TestOptions) -> Result<u8, Complaint> {
         unwritten = answer_json(&serde_json::json!(report)).err();
     }
     match unwritten {
-        Some(error) => Err(Complaint::io("standard output", &error)),
+        Some(error) => Err(CliError::io("standard output", &error)),
         None => Ok(report.exit_code()),
     }
 }

@@ -9,12 +9,12 @@ const NO_INPUT: u8 = 66;
 
 /// One or more sentences, and the exit code that goes with them.
 #[derive(Debug)]
-pub(super) struct Complaint {
+pub(super) struct CliError {
     sentences: Vec<String>,
     code: u8,
 }
 
-impl Complaint {
+impl CliError {
     pub(super) fn new(kind: FailureKind, sentence: impl Into<String>) -> Self {
         Self {
             sentences: vec![sentence.into()],
@@ -64,7 +64,7 @@ impl Complaint {
     }
 }
 
-impl From<pipepost::HostError> for Complaint {
+impl From<pipepost::HostError> for CliError {
     fn from(error: pipepost::HostError) -> Self {
         Self::new(FailureKind::Configuration, error.to_string())
     }
