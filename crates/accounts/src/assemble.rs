@@ -325,9 +325,12 @@ fn check_overlay(set: &[(String, Node)], field: &str, known: &[&str], place: &Pl
     }
 }
 
-fn read_limits(fields: &mut Fields, preset: Option<Preset>, found: &mut Findings) -> Limits {
+/// What the account says of its limits, and where it says nothing, what the provider publishes.
+fn read_limits(fields: &mut Fields, preset: Option<&Preset>, found: &mut Findings) -> Limits {
     let published = Limits {
-        max_connections: preset.and_then(Preset::max_connections),
+        max_connections: preset.and_then(|preset| preset.max_connections),
+        messages_per_connection: preset.and_then(|preset| preset.messages_per_connection),
+        recipients_per_message: preset.and_then(|preset| preset.recipients_per_message),
         ..Limits::default()
     };
     let Some(object) = fields.object("limits", found) else {
@@ -339,8 +342,8 @@ fn read_limits(fields: &mut Fields, preset: Option<Preset>, found: &mut Findings
         max_connections: limit("max_connections", 1000).or(published.max_connections),
         messages_per_second: limit("messages_per_second", 100_000),
         messages_per_day: limit("messages_per_day", u32::MAX),
-        recipients_per_message: limit("recipients_per_message", 100_000),
-        messages_per_connection: limit("messages_per_connection", 1_000_000),
+        recipients_per_message: limit("recipients_per_message", 100_000).or(published.recipients_per_message),
+        messages_per_connection: limit("messages_per_connection", 1_000_000).or(published.messages_per_connection),
         max_uncertain: limit("max_uncertain", 1000),
     };
     fields.finish("limits", &LIMITS, found);

@@ -3,86 +3,51 @@
 //! Collected from the providers' own help pages. A preset fills what the account leaves out; it never overrules a port,
 //! and a host that differs from it is refused, since one of the two is then not what was meant.
 
-use crate::endpoint::{SUBMISSION, SUBMISSIONS};
-use crate::error::{ErrorKind, WarningKind};
-use crate::fields::{Fields, Findings};
+mod providers;
 
-/// A provider that accounts can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Preset {
-    Gmail,
-    GmailRelay,
-    Outlook,
-    Yahoo,
-    ICloud,
-    Zoho,
-    Mailgun,
-    SendGrid,
-    Ses,
-    Postmark,
+use providers::{Hosts, PROVIDERS};
+
+use crate::error::{ErrorKind, WarningKind};
+use crate::fields::{Fields, Findings, normal};
+
+/// A provider that accounts can name, with what it publishes of its submission servers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Preset {
+    /// As accounts write it.
+    name: &'static str,
+    hosts: Hosts,
+    port: u16,
+    /// The user name that is the same for everybody.
+    pub(crate) username: Option<&'static str>,
+    /// Whether one token stands for user name and password alike.
+    pub(crate) username_is_password: bool,
+    /// How many connections may be open at once.
+    pub(crate) max_connections: Option<u32>,
+    /// How many messages a connection takes.
+    pub(crate) messages_per_connection: Option<u32>,
+    /// How many recipients a message may have.
+    pub(crate) recipients_per_message: Option<u32>,
+    /// The provider's page that says all this.
+    source: &'static str,
 }
 
 /// What a preset says of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Filled {
-    pub(crate) preset: Preset,
+    pub(crate) preset: &'static Preset,
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
-const ZOHO: [(&str, &str); 8] = [
-    ("us", "smtp.zoho.com"),
-    ("eu", "smtp.zoho.eu"),
-    ("in", "smtp.zoho.in"),
-    ("au", "smtp.zoho.com.au"),
-    ("jp", "smtp.zoho.jp"),
-    ("ca", "smtp.zohocloud.ca"),
-    ("sa", "smtp.zoho.sa"),
-    ("cn", "smtp.zoho.com.cn"),
-];
-const MAILGUN: [(&str, &str); 2] = [("us", "smtp.mailgun.org"), ("eu", "smtp.eu.mailgun.org")];
-const SENDGRID: [(&str, &str); 2] = [("us", "smtp.sendgrid.net"), ("eu", "smtp.eu.sendgrid.net")];
-
 impl Preset {
-    const ALL: [(&str, Self); 10] = [
-        ("gmail", Self::Gmail),
-        ("gmail-relay", Self::GmailRelay),
-        ("outlook", Self::Outlook),
-        ("yahoo", Self::Yahoo),
-        ("icloud", Self::ICloud),
-        ("zoho", Self::Zoho),
-        ("mailgun", Self::Mailgun),
-        ("sendgrid", Self::SendGrid),
-        ("ses", Self::Ses),
-        ("postmark", Self::Postmark),
-    ];
-
-    fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, preset)| *preset == self)
-            .map_or("", |(name, _)| name)
-    }
-
-    /// The user name that is the same for everybody.
-    pub(crate) fn username(self) -> Option<&'static str> {
-        (self == Self::SendGrid).then_some("apikey")
-    }
-
-    /// Connections open at once, where the provider publishes a number. Exchange Online takes three, and refuses more with
-    /// `432 4.3.2` (Exchange Online limits, "SMTP AUTH client submission").
-    pub(crate) fn max_connections(self) -> Option<u32> {
-        (self == Self::Outlook).then_some(3)
-    }
-
-    /// Whether one token stands for user name and password alike.
-    pub(crate) fn username_is_password(self) -> bool {
-        self == Self::Postmark
+    /// Returns the preset of this name, in whatever case.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        let wanted = normal(name);
+        PROVIDERS.iter().find(|preset| normal(preset.name) == wanted)
     }
 
     /// Reads `preset` and `region`.
     pub(crate) fn read(fields: &mut Fields, found: &mut Findings) -> Option<Filled> {
-        let names = Self::ALL.map(|(name, _)| name);
         let text = fields.text("preset", found);
         let region = fields.text("region", found).map(|region| region.to_lowercase());
         let Some(text) = text else {
@@ -92,12 +57,9 @@ impl Preset {
             }
             return None;
         };
-        let wanted = crate::fields::normal(&text);
-        let Some((_, preset)) = Self::ALL
-            .into_iter()
-            .find(|(name, _)| crate::fields::normal(name) == wanted)
-        else {
-            let advice = crate::suggest::advice(&wanted, names);
+        let Some(preset) = Self::named(&text) else {
+            let names = PROVIDERS.iter().map(|preset| preset.name);
+            let advice = crate::suggest::advice(&normal(&text), names);
             fields.refuse(
                 "preset",
                 ErrorKind::Unknown,
@@ -110,7 +72,7 @@ impl Preset {
             Ok(host) => Some(Filled {
                 preset,
                 host,
-                port: preset.port(),
+                port: preset.port,
             }),
             Err(message) => {
                 fields.refuse("region", ErrorKind::Invalid, message, found);
@@ -119,45 +81,29 @@ impl Preset {
         }
     }
 
-    fn port(self) -> u16 {
-        match self {
-            Self::Yahoo | Self::Zoho => SUBMISSIONS,
-            _ => SUBMISSION,
-        }
-    }
-
-    fn host(self, region: Option<&str>) -> Result<String, String> {
-        let by_region = |table: &[(&str, &str)]| {
-            let region = region.unwrap_or("us");
-            let names: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
-            let unknown = || format!("{} has no such region; write one of {}.", self.name(), names.join(", "));
-            table
-                .iter()
-                .find(|(name, _)| *name == region)
-                .map(|(_, host)| (*host).to_owned())
-                .ok_or_else(unknown)
-        };
-        let fixed = match self {
-            Self::Zoho => return by_region(&ZOHO),
-            Self::Mailgun => return by_region(&MAILGUN),
-            Self::SendGrid => return by_region(&SENDGRID),
-            Self::Ses => return ses_host(region),
-            Self::Gmail => crate::gmail::HOST,
-            Self::GmailRelay => "smtp-relay.gmail.com",
-            Self::Outlook => "smtp.office365.com",
-            Self::Yahoo => "smtp.mail.yahoo.com",
-            Self::ICloud => "smtp.mail.me.com",
-            Self::Postmark => "smtp.postmarkapp.com",
-        };
-        match region {
-            Some(_) => Err(format!("{} has no regions; leave it out.", self.name())),
-            None => Ok(fixed.to_owned()),
+    fn host(&self, region: Option<&str>) -> Result<String, String> {
+        match (self.hosts, region) {
+            (Hosts::One(host), None) => Ok(host.to_owned()),
+            (Hosts::One(_), Some(_)) => Err(format!("{} has no regions; leave it out.", self.name)),
+            (Hosts::Regions(table), region) => {
+                let found = match region {
+                    None => table.first(),
+                    Some(region) => table.iter().find(|(name, _)| *name == region),
+                };
+                let names = || table.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+                found
+                    .map(|(_, host)| (*host).to_owned())
+                    .ok_or_else(|| format!("{} has no such region; write one of {}.", self.name, names()))
+            }
+            (Hosts::Aws(before, behind), region) => {
+                aws_region(region).map(|region| format!("{before}{region}{behind}"))
+            }
         }
     }
 }
 
 /// New regions appear every year, so their form is checked and not their names.
-fn ses_host(region: Option<&str>) -> Result<String, String> {
+fn aws_region(region: Option<&str>) -> Result<&str, String> {
     let example = "write the region of your identities, such as eu-west-1";
     let region = region.ok_or_else(|| format!("it is needed, since each region has its own server; {example}."))?;
     let mut parts = region.split('-');
@@ -173,7 +119,7 @@ fn ses_host(region: Option<&str>) -> Result<String, String> {
             .iter()
             .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
     if is_area && is_number && are_words {
-        return Ok(format!("email-smtp.{region}.amazonaws.com"));
+        return Ok(region);
     }
     Err(format!("this is not the name of a region; {example}."))
 }
@@ -202,4 +148,66 @@ pub(crate) fn warn_of_password(host: &str, literal: Option<&str>, fields: &Field
 fn has_letters(text: &str, count: usize) -> bool {
     let letters = || text.chars().filter(|c| !c.is_whitespace());
     letters().count() == count && letters().all(|c| c.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_has_a_name_of_its_own_a_server_and_a_source() {
+        for (index, preset) in PROVIDERS.iter().enumerate() {
+            let same = Preset::named(preset.name).expect("it is found by its name");
+            assert!(std::ptr::eq(same, &PROVIDERS[index]), "{} is there twice", preset.name);
+            assert!(preset.source.starts_with("https://"), "{} has no source", preset.name);
+            let hosts: Vec<String> = match preset.hosts {
+                Hosts::One(host) => vec![host.to_owned()],
+                Hosts::Regions(table) => table.iter().map(|(_, host)| (*host).to_owned()).collect(),
+                Hosts::Aws(..) => vec![preset.host(Some("eu-west-1")).expect("a region")],
+            };
+            for host in hosts {
+                assert!(host.contains('.') && !host.contains(' '), "{}: {host}", preset.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_names_every_provider() {
+        let schema: serde_json::Value = serde_json::from_str(crate::ACCOUNT_SCHEMA).expect("the schema is JSON");
+        let names: Vec<&str> = PROVIDERS.iter().map(|preset| preset.name).collect();
+        for account in ["smtp-auth-and-properties", "oauth-2", "google-key"] {
+            let listed = &schema["$defs"][account]["properties"]["preset"]["enum"];
+            assert_eq!(*listed, serde_json::json!(names), "{account}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_provider_with_its_server_and_source() {
+        let page = include_str!("../../../docs/providers.md");
+        let rows = page.lines().filter(|line| line.starts_with("| [`")).count();
+        assert_eq!(rows, PROVIDERS.len());
+        for preset in PROVIDERS {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| [`{}`]", preset.name)));
+            let row = row.unwrap_or_else(|| panic!("{} is not in docs/providers.md", preset.name));
+            let host = preset.host(None).or_else(|_| preset.host(Some("REGION")));
+            if let Ok(host) = host {
+                assert!(row.contains(&format!("`{host}`")), "{row}");
+            }
+            let limits = [
+                (preset.max_connections, "connections"),
+                (preset.messages_per_connection, "messages a connection"),
+                (preset.recipients_per_message, "recipients a message"),
+            ];
+            for (limit, words) in limits {
+                let shown = limit.map(|limit| format!("{limit} {words}"));
+                assert!(shown.is_none_or(|shown| row.contains(&shown)), "{row}");
+            }
+            assert!(
+                row.contains(&format!("| {} |", preset.port)) && row.contains(preset.source),
+                "{row}"
+            );
+        }
+    }
 }

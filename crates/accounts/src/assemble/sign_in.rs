@@ -113,7 +113,7 @@ fn read_password(
     auth: AuthSetting,
     fields: &mut Fields,
     properties: &Properties,
-    preset: Option<Preset>,
+    preset: Option<&Preset>,
     found: &mut Findings,
 ) -> Reading {
     let username = fields.secret("username", found).filter(|source| !source.is_blank());
@@ -139,7 +139,7 @@ fn read_password(
         return Reading::none();
     };
     // Where user name and password are one token, neither may be shown.
-    let one_token = preset.is_some_and(Preset::username_is_password);
+    let one_token = preset.is_some_and(|preset| preset.username_is_password);
     let is_secret = one_token || username.as_ref().is_some_and(|username| username.is_same(&password));
     let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_PASSWORD.to_vec());
     if mechanisms.iter().any(|one| one.takes_token()) && !mechanisms.iter().all(|one| one.takes_token()) {
@@ -159,7 +159,7 @@ fn read_password(
         };
     }
     let fixed = preset
-        .and_then(Preset::username)
+        .and_then(|preset| preset.username)
         .filter(|_| !has_username)
         .map(str::to_owned);
     let shown = fixed.or_else(|| read_username(fields, properties, found));

@@ -9,6 +9,7 @@ use crate::assemble::SECRET_FIELDS;
 use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place};
 use crate::fields::{into_object, lay_over, normal};
+use crate::presets::Preset;
 use crate::reference::SecretSource;
 use crate::secret::Secret;
 
@@ -206,7 +207,9 @@ fn root_value(is_path: bool, value: &mut Node, base: &Path, place: &Place) -> Re
 
 /// The account without its secrets: literal ones are `***`, references stay.
 pub(super) fn shown(document: &Document) -> Value {
-    let user_is_secret = text(document, "preset").is_some_and(|preset| normal(preset) == "postmark");
+    let user_is_secret = text(document, "preset")
+        .and_then(Preset::named)
+        .is_some_and(|preset| preset.username_is_password);
     let mut secrets = Vec::new();
     collect_secrets(document, &mut secrets);
     let hide = |name: &str, text: &str| {
