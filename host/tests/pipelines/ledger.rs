@@ -1,16 +1,17 @@
 //! Named executions: run again, they repeat nothing, and what nobody can tell waits for somebody.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use pipepost::FailureKind;
 use pipepost::state::ledger::{Decision, Entry, LedgerReader, State};
 use pipepost::state::{Redact, StateStore as _};
+use pipepost::{FailureKind, RunOptions};
 use pipepost_inbox::Script;
 use pipepost_state_sqlite::SqliteStore;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, email, steps};
+use crate::fixture::{Fixture, email, report, steps};
 
 fn once(further: Value) -> Value {
     let mut params = json!({ "to": "a@example.com", "subject": "once", "body": "x" });
@@ -207,4 +208,58 @@ async fn an_execution_that_somebody_else_runs_is_left_alone() {
     assert!(error.contains("`x` is being run by another process"), "{error}");
     assert_eq!(bench.said("MAIL FROM"), 0);
     drop(other);
+}
+
+/// A disk that is slower than the server: nothing is committed before the server has taken whatever was claimed until then.
+#[tokio::test]
+async fn no_crash_at_any_commit_leaves_more_uncertain_than_the_account_allows_however_slow_the_disk_is() {
+    for connections in [1, 3] {
+        most_left_open(connections).await;
+    }
+}
+
+async fn most_left_open(connections: usize) {
+    const WINDOW: usize = 4;
+    const MESSAGES: usize = 600;
+    let folder = tempfile::tempdir().expect("a directory");
+    let fixture: Arc<OnceLock<Weak<Fixture>>> = Arc::default();
+    let left_open: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let (server, seen, file) = (
+        Arc::clone(&fixture),
+        Arc::clone(&left_open),
+        folder.path().join(pipepost_state_sqlite::FILE),
+    );
+    let store = SqliteStore::new(folder.path()).before_commits(move || {
+        let Some(fixture) = server.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let database = Connection::open(&file).expect("a state");
+        let count = |which: &str| {
+            let query = format!("SELECT count(*) FROM parts WHERE {which}");
+            let counted = database.query_row(&query, [], |row| row.get::<_, u32>(0));
+            counted.expect("a table") as usize
+        };
+        let claimed = count("1");
+        while fixture.inbox.messages().len() < claimed {
+            std::thread::yield_now();
+        }
+        // What a kill at this moment leaves.
+        let mut left_open = seen.lock().expect("no panic while it is held");
+        left_open.push(count("state = 'claimed'"));
+    });
+    let further = json!({ "limits": { "max_uncertain": WINDOW, "max_connections": connections } });
+    let bench = Fixture::built(Script::new(), further, |builder| builder.state(Arc::new(store))).await;
+    let bench = Arc::new(bench);
+    fixture.set(Arc::downgrade(&bench)).expect("set once");
+    let mut options = RunOptions::new(json!({}));
+    options.execution = Some("news".to_owned());
+    let report = report(&bench.host, &merge(MESSAGES), options).await;
+    assert_eq!(report.counts.sent as usize, MESSAGES, "{:?}", report.counts);
+    let left_open = left_open.lock().expect("no panic while it is held").clone();
+    let most = left_open.iter().max().copied().unwrap_or_default();
+    assert!(left_open.len() > MESSAGES / (WINDOW * connections), "{left_open:?}");
+    assert!(
+        most <= WINDOW * connections,
+        "a kill would leave {most} messages uncertain on {connections} connections: {left_open:?}"
+    );
 }

@@ -302,7 +302,10 @@ impl<W: World> Conversation<'_, '_, W> {
         let mut failed: Option<WireError> = None;
         let mut scratch = Vec::new();
         loop {
-            self.submit(failed.as_ref());
+            // Before anything further is announced: what was confirmed and not told yet would be in doubt after a crash, and
+            // with it more messages than the window has.
+            self.take_settled(failed.as_ref());
+            self.submit();
             let done = match self.client.poll() {
                 Action::Write {
                     bytes,
@@ -397,12 +400,7 @@ impl<W: World> Conversation<'_, '_, W> {
     }
 
     /// Lets as many transactions travel as the protocol has room for.
-    fn submit(&mut self, wire: Option<&WireError>) {
-        // What was settled is told first when a message has to be made: should that stop the connector, nothing that the
-        // server confirmed may be in doubt.
-        if self.batch.transactions.is_empty() {
-            self.take_settled(wire);
-        }
+    fn submit(&mut self) {
         while self.client.wants_more() && self.batch.fill() {
             let Some(transaction) = self.batch.transactions.pop_front() else {
                 return;

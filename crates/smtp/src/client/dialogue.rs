@@ -114,13 +114,19 @@ impl Client {
         match self.dialogue() {
             Dialogue::Streaming if self.chunking() && self.config.send_partial => {
                 (self.filling || self.is_drained())
-                    && self.flights.len() < window.messages.max(1)
+                    && self.unsettled() < window.messages.max(1)
                     && self.in_flight < window.bytes
                     && self.pipeline.owed() < window.replies
             }
             Dialogue::Streaming => self.flights.len() < 2,
             Dialogue::Lockstep | Dialogue::Grouped => self.flights.is_empty(),
         }
+    }
+
+    /// How many messages may have been sent and are not settled: an outcome that is held back still counts, for a crash
+    /// loses it.
+    fn unsettled(&self) -> usize {
+        self.flights.len() + self.held.len()
     }
 
     /// True when a quarter of the window is free. Less would make a write of every message, and more would leave a distant
@@ -148,7 +154,7 @@ impl Client {
             Dialogue::Streaming => {}
         }
         let window = self.config.window;
-        let fits = self.flights.len() < window.messages.max(1)
+        let fits = self.unsettled() < window.messages.max(1)
             && self.in_flight.saturating_add(weight) <= window.bytes
             && self.pipeline.owed() + next.recipients.len() + 3 <= window.replies;
         self.filling = (self.filling || self.is_drained()) && (first || fits);

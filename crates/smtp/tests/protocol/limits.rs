@@ -258,7 +258,8 @@ fn the_window_bounds_messages_bytes_and_replies() {
     assert!(matches!(talk.poll(), Action::Read { .. }));
     assert!(!talk.client.wants_more());
     talk.server(&done(1));
-    assert!(matches!(talk.poll(), Action::Write { commits, .. } if commits.len() == 4));
+    // The fourth is held back until a reply behind it proves the count, and still counts: a crash now would lose it.
+    assert!(matches!(talk.poll(), Action::Write { commits, .. } if commits.len() == 3));
 
     assert_eq!(written(&|config| config.window.messages = 0).1, [1]);
     assert_eq!(written(&|config| config.window.messages = 5).1, [5]);
