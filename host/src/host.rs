@@ -8,7 +8,7 @@ use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{EgressGate, Limits, Policy};
 use pipepost_flowspec::{
-    self as flowspec, CompiledConnector, Pipeline, Problem, Problems, Report, Surroundings, Wants,
+    self as flowspec, CompiledConnector, Pipeline, Problem, Problems, Report, CheckContext, Requirements,
 };
 use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
 use pipepost_state::StateStore;
@@ -222,7 +222,7 @@ impl HostBuilder {
 #[derive(Debug, Clone, Default)]
 pub struct Preparation {
     /// Where `{"file": "..."}` in a parameter is looked up: the folder beside the document.
-    pub beside: Option<PathBuf>,
+    pub document_dir: Option<PathBuf>,
     /// Outputs of steps that are not to run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
     pub pins: BTreeMap<String, Value>,
 }
@@ -231,7 +231,7 @@ pub struct Preparation {
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) pipeline: Pipeline,
-    pub(crate) wants: Wants,
+    pub(crate) requirements: Requirements,
     /// By the ids of the pipeline's connectors.
     targets: Vec<Target>,
     /// The accounts that expressions and steps name, by label.
@@ -260,9 +260,9 @@ impl Prepared {
         self.pipeline.warnings()
     }
 
-    /// What the document wants from outside.
-    pub fn wants(&self) -> &Wants {
-        &self.wants
+    /// What the document requires from outside.
+    pub fn requirements(&self) -> &Requirements {
+        &self.requirements
     }
 }
 
@@ -282,7 +282,7 @@ impl Host {
         &self.accounts
     }
 
-    /// Every problem of a document, and what it wants from outside. Runs nothing.
+    /// Every problem of a document, and what it requires from outside. Runs nothing.
     pub fn check(&self, document: &str) -> Report {
         self.check_with(document, &Preparation::default())
     }
@@ -293,23 +293,23 @@ impl Host {
         let accounts = KnownAccounts(&self.accounts);
         flowspec::check(
             document,
-            &Surroundings {
+            &CheckContext {
                 catalogue: &self.connectors,
                 accounts: Some(&accounts),
                 pins: &pins,
-                beside: preparation.beside.as_deref(),
+                document_dir: preparation.document_dir.as_deref(),
             },
         )
     }
 
     /// Looks up what a checked document names, so that a run need not.
-    fn resolve(&self, pipeline: Pipeline, wants: Wants, pins: BTreeMap<String, Value>) -> Result<Prepared, Problem> {
+    fn resolve(&self, pipeline: Pipeline, requirements: Requirements, pins: BTreeMap<String, Value>) -> Result<Prepared, Problem> {
         let account = |label: &str| {
             let account = self.accounts.get(label).cloned();
             account.map_err(|error| Problem::configuration(error.to_string()))
         };
         let mut accounts = BTreeMap::new();
-        for label in wants.accounts.keys() {
+        for label in requirements.accounts.keys() {
             accounts.insert(label.clone(), account(label)?);
         }
         let mut targets = Vec::new();
@@ -325,7 +325,7 @@ impl Host {
         }
         Ok(Prepared {
             pipeline,
-            wants,
+            requirements,
             targets,
             accounts,
             pins,
@@ -349,7 +349,7 @@ impl Host {
         let Some(pipeline) = report.pipeline else {
             return Err(report.problems);
         };
-        let prepared = self.resolve(pipeline, report.wants, preparation.pins);
+        let prepared = self.resolve(pipeline, report.requirements, preparation.pins);
         prepared.map_err(|problem| Problems::from_iter([problem]))
     }
 

@@ -1,6 +1,6 @@
 //! Pipeline documents.
 
-use pipepost_flowspec::{ConnectorDescription, Connectors, Surroundings, check};
+use pipepost_flowspec::{ConnectorDescription, Connectors, CheckContext, check};
 use serde_json::json;
 
 /// A document runs, or it is said why not; and the same each time.
@@ -9,7 +9,7 @@ use serde_json::json;
 pub fn documents(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let connectors = connectors();
-    let surroundings = Surroundings::new(&connectors);
+    let surroundings = CheckContext::new(&connectors);
     let report = check(&text, &surroundings);
     assert_eq!(
         report.pipeline.is_none(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pipepost::FailureKind;
-use pipepost_flowspec::Wants;
+use pipepost_flowspec::Requirements;
 use serde_json::json;
 
 use super::arguments::CheckOptions;
@@ -19,7 +19,7 @@ pub(super) async fn execute(options: CheckOptions) -> Result<u8, CliError> {
     let out = |line: &str| answer(line).map_err(|error| CliError::io("standard output", &error));
     if options.json {
         let machine =
-            json!({ "problems": report.problems, "wants": report.wants, "ok": !report.problems.has_errors() });
+            json!({ "problems": report.problems, "wants": report.requirements, "ok": !report.problems.has_errors() });
         answer_json(&machine).map_err(|error| CliError::io("standard output", &error))?;
     } else {
         let name = options.pipeline.display();
@@ -35,7 +35,7 @@ pub(super) async fn execute(options: CheckOptions) -> Result<u8, CliError> {
                 counted(warnings, "warning")
             ))?,
         }
-        for line in wanted(&report.wants) {
+        for line in wanted(&report.requirements) {
             out(&line)?;
         }
     }
@@ -46,9 +46,9 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What the document wants from outside, for a person; nothing where it wants nothing.
-fn wanted(wants: &Wants) -> Vec<String> {
-    let accounts: Vec<String> = wants
+/// What the document requires from outside, for a person; nothing where it requires nothing.
+fn wanted(requirements: &Requirements) -> Vec<String> {
+    let accounts: Vec<String> = requirements
         .accounts
         .iter()
         .map(|(label, fields)| {
@@ -63,10 +63,10 @@ fn wanted(wants: &Wants) -> Vec<String> {
     let all = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
     let kinds = [
         ("accounts", accounts),
-        ("globals", all(&wants.globals)),
-        ("message paths", all(&wants.message)),
-        ("trigger paths", all(&wants.trigger)),
-        ("JSON paths", all(&wants.paths)),
+        ("globals", all(&requirements.globals)),
+        ("message paths", all(&requirements.message)),
+        ("trigger paths", all(&requirements.trigger)),
+        ("JSON paths", all(&requirements.paths)),
     ];
     kinds
         .into_iter()

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pipepost::net::DryRun;
 use pipepost::{FailureKind, Host};
 use pipepost_accounts::{Accounts, Environment};
-use pipepost_flowspec::Surroundings;
+use pipepost_flowspec::CheckContext;
 use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -88,13 +88,13 @@ const STAND_IN: &str = "you@example.com";
 /// Accounts for a rehearsal that was given none: one for each label that the document names, with what its steps say of
 /// the server. They hold no secret, and nothing but a rehearsal could use them.
 pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, CliError> {
-    let wants = pipepost_flowspec::check(document, &Surroundings::new(host.connectors())).wants;
+    let wants = pipepost_flowspec::check(document, &CheckContext::new(host.connectors())).requirements;
     let steps = params_by_label(document);
-    let accounts: Vec<Value> = wants.accounts.keys().map(|label| stand_in(label, &steps)).collect();
+    let accounts: Vec<Value> = requirements.accounts.keys().map(|label| stand_in(label, &steps)).collect();
     if accounts.is_empty() {
         return Ok(Accounts::default());
     }
-    let labels: Vec<&str> = wants.accounts.keys().map(String::as_str).collect();
+    let labels: Vec<&str> = requirements.accounts.keys().map(String::as_str).collect();
     say(&format!(
         "pipepost: dry run: there are no accounts; {} signs in as {STAND_IN}.",
         labels.join(", ")

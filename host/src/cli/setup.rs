@@ -222,7 +222,7 @@ pub(super) fn preparation(document: &Path, pins: &Pins) -> Result<Preparation, C
         _ => ".".into(),
     };
     Ok(Preparation {
-        beside: Some(folder),
+        document_dir: Some(folder),
         pins: outputs,
     })
 }

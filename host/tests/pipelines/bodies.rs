@@ -111,12 +111,12 @@ async fn check_tells_what_reaches_html_unescaped_and_what_is_wanted() {
     assert!(!report.problems.has_errors());
     for path in ["a", "b.c", "d", "e"] {
         assert!(
-            report.wants.message.contains(path),
+            report.requirements.message.contains(path),
             "{path}: {:?}",
-            report.wants.message
+            report.requirements.message
         );
     }
-    assert!(report.wants.globals.contains("f"));
+    assert!(report.requirements.globals.contains("f"));
     assert!(bench.host.check(&document("html").to_string()).problems.is_empty());
     let wrong = bench.host.prepare(&document("xml").to_string()).unwrap_err();
     assert!(wrong.to_string().contains("parameter escape"), "{wrong}");
@@ -150,7 +150,7 @@ async fn a_body_may_stand_beside_the_document() {
     let folder = tempfile::tempdir().expect("a directory");
     std::fs::write(folder.path().join("hello.html"), "<p>${name} {{ message.name }}</p>").expect("a file");
     let preparation = Preparation {
-        beside: Some(folder.path().to_owned()),
+        document_dir: Some(folder.path().to_owned()),
         ..Preparation::default()
     };
     let document = |file: &str| {

@@ -27,7 +27,7 @@ async fn run(bench: &Fixture, name: &str, options: RunOptions) -> RunReport {
             "\"accountType\": \"smtp-auth-and-properties\"",
         );
     let preparation = Preparation {
-        beside: Some(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")),
+        document_dir: Some(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")),
         ..Preparation::default()
     };
     let prepared = bench.host.prepare_with(&document, preparation);

@@ -130,12 +130,12 @@ impl Body {
             .map(|expression| expression.evaluate(context).map(|value| to_text(&value)))
             .collect();
         let values = values.map_err(|error| error.to_string())?;
-        let surroundings = freemarker::Context {
+        let moment = freemarker::Context {
             now: context.now(),
             time_zone: context.time_zone(),
             ..freemarker::Context::default()
         };
-        let render = |model: &Model<'_>| self.template.render(model, &values, &surroundings);
+        let render = |model: &Model<'_>| self.template.render(model, &values, &moment);
         let rendered = match item {
             None => render(&Model::new(model)),
             Some(item) => render(&Model::new(model).with(&[("item", item)])),

@@ -153,7 +153,7 @@ pub trait Accounts {
 
 /// What a document is checked against.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct CheckContext<'a> {
     /// The connectors.
     pub catalogue: &'a dyn Catalogue,
     /// The accounts; none when they are not known yet, and then labels are taken at their word.
@@ -161,24 +161,24 @@ pub struct Surroundings<'a> {
     /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
     pub pins: &'a BTreeSet<String>,
     /// The document's folder, in which its sidecar files are looked up; none for a document that has none.
-    pub beside: Option<&'a Path>,
+    pub document_dir: Option<&'a Path>,
 }
 
-impl<'a> Surroundings<'a> {
+impl<'a> CheckContext<'a> {
     /// These connectors, accounts not known yet, nothing pinned.
     pub fn new(catalogue: &'a dyn Catalogue) -> Self {
         static NO_PINS: BTreeSet<String> = BTreeSet::new();
-        Surroundings {
+        CheckContext {
             catalogue,
             accounts: None,
             pins: &NO_PINS,
-            beside: None,
+            document_dir: None,
         }
     }
 
     /// With these accounts.
     pub fn with_accounts(self, accounts: &'a dyn Accounts) -> Self {
-        Surroundings {
+        CheckContext {
             accounts: Some(accounts),
             ..self
         }
@@ -186,7 +186,7 @@ impl<'a> Surroundings<'a> {
 
     /// With these steps pinned.
     pub fn with_pins(self, pins: &'a BTreeSet<String>) -> Self {
-        Surroundings { pins, ..self }
+        CheckContext { pins, ..self }
     }
 }
 

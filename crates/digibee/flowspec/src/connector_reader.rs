@@ -6,7 +6,7 @@ use pipepost_freemarker::Escape;
 use serde_json::{Map, Value};
 
 use crate::body::Body;
-use crate::catalogue::{ConnectorDescription, Surroundings};
+use crate::catalogue::{ConnectorDescription, CheckContext};
 use crate::merge_items::{ItemsSource, MergeItems};
 use crate::parameters::{Annotations, is_dynamic};
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ use crate::{nearest, sidecar};
 /// Reads a connector step.
 pub(crate) fn read(
     reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     step: &Map<String, Value>,
     description: &ConnectorDescription,
 ) -> Result<StepKind, Reported> {
@@ -27,10 +27,10 @@ pub(crate) fn read(
     let annotations = Annotations::of(schema);
     let written = settings(reader, step, Level::Params, schema, &[]);
     let checked = written.and_then(|written| take(reader, schema, written));
-    let account_label = account(reader, surroundings, step, description, &annotations);
+    let account_label = account(reader, context, step, description, &annotations);
     checked?;
     let written = std::mem::take(&mut reader.settings);
-    let parts = Parts::read(reader, surroundings, schema, &annotations, &written);
+    let parts = Parts::read(reader, context, schema, &annotations, &written);
     let fail_on_error = fail_on_error(&annotations, &written);
     let endpoint = endpoint(&annotations, &written);
     let parts = parts?;
@@ -69,7 +69,7 @@ impl Parts {
     /// Reads every parameter whatever the others hold, so that one fault does not hide the next.
     fn read(
         reader: &mut Reader<'_>,
-        surroundings: &Surroundings<'_>,
+        context: &CheckContext<'_>,
         schema: &Value,
         annotations: &Annotations,
         written: &Map<String, Value>,
@@ -103,7 +103,7 @@ impl Parts {
             let file = value.get("file").and_then(Value::as_str);
             let (text, source) = match (value, file) {
                 (Value::Object(_), Some(file)) if annotations.files.contains(name) => {
-                    match read_sidecar(reader, surroundings, &parameter, file) {
+                    match read_sidecar(reader, context, &parameter, file) {
                         Ok(text) if template.is_none() => {
                             texts.push((name.clone(), text));
                             continue;
@@ -190,7 +190,7 @@ fn read_items(reader: &mut Reader<'_>, parameter: &str, name: &str, value: &Valu
 
 fn read_sidecar(
     reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     parameter: &str,
     name: &str,
 ) -> Result<String, Reported> {
@@ -198,7 +198,7 @@ fn read_sidecar(
         let problem = Problem::invalid("the name of a file beside the document cannot be an expression");
         return Err(reader.report(parameter, problem.advise("write the name itself")));
     }
-    sidecar::read(surroundings.beside, name).map_err(|reason| reader.report(parameter, Problem::invalid(reason)))
+    sidecar::read(context.document_dir, name).map_err(|reason| reader.report(parameter, Problem::invalid(reason)))
 }
 
 /// Whether a failure ends the run. Where the document's own value cannot be told, it does.
@@ -255,7 +255,7 @@ fn content_type_of(body: &Body, written: &Map<String, Value>) -> Option<&'static
 
 fn account(
     reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     step: &Map<String, Value>,
     description: &ConnectorDescription,
     annotations: &Annotations,
@@ -284,7 +284,7 @@ fn account(
         .own_accounts
         .insert((reader.branch, reader.step.index), label.to_owned());
     reader.findings.wanted_accounts.entry(label.to_owned()).or_default();
-    if let Some(accounts) = surroundings.accounts {
+    if let Some(accounts) = context.accounts {
         let Some(found) = accounts.account_type(label) else {
             let problem = Problem::configuration(format!("there is no account labelled `{label}`"));
             let advice = nearest::advise(label, accounts.labels())

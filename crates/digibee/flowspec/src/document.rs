@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::Surroundings;
+use crate::catalogue::CheckContext;
 use crate::parameters::is_dynamic;
 use crate::pipeline::{Branch, Form, Pipeline, PipelineMetadata};
 use crate::positions::{Positions, push_token};
@@ -13,7 +13,7 @@ use crate::problem::{Place, Position, Problem, Problems, Severity, StepPlace};
 use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
 use crate::step::{BranchId, SettingValue, Step};
-use crate::wants::Wants;
+use crate::requirements::Requirements;
 use crate::{flow, json_text, nearest, nesting, step_reader};
 
 /// All there is to say about a document.
@@ -23,8 +23,8 @@ pub struct Report {
     pub pipeline: Option<Pipeline>,
     /// Errors and warnings.
     pub problems: Problems,
-    /// What the document wants from outside, as far as it could be read.
-    pub wants: Wants,
+    /// What the document requires from outside, as far as it could be read.
+    pub requirements: Requirements,
 }
 
 /// Reads a document.
@@ -32,13 +32,13 @@ pub struct Report {
 /// # Errors
 ///
 /// Everything that is wrong with it, warnings among it.
-pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Pipeline, Problems> {
-    let report = check(text, surroundings);
+pub fn parse(text: &str, context: &CheckContext<'_>) -> Result<Pipeline, Problems> {
+    let report = check(text, context);
     report.pipeline.ok_or(report.problems)
 }
 
 /// Reads a document and says all there is to say about it.
-pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
+pub fn check(text: &str, context: &CheckContext<'_>) -> Report {
     // A byte order mark is no JSON, and editors leave one.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let (document, repeats) = match json_text::parse(text) {
@@ -57,11 +57,11 @@ pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
     let pipeline = Reading {
         document: &document,
         positions: &positions,
-        surroundings,
+        context,
         findings: &mut findings,
     }
     .read();
-    let wants = Wants::of(&mut findings);
+    let requirements = Requirements::of(&mut findings);
     let problems = Problems::sorted(findings.problems.into_iter().map(|(_, problem)| problem).collect());
     let pipeline = pipeline
         .ok()
@@ -73,7 +73,7 @@ pub fn check(text: &str, surroundings: &Surroundings<'_>) -> Report {
     Report {
         pipeline,
         problems,
-        wants,
+        requirements,
     }
 }
 
@@ -93,7 +93,7 @@ fn refused(problem: Problem) -> Report {
     Report {
         pipeline: None,
         problems: Problems::sorted(vec![problem]),
-        wants: Wants::default(),
+        requirements: Requirements::default(),
     }
 }
 
@@ -136,7 +136,7 @@ fn unescaped(token: &str) -> String {
 struct Reading<'a> {
     document: &'a Value,
     positions: &'a Positions<'a>,
-    surroundings: &'a Surroundings<'a>,
+    context: &'a CheckContext<'a>,
     findings: &'a mut Findings,
 }
 
@@ -374,7 +374,7 @@ impl<'a> Reading<'a> {
             branches.push(step_reader::steps(
                 &shared,
                 self.findings,
-                self.surroundings,
+                self.context,
                 branch,
                 &pointer,
                 steps,
@@ -384,7 +384,7 @@ impl<'a> Reading<'a> {
     }
 
     fn unused_pins(&mut self) {
-        for pin in self.surroundings.pins.difference(&self.findings.used_pins.clone()) {
+        for pin in self.context.pins.difference(&self.findings.used_pins.clone()) {
             let problem = Problem::configuration(format!("no step of the document is called `{pin}`"))
                 .advise("pin a step by its `id`, its `stepName` or its `doubleBracesAlias`");
             self.findings.problems.push((None, problem));
@@ -450,7 +450,7 @@ impl<'a> Reading<'a> {
             self.findings,
             &Known {
                 aliases,
-                accounts: self.surroundings.accounts,
+                accounts: self.context.accounts,
                 branch_names,
                 positions: self.positions,
             },

@@ -5,7 +5,7 @@
 //! its text into a [`Pipeline`]: every step typed, every expression, path and condition parsed, every branch found. What
 //! is wrong comes as [`Problems`], all of them, each with its branch, step, parameter, line and column.
 //!
-//! The order of calls: describe what is there ([`Surroundings`]: the connectors, the accounts), then [`parse`] to run a
+//! The order of calls: describe what is there ([`CheckContext`]: the connectors, the accounts), then [`parse`] to run a
 //! document or [`check`] to report on it. During a run, each connector's parameters are evaluated and brought into its
 //! schema's types by [`parameters::check_resolved`].
 //!
@@ -14,14 +14,14 @@
 //! folder. It knows no clock and runs nothing: expressions are evaluated by the caller.
 //!
 //! ```
-//! use pipepost_flowspec::{Connectors, Surroundings, parse};
+//! use pipepost_flowspec::{Connectors, CheckContext, parse};
 //!
 //! let text = r#"{"flowSpec": {"start": [
 //!     {"type": "connector", "name": "log-connector", "params": {"logLevel": "INFO", "mesage": "hello"}}
 //! ]}}"#;
 //! let connectors = Connectors::default();
 //!
-//! let problems = parse(text, &Surroundings::new(&connectors)).unwrap_err();
+//! let problems = parse(text, &CheckContext::new(&connectors)).unwrap_err();
 //! assert_eq!(
 //!     problems.to_string(),
 //!     "error at line 2, column 83, branch start, step 1, parameter mesage: there is no parameter `mesage`; \
@@ -52,12 +52,12 @@ mod sidecar;
 mod step;
 mod step_reader;
 mod steps;
-mod wants;
+mod requirements;
 
 pub use body::{Body, BodyError};
 pub use catalogue::{
     Accounts, Catalogue, ConnectorDescription, ConnectorNames, Connectors, FieldAccess, NameConflict, NameHolder,
-    Surroundings,
+    CheckContext,
 };
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
 pub use document::{Report, check, parse};
@@ -67,4 +67,4 @@ pub use pipepost_freemarker::Escape;
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
 pub use step::*;
 pub use steps::is_builtin;
-pub use wants::Wants;
+pub use requirements::Requirements;

@@ -22,7 +22,7 @@ pub enum Severity {
 pub enum Kind {
     /// The document itself has to change.
     Invalid,
-    /// The surroundings have to change: an account, a connector, the command line.
+    /// The context have to change: an account, a connector, the command line.
     Configuration,
 }
 
@@ -109,7 +109,7 @@ impl Problem {
         Self::new(Severity::Error, Kind::Invalid, message)
     }
 
-    /// A fault of the surroundings, which keeps the document from running. It has no place yet.
+    /// A fault of the context, which keeps the document from running. It has no place yet.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Kind::Configuration, message)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::Surroundings;
+use crate::catalogue::CheckContext;
 use crate::flow::Edge;
 use crate::parameters::check_written;
 use crate::positions::push_token;
@@ -18,7 +18,7 @@ use crate::{connector_reader, nearest};
 pub(crate) fn steps(
     shared: &Shared<'_>,
     findings: &mut Findings,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     branch: BranchId,
     pointer: &str,
     steps: &[Value],
@@ -50,14 +50,14 @@ pub(crate) fn steps(
             );
         }
         let is_last = index + 1 == steps.len();
-        read.push(one(&mut reader, surroundings, step, is_last));
+        read.push(one(&mut reader, context, step, is_last));
     }
     read
 }
 
 fn one(
     reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     step: &Value,
     is_last: bool,
 ) -> Result<Step, Reported> {
@@ -72,14 +72,14 @@ fn one(
     let pin = identity
         .into_iter()
         .flatten()
-        .find(|name| surroundings.pins.contains(*name))
+        .find(|name| context.pins.contains(*name))
         .map(str::to_owned);
     let (type_name, kind) = match pin {
         Some(pin) => {
             reader.findings.used_pins.insert(pin.clone());
             (name_of(step).unwrap_or_default().to_owned(), StepKind::Pinned(pin))
         }
-        None => kind(reader, surroundings, step)?,
+        None => kind(reader, context, step)?,
     };
     if matches!(kind, StepKind::Choice(_) | StepKind::ThrowError(_)) && !is_last {
         let message = format!("the steps behind this one never run, since `{type_name}` ends its branch");
@@ -114,7 +114,7 @@ fn name_of(step: &Map<String, Value>) -> Option<&str> {
 
 fn kind(
     reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     step: &Map<String, Value>,
 ) -> Result<(String, StepKind), Reported> {
     let written_type = step.get("type").and_then(Value::as_str);
@@ -133,18 +133,18 @@ fn kind(
     } else {
         Level::Step
     };
-    let found_connector = surroundings.catalogue.find(name);
+    let found_connector = context.catalogue.find(name);
     let found_level = steps::builtin(name)
         .map(|builtin| builtin.level)
         .or(found_connector.map(|_| Level::Params));
     match found_level {
         Some(expected) if expected != level => Err(wrong_level(reader, name, expected)),
-        None => Err(unsupported(reader, surroundings, step, name, level)),
+        None => Err(unsupported(reader, context, step, name, level)),
         Some(_) => {
             let kind = match (steps::builtin(name), found_connector) {
                 (Some(builtin), _) => read_builtin(reader, step, builtin),
-                (None, Some(connector)) => connector_reader::read(reader, surroundings, step, connector),
-                (None, None) => Err(unsupported(reader, surroundings, step, name, level)),
+                (None, Some(connector)) => connector_reader::read(reader, context, step, connector),
+                (None, None) => Err(unsupported(reader, context, step, name, level)),
             };
             Ok((name.to_owned(), kind?))
         }
@@ -165,7 +165,7 @@ fn wrong_level(reader: &mut Reader<'_>, name: &str, expected: Level) -> Reported
 
 fn unsupported(
     reader: &mut Reader<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &CheckContext<'_>,
     step: &Map<String, Value>,
     name: &str,
     level: Level,
@@ -183,7 +183,7 @@ fn unsupported(
         reader.findings.edges.push(edge);
     }
     let mut known: Vec<&str> = steps::builtins().map(|builtin| builtin.name).collect();
-    for connector in surroundings.catalogue.all() {
+    for connector in context.catalogue.all() {
         known.push(&connector.name);
         known.extend(connector.aliases.iter().map(String::as_str));
     }

@@ -12,7 +12,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use common::with_surroundings;
+use common::with_context;
 use pipepost_flowspec::check;
 
 #[test]
@@ -27,7 +27,7 @@ fn each_case_is_told_what_is_wrong() {
     let mut failures = String::new();
     for directory in directories {
         let text = fs::read_to_string(directory.join("document.json")).unwrap();
-        let report = with_surroundings(&[], |surroundings| check(&text, surroundings));
+        let report = with_context(&[], |context| check(&text, context));
         let found = report.problems.to_string();
         let must_fail = found.lines().any(|line| line.starts_with("error"));
         let mut settings = insta::Settings::clone_current();

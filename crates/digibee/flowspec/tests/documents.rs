@@ -6,10 +6,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::with_surroundings;
+use common::with_context;
 use pipepost_double_braces::{Context, Scope};
 use pipepost_flowspec::parameters::Grant;
-use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, Surroundings, check, parse};
+use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, CheckContext, check, parse};
 use serde_json::{Value, json};
 
 const ORDER: &str = include_str!("documents/order-confirmation.json");
@@ -17,7 +17,7 @@ const DIGEST: &str = include_str!("documents/clipboard-digest.json");
 const EVERYTHING: &str = include_str!("documents/everything.json");
 
 fn read(text: &str) -> Pipeline {
-    with_surroundings(&[], |surroundings| parse(text, surroundings)).unwrap_or_else(|problems| panic!("{problems}"))
+    with_context(&[], |context| parse(text, context)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// A run in which every path gives null.
@@ -160,9 +160,9 @@ fn every_step_type_is_read_and_left_overs_do_no_harm() {
 
 #[test]
 fn a_document_tells_what_it_wants() {
-    let wants = with_surroundings(&[], |surroundings| check(ORDER, surroundings)).wants;
+    let requirements = with_context(&[], |context| check(ORDER, context)).requirements;
     assert_eq!(
-        serde_json::to_value(wants).unwrap(),
+        serde_json::to_value(requirements).unwrap(),
         json!({
             "accounts": {"gmail-orders": ["username"]},
             "globals": ["archive-address"],
@@ -179,11 +179,11 @@ fn a_document_tells_what_it_wants() {
 #[test]
 fn a_pinned_step_may_be_of_any_type() {
     let text = r#"{"flowSpec": {"start": [{"type": "connector", "name": "db-connector-v2", "stepName": "Read", "params": {"x": 1}}]}}"#;
-    let unpinned = with_surroundings(&[], |surroundings| parse(text, surroundings));
+    let unpinned = with_context(&[], |context| parse(text, context));
     assert!(unpinned.unwrap_err().to_string().contains("db-connector-v2"));
-    let pinned = with_surroundings(&["Read"], |surroundings| parse(text, surroundings)).unwrap();
+    let pinned = with_context(&["Read"], |context| parse(text, context)).unwrap();
     assert!(matches!(&pinned.steps().next().unwrap().kind, StepKind::Pinned(pin) if pin == "Read"));
-    let other = with_surroundings(&["Read", "Raed"], |surroundings| parse(text, surroundings)).unwrap_err();
+    let other = with_context(&["Read", "Raed"], |context| parse(text, context)).unwrap_err();
     assert_eq!(other.kind(), Some(pipepost_flowspec::Kind::Configuration));
 }
 
@@ -191,9 +191,9 @@ fn a_pinned_step_may_be_of_any_type() {
 fn accounts_that_are_not_known_yet_are_taken_at_their_word() {
     let text = ORDER.replace("gmail-orders", "not-here");
     let catalogue = common::connectors();
-    let report = check(&text, &Surroundings::new(&catalogue));
+    let report = check(&text, &CheckContext::new(&catalogue));
     assert!(report.pipeline.is_some(), "{}", report.problems);
-    assert!(report.wants.accounts.contains_key("not-here"));
+    assert!(report.requirements.accounts.contains_key("not-here"));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn objects_may_stand_as_json_text() {
 #[test]
 fn machines_get_problems_as_json() {
     let text = r#"{"flowSpec": {"start": [{"type": "delayer", "id": "d", "delay": "x"}]}}"#;
-    let problems = with_surroundings(&[], |surroundings| parse(text, surroundings)).unwrap_err();
+    let problems = with_context(&[], |context| parse(text, context)).unwrap_err();
     assert_eq!(
         serde_json::to_value(&problems).unwrap(),
         json!([{
@@ -226,7 +226,7 @@ fn the_document_is_mended_before_its_surroundings() {
     let no_account = r#"{"type": "connector", "name": "email-v2", "params": {}}"#;
     let kind = |steps: &str| {
         let text = format!(r#"{{"flowSpec": {{"start": [{steps}]}}}}"#);
-        with_surroundings(&[], |surroundings| check(&text, surroundings))
+        with_context(&[], |context| check(&text, context))
             .problems
             .kind()
     };
@@ -247,12 +247,12 @@ fn a_connector_is_compiled_once_and_whole() {
         json!({"flowSpec": {"start": [step]}}).to_string()
     };
     let catalogue = common::connectors();
-    let surroundings = Surroundings {
-        beside: Some(folder.path()),
-        ..Surroundings::new(&catalogue)
+    let context = CheckContext {
+        document_dir: Some(folder.path()),
+        ..CheckContext::new(&catalogue)
     };
     let text = step(json!({"body": "Dear ${name}", "failOnError": "{{ message.strict }}", "subject": "x"}));
-    let pipeline = parse(&text, &surroundings).unwrap_or_else(|problems| panic!("{problems}"));
+    let pipeline = parse(&text, &context).unwrap_or_else(|problems| panic!("{problems}"));
     let (_, connector) = pipeline.connectors().next().unwrap();
     let (name, body) = &connector.bodies[0];
     assert_eq!(name, "body");
@@ -264,7 +264,7 @@ fn a_connector_is_compiled_once_and_whole() {
     assert_eq!(connector.params.evaluate(&Nothing).unwrap().get("body"), None);
     assert!(connector.items.is_none());
 
-    let report = check(&step(json!({"body": "Dear ${name"})), &surroundings);
+    let report = check(&step(json!({"body": "Dear ${name"})), &context);
     let problem = report.problems.errors().next().unwrap();
     assert_eq!(problem.place().parameter.as_deref(), Some("/params/body"));
     assert!(
@@ -273,7 +273,7 @@ fn a_connector_is_compiled_once_and_whole() {
     );
 
     // What a sidecar file reads is checked as what the document itself reads.
-    let problems = parse(&step(json!({"body": {"file": "body.html"}})), &surroundings).unwrap_err();
+    let problems = parse(&step(json!({"body": {"file": "body.html"}})), &context).unwrap_err();
     assert!(
         problems.to_string().contains("no step has the alias `no`"),
         "{problems}"
@@ -287,7 +287,7 @@ fn every_fault_is_told_at_once() {
         {"type": "template-transformer", "template": "<#if>"},
         {"type": "delayer", "delay": "x"}
     ]}}"#;
-    let problems = with_surroundings(&[], |surroundings| parse(text, surroundings)).unwrap_err();
+    let problems = with_context(&[], |context| parse(text, context)).unwrap_err();
     let lines: Vec<_> = problems
         .errors()
         .filter_map(|problem| problem.position())

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::with_surroundings;
+use common::with_context;
 use pipepost_flowspec::check;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const DOCUMENTS: [&str; 3] = [
 
 /// It runs or it says why not, and never neither.
 fn answers(text: &str) {
-    let report = with_surroundings(&[], |surroundings| check(text, surroundings));
+    let report = with_context(&[], |context| check(text, context));
     assert_eq!(
         report.pipeline.is_none(),
         report.problems.has_errors(),

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{connectors, with_surroundings};
+use common::{connectors, with_context};
 use pipepost_flowspec::{check, schema};
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ fn what_the_schema_refuses_is_refused_by_the_reader_too() {
         email(json!({"body": {"path": "x"}})),
     ] {
         assert!(!validator.is_valid(&document), "{document}");
-        let report = with_surroundings(&[], |surroundings| check(&document.to_string(), surroundings));
+        let report = with_context(&[], |context| check(&document.to_string(), context));
         assert!(report.pipeline.is_none(), "{document}");
     }
 }

@@ -1,10 +1,10 @@
-//! The surroundings that the documents of these tests are written for.
+//! The context that the documents of these tests are written for.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pipepost_flowspec::{Accounts, ConnectorDescription, Connectors, FieldAccess, Surroundings};
+use pipepost_flowspec::{Accounts, ConnectorDescription, Connectors, FieldAccess, CheckContext};
 use serde_json::{Value, json};
 
 /// The parameters of an email connector, as one would describe them.
@@ -98,15 +98,15 @@ impl Accounts for TestAccounts {
     }
 }
 
-/// Calls with the surroundings above, and a folder of sidecar files.
-pub(crate) fn with_surroundings<T>(pins: &[&str], call: impl FnOnce(&Surroundings<'_>) -> T) -> T {
+/// Calls with the context above, and a folder of sidecar files.
+pub(crate) fn with_context<T>(pins: &[&str], call: impl FnOnce(&CheckContext<'_>) -> T) -> T {
     let pins: BTreeSet<String> = pins.iter().map(|pin| (*pin).to_owned()).collect();
     let catalogue = connectors();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sidecars");
-    call(&Surroundings {
+    call(&CheckContext {
         catalogue: &catalogue,
         accounts: Some(&TestAccounts),
         pins: &pins,
-        beside: Some(&folder),
+        document_dir: Some(&folder),
     })
 }

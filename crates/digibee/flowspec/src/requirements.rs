@@ -1,4 +1,4 @@
-//! What a document wants from outside, for whoever sets it up.
+//! What a document requires from outside, for whoever sets it up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::reader::Findings;
 
-/// What a document wants from outside: its accounts, globals and message.
+/// What a document requires from outside: its accounts, globals and message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Wants {
+pub struct Requirements {
     /// Account labels, with the fields that expressions read of them.
     pub accounts: BTreeMap<String, BTreeSet<String>>,
     /// The names of globals.
@@ -22,9 +22,9 @@ pub struct Wants {
     pub paths: BTreeSet<String>,
 }
 
-impl Wants {
+impl Requirements {
     pub(crate) fn of(findings: &mut Findings) -> Self {
-        let mut wants = Self {
+        let mut requirements = Self {
             accounts: std::mem::take(&mut findings.wanted_accounts),
             paths: std::mem::take(&mut findings.wanted_paths),
             message: findings.body_paths.drain(..).map(|(_, path)| path).collect(),
@@ -33,16 +33,16 @@ impl Wants {
         for found in &findings.uses {
             let segments = found.reference.segments();
             match found.reference.scope() {
-                Scope::Message => wants.message.insert(dotted(segments)),
-                Scope::Trigger => wants.trigger.insert(dotted(segments)),
+                Scope::Message => requirements.message.insert(dotted(segments)),
+                Scope::Trigger => requirements.trigger.insert(dotted(segments)),
                 Scope::Global => match segments.first() {
-                    Some(Segment::Name(name)) => wants.globals.insert(name.clone()),
+                    Some(Segment::Name(name)) => requirements.globals.insert(name.clone()),
                     _ => false,
                 },
                 _ => false,
             };
         }
-        wants
+        requirements
     }
 }
 
