@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::execute::Execution;
 use super::quotas::limits_of;
-use super::retry::{OWN, Retry, Try};
+use super::retry::{HOST_PARAMETERS, Retry, Attempt};
 use super::route::RequestedEndpoint;
 use super::scopes::Frame;
 use crate::bindings::Call;
@@ -21,7 +21,7 @@ use crate::engine::Batch;
 
 /// A call that is ready to go.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct PreparedCall {
     pub(super) key: String,
     digest: String,
     /// JSON.
@@ -31,7 +31,7 @@ pub(super) struct Ready {
     pub(super) wanted: Option<RequestedEndpoint>,
 }
 
-impl Ready {
+impl PreparedCall {
     /// As the ledger knows it.
     pub(super) fn message(&self, resend: bool) -> Message {
         Message {
@@ -137,7 +137,7 @@ impl Execution<'_> {
         target: &Target<'_>,
         frame: &Frame,
         item: Option<(usize, &Value)>,
-    ) -> Result<Ready, Failure> {
+    ) -> Result<PreparedCall, Failure> {
         let connector = target.connector;
         let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
         let element = item.map(|(_, element)| element);
@@ -177,7 +177,7 @@ impl Execution<'_> {
         }
         let retry = Retry::read(&parameters)?;
         let (parameters, digest) = written(connector, &parameters);
-        Ok(Ready {
+        Ok(PreparedCall {
             key,
             digest,
             retry,
@@ -191,7 +191,7 @@ impl Execution<'_> {
         &self,
         target: &Target<'_>,
         route: Option<Arc<Route>>,
-        calls: impl Iterator<Item = (&'c Ready, &'c Try)>,
+        calls: impl Iterator<Item = (&'c PreparedCall, &'c Attempt)>,
     ) -> Batch {
         let calls = calls.zip(0..).map(|((ready, which), id)| Call {
             id,
@@ -234,7 +234,7 @@ fn written(connector: &CompiledConnector, parameters: &Value) -> (String, String
         let _ = serde_json::to_writer(&mut text, name);
         text.push(b':');
         let _ = serde_json::to_writer(&mut text, value);
-        if !OWN.contains(&name.as_str()) {
+        if !HOST_PARAMETERS.contains(&name.as_str()) {
             content.add(&text[start..]);
         }
     }

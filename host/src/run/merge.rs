@@ -23,10 +23,10 @@ use super::observe::Counter;
 use super::scopes::Frame;
 
 /// Most calls of one batch.
-const MOST: usize = 256;
+const BATCH_CALLS_MAX: usize = 256;
 
 /// A batch is not made smaller than this to use more connections: each costs a sign-in.
-const LEAST: usize = 64;
+const BATCH_CALLS_MIN: usize = 64;
 
 /// One batch under way.
 type Sending<'s> = Pin<Box<dyn Future<Output = (Range<usize>, Vec<Outcome>)> + Send + 's>>;
@@ -60,7 +60,7 @@ impl Execution<'_> {
         let (lanes, size) = if stops {
             (1, 1)
         } else {
-            (lanes, elements.len().div_ceil(lanes).clamp(LEAST, MOST))
+            (lanes, elements.len().div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX))
         };
         // Two batches more than there are connections: while the others are sent, the messages of one are made and the
         // parameters of the next.
@@ -134,7 +134,7 @@ impl Execution<'_> {
                 }
             }
         }
-        let mut ended = self.hand_over(target, frame, &calls, Some(counter)).await.into_iter();
+        let mut ended = self.dispatch(target, frame, &calls, Some(counter)).await.into_iter();
         let outcomes: Vec<Outcome> = outcomes
             .into_iter()
             .filter_map(|outcome| outcome.or_else(|| ended.next()))

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::RunError;
 use super::clock::give_way;
 use super::execute::{Execution, Running, place, succeeded, without_value};
-use super::gather::Gather;
+use super::batch_coalescer::BatchCoalescer;
 use super::observe::Counter;
 use super::scopes::Frame;
 
 /// Iterations of a parallel loop at once.
-const AT_ONCE: usize = 10;
+const ITERATIONS_AT_ONCE_MAX: usize = 10;
 
 /// How the iterations went so far.
 #[derive(Default)]
@@ -125,24 +125,24 @@ impl Execution<'_> {
     ) -> Tally {
         let mut tally = Tally::default();
         let total = elements.len();
-        let gather = Arc::new(Gather::default());
+        let coalescer = Arc::new(BatchCoalescer::default());
         let path = frame.key(step);
         let mut waiting = elements.into_iter().enumerate();
         let mut running = FuturesUnordered::new();
         loop {
-            while running.len() < AT_ONCE
+            while running.len() < ITERATIONS_AT_ONCE_MAX
                 && tally.stopped.is_none()
                 && let Some((index, element)) = waiting.next()
             {
                 let identity = identity(each, index, &element);
                 let mut inner = frame.iteration(element);
                 inner.count(step, index, total);
-                inner.gather = Some(Arc::clone(&gather));
-                gather.enter();
-                let (path, gather) = (&path, &gather);
+                inner.coalescer = Some(Arc::clone(&coalescer));
+                coalescer.enter();
+                let (path, coalescer) = (&path, &coalescer);
                 let iteration = async move {
                     let iterated = self.iteration(step, each, path, index, &mut inner).await;
-                    gather.leave();
+                    coalescer.leave();
                     (identity, iterated)
                 };
                 running.push(Box::pin(iteration));

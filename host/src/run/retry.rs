@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::calls::Failed;
 
 /// The parameters that the host obeys itself. They are no part of a message's content.
-pub(super) const OWN: [&str; 3] = ["retry", "onUncertain", "failOnError"];
+pub(super) const HOST_PARAMETERS: [&str; 3] = ["retry", "onUncertain", "failOnError"];
 
 /// How often and how far apart a call is tried.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,11 +23,11 @@ pub(super) struct Retry {
     /// Tries altogether, the first among them.
     attempts: u32,
     /// The pause after the first.
-    first: Duration,
-    /// By what each pause is longer than the one before.
-    factor: f64,
+    initial_backoff: Duration,
+    /// Backoff multiplier.
+    multiplier: f64,
     /// The longest pause.
-    max: Duration,
+    max_backoff: Duration,
     /// A message that may have been sent is sent again.
     pub(super) resend: bool,
 }
@@ -36,16 +36,16 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             attempts: 3,
-            first: Duration::from_secs(1),
-            factor: 2.0,
-            max: Duration::from_secs(30),
+            initial_backoff: Duration::from_secs(1),
+            multiplier: 2.0,
+            max_backoff: Duration::from_secs(30),
             resend: false,
         }
     }
 }
 
 /// Most tries that a step can ask for.
-const MOST: u64 = 100;
+const ATTEMPTS_MAX: u64 = 100;
 
 impl Retry {
     /// What a step says of it: `retry` is the number of tries, `{attempts, first, factor, max}`, or `false`; `onUncertain`
@@ -63,11 +63,11 @@ impl Retry {
                 for (name, value) in members {
                     match name.as_str() {
                         "attempts" => retry.attempts = attempts(value)?,
-                        "first" => retry.first = pause(name, value)?,
-                        "max" => retry.max = pause(name, value)?,
+                        "first" => retry.initial_backoff = pause(name, value)?,
+                        "max" => retry.max_backoff = pause(name, value)?,
                         "factor" => {
                             let factor = number(value).filter(|factor| (1.0..=1000.0).contains(factor));
-                            retry.factor =
+                            retry.multiplier =
                                 factor.ok_or_else(|| invalid("`retry.factor` is a number from 1 to 1000"))?;
                         }
                         _ => {
@@ -98,11 +98,11 @@ impl Retry {
             return None;
         }
         let told = failure.wait.map(|seconds| Duration::from_secs(seconds.into()));
-        let grown = self.first.as_secs_f64() * self.factor.powf(f64::from(attempt.saturating_sub(1)));
-        let longest = self.max.as_secs_f64();
+        let grown = self.initial_backoff.as_secs_f64() * self.multiplier.powf(f64::from(attempt.saturating_sub(1)));
+        let longest = self.max_backoff.as_secs_f64();
         let backoff = Duration::from_secs_f64(grown.min(longest) * (0.5 + 0.5 * chance.clamp(0.0, 1.0)));
         match failure.kind {
-            FailureKind::Transient => Some(backoff.max(told.unwrap_or_default().min(self.max))),
+            FailureKind::Transient => Some(backoff.max(told.unwrap_or_default().min(self.max_backoff))),
             FailureKind::Quota => told.map(|told| told.max(backoff)),
             FailureKind::Uncertain if self.resend => Some(backoff),
             _ => None,
@@ -123,10 +123,10 @@ fn attempts(value: &Value) -> Result<u32, Failure> {
         other => other.as_u64(),
     };
     given
-        .filter(|attempts| (1..=MOST).contains(attempts))
+        .filter(|attempts| (1..=ATTEMPTS_MAX).contains(attempts))
         .and_then(|attempts| u32::try_from(attempts).ok())
         .ok_or_else(|| {
-            let message = format!("The parameter `retry` asks for tries from 1 to {MOST}, and not for {value}.");
+            let message = format!("The parameter `retry` asks for tries from 1 to {ATTEMPTS_MAX}, and not for {value}.");
             Failure::new(FailureKind::Invalid, message)
         })
 }
@@ -160,7 +160,7 @@ fn pause(name: &str, value: &Value) -> Result<Duration, Failure> {
 
 /// A call that is to be performed.
 #[derive(Debug)]
-pub(super) struct Try {
+pub(super) struct Attempt {
     /// Which of the calls.
     pub(super) index: usize,
     /// 1 for the first.
@@ -173,7 +173,7 @@ pub(super) struct Try {
     pub(super) last: Option<Failed>,
 }
 
-impl Try {
+impl Attempt {
     pub(super) fn first(index: usize, remainder: Option<String>) -> Self {
         Self {
             index,
@@ -189,23 +189,23 @@ impl Try {
 /// Tries that wait for their time.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    waiting: Vec<(Instant, Try)>,
+    waiting: Vec<(Instant, Attempt)>,
     /// Nothing begins after it.
     until: Option<Instant>,
 }
 
 /// What comes next.
 #[derive(Debug)]
-pub(super) enum Due {
+pub(super) enum DueAttempts {
     /// Their time has come.
-    Now(Vec<Try>),
+    Now(Vec<Attempt>),
     /// Their time will not come any more.
-    Never(Vec<Try>),
+    Never(Vec<Attempt>),
 }
 
 impl Schedule {
     /// For calls that begin now.
-    pub(super) fn new(first: Vec<Try>, until: Option<Instant>) -> Self {
+    pub(super) fn new(first: Vec<Attempt>, until: Option<Instant>) -> Self {
         let now = Instant::now();
         Self {
             waiting: first.into_iter().map(|try_of| (now, try_of)).collect(),
@@ -214,7 +214,7 @@ impl Schedule {
     }
 
     /// Lets a try wait. Gives it back where its time would come too late.
-    pub(super) fn add(&mut self, after: Duration, next: Try) -> Result<(), Try> {
+    pub(super) fn add(&mut self, after: Duration, next: Attempt) -> Result<(), Attempt> {
         match Instant::now().checked_add(after) {
             Some(due) if self.until.is_none_or(|until| due < until) => {
                 self.waiting.push((due, next));
@@ -225,7 +225,7 @@ impl Schedule {
     }
 
     /// Waits for the next of them, together with all whose time comes no later. None when nothing waits.
-    pub(super) async fn next(&mut self, ending: &ShutdownToken) -> Option<Due> {
+    pub(super) async fn next(&mut self, ending: &ShutdownToken) -> Option<DueAttempts> {
         let due = self.waiting.iter().map(|(due, _)| *due).min()?;
         let begins = self.waiting.iter().any(|(_, next)| next.last.is_none());
         tokio::select! {
@@ -233,7 +233,7 @@ impl Schedule {
             biased;
             () = ending.requested(), if !begins => {
                 let all = std::mem::take(&mut self.waiting);
-                return Some(Due::Never(all.into_iter().map(|(_, next)| next).collect()));
+                return Some(DueAttempts::Never(all.into_iter().map(|(_, next)| next).collect()));
             }
             () = tokio::time::sleep_until(due) => {}
         }
@@ -241,7 +241,7 @@ impl Schedule {
         let waiting = std::mem::take(&mut self.waiting);
         let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(due, _)| *due <= now);
         self.waiting = later;
-        Some(Due::Now(ready.into_iter().map(|(_, next)| next).collect()))
+        Some(DueAttempts::Now(ready.into_iter().map(|(_, next)| next).collect()))
     }
 }
 
@@ -294,7 +294,7 @@ mod tests {
     fn pauses_grow_to_a_bound_and_chance_halves_them_at_most() {
         let retry = Retry {
             attempts: 5,
-            max: Duration::from_secs(5),
+            max_backoff: Duration::from_secs(5),
             ..Retry::default()
         };
         let pauses: Vec<Option<f64>> = (1..=5)
@@ -320,8 +320,8 @@ mod tests {
         assert_eq!(read(json!(true)), Retry::default());
         assert_eq!(read(json!(false)), attempts(1));
         let whole = read(json!({"attempts": 4, "first": "250ms", "factor": 1.5, "max": "2m"}));
-        assert_eq!(whole.first, Duration::from_millis(250));
-        assert_eq!(whole.max, Duration::from_secs(120));
+        assert_eq!(whole.initial_backoff, Duration::from_millis(250));
+        assert_eq!(whole.max_backoff, Duration::from_secs(120));
         for wrong in [
             json!({"retry": 0}),
             json!({"retry": {"attempts": 1000}}),
@@ -336,11 +336,11 @@ mod tests {
         }
     }
 
-    fn waiting(index: usize) -> Try {
-        Try {
+    fn waiting(index: usize) -> Attempt {
+        Attempt {
             attempt: 2,
             last: Some(failure(FailureKind::Transient, None).into()),
-            ..Try::first(index, None)
+            ..Attempt::first(index, None)
         }
     }
 
@@ -355,7 +355,7 @@ mod tests {
                 .expect("there is time");
         }
         let mut order = Vec::new();
-        while let Some(Due::Now(tries)) = schedule.next(&ending).await {
+        while let Some(DueAttempts::Now(tries)) = schedule.next(&ending).await {
             let which: Vec<usize> = tries.iter().map(|next| next.index).collect();
             order.push((begun.elapsed().as_secs(), which));
         }
@@ -370,7 +370,7 @@ mod tests {
         assert!(schedule.add(Duration::from_secs(10), waiting(0)).is_err());
         schedule.add(Duration::from_secs(9), waiting(1)).expect("there is time");
         end.request(Duration::from_secs(30));
-        assert!(matches!(schedule.next(&ending).await, Some(Due::Never(tries)) if tries[0].index == 1));
+        assert!(matches!(schedule.next(&ending).await, Some(DueAttempts::Never(tries)) if tries[0].index == 1));
         assert!(schedule.next(&ending).await.is_none());
     }
 }

@@ -11,7 +11,7 @@ use pipepost_flowspec::Step;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::gather::Gather;
+use super::batch_coalescer::BatchCoalescer;
 use super::{RunOptions, timestamp};
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
@@ -98,7 +98,7 @@ pub(super) struct Frame {
     /// No step starts after this moment.
     pub(super) deadline: Option<Instant>,
     /// Where the iterations of a parallel loop meet, to hand their messages over together.
-    pub(super) gather: Option<Arc<Gather>>,
+    pub(super) coalescer: Option<Arc<BatchCoalescer>>,
     /// The executions side by side that began within the outermost step of theirs around this frame; none outside of one.
     pub(super) fan_out: Option<Arc<AtomicUsize>>,
     /// Recipients whom messages of this frame went out without.
@@ -115,7 +115,7 @@ impl Frame {
             iterators: empty(),
             path: String::new(),
             deadline: None,
-            gather: None,
+            coalescer: None,
             fan_out: None,
             refused: Arc::default(),
         }
@@ -130,7 +130,7 @@ impl Frame {
             iterators: Arc::clone(&self.iterators),
             path,
             deadline: self.deadline,
-            gather: self.gather.clone(),
+            coalescer: self.coalescer.clone(),
             fan_out: self.fan_out.clone(),
             refused: Arc::clone(&self.refused),
         }

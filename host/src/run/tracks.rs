@@ -105,7 +105,7 @@ impl Execution<'_> {
             let path = format!("{}/{index}", frame.key(step));
             let mut inner = frame.child(Arc::clone(&frame.message), path);
             // A loop counts its iterations, and these are no iterations of it.
-            inner.gather = None;
+            inner.coalescer = None;
             inner.fan_out = Some(Arc::clone(&fan_out));
             running.push(async move {
                 let _track = match self.clock.track() {

@@ -2,7 +2,7 @@
 //!
 //! An iteration that has a message ready waits for as long as other iterations of its loop are still on their way to
 //! one. As soon as nobody is, one of those who wait at a step takes the messages of all of them along. So ten iterations
-//! share one connection and one dialogue. Nobody waits long for a slow one: see [`PATIENCE`].
+//! share one connection and one dialogue. Nobody waits long for a slow one: see [`COALESCE_WAIT_MAX`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,14 @@ use std::time::Duration;
 use pipepost_flowspec::StepPath;
 use tokio::sync::oneshot;
 
-use super::calls::{Outcome, Ready};
+use super::calls::{Outcome, PreparedCall};
 
 /// How long a message waits for company at most: as long as a sign-in takes, which is what going together saves.
-const PATIENCE: Duration = Duration::from_millis(200);
+const COALESCE_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// The meeting place of one loop's iterations.
 #[derive(Debug, Default)]
-pub(super) struct Gather {
+pub(super) struct BatchCoalescer {
     state: Mutex<State>,
 }
 
@@ -34,29 +34,29 @@ struct State {
 /// One who waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) ready: Arc<Ready>,
+    pub(super) ready: Arc<PreparedCall>,
     number: u64,
-    answer: oneshot::Sender<Word>,
+    answer: oneshot::Sender<Role>,
 }
 
 impl Waiting {
     /// Tells the waiting iteration how its message ended.
     pub(super) fn tell(self, outcome: Outcome) {
         // It has gone only when the whole run was dropped.
-        let _ = self.answer.send(Word::Done(Box::new(outcome)));
+        let _ = self.answer.send(Role::Follower(Box::new(outcome)));
     }
 }
 
 /// What one who waits is told.
 #[derive(Debug)]
-pub(super) enum Word {
+pub(super) enum Role {
     /// Somebody handed the message over, and this came of it.
-    Done(Box<Outcome>),
+    Follower(Box<Outcome>),
     /// Hand yours over, and these with it.
-    Lead(Vec<Waiting>),
+    Leader(Vec<Waiting>),
 }
 
-impl Gather {
+impl BatchCoalescer {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,7 +74,7 @@ impl Gather {
     }
 
     /// An iteration has a message ready at a step.
-    pub(super) async fn meet(&self, step: &StepPath, ready: &Arc<Ready>) -> Word {
+    pub(super) async fn join(&self, step: &StepPath, ready: &Arc<PreparedCall>) -> Role {
         let (answer, mut told) = oneshot::channel();
         let number = {
             let mut state = self.state();
@@ -91,13 +91,13 @@ impl Gather {
             number
         };
         // Those who lead always answer; if one is gone, each goes alone.
-        let alone = |_| Word::Lead(Vec::new());
-        if let Ok(word) = tokio::time::timeout(PATIENCE, &mut told).await {
+        let alone = |_| Role::Leader(Vec::new());
+        if let Ok(word) = tokio::time::timeout(COALESCE_WAIT_MAX, &mut told).await {
             return word.unwrap_or_else(alone);
         }
         let others = self.state().go_without_the_slow(step, number);
         match others {
-            Some(others) => Word::Lead(others),
+            Some(others) => Role::Leader(others),
             // Somebody has taken the message along, and answers when it is over.
             None => told.await.unwrap_or_else(alone),
         }
@@ -123,7 +123,7 @@ impl State {
             self.under_way += together.len();
             let first = together.remove(0);
             // It has gone only when the whole run was dropped.
-            let _ = first.answer.send(Word::Lead(together));
+            let _ = first.answer.send(Role::Leader(together));
         }
     }
 }

@@ -9,36 +9,36 @@ use pipepost_state::ledger::{Known, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::calls::{Failed, Outcome, Ready, Target};
+use super::calls::{Failed, Outcome, PreparedCall, Target};
 use super::execute::Execution;
-use super::gather::Word;
+use super::batch_coalescer::Role;
 use super::observe::Counter;
 use super::permit::AccountPermit;
-use super::retry::{Due, Schedule, Try, chance};
+use super::retry::{DueAttempts, Schedule, Attempt, chance};
 use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
 use crate::engine::{BatchEnd, CallEnd, SendPermit, run_batch};
 
 /// A call that was performed, and how that went.
-struct Tried {
-    which: Try,
+struct AttemptResult {
+    which: Attempt,
     result: Result<CallEnd, Failure>,
 }
 
 impl Execution<'_> {
     /// Performs one call; in a parallel loop together with those of the other iterations.
-    pub(super) async fn deliver(&self, target: &Target<'_>, frame: &Frame, ready: Ready) -> Outcome {
+    pub(super) async fn send_one(&self, target: &Target<'_>, frame: &Frame, ready: PreparedCall) -> Outcome {
         let ready = Arc::new(ready);
         let mut others = Vec::new();
-        if let Some(gather) = &frame.gather {
-            match gather.meet(&target.step.path, &ready).await {
-                Word::Done(outcome) => return *outcome,
-                Word::Lead(waiting) => others = waiting,
+        if let Some(coalescer) = &frame.coalescer {
+            match coalescer.join(&target.step.path, &ready).await {
+                Role::Follower(outcome) => return *outcome,
+                Role::Leader(waiting) => others = waiting,
             }
         }
         let mut all = vec![ready];
         all.extend(others.iter().map(|waiting| Arc::clone(&waiting.ready)));
-        let mut outcomes = self.hand_over(target, frame, &all, None).await.into_iter();
+        let mut outcomes = self.dispatch(target, frame, &all, None).await.into_iter();
         let own = outcomes.next();
         for (waiting, outcome) in others.into_iter().zip(outcomes) {
             waiting.tell(outcome);
@@ -47,11 +47,11 @@ impl Execution<'_> {
     }
 
     /// Hands calls of one step to its connector, and again what may be tried again. The answers stand in the calls' order.
-    pub(super) async fn hand_over(
+    pub(super) async fn dispatch(
         &self,
         target: &Target<'_>,
         frame: &Frame,
-        calls: &[Arc<Ready>],
+        calls: &[Arc<PreparedCall>],
         counter: Option<&Arc<Counter>>,
     ) -> Vec<Outcome> {
         let messages: Vec<Message> = calls.iter().map(|call| call.message(false)).collect();
@@ -60,7 +60,7 @@ impl Execution<'_> {
         let mut first = Vec::with_capacity(calls.len());
         for (index, known) in known.into_iter().enumerate() {
             match self.begin(&calls[index], known).await {
-                Ok(remainder) => first.push(Try::first(index, remainder)),
+                Ok(remainder) => first.push(Attempt::first(index, remainder)),
                 Err(outcome) => {
                     outcomes[index] = Some(*outcome);
                     if let Some(counter) = counter {
@@ -73,8 +73,8 @@ impl Execution<'_> {
         let mut schedule = Schedule::new(first, until);
         while let Some(due) = schedule.next(self.clock.token()).await {
             let tries = match due {
-                Due::Now(tries) => tries,
-                Due::Never(tries) => {
+                DueAttempts::Now(tries) => tries,
+                DueAttempts::Never(tries) => {
                     for one in tries {
                         let outcome = one.last.map_or_else(|| Err(self.clock.over().into()), Err);
                         outcomes[one.index] = Some(self.settle(&calls[one.index], outcome));
@@ -84,7 +84,7 @@ impl Execution<'_> {
             };
             // One number for all: what failed together and may be sent together stays together.
             let chance = chance();
-            for tried in self.perform(target, calls, tries, counter).await {
+            for tried in self.run_attempt(target, calls, tries, counter).await {
                 let index = tried.which.index;
                 let call = &calls[index];
                 match self.judge(call, tried, chance, &mut schedule).await {
@@ -100,7 +100,7 @@ impl Execution<'_> {
     }
 
     /// What is to be done about a call: it is to be performed, with what is left of it, or has its outcome already.
-    async fn begin(&self, call: &Ready, known: Known) -> Result<Option<String>, Box<Outcome>> {
+    async fn begin(&self, call: &PreparedCall, known: Known) -> Result<Option<String>, Box<Outcome>> {
         match known {
             Known::Nothing => Ok(None),
             Known::Left(remainder) => Ok(Some(remainder)),
@@ -119,7 +119,7 @@ impl Execution<'_> {
     }
 
     /// Asks the ledger for leave to send an uncertain message again: answers what is left of it.
-    async fn again(&self, call: &Ready) -> Option<Option<String>> {
+    async fn again(&self, call: &PreparedCall) -> Option<Option<String>> {
         let known = self.ledger.look_up(&[call.message(true)]).await.pop()?;
         match known {
             Known::Nothing => Some(None),
@@ -129,14 +129,14 @@ impl Execution<'_> {
     }
 
     /// Hands tries to the connector, those on one route together.
-    async fn perform(
+    async fn run_attempt(
         &self,
         target: &Target<'_>,
-        calls: &[Arc<Ready>],
-        tries: Vec<Try>,
+        calls: &[Arc<PreparedCall>],
+        tries: Vec<Attempt>,
         counter: Option<&Arc<Counter>>,
-    ) -> Vec<Tried> {
-        let mut lots: Vec<(&Option<RequestedEndpoint>, Vec<Try>)> = Vec::new();
+    ) -> Vec<AttemptResult> {
+        let mut lots: Vec<(&Option<RequestedEndpoint>, Vec<Attempt>)> = Vec::new();
         for one in tries {
             let wanted = &calls[one.index].wanted;
             match lots.iter_mut().find(|(other, _)| *other == wanted) {
@@ -158,13 +158,13 @@ impl Execution<'_> {
                     match self.look(target, route.as_deref(), now.len()).await {
                         Ok((_, None)) => {}
                         Ok((room, Some(failure))) => {
-                            performed.extend(now.split_off(room.min(now.len())).into_iter().map(|which| Tried {
+                            performed.extend(now.split_off(room.min(now.len())).into_iter().map(|which| AttemptResult {
                                 which,
                                 result: Err(failure.clone()),
                             }));
                         }
                         Err(failure) => {
-                            performed.extend(now.into_iter().map(|which| Tried {
+                            performed.extend(now.into_iter().map(|which| AttemptResult {
                                 which,
                                 result: Err(failure.clone()),
                             }));
@@ -185,7 +185,7 @@ impl Execution<'_> {
                         (now, route, end)
                     });
                 }
-                Err(failure) => performed.extend(lot.into_iter().map(|which| Tried {
+                Err(failure) => performed.extend(lot.into_iter().map(|which| AttemptResult {
                     which,
                     result: Err(failure.clone()),
                 })),
@@ -203,7 +203,7 @@ impl Execution<'_> {
                 let quotas = &self.host.quotas;
                 quotas.note_sign_in(account, &route.endpoint().host, reply).await;
             }
-            performed.extend(lot.into_iter().zip(0..).map(|(which, id)| Tried {
+            performed.extend(lot.into_iter().zip(0..).map(|(which, id)| AttemptResult {
                 which,
                 result: ends.remove(&id).ok_or_else(|| lost(target)),
             }));
@@ -234,8 +234,8 @@ impl Execution<'_> {
     }
 
     /// How a call has ended; none when it will be tried again.
-    async fn judge(&self, call: &Ready, tried: Tried, chance: f64, schedule: &mut Schedule) -> Option<Outcome> {
-        let Tried { which, result } = tried;
+    async fn judge(&self, call: &PreparedCall, tried: AttemptResult, chance: f64, schedule: &mut Schedule) -> Option<Outcome> {
+        let AttemptResult { which, result } = tried;
         let end = match result {
             Ok(end) => end,
             Err(failure) => return Some(Err(failure.into())),
@@ -260,7 +260,7 @@ impl Execution<'_> {
                 (left.is_some() || !confirmed).then_some(left)
             };
             if let Some(remainder) = remainder {
-                let next = Try {
+                let next = Attempt {
                     index: which.index,
                     attempt: attempt + 1,
                     remainder,
@@ -277,7 +277,7 @@ impl Execution<'_> {
     }
 
     /// Counts how a call ended, and writes down what must not happen again.
-    fn settle(&self, call: &Ready, outcome: Outcome) -> Outcome {
+    fn settle(&self, call: &PreparedCall, outcome: Outcome) -> Outcome {
         // What commits nothing outside may be done again, and has to be: its files are gone with an earlier run.
         if call.wanted.is_none() {
             return outcome;
@@ -288,7 +288,7 @@ impl Execution<'_> {
         outcome
     }
 
-    fn record(&self, call: &Ready, outcome: &Outcome) {
+    fn record(&self, call: &PreparedCall, outcome: &Outcome) {
         let recorded = match outcome {
             Ok(output) => Recorded {
                 output: text_of(output),
