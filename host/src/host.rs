@@ -8,7 +8,7 @@ use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{EgressGate, Limits, Policy};
 use pipepost_flowspec::{
-    self as flowspec, CompiledConnector, Pipeline, Problem, Problems, Report, CheckContext, Requirements,
+    self as flowspec, CheckContext, CompiledConnector, Pipeline, Problem, Problems, Report, Requirements,
 };
 use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
 use pipepost_state::StateStore;
@@ -303,7 +303,12 @@ impl Host {
     }
 
     /// Looks up what a checked document names, so that a run need not.
-    fn resolve(&self, pipeline: Pipeline, requirements: Requirements, pins: BTreeMap<String, Value>) -> Result<Prepared, Problem> {
+    fn resolve(
+        &self,
+        pipeline: Pipeline,
+        requirements: Requirements,
+        pins: BTreeMap<String, Value>,
+    ) -> Result<Prepared, Problem> {
         let account = |label: &str| {
             let account = self.accounts.get(label).cloned();
             account.map_err(|error| Problem::configuration(error.to_string()))

@@ -1,14 +1,14 @@
 //! The run of a pipeline: the message goes from step to step, and every step's output becomes the next message.
 
+mod batch_coalescer;
 mod calls;
 mod clock;
 mod connect;
 mod depth;
+mod dispatch;
 mod execute;
 mod expressions;
 mod file_writer;
-mod batch_coalescer;
-mod dispatch;
 mod mask;
 mod merge;
 mod observe;
@@ -30,6 +30,7 @@ use std::time::Duration;
 
 pub(crate) use calls::public_view;
 use clock::RunClock;
+use dispatch::Sender;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
@@ -261,17 +262,23 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
     };
     let clock = RunClock::new(limit, shutdown, token);
     let alarm = clock.alarm();
+    let tally = Arc::new(Tally::default());
     let execution = Execution {
-        host,
+        sender: Sender {
+            host,
+            files: Arc::clone(&files),
+            ledger: Arc::clone(&ledger),
+            clock: Arc::clone(&clock),
+            tally: Arc::clone(&tally),
+        },
         prepared,
         key: &execution_key,
         files,
-        ledger: Arc::clone(&ledger),
         clock,
         mask,
         observer: options.observer.take(),
         scopes,
-        tally: Tally::default(),
+        tally: Arc::clone(&tally),
     };
     let result = execution.work().await;
     drop(alarm);
@@ -279,7 +286,7 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         // What is missing in it reads as uncertain, never as not sent.
         tracing::error!(%reason, "the ledger could not be closed in order");
     }
-    let (counts, tolerated) = execution.tally.read();
+    let (counts, tolerated) = tally.read();
     RunReport {
         execution: execution_key,
         result,

@@ -1,6 +1,6 @@
 //! Pipeline documents.
 
-use pipepost_flowspec::{ConnectorDescription, Connectors, CheckContext, check};
+use pipepost_flowspec::{CheckContext, ConnectorDescription, Connectors, check};
 use serde_json::json;
 
 /// A document runs, or it is said why not; and the same each time.

@@ -90,7 +90,11 @@ const STAND_IN: &str = "you@example.com";
 pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, CliError> {
     let wants = pipepost_flowspec::check(document, &CheckContext::new(host.connectors())).requirements;
     let steps = params_by_label(document);
-    let accounts: Vec<Value> = requirements.accounts.keys().map(|label| stand_in(label, &steps)).collect();
+    let accounts: Vec<Value> = requirements
+        .accounts
+        .keys()
+        .map(|label| stand_in(label, &steps))
+        .collect();
     if accounts.is_empty() {
         return Ok(Accounts::default());
     }

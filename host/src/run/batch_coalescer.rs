@@ -1,4 +1,4 @@
-//! Where the iterations of a parallel loop meet: messages of the same step are handed over together.
+//! Joins the messages of a parallel loop's iterations into batches: those of one step are handed over together.
 //!
 //! An iteration that has a message ready waits for as long as other iterations of its loop are still on their way to
 //! one. As soon as nobody is, one of those who wait at a step takes the messages of all of them along. So ten iterations
@@ -16,7 +16,7 @@ use super::calls::{Outcome, PreparedCall};
 /// How long a message waits for company at most: as long as a sign-in takes, which is what going together saves.
 const COALESCE_WAIT_MAX: Duration = Duration::from_millis(200);
 
-/// The meeting place of one loop's iterations.
+/// Joins the messages of one loop's iterations.
 #[derive(Debug, Default)]
 pub(super) struct BatchCoalescer {
     state: Mutex<State>,
@@ -34,7 +34,7 @@ struct State {
 /// One who waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) ready: Arc<PreparedCall>,
+    pub(super) call: Arc<PreparedCall>,
     number: u64,
     answer: oneshot::Sender<Role>,
 }
@@ -47,7 +47,7 @@ impl Waiting {
     }
 }
 
-/// What one who waits is told.
+/// What an iteration with a message becomes.
 #[derive(Debug)]
 pub(super) enum Role {
     /// Somebody handed the message over, and this came of it.
@@ -74,7 +74,7 @@ impl BatchCoalescer {
     }
 
     /// An iteration has a message ready at a step.
-    pub(super) async fn join(&self, step: &StepPath, ready: &Arc<PreparedCall>) -> Role {
+    pub(super) async fn join(&self, step: &StepPath, call: &Arc<PreparedCall>) -> Role {
         let (answer, mut told) = oneshot::channel();
         let number = {
             let mut state = self.state();
@@ -82,7 +82,7 @@ impl BatchCoalescer {
             state.next += 1;
             state.under_way = state.under_way.saturating_sub(1);
             let waiting = Waiting {
-                ready: Arc::clone(ready),
+                call: Arc::clone(call),
                 number,
                 answer,
             };

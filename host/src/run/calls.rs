@@ -10,9 +10,10 @@ use pipepost_net::{Route, TransportGrant};
 use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
+use super::dispatch::Sender;
 use super::execute::Execution;
 use super::quotas::limits_of;
-use super::retry::{HOST_PARAMETERS, Retry, Attempt};
+use super::retry::{Attempt, HOST_PARAMETERS, Retry};
 use super::route::RequestedEndpoint;
 use super::scopes::Frame;
 use crate::bindings::Call;
@@ -28,7 +29,7 @@ pub(super) struct PreparedCall {
     parameters: String,
     pub(super) retry: Retry,
     /// What it says of its endpoint; none for a connector without connections.
-    pub(super) wanted: Option<RequestedEndpoint>,
+    pub(super) endpoint: Option<RequestedEndpoint>,
 }
 
 impl PreparedCall {
@@ -166,7 +167,7 @@ impl Execution<'_> {
             let all: Vec<String> = problems.iter().map(shown).collect();
             invalid(format!("{}.", all.join("; ")))
         })?;
-        let wanted = if target.loaded.has_transport() {
+        let endpoint = if target.loaded.has_transport() {
             Some(RequestedEndpoint::read(connector, &parameters)?)
         } else {
             None
@@ -182,10 +183,12 @@ impl Execution<'_> {
             digest,
             retry,
             parameters,
-            wanted,
+            endpoint,
         })
     }
+}
 
+impl Sender<'_> {
     /// Calls as the connector takes them, in one batch; their numbers are their places.
     pub(super) fn batch<'c>(
         &self,
@@ -198,7 +201,7 @@ impl Execution<'_> {
             key: ready.key.clone(),
             attempt: which.attempt,
             parameters: ready.parameters.clone(),
-            remainder: which.remainder.clone(),
+            remainder: which.share.remainder().map(str::to_owned),
         });
         Batch {
             connector: target.loaded.description.name.as_str().into(),

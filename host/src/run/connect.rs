@@ -28,7 +28,7 @@ impl Execution<'_> {
             return self.merge(&target, frame, items, stops).await;
         }
         let outcome = match self.resolve(&target, frame, None) {
-            Ok(ready) => self.send_one(&target, frame, ready).await,
+            Ok(ready) => self.sender.send_one(&target, frame, ready).await,
             Err(failure) => Err(failure.into()),
         };
         match outcome {

@@ -5,39 +5,65 @@ use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_net::Route;
-use pipepost_state::ledger::{Known, Message, Recorded};
+use pipepost_state::ledger::{Known, Ledger, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::calls::{Failed, Outcome, PreparedCall, Target};
-use super::execute::Execution;
 use super::batch_coalescer::Role;
+use super::calls::{Failed, Outcome, PreparedCall, Target};
+use super::clock::RunClock;
 use super::observe::Counter;
 use super::permit::AccountPermit;
-use super::retry::{DueAttempts, Schedule, Attempt, chance};
+use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
 use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
+use super::tally::Tally;
 use crate::engine::{BatchEnd, CallEnd, SendPermit, run_batch};
+use crate::files::RunFiles;
+use crate::host::Host;
 
 /// A call that was performed, and how that went.
 struct AttemptResult {
-    which: Attempt,
+    attempt: Attempt,
     result: Result<CallEnd, Failure>,
 }
 
-impl Execution<'_> {
+/// Sends the calls of a run's connector steps.
+pub(super) struct Sender<'a> {
+    pub(super) host: &'a Host,
+    pub(super) files: Arc<RunFiles>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) clock: Arc<RunClock>,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// What is to be done about a call.
+enum Start {
+    /// It is performed.
+    Send(Share),
+    /// It has its outcome already.
+    Ended(Outcome),
+}
+
+/// What became of attempts before anything was handed to the connector.
+struct Admitted {
+    route: Option<Arc<Route>>,
+    attempts: Vec<Attempt>,
+}
+
+impl Sender<'_> {
     /// Performs one call; in a parallel loop together with those of the other iterations.
-    pub(super) async fn send_one(&self, target: &Target<'_>, frame: &Frame, ready: PreparedCall) -> Outcome {
-        let ready = Arc::new(ready);
+    pub(super) async fn send_one(&self, target: &Target<'_>, frame: &Frame, call: PreparedCall) -> Outcome {
+        let call = Arc::new(call);
         let mut others = Vec::new();
         if let Some(coalescer) = &frame.coalescer {
-            match coalescer.join(&target.step.path, &ready).await {
+            match coalescer.join(&target.step.path, &call).await {
                 Role::Follower(outcome) => return *outcome,
                 Role::Leader(waiting) => others = waiting,
             }
         }
-        let mut all = vec![ready];
-        all.extend(others.iter().map(|waiting| Arc::clone(&waiting.ready)));
+        let mut all = vec![call];
+        all.extend(others.iter().map(|waiting| Arc::clone(&waiting.call)));
         let mut outcomes = self.dispatch(target, frame, &all, None).await.into_iter();
         let own = outcomes.next();
         for (waiting, outcome) in others.into_iter().zip(outcomes) {
@@ -60,9 +86,9 @@ impl Execution<'_> {
         let mut first = Vec::with_capacity(calls.len());
         for (index, known) in known.into_iter().enumerate() {
             match self.begin(&calls[index], known).await {
-                Ok(remainder) => first.push(Attempt::first(index, remainder)),
-                Err(outcome) => {
-                    outcomes[index] = Some(*outcome);
+                Start::Send(share) => first.push(Attempt::first(index, share)),
+                Start::Ended(outcome) => {
+                    outcomes[index] = Some(outcome);
                     if let Some(counter) = counter {
                         counter.one();
                     }
@@ -72,10 +98,10 @@ impl Execution<'_> {
         let until = [self.clock.until(), frame.deadline].into_iter().flatten().min();
         let mut schedule = Schedule::new(first, until);
         while let Some(due) = schedule.next(self.clock.token()).await {
-            let tries = match due {
-                DueAttempts::Now(tries) => tries,
-                DueAttempts::Never(tries) => {
-                    for one in tries {
+            let attempts = match due {
+                DueAttempts::Now(attempts) => attempts,
+                DueAttempts::Never(attempts) => {
+                    for one in attempts {
                         let outcome = one.last.map_or_else(|| Err(self.clock.over().into()), Err);
                         outcomes[one.index] = Some(self.settle(&calls[one.index], outcome));
                     }
@@ -84,10 +110,10 @@ impl Execution<'_> {
             };
             // One number for all: what failed together and may be sent together stays together.
             let chance = chance();
-            for tried in self.run_attempt(target, calls, tries, counter).await {
-                let index = tried.which.index;
+            for result in self.run_attempt(target, calls, attempts, counter).await {
+                let index = result.attempt.index;
                 let call = &calls[index];
-                match self.judge(call, tried, chance, &mut schedule).await {
+                match self.judge(call, result, chance, &mut schedule).await {
                     Some(outcome) => outcomes[index] = Some(self.settle(call, outcome)),
                     None => tracing::info!(key = call.key, "will be tried again"),
                 }
@@ -99,101 +125,75 @@ impl Execution<'_> {
             .collect()
     }
 
-    /// What is to be done about a call: it is to be performed, with what is left of it, or has its outcome already.
-    async fn begin(&self, call: &PreparedCall, known: Known) -> Result<Option<String>, Box<Outcome>> {
+    async fn begin(&self, call: &PreparedCall, known: Known) -> Start {
         match known {
-            Known::Nothing => Ok(None),
-            Known::Left(remainder) => Ok(Some(remainder)),
-            Known::OtherContent => Err(Box::new(Err(other_content(&call.key).into()))),
+            Known::Nothing => Start::Send(Share::Whole),
+            Known::Left(remainder) => Start::Send(Share::Rest(remainder)),
+            Known::OtherContent => Start::Ended(Err(other_content(&call.key).into())),
             Known::Ended(recorded) if recorded.uncertain && call.retry.resend => {
                 tracing::warn!(
                     key = call.key,
                     "may have been sent before, and is sent again as the pipeline asks"
                 );
-                self.again(call)
-                    .await
-                    .ok_or_else(|| Box::new(replayed(&call.key, recorded)))
+                match self.claim_again(call).await {
+                    Some(share) => Start::Send(share),
+                    None => Start::Ended(replayed(&call.key, recorded)),
+                }
             }
-            Known::Ended(recorded) => Err(Box::new(replayed(&call.key, recorded))),
+            Known::Ended(recorded) => Start::Ended(replayed(&call.key, recorded)),
         }
     }
 
-    /// Asks the ledger for leave to send an uncertain message again: answers what is left of it.
-    async fn again(&self, call: &PreparedCall) -> Option<Option<String>> {
+    /// Asks the ledger for leave to send an uncertain message again. Returns what is left of it.
+    async fn claim_again(&self, call: &PreparedCall) -> Option<Share> {
         let known = self.ledger.look_up(&[call.message(true)]).await.pop()?;
         match known {
-            Known::Nothing => Some(None),
-            Known::Left(remainder) => Some(Some(remainder)),
+            Known::Nothing => Some(Share::Whole),
+            Known::Left(remainder) => Some(Share::Rest(remainder)),
             Known::Ended(_) | Known::OtherContent => None,
         }
     }
 
-    /// Hands tries to the connector, those on one route together.
+    /// Hands attempts to the connector, those on one route together.
     async fn run_attempt(
         &self,
         target: &Target<'_>,
         calls: &[Arc<PreparedCall>],
-        tries: Vec<Attempt>,
+        attempts: Vec<Attempt>,
         counter: Option<&Arc<Counter>>,
     ) -> Vec<AttemptResult> {
-        let mut lots: Vec<(&Option<RequestedEndpoint>, Vec<Attempt>)> = Vec::new();
-        for one in tries {
-            let wanted = &calls[one.index].wanted;
-            match lots.iter_mut().find(|(other, _)| *other == wanted) {
-                Some((_, lot)) => lot.push(one),
-                None => lots.push((wanted, vec![one])),
+        let mut lots: Vec<(Option<&RequestedEndpoint>, Vec<Attempt>)> = Vec::new();
+        for attempt in attempts {
+            let endpoint = calls[attempt.index].endpoint.as_ref();
+            match lots.iter_mut().find(|(other, _)| *other == endpoint) {
+                Some((_, lot)) => lot.push(attempt),
+                None => lots.push((endpoint, vec![attempt])),
             }
         }
-        let mut performed = Vec::new();
+        let mut results = Vec::new();
         // Tasks of their own, so that several batches use several cores; they end with this future.
         let mut under_way = JoinSet::new();
-        for (wanted, lot) in lots {
-            let route = wanted
-                .as_ref()
-                .map(|wanted| route(self.host, target.account, wanted).map(Arc::new))
-                .transpose();
-            match route {
-                Ok(route) => {
-                    let mut now = lot;
-                    match self.look(target, route.as_deref(), now.len()).await {
-                        Ok((_, None)) => {}
-                        Ok((room, Some(failure))) => {
-                            performed.extend(now.split_off(room.min(now.len())).into_iter().map(|which| AttemptResult {
-                                which,
-                                result: Err(failure.clone()),
-                            }));
-                        }
-                        Err(failure) => {
-                            performed.extend(now.into_iter().map(|which| AttemptResult {
-                                which,
-                                result: Err(failure.clone()),
-                            }));
-                            continue;
-                        }
-                    }
-                    let mut batch = self.batch(target, route.clone(), now.iter().map(|one| (&*calls[one.index], one)));
-                    batch.permit = self.permit(target, route.as_deref());
-                    let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
-                    let counter = counter.cloned();
-                    let settled = move |_| {
-                        if let Some(counter) = &counter {
-                            counter.one();
-                        }
-                    };
-                    under_way.spawn(async move {
-                        let end = run_batch(&engine, &component, batch, settled).await;
-                        (now, route, end)
-                    });
+        for (endpoint, lot) in lots {
+            let Some(Admitted { route, attempts }) = self.admit(target, endpoint, lot, &mut results).await else {
+                continue;
+            };
+            let mut batch = self.batch(target, route.clone(), attempts.iter().map(|one| (&*calls[one.index], one)));
+            batch.permit = self.permit(target, route.as_deref());
+            let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
+            let counter = counter.cloned();
+            let settled = move |_| {
+                if let Some(counter) = &counter {
+                    counter.one();
                 }
-                Err(failure) => performed.extend(lot.into_iter().map(|which| AttemptResult {
-                    which,
-                    result: Err(failure.clone()),
-                })),
-            }
+            };
+            under_way.spawn(async move {
+                let end = run_batch(&engine, &component, batch, settled).await;
+                (attempts, route, end)
+            });
         }
         while let Some(joined) = under_way.join_next().await {
             // A task that is gone leaves its calls without an end, and that is what they are told in the end.
-            let Ok((lot, route, end)) = joined else { continue };
+            let Ok((attempts, route, end)) = joined else { continue };
             let BatchEnd {
                 calls: mut ends,
                 refused_sign_in,
@@ -203,12 +203,41 @@ impl Execution<'_> {
                 let quotas = &self.host.quotas;
                 quotas.note_sign_in(account, &route.endpoint().host, reply).await;
             }
-            performed.extend(lot.into_iter().zip(0..).map(|(which, id)| AttemptResult {
-                which,
+            results.extend(attempts.into_iter().zip(0..).map(|(attempt, id)| AttemptResult {
+                attempt,
                 result: ends.remove(&id).ok_or_else(|| lost(target)),
             }));
         }
-        performed
+        results
+    }
+
+    /// Decides the route of attempts at one endpoint, and how many of them the account may send now. Those that may not go
+    /// are among the results.
+    async fn admit(
+        &self,
+        target: &Target<'_>,
+        endpoint: Option<&RequestedEndpoint>,
+        mut attempts: Vec<Attempt>,
+        results: &mut Vec<AttemptResult>,
+    ) -> Option<Admitted> {
+        let route = endpoint.map(|endpoint| route(self.host, target.account, endpoint).map(Arc::new));
+        let admitted = match route.transpose() {
+            Ok(route) => {
+                let room = self.look(target, route.as_deref(), attempts.len()).await;
+                room.map(|(room, reason)| (route, room, reason))
+            }
+            Err(failure) => Err(failure),
+        };
+        let (route, held, reason) = match admitted {
+            Ok((route, room, Some(reason))) => (route, attempts.split_off(room.min(attempts.len())), reason),
+            Ok((route, _, None)) => return Some(Admitted { route, attempts }),
+            Err(failure) => (None, std::mem::take(&mut attempts), failure),
+        };
+        results.extend(held.into_iter().map(|attempt| AttemptResult {
+            attempt,
+            result: Err(reason.clone()),
+        }));
+        (!attempts.is_empty()).then_some(Admitted { route, attempts })
     }
 
     /// How many of these messages the account may send now, and why not the others. A rehearsal sends none.
@@ -234,8 +263,14 @@ impl Execution<'_> {
     }
 
     /// How a call has ended; none when it will be tried again.
-    async fn judge(&self, call: &PreparedCall, tried: AttemptResult, chance: f64, schedule: &mut Schedule) -> Option<Outcome> {
-        let AttemptResult { which, result } = tried;
+    async fn judge(
+        &self,
+        call: &PreparedCall,
+        attempted: AttemptResult,
+        chance: f64,
+        schedule: &mut Schedule,
+    ) -> Option<Outcome> {
+        let AttemptResult { attempt: which, result } = attempted;
         let end = match result {
             Ok(end) => end,
             Err(failure) => return Some(Err(failure.into())),
@@ -251,19 +286,21 @@ impl Execution<'_> {
             failed.output = failed.output.or(last.output);
         }
         if let Some(pause) = call.retry.pause(attempt, &failed.failure, chance) {
-            let remainder = if failed.failure.kind == FailureKind::Uncertain {
+            let share = if failed.failure.kind == FailureKind::Uncertain {
                 self.record(call, &Err(failed.clone()));
-                self.again(call).await
+                self.claim_again(call).await
             } else {
-                // Without one, nothing of a message was committed, or nobody knows what is left.
-                let left = failed.remainder.clone();
-                (left.is_some() || !confirmed).then_some(left)
+                match failed.remainder.clone() {
+                    Some(remainder) => Some(Share::Rest(remainder)),
+                    // Nothing of a message was committed, or nobody knows what is left.
+                    None => (!confirmed).then_some(Share::Whole),
+                }
             };
-            if let Some(remainder) = remainder {
+            if let Some(share) = share {
                 let next = Attempt {
                     index: which.index,
                     attempt: attempt + 1,
-                    remainder,
+                    share,
                     confirmed,
                     last: Some(failed),
                 };
@@ -279,7 +316,7 @@ impl Execution<'_> {
     /// Counts how a call ended, and writes down what must not happen again.
     fn settle(&self, call: &PreparedCall, outcome: Outcome) -> Outcome {
         // What commits nothing outside may be done again, and has to be: its files are gone with an earlier run.
-        if call.wanted.is_none() {
+        if call.endpoint.is_none() {
             return outcome;
         }
         self.tally

@@ -6,31 +6,30 @@ use std::sync::Arc;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Template, ValueTemplate};
 use pipepost_flowspec::{BranchId, JsonSource, Setting, SettingError, SettingValue, Step, StepKind};
-use pipepost_state::ledger::Ledger;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::clock::{RunClock, give_way};
+use super::dispatch::Sender;
 use super::mask::Mask;
 use super::observe::{Counter, Observer, StepRecord};
 use super::scopes::{Frame, RunScopes, Scopes};
 use super::tally::Tally;
 use super::{RunError, depth};
 use crate::files::RunFiles;
-use crate::host::{Host, Prepared};
+use crate::host::Prepared;
 
 /// One run under way.
 pub(super) struct Execution<'a> {
-    pub(super) host: &'a Host,
+    pub(super) sender: Sender<'a>,
     pub(super) prepared: &'a Prepared,
     pub(super) key: &'a str,
     pub(super) files: Arc<RunFiles>,
-    pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<RunClock>,
     pub(super) mask: Arc<Mask>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) scopes: RunScopes,
-    pub(super) tally: Tally,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// Recursion through tracks needs a box.

@@ -60,7 +60,10 @@ impl Execution<'_> {
         let (lanes, size) = if stops {
             (1, 1)
         } else {
-            (lanes, elements.len().div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX))
+            (
+                lanes,
+                elements.len().div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX),
+            )
         };
         // Two batches more than there are connections: while the others are sent, the messages of one are made and the
         // parameters of the next.
@@ -134,7 +137,11 @@ impl Execution<'_> {
                 }
             }
         }
-        let mut ended = self.dispatch(target, frame, &calls, Some(counter)).await.into_iter();
+        let mut ended = self
+            .sender
+            .dispatch(target, frame, &calls, Some(counter))
+            .await
+            .into_iter();
         let outcomes: Vec<Outcome> = outcomes
             .into_iter()
             .filter_map(|outcome| outcome.or_else(|| ended.next()))

@@ -10,9 +10,9 @@ use pipepost_flowspec::{Elements, ForEach, Step};
 use serde_json::{Value, json};
 
 use super::RunError;
+use super::batch_coalescer::BatchCoalescer;
 use super::clock::give_way;
 use super::execute::{Execution, Running, place, succeeded, without_value};
-use super::batch_coalescer::BatchCoalescer;
 use super::observe::Counter;
 use super::scopes::Frame;
 

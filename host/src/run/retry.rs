@@ -126,7 +126,8 @@ fn attempts(value: &Value) -> Result<u32, Failure> {
         .filter(|attempts| (1..=ATTEMPTS_MAX).contains(attempts))
         .and_then(|attempts| u32::try_from(attempts).ok())
         .ok_or_else(|| {
-            let message = format!("The parameter `retry` asks for tries from 1 to {ATTEMPTS_MAX}, and not for {value}.");
+            let message =
+                format!("The parameter `retry` asks for tries from 1 to {ATTEMPTS_MAX}, and not for {value}.");
             Failure::new(FailureKind::Invalid, message)
         })
 }
@@ -158,6 +159,25 @@ fn pause(name: &str, value: &Value) -> Result<Duration, Failure> {
         })
 }
 
+/// What of a message an attempt is to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All of it.
+    Whole,
+    /// JSON that the connector made: what an earlier attempt left.
+    Rest(String),
+}
+
+impl Share {
+    /// What the connector is given of an earlier attempt.
+    pub(super) fn remainder(&self) -> Option<&str> {
+        match self {
+            Self::Whole => None,
+            Self::Rest(remainder) => Some(remainder),
+        }
+    }
+}
+
 /// A call that is to be performed.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -165,8 +185,8 @@ pub(super) struct Attempt {
     pub(super) index: usize,
     /// 1 for the first.
     pub(super) attempt: u32,
-    /// What the last one left.
-    pub(super) remainder: Option<String>,
+    /// What of the message is to be sent.
+    pub(super) share: Share,
     /// An earlier one confirmed something.
     pub(super) confirmed: bool,
     /// How the last one ended, should there be no time for this one.
@@ -174,13 +194,13 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn first(index: usize, remainder: Option<String>) -> Self {
+    pub(super) fn first(index: usize, share: Share) -> Self {
         Self {
             index,
             attempt: 1,
             // What is left of a message is less than all of it: the rest was confirmed in another run.
-            confirmed: remainder.is_some(),
-            remainder,
+            confirmed: matches!(share, Share::Rest(_)),
+            share,
             last: None,
         }
     }
@@ -340,7 +360,7 @@ mod tests {
         Attempt {
             attempt: 2,
             last: Some(failure(FailureKind::Transient, None).into()),
-            ..Attempt::first(index, None)
+            ..Attempt::first(index, Share::Whole)
         }
     }
 

@@ -6,7 +6,7 @@ use pipepost_freemarker::Escape;
 use serde_json::{Map, Value};
 
 use crate::body::Body;
-use crate::catalogue::{ConnectorDescription, CheckContext};
+use crate::catalogue::{CheckContext, ConnectorDescription};
 use crate::merge_items::{ItemsSource, MergeItems};
 use crate::parameters::{Annotations, is_dynamic};
 use crate::problem::Problem;

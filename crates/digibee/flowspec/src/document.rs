@@ -12,8 +12,8 @@ use crate::positions::{Positions, push_token};
 use crate::problem::{Place, Position, Problem, Problems, Severity, StepPlace};
 use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
-use crate::step::{BranchId, SettingValue, Step};
 use crate::requirements::Requirements;
+use crate::step::{BranchId, SettingValue, Step};
 use crate::{flow, json_text, nearest, nesting, step_reader};
 
 /// All there is to say about a document.

@@ -47,17 +47,17 @@ mod positions;
 mod problem;
 mod reader;
 mod references;
+mod requirements;
 pub mod schema;
 mod sidecar;
 mod step;
 mod step_reader;
 mod steps;
-mod requirements;
 
 pub use body::{Body, BodyError};
 pub use catalogue::{
-    Accounts, Catalogue, ConnectorDescription, ConnectorNames, Connectors, FieldAccess, NameConflict, NameHolder,
-    CheckContext,
+    Accounts, Catalogue, CheckContext, ConnectorDescription, ConnectorNames, Connectors, FieldAccess, NameConflict,
+    NameHolder,
 };
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
 pub use document::{Report, check, parse};
@@ -65,6 +65,6 @@ pub use merge_items::{ItemsSource, MergeItems};
 pub use pipeline::{Branch, Form, Pipeline, PipelineMetadata};
 pub use pipepost_freemarker::Escape;
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
+pub use requirements::Requirements;
 pub use step::*;
 pub use steps::is_builtin;
-pub use requirements::Requirements;

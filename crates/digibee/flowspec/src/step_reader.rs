@@ -55,12 +55,7 @@ pub(crate) fn steps(
     read
 }
 
-fn one(
-    reader: &mut Reader<'_>,
-    context: &CheckContext<'_>,
-    step: &Value,
-    is_last: bool,
-) -> Result<Step, Reported> {
+fn one(reader: &mut Reader<'_>, context: &CheckContext<'_>, step: &Value, is_last: bool) -> Result<Step, Reported> {
     let Some(step) = step.as_object() else {
         return Err(reader.report("", Problem::invalid("the step is not an object")));
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::with_context;
 use pipepost_double_braces::{Context, Scope};
 use pipepost_flowspec::parameters::Grant;
-use pipepost_flowspec::{Form, JsonSource, Pipeline, Setting, StepKind, CheckContext, check, parse};
+use pipepost_flowspec::{CheckContext, Form, JsonSource, Pipeline, Setting, StepKind, check, parse};
 use serde_json::{Value, json};
 
 const ORDER: &str = include_str!("documents/order-confirmation.json");
@@ -226,9 +226,7 @@ fn the_document_is_mended_before_its_surroundings() {
     let no_account = r#"{"type": "connector", "name": "email-v2", "params": {}}"#;
     let kind = |steps: &str| {
         let text = format!(r#"{{"flowSpec": {{"start": [{steps}]}}}}"#);
-        with_context(&[], |context| check(&text, context))
-            .problems
-            .kind()
+        with_context(&[], |context| check(&text, context)).problems.kind()
     };
     assert_eq!(kind(no_account), Some(pipepost_flowspec::Kind::Configuration));
     assert_eq!(

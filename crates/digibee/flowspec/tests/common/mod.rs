@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pipepost_flowspec::{Accounts, ConnectorDescription, Connectors, FieldAccess, CheckContext};
+use pipepost_flowspec::{Accounts, CheckContext, ConnectorDescription, Connectors, FieldAccess};
 use serde_json::{Value, json};
 
 /// The parameters of an email connector, as one would describe them.
