@@ -282,6 +282,13 @@ impl Host {
         &self.accounts
     }
 
+    /// The same host with other accounts: engine and connectors stay as they are.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
     /// Every problem of a document, and what it requires from outside. Runs nothing.
     pub fn check(&self, document: &str) -> Report {
         self.check_with(document, &Preparation::default())

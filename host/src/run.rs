@@ -19,6 +19,7 @@ mod repeat;
 mod retry;
 mod route;
 mod scopes;
+mod step_context;
 mod steps;
 mod tally;
 mod tracks;

@@ -1,13 +1,15 @@
 //! `pipepost run --dry-run`: everything but the sending. The server is the inbox, inside this process, without a socket.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pipepost::net::DryRun;
-use pipepost::{FailureKind, Host};
+use pipepost::{FailureKind, Host, Preparation};
 use pipepost_accounts::{Accounts, Environment};
-use pipepost_flowspec::CheckContext;
+use pipepost_flowspec::parameters::Grant;
+use pipepost_flowspec::{CheckContext, CompiledConnector};
 use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -82,46 +84,57 @@ impl Catcher {
     }
 }
 
-/// Whom a rehearsal without accounts signs in as.
+/// Whom a dry run without accounts signs in as.
 const STAND_IN: &str = "you@example.com";
 
-/// Accounts for a rehearsal that was given none: one for each label that the document names, with what its steps say of
-/// the server. They hold no secret, and nothing but a rehearsal could use them.
-pub(super) fn stand_ins(document: &str, host: &Host) -> Result<Accounts, CliError> {
-    let wants = pipepost_flowspec::check(document, &CheckContext::new(host.connectors())).requirements;
-    let steps = params_by_label(document);
-    let accounts: Vec<Value> = requirements
-        .accounts
-        .keys()
-        .map(|label| stand_in(label, &steps))
+/// Accounts for a dry run that was given none: one for each label that the document names, with what its steps say of
+/// the server. They hold no secret, and nothing but a dry run could use them.
+pub(super) fn stand_ins(document: &str, preparation: &Preparation, host: &Host) -> Result<Accounts, CliError> {
+    let pins: BTreeSet<String> = preparation.pins.keys().cloned().collect();
+    let context = CheckContext {
+        pins: &pins,
+        document_dir: preparation.document_dir.as_deref(),
+        ..CheckContext::new(host.connectors())
+    };
+    let report = pipepost_flowspec::check(document, &context);
+    let steps: Vec<&CompiledConnector> = report
+        .pipeline
+        .iter()
+        .flat_map(|pipeline| pipeline.connectors().map(|(_, connector)| connector))
         .collect();
+    let labels: Vec<&str> = report.requirements.accounts.keys().map(String::as_str).collect();
+    let accounts: Vec<Value> = labels.iter().map(|label| stand_in(label, &steps)).collect();
     if accounts.is_empty() {
         return Ok(Accounts::default());
     }
-    let labels: Vec<&str> = requirements.accounts.keys().map(String::as_str).collect();
     say(&format!(
         "pipepost: dry run: there are no accounts; {} signs in as {STAND_IN}.",
         labels.join(", ")
     ));
-    let failed = |error: std::io::Error| CliError::io("a file for the accounts of the dry run", &error);
-    let file = tempfile::NamedTempFile::new().map_err(failed)?;
-    std::fs::write(file.path(), Value::Array(accounts).to_string()).map_err(failed)?;
-    Accounts::load([file.path()], &Environment::process())
+    let json = Value::Array(accounts).to_string();
+    Accounts::from_json(&json, Path::new("."), &Environment::process())
         .map_err(|errors| CliError::many(FailureKind::Configuration, errors.iter().map(ToString::to_string)))
 }
 
-fn stand_in(label: &str, steps: &[(String, Value)]) -> Value {
-    let said = |name: &str| {
-        let mut own = steps.iter().filter(|(of, _)| of == label);
-        own.find_map(|(_, params)| {
-            let text = params.get(name)?;
-            let text = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
+fn stand_in(label: &str, steps: &[&CompiledConnector]) -> Value {
+    let said = |find: &dyn Fn(&CompiledConnector) -> Option<Value>| {
+        let mut own = steps.iter().filter(|step| step.account_label.as_deref() == Some(label));
+        own.find_map(|step| {
+            let value = find(step)?;
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             Some(text).filter(|text| !text.trim().is_empty() && !text.contains("{{"))
         })
     };
-    let host = said("smtpHost").unwrap_or_else(|| "smtp.gmail.com".to_owned());
-    if said("accountType").is_some_and(|kind| kind == "smtp-auth-and-properties") {
-        let port = said("smtpPort").unwrap_or_else(|| "587".to_owned());
+    let endpoint = |grant: Grant| {
+        said(&|step| {
+            let mut named = step.endpoint.iter().filter(|parameter| parameter.grant == grant);
+            named.find_map(|parameter| parameter.written.clone())
+        })
+    };
+    let host = endpoint(Grant::Host).unwrap_or_else(|| "smtp.gmail.com".to_owned());
+    let kind = said(&|step| step.params.literal("accountType").cloned());
+    if kind.is_some_and(|kind| kind == "smtp-auth-and-properties") {
+        let port = endpoint(Grant::Port).unwrap_or_else(|| "587".to_owned());
         return json!({
             "label": label, "type": "smtp-auth-and-properties", "host": host, "port": port,
             "username": STAND_IN, "password": "none", "starttls_enable": true,
@@ -130,23 +143,6 @@ fn stand_in(label: &str, steps: &[(String, Value)]) -> Value {
     json!({
         "label": label, "type": "basic", "username": STAND_IN, "password": "none", "allowed_hosts": [host],
     })
-}
-
-/// The parameters of each step that names an account.
-fn params_by_label(document: &str) -> Vec<(String, Value)> {
-    let document: Value = serde_json::from_str(document).unwrap_or_default();
-    let branches = document.get("flowSpec").and_then(Value::as_object);
-    let steps = branches
-        .into_iter()
-        .flat_map(|branches| branches.values())
-        .filter_map(Value::as_array)
-        .flatten();
-    steps
-        .filter_map(|step| {
-            let label = step.get("accountLabel")?.as_str()?;
-            Some((label.trim().to_owned(), step.get("params")?.clone()))
-        })
-        .collect()
 }
 
 /// The server's end of one connection.

@@ -31,13 +31,15 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     };
     let host = match &catcher {
         Some(catcher) => {
-            let rehearsing = || Ok::<_, CliError>(setup::builder(&options.host)?.dry_run(catcher.dry_run()));
-            let host = rehearsing()?.build().await?;
+            let host = setup::builder(&options.host)?
+                .dry_run(catcher.dry_run())
+                .build()
+                .await?;
             if host.accounts().iter().next().is_some() {
                 host
             } else {
-                let accounts = dry_run::stand_ins(&document, &host)?;
-                rehearsing()?.accounts(accounts).build().await?
+                let accounts = dry_run::stand_ins(&document, &preparation, &host)?;
+                host.with_accounts(accounts)
             }
         }
         None => {

@@ -142,7 +142,9 @@ impl Execution<'_> {
         let connector = target.connector;
         let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
         let element = item.map(|(_, element)| element);
-        let scopes = self.see(frame, connector.account_label.as_deref(), element);
+        let scopes = self
+            .at(target.step, frame)
+            .see(connector.account_label.as_deref(), element);
         let mut parameters = match connector.params.evaluate(&scopes) {
             Ok(Value::Object(parameters)) => parameters,
             Ok(_) => Map::new(),

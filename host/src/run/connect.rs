@@ -22,7 +22,8 @@ impl Execution<'_> {
         let target = self.target(step, connector);
         // Where that itself cannot be told, a failure ends the run.
         let stops = self
-            .setting(step, "failOnError", &connector.fail_on_error, frame)
+            .at(step, frame)
+            .setting("failOnError", &connector.fail_on_error)
             .unwrap_or(true);
         if let Some(items) = &connector.items {
             return self.merge(&target, frame, items, stops).await;
@@ -38,7 +39,7 @@ impl Execution<'_> {
             }
             Err(failed) if stops => Err(RunError::new(place(step), failed.failure.clone()).with(failed.output())),
             Err(failed) => {
-                self.tolerate(place(step), failed.failure.clone());
+                self.tally.tolerate(place(step), failed.failure.clone());
                 Ok(failed.output())
             }
         }
@@ -52,7 +53,8 @@ impl Execution<'_> {
             self.tally.count_refused(refused.len());
             frame.refused.fetch_add(refused.len() as u64, Ordering::Relaxed);
             let message = format!("It was sent, but not to {}.", refused.join("; "));
-            self.tolerate(place(target.step), Failure::new(FailureKind::Refused, message));
+            self.tally
+                .tolerate(place(target.step), Failure::new(FailureKind::Refused, message));
         }
         refused.len()
     }

@@ -177,7 +177,11 @@ impl Sender<'_> {
             let Some(Admitted { route, attempts }) = self.admit(target, endpoint, lot, &mut results).await else {
                 continue;
             };
-            let mut batch = self.batch(target, route.clone(), attempts.iter().map(|one| (&*calls[one.index], one)));
+            let mut batch = self.batch(
+                target,
+                route.clone(),
+                attempts.iter().map(|one| (&*calls[one.index], one)),
+            );
             batch.permit = self.permit(target, route.as_deref());
             let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
             let counter = counter.cloned();

@@ -4,8 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind};
-use pipepost_double_braces::{Template, ValueTemplate};
-use pipepost_flowspec::{BranchId, JsonSource, Setting, SettingError, SettingValue, Step, StepKind};
+use pipepost_flowspec::{BranchId, Step, StepKind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -13,9 +12,10 @@ use super::clock::{RunClock, give_way};
 use super::dispatch::Sender;
 use super::mask::Mask;
 use super::observe::{Counter, Observer, StepRecord};
-use super::scopes::{Frame, RunScopes, Scopes};
+use super::scopes::{Frame, RunScopes};
+use super::step_context::StepContext;
 use super::tally::Tally;
-use super::{RunError, depth};
+use super::{RunError, transform};
 use crate::files::RunFiles;
 use crate::host::Prepared;
 
@@ -48,11 +48,6 @@ impl Execution<'_> {
         let mut frame = Frame::new(Arc::clone(&self.scopes.trigger));
         self.branch(self.prepared.pipeline.first(), &mut frame).await?;
         Ok(Arc::unwrap_or_clone(frame.message))
-    }
-
-    /// Remembers a failure that the pipeline goes on from.
-    pub(super) fn tolerate(&self, place: String, failure: Failure) {
-        self.tally.tolerate(place, failure);
     }
 
     /// Counts the elements that a step works through.
@@ -119,119 +114,49 @@ impl Execution<'_> {
         tracing::debug!(step = %place(step), "begins");
         let output = match &step.kind {
             StepKind::Connector(connector) => self.connector(step, connector, frame).await?,
-            StepKind::JsonGenerator(generator) => self.json_generator(step, generator, frame)?,
-            StepKind::Log(log) => return self.log(step, log, frame).map(|()| Next::Step),
-            StepKind::ThrowError(thrown) => return Err(self.throw(step, thrown, frame)?),
-            StepKind::Choice(choice) => return self.choose(step, choice, frame).map(Next::Branch),
+            StepKind::JsonGenerator(generator) => self.at(step, frame).json_generator(generator)?,
+            StepKind::Log(log) => return self.at(step, frame).log(log).map(|()| Next::Step),
+            StepKind::ThrowError(thrown) => return Err(self.at(step, frame).throw(thrown)?),
+            StepKind::Choice(choice) => return self.at(step, frame).choose(choice).map(Next::Branch),
             StepKind::Session(session) => {
-                self.session(session, frame);
-                return self.check_depth(step, &frame.message).map(|()| Next::Step);
+                transform::session(session, frame);
+                let context = self.at(step, frame);
+                return context.check_depth(&frame.message).map(|()| Next::Step);
             }
-            StepKind::Delayer(delayer) => return self.delay(step, delayer, frame).await.map(|()| Next::Step),
-            StepKind::TemplateTransformer(transformer) => self.template(step, transformer, frame),
-            StepKind::JsonPathTransformer(transformer) => self.json_path(step, transformer, frame)?,
-            StepKind::ParseJson(transformer) => self.parse_json(step, transformer, frame)?,
-            StepKind::PrintJson(transformer) => self.print_json(step, transformer, frame)?,
-            StepKind::Assert(assert) => self.assert(step, assert, frame)?,
+            StepKind::Delayer(delayer) => return self.at(step, frame).delay(delayer).await.map(|()| Next::Step),
+            StepKind::TemplateTransformer(transformer) => self.at(step, frame).template(transformer),
+            StepKind::JsonPathTransformer(transformer) => self.at(step, frame).json_path(transformer)?,
+            StepKind::ParseJson(transformer) => self.at(step, frame).parse_json(transformer)?,
+            StepKind::PrintJson(transformer) => self.at(step, frame).print_json(transformer)?,
+            StepKind::Assert(assert) => self.at(step, frame).assert(assert)?,
             StepKind::ForEach(each) => self.for_each(step, each, frame).await?,
             StepKind::Block(tracks) => return self.block(step, tracks, frame).await.map(|()| Next::Step),
             StepKind::Retry(retry) => self.retry(step, retry, frame).await?,
             StepKind::Parallel(parallel) => self.parallel(step, parallel, frame).await?,
-            StepKind::FileWriter(writer) => self.write_file(step, writer, frame)?,
+            StepKind::FileWriter(writer) => self.at(step, frame).write_file(writer)?,
             StepKind::Pinned(pin) => self.prepared.pins.get(pin).cloned().unwrap_or_default(),
             _ => {
                 let message = format!("The step type `{}` cannot be run.", step.type_name);
                 return Err(RunError::new(place(step), Failure::new(FailureKind::Invalid, message)));
             }
         };
-        self.check_depth(step, &output)?;
+        self.at(step, frame).check_depth(&output)?;
         frame.message = Arc::new(output);
         Ok(Next::Step)
     }
 
-    /// Ends the run at a value that nests too deeply: whatever copies, prints or drops it would go down level by level.
-    pub(super) fn check_depth(&self, step: &Step, value: &Value) -> Result<(), RunError> {
-        depth::check(value, "What the step leaves").map_err(|failure| {
-            self.clock.end_for_depth();
-            RunError::new(place(step), failure)
-        })
-    }
-
-    /// What an expression of this step can see.
-    pub(super) fn see<'s>(
-        &'s self,
-        frame: &'s Frame,
-        own_account: Option<&'s str>,
-        item: Option<&'s Value>,
-    ) -> Scopes<'s> {
-        Scopes {
-            run: &self.scopes,
+    /// What a step works on.
+    pub(super) fn at<'s>(&'s self, step: &'s Step, frame: &'s Frame) -> StepContext<'s> {
+        StepContext {
+            step,
             frame,
+            scopes: &self.scopes,
             files: &self.files,
-            own_account,
-            item,
+            mask: &self.mask,
+            clock: &self.clock,
+            tally: &self.tally,
+            sensitive: self.prepared.pipeline.sensitive(),
         }
-    }
-
-    /// A parameter as text; `name` is what messages call it.
-    pub(super) fn text(&self, step: &Step, name: &str, template: &Template, frame: &Frame) -> Result<String, RunError> {
-        template
-            .evaluate_text(&self.see(frame, None, None))
-            .map_err(|error| without_value(step, name, &error))
-    }
-
-    /// A parameter's value.
-    pub(super) fn value(
-        &self,
-        step: &Step,
-        name: &str,
-        template: &ValueTemplate,
-        frame: &Frame,
-    ) -> Result<Value, RunError> {
-        template
-            .evaluate(&self.see(frame, None, None))
-            .map_err(|error| without_value(step, &format!("{name}{}", error.pointer), &error.error))
-    }
-
-    /// A parameter that is JSON.
-    pub(super) fn json(&self, step: &Step, name: &str, source: &JsonSource, frame: &Frame) -> Result<Value, RunError> {
-        match source {
-            JsonSource::Text(template) => template
-                .evaluate(&self.see(frame, None, None))
-                .map_err(|error| without_value(step, name, &error)),
-            JsonSource::Native(template) => self.value(step, name, template, frame),
-        }
-    }
-
-    /// A setting that may be an expression, under the name by which messages call it.
-    pub(super) fn setting<T: SettingValue>(
-        &self,
-        step: &Step,
-        name: &str,
-        setting: &Setting<T>,
-        frame: &Frame,
-    ) -> Result<T, RunError> {
-        /// What reading a setting can end in.
-        struct Wrong(String);
-        impl From<SettingError> for Wrong {
-            fn from(error: SettingError) -> Self {
-                Self(error.to_string())
-            }
-        }
-        let scopes = self.see(frame, None, None);
-        let evaluate = |template: &Template| template.evaluate(&scopes).map_err(|error| Wrong(error.to_string()));
-        setting
-            .read(evaluate)
-            .map_err(|Wrong(reason)| without_value(step, name, &reason))
-    }
-
-    /// A step's failure: the run's error when the step says so, else an output that the run goes on with.
-    pub(super) fn end_in(&self, step: &Step, fails: bool, error: RunError) -> Result<Value, RunError> {
-        if fails {
-            return Err(error);
-        }
-        self.tolerate(place(step), error.tolerated());
-        Ok(error.as_output())
     }
 }
 

@@ -5,28 +5,27 @@ use base64::engine::general_purpose::STANDARD;
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::to_text;
-use pipepost_flowspec::{FileExists, FileWriter, LineEnd, Step};
+use pipepost_flowspec::{FileExists, FileWriter, LineEnd};
 use serde_json::{Value, json};
 
 use super::RunError;
-use super::execute::{Execution, place};
-use super::scopes::Frame;
+use super::step_context::StepContext;
 use crate::files::{Existing, WriteError};
 
-impl Execution<'_> {
-    pub(super) fn write_file(&self, step: &Step, writer: &FileWriter, frame: &Frame) -> Result<Value, RunError> {
-        match self.written(step, writer, frame) {
+impl StepContext<'_> {
+    pub(super) fn write_file(&self, writer: &FileWriter) -> Result<Value, RunError> {
+        match self.written(writer) {
             Ok(name) => Ok(json!({ "fileName": name, "success": true })),
-            Err(error) => self.end_in(step, writer.fail_on_error, error),
+            Err(error) => self.end_in(writer.fail_on_error, error),
         }
     }
 
     /// The name of the file that was written.
-    fn written(&self, step: &Step, writer: &FileWriter, frame: &Frame) -> Result<String, RunError> {
-        let fail = |kind: FailureKind, message: String| RunError::new(place(step), Failure::new(kind, message));
-        let name = self.text(step, "fileName", &writer.file_name, frame)?;
-        let input = self.value(step, "inputData", &writer.input, frame)?;
-        let charset = self.text(step, "charset", &writer.charset, frame)?;
+    fn written(&self, writer: &FileWriter) -> Result<String, RunError> {
+        let fail = |kind: FailureKind, message: String| self.error(Failure::new(kind, message));
+        let name = self.text("fileName", &writer.file_name)?;
+        let input = self.value("inputData", &writer.input)?;
+        let charset = self.text("charset", &writer.charset)?;
         let invalid = |reason: String| fail(FailureKind::Invalid, reason);
         let bytes = if writer.is_binary {
             decoded(&input).map_err(invalid)?

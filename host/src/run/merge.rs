@@ -40,7 +40,9 @@ impl Execution<'_> {
         items: &MergeItems,
         stops: bool,
     ) -> Result<Value, RunError> {
-        let scopes = self.see(frame, target.connector.account_label.as_deref(), None);
+        let scopes = self
+            .at(target.step, frame)
+            .see(target.connector.account_label.as_deref(), None);
         let elements = match items.evaluate(&scopes) {
             Ok(elements) => elements,
             Err(reason) => {
@@ -48,7 +50,9 @@ impl Execution<'_> {
                     FailureKind::Invalid,
                     format!("The parameter `{}`: {reason}.", items.parameter),
                 );
-                return self.end_in(target.step, stops, RunError::new(place(target.step), failure));
+                return self
+                    .at(target.step, frame)
+                    .end_in(stops, RunError::new(place(target.step), failure));
             }
         };
         let lanes = target
@@ -201,7 +205,7 @@ impl Execution<'_> {
             None => Ok(output),
             Some(failure) if stops => Err(RunError::new(place(target.step), failure).with(output)),
             Some(failure) => {
-                self.tolerate(place(target.step), failure);
+                self.tally.tolerate(place(target.step), failure);
                 Ok(output)
             }
         }

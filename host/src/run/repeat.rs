@@ -42,7 +42,7 @@ impl Execution<'_> {
     pub(super) async fn for_each(&self, step: &Step, each: &ForEach, frame: &mut Frame) -> Result<Value, RunError> {
         let elements = match self.elements(step, each, frame) {
             Ok(elements) => elements,
-            Err(error) => return self.end_in(step, each.fail_on_error, error),
+            Err(error) => return self.at(step, frame).end_in(each.fail_on_error, error),
         };
         let total = elements.len();
         let counter = self.counter(step, total);
@@ -73,7 +73,7 @@ impl Execution<'_> {
     fn elements(&self, step: &Step, each: &ForEach, frame: &Frame) -> Result<Vec<Value>, RunError> {
         let value = match &each.elements {
             Elements::Expression(template) => {
-                let value = template.evaluate(&self.see(frame, None, None));
+                let value = template.evaluate(&self.at(step, frame).see(None, None));
                 value.map_err(|error| without_value(step, "expression", &error))?
             }
             Elements::JsonPath(path) => {
@@ -203,7 +203,7 @@ impl Execution<'_> {
                 let mut failure = error.tolerated();
                 failure.message = format!("The loop stopped at {identity} of {total}: {error}");
                 failure.advice = Some("An onException branch would let it go on.".to_owned());
-                self.tolerate(place(step), failure);
+                self.tally.tolerate(place(step), failure);
                 tally.stopped.get_or_insert(Ok(()));
             }
             Iterated::Broken(error) => {

@@ -2,42 +2,37 @@
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Masked;
-use pipepost_flowspec::{BranchId, Choice, JsonGenerator, Log, LogLevel, Step, ThrowError};
+use pipepost_flowspec::{BranchId, Choice, JsonGenerator, Log, LogLevel, ThrowError};
 use serde_json::{Value, json};
 
-use super::execute::{Execution, place, without_value};
-use super::scopes::Frame;
+use super::execute::{place, without_value};
+use super::step_context::StepContext;
 use super::{RunError, timestamp};
 
-impl Execution<'_> {
-    pub(super) fn json_generator(
-        &self,
-        step: &Step,
-        generator: &JsonGenerator,
-        frame: &Frame,
-    ) -> Result<Value, RunError> {
-        match self.json(step, "json", &generator.json, frame) {
+impl StepContext<'_> {
+    pub(super) fn json_generator(&self, generator: &JsonGenerator) -> Result<Value, RunError> {
+        match self.json("json", &generator.json) {
             Err(error) if !generator.fail_on_error => {
-                self.tolerate(place(step), error.tolerated());
+                self.tolerate(error.tolerated());
                 Ok(json!({ "success": false, "message": error.reason(), "error": FailureKind::Invalid.as_str() }))
             }
             result => result,
         }
     }
 
-    pub(super) fn log(&self, step: &Step, log: &Log, frame: &Frame) -> Result<(), RunError> {
-        let scopes = self.see(frame, None, None);
-        let masked = Masked::new(&scopes, self.prepared.pipeline.sensitive());
+    pub(super) fn log(&self, log: &Log) -> Result<(), RunError> {
+        let scopes = self.see(None, None);
+        let masked = Masked::new(&scopes, self.sensitive);
         let text = match &log.message {
             Some(template) => template
                 .evaluate_text(&masked)
-                .map_err(|error| without_value(step, "message", &error))?,
-            None => self.mask.apply(&frame.message).to_string(),
+                .map_err(|error| without_value(self.step, "message", &error))?,
+            None => self.mask.apply(&self.frame.message).to_string(),
         };
         let text = self.mask.text(&text);
         // One entry is one line, whatever the message holds.
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let step = step.label();
+        let step = self.step.label();
         match log.level {
             LogLevel::Trace => tracing::trace!(target: "pipepost::pipeline", step, "{line}"),
             LogLevel::Debug => tracing::debug!(target: "pipepost::pipeline", step, "{line}"),
@@ -49,16 +44,16 @@ impl Execution<'_> {
     }
 
     /// The error that the step throws.
-    pub(super) fn throw(&self, step: &Step, thrown: &ThrowError, frame: &Frame) -> Result<RunError, RunError> {
+    pub(super) fn throw(&self, thrown: &ThrowError) -> Result<RunError, RunError> {
         let object = match &thrown.custom {
-            Some(custom) => self.json(step, "customError", custom, frame)?,
+            Some(custom) => self.json("customError", custom)?,
             None => {
                 let message = match &thrown.message {
-                    Some(template) => self.text(step, "errorMessage", template, frame)?,
+                    Some(template) => self.text("errorMessage", template)?,
                     None => String::new(),
                 };
                 let code = match &thrown.code {
-                    Some(template) => self.value(step, "errorCode", template, frame)?,
+                    Some(template) => self.value("errorCode", template)?,
                     None => Value::Null,
                 };
                 json!({
@@ -69,20 +64,19 @@ impl Execution<'_> {
                 })
             }
         };
-        self.check_depth(step, &object)?;
+        self.check_depth(&object)?;
         Ok(RunError {
             failure: None,
-            place: place(step),
+            place: place(self.step),
             object,
         })
     }
 
     /// Where a choice leads; none when nothing matches and there is no otherwise.
-    pub(super) fn choose(&self, step: &Step, choice: &Choice, frame: &Frame) -> Result<Option<BranchId>, RunError> {
+    pub(super) fn choose(&self, choice: &Choice) -> Result<Option<BranchId>, RunError> {
         for when in &choice.when {
-            let holds = when.condition.matches(&frame.message);
-            let holds = holds
-                .map_err(|error| RunError::new(place(step), Failure::new(FailureKind::Invalid, format!("{error}."))))?;
+            let holds = when.condition.matches(&self.frame.message);
+            let holds = holds.map_err(|error| self.error(Failure::new(FailureKind::Invalid, format!("{error}."))))?;
             if holds {
                 return Ok(Some(when.target));
             }

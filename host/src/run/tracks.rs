@@ -53,11 +53,11 @@ impl Execution<'_> {
     /// Runs the work until it ends in success. Each try gets what the one before it left; what was sent in an earlier
     /// try is not sent again, since its key is the same.
     pub(super) async fn retry(&self, step: &Step, retry: &Retry, frame: &mut Frame) -> Result<Value, RunError> {
-        let settings = self.setting(step, "maxRetry", &retry.max_retry, frame);
-        let settings = settings.and_then(|most| Ok((most, self.setting(step, "timeout", &retry.timeout, frame)?)));
+        let settings = self.at(step, frame).setting("maxRetry", &retry.max_retry);
+        let settings = settings.and_then(|most| Ok((most, self.at(step, frame).setting("timeout", &retry.timeout)?)));
         let (most, timeout) = match settings {
             Ok(settings) => settings,
-            Err(error) => return self.end_in(step, retry.fail_on_error, error),
+            Err(error) => return self.at(step, frame).end_in(retry.fail_on_error, error),
         };
         let outer = frame.deadline;
         let own = Instant::now().checked_add(Duration::from_millis(timeout));
@@ -77,7 +77,7 @@ impl Execution<'_> {
         frame.deadline = outer;
         match last {
             Err(error) if self.clock.is_over() => Err(error),
-            Err(error) => self.end_in(step, retry.fail_on_error, error),
+            Err(error) => self.at(step, frame).end_in(retry.fail_on_error, error),
             Ok(()) if succeeded(&frame.message) || !retry.fail_on_error => {
                 Ok(Arc::unwrap_or_clone(std::mem::take(&mut frame.message)))
             }
@@ -132,7 +132,7 @@ impl Execution<'_> {
                     failed += 1;
                     let name = execution.execution_id.as_ref().or(execution.description.as_ref());
                     let name = name.map_or_else(String::new, |name| format!(", execution {name}"));
-                    self.tolerate(format!("{}{name}", place(step)), error.tolerated());
+                    self.tally.tolerate(format!("{}{name}", place(step)), error.tolerated());
                     if parallel.report_exceptions {
                         reported(&error.object)
                     } else {

@@ -69,6 +69,18 @@ impl ValueTemplate {
         found.into_iter()
     }
 
+    /// A member of an object, where it holds no expression.
+    pub fn literal(&self, name: &str) -> Option<&Value> {
+        match &self.root {
+            Node::Literal(value) => value.get(name),
+            Node::Object(members) => members.iter().find_map(|(key, node)| match node {
+                Node::Literal(value) if key == name => Some(value),
+                _ => None,
+            }),
+            Node::Array(_) | Node::Template(_) => None,
+        }
+    }
+
     /// Its texts that hold expressions, each with its JSON pointer (RFC 6901), in document order.
     pub fn templates(&self) -> Vec<(String, &Template)> {
         let mut found = Vec::new();
