@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use divan::Bencher;
-use pipepost::engine::{Component, Engine, EngineOptions, GRANTABLE};
+use pipepost::engine::{Component, Engine, EngineOptions};
 
 fn main() {
     divan::main();
@@ -35,7 +35,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         .build()
         .expect("a runtime");
     let engine = Engine::new(&options).expect("an engine");
-    let component = engine.load(bytes, &GRANTABLE).expect("a connector of ours");
+    let component = engine.load(bytes, None).expect("a connector of ours");
     Fixture {
         runtime,
         engine,
@@ -49,12 +49,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
 #[divan::bench]
 fn load_a_connector_from_the_cache(bencher: Bencher) {
     let fixture = &*FIXTURE;
-    bencher.bench(|| {
-        fixture
-            .engine
-            .load(fixture.bytes, &GRANTABLE)
-            .expect("a connector of ours")
-    });
+    bencher.bench(|| fixture.engine.load(fixture.bytes, None).expect("a connector of ours"));
 }
 
 /// A fresh instance, one call into it, and its answer of some kilobytes out of it.

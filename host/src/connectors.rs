@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::{Component, Engine, GRANTABLE, LoadError};
+use crate::engine::{Component, ContractVersion, Engine, LoadError, grantable};
 
 /// Where a connector came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +61,14 @@ impl Connector {
         &self.component.interfaces.exports
     }
 
+    /// The version of the contract that it was built against.
+    pub fn contract(&self) -> ContractVersion {
+        self.component.contract
+    }
+
     /// Whether it holds connections.
     pub(crate) fn has_transport(&self) -> bool {
-        self.imports()
-            .iter()
-            .any(|import| import.starts_with("pipepost:mail/transport@"))
+        self.component.holds_connections()
     }
 
     /// The member of its output that lists those whom the service refused though the call succeeded, by the schema's
@@ -88,6 +91,7 @@ impl Connector {
             origin: self.origin.to_string(),
             digest: &self.digest,
             size: self.size,
+            contract: self.contract().as_str(),
             account_types: &self.description.account_types,
             imports: self.imports(),
             exports: self.exports(),
@@ -114,6 +118,8 @@ pub struct ConnectorReport<'a> {
     pub digest: &'a str,
     /// Bytes.
     pub size: usize,
+    /// The version of the contract that it was built against.
+    pub contract: &'static str,
     /// The account types it takes.
     pub account_types: &'a [String],
     /// What it imports, read from its bytes.
@@ -182,7 +188,7 @@ pub enum ConnectorsError {
         reason: String,
     },
     /// The operator's policy grants what this host cannot give.
-    #[error("The policy grants `{grant}`, which cannot be granted; what can is {}.", GRANTABLE.join(", "))]
+    #[error("The policy grants `{grant}`, which cannot be granted; what can is {}.", grantable().join(", "))]
     Grant {
         /// The interface, as the policy names it.
         grant: String,
@@ -303,7 +309,7 @@ fn files(directories: &[PathBuf]) -> Result<Vec<PathBuf>, ConnectorsError> {
 }
 
 fn check_grants(policy: &Policy) -> Result<(), ConnectorsError> {
-    match policy.ungrantable(&GRANTABLE) {
+    match policy.ungrantable(&grantable()) {
         Some(grant) => Err(ConnectorsError::Grant {
             grant: grant.to_owned(),
         }),
@@ -339,15 +345,15 @@ async fn load_one(
         let reason = format!("lists the connectors it allows by digest, and {digest} is not among them");
         return Err(ConnectorsError::Policy { name, reason });
     }
-    let granted: Vec<&str> = match &rule {
-        ConnectorRule::Granted(interfaces) => interfaces.iter().map(String::as_str).collect(),
-        _ => GRANTABLE.to_vec(),
+    let granted: Option<Vec<&str>> = match &rule {
+        ConnectorRule::Granted(interfaces) => Some(interfaces.iter().map(String::as_str).collect()),
+        _ => None,
     };
     let load = |source| ConnectorsError::Load {
         name: name.clone(),
         source,
     };
-    let component = engine.load(bytes, &granted).map_err(load)?;
+    let component = engine.load(bytes, granted.as_deref()).map_err(load)?;
     let manifest = engine.describe(&component).await.map_err(load)?;
     let unusable = |reason: String| ConnectorsError::Manifest {
         name: name.clone(),

@@ -5,25 +5,30 @@
 //! afresh for each batch: an instance remembers nothing of an earlier one.
 
 mod cache;
+mod commit_tracker;
 mod config;
-mod imports;
+pub(crate) mod contract;
+mod host;
 pub mod inspect;
-mod instance;
+pub(crate) mod instance;
+mod kept;
 mod permit;
-mod watch;
+mod wire_log;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use commit_tracker::CallEnd;
 pub use config::{EngineOptions, FuelMeter, MemoryDumps};
-pub(crate) use instance::{Batch, BatchEnd, Guest, run_batch};
+use contract::ConnectorPre;
+pub(crate) use contract::{Call, Manifest};
+pub use contract::{ContractVersion, grantable};
+use instance::StoreData;
+pub(crate) use instance::{Batch, BatchEnd, run_batch};
 pub(crate) use permit::{Permit, SendPermit};
 use pipepost_core::Limits;
 use tokio::sync::Semaphore;
-use wasmtime::component::{HasSelf, Linker};
-pub(crate) use watch::CallEnd;
-
-use crate::bindings::{EverythingPre, Manifest};
+use wasmtime::component::Linker;
 
 /// Compiles and runs components. Cheap to clone.
 #[derive(Clone)]
@@ -33,7 +38,7 @@ pub struct Engine {
 
 struct Inner {
     wasmtime: wasmtime::Engine,
-    linker: Linker<Guest>,
+    linker: Linker<StoreData>,
     limits: Limits,
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
@@ -55,7 +60,9 @@ impl std::fmt::Debug for Engine {
 /// A compiled component whose every import was granted.
 #[derive(Clone)]
 pub struct Component {
-    pre: Arc<EverythingPre<Guest>>,
+    pre: Arc<ConnectorPre>,
+    /// The version of the contract that it was built against.
+    pub contract: ContractVersion,
     /// As its bytes name them.
     pub interfaces: inspect::Interfaces,
 }
@@ -86,8 +93,17 @@ pub enum LoadError {
         granted: Vec<String>,
     },
     /// It exports no step.
-    #[error("it is no connector: it does not export `{STEP}`")]
+    #[error("it is not a connector: it does not export `pipepost:connector/step`")]
     NoConnector,
+    /// It was built against a contract that this host does not know.
+    #[error(
+        "it exports `{step}`, and this host knows the contract in the versions {}; build it against one of these",
+        known_versions()
+    )]
+    UnknownContract {
+        /// What it exports.
+        step: String,
+    },
     /// The code does not compile, or does not fit the contract.
     #[error("it does not fit this host: {0}")]
     Unfit(String),
@@ -99,20 +115,12 @@ pub enum LoadError {
     Engine(String),
 }
 
-/// What every connector exports.
-const STEP: &str = "pipepost:connector/step@0.1.0";
-
-/// What a host of this version can give: the ceiling of every grant.
-pub const GRANTABLE: [&str; 8] = [
-    "pipepost:connector/types@0.1.0",
-    "pipepost:connector/outcomes@0.1.0",
-    "pipepost:connector/files@0.1.0",
-    "pipepost:connector/new-files@0.1.0",
-    "pipepost:connector/log@0.1.0",
-    "pipepost:mail/transport@0.1.0",
-    "wasi:clocks/wall-clock@0.2.0",
-    "wasi:random/random@0.2.0",
-];
+impl Component {
+    /// Returns whether it can hold connections, by what its bytes import.
+    pub(crate) fn holds_connections(&self) -> bool {
+        contract::holds_connections(&self.interfaces)
+    }
+}
 
 impl Engine {
     /// Makes the engine.
@@ -124,8 +132,7 @@ impl Engine {
         let config = config::configuration(options).map_err(failed)?;
         let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
-        crate::bindings::Everything::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)
-            .map_err(failed)?;
+        contract::add_to_linker(&mut linker).map_err(failed)?;
         start_ticking(&wasmtime);
         let places = Arc::new(Semaphore::new(options.limits.instances as usize));
         let ahead = Arc::new(Semaphore::new(options.limits.instances as usize / 2));
@@ -147,12 +154,18 @@ impl Engine {
         &self.inner.limits
     }
 
-    /// Checks what the component imports against `granted`, and compiles it.
+    /// Checks what the component imports against `granted` (none: everything that its version of the contract has), and
+    /// compiles it.
     ///
     /// # Errors
-    /// When it asks for more than it was granted (each such import is named), is no connector, or does not compile.
-    pub fn load(&self, bytes: &[u8], granted: &[&str]) -> Result<Component, LoadError> {
+    /// When it asks for more than it was granted (each such import is named), is not a connector, or does not compile.
+    pub fn load(&self, bytes: &[u8], granted: Option<&[&str]>) -> Result<Component, LoadError> {
         let interfaces = inspect::interfaces(bytes)?;
+        let version = match ContractVersion::of(&interfaces) {
+            Err(Some(step)) => return Err(LoadError::UnknownContract { step }),
+            version => version.ok(),
+        };
+        let granted = granted.unwrap_or(version.unwrap_or(ContractVersion::LATEST).grantable());
         let refused: Vec<String> = interfaces
             .imports
             .iter()
@@ -166,14 +179,15 @@ impl Engine {
                 granted,
             });
         }
-        if !interfaces.exports.iter().any(|export| same_track(export, STEP)) {
-            return Err(LoadError::NoConnector);
-        }
+        let contract = version.ok_or(LoadError::NoConnector)?;
         let unfit = |error: wasmtime::Error| LoadError::Unfit(format!("{error:#}"));
         let compiled = wasmtime::component::Component::from_binary(&self.inner.wasmtime, bytes).map_err(unfit)?;
         let pre = self.inner.linker.instantiate_pre(&compiled).map_err(unfit)?;
-        let pre = Arc::new(EverythingPre::new(pre).map_err(unfit)?);
-        Ok(Component { pre, interfaces })
+        Ok(Component {
+            pre: Arc::new(ConnectorPre::new(contract, pre).map_err(unfit)?),
+            contract,
+            interfaces,
+        })
     }
 
     /// Asks a component what it is, in an instance whose imports all refuse.
@@ -226,6 +240,10 @@ fn same_track(one: &str, other: &str) -> bool {
     }
     let ((one, one_version), (other, other_version)) = (split(one), split(other));
     one == other && one_version.map(track) == other_version.map(track)
+}
+
+fn known_versions() -> String {
+    ContractVersion::ALL.map(ContractVersion::as_str).join(" and ")
 }
 
 fn one_or_more(names: &[String]) -> String {

@@ -6,8 +6,7 @@ use pipepost_core::{Failure, FailureKind, shutdown};
 use pipepost_net::{Route, TransportGrant};
 use pipepost_state::ledger::MemoryLedger;
 
-use crate::bindings::Call;
-use crate::engine::{Batch, run_batch};
+use crate::engine::{Batch, Call, run_batch};
 use crate::files::RunFiles;
 use crate::host::Host;
 use crate::run::public_view;
@@ -32,7 +31,7 @@ pub async fn perform(
         .map_err(|error| wrong(error.to_string()))?;
     let route = Route::of_account(&host.gate, account, endpoint, false).map_err(|error| wrong(error.to_string()))?;
     let route = Arc::new(route);
-    let view = public_view(Some(account), Some(&route)).map(|view| view.to_string());
+    let view = public_view(Some(account), Some(&route));
     let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
     let ledger = Arc::new(MemoryLedger::default());
     let (_end, ending) = shutdown::channel();

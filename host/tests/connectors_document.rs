@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use pipepost::Limits;
-use pipepost::engine::GRANTABLE;
+use pipepost::engine::grantable;
 
 #[test]
 fn the_document_names_what_there_is() {
     let host = Path::new(env!("CARGO_MANIFEST_DIR"));
     let repository = host.parent().expect("the host is a folder of the repository");
     let text = fs::read_to_string(repository.join("docs/connectors.md")).expect("the document");
-    for import in GRANTABLE {
+    for import in grantable() {
         let name = import.split('@').next().unwrap_or(import);
         assert!(text.contains(&format!("`{name}`")), "{name}");
     }

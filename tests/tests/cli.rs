@@ -21,7 +21,7 @@ fn the_demo_ends_well_and_shows_a_caught_message() {
     let scratch = Scratch::new();
     let shown = scratch.pipepost(&["demo", "--keep", "kept"]).with_code(0);
     for words in [
-        "pipepost:mail/transport@0.1.0",
+        "pipepost:mail/transport@0.2.0",
         "accepted",
         "rejected",
         "550",

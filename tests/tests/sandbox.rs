@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 /// All that sending an email takes. One line more would be one thing more that a stolen connector could do.
 const GRANTED: [&str; 7] = [
-    "pipepost:connector/files@0.1.0",
-    "pipepost:connector/log@0.1.0",
-    "pipepost:connector/outcomes@0.1.0",
-    "pipepost:connector/types@0.1.0",
-    "pipepost:mail/transport@0.1.0",
+    "pipepost:connector/files@0.2.0",
+    "pipepost:connector/log@0.2.0",
+    "pipepost:connector/outcomes@0.2.0",
+    "pipepost:connector/types@0.2.0",
+    "pipepost:mail/transport@0.2.0",
     "wasi:clocks/wall-clock@0.2.0",
     "wasi:random/random@0.2.0",
 ];

@@ -70,4 +70,4 @@ pub use reference::SecretSource;
 pub use schema::ACCOUNT_SCHEMA;
 pub use secret::Secret;
 pub use sign_in::SignIn;
-pub use views::FieldAccess;
+pub use views::{FieldAccess, PublicTimeouts, PublicView};

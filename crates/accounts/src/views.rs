@@ -2,11 +2,13 @@
 //!
 //! Both are built from lists of allowed fields. A field that is added to an account is in neither until it is put there.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use crate::account::{Account, Timeouts};
+use crate::account::{Account, Pipelining, Security, Timeouts};
 use crate::error::Error;
 use crate::fields::normal;
 use crate::reference::SecretSource;
@@ -24,39 +26,154 @@ pub enum FieldAccess {
     Unknown(Option<&'static str>),
 }
 
+/// What a connector may know of an account. Built from a list of allowed fields: what is added to an account is not in it
+/// until it is put there. As JSON it is the account document of contract 0.1.0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublicView {
+    /// None where the operator's policy names the server and no account does.
+    pub label: Option<String>,
+    /// The account's type.
+    #[serde(rename = "type")]
+    pub account_type: Option<String>,
+    /// The server's name or address.
+    pub host: Option<String>,
+    /// The server's TCP port.
+    pub port: Option<u16>,
+    /// The least security for that server.
+    #[serde(serialize_with = "as_text")]
+    pub security: Security,
+    /// Who signs in.
+    pub username: Option<String>,
+    /// The sender where the step names none.
+    pub from: Option<String>,
+    /// The name that is shown with the sender.
+    pub from_name: Option<String>,
+    /// The mechanisms that may sign in, the preferred one first. Empty: no sign-in.
+    pub mechanisms: Vec<String>,
+    /// `mail.smtp.from`: MAIL FROM where the step names none.
+    pub envelope_from: Option<String>,
+    /// Whether a message with a refused recipient still goes to the others.
+    pub send_partial: bool,
+    /// How long things may take.
+    pub timeouts: PublicTimeouts,
+    /// How much of a dialogue is sent together.
+    #[serde(serialize_with = "pipelining_as_text")]
+    pub pipelining: Pipelining,
+    /// The most recipients of one transaction.
+    pub recipients_per_message: Option<u32>,
+    /// The most messages that one connection carries.
+    pub messages_per_connection: Option<u32>,
+    /// The most messages that one lost connection may make uncertain.
+    pub max_uncertain: Option<u32>,
+    /// Whether 8BITMIME may be used where it is offered.
+    pub allow_8bit: bool,
+    /// Whether SMTPUTF8 may be used where it is offered.
+    pub allow_utf8: bool,
+    /// NOTIFY of RFC 3461, section 4.1.
+    pub dsn_notify: Option<String>,
+    /// RET of RFC 3461, section 4.3.
+    pub dsn_ret: Option<String>,
+    /// The largest BDAT chunk in octets (RFC 3030).
+    pub chunk_size: Option<u32>,
+}
+
+/// The account's time limits in milliseconds; none where it states none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say all")]
+pub struct PublicTimeouts {
+    pub connect_ms: Option<u64>,
+    pub read_ms: Option<u64>,
+    pub write_ms: Option<u64>,
+}
+
+impl Default for PublicView {
+    /// Of no account: no server, no sign-in, and the defaults of an account that says nothing.
+    fn default() -> Self {
+        Self {
+            label: None,
+            account_type: None,
+            host: None,
+            port: None,
+            security: Security::None,
+            username: None,
+            from: None,
+            from_name: None,
+            mechanisms: Vec::new(),
+            envelope_from: None,
+            send_partial: true,
+            timeouts: PublicTimeouts::default(),
+            pipelining: Pipelining::default(),
+            recipients_per_message: None,
+            messages_per_connection: None,
+            max_uncertain: None,
+            allow_8bit: true,
+            allow_utf8: true,
+            dsn_notify: None,
+            dsn_ret: None,
+            chunk_size: None,
+        }
+    }
+}
+
+/// As JSON.
+impl fmt::Display for PublicView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl From<Timeouts> for PublicTimeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        let milliseconds =
+            |limit: Option<Duration>| limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        Self {
+            connect_ms: milliseconds(timeouts.connect),
+            read_ms: milliseconds(timeouts.read),
+            write_ms: milliseconds(timeouts.write),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(security: &Security, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(security.as_str())
+}
+
+fn pipelining_as_text<S: Serializer>(pipelining: &Pipelining, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(pipelining.as_str())
+}
+
 impl Account {
-    /// What a connector is told: nothing here is, or leads to, a secret.
-    ///
-    /// Fields: `label`, `type`, `host`, `port`, `security` (`tls`, `start-tls`, `none`: the least), `username`, `from`,
-    /// `from_name`, `mechanisms`, `envelope_from`, `send_partial`, `timeouts` (`connect_ms`, `read_ms`, `write_ms`),
-    /// `pipelining`, `recipients_per_message`, `messages_per_connection`, `max_uncertain`, `allow_8bit`, `allow_utf8`, `dsn_notify`, `dsn_ret`, `chunk_size`. What
-    /// the account does not say is `null`.
-    pub fn public_view(&self) -> Value {
+    /// Returns what a connector may know of the account: nothing in it is a secret or leads to one.
+    pub fn public_view(&self) -> PublicView {
         let endpoint = self.endpoint().ok();
         let delivery = self.delivery();
-        json!({
-            "label": self.label(),
-            "type": self.kind().as_str(),
-            "host": endpoint.as_ref().map(|endpoint| &endpoint.host),
-            "port": endpoint.as_ref().map(|endpoint| endpoint.port),
-            "security": self.least_security().as_str(),
-            "username": self.username(),
-            "from": self.from(),
-            "from_name": self.from_name(),
-            "mechanisms": self.mechanisms().iter().map(|mechanism| mechanism.as_str()).collect::<Vec<_>>(),
-            "envelope_from": delivery.envelope_from,
-            "send_partial": delivery.send_partial,
-            "timeouts": timeouts_view(self.timeouts()),
-            "pipelining": delivery.pipelining.as_str(),
-            "recipients_per_message": self.limits().recipients_per_message,
-            "messages_per_connection": self.limits().messages_per_connection,
-            "max_uncertain": self.limits().max_uncertain,
-            "allow_8bit": delivery.allow_8bit,
-            "allow_utf8": delivery.allow_utf8,
-            "dsn_notify": delivery.dsn_notify,
-            "dsn_ret": delivery.dsn_ret,
-            "chunk_size": delivery.chunk_size,
-        })
+        PublicView {
+            label: Some(self.label().to_owned()),
+            account_type: Some(self.kind().as_str().to_owned()),
+            port: endpoint.as_ref().map(|endpoint| endpoint.port),
+            host: endpoint.map(|endpoint| endpoint.host),
+            security: self.least_security(),
+            username: self.username().map(str::to_owned),
+            from: self.from().map(str::to_owned),
+            from_name: self.from_name().map(str::to_owned),
+            mechanisms: self
+                .mechanisms()
+                .iter()
+                .map(|mechanism| mechanism.as_str().to_owned())
+                .collect(),
+            envelope_from: delivery.envelope_from.clone(),
+            send_partial: delivery.send_partial,
+            timeouts: self.timeouts().into(),
+            pipelining: delivery.pipelining,
+            recipients_per_message: self.limits().recipients_per_message,
+            messages_per_connection: self.limits().messages_per_connection,
+            max_uncertain: self.limits().max_uncertain,
+            allow_8bit: delivery.allow_8bit,
+            allow_utf8: delivery.allow_utf8,
+            dsn_notify: delivery.dsn_notify.clone(),
+            dsn_ret: delivery.dsn_ret.clone(),
+            chunk_size: delivery.chunk_size,
+        }
     }
 
     /// What `{{ account.label.field }}` reads, with the names of [`Account::field_access`].
@@ -146,20 +263,10 @@ impl Account {
         self.exposed_fields.iter().any(|exposed| exposed == field)
     }
 
-    fn least_security(&self) -> crate::Security {
+    fn least_security(&self) -> Security {
         self.endpoint().map_or_else(
             |_| self.server.security_at(self.server.port),
             |endpoint| endpoint.security,
         )
     }
-}
-
-fn timeouts_view(timeouts: Timeouts) -> Value {
-    let milliseconds =
-        |limit: Option<Duration>| limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-    json!({
-        "connect_ms": milliseconds(timeouts.connect),
-        "read_ms": milliseconds(timeouts.read),
-        "write_ms": milliseconds(timeouts.write),
-    })
 }

@@ -53,7 +53,7 @@ pub fn describe_each<T: Each>() -> Manifest {
 pub fn perform_each<T: Each>(calls: &[Call]) {
     for call in calls {
         let outcome = perform_one::<T>(call);
-        outcomes::settled(call.id, outcome.as_deref());
+        outcomes::settled(call.id, outcome.as_ref().map(|output| Some(output.as_str())));
     }
 }
 

@@ -13,7 +13,7 @@ impl Failure {
             message: message.into(),
             advice: None,
             link: None,
-            wait: None,
+            retry_after_seconds: None,
             remainder: None,
             output: None,
         }
@@ -24,16 +24,16 @@ impl Failure {
         Self::new(FailureKind::Invalid, message)
     }
 
-    /// What the person who can mend it does now.
+    /// Adds what the person who can repair it does now.
     #[must_use]
-    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+    pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
     /// A file of the run that cannot be had.
     pub(crate) fn of_file(name: &str, error: FileError) -> Self {
-        Self::new(kind(error), format!("The file `{name}`: {}.", words(error)))
+        Self::new(kind(error), format!("The file `{name}`: {}.", error.reason()))
     }
 }
 
@@ -41,7 +41,7 @@ impl Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match file_error(&error) {
-            Some(file) => Self::new(kind(file), format!("A file of the run: {}.", words(file))),
+            Some(file) => Self::new(kind(file), format!("A file of the run: {}.", file.reason())),
             None => Self::invalid(format!("{error}.")),
         }
     }
@@ -72,13 +72,16 @@ fn kind(error: FileError) -> FailureKind {
     }
 }
 
-fn words(error: FileError) -> &'static str {
-    match error {
-        FileError::NotFound => "there is no such file in the run's directory",
-        FileError::NotAllowed => "the name does not lead to a file within the run's directory",
-        FileError::Changed => "it changed while it was read",
-        FileError::TooLarge => "it is larger than the host allows",
-        FileError::Io => "the host could not read or write it",
+impl FileError {
+    /// Returns the reason as a clause about the file.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotFound => "there is no such file in the run's directory",
+            Self::NotAllowed => "the name does not lead to a file within the run's directory",
+            Self::Changed => "it changed while it was read",
+            Self::TooLarge => "it is larger than the host allows",
+            Self::Io => "the host could not read or write it",
+        }
     }
 }
 

@@ -19,11 +19,12 @@ pub mod bindings {
         path: [
             "../../wit/wasi-clocks-0.2.0",
             "../../wit/wasi-random-0.2.0",
-            "../../wit/pipepost-connector-0.1.0",
-            "../../wit/pipepost-mail-0.1.0",
-            "../../wit/pipepost-host",
+            "../../wit/pipepost-connector-0.2.0",
+            "../../wit/pipepost-mail-0.2.0",
+            "../../wit/pipepost-host-0.2.0",
         ],
         generate_all,
+        additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
         export_macro_name: "export_bindings",
         default_bindings_module: "pipepost_sdk::bindings",
@@ -40,7 +41,9 @@ pub mod testing;
 
 pub use bindings::exports::pipepost::connector::step::{Call, Guest as Batch, Manifest};
 pub use bindings::pipepost::connector::log::Level;
-pub use bindings::pipepost::connector::types::{Failure, FailureKind, FileError, Part};
+pub use bindings::pipepost::connector::types::{
+    AccountView, Endpoint, Failure, FailureKind, FileError, MailSettings, Part, Pipelining, Security,
+};
 pub use bindings::pipepost::connector::{files as run_files, new_files, outcomes};
 pub use bindings::pipepost::mail::transport;
 #[cfg(target_family = "wasm")]
@@ -93,7 +96,7 @@ macro_rules! export_each {
             fn describe() -> $crate::Manifest {
                 $crate::describe_each::<$connector>()
             }
-            fn perform(_account: Option<String>, calls: Vec<$crate::Call>) {
+            fn perform(_account: Option<$crate::AccountView>, calls: Vec<$crate::Call>) {
                 $crate::perform_each::<$connector>(&calls)
             }
         }

@@ -115,6 +115,7 @@ fn show(connector: &Connector, json: bool) -> Result<u8, CliError> {
     out(&format!("  also called     {}", or_none(about.aliases)))?;
     out(&format!("  from            {}", about.origin))?;
     out(&format!("  size            {} bytes", about.size))?;
+    out(&format!("  contract        {}", about.contract))?;
     out(&format!("  digest          {}", about.digest))?;
     out(&format!("  account types   {}", or_none(about.account_types)))?;
     out("  imports (read from its bytes: it can reach nothing else)")?;

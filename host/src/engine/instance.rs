@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pipepost_accounts::PublicView;
 use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind, Limits};
 use pipepost_net::{ConnectionPermit, TransportGrant};
@@ -12,27 +13,30 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
+use super::commit_tracker::{CallEnd, CommitTracker};
 use super::config::{MemoryDumps, TICK};
+use super::contract::latest::outcomes::Stop;
+use super::contract::{Call, ConnectorInstance, Manifest};
+use super::kept::{KeptBudget, values};
 use super::permit::{Permit, PermitInUse, SendPermit};
-use super::watch::{CallEnd, Watch};
 use super::{Component, Engine, LoadError, connections, cpu_budget};
-use crate::bindings::outcomes::Stop;
-use crate::bindings::{Call, Everything, Manifest};
 use crate::files::RunFiles;
 
 /// What the imports of one instance work on.
-pub(crate) struct Guest {
+pub(crate) struct StoreData {
     pub(super) limits: Limits,
     pub(super) table: ResourceTable,
     memory: MemoryLimit,
     cpu: CpuMeter,
     /// None while the instance only describes itself: then every import refuses.
-    pub(super) work: Option<Work>,
+    pub(super) batch: Option<BatchState>,
 }
 
 /// What an instance was granted for its batch.
-pub(super) struct Work {
-    pub(super) watch: Watch,
+pub(super) struct BatchState {
+    pub(super) tracker: CommitTracker,
+    /// What the connector may still have kept.
+    pub(super) kept: KeptBudget,
     pub(super) transport: Option<TransportGrant>,
     pub(super) files: Arc<RunFiles>,
     pub(super) ending: ShutdownToken,
@@ -55,7 +59,7 @@ pub(super) struct Work {
     pub(super) on_settled: Option<Box<dyn FnMut(u32) + Send>>,
 }
 
-impl Work {
+impl BatchState {
     /// Whether a connection can be opened without waiting for another batch to end.
     pub(super) fn is_seated(&mut self) -> bool {
         if self.is_ahead()
@@ -80,11 +84,11 @@ impl Work {
         if let Some(permit) = &mut self.permit {
             match permit.admit(parts, &self.ending).await {
                 Permit::Granted => {}
-                Permit::Held => return Ok(Err(Stop::Held)),
+                Permit::Held => return Ok(Err(Stop::Paused)),
                 Permit::Ending => return Ok(Err(Stop::Ending)),
             }
         }
-        let answer = self.watch.committing(parts).await;
+        let answer = self.tracker.committing(parts).await;
         if !matches!(answer, Ok(Ok(()))) {
             parts.iter().for_each(|part| self.ended(*part));
         }
@@ -98,8 +102,8 @@ impl Work {
     }
 }
 
-impl Guest {
-    fn new(limits: &Limits, cpu: Duration, work: Option<Work>) -> Self {
+impl StoreData {
+    fn new(limits: &Limits, cpu: Duration, batch: Option<BatchState>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         Self {
@@ -110,7 +114,7 @@ impl Guest {
                 hit: false,
             },
             cpu: CpuMeter::new(cpu),
-            work,
+            batch,
         }
     }
 
@@ -186,11 +190,13 @@ struct CpuExhausted;
 /// The connector broke the contract in a way that only a fault or malice explains.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Breach(pub(super) String);
+pub(super) struct ContractViolation(pub(super) String);
 
-fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
-    let mut store = Store::new(&engine.inner.wasmtime, Guest::new(&engine.inner.limits, cpu, work));
-    store.limiter(|guest| &mut guest.memory);
+fn store(engine: &Engine, cpu: Duration, batch: Option<BatchState>) -> Store<StoreData> {
+    let mut store = Store::new(&engine.inner.wasmtime, StoreData::new(&engine.inner.limits, cpu, batch));
+    store.limiter(|data| &mut data.memory);
+    // What one call may carry over: its greatest text, and the small things beside it.
+    store.set_hostcall_fuel(engine.inner.limits.json.saturating_add(SMALL_THINGS_BYTES));
     store.set_epoch_deadline(1);
     if engine.inner.fuel_meter.is_some() && store.set_fuel(u64::MAX).is_err() {
         tracing::warn!("this engine counts no fuel");
@@ -205,20 +211,63 @@ fn store(engine: &Engine, cpu: Duration, work: Option<Work>) -> Store<Guest> {
     store
 }
 
+/// Bytes that one call to the host may carry besides its greatest text: lists of parts, names, sentences.
+const SMALL_THINGS_BYTES: usize = 4 << 20;
+
+/// Bytes of everything that a connector says of itself together.
+const MANIFEST_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of a name, and of any text of the manifest that is not a schema.
+const MANIFEST_TEXT_BYTES_MAX: usize = 1000;
+
+/// Names and account types that a connector may list.
+const MANIFEST_NAMES_MAX: usize = 100;
+
+/// JSON values in one schema.
+const SCHEMA_VALUES_MAX: u64 = 20_000;
+
 pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<Manifest, LoadError> {
     let _place = place(engine).await;
     let mut store = store(engine, engine.inner.limits.cpu, None);
-    let failed = |error: &wasmtime::Error| LoadError::Describe(error.root_cause().to_string());
-    let instance = component
-        .pre
-        .instantiate_async(&mut store)
-        .await
-        .map_err(|error| failed(&error))?;
-    instance
-        .pipepost_connector_step()
-        .call_describe(&mut store)
-        .await
-        .map_err(|error| failed(&error))
+    store.set_hostcall_fuel(MANIFEST_BYTES_MAX);
+    let failed = |error: wasmtime::Error| LoadError::Describe(error.root_cause().to_string());
+    let instance = component.pre.instantiate(&mut store).await.map_err(failed)?;
+    let manifest = instance.describe(&mut store).await.map_err(failed)?;
+    check_manifest(&manifest).map_err(LoadError::Describe)?;
+    Ok(manifest)
+}
+
+/// Nothing of a manifest is longer than people read or a checker walks in no time.
+fn check_manifest(manifest: &Manifest) -> Result<(), String> {
+    let names = manifest.aliases.iter().chain(&manifest.account_types);
+    if names.clone().count() > MANIFEST_NAMES_MAX {
+        return Err(format!(
+            "it lists more than {MANIFEST_NAMES_MAX} aliases and account types"
+        ));
+    }
+    let texts = [&manifest.name, &manifest.version, &manifest.summary];
+    if let Some(text) = texts
+        .into_iter()
+        .chain(names)
+        .find(|text| text.len() > MANIFEST_TEXT_BYTES_MAX)
+    {
+        return Err(format!(
+            "a name, version or summary has {} bytes, more than {MANIFEST_TEXT_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    for (what, schema) in [("parameters", &manifest.parameters), ("output", &manifest.output)] {
+        match values(schema) {
+            Some(count) if count > SCHEMA_VALUES_MAX => {
+                return Err(format!(
+                    "its schema of the {what} holds {count} JSON values, more than {SCHEMA_VALUES_MAX}"
+                ));
+            }
+            // What is not JSON is said where it is read.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A place among the account's connections, before one in the engine: an instance that waited for a connection would hold
@@ -250,8 +299,7 @@ async fn place(engine: &Engine) -> Option<OwnedSemaphorePermit> {
 pub(crate) struct Batch {
     /// The connector's name, for logs and sentences.
     pub(crate) connector: Arc<str>,
-    /// The public view of the account, as JSON.
-    pub(crate) account: Option<String>,
+    pub(crate) account: Option<PublicView>,
     pub(crate) calls: Vec<Call>,
     /// None: the connector gets no connection.
     pub(crate) transport: Option<TransportGrant>,
@@ -283,65 +331,44 @@ pub(crate) async fn run_batch(
     batch: Batch,
     mut on_settled: impl FnMut(u32) + Send + Clone + 'static,
 ) -> BatchEnd {
-    let Batch {
-        connector,
-        account,
-        calls,
-        transport,
-        permit,
-        files,
-        ledger,
-        ending,
-    } = batch;
-    let again = |calls: Vec<Call>| Batch {
-        connector: Arc::clone(&connector),
-        account: account.clone(),
-        calls,
-        transport: transport.clone(),
-        permit: permit.clone(),
-        files: Arc::clone(&files),
-        ledger: Arc::clone(&ledger),
-        ending: ending.clone(),
-    };
-    let mut end = perform(engine, component, again(calls.clone()), on_settled.clone()).await;
-    if end.was_stopped && calls.len() > 1 {
-        for call in calls {
+    let mut end = perform(engine, component, &batch, &batch.calls, on_settled.clone()).await;
+    if end.was_stopped && batch.calls.len() > 1 {
+        for call in &batch.calls {
             let untouched = end.calls.get(&call.id).is_none_or(|end| !end.settled && !end.announced);
-            if untouched && !ending.is_requested() {
-                let id = call.id;
-                let solo = perform(engine, component, again(vec![call]), on_settled.clone()).await;
+            if untouched && !batch.ending.is_requested() {
+                let alone = std::slice::from_ref(call);
+                let solo = perform(engine, component, &batch, alone, on_settled.clone()).await;
                 end.calls.extend(solo.calls);
                 end.refused_sign_in = solo.refused_sign_in.or(end.refused_sign_in);
-                on_settled(id);
+                on_settled(call.id);
             }
         }
     }
     end
 }
 
-/// One instance, one `perform`.
+/// Performs some of a batch's calls in one instance.
 async fn perform(
     engine: &Engine,
     component: &Component,
-    batch: Batch,
+    batch: &Batch,
+    calls: &[Call],
     on_settled: impl FnMut(u32) + Send + 'static,
 ) -> BatchEnd {
-    let must_commit = component
-        .interfaces
-        .imports
-        .iter()
-        .any(|import| import.starts_with("pipepost:mail/transport@"));
-    let keys = batch.calls.iter().map(|call| (call.id, call.key.clone()));
-    let watch = Watch::new(Arc::clone(&batch.ledger), keys, must_commit);
-    let cpu = cpu_budget(&engine.inner.limits, batch.calls.len());
+    let keys = calls.iter().map(|call| (call.id, call.key.clone()));
+    let tracker = CommitTracker::new(Arc::clone(&batch.ledger), keys, component.holds_connections());
+    let parameters = calls.iter().map(|call| call.parameters.len()).sum();
+    let kept = KeptBudget::new(engine.inner.limits.json, parameters);
+    let cpu = cpu_budget(&engine.inner.limits, calls.len());
     let (seat, ahead) = seat(engine, batch.transport.as_ref()).await;
     let _place = place(engine).await;
-    let work = Work {
-        watch,
-        permit: batch.permit.map(PermitInUse::new),
+    let state = BatchState {
+        tracker,
+        kept,
+        permit: batch.permit.clone().map(PermitInUse::new),
         refused_sign_in: None,
-        transport: batch.transport,
-        files: batch.files,
+        transport: batch.transport.clone(),
+        files: Arc::clone(&batch.files),
         ending: batch.ending.clone(),
         connector: Arc::clone(&batch.connector),
         log_lines: 0,
@@ -349,16 +376,13 @@ async fn perform(
         seat,
         ahead,
         has_connection: false,
-        connections_left: connections(&engine.inner.limits, batch.calls.len()),
+        connections_left: connections(&engine.inner.limits, calls.len()),
         on_settled: Some(Box::new(on_settled)),
     };
-    let mut store = store(engine, cpu, Some(work));
+    let mut store = store(engine, cpu, Some(state));
     let performing = async {
-        let instance = component.pre.instantiate_async(&mut store).await?;
-        instance
-            .pipepost_connector_step()
-            .call_perform(&mut store, batch.account.as_ref(), &batch.calls)
-            .await?;
+        let instance = component.pre.instantiate(&mut store).await?;
+        instance.perform(&mut store, batch.account.as_ref(), calls).await?;
         Ok(instance)
     };
     // Past the grace nothing is waited for: the store goes, and its connection with it.
@@ -391,25 +415,24 @@ async fn perform(
         };
         show_memory(dumps, &batch.connector, stopped.as_ref(), &store);
     }
-    let guest = store.into_data();
-    let Some(work) = guest.work else {
+    let Some(batch) = store.into_data().batch else {
         return BatchEnd::default();
     };
     BatchEnd {
-        calls: work.watch.close(&stopped),
-        refused_sign_in: work.refused_sign_in,
+        calls: batch.tracker.close(&stopped),
+        refused_sign_in: batch.refused_sign_in,
         was_stopped,
     }
 }
 
 /// Enters an instance that is done once more, and stops it before its first instruction: only a trap leaves a core dump.
-async fn enter_and_stop(store: &mut Store<Guest>, instance: &Everything) -> Option<wasmtime::Error> {
+async fn enter_and_stop(store: &mut Store<StoreData>, instance: &ConnectorInstance) -> Option<wasmtime::Error> {
     store.epoch_deadline_trap();
     store.set_epoch_deadline(0);
-    instance.pipepost_connector_step().call_describe(store).await.err()
+    instance.describe(store).await.err()
 }
 
-fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::Error>, store: &Store<Guest>) {
+fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::Error>, store: &Store<StoreData>) {
     let Some(dump) = stopped.and_then(|error| error.downcast_ref::<WasmCoreDump>()) else {
         tracing::warn!(connector, "there is no core dump to show the memory of");
         return;
@@ -420,8 +443,8 @@ fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::
 }
 
 /// Why an instance was stopped, as a sentence.
-fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) -> Failure {
-    let guest = store.data();
+fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<StoreData>) -> Failure {
+    let data = store.data();
     let limit = |message: String| {
         Failure::new(FailureKind::Limit, message)
             .advise("The run and the other connectors go on; the connector's author has to mend this.")
@@ -431,11 +454,11 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<Guest>) 
             "The connector `{connector}` was stopped: it used more CPU time than it may."
         ));
     }
-    if let Some(Breach(what)) = error.downcast_ref::<Breach>() {
+    if let Some(ContractViolation(what)) = error.downcast_ref::<ContractViolation>() {
         return limit(format!("The connector `{connector}` was stopped: {what}."));
     }
-    if guest.memory.hit && error.is::<wasmtime::Trap>() {
-        let mebibytes = guest.limits.memory >> 20;
+    if data.memory.hit && error.is::<wasmtime::Trap>() {
+        let mebibytes = data.limits.memory >> 20;
         return limit(format!(
             "The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory."
         ));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipepost_accounts::Account;
+use pipepost_accounts::{Account, PublicView, Security};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
@@ -16,9 +16,8 @@ use super::quotas::limits_of;
 use super::retry::{Attempt, HOST_PARAMETERS, Retry};
 use super::route::RequestedEndpoint;
 use super::scopes::Frame;
-use crate::bindings::Call;
 use crate::connectors::{Connector as Loaded, Digest};
-use crate::engine::Batch;
+use crate::engine::{Batch, Call};
 
 /// A call that is ready to go.
 #[derive(Debug)]
@@ -207,7 +206,7 @@ impl Sender<'_> {
         });
         Batch {
             connector: target.loaded.description.name.as_str().into(),
-            account: public_view(target.account, route.as_deref()).map(|view| view.to_string()),
+            account: public_view(target.account, route.as_deref()),
             calls: calls.collect(),
             transport: route.map(|route| TransportGrant {
                 route,
@@ -263,29 +262,26 @@ fn shown(problem: &ParameterProblem) -> String {
 }
 
 /// The account as the connector sees it, with the endpoint that the host decided.
-pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<Value> {
-    let mut view = match account {
-        Some(account) => account.public_view(),
-        None => json!({ "mechanisms": [] }),
+pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<PublicView> {
+    let view = account.map(|account| account.public_view());
+    let Some(route) = route else {
+        return view;
     };
-    let (Value::Object(fields), Some(route)) = (&mut view, route) else {
-        return account.map(|_| view);
-    };
-    fields.insert("host".to_owned(), route.endpoint().host.clone().into());
-    fields.insert("port".to_owned(), route.endpoint().port.into());
+    let mut view = view.unwrap_or_default();
+    view.host = Some(route.endpoint().host.clone());
+    view.port = Some(route.endpoint().port);
     // The server of a dry run is inside this process, and a connection to it counts as secured from its first byte.
-    let security = if route.is_dry_run() {
-        "tls"
+    view.security = if route.is_dry_run() {
+        Security::Tls
     } else {
-        route.min_security().as_str()
+        route.min_security()
     };
-    fields.insert("security".to_owned(), security.into());
     // What waits for its turn must not keep from ending what was sent before it.
     if account.is_some_and(|account| limits_of(account).is_some()) {
-        fields.insert("max_uncertain".to_owned(), json!(1));
+        view.max_uncertain = Some(1);
     }
     if !route.signs_in() {
-        fields.insert("mechanisms".to_owned(), json!([]));
+        view.mechanisms.clear();
     }
     Some(view)
 }

@@ -137,6 +137,17 @@ async fn a_huge_result_of_a_failure() {
 }
 
 #[tokio::test]
+async fn a_result_that_takes_many_times_its_bytes() {
+    let connectors = hostile(&["alone"]);
+    let host = host().connectors_from(connectors.path()).build().await.expect("a host");
+    let report = attempt(&host, json!({ "do": "values", "n": 100_000 })).await;
+    assert!(report.result.expect("as much as anybody needs").is_array());
+    let report = attempt(&host, json!({ "do": "values", "n": 600_000 })).await;
+    fails(&report, FailureKind::Limit, "JSON values that are kept of one batch");
+    is_unharmed(&host).await;
+}
+
+#[tokio::test]
 async fn results_that_are_no_json() {
     for text in ["", "{", "nonsense", "{} {}", "\"\u{1}\"", "[1,]", "NaN", "1e999"] {
         let (kept, passed) = (

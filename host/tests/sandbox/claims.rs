@@ -112,6 +112,78 @@ async fn a_refusal_is_believed_by_the_reply_that_came_after_the_announcement() {
 }
 
 #[tokio::test]
+async fn a_piece_of_a_reply_proves_no_refusal() {
+    // The queue's number of a message that was taken reads like a 4yz.
+    let taken = "250 2.0.0 OK 434 1764349999";
+    for evidence in ["434 1764349999", "434", "450 2.0.0 OK"] {
+        let script = Script::new().rule(Rule::at(At::Content).contains("odd").reply(taken));
+        let scene = Scene::scripted(Security::StartTls, json!({}), script).await;
+        let acts = [
+            json!(["commit", "0"]),
+            json!(["write", "odd\r\n.\r\n"]),
+            json!(["read"]),
+            json!(["refuse", "0", evidence]),
+            json!(["settle", "refused"]),
+        ];
+        let report = scene.run(&[&scene.at_content()[..], &acts].concat()).await;
+        fails(&report, FailureKind::Uncertain, UNPROVEN);
+        assert_eq!(report.counts.uncertain, 1, "{evidence}");
+    }
+}
+
+#[tokio::test]
+async fn one_reply_confirms_one_part() {
+    let twice = [
+        json!(["commit", "0"]),
+        json!(["commit", "1"]),
+        json!(["write", CONTENT]),
+        json!(["read"]),
+        json!(["confirm", "0"]),
+        json!(["confirm", "1"]),
+    ];
+    settled(&twice, FailureKind::Uncertain, UNPROVEN).await;
+}
+
+#[tokio::test]
+async fn a_reply_from_before_the_write_confirms_nothing() {
+    let scene = Scene::new().await;
+    let at_content = scene.at_content();
+    let (signed_in, rest) = at_content.split_at(scene.signed_in().len());
+    // Its reply is read after the announcement, and before anything left that it could answer.
+    let early = [json!(["write", "NOOP\r\n"]), json!(["commit", "0"]), json!(["read"])];
+    let end = [json!(["confirm", "0"])];
+    let report = scene.run(&[signed_in, &early, &end].concat()).await;
+    fails(&report, FailureKind::Uncertain, UNPROVEN);
+    // A reply that is no success confirms nothing either: the 354 to DATA.
+    let report = scene
+        .run(&[signed_in, &rest[..5], &[json!(["commit", "0"])], &rest[5..], &end].concat())
+        .await;
+    fails(&report, FailureKind::Uncertain, UNPROVEN);
+    scene.is_unharmed().await;
+}
+
+#[tokio::test]
+async fn what_is_kept_of_calls_in_doubt_has_a_bound() {
+    let scene = Scene::new().await;
+    let told = json!(["commit-with-values", "0", "600000"]);
+    let report = scene.run(&[scene.signed_in(), vec![told]].concat()).await;
+    fails(&report, FailureKind::Limit, "JSON values that are kept of one batch");
+    // Told again and again, each in place of the one before, it is kept once.
+    let again = |part: &str| [json!(["commit-with-values", part, "200000"])];
+    let acts = [again("0"), again("1"), again("2"), again("3")].concat();
+    let report = scene.run(&[scene.signed_in(), acts].concat()).await;
+    fails(&report, FailureKind::Uncertain, UNPROVEN);
+    // What is in doubt, and what is confirmed, count together.
+    let acts = [
+        json!(["commit-with-values", "0", "300000"]),
+        json!(["confirm-with-values", "0", "300000"]),
+    ];
+    let report = scene.run(&[scene.signed_in(), acts.to_vec()].concat()).await;
+    fails(&report, FailureKind::Limit, "JSON values that are kept of one batch");
+    scene.is_unharmed().await;
+}
+
+#[tokio::test]
 async fn a_part_is_announced_once() {
     let scene = Scene::new().await;
     let came_to = scene

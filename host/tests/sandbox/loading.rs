@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::common::{component, host, hostile};
 
 /// There is no host with these connectors, and these words say why.
-async fn is_not_loaded(builder: HostBuilder, connectors: &TempDir, words: &[&str]) {
+pub(crate) async fn is_not_loaded(builder: HostBuilder, connectors: &TempDir, words: &[&str]) {
     let error = builder
         .connectors_from(connectors.path())
         .build()
@@ -37,8 +37,8 @@ async fn an_import_that_nobody_grants_is_named() {
 
 #[tokio::test]
 async fn an_import_that_the_operator_does_not_grant_is_named() {
-    let transport = "pipepost:mail/transport@0.1.0";
-    let others = ["pipepost:connector/types@0.1.0", "pipepost:connector/outcomes@0.1.0"];
+    let transport = "pipepost:mail/transport@0.2.0";
+    let others = ["pipepost:connector/types@0.2.0", "pipepost:connector/outcomes@0.2.0"];
     let built_in = pipepost_embedded_connectors::embedded()
         .iter()
         .map(|built_in| json!({ "digest": digest(built_in.bytes) }));
@@ -116,6 +116,16 @@ async fn a_description_without_end() {
     };
     let words = ["endless.wasm", "did not describe itself", "more CPU time than it may"];
     is_not_loaded(host().limits(limits), &hostile(&["endless"]), &words).await;
+}
+
+#[tokio::test]
+async fn a_description_of_more_than_anybody_reads() {
+    let words = [
+        "verbose.wasm",
+        "its schema of the parameters holds 10000",
+        "JSON values",
+    ];
+    is_not_loaded(host(), &hostile(&["verbose"]), &words).await;
 }
 
 #[tokio::test]

@@ -19,3 +19,4 @@ mod loading;
 mod memory;
 // Hostile servers against the email step.
 mod servers;
+mod versions;

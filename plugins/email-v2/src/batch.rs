@@ -6,8 +6,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use pipepost_smtp::{Action, Client, CloseReason, Id, NotSent, Outcome, Settled};
-use serde_json::Value;
+use pipepost_sdk::outcomes::InDoubt;
+use pipepost_sdk::{AccountView, Call, FailureKind as ContractKind};
+use pipepost_smtp::{Action, Client, CloseReason, Id, NotSent, Outcome as SmtpOutcome, Settled};
 
 use crate::account::Account;
 use crate::connection_limit::ConnectionLimit;
@@ -16,9 +17,9 @@ use crate::message::{self, MessageSeed};
 use crate::outbound_message::{OutboundMessage, PartEnd, Transaction};
 use crate::parameters::Parameters;
 use crate::remainder::Remainder;
-use crate::replies;
+use crate::replies::{self, Verdict};
 use crate::settings::Settings;
-use crate::world::{CallFailure, Facts, Stop, Wire, WireError, World};
+use crate::world::{Connection as _, Facts, HostApi, Part, Stop, TransportError};
 
 /// A warm connection is tried with RSET before a message is trusted to it when it lay longer than this.
 const PROBE_AFTER: u64 = 20_000;
@@ -33,36 +34,21 @@ const MADE_AHEAD: usize = 2 << 20;
 /// How much one read takes.
 const READ: u32 = 64 * 1024;
 
-/// One call of the batch.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// Names it to the host.
-    pub id: u32,
-    /// The same in every attempt.
-    pub key: String,
-    /// JSON.
-    pub parameters: String,
-    /// JSON: what an earlier attempt left.
-    pub remainder: Option<String>,
-}
-
 /// Sends every call's message, and settles each call once.
-pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
-    let view: Value = account
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or(Value::Null);
-    let settings = match Settings::from_view(&view) {
+pub fn send<H: HostApi>(host: &mut H, account: Option<&AccountView>, calls: Vec<Call>) {
+    let settings = match Settings::from_view(account) {
         Ok(settings) => settings,
         Err(failure) => {
+            let failed = Verdict::from(failure).into_failure(None, None);
             for call in calls {
-                world.settled(call.id, Err(bare(failure.clone())));
+                host.settled(call.id, Err(&failed));
             }
             return;
         }
     };
     let mut batch = Batch {
-        world,
-        account: Account::from_view(&view),
+        host,
+        account: account.map(Account::from_view).unwrap_or_default(),
         limit: ConnectionLimit::stated(settings.messages_per_connection),
         settings,
         calls: calls.into(),
@@ -73,17 +59,8 @@ pub fn send<W: World>(world: &mut W, account: Option<&str>, calls: Vec<Call>) {
     batch.run();
 }
 
-fn bare(failure: Failure) -> CallFailure {
-    CallFailure {
-        failure,
-        wait: None,
-        remainder: None,
-        output: None,
-    }
-}
-
-struct Batch<'w, W: World> {
-    world: &'w mut W,
+struct Batch<'w, H: HostApi> {
+    host: &'w mut H,
     account: Account,
     settings: Settings,
     /// How many messages a connection may carry.
@@ -99,7 +76,7 @@ struct Batch<'w, W: World> {
 /// What is known when a connection is over.
 struct Over {
     ending: CloseReason,
-    wire: Option<WireError>,
+    wire: Option<TransportError>,
     /// A transaction was settled over it by the server's word.
     progress: bool,
     warm: bool,
@@ -112,14 +89,14 @@ impl Over {
     fn is_by_the_server(&self) -> bool {
         let is_closed = match &self.ending {
             CloseReason::Closing { .. } => true,
-            CloseReason::Lost(_) => matches!(self.wire, Some(WireError::Closed | WireError::Io(_))),
+            CloseReason::Lost(_) => matches!(self.wire, Some(TransportError::Closed | TransportError::Io(_))),
             _ => false,
         };
         is_closed && self.progress
     }
 }
 
-impl<W: World> Batch<'_, W> {
+impl<H: HostApi> Batch<'_, H> {
     fn run(&mut self) {
         let mut plain = false;
         while self.fill() {
@@ -132,17 +109,12 @@ impl<W: World> Batch<'_, W> {
             if over.is_by_the_server() {
                 self.limit.note(over.answered);
             }
-            let ends_run = over.wire == Some(WireError::Ending);
+            let ends_run = over.wire == Some(TransportError::Ending);
             let lost_step = over.ending.advises_plain_dialogue() && !plain;
             plain |= over.ending.advises_plain_dialogue();
             if ends_run || !(over.progress || over.warm || lost_step) {
                 let verdict = replies::of_close(&self.settings.server(), &over.ending, over.wire.as_ref());
-                return self.fail_all(&CallFailure {
-                    failure: verdict.failure,
-                    wait: verdict.wait,
-                    remainder: None,
-                    output: None,
-                });
+                return self.fail_all(&verdict);
             }
         }
     }
@@ -174,7 +146,7 @@ impl<W: World> Batch<'_, W> {
             .values()
             .map(|message| message.prepared.content.held())
             .sum();
-        while made < MADE_AHEAD && !self.calls.is_empty() && !self.world.available() {
+        while made < MADE_AHEAD && !self.calls.is_empty() && !self.host.connection_available() {
             let first = self.next_message;
             if let Some(call) = self.calls.pop_front() {
                 self.prepare(&call);
@@ -191,10 +163,10 @@ impl<W: World> Batch<'_, W> {
         let made = Parameters::parse(&call.parameters, Some(&self.account)).and_then(|parameters| {
             let seed = MessageSeed {
                 key: &call.key,
-                now: self.world.now(),
-                seed: self.world.random(),
+                now: self.host.now(),
+                seed: self.host.random(),
             };
-            let prepared = message::prepare(&parameters, &seed, self.world.files(call.id).as_mut())?;
+            let prepared = message::prepare(&parameters, &seed, self.host.files(call.id).as_mut())?;
             if prepared.utf8 && !self.settings.allows_utf8() {
                 return Err(Failure::new(
                     FailureKind::Invalid,
@@ -209,37 +181,32 @@ impl<W: World> Batch<'_, W> {
         match made {
             Ok((message, transactions)) => {
                 for warning in &message.prepared.warnings {
-                    self.world.warn(call.id, warning);
+                    self.host.warn(call.id, warning);
                 }
                 self.messages.insert(self.next_message, message);
                 self.next_message += 1;
                 self.transactions.extend(transactions);
             }
-            Err(failure) => self.world.settled(call.id, Err(bare(failure))),
+            Err(failure) => {
+                let failed = Verdict::from(failure).into_failure(None, None);
+                self.host.settled(call.id, Err(&failed));
+            }
         }
     }
 
     /// One connection, until there is nothing more to do or it ends.
-    fn converse(&mut self, plain: bool) -> Result<Option<Over>, CallFailure> {
+    fn converse(&mut self, plain: bool) -> Result<Option<Over>, Verdict> {
         let wire = self
-            .world
+            .host
             .open(&self.settings.host, self.settings.port, self.settings.security)
-            .map_err(|error| {
-                let verdict = replies::of_wire(&self.settings.server(), &error);
-                CallFailure {
-                    failure: verdict.failure,
-                    wait: verdict.wait,
-                    remainder: None,
-                    output: None,
-                }
-            })?;
+            .map_err(|error| replies::of_wire(&self.settings.server(), &error))?;
         let facts = wire.facts();
         let config = self
             .settings
             .config(&facts.client_name, plain, self.limit)
-            .map_err(bare)?;
+            .map_err(Verdict::from)?;
         let client = if facts.warm {
-            Client::resume(config, &wire.memo(), facts.idle > PROBE_AFTER)
+            Client::resume(config, &wire.resume_state(), facts.idle_ms > PROBE_AFTER)
         } else {
             Client::new(config)
         };
@@ -259,12 +226,13 @@ impl<W: World> Batch<'_, W> {
         if self.messages.get(&message).is_some_and(OutboundMessage::is_over)
             && let Some(message) = self.messages.remove(&message)
         {
-            self.world.settled(message.call, message.outcome());
+            let call = message.call;
+            settle(self.host, call, &message.outcome());
         }
     }
 
     /// Everything that is left fails alike.
-    fn fail_all(&mut self, failure: &CallFailure) {
+    fn fail_all(&mut self, failure: &Verdict) {
         for transaction in std::mem::take(&mut self.transactions) {
             if let Some(message) = self.messages.get_mut(&transaction.message) {
                 message.fail(&transaction, failure);
@@ -285,8 +253,8 @@ impl<W: World> Batch<'_, W> {
 }
 
 /// One connection's part of a batch.
-struct Conversation<'b, 'w, W: World> {
-    batch: &'b mut Batch<'w, W>,
+struct Conversation<'b, 'w, H: HostApi> {
+    batch: &'b mut Batch<'w, H>,
     client: Client,
     travelling: HashMap<Id, Transaction>,
     /// Transactions that the host knows to be committing.
@@ -297,9 +265,9 @@ struct Conversation<'b, 'w, W: World> {
     progress: bool,
 }
 
-impl<W: World> Conversation<'_, '_, W> {
-    fn run(mut self, wire: W::Wire, facts: &Facts) -> Result<Option<Over>, CallFailure> {
-        let mut failed: Option<WireError> = None;
+impl<H: HostApi> Conversation<'_, '_, H> {
+    fn run(mut self, wire: H::Connection, facts: &Facts) -> Result<Option<Over>, Verdict> {
+        let mut failed: Option<TransportError> = None;
         let mut scratch = Vec::new();
         loop {
             // Before anything further is announced: what was confirmed and not told yet would be in doubt after a crash, and
@@ -313,14 +281,14 @@ impl<W: World> Conversation<'_, '_, W> {
                     deadline,
                 } => {
                     let ids: Vec<Id> = commits.to_vec();
-                    match announce(self.batch.world, &mut self.batch.messages, &self.travelling, &ids) {
+                    match announce(self.batch.host, &mut self.batch.messages, &self.travelling, &ids) {
                         Err(stop) => {
                             self.withheld.extend(ids.into_iter().map(|id| (id, stop)));
                             self.client.withhold();
                             Ok(())
                         }
                         Ok(()) => {
-                            wire.arm(milliseconds(deadline));
+                            wire.set_deadline(milliseconds(deadline));
                             let result = wire.write(bytes);
                             self.announced.extend(ids);
                             match result {
@@ -329,7 +297,7 @@ impl<W: World> Conversation<'_, '_, W> {
                                     Ok(())
                                 }
                                 // What the server said before it went is still to be read.
-                                Err(error @ (WireError::Closed | WireError::Io(_))) => {
+                                Err(error @ (TransportError::Closed | TransportError::Io(_))) => {
                                     self.client.write_failed(&error.to_string());
                                     failed = Some(error);
                                     Ok(())
@@ -348,19 +316,19 @@ impl<W: World> Conversation<'_, '_, W> {
                     self.take_settled(failed.as_ref());
                     self.batch.work_ahead();
                     if let Some(deadline) = deadline {
-                        wire.arm(milliseconds(deadline));
+                        wire.set_deadline(milliseconds(deadline));
                     }
                     wire.read(READ).map(|bytes| self.client.handle_bytes(&bytes))
                 }
                 Action::StartTls { deadline } => {
-                    wire.arm(milliseconds(deadline));
+                    wire.set_deadline(milliseconds(deadline));
                     wire.start_tls().map(|()| self.client.tls_started())
                 }
                 Action::SignIn { mechanism, deadline } => {
-                    wire.arm(milliseconds(deadline));
+                    wire.set_deadline(milliseconds(deadline));
                     let mechanism = mechanism.to_owned();
                     wire.sign_in(&mechanism)
-                        .map(|reply| self.client.signed_in(&reply, wire.facts().signed_in))
+                        .map(|reply| self.client.signed_in(&reply, wire.facts().signed_in.is_some()))
                 }
                 Action::Ready => {
                     // What the server's limits forbid is settled without a word to it.
@@ -430,11 +398,11 @@ impl<W: World> Conversation<'_, '_, W> {
         scratch.clear();
         match message.prepared.content.read_next(scratch, room) {
             Ok(_) => self.client.supply(scratch),
-            Err(error) => self.client.fail_content(&error.to_string()),
+            Err(error) => self.client.fail_content(error.reason()),
         }
     }
 
-    fn take_settled(&mut self, wire: Option<&WireError>) {
+    fn take_settled(&mut self, wire: Option<&TransportError>) {
         while let Some(settled) = self.client.poll_settled() {
             let Some(transaction) = self.travelling.remove(&settled.id) else {
                 debug_assert!(false, "{:?} was settled before", settled.id);
@@ -445,18 +413,16 @@ impl<W: World> Conversation<'_, '_, W> {
         }
     }
 
-    fn handle(&mut self, transaction: Transaction, settled: Settled, announced: bool, wire: Option<&WireError>) {
+    fn handle(&mut self, transaction: Transaction, settled: Settled, announced: bool, wire: Option<&TransportError>) {
         // It may travel over another connection; whether there is one is not decided here.
-        if let Outcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
+        if let SmtpOutcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
             match (announced, ending.reply()) {
                 (false, _) => return self.batch.transactions.push_front(transaction),
                 // A 421 speaks for everything that it found unanswered: the server has done none of it.
                 (true, Some(reply)) => {
                     if let Some(message) = self.batch.messages.get_mut(&transaction.message) {
                         message.forget_in_doubt();
-                        self.batch
-                            .world
-                            .refused((message.call, transaction.part), &reply.verbatim());
+                        self.batch.host.refused(message.part(&transaction), &reply.verbatim());
                     }
                     return self.batch.transactions.push_front(transaction);
                 }
@@ -467,21 +433,24 @@ impl<W: World> Conversation<'_, '_, W> {
         let Some(message) = self.batch.messages.get_mut(&number) else {
             return;
         };
-        self.progress |= matches!(settled.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
-        let part = (message.call, transaction.part);
+        self.progress |= matches!(
+            settled.outcome,
+            SmtpOutcome::Accepted { .. } | SmtpOutcome::Refused { .. }
+        );
+        let part = message.part(&transaction);
         let stop = self.withheld.remove(&settled.id);
         let consequence = message.note(&self.batch.settings.server(), &transaction, settled, stop, wire);
         match consequence.part {
             // Once the whole message is over, the host is told with the output what it has to remember of it.
             PartEnd::Confirmed if message.is_over() => {
                 if let Some(message) = self.batch.messages.remove(&number) {
-                    let outcome = message.outcome();
-                    self.batch.world.confirmed(part, sent_output(&outcome));
-                    self.batch.world.settled(part.0, outcome);
+                    let (output, outcome) = said_once(message.outcome());
+                    self.batch.host.confirmed(part, output.as_deref());
+                    settle(self.batch.host, part.call, &outcome);
                 }
             }
-            PartEnd::Confirmed => self.batch.world.confirmed(part, None),
-            PartEnd::Refused(evidence) if announced => self.batch.world.refused(part, &evidence),
+            PartEnd::Confirmed => self.batch.host.confirmed(part, None),
+            PartEnd::Refused(evidence) if announced => self.batch.host.refused(part, &evidence),
             PartEnd::Refused(_) | PartEnd::Open => {}
         }
         if let Some(further) = consequence.further {
@@ -491,40 +460,49 @@ impl<W: World> Conversation<'_, '_, W> {
     }
 }
 
-/// The output of a message that somebody gets and of which nothing is uncertain.
-fn sent_output(outcome: &Result<String, CallFailure>) -> Option<&str> {
+/// How a message ended, as the contract says it.
+type Outcome = Result<Option<String>, pipepost_sdk::Failure>;
+
+/// Takes the output of a message that somebody gets, and of which nothing is uncertain, out of its outcome: it is said with
+/// the confirmation, and need not be said again.
+fn said_once(outcome: Outcome) -> (Option<String>, Outcome) {
     match outcome {
-        Ok(output) => Some(output),
-        Err(failed) if failed.failure.kind != FailureKind::Uncertain => failed.output.as_deref(),
-        Err(_) => None,
+        Ok(output) => (output, Ok(None)),
+        Err(mut failed) if failed.kind != ContractKind::Uncertain => (failed.output.take(), Err(failed)),
+        Err(failed) => (None, Err(failed)),
     }
+}
+
+fn settle<H: HostApi>(host: &mut H, call: u32, outcome: &Outcome) {
+    host.settled(call, outcome.as_ref().map(Option::as_deref));
 }
 
 /// Announces what the next write commits. With the first announcement of a message, and the first after a refusal, goes what
 /// is to be told of it should nobody learn how it ends.
-fn announce<W: World>(
-    world: &mut W,
+fn announce<H: HostApi>(
+    host: &mut H,
     messages: &mut HashMap<usize, OutboundMessage>,
     travelling: &HashMap<Id, Transaction>,
     commits: &[Id],
 ) -> Result<(), Stop> {
-    let mut parts = Vec::with_capacity(commits.len());
+    let mut parts: Vec<Part> = Vec::with_capacity(commits.len());
     let mut in_doubt = Vec::new();
     let mut told = Vec::new();
     for transaction in commits.iter().filter_map(|id| travelling.get(id)) {
         let Some(message) = messages.get_mut(&transaction.message) else {
             continue;
         };
-        parts.push((message.call, transaction.part));
+        parts.push(message.part(transaction));
         if let Some(output) = message.take_in_doubt() {
-            in_doubt.push((message.call, output));
+            let call = message.call;
+            in_doubt.push(InDoubt { call, output });
             told.push(transaction.message);
         }
     }
     if parts.is_empty() {
         return Ok(());
     }
-    let answer = world.committing(&parts, in_doubt);
+    let answer = host.committing(&parts, &in_doubt);
     if answer.is_err() {
         for number in told {
             if let Some(message) = messages.get_mut(&number) {

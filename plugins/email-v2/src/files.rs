@@ -1,37 +1,8 @@
 //! The files of the run, as the host hands them out.
 //!
-//! It mirrors the contract's `files` interface, so that everything here is tested without one.
+//! Traits over the contract's `files` interface, so that everything here is tested without a host.
 
-use std::fmt;
-
-/// Why a file of the run cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileError {
-    /// There is no file of that name.
-    NotFound,
-    /// The name leads out of the run's directory, or to something that is not a file.
-    NotAllowed,
-    /// The file is no longer what it was when it was opened.
-    Changed,
-    /// The file is larger than the host hands out.
-    TooLarge,
-    /// The host could not read it.
-    Io,
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFound => "there is no such file in the run's directory",
-            Self::NotAllowed => "the name does not lead to a file within the run's directory",
-            Self::Changed => "the file changed while it was read",
-            Self::TooLarge => "the file is larger than the host allows",
-            Self::Io => "the file could not be read",
-        })
-    }
-}
-
-impl std::error::Error for FileError {}
+pub use pipepost_sdk::FileError;
 
 /// One open file.
 pub trait File {

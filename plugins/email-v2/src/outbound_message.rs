@@ -9,7 +9,7 @@ use crate::message::Prepared;
 use crate::output::{Outcome, Rejection, Report};
 use crate::remainder::Remainder;
 use crate::replies::{self, Server, Verdict};
-use crate::world::{CallFailure, Stop, WireError};
+use crate::world::{Part, Stop, TransportError};
 
 /// A message and what is known of it so far.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl OutboundMessage {
         transaction: &Transaction,
         settled: Settled,
         stop: Option<Stop>,
-        wire: Option<&WireError>,
+        wire: Option<&TransportError>,
     ) -> Consequence {
         self.open -= 1;
         let names = transaction
@@ -254,7 +254,7 @@ impl OutboundMessage {
     }
 
     /// A transaction of it will not travel.
-    pub(crate) fn fail(&mut self, transaction: &Transaction, failed: &CallFailure) {
+    pub(crate) fn fail(&mut self, transaction: &Transaction, failed: &Verdict) {
         self.open -= 1;
         self.rejected
             .extend(transaction.recipients.iter().map(|recipient| Rejection {
@@ -264,18 +264,22 @@ impl OutboundMessage {
                 text: failed.failure.message.clone(),
                 kind: failed.failure.kind,
             }));
-        let verdict = Verdict {
-            failure: failed.failure.clone(),
-            wait: failed.wait,
-        };
-        self.defer(&verdict);
-        self.failure.get_or_insert(verdict);
+        self.defer(failed);
+        self.failure.get_or_insert_with(|| failed.clone());
     }
 
     /// Remembers the first reason that may pass.
     fn defer(&mut self, verdict: &Verdict) {
         if verdict.failure.kind.is_temporary() && self.deferral.is_none() {
             self.deferral = Some(verdict.clone());
+        }
+    }
+
+    /// Returns a transaction of it as the host knows it.
+    pub(crate) fn part(&self, transaction: &Transaction) -> Part {
+        Part {
+            call: self.call,
+            number: transaction.part,
         }
     }
 
@@ -288,7 +292,7 @@ impl OutboundMessage {
     ///
     /// A message that was sent is a failure even so where some were refused for now, with them as the remainder, and
     /// where this attempt did nothing for it: the host, which knows the attempts before, takes the output for what it is.
-    pub(crate) fn outcome(self) -> Result<String, CallFailure> {
+    pub(crate) fn outcome(self) -> Result<Option<String>, pipepost_sdk::Failure> {
         let remainder = self.remainder();
         let outcome = if !self.uncertain.is_empty() {
             Outcome::Uncertain
@@ -317,13 +321,8 @@ impl OutboundMessage {
             failure: shown.map(|verdict| &verdict.failure),
         });
         match verdict {
-            None => Ok(output),
-            Some(Verdict { failure, wait }) => Err(CallFailure {
-                failure,
-                wait,
-                remainder: remainder.map(|left| left.render()),
-                output: Some(output),
-            }),
+            None => Ok(Some(output)),
+            Some(verdict) => Err(verdict.into_failure(remainder.map(|left| left.render()), Some(output))),
         }
     }
 
@@ -383,7 +382,7 @@ impl OutboundMessage {
     }
 }
 
-fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Option<&WireError>) -> Verdict {
+fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Option<&TransportError>) -> Verdict {
     let host = server.host;
     let why = wire.map_or_else(|| format!("{ending}."), |error| replies::of_connection(server, error));
     Failure::new(

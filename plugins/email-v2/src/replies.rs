@@ -6,7 +6,7 @@ use pipepost_replies::{SessionFailure, explain_close, explain_reply};
 use pipepost_smtp::{CloseReason, NotSent, OutOfStep, Reply, Stage};
 
 use crate::failure::{Failure, FailureKind};
-use crate::world::{Stop, WireError};
+use crate::world::{Stop, TransportError};
 
 /// A failure, and how long to wait before another try is worth it, in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,37 @@ pub struct Verdict {
 impl From<Failure> for Verdict {
     fn from(failure: Failure) -> Self {
         Self { failure, wait: None }
+    }
+}
+
+impl Verdict {
+    /// Returns it as the contract says it, with what is left to do and what there is of the output, both as JSON.
+    pub fn into_failure(self, remainder: Option<String>, output: Option<String>) -> pipepost_sdk::Failure {
+        use pipepost_sdk::FailureKind as ContractKind;
+        let Failure {
+            kind,
+            message,
+            advice,
+            link,
+        } = self.failure;
+        pipepost_sdk::Failure {
+            kind: match kind {
+                FailureKind::Invalid => ContractKind::Invalid,
+                FailureKind::Configuration => ContractKind::Configuration,
+                FailureKind::Authentication => ContractKind::Authentication,
+                FailureKind::Refused => ContractKind::Refused,
+                FailureKind::Quota => ContractKind::Quota,
+                FailureKind::Transient => ContractKind::Transient,
+                FailureKind::Uncertain => ContractKind::Uncertain,
+                FailureKind::Limit => ContractKind::Limit,
+            },
+            message,
+            advice,
+            link,
+            retry_after_seconds: self.wait,
+            remainder,
+            output,
+        }
     }
 }
 
@@ -84,7 +115,7 @@ pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verd
 }
 
 /// Why a connection ended before a message was sent over it.
-pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&WireError>) -> Verdict {
+pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&TransportError>) -> Verdict {
     match (reason, wire) {
         // What the server said tells more than how the connection broke.
         (CloseReason::Lost(_), Some(error)) => of_wire(server, error),
@@ -102,21 +133,21 @@ pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&WireErr
 }
 
 /// Why the transport did not do as asked.
-pub fn of_wire(server: &Server<'_>, error: &WireError) -> Verdict {
+pub fn of_wire(server: &Server<'_>, error: &TransportError) -> Verdict {
     let kind = match error {
-        WireError::Denied(_) | WireError::Tls(_) => FailureKind::Configuration,
-        WireError::Credentials(_) => FailureKind::Authentication,
-        WireError::Ending => FailureKind::Limit,
-        WireError::Unresolved(_)
-        | WireError::Refused(_)
-        | WireError::TimedOut
-        | WireError::Closed
-        | WireError::Io(_) => FailureKind::Transient,
+        TransportError::Denied(_) | TransportError::Tls(_) => FailureKind::Configuration,
+        TransportError::Credentials(_) => FailureKind::Authentication,
+        TransportError::Ending => FailureKind::Limit,
+        TransportError::Unresolved(_)
+        | TransportError::Refused(_)
+        | TransportError::TimedOut
+        | TransportError::Closed
+        | TransportError::Io(_) => FailureKind::Transient,
     };
     let failure = Failure::new(kind, of_connection(server, error));
     match error {
-        WireError::Closed | WireError::Io(_) => failure.with_advice(look_at(server, "try again later")),
-        WireError::TimedOut => failure.with_advice(look_at(
+        TransportError::Closed | TransportError::Io(_) => failure.with_advice(look_at(server, "try again later")),
+        TransportError::TimedOut => failure.with_advice(look_at(
             server,
             "try again later, or give the server more time with `mail.smtp.timeout` in the account",
         )),
@@ -126,13 +157,21 @@ pub fn of_wire(server: &Server<'_>, error: &WireError) -> Verdict {
 }
 
 /// What became of the connection, in a sentence that names the server.
-pub fn of_connection(server: &Server<'_>, error: &WireError) -> String {
+pub fn of_connection(server: &Server<'_>, error: &TransportError) -> String {
     match error {
-        WireError::Closed => format!("The server `{server}` closed the connection."),
-        WireError::TimedOut => format!("The server `{server}` did not answer in time."),
+        TransportError::Closed => format!("The server `{server}` closed the connection."),
+        TransportError::TimedOut => format!("The server `{server}` did not answer in time."),
         // Some of these sentences name it already.
-        WireError::Io(text) if !text.contains(server.host) => format!("In the conversation with `{server}`: {text}"),
-        other => other.to_string(),
+        TransportError::Io(text) if !text.contains(server.host) => {
+            format!("In the conversation with `{server}`: {text}")
+        }
+        TransportError::Io(text)
+        | TransportError::Denied(text)
+        | TransportError::Unresolved(text)
+        | TransportError::Refused(text)
+        | TransportError::Tls(text)
+        | TransportError::Credentials(text) => text.clone(),
+        TransportError::Ending => "The run ended before this message was sent.".to_owned(),
     }
 }
 
@@ -145,7 +184,12 @@ fn look_at(server: &Server<'_>, first: &str) -> String {
 }
 
 /// Why a message was not sent.
-pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, stop: Option<Stop>, wire: Option<&WireError>) -> Verdict {
+pub fn of_not_sent(
+    server: &Server<'_>,
+    reason: &NotSent,
+    stop: Option<Stop>,
+    wire: Option<&TransportError>,
+) -> Verdict {
     let host = server.host;
     match reason {
         NotSent::Connection(reason) => of_close(server, reason, wire),
@@ -195,7 +239,7 @@ fn of_stop(stop: Stop) -> Verdict {
             FailureKind::Configuration,
             "The ledger could not be written, so the message was not sent.",
         ),
-        Stop::Held => (
+        Stop::Paused => (
             FailureKind::Quota,
             "The account sends nothing now: it has reached its own limit, or it pauses.",
         ),

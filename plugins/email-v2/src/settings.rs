@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use pipepost_sdk::AccountView;
 use pipepost_smtp::{ClientName, Config, Pipelining, Security as SmtpSecurity};
-use serde_json::Value;
 
 use crate::connection_limit::ConnectionLimit;
 use crate::failure::{Failure, FailureKind};
@@ -46,51 +46,37 @@ impl Settings {
     /// # Errors
     ///
     /// When it names no server.
-    pub fn from_view(view: &Value) -> Result<Self, Failure> {
-        let text = |name: &str| view.get(name).and_then(Value::as_str);
-        let number = |value: Option<&Value>| value.and_then(Value::as_u64);
-        let timeout = |name: &str| {
-            number(view.get("timeouts").and_then(|timeouts| timeouts.get(name))).map(Duration::from_millis)
-        };
-        let (Some(host), Some(port)) = (text("host"), number(view.get("port"))) else {
+    pub fn from_view(view: Option<&AccountView>) -> Result<Self, Failure> {
+        let with_server = view.and_then(|view| Some((view, view.endpoint.as_ref()?)));
+        let Some((view, endpoint)) = with_server else {
             return Err(
                 Failure::new(FailureKind::Configuration, "The step has no server to send through.")
                     .with_advice("Give it an account, or name a host in the account"),
             );
         };
-        Ok(Self {
-            label: text("label").map(str::to_owned),
-            host: host.to_owned(),
-            port: u16::try_from(port).unwrap_or_default(),
-            security: match text("security") {
-                Some("tls") => Security::Tls,
-                Some("none") => Security::None,
-                _ => Security::StartTls,
-            },
-            mechanisms: view
-                .get("mechanisms")
-                .and_then(Value::as_array)
-                .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-                .unwrap_or_default(),
-            pipelining: match text("pipelining") {
-                Some("off") => Pipelining::Off,
-                Some("transaction") => Pipelining::Transaction,
-                _ => Pipelining::Full,
-            },
-            send_partial: view.get("send_partial").and_then(Value::as_bool).unwrap_or(true),
-            read: timeout("read_ms"),
-            write: timeout("write_ms"),
-            recipients: number(view.get("recipients_per_message"))
-                .and_then(|most| usize::try_from(most).ok())
+        let mail = &view.mail;
+        let some = |most: Option<u32>| {
+            most.and_then(|most| usize::try_from(most).ok())
                 .filter(|most| *most > 0)
-                .unwrap_or(RECIPIENTS),
-            messages_per_connection: number(view.get("messages_per_connection"))
-                .and_then(|most| u32::try_from(most).ok())
-                .filter(|most| *most > 0),
-            max_uncertain: number(view.get("max_uncertain"))
-                .and_then(|most| usize::try_from(most).ok())
-                .filter(|most| *most > 0),
-            allow_utf8: view.get("allow_utf8").and_then(Value::as_bool).unwrap_or(true),
+        };
+        Ok(Self {
+            label: view.label.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            security: view.security,
+            mechanisms: view.mechanisms.clone(),
+            pipelining: match mail.pipelining {
+                pipepost_sdk::Pipelining::Full => Pipelining::Full,
+                pipepost_sdk::Pipelining::Transaction => Pipelining::Transaction,
+                pipepost_sdk::Pipelining::Off => Pipelining::Off,
+            },
+            send_partial: mail.send_partial,
+            read: mail.read_timeout_ms.map(Duration::from_millis),
+            write: mail.write_timeout_ms.map(Duration::from_millis),
+            recipients: some(mail.recipients_max).unwrap_or(RECIPIENTS),
+            messages_per_connection: mail.connection_messages_max.filter(|most| *most > 0),
+            max_uncertain: some(mail.uncertain_max),
+            allow_utf8: mail.allow_utf8,
         })
     }
 

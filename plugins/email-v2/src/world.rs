@@ -1,174 +1,82 @@
-//! What the conversation needs of the world outside, as traits: the component gives the host's, a test its own.
+//! What the conversation needs of its host, as traits over the contract's own types: the component gives the real host, a
+//! test its own.
 
-use std::fmt;
+use pipepost_sdk::outcomes::InDoubt;
+pub use pipepost_sdk::outcomes::Stop;
+pub use pipepost_sdk::transport::{Facts, TransportError};
+pub use pipepost_sdk::{Part, Security};
 
-use crate::failure::Failure;
 use crate::files::Files;
 
-/// How TLS begins on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// With the first byte (RFC 8314).
-    Tls,
-    /// By STARTTLS (RFC 3207).
-    StartTls,
-    /// Never.
-    None,
-}
-
-/// What the host knows of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// TLS is on.
-    pub secured: bool,
-    /// It is signed in.
-    pub signed_in: bool,
-    /// The name to say in EHLO.
-    pub client_name: String,
-    /// An earlier instance released it.
-    pub warm: bool,
-    /// How long it lay in the pool, in milliseconds.
-    pub idle: u64,
-}
-
-/// Why the transport did not do as asked. Texts are sentences.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WireError {
-    /// Not granted.
-    Denied(String),
-    /// The name does not resolve.
-    Unresolved(String),
-    /// Nobody took the connection.
-    Refused(String),
-    /// The deadline has passed.
-    TimedOut,
-    /// The run is ending.
-    Ending,
-    /// The peer closed.
-    Closed,
-    /// No TLS, or none to be trusted.
-    Tls(String),
-    /// The credentials are of no use.
-    Credentials(String),
-    /// Anything else.
-    Io(String),
-}
-
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(text)
-            | Self::Unresolved(text)
-            | Self::Refused(text)
-            | Self::Tls(text)
-            | Self::Credentials(text)
-            | Self::Io(text) => f.write_str(text),
-            Self::TimedOut => f.write_str("The server did not answer in time."),
-            Self::Ending => f.write_str("The run ended before this message was sent."),
-            Self::Closed => f.write_str("The server closed the connection."),
-        }
-    }
-}
-
 /// One connection.
-pub trait Wire {
-    /// What is known of it now.
+pub trait Connection {
+    /// Returns what is known of it now.
     fn facts(&self) -> Facts;
-    /// What the one who released it left.
-    fn memo(&self) -> Vec<u8>;
-    /// The deadline of what follows, in milliseconds from now.
-    fn arm(&self, milliseconds: u32);
-    /// At least one byte, at most `max`.
+    /// Returns what the instance that released it left.
+    fn resume_state(&self) -> Vec<u8>;
+    /// Sets the deadline of what follows, in milliseconds from now.
+    fn set_deadline(&self, deadline_ms: u32);
+    /// Returns at least one byte, at most `max_bytes`.
     ///
     /// # Errors
     ///
-    /// A [`WireError`], as for everything below.
-    fn read(&self, max: u32) -> Result<Vec<u8>, WireError>;
-    /// All of it.
+    /// A [`TransportError`], as for everything below.
+    fn read(&self, max_bytes: u32) -> Result<Vec<u8>, TransportError>;
+    /// Writes all bytes.
     ///
     /// # Errors
     ///
-    /// A [`WireError`].
-    fn write(&self, bytes: &[u8]) -> Result<(), WireError>;
-    /// TLS, after the `220`.
+    /// A [`TransportError`].
+    fn write(&self, bytes: &[u8]) -> Result<(), TransportError>;
+    /// Starts TLS, after the `220`.
     ///
     /// # Errors
     ///
-    /// A [`WireError`].
-    fn start_tls(&self) -> Result<(), WireError>;
-    /// The whole sign-in; the answer is the server's last reply.
+    /// A [`TransportError`].
+    fn start_tls(&self) -> Result<(), TransportError>;
+    /// Performs the whole sign-in; returns the server's last reply.
     ///
     /// # Errors
     ///
-    /// A [`WireError`].
-    fn sign_in(&self, mechanism: &str) -> Result<Vec<u8>, WireError>;
-    /// Gives it back warm, with a memo, and with what to say when it is closed after all.
-    fn release(self, memo: &[u8], farewell: &[u8]);
-}
-
-/// One committing act: a call, and a number within it.
-pub type Part = (u32, u32);
-
-/// Why an announcement was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// The run is ending.
-    Ending,
-    /// It was committed before.
-    Claimed,
-    /// The ledger could not be written.
-    Unrecorded,
-    /// The account sends nothing now.
-    Held,
-}
-
-/// How a call failed: the failure, how long to wait in seconds, and the step's output as JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallFailure {
-    /// Why.
-    pub failure: Failure,
-    /// How long to wait before another try is worth it, in seconds.
-    pub wait: Option<u32>,
-    /// What is left to do, as JSON.
-    pub remainder: Option<String>,
-    /// What there is of the step's output, as JSON.
-    pub output: Option<String>,
+    /// A [`TransportError`].
+    fn sign_in(&self, mechanism: &str) -> Result<Vec<u8>, TransportError>;
+    /// Gives it back warm, with what the next one needs to know, and with what to write when it is closed after all.
+    fn release(self, resume_state: &[u8], close_bytes: &[u8]);
 }
 
 /// The host.
-pub trait World {
+pub trait HostApi {
     /// Its connections.
-    type Wire: Wire;
+    type Connection: Connection;
 
-    /// Whether [`open`](World::open) would begin at once, and not wait for another batch's connection.
-    fn available(&mut self) -> bool {
+    /// Returns whether [`open`](HostApi::open) would begin at once, and not wait for another batch's connection.
+    fn connection_available(&mut self) -> bool {
         true
     }
     /// Opens a connection.
     ///
     /// # Errors
     ///
-    /// A [`WireError`].
-    fn open(&mut self, host: &str, port: u16, security: Security) -> Result<Self::Wire, WireError>;
-    /// Announces what the next write commits, and of each call that was not announced before, by its number, its output
-    /// (JSON) should nobody learn how it ends.
+    /// A [`TransportError`].
+    fn open(&mut self, host: &str, port: u16, security: Security) -> Result<Self::Connection, TransportError>;
+    /// Announces what the next write commits, with the output in doubt of each call that was not announced before.
     ///
     /// # Errors
     ///
     /// Why none of it may be written.
-    fn committing(&mut self, parts: &[Part], in_doubt: Vec<(u32, String)>) -> Result<(), Stop>;
-    /// The server confirmed a part. With the step's output as JSON, where the message is complete with it.
+    fn committing(&mut self, parts: &[Part], in_doubt: &[InDoubt]) -> Result<(), Stop>;
+    /// Reports that the server confirmed a part. With the step's output as JSON, where the message is complete with it.
     fn confirmed(&mut self, part: Part, output: Option<&str>);
-    /// The server refused a part with this reply.
+    /// Reports that the server refused a part with this reply.
     fn refused(&mut self, part: Part, evidence: &str);
-    /// A call is over.
-    fn settled(&mut self, call: u32, outcome: Result<String, CallFailure>);
-    /// The run's files, for a call.
+    /// Ends a call. No output: the one that was confirmed.
+    fn settled(&mut self, call: u32, outcome: Result<Option<&str>, &pipepost_sdk::Failure>);
+    /// Returns the run's files, for a call.
     fn files(&self, call: u32) -> Box<dyn Files>;
-    /// Something odd about a call that is no reason to refuse it.
+    /// Logs something odd about a call that is not a reason to refuse it.
     fn warn(&mut self, call: u32, message: &str);
-    /// Seconds since the Unix epoch.
+    /// Returns the seconds since the Unix epoch.
     fn now(&self) -> u64;
-    /// Random bits.
+    /// Returns random bits.
     fn random(&mut self) -> u64;
 }

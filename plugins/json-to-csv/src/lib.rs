@@ -109,7 +109,7 @@ impl Each for JsonToCsv {
             rows: parameters.body.len(),
         };
         if parameters.append_file {
-            return Err(Failure::invalid("`appendFile` is not supported.").advise(
+            return Err(Failure::invalid("`appendFile` is not supported.").with_advice(
                 "Collect the rows and write them once, or have a file writer add the `data` lines to its file.",
             ));
         }

@@ -99,7 +99,7 @@ impl<'p> Table<'p> {
             Some('{' | '[') if !self.parameters.coalesce => Err(Failure::invalid(format!(
                 "Row {number}, `{column}` holds an object or an array, which is no cell."
             ))
-            .advise("Name the columns with `headers`, or turn `coalesce` on to write JSON text.")),
+            .with_advice("Name the columns with `headers`, or turn `coalesce` on to write JSON text.")),
             _ => Ok(Cow::Borrowed(json)),
         }
     }

@@ -492,6 +492,6 @@ fn unreadable(place: &str, name: &str, error: FileError) -> Failure {
     };
     Failure::new(
         kind,
-        format!("parameter `{place}`: `{name}` cannot be attached: {error}"),
+        format!("parameter `{place}`: `{name}` cannot be attached: {}", error.reason()),
     )
 }

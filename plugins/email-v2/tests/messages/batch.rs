@@ -1,16 +1,17 @@
 //! A batch over connections that break: what may have been sent does not travel again.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use pipepost_email_v2::batch::{Call, send};
-use pipepost_email_v2::failure::FailureKind;
+use pipepost_email_v2::batch::send;
 use pipepost_email_v2::files::Files;
-use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
+use pipepost_email_v2::world::{Connection, Facts, HostApi, Part, Security, Stop, TransportError};
+use pipepost_sdk::outcomes::InDoubt;
+use pipepost_sdk::{Call, Failure, FailureKind as ContractKind};
 use serde_json::{Value, json};
 
-use crate::common::Memory;
+use crate::common::{Memory, account, call, fresh};
 
 /// A server that takes what it is sent, and a network that breaks before it can say so.
 #[derive(Default)]
@@ -61,39 +62,36 @@ impl Server {
 #[derive(Clone)]
 struct Line(Rc<RefCell<Server>>);
 
-impl Wire for Line {
+impl Connection for Line {
     fn facts(&self) -> Facts {
-        Facts {
-            client_name: "client.test".to_owned(),
-            ..Facts::default()
-        }
+        fresh()
     }
 
-    fn memo(&self) -> Vec<u8> {
+    fn resume_state(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    fn arm(&self, _: u32) {}
+    fn set_deadline(&self, _: u32) {}
 
-    fn read(&self, _: u32) -> Result<Vec<u8>, WireError> {
+    fn read(&self, _: u32) -> Result<Vec<u8>, TransportError> {
         let mut server = self.0.borrow_mut();
         match server.replies.pop_front() {
             Some(reply) if !server.is_broken => Ok(reply.as_bytes().to_vec()),
-            _ => Err(WireError::Closed),
+            _ => Err(TransportError::Closed),
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), WireError> {
+    fn write(&self, bytes: &[u8]) -> Result<(), TransportError> {
         self.0.borrow_mut().receive(bytes);
         Ok(())
     }
 
-    fn start_tls(&self) -> Result<(), WireError> {
-        Err(WireError::Tls("none here".to_owned()))
+    fn start_tls(&self) -> Result<(), TransportError> {
+        Err(TransportError::Tls("none here".to_owned()))
     }
 
-    fn sign_in(&self, _: &str) -> Result<Vec<u8>, WireError> {
-        Err(WireError::Credentials("none here".to_owned()))
+    fn sign_in(&self, _: &str) -> Result<Vec<u8>, TransportError> {
+        Err(TransportError::Credentials("none here".to_owned()))
     }
 
     fn release(self, _: &[u8], _: &[u8]) {}
@@ -104,13 +102,14 @@ struct Net {
     server: Rc<RefCell<Server>>,
     announced: Vec<Part>,
     in_doubt: Vec<(u32, Value)>,
-    settled: Vec<(u32, Result<String, CallFailure>)>,
+    confirmed: HashMap<u32, String>,
+    settled: Vec<(u32, Result<String, Failure>)>,
 }
 
-impl World for Net {
-    type Wire = Line;
+impl HostApi for Net {
+    type Connection = Line;
 
-    fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, WireError> {
+    fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, TransportError> {
         let mut server = self.server.borrow_mut();
         assert!(server.connections < 10, "it goes on and on");
         server.connections += 1;
@@ -121,18 +120,26 @@ impl World for Net {
         Ok(Line(Rc::clone(&self.server)))
     }
 
-    fn committing(&mut self, parts: &[Part], in_doubt: Vec<(u32, String)>) -> Result<(), Stop> {
+    fn committing(&mut self, parts: &[Part], in_doubt: &[InDoubt]) -> Result<(), Stop> {
         self.announced.extend(parts);
-        let read = |(call, output): (u32, String)| (call, serde_json::from_str(&output).expect("JSON"));
-        self.in_doubt.extend(in_doubt.into_iter().map(read));
+        let read = |told: &InDoubt| (told.call, serde_json::from_str(&told.output).expect("JSON"));
+        self.in_doubt.extend(in_doubt.iter().map(read));
         Ok(())
     }
 
-    fn confirmed(&mut self, _: Part, _: Option<&str>) {}
+    fn confirmed(&mut self, part: Part, output: Option<&str>) {
+        self.confirmed
+            .extend(output.map(|output| (part.call, output.to_owned())));
+    }
 
     fn refused(&mut self, _: Part, _: &str) {}
 
-    fn settled(&mut self, call: u32, outcome: Result<String, CallFailure>) {
+    /// As the host does: an output that is not said again is the one that was confirmed.
+    fn settled(&mut self, call: u32, outcome: Result<Option<&str>, &Failure>) {
+        let outcome = match outcome {
+            Ok(output) => Ok(output.map_or_else(|| self.confirmed[&call].clone(), str::to_owned)),
+            Err(failure) => Err(failure.clone()),
+        };
         self.settled.push((call, outcome));
     }
 
@@ -152,13 +159,10 @@ impl World for Net {
 }
 
 fn calls(count: u32) -> Vec<Call> {
-    let call = |id| Call {
-        id,
-        key: format!("run/{id}"),
-        parameters: format!(r#"{{"from": "a@x.example", "to": "b@y.example", "subject": "number {id}"}}"#),
-        remainder: None,
-    };
-    (1..=count).map(call).collect()
+    let parameters = |id| format!(r#"{{"from": "a@x.example", "to": "b@y.example", "subject": "number {id}"}}"#);
+    (1..=count)
+        .map(|id| call(id, &format!("run/{id}"), &parameters(id)))
+        .collect()
 }
 
 #[test]
@@ -166,8 +170,7 @@ fn what_may_have_been_sent_is_uncertain_and_does_not_travel_again() {
     for breaks_after in 1..=3 {
         let mut net = Net::default();
         net.server.borrow_mut().breaks_after = Some(breaks_after);
-        let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
-        send(&mut net, Some(account), calls(3));
+        send(&mut net, Some(&account()), calls(3));
 
         let server = net.server.borrow();
         for id in 1..=3 {
@@ -180,38 +183,35 @@ fn what_may_have_been_sent_is_uncertain_and_does_not_travel_again() {
             };
             match outcome {
                 Ok(_) => assert_eq!(taken, 1),
-                Err(failure) if failure.failure.kind == FailureKind::Uncertain => assert_eq!(taken, 1),
+                Err(failure) if failure.kind == ContractKind::Uncertain => assert_eq!(taken, 1),
                 Err(_) => assert_eq!(taken, 0, "message {id}: {outcome:?}"),
             }
         }
         let lost = u32::try_from(breaks_after).expect("few");
-        let is_uncertain = |outcome: &Result<String, CallFailure>| matches!(outcome, Err(failure) if failure.failure.kind == FailureKind::Uncertain);
+        let is_uncertain = |outcome: &Result<String, Failure>| matches!(outcome, Err(failure) if failure.kind == ContractKind::Uncertain);
         let uncertain: Vec<_> = net
             .settled
             .iter()
             .filter(|(_, outcome)| is_uncertain(outcome))
             .collect();
         assert_eq!(uncertain.iter().map(|(call, _)| *call).collect::<Vec<_>>(), [lost]);
-        assert_eq!(net.announced.iter().filter(|(call, _)| *call == lost).count(), 1);
+        assert_eq!(net.announced.iter().filter(|part| part.call == lost).count(), 1);
     }
 }
 
 #[test]
 fn each_message_is_told_of_once_before_it_may_be_in_doubt() {
     let mut net = Net::default();
-    let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
     let list =
         r#"{"from": "a@x.example", "to": "B <b@y.example>, c@y.example", "bcc": "b@y.example", "subject": "hi"}"#;
     let left = r#"{"recipients": ["c@y.example"], "accepted": ["b@y.example"], "rejected": [], "part": 1}"#;
     let call = |id, remainder| Call {
-        id,
-        key: "run/1".to_owned(),
-        parameters: list.to_owned(),
         remainder,
+        ..call(id, "run/1", list)
     };
     send(
         &mut net,
-        Some(account),
+        Some(&account()),
         vec![call(1, None), call(2, Some(left.to_owned()))],
     );
     let [(1, first), (2, second)] = net.in_doubt.as_slice() else {

@@ -7,6 +7,8 @@ use pipepost_email_v2::failure::Failure;
 use pipepost_email_v2::files::{File, FileError, Files};
 use pipepost_email_v2::message::{MessageSeed, Prepared, prepare};
 use pipepost_email_v2::parameters::Parameters;
+use pipepost_email_v2::world::Facts;
+use pipepost_sdk::{AccountView, Call, Endpoint, MailSettings, Pipelining, Security};
 use serde_json::Value;
 
 /// Files in memory, by name.
@@ -120,4 +122,58 @@ pub(crate) fn header_section(octets: &[u8]) -> Vec<(String, String)> {
             (name.to_owned(), value.to_owned())
         })
         .collect()
+}
+
+/// The account `a` with a server that is spoken to in clear.
+pub(crate) fn account() -> AccountView {
+    AccountView {
+        label: Some("a".to_owned()),
+        account_type: None,
+        username: None,
+        endpoint: Some(Endpoint {
+            host: "mx.test".to_owned(),
+            port: 25,
+        }),
+        security: Security::None,
+        mechanisms: Vec::new(),
+        mail: MailSettings {
+            from: None,
+            from_name: None,
+            envelope_from: None,
+            send_partial: true,
+            pipelining: Pipelining::Full,
+            recipients_max: None,
+            connection_messages_max: None,
+            uncertain_max: None,
+            allow_eight_bit: true,
+            allow_utf8: true,
+            dsn_notify: None,
+            dsn_ret: None,
+            chunk_bytes: None,
+            read_timeout_ms: None,
+            write_timeout_ms: None,
+        },
+    }
+}
+
+/// What a host knows of a fresh connection in clear.
+pub(crate) fn fresh() -> Facts {
+    Facts {
+        tls: None,
+        signed_in: None,
+        client_name: "client.test".to_owned(),
+        warm: false,
+        idle_ms: 0,
+    }
+}
+
+/// A first call.
+pub(crate) fn call(id: u32, key: &str, parameters: &str) -> Call {
+    Call {
+        id,
+        key: key.to_owned(),
+        attempt: 1,
+        parameters: parameters.to_owned(),
+        remainder: None,
+    }
 }

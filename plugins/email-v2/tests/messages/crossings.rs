@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use pipepost_email_v2::batch::{Call, send};
+use pipepost_email_v2::batch::send;
 use pipepost_email_v2::files::Files;
-use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
+use pipepost_email_v2::world::{Connection, Facts, HostApi, Part, Security, Stop, TransportError};
+use pipepost_sdk::Failure;
+use pipepost_sdk::outcomes::InDoubt;
 
-use crate::common::Memory;
+use crate::common::{Memory, account, call, fresh};
 
 const MESSAGES: u32 = 64;
 
@@ -18,6 +20,8 @@ struct Crossings {
     writes: u32,
     reads: u32,
     sent: u32,
+    /// Outputs that were handed over.
+    outputs: u32,
     /// Messages that were begun, and how many of them before there was a connection.
     made: u32,
     made_before: u32,
@@ -83,40 +87,37 @@ impl Server {
 
 struct Line(Rc<RefCell<Server>>);
 
-impl Wire for Line {
+impl Connection for Line {
     fn facts(&self) -> Facts {
-        Facts {
-            client_name: "client.test".to_owned(),
-            ..Facts::default()
-        }
+        fresh()
     }
 
-    fn memo(&self) -> Vec<u8> {
+    fn resume_state(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    fn arm(&self, _: u32) {}
+    fn set_deadline(&self, _: u32) {}
 
-    fn read(&self, _: u32) -> Result<Vec<u8>, WireError> {
+    fn read(&self, _: u32) -> Result<Vec<u8>, TransportError> {
         let mut server = self.0.borrow_mut();
         server.count.reads += 1;
         assert!(!server.replies.is_empty(), "it waits for what does not come");
         Ok(std::mem::take(&mut server.replies))
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), WireError> {
+    fn write(&self, bytes: &[u8]) -> Result<(), TransportError> {
         let mut server = self.0.borrow_mut();
         server.count.writes += 1;
         server.receive(bytes);
         Ok(())
     }
 
-    fn start_tls(&self) -> Result<(), WireError> {
-        Err(WireError::Tls("none here".to_owned()))
+    fn start_tls(&self) -> Result<(), TransportError> {
+        Err(TransportError::Tls("none here".to_owned()))
     }
 
-    fn sign_in(&self, _: &str) -> Result<Vec<u8>, WireError> {
-        Err(WireError::Credentials("none here".to_owned()))
+    fn sign_in(&self, _: &str) -> Result<Vec<u8>, TransportError> {
+        Err(TransportError::Credentials("none here".to_owned()))
     }
 
     fn release(self, _: &[u8], _: &[u8]) {}
@@ -124,34 +125,38 @@ impl Wire for Line {
 
 struct Net(Rc<RefCell<Server>>);
 
-impl World for Net {
-    type Wire = Line;
+impl HostApi for Net {
+    type Connection = Line;
 
-    fn available(&mut self) -> bool {
+    fn connection_available(&mut self) -> bool {
         let mut server = self.0.borrow_mut();
         let is_free = server.busy == 0;
         server.busy = server.busy.saturating_sub(1);
         is_free
     }
 
-    fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, WireError> {
+    fn open(&mut self, _: &str, _: u16, _: Security) -> Result<Line, TransportError> {
         let made = self.0.borrow().count.made;
         self.0.borrow_mut().count.made_before = made;
         self.0.borrow_mut().replies.extend_from_slice(b"220 hi\r\n");
         Ok(Line(Rc::clone(&self.0)))
     }
 
-    fn committing(&mut self, _: &[Part], _: Vec<(u32, String)>) -> Result<(), Stop> {
+    fn committing(&mut self, _: &[Part], _: &[InDoubt]) -> Result<(), Stop> {
         self.0.borrow_mut().count.announcements += 1;
         Ok(())
     }
 
-    fn confirmed(&mut self, _: Part, _: Option<&str>) {}
+    fn confirmed(&mut self, _: Part, output: Option<&str>) {
+        self.0.borrow_mut().count.outputs += u32::from(output.is_some());
+    }
 
     fn refused(&mut self, _: Part, _: &str) {}
 
-    fn settled(&mut self, _: u32, outcome: Result<String, CallFailure>) {
-        self.0.borrow_mut().count.sent += u32::from(outcome.is_ok());
+    fn settled(&mut self, _: u32, outcome: Result<Option<&str>, &Failure>) {
+        let mut server = self.0.borrow_mut();
+        server.count.sent += u32::from(outcome.is_ok());
+        server.count.outputs += u32::from(matches!(outcome, Ok(Some(_))));
     }
 
     fn files(&self, _: u32) -> Box<dyn Files> {
@@ -182,16 +187,12 @@ fn crossings(chunking: bool) -> Crossings {
 fn counted(server: Server, messages: u32, text: &str) -> Crossings {
     let server = Rc::new(RefCell::new(server));
     let parameters = format!(r#"{{"from": "a@x.example", "to": "b@y.example", "text": "{text}"}}"#);
-    let calls = (0..messages).map(|id| Call {
-        id,
-        key: format!("run/{id}"),
-        parameters: parameters.clone(),
-        remainder: None,
-    });
-    let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
-    send(&mut Net(Rc::clone(&server)), Some(account), calls.collect());
+    let calls = (0..messages).map(|id| call(id, &format!("run/{id}"), &parameters));
+    send(&mut Net(Rc::clone(&server)), Some(&account()), calls.collect());
     let count = server.borrow().count;
     assert_eq!(count.sent, messages);
+    // With the confirmation, and not once more at the end.
+    assert_eq!(count.outputs, messages);
     count
 }
 

@@ -6,7 +6,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pipepost_sdk::{Batch, Call, Failure, FailureKind, Level, Manifest, Part, log, new_files, outcomes, run_files};
+use pipepost_sdk::{
+    AccountView, Batch, Call, Failure, FailureKind, Level, Manifest, Part, log, new_files, outcomes, run_files,
+};
 use serde_json::{Value, json};
 
 /// Calls that this instance has seen. A fresh one has seen none.
@@ -41,7 +43,7 @@ impl Batch for Alone {
         }
     }
 
-    fn perform(_: Option<String>, calls: Vec<Call>) {
+    fn perform(_: Option<AccountView>, calls: Vec<Call>) {
         for call in calls {
             let parameters: Value = serde_json::from_str(&call.parameters).unwrap_or_default();
             let attempt = Attempt {
@@ -51,7 +53,7 @@ impl Batch for Alone {
                 text: parameters["text"].as_str().unwrap_or_default(),
             };
             if let Some(output) = attempt.perform(parameters["do"].as_str().unwrap_or_default()) {
-                outcomes::settled(call.id, Ok(&output.to_string()));
+                outcomes::settled(call.id, Ok(Some(&output.to_string())));
             }
         }
     }
@@ -99,7 +101,7 @@ impl Attempt<'_> {
     fn settle(&self, attempt: &str) -> Option<Value> {
         let n = usize::try_from(self.n).unwrap_or(usize::MAX);
         match attempt {
-            "huge" => outcomes::settled(self.call, Ok(&format!("\"{}\"", "x".repeat(n.saturating_sub(2))))),
+            "huge" => outcomes::settled(self.call, Ok(Some(&format!("\"{}\"", "x".repeat(n.saturating_sub(2)))))),
             "huge-failure" => {
                 let failed = Failure {
                     output: Some(format!("\"{}\"", "x".repeat(n.saturating_sub(2)))),
@@ -107,8 +109,10 @@ impl Attempt<'_> {
                 };
                 outcomes::settled(self.call, Err(&failed));
             }
-            "deep" => outcomes::settled(self.call, Ok(&format!("{}{}", "[".repeat(n), "]".repeat(n)))),
-            "raw" => outcomes::settled(self.call, Ok(self.text)),
+            "deep" => outcomes::settled(self.call, Ok(Some(&format!("{}{}", "[".repeat(n), "]".repeat(n))))),
+            // Two bytes of text each, and eighty of memory.
+            "values" => outcomes::settled(self.call, Ok(Some(&format!("[{}[]]", "[],".repeat(n))))),
+            "raw" => outcomes::settled(self.call, Ok(Some(self.text))),
             "wordy" => {
                 let failed = Failure {
                     advice: Some(self.text.to_owned()),
@@ -118,10 +122,10 @@ impl Attempt<'_> {
                 outcomes::settled(self.call, Err(&failed));
             }
             "twice" => {
-                outcomes::settled(self.call, Ok("1"));
-                outcomes::settled(self.call, Ok("2"));
+                outcomes::settled(self.call, Ok(Some("1")));
+                outcomes::settled(self.call, Ok(Some("2")));
             }
-            "another" => outcomes::settled(self.call + 1, Ok("1")),
+            "another" => outcomes::settled(self.call + 1, Ok(Some("1"))),
             // What is not known is left open, as "nothing" is.
             _ => {}
         }

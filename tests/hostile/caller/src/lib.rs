@@ -4,7 +4,7 @@
 //! `["write", "NOOP\r\n"]`. What each came to stands in the output, so a test reads like the attempt that it is about.
 
 use pipepost_sdk::transport::{Connection, Endpoint, Security, TransportError};
-use pipepost_sdk::{Batch, Call, Failure, FailureKind, Manifest, Part, outcomes};
+use pipepost_sdk::{AccountView, Batch, Call, Failure, FailureKind, Manifest, Part, outcomes};
 use serde_json::{Value, json};
 
 struct Caller;
@@ -27,13 +27,13 @@ impl Batch for Caller {
         }
     }
 
-    fn perform(account: Option<String>, calls: Vec<Call>) {
+    fn perform(account: Option<AccountView>, calls: Vec<Call>) {
         for call in calls {
             let parameters: Value = serde_json::from_str(&call.parameters).unwrap_or_default();
             let mut attempt = Attempt {
                 call: call.id,
                 connections: Vec::new(),
-                came_to: vec![json!(account)],
+                came_to: vec![format!("{account:?}").into()],
                 settled: false,
             };
             for act in parameters["do"].as_array().into_iter().flatten() {
@@ -95,7 +95,17 @@ impl Attempt {
                     }],
                 )
             }
-            ["confirm", part] => done(|| outcomes::confirmed(self.part(part), "null")),
+            // So many calls in doubt at once, each with an output of many values.
+            ["commit-with-values", part, values] => {
+                let output = format!("[{}0]", "0,".repeat(values.parse().unwrap_or(0)));
+                let (call, part) = (self.call, *part);
+                self.commit(part, &[outcomes::InDoubt { call, output }])
+            }
+            ["confirm-with-values", part, values] => {
+                let output = format!("[{}0]", "0,".repeat(values.parse().unwrap_or(0)));
+                done(|| outcomes::confirmed(self.part(part), Some(&output)))
+            }
+            ["confirm", part] => done(|| outcomes::confirmed(self.part(part), None)),
             ["refuse", part, evidence] => done(|| outcomes::refused(self.part(part), evidence)),
             ["settle", how] => done(|| self.settle(how)),
             ["panic"] => panic!("as it was told"),
@@ -158,7 +168,7 @@ impl Attempt {
         }
         let output = json!({ "success": true, "came_to": self.came_to }).to_string();
         match how {
-            "ok" => outcomes::settled(self.call, Ok(&output)),
+            "ok" => outcomes::settled(self.call, Ok(Some(&output))),
             "refused" => outcomes::settled(self.call, Err(&Failure::new(FailureKind::Refused, "Refused."))),
             _ => outcomes::settled(self.call, Err(&Failure::new(FailureKind::Transient, "Try again."))),
         }
@@ -175,8 +185,8 @@ fn on_connection(connection: &Connection, words: &[&str]) -> String {
         ["sign-in", mechanism] => of(connection.sign_in(mechanism), |reply| {
             String::from_utf8_lossy(&reply).into_owned()
         }),
-        ["arm", milliseconds] => done(|| connection.arm(milliseconds.parse().unwrap_or(0))),
-        ["memo"] => String::from_utf8_lossy(&connection.memo()).into_owned(),
+        ["arm", milliseconds] => done(|| connection.set_deadline(milliseconds.parse().unwrap_or(0))),
+        ["memo"] => String::from_utf8_lossy(&connection.resume_state()).into_owned(),
         ["facts"] => {
             let facts = connection.facts();
             format!(

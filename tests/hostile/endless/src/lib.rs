@@ -1,7 +1,7 @@
 //! A connector that never comes to the end of describing itself.
 #![forbid(unsafe_code)]
 
-use pipepost_sdk::{Batch, Call, Manifest};
+use pipepost_sdk::{AccountView, Batch, Call, Manifest};
 
 struct Endless;
 
@@ -12,7 +12,7 @@ impl Batch for Endless {
         }
     }
 
-    fn perform(_: Option<String>, _: Vec<Call>) {}
+    fn perform(_: Option<AccountView>, _: Vec<Call>) {}
 }
 
 pipepost_sdk::export_batch!(Endless);

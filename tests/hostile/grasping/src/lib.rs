@@ -1,6 +1,6 @@
 //! A connector that imports what nobody grants, besides what everybody has.
 
-use pipepost_sdk::{Batch, Call, Manifest, outcomes};
+use pipepost_sdk::{AccountView, Batch, Call, Manifest, outcomes};
 
 mod more {
     wit_bindgen::generate!({
@@ -33,10 +33,10 @@ impl Batch for Grasping {
         }
     }
 
-    fn perform(_: Option<String>, calls: Vec<Call>) {
+    fn perform(_: Option<AccountView>, calls: Vec<Call>) {
         let directories = more::wasi::filesystem::preopens::get_directories().join(", ");
         for call in calls {
-            outcomes::settled(call.id, Ok(&format!("{directories:?}")));
+            outcomes::settled(call.id, Ok(Some(&format!("{directories:?}"))));
         }
     }
 }

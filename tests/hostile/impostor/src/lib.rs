@@ -1,7 +1,7 @@
 //! A connector that claims the name by which documents call another one.
 #![forbid(unsafe_code)]
 
-use pipepost_sdk::{Batch, Call, Manifest, outcomes};
+use pipepost_sdk::{AccountView, Batch, Call, Manifest, outcomes};
 
 struct Impostor;
 
@@ -18,9 +18,9 @@ impl Batch for Impostor {
         }
     }
 
-    fn perform(account: Option<String>, calls: Vec<Call>) {
+    fn perform(account: Option<AccountView>, calls: Vec<Call>) {
         for call in calls {
-            outcomes::settled(call.id, Ok(account.as_deref().unwrap_or("null")));
+            outcomes::settled(call.id, Ok(Some(&format!("\"{account:?}\""))));
         }
     }
 }

@@ -1,10 +1,8 @@
-//! Watching what a connector says of its commits against what the host knows of the bytes.
+//! Compares what a connector reports of its commits with what the host knows of the bytes and replies.
 //!
-//! The connector announces, writes, and reports; the host counts the bytes itself. Whatever a connector claims, or fails
-//! to, a part ends as one of: confirmed, refused, uncertain, not sent. `uncertain` is what remains where a claim does not
-//! agree with the bytes.
-
-mod traffic;
+//! The connector announces, writes, and reports; the host counts the bytes and reads the replies itself. Whatever a
+//! connector claims, or does not, a part ends as one of: confirmed, refused, uncertain, not sent. `uncertain` is what
+//! remains where a claim does not agree with the bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,10 +10,10 @@ use std::sync::Arc;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_state::ledger::{ClaimError, Ledger, Part, PartOutcome};
 use serde_json::Value;
-use traffic::Announced;
-pub(crate) use traffic::Traffic;
 
-use crate::bindings::outcomes::Stop;
+use super::contract::latest::outcomes::Stop;
+use super::kept::{Charge, Kept, KeptText};
+use super::wire_log::{Announced, WireLog};
 
 /// Parts that one call may have: with a hundred recipients in each, a million recipients.
 const PARTS: usize = 10_000;
@@ -33,11 +31,10 @@ enum Status {
 pub(crate) struct CallState {
     key: String,
     parts: BTreeMap<u32, Status>,
-    /// The output, in words and as a value, that came with the part which completed the call: it comes again when the
-    /// call is settled, and is not read twice.
-    completed: Option<(String, Value)>,
-    /// JSON, not read yet: the output while nobody knows how the call ends. Seldom wanted.
-    in_doubt: Option<String>,
+    /// The output that came with the part which completed the call: the call's own unless `settled` brings another.
+    completed: Option<Kept>,
+    /// The output while nobody knows how the call ends. Seldom wanted.
+    in_doubt: Option<KeptText>,
     settled: Option<Result<Value, CallFailure>>,
 }
 
@@ -54,10 +51,10 @@ impl CallState {
 
 /// A failure as the connector reported it.
 #[derive(Debug, Clone)]
-pub(crate) struct CallFailure {
+pub(crate) struct CallFailure<Output = Value> {
     pub(crate) failure: Failure,
     /// What there is of the output.
-    pub(crate) output: Option<Value>,
+    pub(crate) output: Option<Output>,
     /// JSON: what is left to do.
     pub(crate) remainder: Option<String>,
 }
@@ -84,18 +81,18 @@ pub(crate) struct CallEnd {
     pub(crate) settled: bool,
 }
 
-/// The watch over one `perform`.
-pub(crate) struct Watch {
+/// Tracks what one `perform` commits.
+pub(crate) struct CommitTracker {
     ledger: Arc<dyn Ledger>,
     calls: HashMap<u32, CallState>,
-    traffic: Traffic,
+    wire_log: WireLog,
     /// How many parts are announced and not settled. Every wait on the connection asks for it.
     open: usize,
     /// Success means that something was confirmed: true of connectors that hold a connection.
     must_commit: bool,
 }
 
-impl Watch {
+impl CommitTracker {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, calls: impl Iterator<Item = (u32, String)>, must_commit: bool) -> Self {
         let calls = calls
             .map(|(id, key)| {
@@ -114,14 +111,14 @@ impl Watch {
         Self {
             ledger,
             calls,
-            traffic: Traffic::default(),
+            wire_log: WireLog::default(),
             open: 0,
             must_commit,
         }
     }
 
-    pub(crate) fn traffic(&mut self) -> &mut Traffic {
-        &mut self.traffic
+    pub(crate) fn wire_log(&mut self) -> &mut WireLog {
+        &mut self.wire_log
     }
 
     pub(crate) fn knows(&self, call: u32) -> bool {
@@ -133,7 +130,7 @@ impl Watch {
         self.open > 0
     }
 
-    /// Whether these parts may be announced, as far as the books decide. An `Err` of the outer kind is a breach of the
+    /// Whether these parts may be announced, as far as the ledger's rules decide. An `Err` of the outer kind is a breach of the
     /// contract.
     pub(crate) fn check(&self, parts: &[(u32, u32)]) -> Result<Result<Vec<Part>, Stop>, String> {
         if parts.len() > PARTS {
@@ -157,12 +154,13 @@ impl Watch {
         Ok(Ok(claims))
     }
 
-    /// The connector says what is to be told of a call while nobody knows how it ends.
-    pub(crate) fn in_doubt(&mut self, call: u32, output: String) -> Result<(), String> {
+    /// Keeps what a person can look for while nobody knows how a call ends. Returns what the one before it took of the
+    /// budget.
+    pub(crate) fn in_doubt(&mut self, call: u32, output: KeptText) -> Result<Charge, String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
-        self.ledger.in_doubt(&state.key, &output);
-        state.in_doubt = Some(output);
-        Ok(())
+        self.ledger.in_doubt(&state.key, &output.text);
+        let before = state.in_doubt.replace(output);
+        Ok(before.map_or_else(Charge::default, |before| before.charge))
     }
 
     /// Whether something of the call was announced, and not refused since.
@@ -178,7 +176,7 @@ impl Watch {
             Err(stop) => return Ok(Err(stop)),
         };
         // Before the answer, because this may be dropped while it waits: then the claim is settled as not sent.
-        let announced = Status::Announced(self.traffic.now());
+        let announced = Status::Announced(self.wire_log.now());
         let before: Vec<Option<Status>> = parts.iter().map(|part| self.set(*part, Some(announced))).collect();
         let stop = match self.ledger.claim(claims).await {
             Ok(()) => return Ok(Ok(())),
@@ -207,32 +205,35 @@ impl Watch {
         before
     }
 
-    /// The connector says that a part was confirmed, and with which output it completed the call.
-    pub(crate) fn confirmed(&mut self, call: u32, number: u32, output: Option<(String, Value)>) -> Result<(), String> {
-        let text = output.as_ref().map(|(text, _)| text.clone());
-        self.judge(call, number, text, |traffic, announced| {
-            if traffic.wrote_since(announced) && traffic.read_since(announced) {
+    /// The connector says that a part was confirmed, and with which output it completed the call. Returns what the output
+    /// before it took of the budget.
+    pub(crate) fn confirmed(
+        &mut self,
+        call: u32,
+        number: u32,
+        output: Option<(Kept, String)>,
+    ) -> Result<Charge, String> {
+        let (output, text) = output.unzip();
+        self.judge(call, number, text, |wire_log, announced| {
+            if wire_log.take_confirmation(announced) {
                 Status::Confirmed
             } else {
                 Status::Uncertain
             }
         })?;
-        if let (Some(state), Some(output)) = (self.calls.get_mut(&call), output) {
-            state.completed = Some(output);
+        let state = self.calls.get_mut(&call).filter(|state| state.settled.is_none());
+        Ok(match (state, output) {
+            (Some(state), Some(output)) => state.completed.replace(output).map(|before| before.charge),
+            (None, Some(output)) => Some(output.charge),
+            (_, None) => None,
         }
-        Ok(())
-    }
-
-    /// The value of an output that came before, in the same words.
-    pub(crate) fn completed(&mut self, call: u32, text: &str) -> Option<Value> {
-        let (said, value) = self.calls.get_mut(&call)?.completed.take()?;
-        (said == text).then_some(value)
+        .unwrap_or_default())
     }
 
     /// The connector says that a part was refused, and by which reply.
     pub(crate) fn refused(&mut self, call: u32, number: u32, evidence: &str) -> Result<(), String> {
-        self.judge(call, number, None, |traffic, announced| {
-            if traffic.take_evidence(evidence, announced) || !traffic.wrote_since(announced) {
+        self.judge(call, number, None, |wire_log, announced| {
+            if wire_log.take_refusal(evidence, announced) || !wire_log.wrote_since(announced) {
                 Status::Refused
             } else {
                 Status::Uncertain
@@ -245,7 +246,7 @@ impl Watch {
         call: u32,
         number: u32,
         output: Option<String>,
-        verdict: impl FnOnce(&mut Traffic, Announced) -> Status,
+        verdict: impl FnOnce(&mut WireLog, Announced) -> Status,
     ) -> Result<(), String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
         state.check_room(number)?;
@@ -254,7 +255,7 @@ impl Watch {
             number,
         };
         let status = match state.parts.get(&number) {
-            Some(Status::Announced(announced)) => verdict(&mut self.traffic, *announced),
+            Some(Status::Announced(announced)) => verdict(&mut self.wire_log, *announced),
             // What was settled stays settled; what was never announced cannot be believed.
             Some(settled) => *settled,
             None => Status::Uncertain,
@@ -264,24 +265,44 @@ impl Watch {
         Ok(())
     }
 
-    /// The connector says that a call is over.
-    pub(crate) fn settle(&mut self, call: u32, outcome: Result<Value, CallFailure>) -> Result<(), String> {
+    /// The connector says that a call is over. An output that it does not give is the one that came with the last
+    /// confirmation. Returns what is not kept any longer.
+    pub(crate) fn settle(
+        &mut self,
+        call: u32,
+        outcome: Result<Option<Kept>, CallFailure<Kept>>,
+    ) -> Result<[Charge; 2], String> {
         let state = self.calls.get_mut(&call).ok_or_else(|| unknown_call(call))?;
         if state.settled.is_some() {
             return Err(format!("it settled call {call} twice"));
         }
-        state.settled = Some(outcome);
-        Ok(())
+        let in_doubt = state.in_doubt.take().map(|told| told.charge);
+        let completed = state.completed.take();
+        let (own, before) = match &outcome {
+            Ok(Some(_)) | Err(CallFailure { output: Some(_), .. }) => (None, completed.map(|output| output.charge)),
+            Ok(None) | Err(_) => (completed.map(|output| output.value), None),
+        };
+        state.settled = Some(match outcome {
+            Ok(output) => Ok(output.map(|output| output.value).or(own).unwrap_or_default()),
+            Err(failed) => Err(CallFailure {
+                failure: failed.failure,
+                output: failed.output.map(|output| output.value).or(own),
+                remainder: failed.remainder,
+            }),
+        });
+        Ok([in_doubt.unwrap_or_default(), before.unwrap_or_default()])
     }
 
     /// Closes the books: every open part is settled by what the bytes say, every call gets its one end. `stopped` is the
     /// failure of calls that were never settled.
     pub(crate) fn close(mut self, stopped: &Failure) -> HashMap<u32, CallEnd> {
-        let mut ends = HashMap::new();
+        self.check_counts();
+        let submitted = self.calls.len();
+        let mut ends = HashMap::with_capacity(submitted);
         for (id, mut state) in std::mem::take(&mut self.calls) {
             for (number, status) in &mut state.parts {
                 if let Status::Announced(announced) = *status {
-                    *status = if self.traffic.wrote_since(announced) {
+                    *status = if self.wire_log.wrote_since(announced) {
                         Status::Uncertain
                     } else {
                         Status::Refused
@@ -293,9 +314,28 @@ impl Watch {
                     self.ledger.settle(&part, ledger_outcome(*status, None));
                 }
             }
+            debug_assert!(
+                !state
+                    .parts
+                    .values()
+                    .any(|status| matches!(status, Status::Announced(_))),
+                "a closed call has an open part"
+            );
             ends.insert(id, self.end(state, stopped));
         }
+        debug_assert_eq!(ends.len(), submitted, "every call ends exactly once");
         ends
+    }
+
+    /// "Never twice, never lost" rests on these counts.
+    fn check_counts(&self) {
+        let is_open = |status: &&Status| matches!(status, Status::Announced(_));
+        let open = || {
+            self.calls
+                .values()
+                .map(|state| state.parts.values().filter(is_open).count())
+        };
+        debug_assert_eq!(self.open, open().sum::<usize>(), "open parts are counted");
     }
 
     fn end(&self, state: CallState, stopped: &Failure) -> CallEnd {
@@ -315,9 +355,8 @@ impl Watch {
             Some(result) => result,
             None if uncertain || confirmed => {
                 let message = format!("{} The message may have been sent and may not.", stopped.message);
-                let in_doubt = state.in_doubt.as_deref();
                 Err(CallFailure {
-                    output: in_doubt.and_then(|output| serde_json::from_str(output).ok()),
+                    output: state.in_doubt.and_then(|told| serde_json::from_str(&told.text).ok()),
                     ..Failure::new(FailureKind::Uncertain, message).into()
                 })
             }
