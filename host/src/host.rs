@@ -90,33 +90,33 @@ impl std::fmt::Debug for HostBuilder {
 }
 
 impl HostBuilder {
-    /// The accounts that steps may name.
+    /// Sets the accounts that steps may name.
     #[must_use]
     pub fn accounts(mut self, accounts: Accounts) -> Self {
         self.accounts = accounts;
         self
     }
 
-    /// The accounts so far.
+    /// Returns the accounts so far.
     pub fn named_accounts(&self) -> &Accounts {
         &self.accounts
     }
 
-    /// The operator's word. Without one the accounts alone decide.
+    /// Sets the operator's policy. Without one, only the accounts decide.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Connectors in this directory (`*.wasm`) beside the built-in ones. May be called again.
+    /// Loads the connectors (`*.wasm`) of this directory, in addition to the built-in ones. May be called again.
     #[must_use]
     pub fn connectors_from(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directories.push(directory.into());
         self
     }
 
-    /// Keeps compiled code here, so that the next process need not compile.
+    /// Keeps compiled code in this directory, so that the next process does not compile it again.
     #[must_use]
     pub fn cache(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache = Some(directory.into());
@@ -133,7 +133,7 @@ impl HostBuilder {
         self
     }
 
-    /// The environment that the accounts were loaded for, for `{{ metadata.runtime.environment }}`.
+    /// Names the environment that the accounts were loaded for: `{{ metadata.runtime.environment }}`.
     #[must_use]
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environment = Some(name.into());
@@ -147,35 +147,35 @@ impl HostBuilder {
         self
     }
 
-    /// What every instance may use, in place of what the policy says or leaves to the defaults.
+    /// Sets the limits of every instance, instead of those of the policy and the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
     }
 
-    /// Shows the memory of every instance that has performed: what a connector has seen, whole.
+    /// Passes the whole memory of every instance that has performed to `dumps`: all that a connector has seen.
     #[must_use]
     pub fn memory_dumps(mut self, dumps: MemoryDumps) -> Self {
         self.memory_dumps = Some(dumps);
         self
     }
 
-    /// Tells how much work every instance did. They are slower for it.
+    /// Measures how much work every instance does. Instances are slower with it.
     #[must_use]
     pub fn fuel_meter(mut self, meter: FuelMeter) -> Self {
         self.fuel_meter = Some(meter);
         self
     }
 
-    /// Keeps the refresh tokens that a provider gives in place of old ones; without it they live as long as the host.
+    /// Keeps the refresh tokens with which a provider replaces old ones; without it they are lost with the host.
     #[must_use]
     pub fn refresh_token_sink(mut self, sink: Arc<dyn RefreshTokenSink>) -> Self {
         self.sink = Some(sink);
         self
     }
 
-    /// Writes down every dialogue with a server.
+    /// Records every dialogue with a server.
     #[must_use]
     pub fn transcript(mut self, transcript: Transcript) -> Self {
         self.transcript = Some(Arc::new(transcript));
@@ -218,12 +218,12 @@ impl HostBuilder {
     }
 }
 
-/// What a document is prepared with, beside the host.
+/// What a document is prepared with, in addition to the host.
 #[derive(Debug, Clone, Default)]
 pub struct Preparation {
-    /// Where `{"file": "..."}` in a parameter is looked up: the folder beside the document.
+    /// Where `{"file": "..."}` in a parameter is looked up: the document's folder.
     pub document_dir: Option<PathBuf>,
-    /// Outputs of steps that are not to run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
+    /// Outputs of steps that do not run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
     pub pins: BTreeMap<String, Value>,
 }
 
@@ -255,34 +255,34 @@ impl Prepared {
         &self.targets[connector.id.index()]
     }
 
-    /// What is odd about the document, though it runs.
+    /// Returns warnings about the document; it runs anyway.
     pub fn warnings(&self) -> &Problems {
         self.pipeline.warnings()
     }
 
-    /// What the document requires from outside.
+    /// Returns what the document requires from outside.
     pub fn requirements(&self) -> &Requirements {
         &self.requirements
     }
 }
 
 impl Host {
-    /// Sets one up.
+    /// Returns a builder with the defaults.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }
 
-    /// The connectors.
+    /// Returns the connectors.
     pub fn connectors(&self) -> &Connectors {
         &self.connectors
     }
 
-    /// The accounts.
+    /// Returns the accounts.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 
-    /// The same host with other accounts: engine and connectors stay as they are.
+    /// Returns this host with other accounts; engine and connectors stay as they are.
     #[must_use]
     pub fn with_accounts(mut self, accounts: Accounts) -> Self {
         self.accounts = accounts;
@@ -294,7 +294,7 @@ impl Host {
         self.check_with(document, &Preparation::default())
     }
 
-    /// The same, with files beside the document and pinned steps.
+    /// The same, with files in the document's folder and pinned steps.
     pub fn check_with(&self, document: &str, preparation: &Preparation) -> Report {
         let pins: BTreeSet<String> = preparation.pins.keys().cloned().collect();
         let accounts = KnownAccounts(&self.accounts);
@@ -344,7 +344,7 @@ impl Host {
         })
     }
 
-    /// Checks a document for running it.
+    /// Checks a document, and prepares it for runs on this host.
     ///
     /// # Errors
     /// Every problem that keeps it from running.
@@ -352,7 +352,7 @@ impl Host {
         self.prepare_with(document, Preparation::default())
     }
 
-    /// The same, with files beside the document and pinned steps.
+    /// The same, with files in the document's folder and pinned steps.
     ///
     /// # Errors
     /// Every problem that keeps it from running.
@@ -370,7 +370,7 @@ impl Host {
         run::run(self, pipeline, options).await
     }
 
-    /// Closes what lies warm between runs.
+    /// Closes the connections that are kept between runs.
     pub async fn close(&self) {
         self.connections.close().await;
     }

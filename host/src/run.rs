@@ -51,19 +51,19 @@ use crate::exit_code::exit_code;
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 
-/// How long a run may take.
+/// The time limit of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimeLimit {
-    /// As the document says, else 30 seconds.
+    /// The document's, else 30 seconds.
     #[default]
     Document,
-    /// This long.
+    /// This duration.
     After(Duration),
-    /// As long as it takes.
+    /// No limit.
     None,
 }
 
-/// What one run is given.
+/// The input and the settings of one run.
 #[derive(Debug, Default)]
 pub struct RunOptions {
     /// The first step's message.
@@ -73,20 +73,20 @@ pub struct RunOptions {
     /// The execution's key; a random one if none. The same key makes the same Message-IDs. Where the host has a state
     /// directory, what is sent under a key is written down there, and a run under the same key repeats none of it.
     pub execution: Option<String>,
-    /// Read-only files for attachments.
+    /// A directory of files for attachments; they are only read.
     pub files: Option<PathBuf>,
-    /// Where the run's own files go, to be looked at afterwards; a directory that is removed with the run if none.
+    /// The directory of the run's own files, kept afterwards; if none, a temporary directory that is removed with the run.
     pub keep: Option<PathBuf>,
-    /// Told of steps and of progress.
+    /// Receives steps and progress.
     pub observer: Option<Arc<dyn Observer>>,
-    /// How long it may take.
+    /// The time limit.
     pub time_limit: TimeLimit,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
 
 impl RunOptions {
-    /// A run that begins with this message.
+    /// Returns the settings of a run that begins with this message.
     pub fn new(message: Value) -> Self {
         Self {
             message,
@@ -94,22 +94,22 @@ impl RunOptions {
         }
     }
 
-    /// A handle to end the run before its time: nothing new starts, and what is in flight gets a grace.
+    /// Returns a handle that ends the run early: nothing new starts, and messages in flight get time to be confirmed.
     pub fn interruptible(&mut self) -> ShutdownHandle {
         self.ending.get_or_insert_with(shutdown::channel).0.clone()
     }
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Debug)]
 pub struct RunReport {
     /// The execution's key.
     pub execution: String,
     /// The last step's output, or why there is none.
     pub result: Result<Value, RunError>,
-    /// Messages (calls of connectors) by how they ended.
+    /// Numbers of messages (calls of connectors) by outcome.
     pub counts: Counts,
-    /// Failures that the pipeline went on from, with their places.
+    /// Failures after which the pipeline continued, with their places.
     pub tolerated: Vec<(String, Failure)>,
 }
 
@@ -131,16 +131,16 @@ impl RunReport {
     }
 }
 
-/// How the calls of connectors ended.
+/// Numbers of calls of connectors by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    /// Ended well.
+    /// Sent.
     pub sent: u64,
-    /// Failed for certain.
+    /// Certainly not sent.
     pub failed: u64,
-    /// Nobody can tell.
+    /// Uncertain: sent or not sent.
     pub uncertain: u64,
-    /// Recipients who were refused, of messages that went out to others.
+    /// Refused recipients of messages that were sent to others.
     pub refused_recipients: u64,
 }
 
@@ -181,7 +181,7 @@ impl RunError {
         self
     }
 
-    /// What went wrong, in words, without the place.
+    /// Returns the message without the place.
     pub(crate) fn reason(&self) -> String {
         match (&self.failure, self.object.get("error").and_then(Value::as_str)) {
             (Some(failure), _) => failure.to_string(),

@@ -14,12 +14,12 @@ use crate::settings::{Security, Settings};
 use crate::store::{Store, StoreError};
 use crate::tls::{Authority, Flaw, Identity, TlsError};
 
-/// The local SMTP server. [`Inbox::builder`] begins.
+/// The local SMTP server. Begin with [`Inbox::builder`].
 #[derive(Debug)]
 pub struct Inbox(());
 
 impl Inbox {
-    /// A server to be set up.
+    /// Returns a builder with the defaults.
     pub fn builder() -> Builder {
         Builder {
             faces: Vec::new(),
@@ -59,7 +59,7 @@ impl Builder {
         self
     }
 
-    /// Lets these users in by password; mail is then refused without sign-in.
+    /// Accepts these users by password; mail is then refused without sign-in.
     #[must_use]
     pub fn users<U: Into<String>, P: Into<String>>(self, users: impl IntoIterator<Item = (U, P)>) -> Self {
         for (user, password) in users {
@@ -68,7 +68,7 @@ impl Builder {
         self
     }
 
-    /// Lets these users in by OAuth access token; mail is then refused without sign-in.
+    /// Accepts these users by OAuth access token; mail is then refused without sign-in.
     #[must_use]
     pub fn tokens<U: Into<String>, T: Into<String>>(self, tokens: impl IntoIterator<Item = (U, T)>) -> Self {
         for (user, token) in tokens {
@@ -77,21 +77,21 @@ impl Builder {
         self
     }
 
-    /// Lets in everybody who names a user and gives any secret.
+    /// Accepts every user name with any secret.
     #[must_use]
     pub fn anybody(self) -> Self {
         self.settings.credentials.allow_anybody();
         self
     }
 
-    /// Whether a STARTTLS face insists on TLS before AUTH and MAIL; it does by default.
+    /// Sets whether a STARTTLS face requires TLS before AUTH and MAIL; the default is yes.
     #[must_use]
     pub fn require_tls(mut self, require: bool) -> Self {
         self.settings.require_tls = require;
         self
     }
 
-    /// Whether mail is refused without sign-in; by default it is when there are users.
+    /// Sets whether mail is refused without sign-in; the default is yes if there are users.
     #[must_use]
     pub fn require_auth(mut self, require: bool) -> Self {
         self.settings.require_auth = Some(require);
@@ -133,7 +133,7 @@ impl Builder {
         self
     }
 
-    /// Issues the certificate for these names and addresses too, beside `localhost`, `127.0.0.1` and `::1`.
+    /// Issues the certificate for these names and addresses too, in addition to `localhost`, `127.0.0.1` and `::1`.
     #[must_use]
     pub fn certificate_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names.extend(names.into_iter().map(Into::into));
@@ -147,14 +147,14 @@ impl Builder {
         self
     }
 
-    /// Presents this certificate; `ca_pem` is what [`Running::ca_pem`] will say.
+    /// Presents this certificate; [`Running::ca_pem`] returns `ca_pem`.
     #[must_use]
     pub fn identity(mut self, ca_pem: impl Into<String>, identity: Identity) -> Self {
         self.identity = Some((ca_pem.into(), identity));
         self
     }
 
-    /// Speaks these versions of TLS alone.
+    /// Speaks only these versions of TLS.
     #[must_use]
     pub fn tls_versions(mut self, versions: &[&'static SupportedProtocolVersion]) -> Self {
         self.versions = versions.to_vec();
@@ -217,7 +217,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// The server could not start.
+/// Why the server could not start.
 #[derive(Debug)]
 pub struct StartError {
     kind: StartErrorKind,

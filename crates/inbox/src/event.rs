@@ -78,7 +78,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The number of the connection that the event belongs to.
+    /// Returns the number of the connection that the event belongs to.
     pub fn connection(&self) -> u64 {
         match self {
             Self::Connected { connection, .. }

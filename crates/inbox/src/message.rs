@@ -67,7 +67,7 @@ pub struct Message {
     pub parameters: Parameters,
     /// How the content travelled.
     pub transfer: Transfer,
-    /// The user who had signed in, if anybody had.
+    /// The user who had signed in, if there was a sign-in.
     pub user: Option<String>,
     /// The connection's TLS, if there was any.
     pub tls: Option<TlsInfo>,
@@ -79,7 +79,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The first header field of this name (any case), unfolded and without surrounding blanks. Encoded words stay as they are.
+    /// Returns the first header field of this name (any case), unfolded and without surrounding blanks. Encoded words stay as they are.
     pub fn header(&self, name: &str) -> Option<String> {
         let mut found: Option<String> = None;
         for line in self.content.split(|&byte| byte == b'\n') {
@@ -104,7 +104,7 @@ impl Message {
         found
     }
 
-    /// The `Message-ID` without its angle brackets.
+    /// Returns the `Message-ID` without its angle brackets.
     pub fn message_id(&self) -> Option<String> {
         let value = self.header("Message-ID")?;
         let value = value.trim();

@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) type Observer = dyn Fn(&Event) + Send + Sync;
 
-/// A server at work. Dropping it ends it at once; [`shutdown`](Running::shutdown) also waits for that.
+/// A running server. Dropping it ends it at once; [`shutdown`](Running::shutdown) also waits for the end.
 pub struct Running {
     shared: Arc<Shared>,
     addresses: Vec<(Security, SocketAddr)>,
@@ -61,12 +61,12 @@ impl Running {
         }
     }
 
-    /// The address of the first face.
+    /// Returns the address of the first face.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0].1
     }
 
-    /// The address of the first face of this kind.
+    /// Returns the address of the first face of this kind.
     pub fn address_of(&self, security: Security) -> Option<SocketAddr> {
         self.addresses
             .iter()
@@ -74,47 +74,47 @@ impl Running {
             .map(|(_, address)| *address)
     }
 
-    /// All faces.
+    /// Returns all faces.
     pub fn addresses(&self) -> &[(Security, SocketAddr)] {
         &self.addresses
     }
 
-    /// The certificate in PEM that a client must trust: what an account's `ca_file` holds.
+    /// Returns the certificate in PEM that a client must trust, for an account's `ca_file`.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The certificate that the server presents.
+    /// Returns the certificate that the server presents.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Who may sign in; changes count at once.
+    /// Returns who may sign in; changes apply at once.
     pub fn credentials(&self) -> &Credentials {
         &self.shared.service.settings().credentials
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.shared.store
     }
 
-    /// The messages that are kept, oldest first.
+    /// Returns the messages that are kept, oldest first.
     pub fn messages(&self) -> Vec<Arc<Message>> {
         self.shared.store.messages()
     }
 
-    /// Waits until `count` messages have arrived in all, and gives those that are kept.
+    /// Waits until `count` messages have arrived in all, and returns those that are kept.
     pub async fn wait_for(&self, count: u64) -> Vec<Arc<Message>> {
         self.shared.store.wait_for(count).await
     }
 
-    /// How many connections there have been.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> u64 {
         self.shared.service.connections()
     }
 
-    /// How many sign-ins have succeeded.
+    /// Returns the number of successful sign-ins so far.
     pub fn sign_ins(&self) -> u64 {
         self.shared.sign_ins.load(Ordering::Relaxed)
     }
@@ -124,14 +124,14 @@ impl Running {
         self.shared.service.set_script(script);
     }
 
-    /// Lets go on whatever holds, or ever will hold, under this name.
+    /// Releases every connection that is held, or will be held, under this name.
     pub fn release(&self, name: &str) {
         self.shared.released.send_modify(|names| {
             names.insert(name.to_owned());
         });
     }
 
-    /// Waits until `count` connections in all have come to a hold of this name.
+    /// Waits until `count` connections in all have reached a hold of this name.
     pub async fn wait_until_held(&self, name: &str, count: u64) {
         let mut held = self.shared.held.subscribe();
         // An error would mean that the sender is gone, and it lives in `self`.
@@ -140,7 +140,7 @@ impl Running {
             .await;
     }
 
-    /// The lines of the dialogue so far, in their order: connection, direction, line. Empty without
+    /// Returns the lines of the dialogue so far, in order: connection, direction, line. Empty without
     /// [`Builder::record_dialogue`](crate::Builder::record_dialogue); what may hold a secret is left out.
     pub fn transcript(&self) -> Vec<(u64, Direction, String)> {
         self.shared

@@ -16,7 +16,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A server with these settings that does what it should.
+    /// Makes a server with these settings, without a script.
     pub fn new(settings: Settings) -> Self {
         Self::with_script(settings, Script::default())
     }
@@ -30,7 +30,7 @@ impl Service {
         }
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -40,7 +40,7 @@ impl Service {
         *self.play.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Play::new(script));
     }
 
-    /// The next connection. With [`Security::Implicit`] it says nothing before [`Session::handle_tls`].
+    /// Begins the next connection. With [`Security::Implicit`] it says nothing before [`Session::handle_tls`].
     pub fn session(&self, security: Security) -> Session {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let play = self.play.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -52,7 +52,7 @@ impl Service {
         )
     }
 
-    /// How many connections there have been.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
