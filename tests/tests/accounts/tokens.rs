@@ -36,6 +36,36 @@ fn a_refresh_token_brings_an_access_token_that_signs_in() {
 }
 
 #[test]
+fn a_token_endpoint_that_the_policy_does_not_name_is_not_asked() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let account = provider.account(&server.account());
+    let mail = format!("{}:{}", account["host"].as_str().expect("a host"), account["port"]);
+    let endpoint = account["token_endpoint"].as_str().expect("an address");
+    let tokens = endpoint
+        .split('/')
+        .nth(2)
+        .expect("an authority of the address")
+        .to_owned();
+    let within = |hosts: &[&String]| {
+        let scratch = Scratch::new().secret(Provider::MARK);
+        scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+        scratch.write("accounts.json", account.to_string());
+        scratch.write("policy.json", json!({ "hosts": hosts }).to_string());
+        scratch.run(&["--policy", "policy.json"])
+    };
+    let denied = within(&[&mail])
+        .with_code(78)
+        .says(&["The policy does not allow", &tokens]);
+    assert_eq!(denied.json()["exception"], "configuration", "{denied}");
+    assert_eq!((provider.given(), server.messages().len()), (0, 0));
+
+    within(&[&mail, &tokens]).with_code(0);
+    assert_eq!((provider.given(), server.messages().len()), (1, 1));
+}
+
+#[test]
 fn a_token_that_the_server_refuses_is_renewed_once_and_tried_once_more() {
     // The first sign-in of each connection goes wrong, as with a token that died early.
     let refusal = "535-5.7.8 Username and Password not accepted. For more information, go to\n\
