@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
 
-use pipepost_tests::{AccountFile, Authority, Flaw, Scratch, document, email};
+use pipepost_tests::{AccountFile, Authority, Flaw, Scratch, document, email, redact};
 use serde_json::{Value, json};
 
 /// A server that nobody may call on.
@@ -64,6 +64,14 @@ pub(super) fn fails(cases: &[Case]) {
             );
         }
         ending.is_a_sentence(case.name);
+        let name: String = case
+            .name
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
+        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name.as_str(), redact(&ending.stderr, scratch.folder()));
+        });
         assert!(!server.was_called(), "{}: the server was called\n{ending}", case.name);
     }
 }
