@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use pipepost_email_v2::batch::{self, Call};
+use pipepost_email_v2::batch;
 use pipepost_email_v2::files::{File, FileError, Files};
-use pipepost_email_v2::world::{CallFailure, Facts, Part, Security, Stop, Wire, WireError, World};
+use pipepost_email_v2::world::{Connection, Facts, HostApi, Part, Security, Stop, TransportError};
+use pipepost_sdk::outcomes::InDoubt;
+use pipepost_sdk::{AccountView, Call, Endpoint, MailSettings, Pipelining};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::json;
 
 use super::Task;
 use crate::letter;
@@ -30,16 +31,13 @@ const BATCH: usize = 32;
 pub(crate) fn main(task: &Task) -> Result<()> {
     let began = Instant::now();
     let mut host = Host::new(task)?;
-    let account = json!({
-        "label": "mail", "host": "localhost", "port": task.port, "mechanisms": [],
-        "security": if task.authority.is_some() { "tls" } else { "none" },
-    })
-    .to_string();
+    let account = account(task.port, task.authority.is_some());
     let numbers: Vec<usize> = (0..task.messages).collect();
     for some in numbers.chunks(BATCH) {
         let calls = some.iter().zip(0..).map(|(number, id)| Call {
             id,
             key: format!("bench/start/0/{number}"),
+            attempt: 1,
             parameters: letter::parameters(*number),
             remainder: None,
         });
@@ -47,7 +45,7 @@ pub(crate) fn main(task: &Task) -> Result<()> {
         batch::send(&mut host, Some(&account), calls.collect());
         for outcome in host.settled.values() {
             if let Err(failure) = outcome {
-                bail!("{}", failure.failure.message);
+                bail!("{}", failure.message);
             }
         }
     }
@@ -55,11 +53,43 @@ pub(crate) fn main(task: &Task) -> Result<()> {
     Ok(())
 }
 
+/// The account as a host would show it.
+fn account(port: u16, tls: bool) -> AccountView {
+    AccountView {
+        label: Some("mail".to_owned()),
+        account_type: None,
+        username: None,
+        endpoint: Some(Endpoint {
+            host: "localhost".to_owned(),
+            port,
+        }),
+        security: if tls { Security::Tls } else { Security::None },
+        mechanisms: Vec::new(),
+        mail: MailSettings {
+            from: None,
+            from_name: None,
+            envelope_from: None,
+            send_partial: true,
+            pipelining: Pipelining::Full,
+            recipients_max: None,
+            connection_messages_max: None,
+            uncertain_max: None,
+            allow_eight_bit: true,
+            allow_utf8: true,
+            dsn_notify: None,
+            dsn_ret: None,
+            chunk_bytes: None,
+            read_timeout_ms: None,
+            write_timeout_ms: None,
+        },
+    }
+}
+
 struct Host {
     tls: Option<Arc<ClientConfig>>,
     warm: Slot,
-    announced: HashMap<Part, bool>,
-    settled: HashMap<u32, Result<String, CallFailure>>,
+    announced: HashMap<(u32, u32), bool>,
+    settled: HashMap<u32, Result<(), pipepost_sdk::Failure>>,
 }
 
 /// Where a connection lies between batches.
@@ -89,10 +119,10 @@ impl Host {
     }
 }
 
-impl World for Host {
-    type Wire = Link;
+impl HostApi for Host {
+    type Connection = Link;
 
-    fn open(&mut self, host: &str, port: u16, _: Security) -> Result<Link, WireError> {
+    fn open(&mut self, host: &str, port: u16, _: Security) -> Result<Link, TransportError> {
         let (stream, memo, warm) = match self.warm.take() {
             Some((stream, memo)) => (stream, memo, true),
             None => {
@@ -101,10 +131,10 @@ impl World for Host {
                 let stream = match &self.tls {
                     None => Stream::Plain(tcp),
                     Some(config) => {
-                        let name =
-                            ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
+                        let name = ServerName::try_from(host.to_owned())
+                            .map_err(|error| TransportError::Tls(error.to_string()))?;
                         let session = ClientConnection::new(Arc::clone(config), name)
-                            .map_err(|error| WireError::Tls(error.to_string()))?;
+                            .map_err(|error| TransportError::Tls(error.to_string()))?;
                         Stream::Tls(Box::new(StreamOwned::new(session, tcp)))
                     }
                 };
@@ -119,21 +149,22 @@ impl World for Host {
         })
     }
 
-    fn committing(&mut self, parts: &[Part], _: Vec<(u32, String)>) -> Result<(), Stop> {
-        self.announced.extend(parts.iter().map(|part| (*part, false)));
+    fn committing(&mut self, parts: &[Part], _: &[InDoubt]) -> Result<(), Stop> {
+        self.announced
+            .extend(parts.iter().map(|part| ((part.call, part.number), false)));
         Ok(())
     }
 
     fn confirmed(&mut self, part: Part, _: Option<&str>) {
-        self.announced.insert(part, true);
+        self.announced.insert((part.call, part.number), true);
     }
 
     fn refused(&mut self, part: Part, _: &str) {
-        self.announced.remove(&part);
+        self.announced.remove(&(part.call, part.number));
     }
 
-    fn settled(&mut self, call: u32, outcome: Result<String, CallFailure>) {
-        self.settled.insert(call, outcome);
+    fn settled(&mut self, call: u32, outcome: Result<Option<&str>, &pipepost_sdk::Failure>) {
+        self.settled.insert(call, outcome.map(drop).map_err(Clone::clone));
     }
 
     fn files(&self, _: u32) -> Box<dyn Files> {
@@ -168,30 +199,31 @@ struct Link {
     slot: Slot,
 }
 
-impl Wire for Link {
+impl Connection for Link {
     fn facts(&self) -> Facts {
         Facts {
-            secured: matches!(*self.stream.borrow(), Stream::Tls(_)),
+            tls: matches!(*self.stream.borrow(), Stream::Tls(_)).then(|| "TLSv1.3".to_owned()),
+            signed_in: None,
             client_name: "[127.0.0.1]".to_owned(),
             warm: self.warm,
-            ..Facts::default()
+            idle_ms: 0,
         }
     }
 
-    fn memo(&self) -> Vec<u8> {
+    fn resume_state(&self) -> Vec<u8> {
         self.memo.clone()
     }
 
-    fn arm(&self, _: u32) {}
+    fn set_deadline(&self, _: u32) {}
 
-    fn read(&self, max: u32) -> Result<Vec<u8>, WireError> {
+    fn read(&self, max: u32) -> Result<Vec<u8>, TransportError> {
         let mut buffer = vec![0; (max as usize).min(32 << 10)];
         let count = match &mut *self.stream.borrow_mut() {
             Stream::Plain(stream) => stream.read(&mut buffer),
             Stream::Tls(stream) => stream.read(&mut buffer),
         };
         match count.map_err(io)? {
-            0 => Err(WireError::Closed),
+            0 => Err(TransportError::Closed),
             count => {
                 buffer.truncate(count);
                 Ok(buffer)
@@ -199,19 +231,23 @@ impl Wire for Link {
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), WireError> {
+    fn write(&self, bytes: &[u8]) -> Result<(), TransportError> {
         match &mut *self.stream.borrow_mut() {
             Stream::Plain(stream) => stream.write_all(bytes).map_err(io),
             Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()).map_err(io),
         }
     }
 
-    fn start_tls(&self) -> Result<(), WireError> {
-        Err(WireError::Denied("The bench has no server with STARTTLS.".to_owned()))
+    fn start_tls(&self) -> Result<(), TransportError> {
+        Err(TransportError::Denied(
+            "The bench has no server with STARTTLS.".to_owned(),
+        ))
     }
 
-    fn sign_in(&self, _: &str) -> Result<Vec<u8>, WireError> {
-        Err(WireError::Denied("The bench has no server with a sign-in.".to_owned()))
+    fn sign_in(&self, _: &str) -> Result<Vec<u8>, TransportError> {
+        Err(TransportError::Denied(
+            "The bench has no server with a sign-in.".to_owned(),
+        ))
     }
 
     fn release(self, memo: &[u8], _: &[u8]) {
@@ -219,8 +255,8 @@ impl Wire for Link {
     }
 }
 
-fn io(error: std::io::Error) -> WireError {
-    WireError::Io(error.to_string())
+fn io(error: std::io::Error) -> TransportError {
+    TransportError::Io(error.to_string())
 }
 
 struct NoFiles;
