@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ast::{Block, Expr, ExprKind, Node, Operator, TextPart};
 use crate::builtins::Builtin;
+use crate::directives::{NOT_SUPPORTED, SUPPORTED};
 use crate::error::Position;
 use crate::source::{Source, Unit};
 
@@ -142,6 +143,26 @@ pub(crate) fn is_html(source: &Source) -> bool {
         };
         ends && (name == "!doctype" || ELEMENTS.contains(&name.as_str()))
     })
+}
+
+/// Finds the first directive that is written in square brackets.
+pub(crate) fn square_bracket(source: &Source) -> Option<Position> {
+    let at = (0..source.len()).find(|at| {
+        let sign = ["[#", "[/#"].into_iter().find(|sign| source.starts_with(*at, sign));
+        let Some(sign) = sign else { return false };
+        let start = at + sign.len();
+        let name: String = (start..source.len())
+            .map_while(|at| source.char(at).filter(char::is_ascii_alphabetic))
+            .take(12)
+            .collect();
+        let ends = matches!(
+            source.char(start + name.len()),
+            Some(' ' | '\t' | '\n' | '\r' | ']' | '/')
+        );
+        let name = crate::directives::canonical(&name);
+        ends && (SUPPORTED.contains(&name.as_str()) || NOT_SUPPORTED.contains(&name.as_str()))
+    })?;
+    Some(source.position(at))
 }
 
 /// Collects what reaches the output unescaped.
@@ -375,6 +396,20 @@ impl Collector {
                 }
             }
             ExprKind::Exists(target) => self.expr(target, true),
+            ExprKind::Builtin { target, arguments, .. }
+                if let [
+                    Expr {
+                        kind: ExprKind::Lambda(name, body),
+                        ..
+                    },
+                ] = arguments.as_slice() =>
+            {
+                self.expr(target, false);
+                let element = self.path(target).map(|path| format!("{path}[]"));
+                self.scopes.push((name.clone(), element));
+                self.expr(body, false);
+                self.scopes.pop();
+            }
             ExprKind::Builtin {
                 target,
                 builtin,

@@ -59,11 +59,25 @@ impl<'a> Run<'a> {
             B::Date | B::DateTime | B::Time | B::NumberToDate | B::NumberToDateTime | B::NumberToTime => {
                 return self.date(target, builtin, arguments).map(Some);
             }
-            B::Abs | B::Ceiling | B::Floor | B::Round | B::Int | B::Long | B::IsNan | B::IsInfinite => {
+            B::Long => {
+                return match self.value(target)? {
+                    Value::Date(date) => Ok(Some(Value::Number(Number::Integer(
+                        date.when.timestamp().as_millisecond(),
+                    )))),
+                    Value::Number(number) => Ok(Some(number_builtin(number, builtin))),
+                    other => Err(unexpected(target, "a number or a date", &other)),
+                };
+            }
+            B::Abs | B::Ceiling | B::Floor | B::Round | B::Int | B::IsNan | B::IsInfinite => {
                 let number = self.number(target)?;
                 return Ok(Some(number_builtin(number, builtin)));
             }
+            B::Filter | B::Map | B::TakeWhile | B::DropWhile => {
+                let value = self.value(target)?;
+                return self.each(value, target, builtin, arguments, position).map(Some);
+            }
             B::First
+            | B::Sequence
             | B::Last
             | B::Size
             | B::Reverse

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::ast::{Expr, Operator};
+use crate::ast::{Expr, ExprKind, Operator};
 use crate::builtins::Builtin;
 use crate::error::{Position, RenderError};
 use crate::eval::{entries_of, unexpected};
@@ -45,6 +45,9 @@ impl<'a> Run<'a> {
         if !value.is_sequence() {
             return Err(unexpected(target, "a sequence", &value));
         }
+        if builtin == B::Sequence {
+            return Ok(Some(value));
+        }
         if builtin == B::First {
             return Ok(value.element(0).flatten());
         }
@@ -72,6 +75,56 @@ impl<'a> Run<'a> {
             B::Min | B::Max => self.extreme(items, builtin == B::Max, position),
             _ => self.find(items, builtin, arguments, position).map(Some),
         }
+    }
+
+    /// Built-ins that ask a lambda about each element, or make another of it.
+    pub(crate) fn each(
+        &mut self,
+        value: Value<'a>,
+        target: &'a Expr,
+        builtin: Builtin,
+        arguments: &'a [Expr],
+        position: Position,
+    ) -> Result<Value<'a>, RenderError> {
+        let Some(ExprKind::Lambda(name, body)) = arguments.first().map(|argument| &argument.kind) else {
+            return Err(missing(position, "the argument"));
+        };
+        if !value.is_sequence() {
+            return Err(unexpected(target, "a sequence", &value));
+        }
+        let Some(length) = value.len() else {
+            return Err(RenderError::invalid(
+                position,
+                format!("?{} cannot work on a range without an end", builtin.name()),
+            ));
+        };
+        self.elements(length, position)?;
+        let mut found = Vec::new();
+        let mut dropping = builtin == Builtin::DropWhile;
+        for index in 0..length {
+            let element = value.element(index).flatten();
+            self.lambdas.push((name, element.clone()));
+            let answer = if builtin == Builtin::Map {
+                self.value(body).map(Some)
+            } else {
+                self.boolean(body).map(|holds| Some(Value::Bool(holds)))
+            };
+            // Also after an error, which a default around it may catch.
+            self.lambdas.pop();
+            let answer = answer?;
+            let holds = matches!(answer, Some(Value::Bool(true)));
+            match builtin {
+                Builtin::Map => found.push(answer),
+                Builtin::Filter if !holds => {}
+                Builtin::TakeWhile if !holds => break,
+                Builtin::DropWhile if dropping && holds => {}
+                _ => {
+                    dropping = false;
+                    found.push(element);
+                }
+            }
+        }
+        crate::eval::bounded(Value::sequence(found), position)
     }
 
     fn join(

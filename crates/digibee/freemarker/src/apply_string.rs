@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use jiff::Timestamp;
+use pipepost_jsonpath::java_regex::{self, JavaRegex, Replacement, TooMuchWork};
 
 use crate::ast::Expr;
 use crate::builtins::Builtin;
@@ -95,6 +96,17 @@ impl<'a> Run<'a> {
         };
         let needle = &*needle;
         self.work(text.len() / 16, position)?;
+        let flags = match builtin.flags_at() {
+            Some(at) => Flags::parse(self.argument(arguments, at)?.as_deref()),
+            None => Flags::default(),
+        };
+        if flags.regex
+            || builtin == B::Matches
+            || (flags.java.case_insensitive && !matches!(builtin, B::Replace | B::Split))
+            || (builtin == B::EnsureStartsWith && arguments.len() > 1)
+        {
+            return self.pattern(text, needle, builtin, flags, arguments, position);
+        }
         let before = |at: Option<usize>| at.map_or(text, |at| &text[..at]).to_owned();
         let after = |at: Option<usize>| at.map_or("", |at| &text[at + needle.len()..]).to_owned();
         let result = match builtin {
@@ -123,7 +135,7 @@ impl<'a> Run<'a> {
             B::KeepAfter => after(text.find(needle)),
             B::KeepAfterLast => text
                 .rfind(needle)
-                .map_or(text, |at| &text[at + needle.len()..])
+                .map_or("", |at| &text[at + needle.len()..])
                 .to_owned(),
             B::RemoveBeginning => text.strip_prefix(needle).unwrap_or(text).to_owned(),
             B::RemoveEnding => text.strip_suffix(needle).unwrap_or(text).to_owned(),
@@ -132,7 +144,7 @@ impl<'a> Run<'a> {
             B::EnsureEndsWith if text.ends_with(needle) => text.to_owned(),
             B::EnsureEndsWith => format!("{text}{needle}"),
             B::Split => {
-                let ignore_case = self.argument(arguments, 1)?.is_some_and(|flags| flags.contains('i'));
+                let ignore_case = flags.java.case_insensitive;
                 let most = if needle.is_empty() {
                     text.len()
                 } else {
@@ -157,7 +169,6 @@ impl<'a> Run<'a> {
                     .map(|with| self.text(with))
                     .transpose()?
                     .unwrap_or_default();
-                let flags = self.argument(arguments, 2)?.unwrap_or_default();
                 // The longest that it can become is known before it is made.
                 let places = if needle.is_empty() {
                     text.len() + 1
@@ -167,20 +178,108 @@ impl<'a> Run<'a> {
                 self.check_length(
                     text.len()
                         .saturating_add(places.saturating_mul(with.len()))
-                        .min(if flags.contains('f') {
+                        .min(if flags.first {
                             text.len() + with.len()
                         } else {
                             usize::MAX
                         }),
                     position,
                 )?;
-                strings::replace(text, needle, &with, flags.contains('i'), flags.contains('f'))
+                strings::replace(text, needle, &with, flags.java.case_insensitive, flags.first)
             }
             other => {
                 return Err(RenderError::invalid(
                     position,
                     format!("?{} does not apply to a string", other.name()),
                 ));
+            }
+        };
+        self.check_length(result.len(), position)?;
+        Ok(Value::text(result))
+    }
+
+    /// The same for what a flag makes a regular expression, or a text without case.
+    fn pattern(
+        &mut self,
+        text: &str,
+        needle: &str,
+        builtin: Builtin,
+        flags: Flags,
+        arguments: &'a [Expr],
+        position: Position,
+    ) -> Result<Value<'a>, RenderError> {
+        use Builtin as B;
+        let with_pattern =
+            flags.regex || builtin == B::Matches || (builtin == B::EnsureStartsWith && arguments.len() == 2);
+        let java = java_regex::Flags {
+            literal: !with_pattern,
+            ..flags.java
+        };
+        // A pattern is made anew each time, and a text may be walked through once for each match.
+        self.work(200 + needle.len(), position)?;
+        let most = text.len() + 1;
+        self.work(most / 4, position)?;
+        let compiled = match builtin {
+            B::Matches => JavaRegex::whole(needle, java),
+            _ => JavaRegex::new(needle, java),
+        };
+        let regex = compiled.map_err(|error| RenderError::invalid(position, error.to_string()))?;
+        let too_much = |error: TooMuchWork| RenderError::limit(position, error.to_string());
+        let first = |text: &str| regex.find_from(text, 0).map_err(too_much);
+        let result = match builtin {
+            B::Matches => return regex.is_match(text).map(Value::Bool).map_err(too_much),
+            B::Split => {
+                let parts = regex
+                    .split(text, &|found| found < self.limits.output / 64)
+                    .map_err(too_much)?;
+                self.elements(parts.len(), position)?;
+                return Ok(Value::sequence(
+                    parts.into_iter().map(|part| Some(Value::text(part))).collect(),
+                ));
+            }
+            B::Replace => {
+                let with = arguments
+                    .get(1)
+                    .map(|with| self.text(with))
+                    .transpose()?
+                    .unwrap_or_default();
+                let with = Replacement::parse(&with, &regex)
+                    .map_err(|error| RenderError::invalid(position, error.to_string()))?;
+                let longest = self.limits.output;
+                if flags.first {
+                    regex.replace_first(text, &with, longest).map_err(too_much)?
+                } else {
+                    regex.replace_all(text, &with, longest, &|_| true).map_err(too_much)?
+                }
+            }
+            B::KeepBefore => first(text)?.map_or(text, |(start, _)| &text[..start]).to_owned(),
+            B::KeepAfter => first(text)?.map_or("", |(_, end)| &text[end..]).to_owned(),
+            B::KeepBeforeLast | B::KeepAfterLast => {
+                let mut last = None;
+                let mut from = Some(0);
+                while let Some(at) = from {
+                    self.work(1 + (text.len() - at) / 64, position)?;
+                    last = match regex.find_from(text, at).map_err(too_much)? {
+                        Some(found) => Some(found),
+                        None => break,
+                    };
+                    // As in FreeMarker, matches may overlap: the last is the one that begins last.
+                    from = last.and_then(|(start, _)| Some(start + text[start..].chars().next()?.len_utf8()));
+                }
+                match (builtin, last) {
+                    (B::KeepBeforeLast, None) => text,
+                    (_, None) => "",
+                    (B::KeepBeforeLast, Some((start, _))) => &text[..start],
+                    (_, Some((_, end))) => &text[end..],
+                }
+                .to_owned()
+            }
+            _ => {
+                let with = self.argument(arguments, 1)?.unwrap_or_default();
+                match first(text)? {
+                    Some((0, _)) => text.to_owned(),
+                    _ => format!("{with}{text}"),
+                }
             }
         };
         self.check_length(result.len(), position)?;
@@ -297,20 +396,80 @@ impl<'a> Run<'a> {
 }
 
 fn read_iso(text: &str, kind: DateKind, zone: &jiff::tz::TimeZone) -> Option<jiff::Zoned> {
-    if kind != DateKind::Time
-        && let Ok(moment) = text.parse::<Timestamp>()
-    {
+    if kind == DateKind::Time {
+        return read_iso_time(text, zone);
+    }
+    if let Ok(moment) = text.parse::<Timestamp>() {
         return Some(moment.to_zoned(zone.clone()));
     }
     let local = match kind {
-        DateKind::Time => jiff::civil::date(1970, 1, 1).to_datetime(text.parse().ok()?),
         DateKind::Date => text
             .parse::<jiff::civil::Date>()
             .ok()?
             .to_datetime(jiff::civil::Time::midnight()),
-        DateKind::DateTime => text.parse().ok()?,
+        _ => text.parse().ok()?,
     };
     zone.to_ambiguous_zoned(local).later().ok()
+}
+
+/// A time of the day, which is one of the first of January 1970: `10:20:30.5`, `10:20`, `102030`, with `Z` or an offset.
+fn read_iso_time(text: &str, zone: &jiff::tz::TimeZone) -> Option<jiff::Zoned> {
+    let (time, zone) = match text.find(['Z', '+', '-']) {
+        None => (text, zone.clone()),
+        Some(at) => (&text[..at], jiff::tz::TimeZone::fixed(read_offset(&text[at..])?)),
+    };
+    let midnight = jiff::civil::date(1970, 1, 1).to_datetime(jiff::civil::Time::midnight());
+    let local = match time {
+        // The end of the day.
+        "24" | "24:00" | "24:00:00" | "2400" | "240000" => midnight.tomorrow().ok()?,
+        time => midnight.date().to_datetime(format!("T{time}").parse().ok()?),
+    };
+    zone.to_ambiguous_zoned(local).later().ok()
+}
+
+/// `Z`, `+02`, `+02:00` or `+0200`.
+fn read_offset(text: &str) -> Option<jiff::tz::Offset> {
+    let (sign, rest) = match text.as_bytes() {
+        [b'Z'] => return Some(jiff::tz::Offset::UTC),
+        [b'+', ..] => (1, &text[1..]),
+        [b'-', ..] => (-1, &text[1..]),
+        _ => return None,
+    };
+    let digits = rest.replacen(':', "", 1);
+    let is_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (hours, minutes) = match digits.len() {
+        2 if is_digits => (digits.parse::<i32>().ok()?, 0),
+        4 if is_digits => (digits[..2].parse::<i32>().ok()?, digits[2..].parse().ok()?),
+        _ => return None,
+    };
+    jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
+}
+
+/// The flags of a search, as their letters: how a text is looked for.
+#[derive(Default, Clone, Copy)]
+struct Flags {
+    regex: bool,
+    first: bool,
+    java: java_regex::Flags,
+}
+
+impl Flags {
+    /// The parser has refused other letters.
+    fn parse(letters: Option<&str>) -> Self {
+        let has = |letter| letters.is_some_and(|letters| letters.contains(letter));
+        Self {
+            regex: has('r'),
+            first: has('f'),
+            java: java_regex::Flags {
+                case_insensitive: has('i'),
+                unicode_case: has('i'),
+                multiline: has('m'),
+                dotall: has('s'),
+                comments: has('c'),
+                ..java_regex::Flags::default()
+            },
+        }
+    }
 }
 
 fn shorten(text: &str) -> String {

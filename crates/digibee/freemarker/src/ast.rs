@@ -136,6 +136,8 @@ pub(crate) enum ExprKind {
     },
     /// Kept, because a default after it covers everything inside.
     Parenthesis(Box<Expr>),
+    /// `x -> expression`, the argument of a built-in that works element by element.
+    Lambda(String, Box<Expr>),
 }
 
 #[derive(Debug, Clone)]
@@ -197,7 +199,8 @@ impl Expr {
             | ExprKind::Not(target)
             | ExprKind::Negate(target)
             | ExprKind::Plus(target)
-            | ExprKind::Parenthesis(target) => vec![target],
+            | ExprKind::Parenthesis(target)
+            | ExprKind::Lambda(_, target) => vec![target],
             ExprKind::Index(left, right) | ExprKind::Binary(_, left, right) => vec![left, right],
             ExprKind::Builtin { target, arguments, .. } => std::iter::once(&**target).chain(arguments).collect(),
             ExprKind::Default(target, fallback) => {
@@ -224,7 +227,8 @@ impl Expr {
             | ExprKind::Not(target)
             | ExprKind::Negate(target)
             | ExprKind::Plus(target)
-            | ExprKind::Parenthesis(target) => vec![target],
+            | ExprKind::Parenthesis(target)
+            | ExprKind::Lambda(_, target) => vec![target],
             ExprKind::Index(left, right) | ExprKind::Binary(_, left, right) => vec![left, right],
             ExprKind::Builtin { target, arguments, .. } => std::iter::once(&mut **target).chain(arguments).collect(),
             ExprKind::Default(target, fallback) => std::iter::once(target)
@@ -237,14 +241,25 @@ impl Expr {
 
     /// How often a variable is used.
     pub(crate) fn uses(&self, name: &str) -> usize {
+        if self.binds(name) {
+            return 0;
+        }
         let own = matches!(&self.kind, ExprKind::Variable(variable) if variable == name);
         usize::from(own) + self.children().into_iter().map(|child| child.uses(name)).sum::<usize>()
+    }
+
+    /// Whether it is a lambda with a variable of this name, which hides others.
+    fn binds(&self, name: &str) -> bool {
+        matches!(&self.kind, ExprKind::Lambda(variable, _) if variable == name)
     }
 
     /// Puts an expression in the place of each use of a variable. The caller sees to the depth.
     pub(crate) fn replace_variable(&mut self, name: &str, value: &Self) {
         if matches!(&self.kind, ExprKind::Variable(variable) if variable == name) {
             self.kind = ExprKind::Parenthesis(Box::new(value.clone()));
+            return;
+        }
+        if self.binds(name) {
             return;
         }
         for child in self.children_mut() {

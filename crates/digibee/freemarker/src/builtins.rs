@@ -28,8 +28,8 @@ macro_rules! builtins {
 builtins! {
     Abs "abs" 0 0, Boolean "boolean" 0 0, C "c" 0 0, CapFirst "cap_first" 0 0, Capitalize "capitalize" 0 0,
     Ceiling "ceiling" 0 0, Chunk "chunk" 1 2, ChopLinebreak "chop_linebreak" 0 0, Contains "contains" 1 1,
-    Counter "counter" 0 0, Date "date" 0 1, DateTime "datetime" 0 1, Default "default" 1 1, EndsWith "ends_with" 1 1,
-    EnsureEndsWith "ensure_ends_with" 1 1, EnsureStartsWith "ensure_starts_with" 1 1, Exists "exists" 0 0,
+    Counter "counter" 0 0, Date "date" 0 1, DateTime "datetime" 0 1, Default "default" 1 1, DropWhile "drop_while" 1 1, EndsWith "ends_with" 1 1,
+    EnsureEndsWith "ensure_ends_with" 1 1, EnsureStartsWith "ensure_starts_with" 1 3, Exists "exists" 0 0, Filter "filter" 1 1,
     First "first" 0 0, Floor "floor" 0 0, HasContent "has_content" 0 0, HasNext "has_next" 0 0, Html "html" 0 0,
     IfExists "if_exists" 0 0, Index "index" 0 0, IndexOf "index_of" 1 2, Int "int" 0 0, IsBoolean "is_boolean" 0 0,
     IsDate "is_date" 0 0, IsEnumerable "is_enumerable" 0 0, IsEvenItem "is_even_item" 0 0, IsFirst "is_first" 0 0,
@@ -37,16 +37,16 @@ builtins! {
     IsNan "is_nan" 0 0, IsNumber "is_number" 0 0, IsOddItem "is_odd_item" 0 0, IsSequence "is_sequence" 0 0,
     IsString "is_string" 0 0, ItemCycle "item_cycle" 1 255, ItemParity "item_parity" 0 0,
     ItemParityCap "item_parity_cap" 0 0, Join "join" 1 3, JsString "js_string" 0 0, JsonString "json_string" 0 0,
-    KeepAfter "keep_after" 1 1, KeepAfterLast "keep_after_last" 1 1, KeepBefore "keep_before" 1 1,
-    KeepBeforeLast "keep_before_last" 1 1, Keys "keys" 0 0, Last "last" 0 0, LastIndexOf "last_index_of" 1 2,
-    LeftPad "left_pad" 1 2, Length "length" 0 0, Long "long" 0 0, LowerCase "lower_case" 0 0, Max "max" 0 0,
+    KeepAfter "keep_after" 1 2, KeepAfterLast "keep_after_last" 1 2, KeepBefore "keep_before" 1 2,
+    KeepBeforeLast "keep_before_last" 1 2, Keys "keys" 0 0, Last "last" 0 0, LastIndexOf "last_index_of" 1 2,
+    LeftPad "left_pad" 1 2, Length "length" 0 0, Long "long" 0 0, LowerCase "lower_case" 0 0, Map "map" 1 1, Matches "matches" 1 2, Max "max" 0 0,
     Min "min" 0 0, NoEsc "no_esc" 0 0, Number "number" 0 0, NumberToDate "number_to_date" 0 0,
     NumberToDateTime "number_to_datetime" 0 0, NumberToTime "number_to_time" 0 0, RemoveBeginning "remove_beginning" 1 1,
     RemoveEnding "remove_ending" 1 1, Replace "replace" 2 3, Reverse "reverse" 0 0, RightPad "right_pad" 1 2,
-    Round "round" 0 0, SeqContains "seq_contains" 1 1, SeqIndexOf "seq_index_of" 1 2,
+    Round "round" 0 0, SeqContains "seq_contains" 1 1, Sequence "sequence" 0 0, SeqIndexOf "seq_index_of" 1 2,
     SeqLastIndexOf "seq_last_index_of" 1 2, Size "size" 0 0, Sort "sort" 0 0, SortBy "sort_by" 1 1, Split "split" 1 2,
     StartsWith "starts_with" 1 1, String "string" 0 2, Substring "substring" 1 2, Switch "switch" 2 255,
-    Then "then" 2 2, Time "time" 0 1, Trim "trim" 0 0, UncapFirst "uncap_first" 0 0, UpperCase "upper_case" 0 0,
+    TakeWhile "take_while" 1 1, Then "then" 2 2, Time "time" 0 1, Trim "trim" 0 0, UncapFirst "uncap_first" 0 0, UpperCase "upper_case" 0 0,
     Url "url" 0 1, UrlPath "url_path" 0 1, Values "values" 0 0, WordList "word_list" 0 0, Xhtml "xhtml" 0 0,
     Xml "xml" 0 0,
 }
@@ -66,13 +66,12 @@ pub(crate) const NOT_SUPPORTED: &[&str] = &[
     "date_if_unknown",
     "datetime_if_unknown",
     "double",
-    "drop_while",
     "empty_to_null",
     "esc",
     "eval",
     "eval_json",
-    "filter",
     "float",
+    "groups",
     "has_api",
     "interpret",
     "is_collection",
@@ -94,9 +93,7 @@ pub(crate) const NOT_SUPPORTED: &[&str] = &[
     "iso_local",
     "iso_utc",
     "lower_abc",
-    "map",
     "markup_string",
-    "matches",
     "namespace",
     "new",
     "next_sibling",
@@ -108,18 +105,20 @@ pub(crate) const NOT_SUPPORTED: &[&str] = &[
     "previous_sibling",
     "root",
     "rtf",
-    "sequence",
     "short",
     "source",
-    "take_while",
     "time_if_unknown",
     "trim_to_null",
     "truncate",
     "truncate_c",
+    "truncate_c_m",
+    "truncate_m",
     "truncate_w",
+    "truncate_w_m",
     "upper_abc",
     "web_safe",
     "with_args",
+    "with_args_last",
 ];
 
 /// `upperCase` is `upper_case`: FreeMarker takes both conventions.
@@ -150,6 +149,25 @@ impl Builtin {
                 | Self::ItemParityCap
                 | Self::ItemCycle
         )
+    }
+
+    /// Whether its argument is a lambda.
+    pub(crate) fn takes_lambda(self) -> bool {
+        matches!(self, Self::Filter | Self::Map | Self::TakeWhile | Self::DropWhile)
+    }
+
+    /// Which argument holds flags, if one does.
+    pub(crate) fn flags_at(self) -> Option<usize> {
+        match self {
+            Self::Replace | Self::EnsureStartsWith => Some(2),
+            Self::Split
+            | Self::Matches
+            | Self::KeepAfter
+            | Self::KeepAfterLast
+            | Self::KeepBefore
+            | Self::KeepBeforeLast => Some(1),
+            _ => None,
+        }
     }
 
     /// Whether it takes a missing value on its left side.

@@ -6,7 +6,7 @@ use crate::layout::Kind;
 use crate::parser::{Parser, Stop};
 
 /// What FreeMarker has beside ours.
-const NOT_SUPPORTED: &[&str] = &[
+pub(crate) const NOT_SUPPORTED: &[&str] = &[
     "attempt",
     "autoesc",
     "call",
@@ -38,7 +38,7 @@ const NOT_SUPPORTED: &[&str] = &[
     "visit",
 ];
 
-const SUPPORTED: &[&str] = &[
+pub(crate) const SUPPORTED: &[&str] = &[
     "assign", "break", "case", "continue", "default", "else", "elseif", "escape", "if", "items", "list", "noescape",
     "noparse", "sep", "setting", "switch",
 ];
@@ -72,6 +72,18 @@ impl Parser {
             "escape" => nodes.push(self.escape(at)?),
             "noescape" => nodes.push(self.noescape(at)?),
             "break" | "continue" => {
+                let is_inside = if name == "break" {
+                    self.breakable
+                } else {
+                    self.continuable
+                } > 0;
+                if !is_inside {
+                    let others = if name == "break" { ", or in a <#case>" } else { "" };
+                    return Err(ParseError::new(
+                        self.source.position(at),
+                        format!("<#{name}> ends nothing here; it stands in a <#list ... as x> or in <#items>{others}"),
+                    ));
+                }
                 self.tag_end()?;
                 self.leaf(Kind::Other, at);
                 nodes.push(if name == "break" { Node::Break } else { Node::Continue });
@@ -178,8 +190,13 @@ impl Parser {
         self.layout.open(begin, end);
         self.layout.open(begin, end);
         let known = self.enter(names.as_ref());
+        let is_loop = usize::from(names.is_some());
+        self.breakable += is_loop;
+        self.continuable += is_loop;
         // `<#sep>` hands over the tag that ended the list's body.
         let (body, mut stop) = self.block()?;
+        self.breakable -= is_loop;
+        self.continuable -= is_loop;
         self.scope.truncate(known);
         let line = self.here(at);
         self.layout.close(line);
@@ -218,7 +235,11 @@ impl Parser {
         let (begin, end) = self.lines(at);
         self.layout.open(begin, end);
         let known = self.enter(Some(&names));
+        self.breakable += 1;
+        self.continuable += 1;
         let body = self.body("items", at)?;
+        self.breakable -= 1;
+        self.continuable -= 1;
         self.scope.truncate(known);
         let line = self.here(at);
         self.layout.close(line);
@@ -320,7 +341,9 @@ impl Parser {
             self.in_tag = false;
             let (begin, end) = self.lines(place);
             self.layout.open(begin, end);
+            self.breakable += 1;
             let (block, next) = self.block()?;
+            self.breakable -= 1;
             self.layout.leave();
             cases.push((condition, block));
             stop = next;

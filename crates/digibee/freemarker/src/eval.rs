@@ -41,6 +41,8 @@ impl<'a> Run<'a> {
             ExprKind::Binary(operator, left, right) => self.binary(*operator, left, right, expr.position).map(Some),
             ExprKind::Range { start, end, kind } => self.range(start, end.as_deref(), *kind).map(Some),
             ExprKind::Parenthesis(inner) => self.eval(inner),
+            // The parser lets a lambda stand where a built-in takes one, and that evaluates its body.
+            ExprKind::Lambda(..) => Ok(None),
         }
     }
 

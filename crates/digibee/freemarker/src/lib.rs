@@ -152,6 +152,7 @@ pub struct Template {
     texts: Vec<String>,
     options: Options,
     html: bool,
+    square_bracket: Option<Position>,
 }
 
 impl Template {
@@ -168,6 +169,7 @@ impl Template {
             texts: parsed.texts,
             options: *options,
             html: parsed.html,
+            square_bracket: parsed.square_bracket,
         })
     }
 
@@ -194,6 +196,12 @@ impl Template {
     /// document type or an HTML comment. A `<placeholder>` or an address in angle brackets is none.
     pub fn is_html(&self) -> bool {
         self.html
+    }
+
+    /// Returns the place of the first directive in square brackets (`[#if ...]`, `[/#list]`): it is text here, and its
+    /// author most likely meant it to be a directive.
+    pub fn square_bracket_directive(&self) -> Option<Position> {
+        self.square_bracket
     }
 
     /// What reaches an HTML body unescaped: every interpolation whose text may hold markup, and every inserted value in

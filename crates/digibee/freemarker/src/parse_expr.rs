@@ -345,6 +345,7 @@ impl Parser {
             Builtin::String | Builtin::Date | Builtin::DateTime | Builtin::Time
         );
         let arguments = match self.source.char(self.at) {
+            Some('(') if builtin.takes_lambda() => vec![self.lambda(&name)?],
             Some('(') => self.arguments()?,
             Some('[') if with_format => vec![self.bracketed()?],
             Some('.') if with_format && self.source.char(self.at + 1) != Some('.') => {
@@ -380,19 +381,43 @@ impl Parser {
         )
     }
 
-    /// Regular expressions are Java's, which we do not have here.
-    fn check_flags(&self, builtin: Builtin, arguments: &[Expr]) -> Result<(), ParseError> {
-        let flags = match builtin {
-            Builtin::Replace => arguments.get(2),
-            Builtin::Split => arguments.get(1),
-            _ => None,
+    /// `(x -> expression)`, or with the variable in parentheses of its own.
+    fn lambda(&mut self, builtin: &str) -> Parsed {
+        self.expect("(")?;
+        self.parentheses += 1;
+        self.skip_blanks();
+        let at = self.at;
+        let in_parentheses = self.source.char(self.at) == Some('(');
+        self.at += usize::from(in_parentheses);
+        self.skip_blanks();
+        let name = self.name();
+        self.skip_blanks();
+        let closed = !in_parentheses || self.source.char(self.at) == Some(')');
+        self.at += usize::from(in_parentheses && closed);
+        self.skip_blanks();
+        let Some(name) = name.filter(|_| closed && self.source.starts_with(self.at, "->")) else {
+            return Err(ParseError::unsupported(
+                self.source.position(at),
+                format!("?{builtin} takes a lambda with one variable here, such as {builtin}(x -> x.name)"),
+            ));
         };
-        let Some(flags) = flags else { return Ok(()) };
+        self.at += 2;
+        let body = self.expression()?;
+        self.expect(")")?;
+        self.parentheses -= 1;
+        self.node(ExprKind::Lambda(name, Box::new(body)), at)
+    }
+
+    /// Flags say how a text is looked for, which has to be known when the template is checked.
+    fn check_flags(&self, builtin: Builtin, arguments: &[Expr]) -> Result<(), ParseError> {
+        let Some(flags) = builtin.flags_at().and_then(|at| arguments.get(at)) else {
+            return Ok(());
+        };
         match flags.literal() {
-            Some(text) if text.chars().all(|flag| "if".contains(flag)) => Ok(()),
+            Some(text) if text.chars().all(|flag| "irfmsc".contains(flag)) => Ok(()),
             Some(_) => Err(ParseError::unsupported(
                 flags.position,
-                "only the flags i (ignore case) and f (first only) are supported",
+                "of the flags only i (ignore case), r (regular expression), f (first only), m, s and c are supported",
             )),
             None => Err(ParseError::unsupported(
                 flags.position,
@@ -403,7 +428,7 @@ impl Parser {
 
     fn unknown_builtin(&self, at: usize, name: &str) -> ParseError {
         let position = self.source.position(at);
-        if builtins::NOT_SUPPORTED.contains(&name) {
+        if builtins::NOT_SUPPORTED.contains(&name) || name.starts_with("iso_") {
             return ParseError::unsupported(position, format!("the built-in ?{name} is not supported"));
         }
         let hint = pipepost_suggest::nearest(name, builtins::NAMES.iter().copied())

@@ -13,6 +13,7 @@ impl Parser {
         let quote = self.source.char(self.at);
         self.at += 1;
         let mut units: Vec<(Unit, Position)> = Vec::new();
+        let mut escaped = Vec::new();
         loop {
             let position = self.source.position(self.at);
             match self.source.unit(self.at) {
@@ -29,6 +30,7 @@ impl Parser {
                 Some(Unit::Char('\\')) if !raw => {
                     self.at += 1;
                     let decoded = self.escape_sequence(position)?;
+                    escaped.push(units.len());
                     units.push((Unit::Char(decoded), position));
                 }
                 Some(unit) => {
@@ -41,7 +43,7 @@ impl Parser {
         let parts = if raw {
             plain_parts(&units)
         } else {
-            self.parts(units, end)?
+            self.parts(units, &escaped, end)?
         };
         self.node(ExprKind::Text(parts), start)
     }
@@ -64,7 +66,7 @@ impl Parser {
             'g' => '>',
             'l' => '<',
             'a' => '&',
-            '"' | '\'' | '\\' | '{' | '=' | '$' => c,
+            '"' | '\'' | '\\' | '{' | '=' => c,
             'x' => {
                 let mut code = 0;
                 let mut digits = 0;
@@ -85,11 +87,18 @@ impl Parser {
     }
 
     /// Splits a decoded literal at its interpolations. These are read from the decoded text, as FreeMarker does.
-    fn parts(&mut self, units: Vec<(Unit, Position)>, end: Position) -> Result<Vec<TextPart>, ParseError> {
+    /// A brace that was escaped (`$\{`) opens none.
+    fn parts(
+        &mut self,
+        units: Vec<(Unit, Position)>,
+        escaped: &[usize],
+        end: Position,
+    ) -> Result<Vec<TextPart>, ParseError> {
         let is = |at: usize, c: char| matches!(units.get(at), Some((Unit::Char(found), _)) if *found == c);
+        let opens = |at: usize| escaped.binary_search(&(at + 1)).is_err();
         // FreeMarker looks into literals of more than three characters only: `"${"` is those two.
         let interpolated =
-            units.len() > 3 && (0..units.len()).any(|at| (is(at, '$') || is(at, '#')) && is(at + 1, '{'));
+            units.len() > 3 && (0..units.len()).any(|at| (is(at, '$') || is(at, '#')) && is(at + 1, '{') && opens(at));
         if !interpolated {
             return Ok(plain_parts(&units));
         }
@@ -97,10 +106,11 @@ impl Parser {
         let mut parts = Vec::new();
         let mut plain = Vec::new();
         while let Some(unit) = inner.source.unit(inner.at) {
-            if inner.source.starts_with(inner.at, "#{") {
+            let opens = opens(inner.at);
+            if opens && inner.source.starts_with(inner.at, "#{") {
                 return Err(inner.numeric_interpolation());
             }
-            if inner.source.starts_with(inner.at, "${") {
+            if opens && inner.source.starts_with(inner.at, "${") {
                 parts.append(&mut plain_parts(&std::mem::take(&mut plain)));
                 inner.at += 2;
                 parts.push(TextPart::Interpolation(inner.expression()?));

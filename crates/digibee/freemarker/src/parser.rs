@@ -1,7 +1,7 @@
 //! The template's text: interpolations, comments and directives.
 
 use crate::ast::{Block, Expr, Inserted, Interpolation, Node};
-use crate::error::ParseError;
+use crate::error::{ParseError, Position};
 use crate::layout::{Kind, Layout};
 use crate::source::{Piece, Source, Unit};
 
@@ -27,6 +27,9 @@ pub(crate) struct Parser {
     pub(crate) escaping: bool,
     /// What `<#escape>` directives wrap around each interpolation: the variable, and the expression that uses it.
     pub(crate) escapes: Vec<(String, Expr)>,
+    /// How many loops and cases around here a `<#break>` could end, and loops that a `<#continue>` could go on with.
+    pub(crate) breakable: usize,
+    pub(crate) continuable: usize,
     pub(crate) texts: Vec<String>,
     pub(crate) layout: Layout,
     strip: bool,
@@ -37,6 +40,7 @@ pub(crate) struct Parsed {
     pub(crate) block: Block,
     pub(crate) texts: Vec<String>,
     pub(crate) html: bool,
+    pub(crate) square_bracket: Option<Position>,
 }
 
 /// The tag that ended a block.
@@ -53,6 +57,13 @@ pub(crate) enum Stop {
 impl Parser {
     pub(crate) fn parse(pieces: &[Piece<'_>], escaping: bool) -> Result<Parsed, ParseError> {
         let mut parser = Self::over(Source::new(pieces)?, escaping);
+        let start = (0..parser.source.len()).find(|at| !parser.source.char(*at).is_some_and(char::is_whitespace));
+        if let Some(start) = start.filter(|start| parser.source.starts_with(*start, "[#ftl")) {
+            return Err(ParseError::unsupported(
+                parser.source.position(start),
+                "the syntax with square brackets ([#if]) is not supported; write <#if>",
+            ));
+        }
         parser.header()?;
         let (block, stop) = parser.block()?;
         match stop {
@@ -76,6 +87,7 @@ impl Parser {
         Ok(Parsed {
             block,
             html: crate::analysis::is_html(&parser.source),
+            square_bracket: crate::analysis::square_bracket(&parser.source),
             texts: parser.texts,
         })
     }
@@ -91,6 +103,8 @@ impl Parser {
             scope: Vec::new(),
             escaping,
             escapes: Vec::new(),
+            breakable: 0,
+            continuable: 0,
             texts: Vec::new(),
             layout: Layout::new(),
             strip: true,

@@ -45,11 +45,13 @@ pub(crate) struct Run<'a> {
     pub(crate) inserted: &'a [String],
     texts: &'a [String],
     escape_html: bool,
-    limits: Limits,
+    pub(crate) limits: Limits,
     pub(crate) settings: Settings,
     pub(crate) now: Timestamp,
     pub(crate) variables: HashMap<&'a str, Value<'a>>,
     loops: Vec<Loop<'a>>,
+    /// The variables of the lambdas that are being evaluated; the innermost is last.
+    pub(crate) lambdas: Vec<(&'a str, Option<Value<'a>>)>,
     work: u64,
     out: String,
 }
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             now,
             variables: HashMap::new(),
             loops: Vec::new(),
+            lambdas: Vec::new(),
             work: 0,
             out: String::new(),
         }
@@ -354,8 +357,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Finds a variable: loops first, from the innermost, then assigned ones, then the model.
+    /// Finds a variable: lambdas and loops first, from the innermost, then assigned ones, then the model.
     pub(crate) fn lookup(&self, name: &str) -> Option<Value<'a>> {
+        if let Some((_, value)) = self.lambdas.iter().rev().find(|(variable, _)| *variable == name) {
+            return value.clone();
+        }
         for current in self.loops.iter().rev() {
             let Some(names) = &current.names else { continue };
             if names.first == name {

@@ -43,9 +43,10 @@ fn what_is_not_supported_is_refused_by_name_and_place() {
             "the built-in ?new is not supported",
         ),
         ("${a.b()}", 1, 6, "calls of functions and methods"),
-        ("${l?filter(x -> x > 1)}", 1, 5, "the built-in ?filter is not supported"),
+        ("${l?truncate(3)}", 1, 5, "the built-in ?truncate is not supported"),
+        ("${l?filter(check)}", 1, 12, "takes a lambda with one variable"),
         ("#{a}", 1, 1, "numeric interpolation"),
-        ("${s?replace(\"a\", \"b\", \"r\")}", 1, 23, "only the flags i"),
+        ("${s?replace(\"a\", \"b\", \"x\")}", 1, 23, "only i (ignore case)"),
         ("${.main}", 1, 3, "special variable .main"),
         (
             "<#setting classic_compatible=true>",
@@ -457,4 +458,72 @@ proptest! {
             let _ = (template.unescaped(), template.references(), template.is_html());
         }
     }
+}
+
+#[test]
+fn square_brackets_are_text_that_is_worth_a_word() {
+    let parse = |text: &str| Template::parse(&[Piece::Source(text)], &Options::default());
+    for (text, place) in [
+        ("Dear\n [#if vip]friend[/#if]", Some((2, 2))),
+        ("x [/#list] y", Some((1, 3))),
+        ("[#macro a]", Some((1, 1))),
+        ("[#1] and [#123] and [#issue]", None),
+        ("see [#if", None),
+        ("<#if true>a</#if>", None),
+    ] {
+        let found = parse(text).expect(text).square_bracket_directive();
+        assert_eq!(found.map(|place| (place.line, place.column)), place, "{text}");
+    }
+    let refused = parse(" [#ftl]\n[#if true]a[/#if]").expect_err("the other syntax");
+    assert!(
+        refused.is_unsupported() && refused.message().contains("write <#if>"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_freemarker_has_is_told_from_what_nobody_has() {
+    let error = |text: &str| Template::parse(&[Piece::Source(text)], &Options::default()).expect_err(text);
+    for text in [
+        "${x?eval}",
+        "${x?truncate(3)}",
+        "${x?iso_local_nz}",
+        "${x?with_args_last([1])}",
+        "<#macro m></#macro>",
+    ] {
+        assert!(error(text).is_unsupported(), "{text}");
+    }
+    for text in ["${x?uper_case}", "${x?xyz}", "<#fi>"] {
+        assert!(!error(text).is_unsupported(), "{text}");
+    }
+    assert!(error("${x?uper_case}").message().contains("did you mean ?upper_case?"));
+    assert!(!error("${x?xyz}").message().contains("did you mean"));
+    let lambda = error("${l?filter(check)}");
+    assert!(lambda.message().contains("filter(x -> x.name)"), "{lambda}");
+}
+
+#[test]
+fn lambdas_are_bounded_and_leave_nothing_behind() {
+    let model = serde_json::json!({"l": [1, 2, 3], "x": "outer"});
+    let mut options = Options::default();
+    options.limits.work = 100_000;
+    let render = |text: &str| {
+        Template::parse(&[Piece::Source(text)], &options).expect(text).render(
+            &Model::new(&model),
+            &[],
+            &Context::default(),
+        )
+    };
+    assert_eq!(
+        render("${(l?map(x -> x.a.b)?join(''))!'none'} ${x}").ok().as_deref(),
+        None
+    );
+    assert_eq!(
+        render("${(l?map(y -> z)?join(''))!'none'} ${x} ${y!'gone'}")
+            .ok()
+            .as_deref(),
+        Some("none outer gone")
+    );
+    let deep = format!("${{{}1{}}}", "(0..<100)?map(a -> ".repeat(5), ")".repeat(5));
+    assert!(render(&deep).is_err());
 }

@@ -118,7 +118,12 @@ impl DatePattern {
         let pattern = match (date, time) {
             (Some(date), Some(time)) => {
                 let (d, t) = (date as usize, time as usize);
-                format!("{}{}{}", data.date_styles[d], data.joints[d], data.time_styles[t])
+                format!(
+                    "{}{}{}",
+                    data.date_styles[d],
+                    data.joints[d.max(t)],
+                    data.time_styles[t]
+                )
             }
             (Some(date), None) => data.date_styles[date as usize].to_owned(),
             (None, Some(time)) => data.time_styles[time as usize].to_owned(),

@@ -26,7 +26,7 @@ pub(crate) struct Data {
     /// Full, long, medium, short.
     pub(crate) date_styles: [&'static str; 4],
     pub(crate) time_styles: [&'static str; 4],
-    /// What joins a date and a time in one text, by the date's style.
+    /// What joins a date and a time in one text, by the shorter of the two styles.
     pub(crate) joints: [&'static str; 4],
 }
 

@@ -106,6 +106,17 @@ impl JavaRegex {
         self.regex.is_match(text).map_err(|_| TooMuchWork)
     }
 
+    /// The first match that begins at a byte of the text, which must be the start of a character, or after it: where it
+    /// begins and where it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`].
+    pub fn find_from(&self, text: &str, from: usize) -> Result<Option<(usize, usize)>, TooMuchWork> {
+        let found = self.regex.find_from_pos(text, from).map_err(|_| TooMuchWork)?;
+        Ok(found.map(|found| (found.start(), found.end())))
+    }
+
     /// Every match, from left to right. `go_on` is asked before each, with the number of those before it: one search takes
     /// time linear in the text at most, and all together may take the square of it.
     ///
@@ -159,6 +170,26 @@ impl JavaRegex {
         longest: usize,
         go_on: &dyn Fn(usize) -> bool,
     ) -> Result<String, TooMuchWork> {
+        self.replace(text, replacement, usize::MAX, longest, go_on)
+    }
+
+    /// The text with its first match replaced. `longest` bounds the result, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`], also when the result would be too long.
+    pub fn replace_first(&self, text: &str, replacement: &Replacement, longest: usize) -> Result<String, TooMuchWork> {
+        self.replace(text, replacement, 1, longest, &|_| true)
+    }
+
+    fn replace(
+        &self,
+        text: &str,
+        replacement: &Replacement,
+        most: usize,
+        longest: usize,
+        go_on: &dyn Fn(usize) -> bool,
+    ) -> Result<String, TooMuchWork> {
         let mut count = 0;
         let mut result = String::new();
         let mut from = 0;
@@ -178,7 +209,7 @@ impl JavaRegex {
                 return Err(TooMuchWork);
             }
             from = all.end();
-            search = next_search(text, all.start(), all.end());
+            search = next_search(text, all.start(), all.end()).filter(|_| count < most);
         }
         result.push_str(text.get(from..).unwrap_or_default());
         Ok(result)
