@@ -123,6 +123,11 @@ pub fn function_signatures() -> impl Iterator<Item = String> {
     all().map(Function::signature)
 }
 
+/// The signature of one function.
+pub(crate) fn signature(name: &str) -> Option<String> {
+    all().find(|function| function.name == name).map(Function::signature)
+}
+
 /// The function with this name, whatever its case; the error is what would have been right.
 pub(crate) fn find(name: &str) -> Result<&'static Function, String> {
     let name = name.to_ascii_uppercase();

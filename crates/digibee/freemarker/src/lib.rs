@@ -41,6 +41,7 @@ mod parse_expr;
 mod parse_primary;
 mod parse_text;
 mod parser;
+mod reference;
 mod render;
 mod settings;
 mod slices;
@@ -53,6 +54,9 @@ pub use error::{ParseError, Position, RenderError, RenderErrorKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 pub use pipepost_java_format::Locale;
+pub use reference::{
+    EXAMPLE_MODEL, TemplateReference, builtin_reference, directive_reference, template_markdown, template_names,
+};
 use serde_json::Value;
 pub use source::Piece;
 
