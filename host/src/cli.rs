@@ -10,6 +10,7 @@ mod error;
 mod eval;
 mod explain;
 mod hardening;
+mod help;
 mod inbox;
 mod ledger;
 mod logging;
@@ -35,6 +36,15 @@ const USAGE: u8 = 64;
 /// Parses, runs, and maps the result to an exit code.
 pub(crate) fn main() -> ExitCode {
     hardening::harden();
+    if let Some(topic) = help::Topic::asked_for(std::env::args_os().map(|text| text.to_string_lossy().into_owned())) {
+        return match help::print(topic) {
+            Ok(code) => ExitCode::from(code),
+            Err(complaint) => {
+                complaint.print();
+                ExitCode::from(complaint.exit_code())
+            }
+        };
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

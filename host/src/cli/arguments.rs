@@ -12,7 +12,7 @@ use super::store::StoreOptions;
 #[derive(Debug, Parser)]
 #[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a local server and shows what arrived.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
+    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a local server and shows what arrived.\n\nReference: `pipepost help functions`, `pipepost help template`, `pipepost help steps`.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(super) enum Command {
     Run(Box<RunOptions>),
     /// Print the value of an expression or a template
     #[command(
-        after_help = "Examples:\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"
+        after_help = "Examples:\n  pipepost eval --list\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"
     )]
     Eval(EvalOptions),
     /// Print the JSON Schema of pipeline documents, of a step's parameters, or of account files, for editors
@@ -189,7 +189,11 @@ pub(super) struct Pins {
 #[derive(Debug, Args)]
 pub(super) struct EvalOptions {
     /// An expression without its braces, a text with `{{ }}` in it, or the template of an email body
+    #[arg(required_unless_present = "list", default_value = "", hide_default_value = true)]
     pub(super) text: String,
+    /// Print every function that expressions can call, with its meaning and a worked case
+    #[arg(long, conflicts_with_all = ["text", "message", "json"])]
+    pub(super) list: bool,
     /// The message that it reads, a JSON file; `-` reads standard input. The default is {}
     #[arg(long, value_name = "FILE|-", env = "PIPEPOST_MESSAGE")]
     pub(super) message: Option<PathBuf>,

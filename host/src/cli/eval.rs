@@ -5,10 +5,14 @@ use serde_json::Value;
 
 use super::arguments::EvalOptions;
 use super::error::CliError;
+use super::help;
 use super::logging::{answer_json, answer_text};
 use super::setup;
 
 pub(super) fn execute(options: &EvalOptions) -> Result<u8, CliError> {
+    if options.list {
+        return help::print(help::Topic::Functions);
+    }
     let message = setup::message("message", options.message.as_deref())?;
     let globals = setup::globals(&options.globals)?;
     let value = evaluate(&options.text, &message, globals)

@@ -61,7 +61,10 @@ impl Execution<'_> {
             let mut next = Some(id);
             while let Some(id) = next.take() {
                 for step in &self.prepared.pipeline.branch(id).steps {
-                    let follows = self.watched(step, frame).await?;
+                    let follows = self
+                        .watched(step, frame)
+                        .await
+                        .map_err(|error| self.or_over(step, error))?;
                     if let Some(alias) = &step.alias {
                         frame.keep(alias);
                     }
@@ -73,6 +76,19 @@ impl Execution<'_> {
             }
             Ok(())
         })
+    }
+
+    /// An evaluation that the run's end has cut short is no fault of the document.
+    fn or_over(&self, step: &Step, error: RunError) -> RunError {
+        let is_invalid = error
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.kind == FailureKind::Invalid);
+        if is_invalid && self.clock.is_over() {
+            RunError::new(place(step), self.clock.over())
+        } else {
+            error
+        }
     }
 
     /// Runs a step, and tells whoever wants to know.

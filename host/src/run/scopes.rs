@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::batch_coalescer::BatchCoalescer;
+use super::clock::RunClock;
 use super::{RunOptions, timestamp};
 use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
@@ -174,6 +175,8 @@ pub(super) struct Scopes<'a> {
     pub(super) run: &'a RunScopes,
     pub(super) frame: &'a Frame,
     pub(super) files: &'a RunFiles,
+    /// Ends an evaluation with the run.
+    pub(super) clock: &'a RunClock,
     /// The label of the step's own account.
     pub(super) own_account: Option<&'a str>,
     /// The element of a mail merge.
@@ -202,6 +205,10 @@ impl Context for Scopes<'_> {
 
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
+    }
+
+    fn may_go_on(&self) -> bool {
+        !self.clock.is_over()
     }
 
     fn random(&self) -> u64 {

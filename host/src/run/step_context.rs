@@ -34,6 +34,7 @@ impl<'s> StepContext<'s> {
             run: self.scopes,
             frame: self.frame,
             files: self.files,
+            clock: self.clock,
             own_account,
             item,
         }

@@ -90,6 +90,12 @@ impl Body {
         self.template.is_html()
     }
 
+    /// Where the first directive in square brackets stands, which is text here.
+    pub(crate) fn square_bracket_directive(&self) -> Option<Position> {
+        let found = self.template.square_bracket_directive()?;
+        Some(position(found.line, found.column))
+    }
+
     /// The paths of the model that it reads.
     pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
         self.template.references().into_iter().map(|reference| reference.path)

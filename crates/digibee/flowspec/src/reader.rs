@@ -280,6 +280,14 @@ impl Reader<'_> {
             };
             self.report_in_body(parameter, source, found.position, warn, &message);
         }
+        if let Some(position) = body.square_bracket_directive() {
+            let warn = |message: String| {
+                Problem::warning(message)
+                    .advise("write `<#if ...>` and `</#if>`: the syntax with square brackets is not read")
+            };
+            let message = "a directive in square brackets is sent as text";
+            self.report_in_body(parameter, source, position, warn, message);
+        }
         let branch = self.branch;
         let paths = body.paths().filter_map(in_message).map(|path| (branch, path));
         self.findings.body_paths.extend(paths);

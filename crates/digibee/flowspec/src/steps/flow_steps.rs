@@ -29,14 +29,14 @@ pub(super) static STEPS: &[Builtin] = &[
                     "target": {"type": "string", "description": "The branch to go on in."},
                     "jsonPath": {"type": "string", "description": "Holds when its result is not empty."},
                     "simple": {"type": "string", "description": "#{path} == 'value', joined by && and ||."},
-                    "description": {"type": "string"},
-                    "type": {"type": "string"},
+                    "description": {"type": "string", "description": "A note for people."},
+                    "type": {"type": "string", "description": "Written by the platform; without effect."},
                 }),
             );
             object(
                 &["when"],
                 json!({
-                    "when": {"type": "array", "items": condition},
+                    "when": {"type": "array", "items": condition, "description": "The conditions, in their order."},
                     "otherwise": {"type": "string", "description": "The branch to go on in when none holds."},
                 }),
             )
@@ -52,8 +52,8 @@ pub(super) static STEPS: &[Builtin] = &[
             with_tracks(json!({
                 "expression": {"type": "string", "description": "An expression that gives the array."},
                 "jsonPath": {"type": "string", "default": "$", "description": "Where the array is in the message."},
-                "itemIdentifier": {"type": "string"},
-                "parallel": {"type": "boolean", "default": false},
+                "itemIdentifier": {"type": "string", "description": "Written by the platform; without effect."},
+                "parallel": {"type": "boolean", "default": false, "description": "Whether up to ten elements are worked on at a time."},
                 "failOnError": fail_on_error(false),
             }))
         },
@@ -107,17 +107,17 @@ pub(super) static STEPS: &[Builtin] = &[
                 &["target"],
                 json!({
                     "target": {"type": "string", "description": "The branch."},
-                    "executionId": {"type": "string"},
-                    "description": {"type": "string"},
+                    "executionId": {"type": "string", "description": "The name of its result."},
+                    "description": {"type": "string", "description": "A note for people."},
                 }),
             );
             object(
                 &["parallelExecutions"],
                 json!({
-                    "parallelExecutions": {"type": "array", "minItems": 1, "items": execution},
-                    "aggregationType": {"enum": ["COLLATE", "SUMMARY"], "default": "COLLATE"},
-                    "showExecutionIds": {"type": "boolean", "default": true},
-                    "reportExceptions": {"type": "boolean", "default": true},
+                    "parallelExecutions": {"type": "array", "minItems": 1, "items": execution, "description": "The branches."},
+                    "aggregationType": {"enum": ["COLLATE", "SUMMARY"], "default": "COLLATE", "description": "COLLATE gives each result, SUMMARY counts them."},
+                    "showExecutionIds": {"type": "boolean", "default": true, "description": "Whether each result stands with its executionId."},
+                    "reportExceptions": {"type": "boolean", "default": true, "description": "Whether an error stands in the result; null stands there otherwise."},
                     "failOnError": fail_on_error(false),
                 }),
             )

@@ -43,7 +43,7 @@ pub(super) static STEPS: &[Builtin] = &[
             object(
                 &[],
                 json!({
-                    "logLevel": {"enum": ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO"},
+                    "logLevel": {"enum": ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], "default": "INFO", "description": "How the line is marked."},
                     "message": {"type": "string", "description": "The line; without it, the message."},
                 }),
             )
@@ -75,9 +75,9 @@ pub(super) static STEPS: &[Builtin] = &[
             object(
                 &[],
                 json!({
-                    "errorMessage": {"type": "string"},
-                    "errorCode": {"type": ["integer", "string"]},
-                    "customErrorEnabled": {"type": "boolean", "default": false},
+                    "errorMessage": {"type": "string", "description": "The error's text."},
+                    "errorCode": {"type": ["integer", "string"], "description": "The error's code."},
+                    "customErrorEnabled": {"type": "boolean", "default": false, "description": "Whether the error is written as JSON of its own."},
                     "customError": {"description": "The error object, when `customErrorEnabled` is true."},
                 }),
             )
@@ -94,9 +94,9 @@ pub(super) static STEPS: &[Builtin] = &[
                 &["condition"],
                 json!({
                     "condition": {"type": "boolean", "description": "Usually an expression that gives true or false."},
-                    "errorMessage": {"type": "string"},
-                    "internalErrorMessage": {"type": "string"},
-                    "errorCode": {"type": ["integer", "string"]},
+                    "errorMessage": {"type": "string", "description": "The error's text."},
+                    "internalErrorMessage": {"type": "string", "description": "What is logged beside."},
+                    "errorCode": {"type": ["integer", "string"], "description": "The error's code."},
                     "failOnError": fail_on_error(false),
                 }),
             )
@@ -125,9 +125,9 @@ pub(super) static STEPS: &[Builtin] = &[
             object(
                 &["operation", "fields"],
                 json!({
-                    "operation": {"enum": ["PUT", "GET", "DELETE"]},
-                    "sessionType": {"enum": ["LOCAL", "GLOBAL"], "default": "LOCAL"},
-                    "fields": {"type": "array", "items": {"type": "string", "minLength": 1}},
+                    "operation": {"enum": ["PUT", "GET", "DELETE"], "description": "PUT keeps fields of the message, GET adds them to it, DELETE forgets them."},
+                    "sessionType": {"enum": ["LOCAL", "GLOBAL"], "default": "LOCAL", "description": "LOCAL and GLOBAL are one session here, that of the run."},
+                    "fields": {"type": "array", "items": {"type": "string", "minLength": 1}, "description": "The names of the fields."},
                 }),
             )
         },
@@ -164,9 +164,9 @@ pub(super) static STEPS: &[Builtin] = &[
             object(
                 &["template"],
                 json!({
-                    "modelPath": {"type": "string", "default": "body"},
-                    "template": {"type": "string", "x-pipepost-template": true},
-                    "preserveOriginal": {"type": "boolean", "default": true},
+                    "modelPath": {"type": "string", "default": "body", "description": "The field of the message that the template reads, and that its text replaces."},
+                    "template": {"type": "string", "x-pipepost-template": true, "description": "The FreeMarker template."},
+                    "preserveOriginal": {"type": "boolean", "default": true, "description": "Whether the field as it was stays, with a _ before its name."},
                 }),
             )
         },
@@ -196,7 +196,10 @@ pub(super) static STEPS: &[Builtin] = &[
         schema: || {
             object(
                 &["jsonPath"],
-                json!({"jsonPath": {"type": "string"}, "failOnError": fail_on_error(false)}),
+                json!({
+                    "jsonPath": {"type": "string", "description": "The path, in Jayway's dialect."},
+                    "failOnError": fail_on_error(false),
+                }),
             )
         },
         inactive: &[],
@@ -232,13 +235,13 @@ pub(super) static STEPS: &[Builtin] = &[
             object(
                 &["fileName", "inputData"],
                 json!({
-                    "fileName": {"type": "string", "minLength": 1},
+                    "fileName": {"type": "string", "minLength": 1, "description": "The name of the file, in the run's directory."},
                     "inputData": {"description": "What goes in: text, an array (a line an element), an object."},
-                    "fileExistsPolicy": {"enum": ["append", "override", "fail"], "default": "append"},
-                    "charset": {"type": "string", "default": "UTF-8"},
+                    "fileExistsPolicy": {"enum": ["append", "override", "fail"], "default": "append", "description": "What to do with a file that is there already."},
+                    "charset": {"type": "string", "default": "UTF-8", "description": "The charset of the file."},
                     "isBinary": {"type": "boolean", "default": false, "description": "The input is base64."},
-                    "endOfLinePolicy": {"enum": ["windows", "unix", "none"], "default": "windows"},
-                    "coalesce": {"type": "boolean", "default": false},
+                    "endOfLinePolicy": {"enum": ["windows", "unix", "none"], "default": "windows", "description": "How each line ends."},
+                    "coalesce": {"type": "boolean", "default": false, "description": "Whether an object is written as JSON."},
                     "failOnError": fail_on_error(false),
                 }),
             )
@@ -306,7 +309,7 @@ fn field_transformer() -> Value {
                 "type": "string", "default": "payload", "description": "The field's place in the message, with dots.",
                 "x-pipepost-alias": ["field", "jsonPath", "path"],
             },
-            "preserveOriginal": {"type": "boolean", "default": true},
+            "preserveOriginal": {"type": "boolean", "default": true, "description": "Whether the field as it was stays, with a _ before its name."},
             "failOnError": fail_on_error(false),
         }),
     )
