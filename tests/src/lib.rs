@@ -9,6 +9,8 @@
 //! the OAuth provider, Authlib's, that gives the tokens. [`Relay`] is whoever stands between: it overhears, and breaks a
 //! connection at any of its lines and TLS records.
 //!
+//! [`Scripted`] says what a test wrote down, for dialogues as providers have them.
+//!
 //! The order of calls: start a peer, which gives none where this machine does not have it; make a [`Scratch`], write
 //! the pipeline and the account into it, run; then take what arrived from the peer.
 //!
@@ -30,6 +32,7 @@ pub mod python;
 mod redact;
 mod relay;
 mod scratch;
+mod scripted;
 mod source;
 mod terminal;
 
@@ -46,6 +49,7 @@ pub use postfix::{Postfix, PostfixOptions};
 pub use redact::redact;
 pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
+pub use scripted::{Account as ServerAccount, CLOSE, Dialogue, Scripted, numbered};
 pub use source::{lines_of_code, root};
 pub use terminal::{Answer, Shown};
 

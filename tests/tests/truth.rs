@@ -1,0 +1,13 @@
+//! What is reported, against what servers took: dialogues as providers have them, through the real binary.
+//!
+//! Each server here says what a test wrote down. Faults at every byte, and every wrong reply, are tried in the protocol's
+//! own tests, without sockets (`crates/smtp/tests/protocol/faults.rs`).
+
+mod truth {
+    // A refusal is a refusal, whatever code it has; and an acceptance.
+    mod finality;
+    // Servers that take some messages a connection, or some connections.
+    mod limits;
+    // What each message came to, as the run reports it.
+    mod report;
+}

@@ -1,0 +1,47 @@
+use pipepost_tests::Dialogue;
+use serde_json::json;
+
+use super::report::{one_connection, send, send_with};
+
+const SAID: &str = "421 4.7.0 Too many messages on this connection";
+
+#[test]
+fn a_server_that_takes_five_messages_a_connection() {
+    for offers in [Dialogue::streaming, Dialogue::pipelining, || Dialogue::offering(&[])] {
+        let truth = send_with(offers().limited_to(5, SAID), 50, json!({}), one_connection);
+        truth.counts(50, 0, 0);
+    }
+    // Without a word, what was answered is answered; with DATA nothing else has left.
+    for offers in [Dialogue::pipelining, || Dialogue::offering(&[])] {
+        let truth = send_with(offers().limited_to(5, ""), 50, json!({}), one_connection);
+        truth.counts(50, 0, 0);
+    }
+    let truth = send_with(Dialogue::streaming().limited_to(5, ""), 50, json!({}), one_connection);
+    assert_eq!(truth.agrees().of("failed"), 0);
+    assert!(truth.of("uncertain") <= 16, "{}", truth.ending);
+}
+
+#[test]
+fn nothing_is_doubled_where_uncertain_messages_are_sent_again() {
+    let dialogue = Dialogue::pipelining().limited_to(5, "");
+    let truth = send(dialogue, 40, json!({ "onUncertain": "resend" }));
+    truth.counts(40, 0, 0);
+    assert_eq!(truth.seen.taken.len(), 40, "{}", truth.ending);
+}
+
+#[test]
+fn a_limit_that_is_stated_is_kept() {
+    let truth = send_with(Dialogue::streaming().limited_to(10, ""), 100, json!({}), |account| {
+        account.with("limits", json!({ "messages_per_connection": 10 }))
+    });
+    truth.counts(100, 0, 0);
+    assert!(truth.seen.connections <= 12, "{:?}", truth.seen.connections);
+}
+
+#[test]
+fn several_connections_at_a_server_with_a_limit() {
+    for messages in [10, 20] {
+        let truth = send(Dialogue::streaming().limited_to(messages, SAID), 200, json!({}));
+        truth.counts(200, 0, 0);
+    }
+}
