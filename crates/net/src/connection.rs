@@ -14,6 +14,7 @@ use crate::pool::Key;
 use crate::route::{Route, TransportGrant};
 use crate::secret_redactor::SecretRedactor;
 use crate::session::{IdleConnection, Session};
+use crate::sign_in_gate::{First, RefusedBefore};
 use crate::tls::{TlsError, TlsFacts};
 use crate::transcript::Dialogue;
 use crate::{preauth_filter, sign_in};
@@ -109,6 +110,11 @@ pub struct Connection {
     unanswered: bool,
     /// How long it was in the pool; none for one that was opened now.
     idle: Option<Duration>,
+    /// The right to be the first that signs in.
+    first_sign_in: Option<First>,
+    /// Something was read.
+    greeted: bool,
+    turned_away: bool,
     /// Until when everything that follows has to be done; set by the connector.
     pub deadline: Option<Instant>,
 }
@@ -146,8 +152,22 @@ impl Connection {
                 ..Self::over(parked.into_session(), transport, key)
             });
         }
+        let first_sign_in = match &route.account {
+            Some(account) if route.signs_in && !route.is_dry_run() => {
+                let gate = &transport.connections.sign_in_gate;
+                gate.enter(&key).await.map_err(|RefusedBefore| {
+                    ConnectionError::Credentials(format!(
+                        "The sign-in of the account `{}` was refused before in this run, and is not tried again with the same secret.",
+                        account.label()
+                    ))
+                })?
+            }
+            _ => None,
+        };
         transport.connections.make_room(&key, route.max_connections).await;
-        Self::open_fresh(transport, key, security, &mut |_| ()).await
+        let mut link = Self::open_fresh(transport, key, security, &mut |_| ()).await?;
+        link.first_sign_in = first_sign_in;
+        Ok(link)
     }
 
     /// Opens a connection that nobody has used, and tells how it comes about: for whoever looks at the account itself.
@@ -174,6 +194,9 @@ impl Connection {
             spoke: false,
             unanswered: false,
             idle: None,
+            first_sign_in: None,
+            greeted: false,
+            turned_away: false,
             deadline: None,
         }
     }
@@ -252,6 +275,12 @@ impl Connection {
         }
     }
 
+    /// Returns whether the server took no message of a fresh connection: it answered with 4yz instead of a greeting, or
+    /// to the sign-in. Many servers say so to one connection too many.
+    pub fn was_turned_away(&self) -> bool {
+        self.turned_away
+    }
+
     /// Returns what the last user of a warm connection left for the next.
     pub fn memo(&self) -> Vec<u8> {
         self.session.memo.clone()
@@ -276,6 +305,9 @@ impl Connection {
     pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, ConnectionError> {
         let bytes = self.session.read(max as usize).await?;
         self.unanswered = false;
+        if !std::mem::replace(&mut self.greeted, true) && self.idle.is_none() {
+            self.turned_away |= bytes.first() == Some(&b'4');
+        }
         if bytes.is_empty() {
             self.session.note(format_args!("the server closed the connection"));
             return Err(ConnectionError::Closed);
@@ -409,6 +441,9 @@ impl Connection {
         if reply.signed_in {
             session.signed_in = Some(mechanism.to_ascii_uppercase());
         }
+        self.turned_away |= !reply.signed_in && reply.text.first() == Some(&b'4');
+        let (gate, first) = (&self.transport.connections.sign_in_gate, self.first_sign_in.take());
+        gate.note(&self.key, first, &reply.text, reply.signed_in).await;
         Ok(SignInReply {
             text: reply.text,
             is_accepted: reply.signed_in,

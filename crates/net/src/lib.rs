@@ -24,6 +24,7 @@ mod route;
 mod secret_redactor;
 mod session;
 mod sign_in;
+mod sign_in_gate;
 mod tls;
 mod transcript;
 mod trust;

@@ -1,6 +1,7 @@
 //! The process's connections: warm ones waiting for use, places for live ones, and how often an account signs in.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::route::Route;
 use crate::session::IdleConnection;
+use crate::sign_in_gate::SignInGate;
 use crate::tls::TlsConfigs;
 use crate::transcript::Transcript;
 
@@ -53,6 +55,21 @@ impl Key {
             dry_run: route.is_dry_run(),
         }
     }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            revision: None,
+            owner: "mail".to_owned(),
+            endpoint: Endpoint::new("mx.test", 25),
+            security: Security::None,
+            tls12: false,
+            client_name: None,
+            component: "test".into(),
+            signs_in: true,
+            dry_run: false,
+        }
+    }
 }
 
 /// The connections of a process. Dropping it closes what lies warm; [`Connections::close`] does so in order.
@@ -62,6 +79,8 @@ pub struct Connections {
     pub(crate) tokens: Tokens,
     /// Where every dialogue is written down, if anywhere.
     pub(crate) transcript: Option<Arc<Transcript>>,
+    /// Whose secrets are known to be good, and whose are not.
+    pub(crate) sign_in_gate: SignInGate,
     state: Mutex<State>,
 }
 
@@ -79,6 +98,8 @@ struct Places {
     live: Arc<Semaphore>,
     /// For instances that make their messages while they wait for one: as many as there are connections.
     ahead: Arc<Semaphore>,
+    /// How many connections may live: as many as the account says, or fewer once the server has refused one.
+    most: Arc<AtomicUsize>,
 }
 
 /// An instance's right to a connection, or to wait for one.
@@ -86,15 +107,23 @@ struct Places {
 pub struct ConnectionPermit {
     /// It has to wait for a connection when it opens it.
     pub is_prefetch: bool,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ConnectionPermit {
     fn new(is_prefetch: bool, permit: OwnedSemaphorePermit) -> Self {
         Self {
             is_prefetch,
-            _permit: permit,
+            permit: Some(permit),
         }
+    }
+
+    /// Gives the place up for good: the server takes no connection there. Its holder waits for another.
+    pub fn give_up(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.forget();
+        }
+        self.is_prefetch = true;
     }
 }
 
@@ -115,6 +144,7 @@ impl Connections {
             tls: TlsConfigs::default(),
             tokens,
             transcript,
+            sign_in_gate: SignInGate::default(),
             state: Mutex::default(),
         }
     }
@@ -129,6 +159,7 @@ impl Connections {
             Places {
                 live: semaphore(),
                 ahead: semaphore(),
+                most: Arc::new(AtomicUsize::new(route.max_connections.max(1) as usize)),
             }
         };
         self.state().places.entry(route.owner()).or_insert_with(made).clone()
@@ -143,6 +174,27 @@ impl Connections {
             .await
             .ok()
             .map(|permit| ConnectionPermit::new(false, permit))
+    }
+
+    /// Notes that the server has refused a further connection: those that live are as many as it takes, for as long as
+    /// this process runs. Returns whether there are any; the caller gives up its own place then.
+    pub(crate) fn lower(&self, route: &Route) -> bool {
+        let places = self.places(route);
+        let _state = self.state();
+        let most = places.most.load(Ordering::Relaxed);
+        let free = places.live.available_permits();
+        let others = most.saturating_sub(free + 1);
+        if others == 0 {
+            return false;
+        }
+        places.live.forget_permits(free);
+        places.most.store(others, Ordering::Relaxed);
+        tracing::info!(
+            account = route.owner(),
+            connections = others,
+            "the server refuses more connections; their messages go over those that live"
+        );
+        true
     }
 
     /// A connection's place, if one is free now.
@@ -178,6 +230,7 @@ impl Connections {
 
     /// Makes room for a fresh connection: what lies warm for the same owner under another key has to go first.
     pub(crate) async fn make_room(&self, key: &Key, max: u32) {
+        let max = max as usize;
         let surplus: Vec<IdleConnection> = {
             let mut state = self.state();
             let warm: usize = state
@@ -186,12 +239,11 @@ impl Connections {
                 .filter(|(other, _)| other.owner == key.owner)
                 .map(|(_, parked)| parked.len())
                 .sum();
-            let live = max as usize
-                - state
-                    .places
-                    .get(&key.owner)
-                    .map_or(0, |places| places.live.available_permits().min(max as usize));
-            let mut excess = (warm + live).saturating_sub(max as usize);
+            let (most, live) = state.places.get(&key.owner).map_or((max, 0), |places| {
+                let most = places.most.load(Ordering::Relaxed);
+                (most, most.saturating_sub(places.live.available_permits()))
+            });
+            let mut excess = (warm + live).saturating_sub(most);
             let mut surplus = Vec::new();
             for (_, parked) in state.warm.iter_mut().filter(|(other, _)| other.owner == key.owner) {
                 while excess > 0

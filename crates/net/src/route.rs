@@ -179,6 +179,12 @@ impl TransportGrant {
         self.connections.try_acquire(&self.route)
     }
 
+    /// Notes that the server has refused one more connection of the account. Returns whether others live, which the messages
+    /// may wait for; the caller gives up its own place then ([`ConnectionPermit::give_up`]).
+    pub fn lower(&self) -> bool {
+        self.connections.lower(&self.route)
+    }
+
     /// Returns leave to make messages before there is a place: for as many instances as the account has connections.
     pub fn try_acquire_prefetch(&self) -> Option<ConnectionPermit> {
         self.connections.try_acquire_prefetch(&self.route)

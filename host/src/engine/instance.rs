@@ -79,6 +79,16 @@ impl BatchState {
         self.ahead = None;
     }
 
+    /// The server refused this connection: where others of the account live, the messages wait for one of them.
+    pub(super) fn turned_away(&mut self) {
+        if let (Some(transport), Some(seat)) = (&self.transport, &mut self.seat)
+            && !seat.is_prefetch
+            && transport.lower()
+        {
+            seat.give_up();
+        }
+    }
+
     /// The account's limits are asked first: what must wait or stay is not announced.
     pub(super) async fn committing(&mut self, parts: &[(u32, u32)]) -> Result<Result<(), Stop>, String> {
         if let Some(permit) = &mut self.permit {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use pipepost_sdk::outcomes::InDoubt;
 use pipepost_sdk::{AccountView, Call, FailureKind as ContractKind};
-use pipepost_smtp::{Action, Client, CloseReason, Id, NotSent, Outcome as SmtpOutcome, Settled};
+use pipepost_smtp::{Action, Class, Client, CloseReason, Id, NotSent, Outcome as SmtpOutcome, Settled, Stage};
 
 use crate::account::Account;
 use crate::connection_limit::ConnectionLimit;
@@ -85,6 +85,23 @@ struct Over {
 }
 
 impl Over {
+    /// Whether the server took no message over a connection that it had just got, and may take some over another.
+    fn is_turned_away(&self) -> bool {
+        let reply = match &self.ending {
+            CloseReason::Refused {
+                stage: Stage::Greeting,
+                reply,
+            }
+            | CloseReason::Closing {
+                stage: Stage::Greeting | Stage::SignIn,
+                reply,
+            }
+            | CloseReason::SignInRefused { reply: Some(reply), .. } => reply,
+            _ => return false,
+        };
+        !self.warm && !self.progress && reply.class() == Class::Transient
+    }
+
     /// Whether the server closed the connection, in the middle of its work.
     fn is_by_the_server(&self) -> bool {
         let is_closed = match &self.ending {
@@ -108,6 +125,10 @@ impl<H: HostApi> Batch<'_, H> {
             };
             if over.is_by_the_server() {
                 self.limit.note(over.answered);
+            }
+            // One connection too many: where others live, the messages wait for one of them.
+            if over.is_turned_away() && !self.host.connection_available() {
+                continue;
             }
             let ends_run = over.wire == Some(TransportError::Ending);
             let lost_step = over.ending.advises_plain_dialogue() && !plain;

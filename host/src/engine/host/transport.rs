@@ -226,8 +226,15 @@ impl transport::HostConnection for StoreData {
     }
 
     async fn drop(&mut self, link: Resource<Connection>) -> wasmtime::Result<()> {
-        self.table.delete(link).map_err(bad_handle)?;
-        self.batch()?.has_connection = false;
+        let connection = self.table.delete(link).map_err(bad_handle)?;
+        let was_turned_away = connection.was_turned_away();
+        // Whoever waits for its sign-in goes on.
+        drop(connection);
+        let batch = self.batch()?;
+        batch.has_connection = false;
+        if was_turned_away {
+            batch.turned_away();
+        }
         Ok(())
     }
 }
