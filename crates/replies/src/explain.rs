@@ -92,7 +92,11 @@ fn by_row(row: &'static Row, text: &str) -> Explanation {
     Explanation {
         kind: row.kind,
         scope: row.scope,
-        retry: row.retry,
+        // What the server says of the time is better than what the table knows.
+        retry: match row.retry {
+            Retry::After(_) => stated_wait(text).map_or(row.retry, Retry::After),
+            other => other,
+        },
         classes: row.classes,
         cause: Cow::Borrowed(row.cause),
         cure: Cow::Borrowed(row.cure),
@@ -110,10 +114,11 @@ fn by_standard(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Opt
     let meaning = meaning_of(meant_code(code, at_auth));
 
     let temporary = (400..500).contains(&code);
-    let too_many_recipients = match detail {
-        Some(detail) => (detail.subject, detail.detail) == (5, 3),
-        None => code == 452 && stage == Some(Stage::Rcpt),
-    };
+    let too_many_recipients = !is_about_the_session(text)
+        && match detail {
+            Some(detail) => (detail.subject, detail.detail) == (5, 3),
+            None => code == 452 && stage == Some(Stage::Rcpt),
+        };
     let kind = if temporary || too_many_recipients {
         FailureKind::Transient
     } else {
@@ -121,8 +126,16 @@ fn by_standard(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Opt
     };
     let retry = match kind {
         _ if too_many_recipients => Retry::SplitRecipients,
-        FailureKind::Transient if code == 421 => Retry::After(MINUTE),
-        FailureKind::Transient => Retry::After(5 * MINUTE),
+        // A connection that went stale, or has carried enough, says nothing of the next one.
+        FailureKind::Transient if is_about_the_connection(enhanced, text) => Retry::NewConnection,
+        FailureKind::Transient => {
+            let usual = match code {
+                // Further sign-ins make it worse, except where one connection too many is meant.
+                400..=499 if at_auth && !matches!(code, 421 | 432) => Retry::After(5 * MINUTE),
+                _ => Retry::Soon,
+            };
+            stated_wait(text).map_or(usual, Retry::After)
+        }
         _ => Retry::No,
     };
     Explanation {
@@ -135,11 +148,67 @@ fn by_standard(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Opt
         ),
         retry,
         classes: classes_of(kind, retry, code),
-        cause: Cow::Borrowed(detail.map_or(meaning.cause, |detail| detail.cause)),
+        cause: match retry {
+            Retry::NewConnection if is_about_the_session(text) => {
+                Cow::Borrowed("The server takes no more messages on this connection.")
+            }
+            _ => Cow::Borrowed(detail.map_or(meaning.cause, |detail| detail.cause)),
+        },
         cure: cure_of(temporary, detail, meaning),
         link: first_link(text, None),
         row: None,
     }
+}
+
+/// Whether a refusal for now speaks of this connection alone: `X.4.2`, a bad connection (RFC 3463, section 3.5), which
+/// relays say of one that lay too long, and any reply about too many messages in a session.
+fn is_about_the_connection(enhanced: Option<EnhancedCode>, text: &str) -> bool {
+    enhanced.is_some_and(|(_, subject, detail)| (subject, detail) == (4, 2)) || is_about_the_session(text)
+}
+
+fn is_about_the_session(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let is_about_messages = ["messages", "mails", "emails", "transactions"]
+        .iter()
+        .any(|word| text.contains(word));
+    let is_about_session = ["session", "connection"].iter().any(|word| text.contains(word));
+    is_about_messages
+        && is_about_session
+        && (text.contains("too many") || text.contains("limit") || text.contains("max"))
+}
+
+/// The seconds that a text asks to wait: `try again in 5 minutes`, `retry after 300 seconds`, `wait 60s`.
+fn stated_wait(text: &str) -> Option<u32> {
+    let text = text.to_ascii_lowercase();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    for (index, word) in words.iter().enumerate() {
+        let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let Ok(number) = digits.parse::<u32>() else { continue };
+        let unit = match &word[digits.len()..] {
+            "" => words.get(index + 1).copied().unwrap_or_default(),
+            unit => unit,
+        };
+        let length = match unit {
+            "s" | "sec" | "secs" | "second" | "seconds" => 1,
+            "m" | "min" | "mins" | "minute" | "minutes" => MINUTE,
+            "h" | "hour" | "hours" => 60 * MINUTE,
+            _ => continue,
+        };
+        let asks = index > 0
+            && matches!(
+                words[index - 1],
+                "in" | "after" | "wait" | "for" | "least" | "about" | "another"
+            );
+        if asks {
+            return number
+                .checked_mul(length)
+                .filter(|seconds| *seconds <= 7 * 24 * 60 * MINUTE);
+        }
+    }
+    None
 }
 
 /// The entry of the registry, where it tells more than the code does.

@@ -42,6 +42,8 @@ pub enum Retry {
     SameConnection,
     /// At once, on a new connection.
     NewConnection,
+    /// Soon, and each time after a longer pause: the reply names no time, and may pass in seconds or in minutes.
+    Soon,
     /// Not before this many seconds; on a new connection if this one was closed, as a 421 does.
     After(u32),
     /// At once, with the recipients that were not accepted in further transactions.
@@ -66,6 +68,7 @@ impl fmt::Display for Retry {
             Self::No => f.write_str("no"),
             Self::SameConnection => f.write_str("same connection"),
             Self::NewConnection => f.write_str("new connection"),
+            Self::Soon => f.write_str("soon"),
             Self::After(seconds) => write!(f, "after {seconds} s"),
             Self::SplitRecipients => f.write_str("split recipients"),
             Self::SplitDomains => f.write_str("split domains"),

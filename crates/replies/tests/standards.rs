@@ -34,7 +34,7 @@ fn the_temporary_class_of_an_enhanced_code_is_worth_another_try() {
     let got = unknown(450, Some((4, 2, 2)), Some(Stage::Rcpt));
     assert_eq!(
         (got.kind, got.scope, got.retry),
-        (FailureKind::Transient, Scope::Recipient, Retry::After(300))
+        (FailureKind::Transient, Scope::Recipient, Retry::Soon)
     );
     assert_eq!(
         got.cure,
@@ -66,7 +66,7 @@ fn too_many_recipients_are_split_whatever_the_class() {
         );
     }
     assert_eq!(unknown(452, None, Some(Stage::Rcpt)).retry, Retry::SplitRecipients);
-    assert_eq!(unknown(452, None, Some(Stage::Content)).retry, Retry::After(300));
+    assert_eq!(unknown(452, None, Some(Stage::Content)).retry, Retry::Soon);
 }
 
 #[test]
@@ -92,7 +92,13 @@ fn every_permanent_code_at_auth_speaks_of_credentials_and_every_temporary_one_do
         for code in [421, 432, 450, 451, 454, 471] {
             let got = unknown(code, enhanced, Some(Stage::Auth));
             assert_eq!(got.kind, FailureKind::Transient, "{code} {enhanced:?}");
-            assert!(got.retry.wait().is_some(), "{code} {enhanced:?}");
+            // 421 and 432 may mean this connection alone; more sign-ins do not mend the others.
+            let retry = if matches!(code, 421 | 432) {
+                Retry::Soon
+            } else {
+                Retry::After(300)
+            };
+            assert_eq!(got.retry, retry, "{code} {enhanced:?}");
         }
     }
     assert_eq!(
@@ -211,4 +217,49 @@ fn a_link_of_the_reply_is_handed_on_and_gmails_leads_to_google_only() {
         "<https://accounts.google.com.evil.example/signin/continue?x> Please log in via your web browser - gsmtp";
     let got = explain(534, Some((5, 7, 14)), text, Some(Stage::Auth));
     assert_eq!((got.kind, got.link), (FailureKind::Authentication, None));
+}
+
+#[test]
+fn what_a_refusal_for_now_says_of_the_next_try() {
+    for (code, enhanced, text, retry) in [
+        (451, Some((4, 3, 0)), "try later", Retry::Soon),
+        (450, None, "mailbox busy", Retry::Soon),
+        (421, None, "closing", Retry::Soon),
+        (
+            451,
+            Some((4, 7, 1)),
+            "Please try again in 300 seconds",
+            Retry::After(300),
+        ),
+        (
+            450,
+            Some((4, 2, 0)),
+            "Greylisted, come back after 7 minutes",
+            Retry::After(420),
+        ),
+        (450, Some((4, 2, 0)), "Greylisted", Retry::After(300)),
+        (
+            451,
+            Some((4, 4, 2)),
+            "Timeout waiting for data from client",
+            Retry::NewConnection,
+        ),
+        (
+            452,
+            Some((4, 5, 3)),
+            "Too many messages this session",
+            Retry::NewConnection,
+        ),
+        (
+            421,
+            Some((4, 7, 0)),
+            "Maximum number of messages per connection reached",
+            Retry::NewConnection,
+        ),
+        (452, Some((4, 5, 3)), "Too many recipients", Retry::SplitRecipients),
+        // A number alone is no time, and a time alone is no request.
+        (451, None, "Message 300 seconds late: queue 17 in use", Retry::Soon),
+    ] {
+        assert_eq!(explain(code, enhanced, text, Some(Stage::Mail)).retry, retry, "{text}");
+    }
 }

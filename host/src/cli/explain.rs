@@ -88,6 +88,7 @@ fn retry(retry: Retry) -> String {
         Retry::No => "it does not help: something has to be changed first".to_owned(),
         Retry::SameConnection => "at once, on the same connection".to_owned(),
         Retry::NewConnection => "at once, on a new connection".to_owned(),
+        Retry::Soon => "soon, and then after growing pauses".to_owned(),
         Retry::After(seconds) => format!("after {}", duration(seconds)),
         Retry::SplitRecipients => "at once, with the other recipients in a further transaction".to_owned(),
         Retry::SplitDomains => "at once, with the recipients of each domain in a transaction of their own".to_owned(),

@@ -2,6 +2,7 @@
 //! tried again is tried again, and how each ended is counted and written down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_net::Route;
@@ -310,7 +311,10 @@ impl Sender<'_> {
                 };
                 match schedule.add(pause, next) {
                     Ok(()) => return None,
-                    Err(next) => failed = next.last?,
+                    Err(next) => {
+                        failed = next.last?;
+                        failed.failure.message.push_str(&no_further_try(pause));
+                    }
                 }
             }
         }
@@ -402,6 +406,14 @@ fn replayed(key: &str, recorded: Recorded) -> Outcome {
         attempted: true,
         ..failure.into()
     })
+}
+
+/// Why a failure that may pass is not tried again.
+fn no_further_try(pause: Duration) -> String {
+    format!(
+        " It was not tried again: the next try is worth it in {} s, and the run ends before that.",
+        pause.as_secs_f64().ceil()
+    )
 }
 
 fn other_content(key: &str) -> Failure {

@@ -1,7 +1,7 @@
 //! Trying again, by the kind of what went wrong and by nothing else.
 //!
 //! A transient failure is tried again after a pause that grows from try to try, and that chance makes shorter, so that
-//! many who failed together do not come back together. A used-up quota is tried again when its server says how long to
+//! many who failed together do not come back together; where the server states a time, not before it. A used-up quota is tried again when its server says how long to
 //! wait and the run has that long. Nothing else is, save a message of which nobody can tell, where the pipeline asks for
 //! it. A try never outlasts the run: one that would begin after its end is not waited for.
 
@@ -102,7 +102,8 @@ impl Retry {
         let longest = self.max_backoff.as_secs_f64();
         let backoff = Duration::from_secs_f64(grown.min(longest) * (0.5 + 0.5 * chance.clamp(0.0, 1.0)));
         match failure.kind {
-            FailureKind::Transient => Some(backoff.max(told.unwrap_or_default().min(self.max_backoff))),
+            // A server that states a time is not asked before it, whatever the step's patience.
+            FailureKind::Transient => Some(backoff.max(told.unwrap_or_default())),
             FailureKind::Quota => told.map(|told| told.max(backoff)),
             FailureKind::Uncertain if self.resend => Some(backoff),
             _ => None,
@@ -323,9 +324,9 @@ mod tests {
         assert_eq!(pauses, [Some(1.0), Some(2.0), Some(4.0), Some(5.0), None]);
         let least = retry.pause(2, &failure(FailureKind::Transient, None), 0.0);
         assert_eq!(least, Some(Duration::from_secs(1)));
-        // What a server asks for counts, as far as the step has that patience.
+        // What a server asks for counts, whatever the step's patience.
         assert_eq!(seconds(&retry, FailureKind::Transient, Some(3), 1), Some(3.0));
-        assert_eq!(seconds(&retry, FailureKind::Transient, Some(300), 1), Some(5.0));
+        assert_eq!(seconds(&retry, FailureKind::Transient, Some(300), 1), Some(300.0));
     }
 
     #[test]

@@ -31,6 +31,9 @@ const AHEAD: usize = 8;
 /// Octets of messages that are made while earlier batches have the connection.
 const MADE_AHEAD: usize = 2 << 20;
 
+/// How often a transaction goes to another connection because a server asks for one.
+const MOVES_MAX: u32 = 2;
+
 /// How much one read takes.
 const READ: u32 = 64 * 1024;
 
@@ -80,6 +83,8 @@ struct Over {
     /// A transaction was settled over it by the server's word.
     progress: bool,
     warm: bool,
+    /// The server wanted another connection for what was left.
+    is_worn: bool,
     /// Messages that the server has answered on the connection, those of earlier batches included.
     answered: u32,
 }
@@ -87,17 +92,17 @@ struct Over {
 impl Over {
     /// Whether the server took no message over a connection that it had just got, and may take some over another.
     fn is_turned_away(&self) -> bool {
-        let reply = match &self.ending {
-            CloseReason::Refused {
-                stage: Stage::Greeting,
-                reply,
-            }
-            | CloseReason::Closing {
-                stage: Stage::Greeting | Stage::SignIn,
-                reply,
-            }
-            | CloseReason::SignInRefused { reply: Some(reply), .. } => reply,
-            _ => return false,
+        let (CloseReason::Refused {
+            stage: Stage::Greeting,
+            reply,
+        }
+        | CloseReason::Closing {
+            stage: Stage::Greeting | Stage::SignIn,
+            reply,
+        }
+        | CloseReason::SignInRefused { reply: Some(reply), .. }) = &self.ending
+        else {
+            return false;
         };
         !self.warm && !self.progress && reply.class() == Class::Transient
     }
@@ -106,6 +111,7 @@ impl Over {
     fn is_by_the_server(&self) -> bool {
         let is_closed = match &self.ending {
             CloseReason::Closing { .. } => true,
+            CloseReason::Finished => self.is_worn,
             CloseReason::Lost(_) => matches!(self.wire, Some(TransportError::Closed | TransportError::Io(_))),
             _ => false,
         };
@@ -239,6 +245,7 @@ impl<H: HostApi> Batch<'_, H> {
             withheld: HashMap::new(),
             next_id: 0,
             progress: false,
+            is_worn: false,
         }
         .run(wire, &facts)
     }
@@ -284,6 +291,8 @@ struct Conversation<'b, 'w, H: HostApi> {
     withheld: HashMap<Id, Stop>,
     next_id: u32,
     progress: bool,
+    /// The server wants another connection.
+    is_worn: bool,
 }
 
 impl<H: HostApi> Conversation<'_, '_, H> {
@@ -374,7 +383,8 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                         answered: self.client.answered(),
                         ending,
                         wire: failed,
-                        progress: self.progress,
+                        progress: self.progress || self.is_worn,
+                        is_worn: self.is_worn,
                         warm: facts.warm,
                     };
                     return if self.batch.fill() { Ok(Some(over)) } else { Ok(None) };
@@ -449,6 +459,22 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                 }
                 (true, None) => {}
             }
+        }
+        if let SmtpOutcome::Refused { reply, stage } = &settled.outcome
+            && transaction.moves < MOVES_MAX
+            && replies::asks_for_another_connection(&self.batch.settings.server(), reply, *stage)
+        {
+            if let Some(message) = self.batch.messages.get_mut(&transaction.message)
+                && announced
+            {
+                message.forget_in_doubt();
+                self.batch.host.refused(message.part(&transaction), &reply.verbatim());
+            }
+            let mut moved = transaction;
+            moved.moves += 1;
+            self.is_worn = true;
+            self.batch.transactions.push_front(moved);
+            return self.client.quit();
         }
         let number = transaction.message;
         let Some(message) = self.batch.messages.get_mut(&number) else {

@@ -44,6 +44,8 @@ pub(crate) struct Transaction {
     pub(crate) message: usize,
     pub(crate) part: u32,
     pub(crate) recipients: Vec<Address>,
+    /// How often a server has asked for another connection for it.
+    pub(crate) moves: u32,
 }
 
 /// What a settled transaction means for the part that the host keeps books of.
@@ -133,6 +135,7 @@ impl OutboundMessage {
             message,
             part,
             recipients,
+            moves: 0,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pipepost_replies::{SessionFailure, explain_close, explain_reply};
+use pipepost_replies::{Retry, SessionFailure, explain_close, explain_reply};
 use pipepost_smtp::{CloseReason, NotSent, OutOfStep, Reply, Stage};
 
 use crate::failure::{Failure, FailureKind};
@@ -97,6 +97,11 @@ impl From<SessionFailure> for Verdict {
         };
         Self { failure, wait }
     }
+}
+
+/// Whether a refusal speaks of this connection alone, so that the message may go over another at once.
+pub(crate) fn asks_for_another_connection(server: &Server<'_>, reply: &Reply, stage: Stage) -> bool {
+    explain_reply(server.host, reply, stage).retry == Retry::NewConnection
 }
 
 /// A reply on one line.

@@ -141,7 +141,8 @@ pub(super) const ROWS: &[Row] = &[
         texts: &["concurrent connections limit exceeded"],
         classes: &[Class::Transient],
         kind: FailureKind::Transient,
-        retry: Retry::After(MINUTE),
+        scope: Scope::Connection,
+        retry: Retry::Soon,
         cause: "This mailbox has more connections open than Microsoft allows, which are three.",
         cure: "Set the account's max_connections to 3 or less and try again in a minute.",
         ..OUTLOOK

@@ -498,7 +498,7 @@ impl Client {
             self.in_flight -= flight.weight;
             self.dirty |= remains && self.flights.is_empty();
             let sent = flight.commit == Commit::Written;
-            self.answered += 1;
+            self.answered += u32::from(sent);
             self.held.push(Held {
                 settled: flight.settle(outcome),
                 sent,
