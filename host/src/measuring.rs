@@ -31,7 +31,7 @@ pub async fn perform(
         .map_err(|error| wrong(error.to_string()))?;
     let route = Route::of_account(&host.gate, account, endpoint, false).map_err(|error| wrong(error.to_string()))?;
     let route = Arc::new(route);
-    let view = public_view(Some(account), Some(&route));
+    let view = public_view(Some(account), Some(&route), 1);
     let files = Arc::new(RunFiles::temporary(None).map_err(|error| wrong(error.to_string()))?);
     let ledger = Arc::new(MemoryLedger::default());
     let (_end, ending) = shutdown::channel();

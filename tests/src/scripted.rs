@@ -63,6 +63,13 @@ impl Dialogue {
         self
     }
 
+    /// So many messages on a connection; each MAIL after them is answered so.
+    #[must_use]
+    pub fn refusing_after(mut self, messages: usize, reply: &str) -> Self {
+        self.per_connection = Some((messages, reply.to_owned()));
+        self
+    }
+
     /// So many connections at once; others are greeted so, and closed.
     #[must_use]
     pub fn with_connections(mut self, most: usize, greeting: &str) -> Self {

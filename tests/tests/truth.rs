@@ -10,4 +10,8 @@ mod truth {
     mod limits;
     // What each message came to, as the run reports it.
     mod report;
+    // What is tried again, and what is not.
+    mod retries;
+    // A sign-in that was refused, and a connection.
+    mod sign_in;
 }

@@ -115,6 +115,8 @@ pub(super) struct Target<'e> {
     pub(super) connector: &'e CompiledConnector,
     pub(super) loaded: &'e Loaded,
     pub(super) account: Option<&'e Arc<Account>>,
+    /// How many batches of the step are sent side by side, each over a connection of its own.
+    pub(super) lanes: usize,
     /// The member of an output that lists who was refused.
     pub(super) refused: Option<&'e str>,
 }
@@ -127,6 +129,7 @@ impl Execution<'_> {
             connector,
             loaded: &target.connector,
             account: target.account.as_ref(),
+            lanes: 1,
             refused: target.refused.as_deref(),
         }
     }
@@ -206,7 +209,7 @@ impl Sender<'_> {
         });
         Batch {
             connector: target.loaded.description.name.as_str().into(),
-            account: public_view(target.account, route.as_deref()),
+            account: public_view(target.account, route.as_deref(), target.lanes),
             calls: calls.collect(),
             transport: route.map(|route| TransportGrant {
                 route,
@@ -261,8 +264,13 @@ fn shown(problem: &ParameterProblem) -> String {
     }
 }
 
-/// The account as the connector sees it, with the endpoint that the host decided.
-pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>) -> Option<PublicView> {
+/// Messages in flight over all connections of a step, where the account states no number for each: what they could make
+/// uncertain together, should a server end them all after as many messages.
+const WINDOW_MESSAGES: usize = 16;
+
+/// The account as the connector sees it, with the endpoint that the host decided. `lanes`: how many batches are sent side
+/// by side.
+pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>, lanes: usize) -> Option<PublicView> {
     let view = account.map(|account| account.public_view());
     let Some(route) = route else {
         return view;
@@ -276,6 +284,13 @@ pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>)
     } else {
         route.min_security()
     };
+    let states_a_window = |account: &Arc<Account>| {
+        let limits = account.limits();
+        limits.max_uncertain.is_some() || limits.messages_per_connection.is_some()
+    };
+    if lanes > 1 && !account.is_some_and(states_a_window) {
+        view.max_uncertain = u32::try_from((WINDOW_MESSAGES / lanes).max(1)).ok();
+    }
     // What waits for its turn must not keep from ending what was sent before it.
     if account.is_some_and(|account| limits_of(account).is_some()) {
         view.max_uncertain = Some(1);

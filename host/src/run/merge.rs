@@ -69,6 +69,10 @@ impl Execution<'_> {
                 elements.len().div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX),
             )
         };
+        let target = &Target {
+            lanes: lanes.min(elements.len().div_ceil(size)).max(1),
+            ..*target
+        };
         // Two batches more than there are connections: while the others are sent, the messages of one are made and the
         // parameters of the next.
         let ahead = if stops { 1 } else { lanes + 2 };
