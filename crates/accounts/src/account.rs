@@ -386,7 +386,7 @@ impl Account {
             None => Err(Error::new(
                 ErrorKind::Missing,
                 self.place.with_field("username"),
-                "it is needed to sign in; write the user name.",
+                "it is needed to sign in; write the user name",
             )),
         }
     }

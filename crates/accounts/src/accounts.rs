@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::assemble::assemble;
 use crate::document::{Node, parse_objects};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
+use crate::error::{Error, ErrorKind, Errors, Place, Remedy, Warning, WarningKind};
 use crate::fields::Findings;
 use crate::store::Store;
 use crate::suggest::{nearest, quoted};
@@ -87,14 +87,19 @@ impl Accounts {
                 let labels = || self.accounts.iter().map(|account| account.label());
                 let advice = match nearest(label, labels()) {
                     Some(near) => format!("did you mean \"{near}\"?"),
-                    None if self.accounts.is_empty() => "no account was given; name a file with --accounts.".to_owned(),
-                    None => format!("there are {}.", labels().collect::<Vec<_>>().join(", ")),
+                    None if self.accounts.is_empty() => "no account was given".to_owned(),
+                    None => format!("there are {}", labels().collect::<Vec<_>>().join(", ")),
                 };
-                Error::new(
+                let error = Error::new(
                     ErrorKind::NoSuchAccount,
                     Place::default(),
                     format!("there is no account {}; {advice}", quoted(label)),
-                )
+                );
+                if self.accounts.is_empty() {
+                    error.with_remedy(Remedy::NameAccounts)
+                } else {
+                    error
+                }
             })
     }
 
@@ -145,7 +150,7 @@ impl<'a> Loading<'a> {
         }
         let holds_secret = |account: &Arc<Account>| account.secrets().iter().any(|(_, source)| source.has_literal());
         if self.accounts[before..].iter().any(holds_secret) && is_open_to_others(path) {
-            let message = "it holds a secret in clear and can be read by others; run chmod 600 on it, or use ${env:}, ${file:} or the store.";
+            let message = "it holds a secret in clear and can be read by others; run chmod 600 on it, or use ${env:}, ${file:} or the store";
             self.found
                 .warnings
                 .push(Warning::new(WarningKind::FileMode, place, message));
@@ -175,7 +180,7 @@ impl<'a> Loading<'a> {
                 let other = first
                     .path()
                     .map_or("another file".to_owned(), |path| path.display().to_string());
-                let message = format!("the label is taken already, in {other}; give one of the two another label.");
+                let message = format!("the label is taken already, in {other}; give one of the two another label");
                 return self
                     .found
                     .errors
@@ -203,19 +208,19 @@ fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
     let fail = |message: String| Error::new(ErrorKind::File, Place::file(path), message);
     let unreadable = |error: std::io::Error| {
         fail(format!(
-            "the accounts file cannot be read ({error}); correct the path or its mode."
+            "the accounts file cannot be read ({error}); correct the path or its mode"
         ))
     };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE {
         return Err(fail(
-            "the file is larger than 16 MiB, too large for accounts; name another.".to_owned(),
+            "the file is larger than 16 MiB, too large for accounts; name another".to_owned(),
         ));
     }
     let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err(fail("the file is not UTF-8 text; save it as UTF-8.".to_owned())),
+        Err(_) => Err(fail("the file is not UTF-8 text; save it as UTF-8".to_owned())),
     }
 }
 

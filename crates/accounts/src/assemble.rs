@@ -10,7 +10,7 @@ use self::revision::Identity;
 use crate::account::{Account, AccountType, Delivery, Limits, Pipelining, Timeouts};
 use crate::document::Node;
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind, Place, Remedy};
 use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
 use crate::presets::Preset;
 use crate::properties::{Properties, read_address};
@@ -183,8 +183,8 @@ pub(crate) fn assemble(
 }
 
 fn read_label(object: &[(String, Node)], place: &Place, found: &mut Findings) -> Option<String> {
-    let missing = "an account has no label; write \"label\": \"a-name\".";
-    let wrong = "a label is text of at most 200 characters without control characters; correct it.";
+    let missing = "an account has no label; write \"label\": \"a-name\"";
+    let wrong = "a label is text of at most 200 characters without control characters; correct it";
     let message = match object
         .iter()
         .find(|(name, _)| normal(name) == "label")
@@ -222,7 +222,7 @@ fn read_type(object: &[(String, Node)], place: &Place, found: &mut Findings) -> 
             kind
         }
         _ => {
-            let message = format!("the account has no type; write one of {}.", names.join(", "));
+            let message = format!("the account has no type; write one of {}", names.join(", "));
             found.errors.push(fail(ErrorKind::Missing, message));
             None
         }
@@ -249,7 +249,7 @@ fn choose_environment(
         Ok(sets) => sets,
         Err(reason) => {
             let message = format!(
-                "it takes an object with a set of fields for each environment, {reason}; write {{\"test\": {{ ... }}}}."
+                "it takes an object with a set of fields for each environment, {reason}; write {{\"test\": {{ ... }}}}"
             );
             found.errors.push(fail(ErrorKind::Invalid, &written, message));
             return None;
@@ -274,7 +274,7 @@ fn choose_environment(
                 found.errors.push(fail(
                     ErrorKind::Invalid,
                     &field,
-                    format!("it takes an object of fields, {reason}; write {{ ... }}."),
+                    format!("it takes an object of fields, {reason}; write {{ ... }}"),
                 ));
             }
         }
@@ -290,10 +290,11 @@ fn choose_environment(
         (Some(set), _) => return Some(lay_over(object, set)),
         (None, None) => {
             let message = format!(
-                "the account has environments, and none was chosen; choose one of {} with --environment.",
+                "the account has environments, and none was chosen; choose one of {}",
                 names.join(", ")
             );
-            found.errors.push(fail(ErrorKind::Environment, &written, message));
+            let error = fail(ErrorKind::Environment, &written, message);
+            found.errors.push(error.with_remedy(Remedy::ChooseEnvironment));
         }
         (None, Some(name)) => {
             let message = format!(
@@ -311,7 +312,7 @@ fn check_overlay(set: &[(String, Node)], field: &str, known: &[&str], place: &Pl
     for (written, _) in set {
         let name = normal(written);
         let message = if matches!(name.as_str(), "label" | "type" | "environments") {
-            "it is the same in every environment; write it outside.".to_owned()
+            "it is the same in every environment; write it outside".to_owned()
         } else if known.contains(&name.as_str()) || name == "$schema" {
             continue;
         } else {
@@ -362,7 +363,7 @@ fn read_sender(fields: &mut Fields, found: &mut Findings) -> (Option<String>, Op
         .as_deref()
         .is_some_and(|name| name.chars().any(char::is_control))
     {
-        let message = "a display name holds no control characters; write it on one line.";
+        let message = "a display name holds no control characters; write it on one line";
         fields.refuse("from_name", ErrorKind::Invalid, message, found);
     }
     (from, from_name)
@@ -384,7 +385,7 @@ fn refuse_fields_of_other_types(kind: AccountType, fields: &mut Fields, known: &
         if let Some(other) = other {
             fields.skip(name);
             let message = format!(
-                "it belongs to the type {other}, and this account is of the type {kind}; correct the type, or leave it out."
+                "it belongs to the type {other}, and this account is of the type {kind}; correct the type, or leave it out"
             );
             fields.refuse(name, ErrorKind::Unknown, message, found);
         }
@@ -400,10 +401,10 @@ fn check_exposed(account: &Account, found: &mut Findings) {
         .filter(|name| !secrets.contains(&name.as_str()))
     {
         let message = if secrets.is_empty() {
-            format!("the account has no secret {} to expose; leave it out.", quoted(name))
+            format!("the account has no secret {} to expose; leave it out", quoted(name))
         } else {
             format!(
-                "the account has no secret {}; its secrets are {}.",
+                "the account has no secret {}; its secrets are {}",
                 quoted(name),
                 secrets.join(", ")
             )
@@ -429,7 +430,7 @@ pub(crate) fn agreed<T: PartialEq + std::fmt::Display>(
     {
         let shown = fields.quoted(names.0, &field.to_string());
         let message = format!(
-            "it says {shown}, and the property mail.smtp.{} says otherwise; keep one of them.",
+            "it says {shown}, and the property mail.smtp.{} says otherwise; keep one of them",
             names.1
         );
         fields.refuse(names.0, ErrorKind::Contradiction, message, found);

@@ -136,7 +136,7 @@ pub(crate) fn parse_objects(text: &str, place: &Place) -> Result<Vec<Vec<(String
         Node::List(items) => items,
         other => {
             return Err(fail(format!(
-                "the file holds {}; write one account {{ ... }} or an array of them.",
+                "the file holds {}; write one account {{ ... }} or an array of them",
                 other.describe()
             )));
         }
@@ -147,7 +147,7 @@ pub(crate) fn parse_objects(text: &str, place: &Place) -> Result<Vec<Vec<(String
         .map(|(position, item)| match item {
             Node::Object(object) => Ok(object),
             other => Err(fail(format!(
-                "element {} of the array is {}; write an account {{ ... }}.",
+                "element {} of the array is {}; write an account {{ ... }}",
                 position + 1,
                 other.describe()
             ))),
@@ -204,7 +204,7 @@ impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "line {}, column {}: {}; correct it there.",
+            "line {}, column {}: {}; correct it there",
             self.line, self.column, self.reason
         )
     }

@@ -91,7 +91,7 @@ impl Account {
         let named = match step_host {
             Some(text) => Some(parse_host(text).ok_or_else(|| {
                 Denied(format!(
-                    "{} is not a host name or an address; correct the step's host, or leave it out.",
+                    "{} is not a host name or an address; correct the step's host, or leave it out",
                     quoted(text)
                 ))
             })?),
@@ -113,7 +113,7 @@ impl Account {
         }
         let Some(host) = named else {
             return Err(Denied(format!(
-                "account \"{}\" has no host, and the step names none; write \"host\" into the account.",
+                "account \"{}\" has no host, and the step names none; write \"host\" into the account",
                 self.label
             )));
         };
@@ -172,7 +172,7 @@ impl Account {
             (_, None) => Ok(self.server.port),
             (_, Some(port)) if port == self.server.port => Ok(port),
             (_, Some(port)) => Err(Denied(format!(
-                "the step names port {port}, and account \"{}\" signs in on port {}; leave the step's port out, or correct the account.",
+                "the step names port {port}, and account \"{}\" signs in on port {}; leave the step's port out, or correct the account",
                 self.label, self.server.port
             ))),
         }
@@ -186,13 +186,13 @@ impl Account {
         };
         if self.kind == AccountType::Basic {
             return Denied(format!(
-                "a basic account signs in at {} (465, 587) and at the hosts it allows, and account \"{}\" does not allow {entry}; if its password belongs there, add the line \"allowed_hosts\": [\"{entry}\"] to the account.",
+                "a basic account signs in at {} (465, 587) and at the hosts it allows, and account \"{}\" does not allow {entry}; if its password belongs there, add the line \"allowed_hosts\": [\"{entry}\"] to the account",
                 gmail::HOST,
                 self.label
             ));
         }
         Denied(format!(
-            "the step names the host {entry}, and account \"{}\" signs in at {} alone; leave the step's host out, or choose the account of that host.",
+            "the step names the host {entry}, and account \"{}\" signs in at {} alone; leave the step's host out, or choose the account of that host",
             self.label,
             self.server.host.as_deref().unwrap_or("its own host"),
         ))

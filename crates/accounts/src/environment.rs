@@ -59,14 +59,14 @@ impl Environment {
 
     /// Why a variable's value cannot be had, or the value.
     pub(crate) fn variable(&self, name: &str) -> Result<String, String> {
-        let absent = || format!("the environment variable {name} is not set; set it, or name another.");
+        let absent = || format!("the environment variable {name} is not set; set it, or name another");
         match &self.variables {
             Some(variables) => variables.get(name).cloned().ok_or_else(absent),
             None => match std::env::var(name) {
                 Ok(value) => Ok(value),
                 Err(std::env::VarError::NotPresent) => Err(absent()),
                 Err(std::env::VarError::NotUnicode(_)) => Err(format!(
-                    "the environment variable {name} is not UTF-8 text; set it to text."
+                    "the environment variable {name} is not UTF-8 text; set it to text"
                 )),
             },
         }
@@ -76,13 +76,13 @@ impl Environment {
     pub(crate) fn keyring(&self, name: &str) -> Result<Secret, String> {
         let Some(keyring) = &self.keyring else {
             return Err(format!(
-                "the keyring entry {name} cannot be read, because no keyring is available here; use ${{env:}} or ${{file:}}."
+                "the keyring entry {name} cannot be read, because no keyring is available here; use ${{env:}} or ${{file:}}"
             ));
         };
         match keyring.get(name) {
             Ok(Some(secret)) => Ok(secret),
             Ok(None) => Err(format!(
-                "the keyring has no entry {name}; store it there, or name another."
+                "the keyring has no entry {name}; store it there, or name another"
             )),
             Err(reason) => Err(format!("the keyring entry {name} cannot be read: {reason}")),
         }

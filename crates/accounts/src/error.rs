@@ -103,12 +103,30 @@ pub enum ErrorKind {
     Store,
 }
 
-/// One problem of one account, as one sentence: what, where, and what to do now. It never holds a secret.
+/// What helps beside a correction of the account, and is done in the program around this library: a command line, a
+/// server and a console each say it in their own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Name a file with accounts, or put one into the store.
+    NameAccounts,
+    /// Choose one of the account's environments.
+    ChooseEnvironment,
+    /// Wait for the browser on another port.
+    ChoosePort,
+    /// Name another store.
+    NameStore,
+}
+
+/// One problem of one account: what, where, and what to do now. It never holds a secret.
+///
+/// Its `Display` is a clause without a full stop, in lower case after its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     place: Place,
     message: String,
+    remedy: Option<Remedy>,
 }
 
 impl Error {
@@ -117,12 +135,23 @@ impl Error {
             kind,
             place,
             message: on_one_line(message.into()),
+            remedy: None,
         }
+    }
+
+    pub(crate) fn with_remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
     }
 
     /// What kind of problem it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Returns what helps in the program around this library, where something does.
+    pub fn remedy(&self) -> Option<Remedy> {
+        self.remedy
     }
 
     /// Whether the same call can succeed later with nothing changed.
@@ -135,7 +164,7 @@ impl Error {
         &self.place
     }
 
-    /// The sentence without its place.
+    /// The clause without its place.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -216,7 +245,7 @@ pub enum WarningKind {
     Provider,
 }
 
-/// Something that works but should be known, as one sentence. Returned, never printed.
+/// Something that works but should be known, as a clause without a full stop. Returned, never printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     kind: WarningKind,
@@ -243,7 +272,7 @@ impl Warning {
         &self.place
     }
 
-    /// The sentence without its place.
+    /// The clause without its place.
     pub fn message(&self) -> &str {
         &self.message
     }

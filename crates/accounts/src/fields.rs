@@ -72,7 +72,7 @@ impl Fields {
             let name = name_of(&written);
             if let Some(first) = fields.entries.iter().find(|entry| entry.name == name) {
                 let message = format!(
-                    "it is written twice, as {} and {}; keep one.",
+                    "it is written twice, as {} and {}; keep one",
                     quoted(&first.written),
                     quoted(&written)
                 );
@@ -170,7 +170,7 @@ impl Fields {
             Node::Number(number) => zeroize::Zeroizing::new(number.to_string()),
             Node::Object(_) => entry.value.to_json(),
             other => {
-                let message = format!("it takes text, not {}; put it into quotes.", other.describe());
+                let message = format!("it takes text, not {}; put it into quotes", other.describe());
                 self.refuse(name, ErrorKind::Invalid, message, found);
                 return None;
             }
@@ -201,7 +201,7 @@ impl Fields {
         let value = read(&text);
         if value.is_none() {
             let shown = self.quoted(name, &text);
-            let message = format!("{shown} is not {expected}; correct it.");
+            let message = format!("{shown} is not {expected}; correct it");
             self.refuse(name, ErrorKind::Invalid, message, found);
         }
         value
@@ -256,7 +256,7 @@ impl Fields {
         match into_object(value) {
             Ok(object) => Some(object),
             Err(reason) => {
-                let message = format!("it takes an object, {reason}; write {{ ... }}.");
+                let message = format!("it takes an object, {reason}; write {{ ... }}");
                 self.refuse(name, ErrorKind::Invalid, message, found);
                 None
             }
@@ -321,7 +321,7 @@ impl Fields {
             Node::Number(number) => Ok(number.to_string()),
             Node::Bool(value) => Ok(value.to_string()),
             other => {
-                let message = format!("it takes text, not {}; write one value.", other.describe());
+                let message = format!("it takes text, not {}; write one value", other.describe());
                 Err(self.error(name, ErrorKind::Invalid, message))
             }
         }

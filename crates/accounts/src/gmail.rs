@@ -32,7 +32,7 @@ pub(crate) fn without_blanks(secret: Secret) -> Secret {
 }
 
 /// Why a user name without its domain is refused. It is not shown: user name and password are swapped at times.
-pub(crate) const USERNAME_WITHOUT_DOMAIN: &str = "Gmail's user name is the whole address, and this one has no domain; add @gmail.com, or @ and your organisation's domain.";
+pub(crate) const USERNAME_WITHOUT_DOMAIN: &str = "Gmail's user name is the whole address, and this one has no domain; add @gmail.com, or @ and your organisation's domain";
 
 #[cfg(test)]
 mod tests {

@@ -39,12 +39,12 @@ fn explain(error: &keyring::v1::Error) -> String {
     use keyring::v1::Error;
     match error {
         Error::NoDefaultStore | Error::PlatformFailure(_) => {
-            "no keyring runs for this user; start one (on Linux a Secret Service such as gnome-keyring), or use ${env:} or ${file:}."
+            "no keyring runs for this user; start one (on Linux a Secret Service such as gnome-keyring), or use ${env:} or ${file:}"
                 .to_owned()
         }
-        Error::NoStorageAccess(_) => "it is locked; unlock it, or use ${env:} or ${file:}.".to_owned(),
+        Error::NoStorageAccess(_) => "it is locked; unlock it, or use ${env:} or ${file:}".to_owned(),
         // The other kinds may quote what they found, which may be the secret.
-        _ => "its entry cannot be used; store it there anew, as text.".to_owned(),
+        _ => "its entry cannot be used; store it there anew, as text".to_owned(),
     }
 }
 

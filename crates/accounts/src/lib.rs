@@ -63,7 +63,7 @@ pub use account::{
 pub use accounts::Accounts;
 pub use endpoint::{Denied, Endpoint, NamedBy};
 pub use environment::{Environment, Keyring};
-pub use error::{Error, ErrorKind, Errors, Place, Warning, WarningKind};
+pub use error::{Error, ErrorKind, Errors, Place, Remedy, Warning, WarningKind};
 #[cfg(feature = "keyring")]
 pub use keyring::SystemKeyring;
 pub use reference::SecretSource;

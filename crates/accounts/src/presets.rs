@@ -52,7 +52,7 @@ impl Preset {
         let region = fields.text("region", found).map(|region| region.to_lowercase());
         let Some(text) = text else {
             if region.is_some() {
-                let message = "a region belongs to a preset, and there is none; write \"preset\", or leave it out.";
+                let message = "a region belongs to a preset, and there is none; write \"preset\", or leave it out";
                 fields.refuse("region", ErrorKind::Missing, message, found);
             }
             return None;
@@ -84,7 +84,7 @@ impl Preset {
     fn host(&self, region: Option<&str>) -> Result<String, String> {
         match (self.hosts, region) {
             (Hosts::One(host), None) => Ok(host.to_owned()),
-            (Hosts::One(_), Some(_)) => Err(format!("{} has no regions; leave it out.", self.name)),
+            (Hosts::One(_), Some(_)) => Err(format!("{} has no regions; leave it out", self.name)),
             (Hosts::Regions(table), region) => {
                 let found = match region {
                     None => table.first(),
@@ -93,7 +93,7 @@ impl Preset {
                 let names = || table.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
                 found
                     .map(|(_, host)| (*host).to_owned())
-                    .ok_or_else(|| format!("{} has no such region; write one of {}.", self.name, names()))
+                    .ok_or_else(|| format!("{} has no such region; write one of {}", self.name, names()))
             }
             (Hosts::Aws(before, behind), region) => {
                 aws_region(region).map(|region| format!("{before}{region}{behind}"))
@@ -105,7 +105,7 @@ impl Preset {
 /// New regions appear every year, so their form is checked and not their names.
 fn aws_region(region: Option<&str>) -> Result<&str, String> {
     let example = "write the region of your identities, such as eu-west-1";
-    let region = region.ok_or_else(|| format!("it is needed, since each region has its own server; {example}."))?;
+    let region = region.ok_or_else(|| format!("it is needed, since each region has its own server; {example}"))?;
     let mut parts = region.split('-');
     let is_area = parts
         .next()
@@ -121,7 +121,7 @@ fn aws_region(region: Option<&str>) -> Result<&str, String> {
     if is_area && is_number && are_words {
         return Ok(region);
     }
-    Err(format!("this is not the name of a region; {example}."))
+    Err(format!("this is not the name of a region; {example}"))
 }
 
 /// Warns where the server at `host` takes no password, or only a special one. `literal` is the password when it stands
@@ -129,16 +129,16 @@ fn aws_region(region: Option<&str>) -> Result<&str, String> {
 pub(crate) fn warn_of_password(host: &str, literal: Option<&str>, fields: &Fields, found: &mut Findings) {
     let message = match host {
         "smtp.office365.com" | "smtp-mail.outlook.com" => {
-            "Microsoft no longer takes passwords over SMTP; use an account of the type oauth-2 with the provider microsoft."
+            "Microsoft no longer takes passwords over SMTP; use an account of the type oauth-2 with the provider microsoft"
         }
         "smtp.gmail.com" if literal.is_some_and(|text| !has_letters(text, 16)) => {
-            "Gmail takes app passwords, 16 letters, and this is none; make one at https://myaccount.google.com/apppasswords, or use an account of the type oauth-2."
+            "Gmail takes app passwords, 16 letters, and this is none; make one at https://myaccount.google.com/apppasswords, or use an account of the type oauth-2"
         }
         "smtp.mail.yahoo.com" if literal.is_some_and(|text| !has_letters(text, 16)) => {
-            "Yahoo takes app passwords, 16 letters, and this is none; make one at https://login.yahoo.com/account/security."
+            "Yahoo takes app passwords, 16 letters, and this is none; make one at https://login.yahoo.com/account/security"
         }
         "smtp.mail.me.com" if literal.is_some_and(|text| !has_letters(&text.replace('-', ""), 16)) => {
-            "iCloud takes app-specific passwords, four groups of four letters, and this is none; make one at https://account.apple.com."
+            "iCloud takes app-specific passwords, four groups of four letters, and this is none; make one at https://account.apple.com"
         }
         _ => return,
     };

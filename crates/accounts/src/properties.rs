@@ -163,11 +163,12 @@ impl Properties {
         };
         check_trust(&mut fields, found);
         if fields.boolean("ssl.checkserveridentity", found) == Some(false) {
-            let message = "the server's name is always checked; leave it out, or correct \"host\" to the name in the certificate.";
+            let message =
+                "the server's name is always checked; leave it out, or correct \"host\" to the name in the certificate";
             fields.refuse("ssl.checkserveridentity", ErrorKind::Invalid, message, found);
         }
         for name in NOT_YET.iter().filter(|name| fields.is_written(name)) {
-            let message = "it is checked, and messages are not sent by it yet.";
+            let message = "it is checked, and messages are not sent by it yet";
             fields.warn(name, WarningKind::NoEffect, message, found);
         }
         fields.finish("the list of supported properties", &HONOURED, found);
@@ -192,12 +193,12 @@ fn refuse_known(fields: &mut Fields, found: &mut Findings) {
             fields.refuse(
                 name,
                 ErrorKind::Unknown,
-                format!("this property is not supported: {remedy}."),
+                format!("this property is not supported: {remedy}"),
                 found,
             );
         } else if WITHOUT_EFFECT.contains(&name.as_str()) {
             fields.skip(name);
-            let message = "it changes nothing here; leave it out.";
+            let message = "it changes nothing here; leave it out";
             fields.warn(name, WarningKind::NoEffect, message, found);
         }
     }
@@ -283,7 +284,7 @@ fn read_mechanisms(fields: &mut Fields, found: &mut Findings) -> Option<Vec<Mech
 
 /// The sentence for a mechanism that accounts cannot use.
 pub(crate) fn not_spoken(name: &str) -> String {
-    format!("the mechanism {name} is not spoken; write PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER.")
+    format!("the mechanism {name} is not spoken; write PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER")
 }
 
 fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersion, TlsVersion)> {
@@ -299,7 +300,7 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
             "tlsv1.3" => versions.push(TlsVersion::V1_3),
             "tlsv1" | "tlsv1.0" | "tlsv1.1" | "sslv3" | "sslv2" | "sslv2hello" => old.push(name.as_str()),
             _ => {
-                let message = "it takes TLSv1.2 and TLSv1.3, with blanks between; write one or both.";
+                let message = "it takes TLSv1.2 and TLSv1.3, with blanks between; write one or both";
                 fields.refuse("ssl.protocols", ErrorKind::Invalid, message, found);
                 return None;
             }
@@ -307,7 +308,7 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
     }
     let (Some(min), Some(max)) = (versions.iter().min(), versions.iter().max()) else {
         let message = format!(
-            "{} is not spoken, since it is not safe; write TLSv1.2 or TLSv1.3.",
+            "{} is not spoken, since it is not safe; write TLSv1.2 or TLSv1.3",
             old.join(" ")
         );
         fields.refuse("ssl.protocols", ErrorKind::Invalid, message, found);
@@ -315,7 +316,7 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
     };
     if !old.is_empty() {
         let message = format!(
-            "{} is not spoken, since it is not safe; the others are used.",
+            "{} is not spoken, since it is not safe; the others are used",
             old.join(" ")
         );
         fields.warn("ssl.protocols", WarningKind::Corrected, message, found);
@@ -327,10 +328,11 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
 fn check_trust(fields: &mut Fields, found: &mut Findings) {
     let hosts = fields.list("ssl.trust", found);
     if hosts.iter().any(|host| host.contains('*')) {
-        let message = "trusting any certificate is not supported; put the server's CA into a PEM file and name it in \"ca_file\".";
+        let message =
+            "trusting any certificate is not supported; put the server's CA into a PEM file and name it in \"ca_file\"";
         fields.refuse("ssl.trust", ErrorKind::Invalid, message, found);
     } else if !hosts.is_empty() {
-        let message = "certificates are verified all the same; for a private CA, name its PEM file in \"ca_file\".";
+        let message = "certificates are verified all the same; for a private CA, name its PEM file in \"ca_file\"";
         fields.warn("ssl.trust", WarningKind::NoEffect, message, found);
     }
 }

@@ -147,7 +147,7 @@ impl SecretSource {
         for piece in &self.pieces {
             let part = self.resolve_piece(piece, environment).map_err(fail)?;
             if part.is_empty() {
-                return Err(fail(format!("{} is empty; put the value there.", piece.describe())));
+                return Err(fail(format!("{} is empty; put the value there", piece.describe())));
             }
             // Growing in place would leave the shorter copy behind in freed memory.
             let mut grown = Zeroizing::new(String::with_capacity(value.len() + part.len()));
@@ -157,7 +157,7 @@ impl SecretSource {
         }
         if value.is_empty() {
             return Err(fail(
-                "the value is empty; write it, or a reference such as ${env:NAME}.".to_owned(),
+                "the value is empty; write it, or a reference such as ${env:NAME}".to_owned(),
             ));
         }
         Ok(Secret::from(value))
@@ -217,7 +217,7 @@ fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
         // The text around a malformed reference may be a password: the message shows none of it.
         let Some(end) = inside.find('}') else {
             return Err(
-                "a \"${\" has no closing \"}\"; close the reference, or write \"$${\" for a literal \"${\".".to_owned(),
+                "a \"${\" has no closing \"}\"; close the reference, or write \"$${\" for a literal \"${\"".to_owned(),
             );
         };
         if !literal.is_empty() {
@@ -237,13 +237,13 @@ fn parse_reference(inside: &str) -> Result<Piece, String> {
     const KINDS: [&str; 3] = ["env", "file", "keyring"];
     let Some((kind, name)) = inside.split_once(':') else {
         return Err(
-            "a \"${\" begins no reference; write ${env:NAME}, ${file:PATH} or ${keyring:NAME}, or \"$${\" for a literal \"${\"."
+            "a \"${\" begins no reference; write ${env:NAME}, ${file:PATH} or ${keyring:NAME}, or \"$${\" for a literal \"${\""
                 .to_owned(),
         );
     };
     if name.trim().is_empty() {
         return Err(format!(
-            "a ${{{}:}} reference has no name; write it after the colon.",
+            "a ${{{}:}} reference has no name; write it after the colon",
             kind.trim()
         ));
     }
@@ -254,7 +254,7 @@ fn parse_reference(inside: &str) -> Result<Piece, String> {
         other if other.len() <= 12 && other.chars().all(|c| c.is_ascii_alphabetic()) => {
             Err(format!("there is no ${{{other}:}} reference; {}", advice(other, KINDS)))
         }
-        _ => Err("a \"${\" begins no reference; write \"$${\" for a literal \"${\".".to_owned()),
+        _ => Err("a \"${\" begins no reference; write \"$${\" for a literal \"${\"".to_owned()),
     }
 }
 
@@ -262,18 +262,18 @@ fn parse_reference(inside: &str) -> Result<Piece, String> {
 fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
     let shown = path.display();
     let unreadable =
-        |error: std::io::Error| format!("the file {shown} cannot be read ({error}); correct the path or its mode.");
+        |error: std::io::Error| format!("the file {shown} cannot be read ({error}); correct the path or its mode");
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     if size > MAX_FILE {
         return Err(format!(
-            "the file {shown} is larger than 1 MiB, too large for a value; name another."
+            "the file {shown} is larger than 1 MiB, too large for a value; name another"
         ));
     }
     // With the capacity reserved, reading does not leave copies behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE.min(size + 1) as usize + 64));
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| format!("the file {shown} is not UTF-8 text; name another."))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| format!("the file {shown} is not UTF-8 text; name another"))?;
     let text = text
         .strip_suffix('\n')
         .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));

@@ -99,7 +99,7 @@ impl Store {
             Error::new(
                 ErrorKind::File,
                 place.clone(),
-                format!("the file cannot be read ({error}); correct the path."),
+                format!("the file cannot be read ({error}); correct the path"),
             )
         };
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
@@ -234,7 +234,7 @@ impl Store {
             Some(VERSION) => {}
             Some(newer) if newer > VERSION => {
                 let message = format!(
-                    "the store is of version {newer}, and this program knows version {VERSION}; use a newer pipepost."
+                    "the store is of version {newer}, and this program knows version {VERSION}; use a newer pipepost"
                 );
                 return Err(self.error(message));
             }
@@ -264,7 +264,7 @@ impl Store {
         let sealed = self
             .key
             .encrypt(document.to_json().as_bytes())
-            .map_err(|error| self.error(format!("the store cannot be encrypted ({error}); nothing was changed.")))?;
+            .map_err(|error| self.error(format!("the store cannot be encrypted ({error}); nothing was changed")))?;
         Ok(file::replace(&self.path, &sealed, &lock)?)
     }
 
@@ -294,8 +294,8 @@ impl Store {
                 let labels = || accounts.iter().filter_map(document::label);
                 let advice = match nearest(label, labels()) {
                     Some(near) => format!("did you mean \"{near}\"?"),
-                    None if accounts.is_empty() => "it is empty.".to_owned(),
-                    None => format!("there are {}.", labels().collect::<Vec<_>>().join(", ")),
+                    None if accounts.is_empty() => "it is empty".to_owned(),
+                    None => format!("there are {}", labels().collect::<Vec<_>>().join(", ")),
                 };
                 Error::new(
                     ErrorKind::NoSuchAccount,
@@ -311,7 +311,7 @@ impl Store {
             return Err(Error::new(
                 ErrorKind::DuplicateLabel,
                 place,
-                "the store has an account of this label; choose another, or edit that one.",
+                "the store has an account of this label; choose another, or edit that one",
             ));
         }
         Ok(())
@@ -334,16 +334,16 @@ impl Store {
                 } else {
                     ("a key", "a passphrase")
                 };
-                format!("the store is closed with {has}, and {given} was given; nothing was changed.")
+                format!("the store is closed with {has}, and {given} was given; nothing was changed")
             }
             age::DecryptError::NoMatchingKeys => {
-                "this key does not open the store; name the key file that it was made with.".to_owned()
+                "this key does not open the store; name the key file that it was made with".to_owned()
             }
             age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed if is_passphrase => {
-                "the passphrase is wrong, or the file was altered; try the passphrase again, then a backup.".to_owned()
+                "the passphrase is wrong, or the file was altered; try the passphrase again, then a backup".to_owned()
             }
             age::DecryptError::ExcessiveWork { .. } => {
-                "the store was closed with more work than this machine can do; open it on a larger one.".to_owned()
+                "the store was closed with more work than this machine can do; open it on a larger one".to_owned()
             }
             _ => return self.damaged(),
         };
@@ -351,7 +351,7 @@ impl Store {
     }
 
     fn damaged(&self) -> Error {
-        self.error("the file is damaged: cut short, altered, or no store at all; put a backup in its place.".to_owned())
+        self.error("the file is damaged: cut short, altered, or no store at all; put a backup in its place".to_owned())
     }
 
     fn error(&self, message: String) -> Error {

@@ -6,7 +6,7 @@ pub(crate) use pipepost_suggest::nearest;
 pub(crate) fn advice<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(written, known.clone()) {
         Some(name) => format!("did you mean \"{name}\"?"),
-        None => format!("known are {}.", known.into_iter().collect::<Vec<_>>().join(", ")),
+        None => format!("known are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }
 

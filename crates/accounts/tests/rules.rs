@@ -87,7 +87,7 @@ fn a_step_that_names_another_endpoint_is_refused() {
             .endpoint_for(host, port)
             .expect_err("another endpoint")
             .to_string();
-        assert!(denied.ends_with('.') && denied.contains("step"), "{denied}");
+        assert!(!denied.ends_with('.') && denied.contains("step"), "{denied}");
     }
 }
 
@@ -385,7 +385,7 @@ fn an_unknown_label_names_the_nearest() {
             .get("x")
             .expect_err("unknown")
             .to_string()
-            .contains("there are mail.")
+            .contains("there are mail")
     );
 }
 

@@ -89,7 +89,7 @@ pub(crate) async fn run(
 /// What to sign in with, or why there is nothing.
 async fn granted(tokens: &Tokens, account: &Account, address: &Endpoint) -> Result<Granted, ConnectionError> {
     let granted = tokens.sign_in(account, &address.host).await.map_err(|error| {
-        let sentence = error.to_string();
+        let sentence = format!("{error}.");
         match error.kind() {
             ErrorKind::Token => ConnectionError::Credentials(sentence),
             ErrorKind::TokenUnavailable => ConnectionError::TokenUnavailable(sentence),

@@ -173,7 +173,7 @@ fn write_files(folder: &Path, running: &pipepost_inbox::Running) -> Result<Files
 
 fn read_accounts(path: &Path) -> Result<Accounts, CliError> {
     Accounts::load([path], &Environment::process())
-        .map_err(|errors| CliError::new(FailureKind::Configuration, errors.to_string()))
+        .map_err(|errors| CliError::many(FailureKind::Configuration, errors.iter().map(super::store::sentence)))
 }
 
 fn read_policy(path: &Path) -> Result<Policy, CliError> {

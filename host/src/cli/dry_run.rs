@@ -113,7 +113,7 @@ pub(super) fn stand_ins(document: &str, preparation: &Preparation, host: &Host) 
     ));
     let json = Value::Array(accounts).to_string();
     Accounts::from_json(&json, Path::new("."), &Environment::process())
-        .map_err(|errors| CliError::many(FailureKind::Configuration, errors.iter().map(ToString::to_string)))
+        .map_err(|errors| CliError::many(FailureKind::Configuration, errors.iter().map(super::store::sentence)))
 }
 
 fn stand_in(label: &str, steps: &[&CompiledConnector]) -> Value {

@@ -98,7 +98,7 @@ pub(super) fn accounts(
         {
             return CliError::no_input("accounts file", path, &std::io::ErrorKind::NotFound.into());
         }
-        CliError::many(FailureKind::Configuration, errors.iter().map(ToString::to_string))
+        CliError::many(FailureKind::Configuration, errors.iter().map(store::sentence))
     })?;
     for warning in accounts.warnings() {
         tracing::warn!("{warning}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use pipepost::FailureKind;
 use pipepost_accounts::store::{Store, StoreKey};
-use pipepost_accounts::{ErrorKind, Secret};
+use pipepost_accounts::{ErrorKind, Remedy, Secret};
 
 use super::error::CliError;
 use super::logging::say;
@@ -177,12 +177,27 @@ pub(super) fn told(error: pipepost_accounts::Error) -> CliError {
     CliError::new(kind, sentence(&error))
 }
 
-/// An error of the accounts as a sentence of its own.
+/// An error of the accounts as a sentence of its own, with what helps on this command line.
 pub(super) fn sentence(error: &pipepost_accounts::Error) -> String {
-    let text = error.to_string();
+    let text = clause(error);
     let mut letters = text.chars();
-    match letters.next() {
+    let mut sentence: String = match letters.next() {
         Some(first) if error.place().path().is_none() => first.to_uppercase().chain(letters).collect(),
         _ => text,
+    };
+    if !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+/// An error of the accounts as one line of several, with what helps on this command line.
+pub(super) fn clause(error: &pipepost_accounts::Error) -> String {
+    match error.remedy() {
+        Some(Remedy::NameAccounts) => format!("{error}; name a file with --accounts"),
+        Some(Remedy::ChooseEnvironment) => format!("{error} with --environment"),
+        Some(Remedy::ChoosePort) => format!("{error} with --port"),
+        Some(Remedy::NameStore) => format!("{error} with --store"),
+        _ => error.to_string(),
     }
 }

@@ -141,10 +141,11 @@ pub(crate) fn denied(error: &EgressDenied) -> Failure {
     Failure::new(FailureKind::Configuration, error.to_string()).advise(advice)
 }
 
-/// The first letter large, as a sentence begins.
+/// A clause of the accounts as a sentence.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    letters
+    let start: String = letters
         .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+        .map_or_else(String::new, |first| first.to_uppercase().collect());
+    format!("{start}{}.", letters.as_str())
 }

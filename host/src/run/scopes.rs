@@ -61,7 +61,7 @@ impl RunScopes {
         let mut accounts = HashMap::new();
         for (label, account) in &prepared.accounts {
             let view = account.expression_view();
-            let view = view.map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))?;
+            let view = view.map_err(|error| Failure::new(FailureKind::Configuration, format!("{error}.")))?;
             accounts.insert(label.clone(), view);
         }
         Ok(Self {

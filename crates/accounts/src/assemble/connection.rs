@@ -100,17 +100,14 @@ fn read_host(
         && *host != preset.host
     {
         let shown = fields.quoted("host", host);
-        let message = format!(
-            "it says {shown}, and the preset says {}; keep one of them.",
-            preset.host
-        );
+        let message = format!("it says {shown}, and the preset says {}; keep one of them", preset.host);
         fields.refuse("host", ErrorKind::Contradiction, message, found);
     }
     let host = host.or_else(|| preset.map(|preset| preset.host.clone()));
     let host = host.or_else(|| sign_in.provider.map(|provider| provider.smtp_host().to_owned()));
     let signs_in = !matches!(sign_in.way, SignIn::None);
     if host.is_none() && signs_in && !fields.is_written("host") && !fields.is_written("preset") {
-        let message = "it is needed, since the account alone says where its secret goes; write the server's name.";
+        let message = "it is needed, since the account alone says where its secret goes; write the server's name";
         fields.refuse("host", ErrorKind::Missing, message, found);
     }
     host
@@ -122,11 +119,11 @@ fn read_starttls(fields: &mut Fields, properties: &Properties, found: &mut Findi
     let starttls = agreed(starttls, properties.starttls_enable, NAMES, fields, found);
     match (properties.starttls_required, starttls) {
         (Some(true), Some(false)) => {
-            let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them.";
+            let message = "it says false, and the property mail.smtp.starttls.required says true; keep one of them";
             fields.refuse(NAMES.0, ErrorKind::Contradiction, message, found);
         }
         (Some(false), None | Some(true)) => {
-            let message = "STARTTLS is always required where it is asked for; leave mail.smtp.starttls.required out.";
+            let message = "STARTTLS is always required where it is asked for; leave mail.smtp.starttls.required out";
             fields.warn("properties", WarningKind::NoEffect, message, found);
         }
         _ => {}
@@ -143,7 +140,7 @@ fn refuse_server_properties(fields: &Fields, properties: &Properties, found: &mu
         ("starttls.required", properties.starttls_required.is_some()),
     ];
     for (name, _) in named.iter().filter(|(_, is_named)| *is_named) {
-        let message = "a basic account has no server of its own; use the type smtp-auth-and-properties.";
+        let message = "a basic account has no server of its own; use the type smtp-auth-and-properties";
         fields.refuse(&format!("properties.{name}"), ErrorKind::Unknown, message, found);
     }
 }
@@ -171,30 +168,30 @@ fn correct_tls(
             };
             corrected(
                 field,
-                "on port 465 TLS begins with the first byte, whatever is said here; write 587 for STARTTLS, or leave it out.",
+                "on port 465 TLS begins with the first byte, whatever is said here; write 587 for STARTTLS, or leave it out",
             );
         }
         SUBMISSION if properties.ssl_enable == Some(true) => {
             corrected(
                 "properties",
-                "on port 587 TLS begins with STARTTLS, whatever mail.smtp.ssl.enable says; write 465 for TLS from the first byte.",
+                "on port 587 TLS begins with STARTTLS, whatever mail.smtp.ssl.enable says; write 465 for TLS from the first byte",
             );
             server.starttls = true;
         }
         SUBMISSION if starttls == Some(false) && signs_in && !server.allow_plaintext_auth => {
             corrected(
                 "starttls_enable",
-                "on port 587 an account that signs in uses STARTTLS, whatever is said here; leave it out.",
+                "on port 587 an account that signs in uses STARTTLS, whatever is said here; leave it out",
             );
             server.starttls = true;
         }
         SUBMISSION | SUBMISSIONS => {}
         _ if properties.ssl_enable == Some(true) && starttls == Some(true) => {
-            let message = "STARTTLS and TLS from the first byte (mail.smtp.ssl.enable) exclude each other; keep the one that the server's port speaks.";
+            let message = "STARTTLS and TLS from the first byte (mail.smtp.ssl.enable) exclude each other; keep the one that the server's port speaks";
             fields.refuse("starttls_enable", ErrorKind::Contradiction, message, found);
         }
         port if signs_in && !server.allow_plaintext_auth && server.security_at(port) == crate::Security::None => {
-            let message = "the account signs in, and asks for no TLS: a step that asks for none either will be refused; write true.";
+            let message = "the account signs in, and asks for no TLS: a step that asks for none either will be refused; write true";
             fields.warn("starttls_enable", WarningKind::PlaintextSignIn, message, found);
         }
         _ => {}
@@ -223,7 +220,7 @@ fn read_allowed_hosts(fields: &mut Fields, found: &mut Findings) -> Vec<AllowedH
             Some(host) => allowed.push(host),
             None => {
                 let message = format!(
-                    "{} is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525.",
+                    "{} is not a host name or an address, with or without a port; write each host in full, such as mail.example.com or mail.example.com:2525",
                     fields.quoted("allowed_hosts", &text)
                 );
                 fields.refuse("allowed_hosts", ErrorKind::Invalid, message, found);
@@ -244,7 +241,7 @@ fn read_allowed_networks(fields: &mut Fields, found: &mut Findings) -> Vec<IpNet
             Some(network) => networks.push(network.trunc()),
             None => {
                 let message = format!(
-                    "{} is not a network; write it as address/bits, such as 10.1.0.0/16.",
+                    "{} is not a network; write it as address/bits, such as 10.1.0.0/16",
                     fields.quoted("allowed_networks", &text)
                 );
                 fields.refuse("allowed_networks", ErrorKind::Invalid, message, found);
@@ -281,17 +278,17 @@ fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> V
         Ok(pem) => pem,
         Err(error) => {
             return fail(format!(
-                "the file {shown} cannot be read ({error}); correct the path or its mode."
+                "the file {shown} cannot be read ({error}); correct the path or its mode"
             ));
         }
     };
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if certificates.is_empty() => fail(format!(
-            "the file {shown} holds no certificate; write the path of a PEM file that begins with -----BEGIN CERTIFICATE-----."
+            "the file {shown} holds no certificate; write the path of a PEM file that begins with -----BEGIN CERTIFICATE-----"
         )),
         Ok(certificates) => certificates,
         Err(_) => fail(format!(
-            "the file {shown} is not whole PEM; export the certificate anew."
+            "the file {shown} is not whole PEM; export the certificate anew"
         )),
     }
 }

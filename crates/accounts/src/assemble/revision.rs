@@ -192,7 +192,7 @@ fn key(place: &Place) -> Result<&'static hmac::Key, Error> {
         Error::new(
             ErrorKind::File,
             place.clone(),
-            "the system gives no random numbers; nothing can be kept safe without.",
+            "the system gives no random numbers; nothing can be kept safe without",
         )
     })?;
     Ok(KEY.get_or_init(|| key))

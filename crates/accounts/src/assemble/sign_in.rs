@@ -97,7 +97,7 @@ fn read_auth_field(fields: &mut Fields, properties: &Properties, found: &mut Fin
         && property.as_slice() != [field]
     {
         let message =
-            format!("it says {field}, and the property mail.smtp.auth.mechanisms says otherwise; keep one of them.");
+            format!("it says {field}, and the property mail.smtp.auth.mechanisms says otherwise; keep one of them");
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     AuthSetting {
@@ -124,7 +124,7 @@ fn read_password(
         .unwrap_or(kind == AccountType::Basic || has_username || password.is_some());
     if !is_on {
         if has_username || password.is_some() {
-            let message = "the account does not sign in, so its user name and password are not used; leave them out, or write true.";
+            let message = "the account does not sign in, so its user name and password are not used; leave them out, or write true";
             fields.warn("auth", WarningKind::NoEffect, message, found);
         }
         return Reading::none();
@@ -134,7 +134,7 @@ fn read_password(
         if is_unreadable {
             return Reading::none();
         }
-        let message = "it is needed to sign in; write a reference such as ${env:SMTP_PASSWORD}, or \"auth\": false.";
+        let message = "it is needed to sign in; write a reference such as ${env:SMTP_PASSWORD}, or \"auth\": false";
         fields.refuse("password", ErrorKind::Missing, message, found);
         return Reading::none();
     };
@@ -144,7 +144,7 @@ fn read_password(
     let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_PASSWORD.to_vec());
     if mechanisms.iter().any(|one| one.takes_token()) && !mechanisms.iter().all(|one| one.takes_token()) {
         let message =
-            "some of the mechanisms take a password and some a token, and the account has one secret; keep one kind.";
+            "some of the mechanisms take a password and some a token, and the account has one secret; keep one kind";
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     let way = SignIn::Password(password);
@@ -175,11 +175,11 @@ fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findi
         found,
     );
     if name.is_none() && !fields.is_written("username") {
-        let message = "it is needed to sign in; write the user name.";
+        let message = "it is needed to sign in; write the user name";
         fields.refuse("username", ErrorKind::Missing, message, found);
     }
     if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-        let message = "a user name holds no control characters; write it on one line.";
+        let message = "a user name holds no control characters; write it on one line";
         fields.refuse("username", ErrorKind::Invalid, message, found);
     }
     name
@@ -187,12 +187,12 @@ fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findi
 
 fn token_mechanisms(auth: AuthSetting, fields: &Fields, found: &mut Findings) -> Vec<Mechanism> {
     if auth.on == Some(false) {
-        let message = "an account with tokens signs in with them; leave it out.";
+        let message = "an account with tokens signs in with them; leave it out";
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_TOKEN.to_vec());
     if let Some(other) = mechanisms.iter().find(|one| !one.takes_token()) {
-        let message = format!("{other} takes a password, and this account has tokens; write XOAUTH2 or OAUTHBEARER.");
+        let message = format!("{other} takes a password, and this account has tokens; write XOAUTH2 or OAUTHBEARER");
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     mechanisms
@@ -214,7 +214,7 @@ fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, f
     let provider = fields.parsed("provider", &Provider::NAMES.join(" or "), Provider::from_name, found);
     let client_id = fields.text("client_id", found);
     if client_id.is_none() && !fields.is_written("client_id") {
-        let message = "it is needed to obtain tokens; write the client id that the provider's console shows.";
+        let message = "it is needed to obtain tokens; write the client id that the provider's console shows";
         fields.refuse("client_id", ErrorKind::Missing, message, found);
     }
     let client_secret = fields
@@ -229,7 +229,7 @@ fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, f
     let token_endpoint = own_token.or_else(|| read_endpoint(provider?.token_endpoint()));
     let authorization_endpoint = own_authorization.or_else(|| read_endpoint(provider?.authorization_endpoint()));
     if token_endpoint.is_none() && !fields.is_written("provider") && !fields.is_written("token_endpoint") {
-        let message = "it is needed to obtain tokens; write google or microsoft, or a \"token_endpoint\".";
+        let message = "it is needed to obtain tokens; write google or microsoft, or a \"token_endpoint\"";
         fields.refuse("provider", ErrorKind::Missing, message, found);
     }
     let mechanisms = token_mechanisms(auth, fields, found);
@@ -252,12 +252,12 @@ fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, f
 fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
     let key = fields.secret("key", found).filter(|source| !source.is_blank());
     if key.is_none() && !fields.is_written("key") {
-        let message = "it is needed to obtain tokens; write a reference to the service account's key file, such as ${file:key.json}.";
+        let message = "it is needed to obtain tokens; write a reference to the service account's key file, such as ${file:key.json}";
         fields.refuse("key", ErrorKind::Missing, message, found);
     }
     let subject = fields.parsed("subject", "the address of the user to act for", read_address, found);
     if subject.is_none() && !fields.is_written("subject") {
-        let message = "it is needed, since a service account has no mailbox; write the address of the user to act for.";
+        let message = "it is needed, since a service account has no mailbox; write the address of the user to act for";
         fields.refuse("subject", ErrorKind::Missing, message, found);
     }
     let scopes = read_scopes(fields, Some(Provider::Google), found);
@@ -273,7 +273,7 @@ fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properti
     if let (Some(named), Some(subject)) = (&named, &subject)
         && named != subject
     {
-        let message = "it is another than the \"subject\" that the account acts for; leave it out.";
+        let message = "it is another than the \"subject\" that the account acts for; leave it out";
         fields.refuse("username", ErrorKind::Contradiction, message, found);
     }
     let (Some(key), Some(subject)) = (key, subject) else {

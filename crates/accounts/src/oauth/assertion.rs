@@ -41,9 +41,9 @@ pub(crate) fn request(
     let file = read_key_file(key.expose()).map_err(|message| fail(&message))?;
     let endpoint = service.token_endpoint.clone().or(file.token_endpoint.clone());
     let endpoint = endpoint.or_else(|| read_endpoint(Provider::Google.token_endpoint()));
-    let endpoint = endpoint.ok_or_else(|| fail("no token endpoint is known; write \"token_endpoint\"."))?;
+    let endpoint = endpoint.ok_or_else(|| fail("no token endpoint is known; write \"token_endpoint\""))?;
     let assertion = sign(&file, service, &endpoint, now)
-        .ok_or_else(|| fail("the key cannot sign; download a new one from the service account's page."))?;
+        .ok_or_else(|| fail("the key cannot sign; download a new one from the service account's page"))?;
     Ok(TokenRequest::new(Grant::ServiceAccount, Some(Provider::Google), endpoint).with("assertion", &assertion))
 }
 
@@ -82,7 +82,7 @@ fn sign(file: &KeyFile, service: &ServiceAccount, endpoint: &Url, now: SystemTim
 fn read_key_file(text: &str) -> Result<KeyFile, String> {
     let Ok(Node::Object(entries)) = Node::parse(text) else {
         return Err(
-            "it is not the JSON of a service account's key; name the downloaded file, as in ${file:key.json}."
+            "it is not the JSON of a service account's key; name the downloaded file, as in ${file:key.json}"
                 .to_owned(),
         );
     };
@@ -94,22 +94,20 @@ fn read_key_file(text: &str) -> Result<KeyFile, String> {
     };
     if text("type").is_some_and(|kind| kind.as_str() != "service_account") || text("private_key").is_none() {
         return Err(
-            "it is JSON, and not a service account's key; make one under Keys on the service account's page."
-                .to_owned(),
+            "it is JSON, and not a service account's key; make one under Keys on the service account's page".to_owned(),
         );
     }
     let client_email = text("client_email")
-        .ok_or("the key has no \"client_email\"; download it anew.")?
+        .ok_or("the key has no \"client_email\"; download it anew")?
         .to_string();
     let pem = text("private_key").unwrap_or_default();
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| "its \"private_key\" is not whole PEM; download the key anew.".to_owned())?;
-    let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| {
-        "its \"private_key\" is not an RSA key of at least 2048 bits; download the key anew.".to_owned()
-    })?;
+        .map_err(|_| "its \"private_key\" is not whole PEM; download the key anew".to_owned())?;
+    let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der())
+        .map_err(|_| "its \"private_key\" is not an RSA key of at least 2048 bits; download the key anew".to_owned())?;
     let token_endpoint = match text("token_uri") {
         Some(uri) => {
-            Some(read_endpoint(&uri).ok_or("the key's \"token_uri\" is not an https address; download the key anew.")?)
+            Some(read_endpoint(&uri).ok_or("the key's \"token_uri\" is not an https address; download the key anew")?)
         }
         None => None,
     };

@@ -22,7 +22,7 @@ use super::tokens::ask;
 use crate::account::Account;
 use crate::document::Node;
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind, Place, Remedy};
 use crate::secret::Secret;
 use crate::sign_in::{OAuthClient, Provider, SignIn};
 
@@ -63,7 +63,7 @@ impl<'a> Flow<'a> {
         let fail = |kind, message: String| Error::new(kind, place.clone(), message);
         let SignIn::OAuth(client) = account.sign_in() else {
             let message = format!(
-                "nobody signs in to an account of the type {}; only oauth-2 accounts are authorized.",
+                "nobody signs in to an account of the type {}; only oauth-2 accounts are authorized",
                 account.kind()
             );
             return Err(fail(ErrorKind::Invalid, message));
@@ -71,15 +71,16 @@ impl<'a> Flow<'a> {
         let endpoint = client.authorization_endpoint.clone().ok_or_else(|| {
             fail(
                 ErrorKind::Invalid,
-                "it is not known where to sign in; write \"authorization_endpoint\".".to_owned(),
+                "it is not known where to sign in; write \"authorization_endpoint\"".to_owned(),
             )
         })?;
         let listener = Listener::bind(port).await.map_err(|error| {
             let which = port.map_or("a loopback port".to_owned(), |port| format!("port {port}"));
             fail(
                 ErrorKind::File,
-                format!("{which} cannot be listened on ({error}); choose another with --port."),
+                format!("{which} cannot be listened on ({error}); choose another"),
             )
+            .with_remedy(Remedy::ChoosePort)
         })?;
         // Microsoft ignores the port of a registered redirect for this name alone, Google for the address.
         let host = if client.provider == Some(Provider::Microsoft) {
@@ -90,7 +91,7 @@ impl<'a> Flow<'a> {
         let invalid = |_| {
             fail(
                 ErrorKind::Invalid,
-                "the redirect address cannot be made; correct \"authorization_endpoint\".".to_owned(),
+                "the redirect address cannot be made; correct \"authorization_endpoint\"".to_owned(),
             )
         };
         let redirect = Url::parse(&format!("http://{host}:{}/", listener.port())).map_err(invalid)?;
@@ -152,7 +153,7 @@ impl<'a> Flow<'a> {
         let waited = tokio::time::timeout(PATIENCE, self.listener.wait(&self.redirect, judge)).await;
         let Ok((answer, browser)) = waited else {
             return Err(self.error(format!(
-                "nobody signed in within {} minutes; run pipepost accounts authorize once more.",
+                "nobody signed in within {} minutes; run pipepost accounts authorize once more",
                 PATIENCE.as_secs() / 60
             )));
         };
@@ -174,7 +175,7 @@ impl<'a> Flow<'a> {
     pub async fn run_with(self, address: &str, http: &dyn HttpPost) -> Result<Authorization, Error> {
         let foreign = || {
             self.error(
-                "this is not the address at which this sign-in ended; copy it whole from the browser's address bar."
+                "this is not the address at which this sign-in ended; copy it whole from the browser's address bar"
                     .to_owned(),
             )
         };
@@ -230,11 +231,11 @@ impl<'a> Flow<'a> {
             && !address.eq_ignore_ascii_case(username)
         {
             return Err(self.error(format!(
-                "{address} signed in, and the account's username is {username}; sign in as {username}, or correct the username."
+                "{address} signed in, and the account's username is {username}; sign in as {username}, or correct the username"
             )));
         }
         let refresh_token = answer.refresh_token.ok_or_else(|| {
-            self.error("the provider gave no refresh token; withdraw the app's access in the security settings of the person's account, then sign in once more.".to_owned())
+            self.error("the provider gave no refresh token; withdraw the app's access in the security settings of the person's account, then sign in once more".to_owned())
         })?;
         Ok(Authorization { refresh_token, address })
     }

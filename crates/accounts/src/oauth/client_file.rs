@@ -31,7 +31,7 @@ impl ClientFile {
             Error::new(
                 ErrorKind::File,
                 place.clone(),
-                format!("the client file cannot be read ({error}); correct the path."),
+                format!("the client file cannot be read ({error}); correct the path"),
             )
         })?;
         Self::parse(&text).map_err(|message| Error::new(ErrorKind::Invalid, place, message))
@@ -39,7 +39,7 @@ impl ClientFile {
 
     fn parse(text: &str) -> Result<Self, &'static str> {
         let Ok(Node::Object(document)) = Node::parse(text) else {
-            return Err("this is not a client file; download the client's JSON from the provider's console.");
+            return Err("this is not a client file; download the client's JSON from the provider's console");
         };
         let section = |name: &str| {
             document.iter().find_map(|(key, value)| match value {
@@ -52,7 +52,7 @@ impl ClientFile {
             (None, Some(client)) => (client, true),
             (None, None) => {
                 return Err(
-                    "this JSON has neither \"installed\" nor \"web\"; download an OAuth client's JSON, not a service account's key.",
+                    "this JSON has neither \"installed\" nor \"web\"; download an OAuth client's JSON, not a service account's key",
                 );
             }
         };
@@ -63,7 +63,7 @@ impl ClientFile {
             })
         };
         let client_id = text("client_id")
-            .ok_or("the client file has no \"client_id\"; download it anew.")?
+            .ok_or("the client file has no \"client_id\"; download it anew")?
             .to_string();
         Ok(Self {
             client_id,

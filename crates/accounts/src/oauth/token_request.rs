@@ -165,7 +165,7 @@ impl TokenRequest {
         let endpoint = shown(&self.endpoint);
         Refusal {
             message: format!(
-                "{endpoint} answered HTTP {status} and no token; correct \"token_endpoint\", or try again later."
+                "{endpoint} answered HTTP {status} and no token; correct \"token_endpoint\", or try again later"
             ),
             kind: kind_of(is_transient(status)),
             code: None,

@@ -213,10 +213,10 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
             let (kind, message) = if failure.is_denied() {
                 (
                     ErrorKind::EgressDenied,
-                    format!("{endpoint} may not be asked: {failure}."),
+                    format!("{endpoint} may not be asked: {failure}"),
                 )
             } else {
-                let message = format!("{endpoint} did not answer ({failure}); check the network, or try again later.");
+                let message = format!("{endpoint} did not answer ({failure}); check the network, or try again later");
                 (ErrorKind::TokenUnavailable, message)
             };
             Err(Refusal {
@@ -231,7 +231,7 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
 fn refresh_request(account: &Account, client: &OAuthClient, rotated: Option<&Secret>) -> Result<TokenRequest, Error> {
     let Some(source) = &client.refresh_token else {
         let message = format!(
-            "nobody has signed in to this account yet; run pipepost accounts authorize {}.",
+            "nobody has signed in to this account yet; run pipepost accounts authorize {}",
             account.label()
         );
         return Err(Error::new(

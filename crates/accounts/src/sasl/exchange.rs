@@ -78,24 +78,24 @@ impl fmt::Display for SaslError {
             Self::WrongSecret(mechanism) if mechanism.takes_token() => {
                 write!(
                     f,
-                    "{mechanism} takes an access token, and the account has a password; choose PLAIN or LOGIN."
+                    "{mechanism} takes an access token, and the account has a password; choose PLAIN or LOGIN"
                 )
             }
             Self::WrongSecret(mechanism) => {
                 write!(
                     f,
-                    "{mechanism} takes a password, and the account has an access token; choose XOAUTH2 or OAUTHBEARER."
+                    "{mechanism} takes a password, and the account has an access token; choose XOAUTH2 or OAUTHBEARER"
                 )
             }
             Self::Nul => {
-                f.write_str("the user name or the password holds a NUL, which PLAIN cannot carry; correct the account.")
+                f.write_str("the user name or the password holds a NUL, which PLAIN cannot carry; correct the account")
             }
             Self::ControlCharacter(mechanism) => write!(
                 f,
-                "the user name or the token holds a control character, which {mechanism} cannot carry; correct the account."
+                "the user name or the token holds a control character, which {mechanism} cannot carry; correct the account"
             ),
             Self::TooLong => {
-                f.write_str("the user name or the secret is too long for a line of 12288 octets; correct the account.")
+                f.write_str("the user name or the secret is too long for a line of 12288 octets; correct the account")
             }
         }
     }

@@ -102,15 +102,15 @@ pub(super) fn change(document: &mut Document, change: &Change, place: &Place) ->
     };
     let fail = |message: &str| Error::new(ErrorKind::Invalid, place.with_field(field), message);
     let path =
-        path_of(field).ok_or_else(|| fail("a part of the name is empty; write it as in limits.messages_per_day."))?;
+        path_of(field).ok_or_else(|| fail("a part of the name is empty; write it as in limits.messages_per_day"))?;
     if path.len() == 1 && normal(path[0]) == "label" {
-        return Err(fail("a label is changed by renaming the account."));
+        return Err(fail("a label is changed by renaming the account"));
     }
     match value {
         Some(value) => {
             let (last, outer) = path
                 .split_last()
-                .ok_or_else(|| fail("the field has no name; write it before the value."))?;
+                .ok_or_else(|| fail("the field has no name; write it before the value"))?;
             let nested = outer.iter().rev().fold((last.to_string(), value), |inner, name| {
                 (name.to_string(), Node::Object(vec![inner]))
             });
@@ -118,7 +118,7 @@ pub(super) fn change(document: &mut Document, change: &Change, place: &Place) ->
             *document = lay_over(std::mem::take(document), vec![nested]);
         }
         None if remove(document, &path) => {}
-        None => return Err(fail("the account has no such field; nothing was changed.")),
+        None => return Err(fail("the account has no such field; nothing was changed")),
     }
     Ok(())
 }

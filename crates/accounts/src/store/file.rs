@@ -9,7 +9,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind, Place, Remedy};
 
 /// More than any number of accounts takes.
 const MAX_FILE: u64 = 64 << 20;
@@ -46,8 +46,8 @@ pub(super) fn read(store: &Path) -> Result<Option<Vec<u8>>, Error> {
         .read_to_end(&mut content)
         .map_err(|error| failed(store, "cannot be read", &error))?;
     if content.len() as u64 > MAX_FILE {
-        let message = "the store is larger than 64 MiB, and is none that was written here; name another with --store.";
-        return Err(Error::new(ErrorKind::Store, Place::file(store), message));
+        let message = "the store is larger than 64 MiB, and is none that was written here; name another";
+        return Err(Error::new(ErrorKind::Store, Place::file(store), message).with_remedy(Remedy::NameStore));
     }
     Ok(Some(content))
 }
@@ -88,7 +88,7 @@ pub(super) fn refuse_open_to_others(path: &Path) -> Result<(), Error> {
             .mode();
         if mode & 0o077 != 0 {
             let message = format!(
-                "it can be read by others (mode {:04o}); run chmod 600 on it.",
+                "it can be read by others (mode {:04o}); run chmod 600 on it",
                 mode & 0o7777
             );
             return Err(Error::new(ErrorKind::File, Place::file(path), message));
@@ -135,6 +135,6 @@ fn beside(store: &Path, ending: &str) -> PathBuf {
 }
 
 fn failed(path: &Path, what: &str, error: &io::Error) -> Error {
-    let message = format!("the file {what} ({error}); correct the path or its mode.");
+    let message = format!("the file {what} ({error}); correct the path or its mode");
     Error::new(ErrorKind::File, Place::file(path), message)
 }

@@ -49,7 +49,7 @@ impl StoreKey {
             return Err(Error::new(
                 ErrorKind::Secret,
                 Place::file(path),
-                "the passphrase file is empty; write the passphrase into it.",
+                "the passphrase file is empty; write the passphrase into it",
             ));
         }
         Ok(Self {
@@ -78,7 +78,7 @@ impl StoreKey {
             None => Err(Error::new(
                 ErrorKind::Invalid,
                 Place::file(path),
-                format!("the key file holds no age key; it is one line that begins with {IDENTITY}."),
+                format!("the key file holds no age key; it is one line that begins with {IDENTITY}"),
             )),
         }
     }
@@ -94,7 +94,7 @@ impl StoreKey {
             Ok(Some(secret)) if !secret.is_empty() => secret,
             Ok(_) => {
                 return Err(fail(format!(
-                    "the keyring has no entry {name} for the store; put the store's passphrase there."
+                    "the keyring has no entry {name} for the store; put the store's passphrase there"
                 )));
             }
             Err(reason) => return Err(fail(format!("the keyring entry {name} cannot be read: {reason}"))),
@@ -128,7 +128,7 @@ impl StoreKey {
             file.sync_all()
         };
         write().map_err(|error| {
-            let message = format!("the key file cannot be made ({error}); name a file that does not exist yet.");
+            let message = format!("the key file cannot be made ({error}); name a file that does not exist yet");
             Error::new(ErrorKind::File, Place::file(path), message)
         })?;
         Ok(Self {
@@ -183,7 +183,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
     super::file::refuse_open_to_others(path)?;
     std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
         fail(format!(
-            "the key file cannot be read ({error}); correct the path or its mode."
+            "the key file cannot be read ({error}); correct the path or its mode"
         ))
     })
 }

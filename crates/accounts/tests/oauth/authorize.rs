@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipepost_accounts::oauth::{Flow, HttpFailure};
-use pipepost_accounts::{Account, ErrorKind};
+use pipepost_accounts::{Account, ErrorKind, Remedy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -282,11 +282,9 @@ async fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     let account = account(google());
-    let error = Flow::begin(&account, Some(port)).await.expect_err("taken").to_string();
-    assert!(
-        error.contains(&format!("port {port}")) && error.contains("--port"),
-        "{error}"
-    );
+    let error = Flow::begin(&account, Some(port)).await.expect_err("taken");
+    assert!(error.to_string().contains(&format!("port {port}")), "{error}");
+    assert_eq!(error.remedy(), Some(Remedy::ChoosePort));
 }
 
 #[tokio::test]
