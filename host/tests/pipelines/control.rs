@@ -251,7 +251,7 @@ async fn nobody_waits_long_for_a_slow_iteration() {
     let document = document(json!({
         "start": [for_each(json!({ "jsonPath": "$", "parallel": true, "onProcess": "send" }))],
         "send": [{ "type": "choice", "when": [{ "jsonPath": "$.slow", "target": "wait" }], "otherwise": "mail" }],
-        "wait": [{ "type": "delayer", "delay": 900_000 }],
+        "wait": [{ "type": "delayer", "delayMilliseconds": 900_000 }],
         "mail": [email(json!({ "to": "a@example.com", "subject": "m{{ message.n }}", "body": "x" }))],
     }));
     let mut options = RunOptions::new(json!([{ "slow": true }, { "n": 1 }, { "n": 2 }]));
@@ -272,7 +272,7 @@ async fn nobody_waits_long_for_a_slow_iteration() {
 async fn at_the_time_limit_nothing_new_starts() {
     let document = document(json!({
         "start": [step("block-execution-connector", json!({ "onProcess": "work", "onException": "handle" }))],
-        "work": [{ "type": "delayer", "delay": 600_000 }],
+        "work": [{ "type": "delayer", "delayMilliseconds": 600_000 }],
         // At the run's end no error is caught any more.
         "handle": [generate(json!({ "caught": true }))],
     }));

@@ -77,7 +77,7 @@ async fn a_retry_in_vain_ends_the_run_only_when_asked() {
 
 #[tokio::test]
 async fn past_its_time_a_retry_begins_no_step() {
-    let work = json!([{ "type": "delayer", "delay": 600_000 }, generate(json!({ "success": true }))]);
+    let work = json!([{ "type": "delayer", "delayMilliseconds": 600_000 }, generate(json!({ "success": true }))]);
     let document = retry(json!({ "timeout": 20, "failOnError": true }), work, Value::Null);
     let error = run(&document, json!({})).await.unwrap_err();
     assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Limit));

@@ -1,7 +1,7 @@
 //! The steps that the runtime itself performs: what they are called, where their settings stand, what these may be.
 //!
-//! Keys are those that deployed pipelines use. Where none was found the key is ours: `delay` of the delayer,
-//! `fieldPath` of the JSON string transformers.
+//! Keys are those that deployed pipelines use. Where none was found the key is ours: `fieldPath`
+//! of the JSON string transformers.
 
 mod flow_steps;
 mod plain_steps;

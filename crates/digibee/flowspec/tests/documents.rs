@@ -208,13 +208,13 @@ fn objects_may_stand_as_json_text() {
 
 #[test]
 fn machines_get_problems_as_json() {
-    let text = r#"{"flowSpec": {"start": [{"type": "delayer", "id": "d", "delay": "x"}]}}"#;
+    let text = r#"{"flowSpec": {"start": [{"type": "delayer", "id": "d", "delayMilliseconds": "x"}]}}"#;
     let problems = with_context(&[], |context| parse(text, context)).unwrap_err();
     assert_eq!(
         serde_json::to_value(&problems).unwrap(),
         json!([{
             "severity": "error", "kind": "invalid", "branch": "start", "step": {"index": 0, "id": "d"},
-            "parameter": "/delay", "line": 1, "column": 65,
+            "parameter": "/delayMilliseconds", "line": 1, "column": 77,
             "message": "it must be a whole number, and is other text"
         }])
     );
@@ -222,7 +222,7 @@ fn machines_get_problems_as_json() {
 
 #[test]
 fn the_document_is_mended_before_its_surroundings() {
-    let invalid = r#"{"type": "delayer", "dely": 1}"#;
+    let invalid = r#"{"type": "delayer", "delayMiliseconds": 1}"#;
     let no_account = r#"{"type": "connector", "name": "email-v2", "params": {}}"#;
     let kind = |steps: &str| {
         let text = format!(r#"{{"flowSpec": {{"start": [{steps}]}}}}"#);
@@ -283,7 +283,7 @@ fn every_fault_is_told_at_once() {
     let text = r#"{"flowSpec": {"start": [
         {"type": "connector", "name": "email-v2", "params": {"isAuth": false, "body": "${", "subject": "{{ x }}"}},
         {"type": "template-transformer", "template": "<#if>"},
-        {"type": "delayer", "delay": "x"}
+        {"type": "delayer", "delayMilliseconds": "x"}
     ]}}"#;
     let problems = with_context(&[], |context| parse(text, context)).unwrap_err();
     let lines: Vec<_> = problems
@@ -292,4 +292,27 @@ fn every_fault_is_told_at_once() {
         .map(|at| at.line)
         .collect();
     assert_eq!(lines, [2, 2, 3, 4], "{problems}");
+}
+
+/// Keys that the platform's canvas writes, at every depth, and settings that are switched off.
+#[test]
+fn what_the_canvas_writes_is_known_at_every_depth() {
+    let text = json!({"flowSpec": {
+        "start": [
+            {"type": "delayer", "delayMilliseconds": 50, "__documentation__": ""},
+            {"type": "connector", "name": "file-writer-connector", "params": {
+                "fileName": "a.txt", "inputData": "x", "writeMetadataSidecar": false, "metadata": {},
+            }},
+            {"type": "connector", "name": "parallel-execution-connector", "params": {"parallelExecutions": [
+                {"target": "a", "executionId": "one", "__documentation__": "", "meta": {}},
+            ]}},
+            {"type": "choice", "when": [
+                {"jsonPath": "$.x", "target": "b", "__documentation__": "why", "position": {"x": 1, "y": 2}},
+            ], "otherwise": "b"},
+        ],
+        "a": [{"type": "connector", "name": "log-connector", "params": {}}],
+        "b": [{"type": "connector", "name": "throw-error-connector", "params": {"errorMessage": "no", "failOnError": true}}],
+    }});
+    let report = with_context(&[], |context| check(&text.to_string(), context));
+    assert!(report.problems.is_empty(), "{}", report.problems);
 }

@@ -56,7 +56,7 @@ fn what_the_schema_refuses_is_refused_by_the_reader_too() {
         step(json!({})),
         step(json!({"type": "connector"})),
         step(json!({"type": "connector", "name": "db-connector-v2"})),
-        step(json!({"type": "delayer", "delay": "soon"})),
+        step(json!({"type": "delayer", "delayMilliseconds": "soon"})),
         step(json!({"type": "delayer", "dely": 1})),
         step(json!({"type": "connector", "name": "log-connector", "params": {"logLevel": "LOUD"}})),
         step(json!({"type": "connector", "name": "json-generator-connector"})),

@@ -6,6 +6,9 @@ use super::{annotations, coerce, is_dynamic};
 use crate::nearest;
 use crate::positions::push_token;
 
+/// Keys that the platform's canvas writes into any object, for its own use.
+const PLATFORM_KEYS: [&str; 4] = ["__documentation__", "meta", "position", "positions"];
+
 /// What is wrong with one parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterProblem {
@@ -327,6 +330,9 @@ impl<'s> Check<'s> {
     }
 
     fn unknown(&mut self, properties: &Map<String, Value>, written: &str, pointer: &str) {
+        if PLATFORM_KEYS.contains(&written) {
+            return;
+        }
         let advice = nearest::advise(written, properties.keys().map(String::as_str));
         let message = format!("there is no parameter `{written}`");
         self.problems.push(ParameterProblem {

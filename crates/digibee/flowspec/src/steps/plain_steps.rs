@@ -3,7 +3,7 @@
 use pipepost_freemarker::Escape;
 use serde_json::{Value, json};
 
-use super::{Builtin, Level, fail_on_error, object};
+use super::{Builtin, Inactive, Level, fail_on_error, object};
 use crate::parameters::is_dynamic;
 use crate::problem::Problem;
 use crate::reader::{BodySource, Reader, Reported};
@@ -82,7 +82,8 @@ pub(super) static STEPS: &[Builtin] = &[
                 }),
             )
         },
-        inactive: &[],
+        // It is an error whatever these say.
+        inactive: &[Inactive::Always("failOnError")],
         read: read_throw_error,
     },
     Builtin {
@@ -142,9 +143,9 @@ pub(super) static STEPS: &[Builtin] = &[
             object(
                 &[],
                 json!({
-                    "delay": {
-                        "type": "integer", "minimum": 0, "default": 10, "description": "Milliseconds.",
-                        "x-pipepost-alias": ["delayTime", "milliseconds", "time"],
+                    "delayMilliseconds": {
+                        "type": "integer", "minimum": 0, "default": 10, "description": "How long, in milliseconds.",
+                        "x-pipepost-alias": ["delay", "delayTime", "milliseconds", "time"],
                     },
                 }),
             )
@@ -152,7 +153,7 @@ pub(super) static STEPS: &[Builtin] = &[
         inactive: &[],
         read: |reader| {
             Ok(StepKind::Delayer(Delayer {
-                delay: reader.setting("delay", 10)?,
+                delay: reader.setting("delayMilliseconds", 10)?,
             }))
         },
     },
@@ -246,7 +247,7 @@ pub(super) static STEPS: &[Builtin] = &[
                 }),
             )
         },
-        inactive: &[],
+        inactive: &[Inactive::WhenOff("writeMetadataSidecar"), Inactive::WhenOff("metadata")],
         read: read_file_writer,
     },
 ];
