@@ -123,7 +123,12 @@ impl Test<'_> {
         };
         let endpoint = match self.account.endpoint() {
             Ok(endpoint) => endpoint,
-            Err(denied) => return self.fail("account", Failure::new(FailureKind::Configuration, denied.to_string())),
+            Err(denied) => {
+                return self.fail(
+                    "account",
+                    Failure::new(FailureKind::Configuration, format!("{denied}.")),
+                );
+            }
         };
         let security = endpoint.security;
         let server = Endpoint::new(&endpoint.host, endpoint.port);
