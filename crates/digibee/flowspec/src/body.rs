@@ -3,6 +3,7 @@
 //! The text goes through two languages, and neither reads what the other gives: the `{{ }}` are found first and their
 //! values inserted as values, so that a message can hold `${...}` or `{{...}}` and stays what it is, text.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use pipepost_double_braces::{self as double_braces, Context, Expression, to_text};
@@ -107,15 +108,16 @@ impl Body {
     }
 
     pub(crate) fn unescaped(&self) -> Vec<Unescaped> {
-        let escapes = |text: &str| {
-            self.sources
-                .iter()
-                .zip(&self.expressions)
-                .any(|(source, expression)| source == text && expression.outermost_function() == Some("ESCAPE"))
-        };
+        let escaped: HashSet<&str> = self
+            .sources
+            .iter()
+            .zip(&self.expressions)
+            .filter(|(_, expression)| expression.outermost_function() == Some("ESCAPE"))
+            .map(|(source, _)| source.as_str())
+            .collect();
         let found = self.template.unescaped().into_iter();
         found
-            .filter(|found| !escapes(&found.text))
+            .filter(|found| !escaped.contains(found.text.as_str()))
             .map(|found| Unescaped {
                 position: position(found.line, found.column),
                 text: found.text,

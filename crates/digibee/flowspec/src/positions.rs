@@ -3,7 +3,7 @@
 //! The scanner goes over a text that serde_json has accepted, so it may trust its syntax; it still never panics on
 //! any other. It goes over it once, and only when somebody asks: a document without a fault is not scanned.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use crate::problem::Position;
@@ -13,6 +13,18 @@ use crate::problem::Position;
 pub(crate) struct Positions<'a> {
     text: &'a str,
     scan: OnceCell<Scan>,
+    /// How far the last call of [`Positions::within`] came: problems of one text are found from its start to its end, and
+    /// each would walk the text anew.
+    reached: RefCell<Reached>,
+}
+
+/// A place within the text that a string of the document holds.
+#[derive(Debug, Clone, Default)]
+struct Reached {
+    pointer: String,
+    inner: Option<Position>,
+    /// Bytes from the start of the literal.
+    at: usize,
 }
 
 /// The byte offsets of a document's keys and values by JSON pointer.
@@ -74,6 +86,7 @@ impl<'a> Positions<'a> {
         Positions {
             text,
             scan: OnceCell::new(),
+            reached: RefCell::default(),
         }
     }
 
@@ -112,8 +125,11 @@ impl<'a> Positions<'a> {
             return Some(self.position(start));
         }
         let literal = self.text.get(start + 1..)?;
-        let mut reached = Position { line: 1, column: 1 };
-        let mut at = 0;
+        let last = self.reached.borrow().clone();
+        let (mut reached, mut at) = match last.inner {
+            Some(position) if last.pointer == pointer && position <= inner => (position, last.at),
+            _ => (Position { line: 1, column: 1 }, 0),
+        };
         while reached < inner {
             let rest = literal.get(at..)?;
             if rest.starts_with('"') || rest.is_empty() {
@@ -130,6 +146,11 @@ impl<'a> Positions<'a> {
                 reached.column += 1;
             }
         }
+        self.reached.replace(Reached {
+            pointer: pointer.to_owned(),
+            inner: Some(reached),
+            at,
+        });
         Some(self.position(start + 1 + at))
     }
 
@@ -307,6 +328,23 @@ mod tests {
 
     fn at(line: usize, column: usize) -> Option<Position> {
         Some(Position { line, column })
+    }
+
+    #[test]
+    fn places_within_a_text_are_the_same_in_any_order() {
+        let text = r#"{"a": "x\n\u00e9y {{ b }}\nlast", "b": "other"}"#;
+        let places = [(1, 1), (1, 2), (2, 1), (2, 3), (2, 8), (3, 1), (3, 4), (9, 9)];
+        let at = |(line, column)| Position { line, column };
+        let fresh = |place| Positions::of(text).within("/a", at(place));
+        let kept = Positions::of(text);
+        for place in places.iter().chain(places.iter().rev()).copied() {
+            assert_eq!(kept.within("/a", at(place)), fresh(place), "{place:?}");
+            assert_eq!(
+                kept.within("/b", at((1, 3))),
+                Positions::of(text).within("/b", at((1, 3)))
+            );
+            assert_eq!(kept.within("/a", at(place)), fresh(place), "{place:?}");
+        }
     }
 
     #[test]
