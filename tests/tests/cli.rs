@@ -421,3 +421,21 @@ fn everything_has_a_place_that_can_be_asked_for() {
         .with_code(0);
     assert!(shown.stdout.contains("/somewhere/else"), "{shown}");
 }
+
+#[test]
+fn the_reference_that_is_printed_is_the_one_that_is_written() {
+    let scratch = Scratch::new();
+    for (arguments, document) in [
+        (
+            &["help", "functions"][..],
+            include_str!("../../docs/reference/functions.md"),
+        ),
+        (&["eval", "--list"], include_str!("../../docs/reference/functions.md")),
+        (&["help", "template"], include_str!("../../docs/reference/template.md")),
+        (&["help", "steps"], include_str!("../../docs/reference/steps.md")),
+    ] {
+        let shown = scratch.pipepost(arguments).with_code(0);
+        assert_eq!(shown.stdout.trim_end(), document.trim_end(), "{arguments:?}");
+    }
+    scratch.pipepost(&["help", "run"]).with_code(0);
+}
