@@ -189,8 +189,8 @@ pub(super) struct Pins {
 #[derive(Debug, Args)]
 pub(super) struct EvalOptions {
     /// An expression without its braces, a text with `{{ }}` in it, or the template of an email body
-    #[arg(required_unless_present = "list", default_value = "", hide_default_value = true)]
-    pub(super) text: String,
+    #[arg(required_unless_present = "list")]
+    pub(super) text: Option<String>,
     /// Print every function that expressions can call, with its meaning and a worked case
     #[arg(long, conflicts_with_all = ["text", "message", "json"])]
     pub(super) list: bool,
