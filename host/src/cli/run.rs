@@ -63,7 +63,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
             return Ok(exit_code(&problems));
         }
     };
-    for warning in pipeline.warnings() {
+    for warning in pipeline.warnings().warnings() {
         tracing::warn!("{}: {warning}", options.pipeline.display());
     }
     if let Some(key) = &options.execution {

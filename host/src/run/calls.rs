@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, PublicView, Security};
 use pipepost_core::{Failure, FailureKind};
+use pipepost_double_braces::Context;
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
 use pipepost_net::{Route, TransportGrant};
@@ -166,11 +167,13 @@ impl Execution<'_> {
         if let Some(content_type) = connector.content_type {
             parameters.insert("contentType".to_owned(), content_type.into());
         }
+        self.warn_of_values(target, &parameters);
         let schema = &target.loaded.description.parameters;
         let parameters = check_resolved(schema, Value::Object(parameters)).map_err(|problems| {
             let all: Vec<String> = problems.iter().map(shown).collect();
             invalid(format!("{}.", all.join("; ")))
         })?;
+        let parameters = self.with_segmented(connector, &scopes, parameters)?;
         let endpoint = if target.loaded.has_transport() {
             Some(RequestedEndpoint::read(connector, &parameters)?)
         } else {
@@ -189,6 +192,60 @@ impl Execution<'_> {
             parameters,
             endpoint,
         })
+    }
+
+    /// The parameters with the structured texts, which are the connector's to read.
+    fn with_segmented(
+        &self,
+        connector: &CompiledConnector,
+        scopes: &dyn Context,
+        mut parameters: Value,
+    ) -> Result<Value, Failure> {
+        let Value::Object(members) = &mut parameters else {
+            return Ok(parameters);
+        };
+        for segmented in &connector.segmented {
+            let name = segmented.name();
+            let value = segmented.evaluate(scopes).map_err(|error| {
+                let message = format!("The parameter `{name}{}`: {}.", error.pointer, error.error);
+                Failure::new(FailureKind::Invalid, message)
+            })?;
+            members.insert(name.to_owned(), value);
+        }
+        Ok(parameters)
+    }
+
+    /// What values did to a text that the document meant otherwise: left it empty, or brought HTML into plain text.
+    fn warn_of_values(&self, target: &Target<'_>, parameters: &Map<String, Value>) {
+        let step = target.step.label();
+        for name in &target.connector.warn_empty {
+            let is_empty = match parameters.get(name) {
+                None | Some(Value::Null) => true,
+                Some(Value::String(text)) => text.trim().is_empty(),
+                Some(_) => false,
+            };
+            if is_empty {
+                tracing::warn!(
+                    target: "pipepost::pipeline",
+                    step,
+                    "the parameter `{name}` is empty: its expressions gave nothing"
+                );
+            }
+        }
+        if target.connector.content_type != Some("text/plain") {
+            return;
+        }
+        for (name, body) in &target.connector.bodies {
+            let text = parameters.get(name).and_then(Value::as_str).unwrap_or_default();
+            if body.was_brought_html(text) {
+                tracing::warn!(
+                    target: "pipepost::pipeline",
+                    step,
+                    "a value brings HTML into the parameter `{name}`, whose own text is plain, so it is sent as plain \
+                     text; `contentType` says that it is HTML"
+                );
+            }
+        }
     }
 }
 

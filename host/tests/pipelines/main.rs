@@ -29,4 +29,5 @@ mod speed;
 // Steps that change the message and nothing else.
 mod transformers;
 // Observers, step records, masked fields.
+mod values;
 mod watching;

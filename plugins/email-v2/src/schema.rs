@@ -7,6 +7,9 @@
 //! | `x-pipepost-grant` | the parameter asks for a grant: `host`, `port`, `tls-port`, `sign-in`, `start-tls`, `tls` or `tls-1.2` |
 //! | `x-pipepost-alias` | other keys that stand for it in older documents |
 //! | `x-pipepost-template` | its text is a body template; `"text"`: the template of a plain text, which is never escaped |
+//! | `x-pipepost-segments` | text with values in it comes in segments ([`crate::segments`]); as text: what a value that is all of it may be a list of |
+//! | `x-pipepost-escape` | how `ESCAPE` makes a value fit for its text |
+//! | `x-pipepost-warn-empty` | it is told when a value leaves it empty |
 //! | `x-pipepost-items` | mail merge: an array of elements, each of which becomes a call of its own |
 //! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file beside the document |
 

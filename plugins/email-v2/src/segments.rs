@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The key of the object that the host writes: `{"segments": [{"text": "Sales <"}, {"value": ...}, {"text": ">"}]}`.
 const KEY: &str = "segments";
@@ -44,6 +44,15 @@ impl Segments {
         Ok(Self(elements.into_iter().filter_map(segment).collect()))
     }
 
+    /// Back to the host's form.
+    pub fn into_value(self) -> Value {
+        let segments = self.0.into_iter().map(|segment| match segment {
+            Segment::Text(text) => json!({ "text": text }),
+            Segment::Value(value) => json!({ "value": value }),
+        });
+        json!({ KEY: segments.collect::<Vec<_>>() })
+    }
+
     /// The segments.
     pub fn iter(&self) -> impl Iterator<Item = &Segment> {
         self.0.iter()
@@ -61,6 +70,16 @@ impl Segments {
                 self.0.extend(last);
                 Err(self)
             }
+        }
+    }
+
+    /// A value in whose place the host's form may stand, as it is without: one value is itself, several parts are text.
+    pub fn plain(value: Value) -> Value {
+        match Self::from_value(value) {
+            Ok(segments) => segments
+                .into_single_value()
+                .unwrap_or_else(|segments| Value::String(segments.joined())),
+            Err(value) => value,
         }
     }
 
@@ -114,8 +133,6 @@ fn segment(value: Value) -> Option<Segment> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

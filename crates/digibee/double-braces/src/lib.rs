@@ -68,4 +68,4 @@ pub use reference::{Reference, Scope, Segment};
 pub use reference_text::{EXAMPLE_MESSAGE, FunctionReference, function_reference, functions_markdown};
 pub use template::{Piece, Template};
 pub use text::to_text;
-pub use value_template::{ValueEvaluationError, ValueParseError, ValueTemplate};
+pub use value_template::{Filled, ValueEvaluationError, ValueParseError, ValueTemplate};

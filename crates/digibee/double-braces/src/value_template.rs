@@ -4,7 +4,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::evaluate::Evaluation;
-use crate::{Context, EvaluationError, ParseError, Reference, Template};
+use crate::{Context, EvaluationError, ParseError, Piece, Reference, Template};
 
 /// A JSON value whose texts are templates, at any depth: the parameters of a step. Keys stand for themselves.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ impl ValueTemplate {
     ///
     /// The first template that has no value, with its JSON pointer.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, ValueEvaluationError> {
-        evaluate(&self.root, &Evaluation::new(context)).map_err(with_pointer)
+        let evaluation = Evaluation::new(context);
+        evaluate(&self.root, &|template| template.evaluate_in(&evaluation)).map_err(with_pointer)
     }
 
     /// As [`evaluate`](Self::evaluate), and lent where the value is a literal or a text that is one path: a large list is
@@ -60,6 +61,30 @@ impl ValueTemplate {
                 .map_err(|error| with_pointer((Vec::new(), error))),
             Node::Array(_) | Node::Object(_) => self.evaluate(context).map(Cow::Owned),
         }
+    }
+
+    /// The value, with `fill` making what stands for each text that has expressions in it: of the text's pieces, and of
+    /// whether the text is the whole value. Texts without expressions are as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_with(
+        &self,
+        context: &dyn Context,
+        fill: &dyn Fn(Vec<Filled<'_>>, bool) -> Value,
+    ) -> Result<Value, ValueEvaluationError> {
+        let is_whole = matches!(self.root, Node::Template(_));
+        let evaluation = Evaluation::new(context);
+        evaluate(&self.root, &|template| {
+            let pieces = template.pieces().iter().map(|piece| match piece {
+                Piece::Text(text) => Ok(Filled::Text(text)),
+                Piece::Expression(expression) => expression.value(&evaluation).map(Filled::Value),
+            });
+            let pieces: Result<Vec<Filled<'_>>, EvaluationError> = pieces.collect();
+            pieces.map(|pieces| fill(pieces, is_whole))
+        })
+        .map_err(with_pointer)
     }
 
     /// The paths that its expressions use, in document order.
@@ -92,6 +117,15 @@ impl ValueTemplate {
     pub fn is_literal(&self) -> bool {
         matches!(self.root, Node::Literal(_))
     }
+}
+
+/// A piece of a text that has expressions in it, when it is filled: the document's own text, or what an expression gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filled<'a> {
+    /// Text that stands for itself.
+    Text(&'a str),
+    /// A value.
+    Value(Cow<'a, Value>),
 }
 
 /// A text of a [`ValueTemplate`] that is no template.
@@ -188,21 +222,24 @@ fn with_pointer((path, error): (Vec<String>, EvaluationError)) -> ValueEvaluatio
 }
 
 /// On failure, the way to the text, innermost step first.
-fn evaluate<'a>(node: &'a Node, evaluation: &Evaluation<'a>) -> Result<Value, (Vec<String>, EvaluationError)> {
+fn evaluate<'a>(
+    node: &'a Node,
+    value_of: &dyn Fn(&'a Template) -> Result<Value, EvaluationError>,
+) -> Result<Value, (Vec<String>, EvaluationError)> {
     match node {
         Node::Literal(value) => Ok(value.clone()),
-        Node::Template(template) => template.evaluate_in(evaluation).map_err(|error| (Vec::new(), error)),
+        Node::Template(template) => value_of(template).map_err(|error| (Vec::new(), error)),
         Node::Array(nodes) => {
             let mut elements = Vec::with_capacity(nodes.len());
             for (index, node) in nodes.iter().enumerate() {
-                elements.push(evaluate(node, evaluation).map_err(|failed| within(failed, index.to_string()))?);
+                elements.push(evaluate(node, value_of).map_err(|failed| within(failed, index.to_string()))?);
             }
             Ok(Value::Array(elements))
         }
         Node::Object(nodes) => {
             let mut members = Map::with_capacity(nodes.len());
             for (key, node) in nodes {
-                let value = evaluate(node, evaluation).map_err(|failed| within(failed, key.clone()))?;
+                let value = evaluate(node, value_of).map_err(|failed| within(failed, key.clone()))?;
                 members.insert(key.clone(), value);
             }
             Ok(Value::Object(members))

@@ -97,6 +97,11 @@ impl Body {
         Some(position(found.line, found.column))
     }
 
+    /// Whether values brought HTML into a text that has none of its own.
+    pub fn was_brought_html(&self, rendered: &str) -> bool {
+        !self.is_html() && freemarker::holds_html(rendered)
+    }
+
     /// The paths of the model that it reads.
     pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
         self.template.references().into_iter().map(|reference| reference.path)

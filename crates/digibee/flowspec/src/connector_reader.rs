@@ -1,7 +1,7 @@
 //! From a connector step's JSON to [`CompiledConnector`]: its parameters apart by how their values are made, its account,
 //! and what is wrong with them.
 
-use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
+use pipepost_double_braces::{Expression, JsonTemplate, Piece, Template, ValueTemplate};
 use pipepost_freemarker::Escape;
 use serde_json::{Map, Value};
 
@@ -11,6 +11,7 @@ use crate::merge_items::{ItemsSource, MergeItems};
 use crate::parameters::{Annotations, is_dynamic};
 use crate::problem::Problem;
 use crate::reader::{BodySource, Reader, Reported};
+use crate::segments::SegmentedParameter;
 use crate::step::{CompiledConnector, ConnectorId, EndpointParameter, Setting, SettingValue as _, StepKind};
 use crate::step_reader::{settings, take};
 use crate::steps::Level;
@@ -40,6 +41,8 @@ pub(crate) fn read(
         name: description.name.clone(),
         account_label: account_label?,
         params: parts.params,
+        segmented: parts.segmented,
+        warn_empty: parts.warn_empty,
         bodies: parts.bodies,
         texts: parts.texts,
         items: parts.items,
@@ -59,6 +62,8 @@ enum TemplateKind {
 /// The parameters, apart by how their values are made.
 struct Parts {
     params: ValueTemplate,
+    segmented: Vec<SegmentedParameter>,
+    warn_empty: Vec<String>,
     bodies: Vec<(String, Body)>,
     texts: Vec<(String, String)>,
     items: Option<MergeItems>,
@@ -85,11 +90,15 @@ impl Parts {
         // The element of a merge lies over the message, so its paths are not the message's.
         let in_message = |path: String| (!merges || path.split(['.', '[']).next() != Some("item")).then_some(path);
         let mut rest = Map::new();
+        let (mut segmented, mut warn_empty) = (Vec::new(), Vec::new());
         let (mut bodies, mut texts, mut items, mut content_type) = (Vec::new(), Vec::new(), None, None);
         let mut refused = None;
         for (name, value) in written {
             let parameter = reader.parameter(name);
             let described = property(name);
+            if annotations.warn_empty.contains(name) && is_given(value) {
+                warn_empty.push(name.clone());
+            }
             if is_items(described) {
                 if is_given(value) {
                     match read_items(reader, &parameter, name, value) {
@@ -117,7 +126,21 @@ impl Parts {
                 }
                 (Value::String(text), _) if template.is_some() => (text.clone(), BodySource::Parameter),
                 _ => {
-                    rest.insert(name.clone(), value.clone());
+                    warn_of_templates(reader, annotations, &parameter, value);
+                    if let Some(escape) = annotations.escapes.get(name) {
+                        warn_of_unescaped(reader, &parameter, value, escape);
+                    }
+                    match annotations.segments.get(name) {
+                        Some(list) if holds_expression(value) => {
+                            match read_segmented(reader, &parameter, name, value, list.as_deref()) {
+                                Ok(found) => segmented.push(found),
+                                Err(reported) => refused = Some(reported),
+                            }
+                        }
+                        _ => {
+                            rest.insert(name.clone(), value.clone());
+                        }
+                    }
                     continue;
                 }
             };
@@ -142,11 +165,106 @@ impl Parts {
         escape?;
         Ok(Self {
             params: params?,
+            segmented,
+            warn_empty,
             bodies,
             texts,
             items,
             content_type,
         })
+    }
+}
+
+/// Whether an expression stands anywhere in the value.
+fn holds_expression(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_dynamic(text),
+        Value::Array(elements) => elements.iter().any(holds_expression),
+        Value::Object(members) => members.values().any(holds_expression),
+        _ => false,
+    }
+}
+
+fn read_segmented(
+    reader: &mut Reader<'_>,
+    parameter: &str,
+    name: &str,
+    value: &Value,
+    list: Option<&str>,
+) -> Result<SegmentedParameter, Reported> {
+    // JSON text is read before its expressions are, as everywhere.
+    let json = value
+        .as_str()
+        .filter(|text| text.trim_start().starts_with(['[', '{']) && !text.trim_start().starts_with("{{"))
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let value = reader.parse_value(parameter, json.as_ref().unwrap_or(value))?;
+    if let Some(list) = list
+        && let [(pointer, template)] = value.templates().as_slice()
+        && pointer.is_empty()
+        && let [Piece::Expression(_)] = template.pieces()
+    {
+        let note = Problem::note(format!("its value may be {list}"));
+        reader.report(
+            parameter,
+            note.advise("where it stands for one alone, write it within text or as an object"),
+        );
+    }
+    Ok(SegmentedParameter {
+        name: name.to_owned(),
+        value,
+    })
+}
+
+/// A value that is a part of a text with a grammar of its own, and that is not escaped for it.
+fn warn_of_unescaped(reader: &mut Reader<'_>, parameter: &str, value: &Value, escape: &str) {
+    let Ok(parsed) = ValueTemplate::parse(value) else {
+        return;
+    };
+    let is_escaped = |expression: &Expression| {
+        let written = expression.to_string();
+        written.starts_with("ESCAPE(") && written.to_ascii_uppercase().ends_with(&format!(", \"{escape}\")"))
+    };
+    for (pointer, template) in parsed.templates() {
+        if template.pieces().len() == 1 {
+            continue;
+        }
+        for expression in template.expressions().filter(|expression| !is_escaped(expression)) {
+            let problem = Problem::warning(format!("`{{{{ {expression} }}}}` reaches a structured text unescaped"));
+            let advice = format!("put it into `ESCAPE(..., \"{escape}\")`, unless its value is such text itself");
+            reader.report(&format!("{parameter}{pointer}"), problem.advise(advice));
+        }
+    }
+}
+
+/// A template's interpolation where no template is read: it would be sent as it is.
+fn warn_of_templates(reader: &mut Reader<'_>, annotations: &Annotations, parameter: &str, value: &Value) {
+    if annotations.templates.is_empty() {
+        return;
+    }
+    let mut texts = Vec::new();
+    collect_texts(value, &mut texts);
+    let found = texts.into_iter().find_map(|text| {
+        let start = text.find("${")?;
+        let end = text[start..].find('}')?;
+        Some(&text[start..=start + end])
+    });
+    if let Some(found) = found {
+        let templates: Vec<String> = annotations.templates.iter().map(|name| format!("`{name}`")).collect();
+        let problem = Problem::warning(format!("`{found}` is sent as it is: no template is read here"));
+        let advice = format!(
+            "write it in double braces, such as `{{{{ message.id }}}}`; templates are read in {}",
+            templates.join(" and ")
+        );
+        reader.report(parameter, problem.advise(advice));
+    }
+}
+
+fn collect_texts<'v>(value: &'v Value, texts: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(elements) => elements.iter().for_each(|element| collect_texts(element, texts)),
+        Value::Object(members) => members.values().for_each(|member| collect_texts(member, texts)),
+        _ => {}
     }
 }
 

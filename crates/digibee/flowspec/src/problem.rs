@@ -13,6 +13,8 @@ pub enum Severity {
     Error,
     /// It runs; something in it is probably not what was meant.
     Warning,
+    /// It runs as it is written; there is something to know about it.
+    Note,
 }
 
 /// Who can mend it. The host makes its exit code of this.
@@ -119,6 +121,11 @@ impl Problem {
         Self::new(Severity::Warning, Kind::Invalid, message)
     }
 
+    /// Something to know, with which nothing is wrong. It has no place yet.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, Kind::Invalid, message)
+    }
+
     /// Adds what to do now.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
@@ -177,6 +184,7 @@ impl fmt::Display for Problem {
         match self.severity {
             Severity::Error => f.write_str("error")?,
             Severity::Warning => f.write_str("warning")?,
+            Severity::Note => f.write_str("note")?,
         }
         if let Some(Position { line, column }) = self.position {
             write!(f, " at line {line}, column {column}")?;
@@ -243,7 +251,7 @@ impl Problems {
         self.0.iter().filter(|problem| problem.severity == Severity::Error)
     }
 
-    /// What does not.
+    /// What does not, and is probably not what was meant.
     pub fn warnings(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().filter(|problem| problem.severity == Severity::Warning)
     }

@@ -24,6 +24,8 @@ pub(crate) fn read(folder: Option<&Path>, name: &str) -> Result<String, String> 
         return Err(invalid("lies outside the document's folder, behind a link"));
     }
     let text = std::fs::read_to_string(&path);
+    // A mark of the byte order says how the file is written and is no part of its text (RFC 3629, section 6).
+    let text = text.map(|text| text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text));
     text.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => invalid("is not there, beside the document"),
         std::io::ErrorKind::InvalidData => invalid("is not text in UTF-8"),

@@ -9,6 +9,7 @@ use crate::condition::Condition;
 use crate::merge_items::MergeItems;
 use crate::parameters::Grant;
 use crate::positions::push_token;
+use crate::segments::SegmentedParameter;
 
 /// A branch of its [`Pipeline`](crate::Pipeline).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -205,6 +206,11 @@ pub struct CompiledConnector {
     /// The parameters under their own names, but for those below. To be evaluated, and together with the others brought
     /// into the schema's types by [`check_resolved`](crate::parameters::check_resolved).
     pub params: ValueTemplate,
+    /// Structured texts with expressions in them. They are put to the others after these were brought into the schema's
+    /// types: the connector reads them.
+    pub segmented: Vec<SegmentedParameter>,
+    /// Parameters that a value may have left empty, which is told.
+    pub warn_empty: Vec<String>,
     /// Parameters that are FreeMarker templates, each with its name.
     pub bodies: Vec<(String, Body)>,
     /// Texts of sidecar files that are taken as they are, each with its parameter's name.

@@ -224,3 +224,8 @@ impl Template {
         analysis::references(&self.block)
     }
 }
+
+/// Whether a text holds HTML, by what [`Template::is_html`] goes by.
+pub fn holds_html(text: &str) -> bool {
+    text.contains('<') && source::Source::new(&[Piece::Source(text)]).is_ok_and(|source| analysis::is_html(&source))
+}

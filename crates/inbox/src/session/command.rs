@@ -184,7 +184,8 @@ fn path(argument: &str) -> Result<(&str, &str), Fault> {
 fn check_mailbox(mailbox: &str, smtputf8: bool) -> Result<(), Fault> {
     let bad = || Fault::Mailbox(mailbox.to_owned());
     let (local, domain) = mailbox.rsplit_once('@').ok_or_else(bad)?;
-    if !is_local_part(local) || !is_domain(domain) || local.len() > 64 || domain.len() > 255 {
+    // As RFC 5321, section 4.5.3.1, asks for: no limit on the local part but that of the line.
+    if !is_local_part(local) || !is_domain(domain) || domain.len() > 255 {
         return Err(bad());
     }
     if mailbox.is_ascii() || smtputf8 {

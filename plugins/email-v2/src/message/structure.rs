@@ -234,7 +234,7 @@ impl<'a> Parts<'a> {
         let count = inline::count_data_images(&parameters.body);
         if count > 0 {
             self.warnings.push(format!(
-                "{count} pictures stand in the body as `data:`, which many mail clients do not show; \
+                "pictures stand in the body as `data:` ({count}), which many mail clients do not show; \
                  `inlineDataImages` sends them as inline attachments"
             ));
         }

@@ -116,23 +116,18 @@ impl Priority {
 pub(super) fn custom(value: Value, warnings: &mut Vec<String>) -> Result<Vec<CustomHeader>, Failure> {
     const KEY: &str = "headers";
     let mut headers = Vec::new();
-    match structured(KEY, value)? {
+    let mut push = |name: String, value: Value| match value_alone(value) {
+        // A name that stands several times.
+        Value::Array(values) => headers.extend(values.into_iter().map(|value| (name.clone(), value_alone(value)))),
+        value => headers.push((name, value)),
+    };
+    match structured(KEY, value_alone(value))? {
         Value::Null => {}
-        Value::Object(object) => {
-            for (name, value) in object {
-                match value {
-                    Value::Array(values) => {
-                        for value in values {
-                            headers.push((name.clone(), value));
-                        }
-                    }
-                    value => headers.push((name, value)),
-                }
-            }
-        }
+        Value::Object(object) => object.into_iter().for_each(|(name, value)| push(name, value)),
         Value::Array(elements) => {
             for element in elements {
-                headers.push(name_and_value(KEY, element)?);
+                let (name, value) = name_and_value(KEY, value_alone(element))?;
+                push(name, value);
             }
         }
         _ => {
@@ -225,12 +220,21 @@ pub(super) fn compare_urgency(priority: Priority, headers: &[CustomHeader], warn
     }
 }
 
+/// A value that is all of its text is what it would be without the host's form.
+fn value_alone(value: Value) -> Value {
+    match Segments::from_value(value) {
+        Ok(segments) => segments.into_single_value().unwrap_or_else(Segments::into_value),
+        Err(value) => value,
+    }
+}
+
 fn name_and_value(key: &str, element: Value) -> Result<(String, Value), Failure> {
     let wrong = || Failure::invalid(key, "each element has `name` and `value`");
     let Value::Object(mut object) = element else {
         return Err(wrong());
     };
     let name = object.remove("name").or_else(|| object.remove("key"));
+    let name = name.map(Segments::plain);
     match (name, object.remove("value"), object.is_empty()) {
         (Some(Value::String(name)), Some(value), true) => Ok((name, value)),
         _ => Err(wrong()),

@@ -37,7 +37,7 @@ pub(super) fn list_unsubscribe(value: Value) -> Result<Option<ListUnsubscribe>, 
                 }
             }
             Value::Object(mut object) => {
-                one_click = boolean(KEY, object.remove("oneClick").unwrap_or_default())?;
+                one_click = boolean(KEY, Segments::plain(object.remove("oneClick").unwrap_or_default()))?;
                 let written = [object.remove("url"), object.remove("mailto")];
                 if let Some(unknown) = object.keys().next() {
                     return Err(Failure::invalid(

@@ -2,6 +2,7 @@
 
 // A batch over connections that break.
 mod batch;
+mod cases;
 // Files in memory, and messages made in one call.
 mod common;
 // How often a batch crosses the sandbox's boundary.

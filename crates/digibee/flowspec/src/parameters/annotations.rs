@@ -46,6 +46,9 @@ impl Grant {
 /// | `x-pipepost-default` | any | the value of an absent parameter, filled in by [`check_resolved`](super::check_resolved) |
 /// | `x-pipepost-template` | `true` | a FreeMarker template |
 /// | `x-pipepost-file` | `true` | takes `{"file": "name"}` too, a file beside the document |
+/// | `x-pipepost-segments` | `true`, or what a value that is all of it may be a list of | text with values in it is handed over in segments; see [`SegmentedParameter`](crate::SegmentedParameter) |
+/// | `x-pipepost-escape` | a name that `ESCAPE` knows | a value within its text is to be escaped so |
+/// | `x-pipepost-warn-empty` | `true` | it is told when a value leaves it empty |
 /// | `x-pipepost-account` | `true` | a boolean: while it is true, the step needs an account |
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Annotations {
@@ -59,6 +62,12 @@ pub struct Annotations {
     pub templates: Vec<String>,
     /// What may name a file.
     pub files: Vec<String>,
+    /// Structured texts, and what a value that is all of one may be a list of.
+    pub segments: BTreeMap<String, Option<String>>,
+    /// How values within a text are to be escaped.
+    pub escapes: BTreeMap<String, String>,
+    /// What is told when a value leaves it empty.
+    pub warn_empty: Vec<String>,
     /// The parameter that says whether an account is needed.
     pub account_switch: Option<String>,
 }
@@ -92,6 +101,18 @@ impl Annotations {
         }
         if let Some(default) = property.get("x-pipepost-default") {
             self.defaults.insert(name.to_owned(), default.clone());
+        }
+        let text = |keyword: &str| property.get(keyword).and_then(Value::as_str).map(str::to_owned);
+        if flag("x-pipepost-segments") {
+            self.segments.insert(name.to_owned(), None);
+        } else if let Some(list) = text("x-pipepost-segments") {
+            self.segments.insert(name.to_owned(), Some(list));
+        }
+        if let Some(escape) = text("x-pipepost-escape") {
+            self.escapes.insert(name.to_owned(), escape);
+        }
+        if flag("x-pipepost-warn-empty") {
+            self.warn_empty.push(name.to_owned());
         }
         if flag("x-pipepost-template") {
             self.templates.push(name.to_owned());
