@@ -121,8 +121,13 @@ impl OutboundMessage {
                 "None of those who are still to get the message is among its recipients.",
             ));
         }
-        Ok(all
-            .chunks(recipients.max(1))
+        // Who needs SMTPUTF8 and is in no header has a transaction apart: a server without it refuses that one alone.
+        let (wide, plain): (Vec<Address>, Vec<Address>) = all
+            .into_iter()
+            .partition(|recipient| !self.prepared.eight_bit && recipient.needs_smtputf8());
+        Ok([plain, wide]
+            .iter()
+            .flat_map(|alike| alike.chunks(recipients.max(1)))
             .map(|some| self.transaction(message, some.to_vec()))
             .collect())
     }
@@ -147,7 +152,8 @@ impl OutboundMessage {
             recipients: transaction.recipients.clone(),
             size: self.prepared.content.size(),
             eight_bit: self.prepared.eight_bit,
-            utf8: self.prepared.utf8,
+            // What only its envelope asks for, the protocol sees there.
+            utf8: self.prepared.eight_bit,
         }
     }
 

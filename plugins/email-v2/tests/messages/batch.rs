@@ -230,3 +230,29 @@ fn each_message_is_told_of_once_before_it_may_be_in_doubt() {
     assert_eq!(second["accepted"], json!(["b@y.example"]));
     assert_eq!(second["uncertain"], json!(["c@y.example"]));
 }
+
+#[test]
+fn who_needs_smtputf8_and_is_in_no_header_is_refused_alone() {
+    let outcome = |parameters: Value| {
+        let mut net = Net::default();
+        let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
+        let call = Call {
+            id: 1,
+            key: "run/1".to_owned(),
+            parameters: parameters.to_string(),
+            remainder: None,
+        };
+        send(&mut net, Some(account), vec![call]);
+        let taken = net.server.borrow().taken.len();
+        (taken, net.settled.remove(0).1)
+    };
+    let (taken, alone) =
+        outcome(json!({"from": "a@x.example", "to": "b@y.example", "bcc": "josé@y.example, c@y.example"}));
+    let output: Value = serde_json::from_str(&alone.expect("the others have it")).expect("JSON");
+    assert_eq!(output["accepted"], json!(["b@y.example", "c@y.example"]));
+    assert_eq!(output["rejected"][0]["recipient"], "josé@y.example", "{output}");
+    assert_eq!((taken, output["outcome"].as_str()), (1, Some("sent")));
+    // In a header it makes the whole message one that such a server cannot take.
+    let (taken, whole) = outcome(json!({"from": "a@x.example", "to": "b@y.example, josé@y.example"}));
+    assert_eq!((taken, whole.is_err()), (0, true));
+}
