@@ -398,3 +398,27 @@ fn custom_headers_and_ids() {
     assert_eq!(header(&parsed, "References").split(' ').count(), 30);
     assert_eq!(header(&parsed, "Subject"), "");
 }
+
+#[test]
+fn what_a_charset_holds_comes_back_from_it_and_the_rest_goes_in_utf8() {
+    for (charset, text) in [
+        ("iso-2022-jp", "日本語とかな ¥100 ‾"),
+        ("iso-2022-jp", "①㈱髙 ﾊﾝｶｸ"),
+        ("shift_jis", "日本 ﾊﾝｶｸ"),
+        ("shift_jis", "①㈱髙 ¥ ‾ −"),
+        ("euc-jp", "日本 ﾊﾝｶｸ"),
+        ("euc-jp", "№ ①"),
+        ("euc-kr", "한국어 똠"),
+        ("gbk", "中文"),
+        ("gbk", "€ 中文"),
+        ("big5", "中文"),
+        ("big5", "€ 碁"),
+    ] {
+        let parameters = json!({"body": text, "charset": charset});
+        let Some(parsed) = parsed(parameters, &mut Memory::default()) else {
+            return;
+        };
+        let found = parsed["text"].as_str().unwrap_or_default();
+        assert_eq!(found.trim_end(), text, "{charset}: {parsed}");
+    }
+}
