@@ -235,14 +235,7 @@ fn each_message_is_told_of_once_before_it_may_be_in_doubt() {
 fn who_needs_smtputf8_and_is_in_no_header_is_refused_alone() {
     let outcome = |parameters: Value| {
         let mut net = Net::default();
-        let account = r#"{"label": "a", "host": "mx.test", "port": 25, "security": "none"}"#;
-        let call = Call {
-            id: 1,
-            key: "run/1".to_owned(),
-            parameters: parameters.to_string(),
-            remainder: None,
-        };
-        send(&mut net, Some(account), vec![call]);
+        send(&mut net, Some(&account()), vec![call(1, "run/1", &parameters.to_string())]);
         let taken = net.server.borrow().taken.len();
         (taken, net.settled.remove(0).1)
     };
