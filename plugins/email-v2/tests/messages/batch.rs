@@ -235,7 +235,11 @@ fn each_message_is_told_of_once_before_it_may_be_in_doubt() {
 fn who_needs_smtputf8_and_is_in_no_header_is_refused_alone() {
     let outcome = |parameters: Value| {
         let mut net = Net::default();
-        send(&mut net, Some(&account()), vec![call(1, "run/1", &parameters.to_string())]);
+        send(
+            &mut net,
+            Some(&account()),
+            vec![call(1, "run/1", &parameters.to_string())],
+        );
         let taken = net.server.borrow().taken.len();
         (taken, net.settled.remove(0).1)
     };
