@@ -185,7 +185,7 @@ fn a_state_that_cannot_be_written_is_told_where_an_account_states_limits() {
     scratch
         .run(&["--state", "kept"])
         .with_code(78)
-        .says(&["states limits", "--state"]);
+        .says(&["states limits", "Use a state directory that can be written"]);
     assert_eq!(server.messages().len(), 0);
     // The usual place is nobody's wish: without it the run goes on, and says what that means.
     let scratch = scratch.variable("XDG_STATE_HOME", "/dev/null/nowhere");
