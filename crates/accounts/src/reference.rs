@@ -163,6 +163,13 @@ impl SecretSource {
         Ok(Secret::from(value))
     }
 
+    /// Returns the value when it can be had without asking anybody and without reading a file, which may give it only once.
+    pub(crate) fn at_hand(&self, environment: &Environment) -> Option<Secret> {
+        let is_at_hand = |piece: &Piece| matches!(piece, Piece::Literal(_) | Piece::Variable(_));
+        let all = self.pieces.iter().all(is_at_hand);
+        all.then(|| self.resolve(environment).ok()).flatten()
+    }
+
     fn resolve_piece(&self, piece: &Piece, environment: &Environment) -> Result<Zeroizing<String>, String> {
         match piece {
             Piece::Literal(text) => Ok(text.clone()),

@@ -10,7 +10,7 @@ mod scrub;
 use std::fmt;
 
 pub use exchange::{Exchange, Next, Outcome, SaslError};
-pub(crate) use scrub::SecretPatterns;
+pub use scrub::SecretPatterns;
 
 use crate::secret::Secret;
 

@@ -12,7 +12,6 @@ use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
 use crate::pool::Key;
 use crate::route::{Route, TransportGrant};
-use crate::secret_redactor::SecretRedactor;
 use crate::session::{IdleConnection, Session};
 use crate::sign_in_gate::{First, RefusedBefore};
 use crate::tls::{TlsError, TlsFacts};
@@ -207,7 +206,12 @@ impl Connection {
         security: Security,
         watch: Watcher<'_>,
     ) -> Result<Self, ConnectionError> {
-        let session = Session::new(transport.connections.transcript.as_ref().map(Dialogue::begin));
+        let connections = &transport.connections;
+        if let Some(account) = transport.route.account.as_ref().filter(|_| transport.route.signs_in) {
+            connections.tokens.expect(account);
+        }
+        let dialogue = connections.transcript.as_ref().map(Dialogue::begin);
+        let session = Session::new(dialogue, Arc::clone(connections.tokens.secrets()));
         let mut link = Self::over(session, transport, key);
         link.session
             .note(format_args!("opening a connection to {}", transport.route.endpoint()));
@@ -349,13 +353,16 @@ impl Connection {
                 "TLS has begun on this connection already.".to_owned(),
             ));
         }
-        if self.session.socket()?.has_unread_input().await {
+        self.session.socket()?;
+        if self.session.has_unread_input().await {
             let endpoint = self.transport.route.endpoint();
             // The news may be that there will be none.
-            let is_over = match self.session.socket.take() {
-                Some(mut socket) => socket.read(1).await.map_or(true, |bytes| bytes.is_empty()),
-                None => true,
-            };
+            let is_over = !self.session.redactor.has_unread_input()
+                && match self.session.socket.take() {
+                    Some(mut socket) => socket.read(1).await.map_or(true, |bytes| bytes.is_empty()),
+                    None => true,
+                };
+            self.session.socket = None;
             return Err(ConnectionError::Tls(if is_over {
                 TlsError::Lost(format!("{endpoint} closed the connection before the TLS handshake."))
             } else {
@@ -374,7 +381,12 @@ impl Connection {
             ));
         };
         let (route, tls) = (&self.transport.route, &self.transport.connections.tls);
-        let handshake = tls.handshake(stream, route.endpoint(), &route.tls).await;
+        let redactor = &self.session.redactor;
+        let handshake = tls
+            .handshake(stream, route.endpoint(), &route.tls)
+            .await
+            // A certificate says whatever the server likes.
+            .map_err(|error| error.with_text(|text| redactor.redacted_text(text)));
         if let Err(error) = &handshake {
             self.session.note(format_args!("{error}"));
         }
@@ -396,7 +408,8 @@ impl Connection {
     ///
     /// [`ConnectionError::Denied`] where no sign-in is due or allowed, [`ConnectionError::Credentials`] and
     /// [`ConnectionError::TokenUnavailable`] where there is nothing to sign in with, [`ConnectionError::Closed`], [`ConnectionError::Io`]. A
-    /// server that refuses the credentials is not an error: its reply says so.
+    /// server that refuses the credentials is not an error: its reply says so. An exchange that does not come to its end,
+    /// because of an error or because this is cancelled, closes the connection.
     pub async fn sign_in(&mut self, mechanism: &str) -> Result<SignInReply, ConnectionError> {
         let denied = |message: String| Err(ConnectionError::Denied(message));
         let route = Arc::clone(&self.transport.route);
@@ -424,20 +437,13 @@ impl Connection {
                 is_accepted: true,
             });
         }
+        if session.redactor.has_unread_input() {
+            return denied("A sign-in begins where everything that the server said was read.".to_owned());
+        }
         self.transport.connections.sign_in_turn(&route.owner()).await;
-        let socket = session.socket.as_mut().ok_or(ConnectionError::Closed)?;
         let tokens = &self.transport.connections.tokens;
-        let reply = sign_in::run(
-            socket,
-            account,
-            tokens,
-            mechanism,
-            route.endpoint(),
-            &mut session.dialogue,
-        )
-        .await?;
+        let reply = sign_in::run(session, account, tokens, mechanism, route.endpoint()).await?;
         session.expires = reply.expires;
-        session.redactor = Some(SecretRedactor::over(reply.exchanges));
         if reply.signed_in {
             session.signed_in = Some(mechanism.to_ascii_uppercase());
         }

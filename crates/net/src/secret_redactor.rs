@@ -1,25 +1,33 @@
-//! What the server says after a sign-in, without the secret.
+//! What a server says, without the secrets of this process.
 //!
-//! The server knows the secret, and some servers echo: in an error, in a log line, in a reply to something else. What they
-//! say goes to the connector, so the secret is taken out of it here, in every form. A line is looked at whole, however it
-//! arrives.
+//! A server knows the secret of its own account, and what another one told it; some servers echo: in an error, in a log line,
+//! in the next connection's greeting. What they say goes to connectors, results and transcripts, so every secret that was
+//! used in this process is taken out of it here, from a connection's first byte to its last. A line is looked at whole,
+//! however it arrives, together with what came before it.
 
 use std::io;
+use std::sync::Arc;
 
-use pipepost_accounts::sasl::Exchange;
+use pipepost_accounts::sasl::SecretPatterns;
 
 use crate::buffered_stream::BufferedStream;
 
-/// A line beyond this is looked at in pieces; no reply line comes near it (RFC 5321, section 4.5.3.1.5). With one read
-/// more it stays below what an exchange looks at in one go.
+/// A line beyond this is looked at in pieces; no reply line comes near it (RFC 5321, section 4.5.3.1.5). With the bytes
+/// before it and one read more it stays below what is looked at in one go.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// The secrets of one connection, and the bytes on their way past them.
+/// How much of what was handed out is looked at again, for a secret that began in it; and how much of a line without an end
+/// is kept back, for one that goes on.
+const OVERLAP_BYTES: usize = 512;
+
+/// The bytes of one connection on their way past the secrets of the process.
 pub(crate) struct SecretRedactor {
-    exchanges: Vec<Exchange>,
+    secrets: Arc<SecretPatterns>,
+    /// The end of what was handed out, as it came.
+    before: Vec<u8>,
     /// The beginning of a line.
     coming: Vec<u8>,
     /// Looked at and not handed out, from `taken` on.
@@ -28,9 +36,10 @@ pub(crate) struct SecretRedactor {
 }
 
 impl SecretRedactor {
-    pub(crate) fn over(exchanges: Vec<Exchange>) -> Self {
+    pub(crate) fn new(secrets: Arc<SecretPatterns>) -> Self {
         Self {
-            exchanges,
+            secrets,
+            before: Vec::new(),
             coming: Vec::new(),
             ready: Vec::new(),
             taken: 0,
@@ -43,14 +52,15 @@ impl SecretRedactor {
             let bytes = socket.read(READ_BYTES_MAX).await?;
             let ended = bytes.is_empty();
             self.coming.extend_from_slice(&bytes);
-            let lines = match self.coming.iter().rposition(|byte| *byte == b'\n') {
-                _ if ended || self.coming.len() > LINE_BYTES_MAX => self.coming.len(),
+            let whole = match self.coming.iter().rposition(|byte| *byte == b'\n') {
+                _ if ended => self.coming.len(),
+                _ if self.coming.len() > LINE_BYTES_MAX => self.coming.len() - OVERLAP_BYTES,
                 Some(end) => end + 1,
                 None => 0,
             };
-            let rest = self.coming.split_off(lines);
-            let lines = std::mem::replace(&mut self.coming, rest);
-            self.ready = self.redacted(&lines);
+            if whole > 0 {
+                self.ready = self.pass(whole);
+            }
             if ended {
                 break;
             }
@@ -65,6 +75,28 @@ impl SecretRedactor {
         Ok(bytes)
     }
 
+    /// Takes the first `count` of the bytes that came, without the secrets.
+    fn pass(&mut self, count: usize) -> Vec<u8> {
+        let shown = self.secrets.scrub_within(&self.before, &self.coming, count);
+        let rest = self.coming.split_off(count);
+        let passed = std::mem::replace(&mut self.coming, rest);
+        self.remember(&passed);
+        shown
+    }
+
+    /// Takes a reply of a sign-in, which is read past [`SecretRedactor::read`], and returns it without the secrets.
+    pub(crate) fn reply(&mut self, reply: &[u8]) -> Vec<u8> {
+        let shown = self.secrets.scrub_within(&self.before, reply, reply.len());
+        self.remember(reply);
+        shown
+    }
+
+    fn remember(&mut self, passed: &[u8]) {
+        self.before.extend_from_slice(passed);
+        let surplus = self.before.len().saturating_sub(OVERLAP_BYTES);
+        self.before.drain(..surplus);
+    }
+
     /// Whether something arrived that nobody has read.
     pub(crate) fn has_unread_input(&self) -> bool {
         !self.coming.is_empty() || !self.ready.is_empty()
@@ -72,18 +104,17 @@ impl SecretRedactor {
 
     /// These bytes without the secrets.
     pub(crate) fn redacted(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut exchanges = self.exchanges.iter();
-        match exchanges.next() {
-            None => bytes.to_vec(),
-            Some(first) => exchanges.fold(first.scrub(bytes), |bytes, exchange| exchange.scrub(&bytes)),
-        }
+        self.secrets.scrub(bytes)
+    }
+
+    /// This text without the secrets.
+    pub(crate) fn redacted_text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.redacted(text.as_bytes())).into_owned()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pipepost_accounts::Secret;
-    use pipepost_accounts::sasl::{Credentials, Mechanism};
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
@@ -91,10 +122,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_is_found_however_its_line_arrives() {
-        let secret = |text: &str| Secret::new(text.to_owned());
-        let credentials = Credentials::password(secret("ann"), secret("open sesame"));
-        let exchange = Exchange::start(Mechanism::Plain, &credentials, "h", 587).expect("good credentials");
-        let mut redactor = SecretRedactor::over(vec![exchange]);
+        let secrets = Arc::new(SecretPatterns::new());
+        secrets.insert(b"open sesame");
+        let mut redactor = SecretRedactor::new(secrets);
         let (ours, mut theirs) = tokio::io::duplex(3);
         let mut socket = BufferedStream::new(Stream::Memory(ours));
         let server = tokio::spawn(async move {
@@ -110,10 +140,35 @@ mod tests {
             heard.extend(bytes);
         }
         server.await.expect("the server");
-        assert_eq!(
-            String::from_utf8_lossy(&heard),
-            "250 You said ***.\r\n250 Next\r\n***U="
-        );
+        assert_eq!(String::from_utf8_lossy(&heard), "250 You said ***.\r\n250 Next\r\n***=");
         assert!(!redactor.has_unread_input());
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_found_where_a_line_without_an_end_is_cut() {
+        let secrets = Arc::new(SecretPatterns::new());
+        secrets.insert(b"open sesame");
+        for padding in LINE_BYTES_MAX - OVERLAP_BYTES - 12..LINE_BYTES_MAX - OVERLAP_BYTES + 2 {
+            let mut redactor = SecretRedactor::new(Arc::clone(&secrets));
+            let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+            let mut socket = BufferedStream::new(Stream::Memory(ours));
+            let said = format!("{}open sesame{}", "x".repeat(padding), "y".repeat(LINE_BYTES_MAX));
+            theirs.write_all(said.as_bytes()).await.expect("room for it");
+            drop(theirs);
+            let mut heard = Vec::new();
+            loop {
+                let bytes = redactor.read(&mut socket, READ_BYTES_MAX).await.expect("no error");
+                if bytes.is_empty() {
+                    break;
+                }
+                heard.extend(bytes);
+            }
+            let shown = String::from_utf8(heard).expect("a text");
+            assert_eq!(
+                shown.trim_matches(['x', 'y']).replace("******", "***"),
+                "***",
+                "{padding}"
+            );
+        }
     }
 }

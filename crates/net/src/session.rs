@@ -1,8 +1,10 @@
 //! What a connection is from its first byte to its last, whoever has it: a connector, the pool, or nobody any more.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use pipepost_accounts::sasl::SecretPatterns;
 use tokio::time::Instant;
 
 use crate::buffered_stream::BufferedStream;
@@ -26,8 +28,8 @@ pub(crate) struct Session {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) memo: Vec<u8>,
     pub(crate) opened: Instant,
-    /// Keeps the secret out of what the server says after the sign-in.
-    pub(crate) redactor: Option<SecretRedactor>,
+    /// Keeps the secrets of the process out of what the server says.
+    pub(crate) redactor: SecretRedactor,
     /// What is said, as far as it is written down.
     pub(crate) dialogue: Option<Dialogue>,
     /// When the token dies that signed this connection in. The server closes it then.
@@ -35,7 +37,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(dialogue: Option<Dialogue>) -> Self {
+    pub(crate) fn new(dialogue: Option<Dialogue>, secrets: Arc<SecretPatterns>) -> Self {
         Self {
             socket: None,
             tls: None,
@@ -44,7 +46,7 @@ impl Session {
             peer: None,
             memo: Vec::new(),
             opened: Instant::now(),
-            redactor: None,
+            redactor: SecretRedactor::new(secrets),
             dialogue,
             expires: None,
         }
@@ -52,7 +54,7 @@ impl Session {
 
     pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
         if let Some(dialogue) = &mut self.dialogue {
-            dialogue.note(what);
+            dialogue.note(format_args!("{}", self.redactor.redacted_text(&what.to_string())));
         }
     }
 
@@ -60,14 +62,11 @@ impl Session {
         self.socket.as_mut().ok_or(ConnectionError::Closed)
     }
 
-    /// Reads at least one byte and at most `max`, without the secret; none at the end of the stream.
+    /// Reads at least one byte and at most `max`, without the secrets; none at the end of the stream.
     pub(crate) async fn read(&mut self, max: usize) -> Result<Vec<u8>, ConnectionError> {
         let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
         let max = max.min(READ_BYTES_MAX);
-        let bytes = match &mut self.redactor {
-            Some(redactor) => redactor.read(socket, max).await?,
-            None => socket.read(max).await?,
-        };
+        let bytes = self.redactor.read(socket, max).await?;
         if let Some(dialogue) = &mut self.dialogue {
             dialogue.received(&bytes);
         }
@@ -77,11 +76,8 @@ impl Session {
     /// Writes all of it.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         if let Some(dialogue) = &mut self.dialogue {
-            match &self.redactor {
-                // What an account exposes may stand in a message; in a transcript it does not.
-                Some(redactor) => dialogue.sent(&redactor.redacted(bytes)),
-                None => dialogue.sent(bytes),
-            }
+            // What an account exposes may stand in a message; in a transcript it does not.
+            dialogue.sent(&self.redactor.redacted(bytes));
         }
         self.socket()?.write_all(bytes).await?;
         Ok(())
@@ -89,7 +85,7 @@ impl Session {
 
     /// Returns whether something arrived that nobody has read, or the stream has ended. Does not wait.
     pub(crate) async fn has_unread_input(&mut self) -> bool {
-        if self.redactor.as_ref().is_some_and(SecretRedactor::has_unread_input) {
+        if self.redactor.has_unread_input() {
             return true;
         }
         match &mut self.socket {

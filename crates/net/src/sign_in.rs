@@ -10,6 +10,8 @@ use pipepost_core::Endpoint;
 
 use crate::buffered_stream::BufferedStream;
 use crate::connection::ConnectionError;
+use crate::secret_redactor::SecretRedactor;
+use crate::session::Session;
 use crate::transcript::Dialogue;
 
 /// The longest line of a reply that is read here; a 334 can carry a challenge (RFC 4954, section 4).
@@ -24,8 +26,6 @@ pub(crate) struct Reply {
     pub(crate) signed_in: bool,
     /// When the token dies that signed in; none for a password.
     pub(crate) expires: Option<SystemTime>,
-    /// What was said; they know the secrets that nothing further may show.
-    pub(crate) exchanges: Vec<Exchange>,
 }
 
 /// The server does not take the credentials (RFC 4954, section 6).
@@ -35,13 +35,15 @@ const REFUSED: u16 = 535;
 ///
 /// A token that the server refuses may have died early: one new one is asked for, and one more exchange made, on the same
 /// connection, since after a refusal a client may try again (RFC 4954, section 4).
+///
+/// Each secret is looked for in what the server says before its first byte leaves, and an exchange that was begun and did not
+/// come to its end closes the connection: what the server still says to it reaches nobody.
 pub(crate) async fn run(
-    socket: &mut BufferedStream,
+    session: &mut Session,
     account: &Account,
     tokens: &Tokens,
     mechanism: &str,
     address: &Endpoint,
-    dialogue: &mut Option<Dialogue>,
 ) -> Result<Reply, ConnectionError> {
     let mechanism = Mechanism::from_name(mechanism)
         .filter(|mechanism| account.mechanisms().contains(mechanism))
@@ -56,8 +58,15 @@ pub(crate) async fn run(
         mut expires,
         token,
     } = granted(tokens, account, address).await?;
-    let mut exchanges = Vec::new();
-    let mut end = exchange(socket, account, mechanism, credentials, address, dialogue).await?;
+    let mut speaker = Speaker {
+        socket: session.socket.take().ok_or(ConnectionError::Closed)?,
+        redactor: &mut session.redactor,
+        dialogue: &mut session.dialogue,
+        tokens,
+        account,
+        address,
+    };
+    let mut end = speaker.exchange(mechanism, credentials).await?;
     if let Some(token) = token.filter(|_| end.code == REFUSED) {
         tracing::info!(
             account = account.label(),
@@ -65,24 +74,28 @@ pub(crate) async fn run(
         );
         tokens.refused(account, token);
         let renewed = granted(tokens, account, address).await?;
-        match exchange(socket, account, mechanism, renewed.credentials, address, dialogue).await {
-            Ok(mut second) => {
-                // A server that repeats everything repeats the first token too, and not every refused token is dead.
-                second.text = end.exchange.scrub(&second.text);
+        // A server that closes after a refusal has said what it has to say.
+        match speaker.exchange(mechanism, renewed.credentials).await {
+            Ok(second) => {
                 expires = renewed.expires;
-                exchanges.push(std::mem::replace(&mut end, second).exchange);
+                end = second;
             }
-            // A server that closes after a refusal has said what it has to say.
-            Err(error) => tracing::debug!(%error, "the second exchange did not come about"),
+            Err(error) => {
+                tracing::debug!(%error, "the second exchange did not come about");
+                return Ok(Reply {
+                    text: end.text,
+                    signed_in: false,
+                    expires: None,
+                });
+            }
         }
     }
+    session.socket = Some(speaker.socket);
     tracing::debug!(account = account.label(), %mechanism, signed_in = end.signed_in, "the sign-in is over");
-    exchanges.push(end.exchange);
     Ok(Reply {
         text: end.text,
         signed_in: end.signed_in,
         expires: expires.filter(|_| end.signed_in),
-        exchanges,
     })
 }
 
@@ -110,65 +123,72 @@ struct End {
     /// The last reply, redacted.
     text: Vec<u8>,
     signed_in: bool,
-    /// Knows what to take out of later replies.
-    exchange: Exchange,
 }
 
-async fn exchange(
-    socket: &mut BufferedStream,
-    account: &Account,
-    mechanism: Mechanism,
-    credentials: Credentials,
-    address: &Endpoint,
-    dialogue: &mut Option<Dialogue>,
-) -> Result<End, ConnectionError> {
-    let mut exchange = Exchange::start(mechanism, &credentials, &address.host, address.port).map_err(|error| {
-        ConnectionError::Credentials(format!("The account `{}` cannot sign in: {error}", account.label()))
-    })?;
-    drop(credentials);
-    tracing::debug!(account = account.label(), %mechanism, "signing in");
-    let first = exchange.first_line();
-    if let Some(dialogue) = dialogue {
-        dialogue.sent_secret(&first);
+/// Who speaks for the account. It has the socket until an exchange is over, so that the connection is closed where one is
+/// not.
+struct Speaker<'a> {
+    socket: BufferedStream,
+    redactor: &'a mut SecretRedactor,
+    dialogue: &'a mut Option<Dialogue>,
+    tokens: &'a Tokens,
+    account: &'a Account,
+    address: &'a Endpoint,
+}
+
+impl Speaker<'_> {
+    async fn exchange(&mut self, mechanism: Mechanism, credentials: Credentials) -> Result<End, ConnectionError> {
+        let Endpoint { host, port } = self.address;
+        let account = self.account.label();
+        let mut exchange = Exchange::start(mechanism, &credentials, host, *port).map_err(|error| {
+            ConnectionError::Credentials(format!("The account `{account}` cannot sign in: {error}"))
+        })?;
+        drop(credentials);
+        self.tokens.secrets().insert_all(exchange.patterns());
+        tracing::debug!(account, %mechanism, "signing in");
+        let first = exchange.first_line();
+        self.write_secret(&first).await?;
+        loop {
+            let reply = read_reply(&mut self.socket).await?;
+            let text = self.redactor.reply(&reply.raw);
+            if let Some(dialogue) = self.dialogue {
+                dialogue.received(&text);
+            }
+            // Yes is 235 and a question 334 (RFC 4954, section 4); another yes answers something else, and the server has
+            // lost step.
+            if !matches!(reply.code, 235 | 334 | 400..600) {
+                return Err(nonsense());
+            }
+            match exchange.handle_reply(reply.code, &reply.last_text) {
+                Next::Send(bytes) => self.write_secret(&bytes).await?,
+                // Everything that there is to say was said, and the server asked on: what it says to our withdrawal is no
+                // word on the credentials, and another try would end alike.
+                Next::Done(Outcome::Cancelled) => {
+                    return Err(ConnectionError::Denied(format!(
+                        "The sign-in dialogue of the server `{}` does not end: it asks on after all that {mechanism} has to say. Name another mechanism with `auth` in the account `{account}`, and see whether host and port are those of its mail server.",
+                        self.address
+                    )));
+                }
+                Next::Done(outcome) => {
+                    if let Some(status) = exchange.status() {
+                        let status = self.redactor.redacted_text(status);
+                        tracing::debug!(account, status, "the server said why");
+                    }
+                    return Ok(End {
+                        code: reply.code,
+                        text,
+                        signed_in: outcome == Outcome::SignedIn,
+                    });
+                }
+            }
+        }
     }
-    socket.write_all(&first).await?;
-    loop {
-        let reply = read_reply(socket).await?;
-        // Yes is 235 and a question 334 (RFC 4954, section 4); another yes answers something else, and the server has lost
-        // step.
-        if !matches!(reply.code, 235 | 334 | 400..600) {
-            return Err(nonsense());
+
+    async fn write_secret(&mut self, line: &[u8]) -> Result<(), ConnectionError> {
+        if let Some(dialogue) = self.dialogue {
+            dialogue.sent_secret(line);
         }
-        if let Some(dialogue) = dialogue {
-            dialogue.received(&exchange.scrub(&reply.raw));
-        }
-        match exchange.handle_reply(reply.code, &reply.last_text) {
-            Next::Send(bytes) => {
-                if let Some(dialogue) = dialogue {
-                    dialogue.sent_secret(&bytes);
-                }
-                socket.write_all(&bytes).await?;
-            }
-            // Everything that there is to say was said, and the server asked on: what it says to our withdrawal is no word
-            // on the credentials, and another try would end alike.
-            Next::Done(Outcome::Cancelled) => {
-                return Err(ConnectionError::Denied(format!(
-                    "The sign-in dialogue of the server `{address}` does not end: it asks on after all that {mechanism} has to say. Name another mechanism with `auth` in the account `{}`, and see whether host and port are those of its mail server.",
-                    account.label()
-                )));
-            }
-            Next::Done(outcome) => {
-                if let Some(status) = exchange.status() {
-                    tracing::debug!(account = account.label(), status, "the server said why");
-                }
-                return Ok(End {
-                    code: reply.code,
-                    text: exchange.scrub(&reply.raw),
-                    signed_in: outcome == Outcome::SignedIn,
-                    exchange,
-                });
-            }
-        }
+        Ok(self.socket.write_all(line).await?)
     }
 }
 

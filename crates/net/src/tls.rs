@@ -33,6 +33,16 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Returns it with its text put through `change`.
+    pub(crate) fn with_text(self, change: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Name(text) => Self::Name(change(&text)),
+            Self::Certificate(text) => Self::Certificate(change(&text)),
+            Self::Handshake(text) => Self::Handshake(change(&text)),
+            Self::Lost(text) => Self::Lost(change(&text)),
+        }
+    }
+
     /// Whether the other side spoke TLS, and its certificate is what is wrong.
     pub fn is_about_the_certificate(&self) -> bool {
         matches!(self, Self::Certificate(_))

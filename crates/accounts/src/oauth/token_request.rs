@@ -140,17 +140,20 @@ impl TokenRequest {
         }
     }
 
+    /// What is sent that nobody else may see. The grant's name is no secret, and the client's id is public.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let is_secret = |name: &str| !matches!(name, "grant_type" | "client_id" | "scope");
+        self.form
+            .iter()
+            .filter(move |(name, _)| is_secret(name))
+            .map(|(_, value)| value.as_str())
+    }
+
     /// A provider's own words, without what it was sent.
     fn scrubbed(&self, text: &str) -> String {
-        let mut bytes = text.as_bytes().to_vec();
-        // The grant's name is no secret, and the client's id is public.
-        for (_, value) in self
-            .form
-            .iter()
-            .filter(|(name, _)| !matches!(*name, "grant_type" | "client_id" | "scope"))
-        {
-            bytes = SecretPatterns::new(value.as_bytes(), &[]).scrub(&bytes);
-        }
+        let patterns = SecretPatterns::new();
+        self.secrets().for_each(|secret| patterns.insert(secret.as_bytes()));
+        let bytes = patterns.scrub(text.as_bytes());
         let text = String::from_utf8_lossy(&bytes);
         text.split(|c: char| c.is_control() || c.is_whitespace())
             .filter(|word| !word.is_empty())

@@ -13,7 +13,7 @@ use super::token_request::{Refusal, TokenAnswer, TokenRequest};
 use super::{Grant, assertion};
 use crate::account::{Account, Revision};
 use crate::error::{Error, ErrorKind};
-use crate::sasl::Credentials;
+use crate::sasl::{Credentials, SecretPatterns};
 use crate::secret::Secret;
 use crate::sign_in::{OAuthClient, SignIn};
 
@@ -37,6 +37,7 @@ pub struct Tokens {
     clock: Arc<dyn Clock>,
     sink: Option<Arc<dyn RefreshTokenSink>>,
     slots: Mutex<HashMap<Revision, Arc<Slot>>>,
+    secrets: Arc<SecretPatterns>,
 }
 
 /// What to sign in with.
@@ -86,7 +87,14 @@ impl Tokens {
             clock: Arc::new(SystemClock),
             sink: None,
             slots: Mutex::default(),
+            secrets: Arc::default(),
         }
+    }
+
+    /// Returns every secret that was used until now: passwords, access tokens and what was exchanged for them, those that
+    /// were replaced too. Each is in it before [`Tokens`] gives or sends it away.
+    pub fn secrets(&self) -> &Arc<SecretPatterns> {
+        &self.secrets
     }
 
     /// With another clock.
@@ -103,6 +111,23 @@ impl Tokens {
         self
     }
 
+    /// Adds to [`Tokens::secrets`] what an account will sign in with, as far as that stands in its document or in the
+    /// environment: a server may know it from an earlier process. What is read from files, keyrings and providers is added
+    /// when it is first used.
+    pub fn expect(&self, account: &Account) {
+        let sources = match account.sign_in() {
+            SignIn::Password(source) => vec![source],
+            SignIn::OAuth(client) => client.client_secret.iter().chain(&client.refresh_token).collect(),
+            SignIn::None | SignIn::ServiceAccount(_) => Vec::new(),
+        };
+        for secret in sources
+            .into_iter()
+            .filter_map(|source| source.at_hand(&account.environment))
+        {
+            self.secrets.insert(secret.expose().as_bytes());
+        }
+    }
+
     /// What `account` signs in with at `host`: its password, or a token that lives. None when it does not sign in.
     ///
     /// # Errors
@@ -114,6 +139,9 @@ impl Tokens {
             SignIn::None => return Ok(None),
             SignIn::Password(_) => {
                 let credentials = account.credentials(host)?;
+                if let Some(credentials) = &credentials {
+                    self.secrets.insert(credentials.secret().as_bytes());
+                }
                 return Ok(credentials.map(|credentials| Granted {
                     credentials,
                     expires: None,
@@ -158,12 +186,20 @@ impl Tokens {
         slots.entry(revision).or_default().clone()
     }
 
+    /// A provider may say what another one was told.
+    fn without_secrets(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.secrets.scrub(text.as_bytes())).into_owned()
+    }
+
     async fn renew(&self, account: &Account, state: &mut State, now: SystemTime) -> Result<(), Error> {
         let request = match account.sign_in() {
             SignIn::OAuth(client) => refresh_request(account, client, state.rotated.as_ref())?,
             SignIn::ServiceAccount(service) => assertion::request(service, &account.environment, now)?,
             SignIn::None | SignIn::Password(_) => return Ok(()),
         };
+        request
+            .secrets()
+            .for_each(|secret| self.secrets.insert(secret.as_bytes()));
         let answer = ask(self.http.as_ref(), &request).await.map_err(|refusal| {
             if refusal.kind == ErrorKind::Token {
                 // The source may hold a newer one by now.
@@ -172,9 +208,16 @@ impl Tokens {
             Error::new(
                 refusal.kind,
                 account.place.clone(),
-                format!("no access token could be had: {}", refusal.message),
+                format!(
+                    "no access token could be had: {}",
+                    self.without_secrets(&refusal.message)
+                ),
             )
         })?;
+        self.secrets.insert(answer.access_token.expose().as_bytes());
+        if let Some(new) = &answer.refresh_token {
+            self.secrets.insert(new.expose().as_bytes());
+        }
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let margin = MARGIN.min(answer.life / 4);
         state.current = Some(Token {

@@ -22,7 +22,7 @@ pub struct Exchange {
     said: usize,
     initial: bool,
     state: State,
-    needles: SecretPatterns,
+    patterns: SecretPatterns,
     status: Option<String>,
 }
 
@@ -147,7 +147,11 @@ impl Exchange {
         if responses.iter().any(|response| response.len() + 2 > MAX_RESPONSE) {
             return Err(SaslError::TooLong);
         }
-        let needles = SecretPatterns::new(secret.as_bytes(), &responses);
+        let patterns = SecretPatterns::new();
+        patterns.insert(secret.as_bytes());
+        // What they say beside the secret (user name, host) is none, and stays where a server repeats it as words: what a
+        // reply means may hang on them.
+        responses.iter().for_each(|response| patterns.insert_as_is(response));
         // LOGIN has no initial response that all its servers take.
         let initial = mechanism != Mechanism::Login
             && "AUTH ".len() + mechanism.as_str().len() + 1 + responses[0].len() + 2 <= MAX_COMMAND;
@@ -157,7 +161,7 @@ impl Exchange {
             said: 0,
             initial,
             state: State::Responding,
-            needles,
+            patterns,
             status: None,
         })
     }
@@ -223,15 +227,20 @@ impl Exchange {
         self.status.as_deref()
     }
 
-    /// A reply without the secret: the secret itself, its base64 in either case and at any alignment, and each whole
+    /// What no later reply may show: the secret, and each response with it.
+    pub fn patterns(&self) -> &SecretPatterns {
+        &self.patterns
+    }
+
+    /// A reply without the secret: the secret itself, in every encoding that [`SecretPatterns`] undoes, and each whole
     /// response or a part of it become `***`. The codes that begin the lines stay.
     pub fn scrub(&self, reply: &[u8]) -> Vec<u8> {
-        self.needles.scrub(reply)
+        self.patterns.scrub(reply)
     }
 
     fn read_status(&self, text: &[u8]) -> Option<String> {
         let decoded = STANDARD.decode(text.trim_ascii()).ok()?;
-        let scrubbed = String::from_utf8(self.needles.scrub(&decoded)).ok()?;
+        let scrubbed = String::from_utf8(self.patterns.scrub(&decoded)).ok()?;
         let is_plain = scrubbed.len() <= 1024 && !scrubbed.chars().any(char::is_control);
         is_plain.then_some(scrubbed)
     }
