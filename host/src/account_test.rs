@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind};
-use pipepost_net::{Certificate, Connection, ConnectionError, Connections, DialError, Progress, Route, TransportGrant};
+use pipepost_net::{
+    Certificate, Connection, ConnectionError, Connections, DialError, Progress, Route, RunId, TransportGrant,
+};
 use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, ProbeError};
 use pipepost_replies::{SessionFailure, explain_close, explain_reply};
 use serde::Serialize;
@@ -146,6 +148,8 @@ impl Test<'_> {
             route: Arc::new(route),
             connections: Arc::clone(connections),
             component: "account-test".into(),
+            pipeline: "account-test".into(),
+            run: RunId::next(),
         };
         let opened = Connection::open_watched(&transport, security, &mut |progress| self.progress(&progress)).await;
         let link = match opened {

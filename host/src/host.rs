@@ -14,7 +14,7 @@ use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
 use pipepost_state::StateStore;
 use serde_json::Value;
 
-use crate::connectors::{Connector, Connectors, ConnectorsError};
+use crate::connectors::{self, Connector, Connectors, ConnectorsError};
 use crate::engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
 use crate::run::{self, Quotas, RunOptions, RunReport};
 
@@ -231,6 +231,8 @@ pub struct Preparation {
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) pipeline: Pipeline,
+    /// The digest of its document.
+    pub(crate) digest: Arc<str>,
     pub(crate) requirements: Requirements,
     /// By the ids of the pipeline's connectors.
     targets: Vec<Target>,
@@ -313,6 +315,7 @@ impl Host {
     fn resolve(
         &self,
         pipeline: Pipeline,
+        digest: Arc<str>,
         requirements: Requirements,
         pins: BTreeMap<String, Value>,
     ) -> Result<Prepared, Problem> {
@@ -337,6 +340,7 @@ impl Host {
         }
         Ok(Prepared {
             pipeline,
+            digest,
             requirements,
             targets,
             accounts,
@@ -361,7 +365,8 @@ impl Host {
         let Some(pipeline) = report.pipeline else {
             return Err(report.problems);
         };
-        let prepared = self.resolve(pipeline, report.requirements, preparation.pins);
+        let digest = connectors::digest(document.as_bytes()).into();
+        let prepared = self.resolve(pipeline, digest, report.requirements, preparation.pins);
         prepared.map_err(|problem| Problems::from_iter([problem]))
     }
 

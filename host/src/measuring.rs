@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind, shutdown};
-use pipepost_net::{Route, TransportGrant};
+use pipepost_net::{Route, RunId, TransportGrant};
 use pipepost_state::ledger::MemoryLedger;
 
 use crate::engine::{Batch, Call, run_batch};
@@ -52,6 +52,8 @@ pub async fn perform(
                 route: Arc::clone(&route),
                 connections: Arc::clone(&host.connections),
                 component: Arc::clone(&loaded.digest),
+                pipeline: "measuring".into(),
+                run: RunId::next(),
             }),
             permit: None,
             files: Arc::clone(&files),

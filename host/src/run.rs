@@ -39,6 +39,7 @@ pub use observe::{Observer, Progress, StepRecord};
 use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::Pipeline;
+use pipepost_net::RunId;
 use pipepost_state::ledger::{Ledger, MemoryLedger};
 use pipepost_state::{Redact, StateError};
 pub(crate) use quotas::Quotas;
@@ -267,6 +268,8 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
     let execution = Execution {
         sender: Sender {
             host,
+            pipeline: Arc::clone(&prepared.digest),
+            run: RunId::next(),
             files: Arc::clone(&files),
             ledger: Arc::clone(&ledger),
             clock: Arc::clone(&clock),

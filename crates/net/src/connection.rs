@@ -21,6 +21,10 @@ use crate::{preauth_filter, sign_in};
 /// How much memo a connection keeps.
 const MEMO_BYTES_MAX: usize = 4 * 1024;
 
+/// How many lines may leave before the sign-in and before TLS. A conversation needs three; each says one of few things, and
+/// the bound keeps their order from saying much.
+const GREETINGS_MAX: u32 = 16;
+
 /// How much a farewell may be.
 const FAREWELL_BYTES_MAX: usize = 64;
 
@@ -105,8 +109,8 @@ pub struct Connection {
     sign_in_asked: bool,
     /// Something left that a sign-in may not follow.
     spoke: bool,
-    /// Something left and nothing was read since: a reply is still to come.
-    unanswered: bool,
+    /// Lines that left before the sign-in or before TLS.
+    greetings: u32,
     /// How long it was in the pool; none for one that was opened now.
     idle: Option<Duration>,
     /// The right to be the first that signs in.
@@ -141,8 +145,8 @@ impl Connection {
     ) -> Result<Self, ConnectionError> {
         let route = &transport.route;
         check_grant(route, wanted, security)?;
-        let key = Key::new(route, security, &transport.component);
-        if let Some(parked) = transport.connections.take(&key).await {
+        let key = Key::new(transport, security);
+        if let Some(parked) = transport.connections.take(&key, transport.run).await {
             let idle = parked.idle();
             return Ok(Self {
                 sign_in_asked: true,
@@ -179,7 +183,7 @@ impl Connection {
         security: Security,
         watch: Watcher<'_>,
     ) -> Result<Self, ConnectionError> {
-        let key = Key::new(&transport.route, security, &transport.component);
+        let key = Key::new(transport, security);
         Self::open_fresh(transport, key, security, watch).await
     }
 
@@ -191,7 +195,7 @@ impl Connection {
             tls_facts: None,
             sign_in_asked: false,
             spoke: false,
-            unanswered: false,
+            greetings: 0,
             idle: None,
             first_sign_in: None,
             greeted: false,
@@ -308,7 +312,6 @@ impl Connection {
     /// [`ConnectionError::Closed`] at the end of the stream, [`ConnectionError::Io`].
     pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, ConnectionError> {
         let bytes = self.session.read(max as usize).await?;
-        self.unanswered = false;
         if !std::mem::replace(&mut self.greeted, true) && self.idle.is_none() {
             self.turned_away |= bytes.first() == Some(&b'4');
         }
@@ -326,12 +329,15 @@ impl Connection {
     /// [`ConnectionError::Denied`] for what may not leave before the sign-in, [`ConnectionError::Closed`], [`ConnectionError::Io`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         if self.is_gated() {
-            preauth_filter::check(bytes)
-                .map_err(|reason| ConnectionError::Denied(format!("These bytes may not leave yet: {reason}.")))?;
+            let denied = |reason: String| ConnectionError::Denied(format!("These bytes may not leave yet: {reason}."));
+            let lines = preauth_filter::check(bytes, &self.session.client_name).map_err(denied)?;
+            self.greetings = self.greetings.saturating_add(lines);
+            if self.greetings > GREETINGS_MAX {
+                return Err(denied(format!("{GREETINGS_MAX} lines before the sign-in are enough")));
+            }
         } else {
             self.spoke = true;
         }
-        self.unanswered = true;
         self.session.write(bytes).await
     }
 
@@ -464,8 +470,9 @@ impl Connection {
         }
         let route = &self.transport.route;
         let signed_in = !route.signs_in || self.session.signed_in.is_some();
-        let harmless = farewell.len() <= FAREWELL_BYTES_MAX && preauth_filter::check(&farewell).is_ok();
-        let quiet = !self.unanswered && !self.session.has_unread_input().await;
+        let harmless =
+            farewell.len() <= FAREWELL_BYTES_MAX && preauth_filter::check(&farewell, &self.session.client_name).is_ok();
+        let quiet = self.session.replies.is_even() && !self.session.has_unread_input().await;
         let is_good = settled
             && signed_in
             && harmless
@@ -474,6 +481,7 @@ impl Connection {
             && !self.session.is_expired(SystemTime::now())
             && !route.is_dry_run();
         self.session.memo = memo;
+        self.session.run = Some(self.transport.run);
         let parked = IdleConnection::new(self.session, if harmless { farewell } else { Vec::new() });
         if is_good {
             self.transport.connections.park(self.key, parked);

@@ -11,7 +11,7 @@ use pipepost_core::Endpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::route::Route;
+use crate::route::{Route, RunId, TransportGrant};
 use crate::session::IdleConnection;
 use crate::sign_in_gate::SignInGate;
 use crate::tls::TlsConfigs;
@@ -37,12 +37,14 @@ pub(crate) struct Key {
     tls12: bool,
     client_name: Option<String>,
     component: Arc<str>,
+    pipeline: Arc<str>,
     signs_in: bool,
     dry_run: bool,
 }
 
 impl Key {
-    pub(crate) fn new(route: &Route, security: Security, component: &Arc<str>) -> Self {
+    pub(crate) fn new(transport: &TransportGrant, security: Security) -> Self {
+        let route = &transport.route;
         Self {
             revision: route.account.as_ref().map(|account| account.revision()),
             owner: route.owner(),
@@ -50,7 +52,8 @@ impl Key {
             security,
             tls12: route.tls.max == pipepost_accounts::TlsVersion::V1_2,
             client_name: route.client_name.clone(),
-            component: Arc::clone(component),
+            component: Arc::clone(&transport.component),
+            pipeline: Arc::clone(&transport.pipeline),
             signs_in: route.signs_in,
             dry_run: route.is_dry_run(),
         }
@@ -216,12 +219,12 @@ impl Connections {
     }
 
     /// A warm connection for exactly this use that nothing has happened to since.
-    pub(crate) async fn take(&self, key: &Key) -> Option<IdleConnection> {
+    pub(crate) async fn take(&self, key: &Key, run: RunId) -> Option<IdleConnection> {
         loop {
             let mut parked = self.state().warm.get_mut(key)?.pop()?;
             let fresh =
                 parked.idle() <= IDLE_MAX && parked.age() <= LIFETIME_MAX && !parked.is_expired(SystemTime::now());
-            if fresh && !parked.has_unread_input().await {
+            if fresh && !parked.has_unread_input().await && parked.is_fit_for(run).await {
                 return Some(parked);
             }
             parked.close().await;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pipepost_accounts::{Account, Endpoint as AccountEndpoint, Limits, NamedBy, Security, TlsSettings, TlsVersion};
@@ -166,6 +167,23 @@ pub struct TransportGrant {
     pub connections: Arc<Connections>,
     /// The component's digest: connections are never handed from one component to another.
     pub component: Arc<str>,
+    /// The pipeline's digest: what a connector leaves with a connection reaches runs of its own pipeline alone.
+    pub pipeline: Arc<str>,
+    /// The run: before another one gets a connection, the server is told to forget what was begun on it.
+    pub run: RunId,
+}
+
+/// One run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunId(u64);
+
+impl RunId {
+    /// Returns the id of a run that has had none.
+    #[must_use]
+    pub fn next() -> Self {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        Self(RUNS.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl TransportGrant {

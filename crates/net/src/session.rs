@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use crate::buffered_stream::BufferedStream;
 use crate::connection::ConnectionError;
+use crate::reply_count::ReplyCount;
+use crate::route::RunId;
 use crate::secret_redactor::SecretRedactor;
 use crate::transcript::Dialogue;
 
@@ -17,6 +19,9 @@ pub(crate) const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// How long closing in order may take: long enough for an answer, short enough that nobody notices.
 const CLOSE_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How long the server may take to forget what was begun. One that takes longer costs more than a new connection.
+const RESET_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// One session with a server.
 pub(crate) struct Session {
@@ -27,6 +32,10 @@ pub(crate) struct Session {
     pub(crate) client_name: String,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) memo: Vec<u8>,
+    /// Who had it last.
+    pub(crate) run: Option<RunId>,
+    /// Whether everything that was said has its reply.
+    pub(crate) replies: ReplyCount,
     pub(crate) opened: Instant,
     /// Keeps the secrets of the process out of what the server says.
     pub(crate) redactor: SecretRedactor,
@@ -45,6 +54,8 @@ impl Session {
             client_name: String::new(),
             peer: None,
             memo: Vec::new(),
+            run: None,
+            replies: ReplyCount::new(),
             opened: Instant::now(),
             redactor: SecretRedactor::new(secrets),
             dialogue,
@@ -67,6 +78,7 @@ impl Session {
         let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
         let max = max.min(READ_BYTES_MAX);
         let bytes = self.redactor.read(socket, max).await?;
+        self.replies.received(&bytes);
         if let Some(dialogue) = &mut self.dialogue {
             dialogue.received(&bytes);
         }
@@ -79,8 +91,37 @@ impl Session {
             // What an account exposes may stand in a message; in a transcript it does not.
             dialogue.sent(&self.redactor.redacted(bytes));
         }
-        self.socket()?.write_all(bytes).await?;
+        let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
+        self.replies.writing(bytes);
+        socket.write_all(bytes).await?;
+        self.replies.written();
         Ok(())
+    }
+
+    /// Has the server forget what was begun (RFC 5321, section 4.1.1.5), for the next run. Returns whether it did, and owes
+    /// no other reply.
+    pub(crate) async fn reset(&mut self) -> bool {
+        let resetting = async {
+            self.write(b"RSET\r\n").await?;
+            let mut reply = Vec::new();
+            while !reply.ends_with(b"\n") && reply.len() <= READ_BYTES_MAX {
+                let bytes = self.read(READ_BYTES_MAX).await?;
+                if bytes.is_empty() {
+                    return Err(ConnectionError::Closed);
+                }
+                reply.extend(bytes);
+            }
+            Ok(reply.starts_with(b"250"))
+        };
+        let is_reset = match tokio::time::timeout(RESET_WAIT_MAX, resetting).await {
+            Ok(Ok(is_reset)) => is_reset,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the connection was gone before its next run");
+                false
+            }
+            Err(_) => false,
+        };
+        is_reset && self.replies.is_even() && !self.has_unread_input().await
     }
 
     /// Returns whether something arrived that nobody has read, or the stream has ended. Does not wait.
@@ -153,6 +194,11 @@ impl IdleConnection {
 
     pub(crate) fn into_session(self) -> Session {
         self.session
+    }
+
+    /// Returns whether it can be had by this run: after another one, once the server has forgotten what that one began.
+    pub(crate) async fn is_fit_for(&mut self, run: RunId) -> bool {
+        self.session.run == Some(run) || self.session.reset().await
     }
 
     pub(crate) async fn close(mut self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::EgressGate;
-use pipepost_net::{Connection, ConnectionError, Connections, Route, TransportGrant};
+use pipepost_net::{Connection, ConnectionError, Connections, Route, RunId, TransportGrant};
 
 /// How long the other port has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +42,8 @@ pub(super) async fn look(
         route: Arc::new(route),
         connections: Arc::clone(connections),
         component: "account-test".into(),
+        pipeline: "account-test".into(),
+        run: RunId::next(),
     };
     let answers = tokio::time::timeout(PATIENCE, answers(&transport, security)).await;
     if !answers.unwrap_or(false) {

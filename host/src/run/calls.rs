@@ -272,6 +272,8 @@ impl Sender<'_> {
                 route,
                 connections: Arc::clone(&self.host.connections),
                 component: Arc::clone(&target.loaded.digest),
+                pipeline: Arc::clone(&self.pipeline),
+                run: self.run,
             }),
             permit: None,
             files: Arc::clone(&self.files),

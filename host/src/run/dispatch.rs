@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
-use pipepost_net::Route;
+use pipepost_net::{Route, RunId};
 use pipepost_state::ledger::{Known, Ledger, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -32,6 +32,9 @@ struct AttemptResult {
 /// Sends the calls of a run's connector steps.
 pub(super) struct Sender<'a> {
     pub(super) host: &'a Host,
+    /// The digest of its document.
+    pub(super) pipeline: Arc<str>,
+    pub(super) run: RunId,
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<RunClock>,

@@ -7,7 +7,7 @@ use pipepost_inbox::script::{At, Rule};
 use pipepost_inbox::{Script, Security};
 use serde_json::{Value, json};
 
-use crate::common::{PASSWORD, Server, document, fails, host, hostile, run};
+use crate::common::{CLIENT_NAME, PASSWORD, Server, document, fails, host, hostile, run, run_acts};
 
 /// An inbox, and a host with the connector and an account for it.
 pub(crate) struct Scene {
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     /// What opens the one connection that is granted.
-    fn open(&self) -> Value {
+    pub(crate) fn open(&self) -> Value {
         self.open_with("start-tls")
     }
 
@@ -51,8 +51,8 @@ impl Scene {
     }
 
     /// A connection, as far as the greeting under TLS.
-    fn greeted(&self) -> Vec<Value> {
-        let ehlo = json!(["write", "EHLO caller.example\r\n"]);
+    pub(crate) fn greeted(&self) -> Vec<Value> {
+        let ehlo = json!(["write", format!("EHLO {CLIENT_NAME}\r\n")]);
         vec![
             self.open(),
             json!(["read"]),
@@ -85,11 +85,7 @@ impl Scene {
     }
 
     pub(crate) async fn run(&self, acts: &[Value]) -> RunReport {
-        let report = run(
-            &self.host,
-            &document("caller", Some("mail"), json!({ "do": acts, "failOnError": true })),
-        )
-        .await;
+        let report = run_acts(&self.host, acts, true).await;
         assert!(!format!("{report:?}").contains(PASSWORD), "{report:?}");
         report
     }
@@ -97,7 +93,7 @@ impl Scene {
     /// Runs acts that commit nothing, and gives what each of those after the first `known` came to.
     pub(crate) async fn come_to(&self, known: &[Value], acts: &[Value]) -> Vec<String> {
         let all = [known, acts].concat();
-        let report = run(&self.host, &document("caller", Some("mail"), json!({ "do": all }))).await;
+        let report = run_acts(&self.host, &all, false).await;
         let output = report.result.expect("an output");
         assert!(!output.to_string().contains(PASSWORD), "{output}");
         let came_to: Vec<String> = output["came_to"]
@@ -139,7 +135,7 @@ pub(crate) fn good_end(content: &str) -> Vec<Value> {
 }
 
 #[track_caller]
-fn denied(came_to: &str, words: &str) {
+pub(crate) fn denied(came_to: &str, words: &str) {
     assert!(
         came_to.starts_with("denied: ") && came_to.contains(words),
         "{words:?} is not in: {came_to}"
@@ -276,8 +272,16 @@ async fn nothing_but_greetings_before_the_sign_in() {
         ("EHLO half-a-line", "half a line"),
         ("NOOP\r\nMAIL FROM:<a", "half a line"),
         ("MAIL FROM:<robot@example.com>\r\n", "before the sign-in"),
-        ("EHLO a\r\nMAIL FROM:<robot@example.com>\r\n", "before the sign-in"),
-        ("EHLO a\nMAIL FROM:<robot@example.com>\r\n", "before the sign-in"),
+        (
+            "EHLO caller.example\r\nMAIL FROM:<robot@example.com>\r\n",
+            "before the sign-in",
+        ),
+        (
+            "EHLO caller.example\nMAIL FROM:<robot@example.com>\r\n",
+            "is `caller.example`",
+        ),
+        ("EHLO what-the-message-says.caller.example\r\n", "is `caller.example`"),
+        ("NOOP\r\nHELO [127.0.0.1]\r\n", "is `caller.example`"),
         ("AUTH PLAIN AGEAYg==\r\n", "before the sign-in"),
         ("NOOP with a word\r\n", "before the sign-in"),
         ("DATA\r\n", "before the sign-in"),
@@ -300,6 +304,23 @@ async fn nothing_but_greetings_before_the_sign_in() {
             .iter()
             .any(|verb| ["MAIL", "DATA", ""].contains(&verb.as_str()))
     );
+}
+
+#[tokio::test]
+async fn no_more_greetings_than_a_conversation_needs() {
+    let scene = Scene::new().await;
+    let many = "NOOP\r\n".repeat(15);
+    let acts = [
+        json!(["write", many]),
+        json!(["write", "RSET\r\n"]),
+        json!(["write", "NOOP\r\n"]),
+    ];
+    let came_to = scene.come_to(&[scene.open(), json!(["read"])], &acts).await;
+    assert_eq!(came_to[..2], ["ok", "ok"]);
+    denied(&came_to[2], "16 lines before the sign-in are enough");
+    // After the sign-in there is no such bound.
+    let came_to = scene.come_to(&scene.signed_in(), &acts).await;
+    assert_eq!(came_to, ["ok", "ok", "ok"]);
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@ use pipepost_inbox::{Inbox, Running, Script, Security};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// The name that the host says in EHLO.
+pub(crate) const CLIENT_NAME: &str = "caller.example";
+
 pub(crate) const USER: &str = "robot@example.com";
 /// No stretch of it stands anywhere else, and its base64 uses both of the alphabet's odd characters.
 pub(crate) const PASSWORD: &str = "Zr7~?>kQv2!mXw9_pLt";
@@ -58,9 +61,10 @@ impl Server {
             "starttls_enable": security == Security::StartTls,
             "auth": true,
             "ca_file": "ca.pem",
+            "properties": { "mail.smtp.localhost": CLIENT_NAME },
         });
         if security == Security::Implicit {
-            account["properties"] = json!({ "mail.smtp.ssl.enable": "true" });
+            account["properties"]["mail.smtp.ssl.enable"] = "true".into();
         }
         for (name, value) in other.as_object().into_iter().flatten() {
             account[name] = value.clone();
@@ -109,6 +113,15 @@ pub(crate) fn document(connector: &str, account: Option<&str>, params: Value) ->
         step["accountLabel"] = label.into();
     }
     json!({ "name": "test", "flowSpec": { "start": [step] } }).to_string()
+}
+
+/// Runs a pipeline of one step of the connector that does what it is told, with these acts in the run's message: it is the
+/// same pipeline whatever they are.
+pub(crate) async fn run_acts(host: &Host, acts: &[Value], fail: bool) -> RunReport {
+    let params = json!({ "do": "{{ message.do }}", "failOnError": fail });
+    let mut options = RunOptions::new(json!({ "do": acts }));
+    options.time_limit = TimeLimit::None;
+    run_with(host, &document("caller", Some("mail"), params), options).await
 }
 
 /// Runs one step that may take as long as it takes.

@@ -13,6 +13,10 @@ mod caller;
 mod claims;
 // An inbox, an account for it, and runs of one step.
 mod common;
+// Servers that repeat secrets, to a connector that repeats what it reads.
+mod echoes;
+// What one run leaves on a connection for the next.
+mod hand_over;
 // Connectors that do not load, and the message.
 mod loading;
 // A connector's memory after a send: the secret is not in it.
