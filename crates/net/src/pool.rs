@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::oauth::Tokens;
+use pipepost_accounts::sasl::Credentials;
 use pipepost_accounts::{Revision, Security};
 use pipepost_core::Endpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -150,6 +151,11 @@ impl Connections {
             sign_in_gate: SignInGate::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// Looks for this secret in all that servers say from now on: a server may know it from an earlier process.
+    pub fn expect_credentials(&self, credentials: &Credentials) {
+        self.tokens.expect_credentials(credentials);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

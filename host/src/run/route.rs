@@ -87,7 +87,11 @@ pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Reques
     if let Some(account) = account.filter(|_| route.signs_in()) {
         // A secret that is not there is told before anybody is called.
         let credentials = account.credentials(&route.endpoint().host);
-        credentials.map_err(|error| Failure::new(FailureKind::Configuration, sentence(&error.to_string())))?;
+        let credentials =
+            credentials.map_err(|error| Failure::new(FailureKind::Configuration, sentence(&error.to_string())))?;
+        if let Some(credentials) = &credentials {
+            host.connections.expect_credentials(credentials);
+        }
     }
     Ok(route)
 }

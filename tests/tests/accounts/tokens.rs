@@ -229,6 +229,45 @@ fn a_person_signs_in_and_the_account_sends() {
     scratch.pipepost(&["accounts", "show", "mail"]).with_code(0);
 }
 
+/// It writes down what it was given into a pipe, which the test reads to its end.
+#[cfg(unix)]
+#[test]
+fn a_browser_is_given_no_variable_that_may_hold_a_secret() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let (script, pipe) = (scratch.path().join("browser.sh"), scratch.path().join("environment"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo is there").success());
+    scratch.write("browser.sh", format!("#!/bin/sh\nenv > '{}'\n", pipe.display()));
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&script, executable).expect("our own file");
+    let scratch = scratch
+        .secret(Provider::MARK)
+        .variable("PIPEPOST_STORE", "accounts.age")
+        .variable("PIPEPOST_STORE_KEY_FILE", "store.key")
+        .variable("SMTP_PASSWORD", "in-the-environment")
+        .variable("LC_TIME", "pt_BR.UTF-8")
+        .variable("BROWSER", script.to_str().expect("a name in UTF-8"));
+    let mut account = provider.account(&server.account());
+    account["scopes"] = json!(["https://mail.google.com/", "openid"]);
+    scratch.write("accounts.json", account.to_string());
+    scratch
+        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .with_code(0);
+    let running = scratch.start(&["accounts", "authorize", "mail"]);
+    let given = std::fs::read_to_string(&pipe).expect("what the browser writes");
+    let url = running.says("/authorize?");
+    pipepost_tests::browse(&url);
+    running.end(&[Provider::MARK]).with_code(0);
+    assert!(given.contains("LC_TIME=pt_BR.UTF-8\n"), "{given}");
+    assert!(
+        !given.contains("in-the-environment") && !given.contains("PIPEPOST_"),
+        "{given}"
+    );
+}
+
 #[test]
 fn a_token_that_comes_late_is_waited_for() {
     let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {

@@ -128,6 +128,11 @@ impl Tokens {
         }
     }
 
+    /// Adds to [`Tokens::secrets`] what was resolved for a sign-in to come.
+    pub fn expect_credentials(&self, credentials: &Credentials) {
+        self.secrets.insert(credentials.secret().as_bytes());
+    }
+
     /// What `account` signs in with at `host`: its password, or a token that lives. None when it does not sign in.
     ///
     /// # Errors

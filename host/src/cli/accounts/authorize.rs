@@ -166,6 +166,56 @@ async fn line_of_standard_input() -> Result<String, CliError> {
     Ok(line)
 }
 
+/// Whether a browser needs this variable: where programs, the person's files and the screen are. The others can hold
+/// secrets: those of accounts stand in variables.
+fn is_for_a_browser(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "BROWSER",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "DESKTOP_SESSION",
+        "DISPLAY",
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "PATH",
+        "SHELL",
+        "TERM",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "WAYLAND_DISPLAY",
+        "WSL_DISTRO_NAME",
+        "WSL_INTEROP",
+        "XAUTHORITY",
+        "__CF_USER_TEXT_ENCODING",
+    ];
+    /// Of Windows, where names have no case.
+    const OF_WINDOWS: &[&str] = &[
+        "APPDATA",
+        "COMSPEC",
+        "HOMEDRIVE",
+        "HOMEPATH",
+        "LOCALAPPDATA",
+        "PATHEXT",
+        "PROGRAMDATA",
+        "PROGRAMFILES",
+        "PROGRAMFILES(X86)",
+        "SYSTEMDRIVE",
+        "SYSTEMROOT",
+        "TEMP",
+        "TMP",
+        "USERNAME",
+        "USERPROFILE",
+        "WINDIR",
+    ];
+    let is_one_of = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+    NAMES.contains(&name)
+        || name.starts_with("LC_")
+        || name.starts_with("XDG_")
+        || cfg!(windows) && (is_one_of(NAMES) || is_one_of(OF_WINDOWS))
+}
+
 /// Opens the address in the person's browser, where there is a way to; whether it came up nobody can tell.
 fn open_browser(url: &str) -> bool {
     let chosen = std::env::var("BROWSER")
@@ -181,8 +231,11 @@ fn open_browser(url: &str) -> bool {
         }
         None => Command::new("xdg-open"),
     };
+    let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_a_browser));
     command
         .arg(url)
+        .env_clear()
+        .envs(environment)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
