@@ -237,7 +237,8 @@ fn a_browser_is_given_no_variable_that_may_hold_a_secret() {
         return;
     };
     let scratch = Scratch::new();
-    let (script, pipe) = (scratch.path().join("browser.sh"), scratch.path().join("environment"));
+    let script = scratch.write("browser.sh", "");
+    let pipe = script.with_file_name("environment");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("mkfifo is there").success());
     scratch.write("browser.sh", format!("#!/bin/sh\nenv > '{}'\n", pipe.display()));
