@@ -158,7 +158,7 @@ impl Connection {
         let first_sign_in = match &route.account {
             Some(account) if route.signs_in && !route.is_dry_run() => {
                 let gate = &transport.connections.sign_in_gate;
-                gate.enter(&key).await.map_err(|RefusedBefore| {
+                gate.enter(&key.of_sign_in()).await.map_err(|RefusedBefore| {
                     ConnectionError::Credentials(format!(
                         "The sign-in of the account `{}` was refused before in this run, and is not tried again with the same secret.",
                         account.label()
@@ -455,7 +455,8 @@ impl Connection {
         }
         self.turned_away |= !reply.signed_in && reply.text.first() == Some(&b'4');
         let (gate, first) = (&self.transport.connections.sign_in_gate, self.first_sign_in.take());
-        gate.note(&self.key, first, &reply.text, reply.signed_in).await;
+        gate.note(&self.key.of_sign_in(), first, &reply.text, reply.signed_in)
+            .await;
         Ok(SignInReply {
             text: reply.text,
             is_accepted: reply.signed_in,

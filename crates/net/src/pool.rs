@@ -60,6 +60,14 @@ impl Key {
         }
     }
 
+    /// Returns what two sign-ins must have in common for one to say how the other ends, whichever pipeline they are for.
+    pub(crate) fn of_sign_in(&self) -> Self {
+        Self {
+            pipeline: "".into(),
+            ..self.clone()
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         Self {
@@ -70,6 +78,7 @@ impl Key {
             tls12: false,
             client_name: None,
             component: "test".into(),
+            pipeline: "test".into(),
             signs_in: true,
             dry_run: false,
         }
