@@ -74,7 +74,8 @@ pub(crate) async fn dial(
     limit: Duration,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<TcpStream, DialError> {
-    match tokio::time::timeout(limit, resolve_and_connect(to, watch)).await {
+    let found = lookup(to.endpoint());
+    match tokio::time::timeout(limit, resolve_and_connect(to, found, watch)).await {
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut {
             endpoint: to.endpoint().clone(),
@@ -83,16 +84,26 @@ pub(crate) async fn dial(
     }
 }
 
+/// Asks the operating system for the addresses of a name.
+async fn lookup(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+    let bare = endpoint.host.trim_start_matches('[').trim_end_matches(']');
+    Ok(tokio::net::lookup_host((bare, endpoint.port)).await?.collect())
+}
+
+/// `found` is the one answer that counts: what is checked is dialled, and the name is not asked for again.
 async fn resolve_and_connect(
     to: &AdmittedEndpoint,
+    found: impl Future<Output = io::Result<Vec<SocketAddr>>>,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<TcpStream, DialError> {
-    let addresses = resolve(to).await?;
+    let addresses = resolve(to, found).await?;
     watch(Progress::Resolved(addresses.clone()));
-    let stream = connect_any(addresses).await.map_err(|source| DialError::Refused {
-        endpoint: to.endpoint().clone(),
-        source,
-    })?;
+    let stream = connect_any(addresses, TcpStream::connect)
+        .await
+        .map_err(|source| DialError::Refused {
+            endpoint: to.endpoint().clone(),
+            source,
+        })?;
     if let Ok(peer) = stream.peer_addr() {
         watch(Progress::Connected(peer));
     }
@@ -104,21 +115,18 @@ async fn resolve_and_connect(
 }
 
 /// The addresses of the name that may be dialled, in the order to try them.
-async fn resolve(to: &AdmittedEndpoint) -> Result<Vec<SocketAddr>, DialError> {
-    let endpoint = to.endpoint();
-    let host = endpoint.host.as_str();
+async fn resolve(
+    to: &AdmittedEndpoint,
+    found: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+) -> Result<Vec<SocketAddr>, DialError> {
+    let host = to.endpoint().host.as_str();
     let unresolved = |source| DialError::Unresolved {
         host: host.to_owned(),
         source,
     };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, endpoint.port))
-        .await
-        .map_err(unresolved)?
-        .collect();
     let mut allowed = Vec::new();
     let mut refused = None;
-    for candidate in found {
+    for candidate in found.await.map_err(unresolved)? {
         match to.check(candidate.ip()) {
             Ok(()) if !allowed.contains(&candidate) => allowed.push(candidate),
             Ok(()) => {}
@@ -154,13 +162,17 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+async fn connect_any<T, F>(addresses: Vec<SocketAddr>, connect: impl Fn(SocketAddr) -> F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
     let mut waiting = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "there is no address to try");
     loop {
         if let Some(address) = waiting.next() {
-            attempts.spawn(TcpStream::connect(address));
+            attempts.spawn(connect(address));
         }
         let more = waiting.len() > 0;
         let ended = if more {
@@ -206,8 +218,57 @@ mod tests {
             let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
             gone.local_addr().expect("its address")
         };
-        assert!(connect_any(vec![closed, open]).await.is_ok());
-        assert!(connect_any(vec![closed]).await.is_err());
+        assert!(connect_any(vec![closed, open], TcpStream::connect).await.is_ok());
+        assert!(connect_any(vec![closed], TcpStream::connect).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_says_nothing_holds_the_next_back_for_a_quarter_of_a_second() {
+        let addresses: Vec<SocketAddr> = ["[::1]:1", "127.0.0.1:1", "[::2]:1"]
+            .map(|a| a.parse().expect("an address"))
+            .into();
+        let last = addresses[2];
+        let began = tokio::time::Instant::now();
+        let connect = move |address: SocketAddr| async move {
+            if address == last {
+                return Ok(address);
+            }
+            std::future::pending().await
+        };
+        assert_eq!(connect_any(addresses, connect).await.expect("the last answers"), last);
+        assert_eq!(began.elapsed(), 2 * ATTEMPT_DELAY);
+    }
+
+    /// A resolver that answers otherwise each time: first with what may be dialled beside what may not.
+    #[tokio::test]
+    async fn a_name_is_asked_for_once_and_only_what_was_checked_is_dialled() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let open = listener.local_addr().expect("its address");
+        let inner = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), open.port());
+        let asked = std::cell::Cell::new(0);
+        let resolver = async || {
+            asked.set(asked.get() + 1);
+            Ok(if asked.get() == 1 {
+                vec![inner("169.254.169.254"), inner("10.0.0.1"), inner("::1"), open]
+            } else {
+                vec![inner("127.0.0.2")]
+            })
+        };
+        let rule = EgressRule::Step(vec!["127.0.0.1/32".parse().expect("a network")]);
+        let to = EgressGate::default()
+            .admit(Endpoint::new("rebinding.test", open.port()), rule)
+            .expect("no policy");
+        let mut seen = Vec::new();
+        let stream = resolve_and_connect(&to, resolver(), &mut |progress| seen.push(progress))
+            .await
+            .expect("it listens");
+        assert_eq!(stream.peer_addr().expect("a peer"), open);
+        assert_eq!(seen, [Progress::Resolved(vec![open]), Progress::Connected(open)]);
+        assert_eq!(asked.get(), 1);
+        let error = resolve_and_connect(&to, resolver(), &mut |_| ())
+            .await
+            .expect_err("it is inside");
+        assert!(error.to_string().contains("127.0.0.2"), "{error}");
     }
 
     #[tokio::test]
