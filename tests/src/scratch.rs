@@ -20,6 +20,8 @@ pub struct Scratch {
     folder: TempDir,
     variables: Vec<(String, String)>,
     secrets: Vec<String>,
+    /// How many files the binary may have open.
+    descriptors: Option<u32>,
 }
 
 impl Scratch {
@@ -31,6 +33,7 @@ impl Scratch {
             folder,
             variables: Vec::new(),
             secrets: vec![PASSWORD.to_owned()],
+            descriptors: None,
         }
     }
 
@@ -119,9 +122,25 @@ impl Scratch {
         }
     }
 
+    /// The binary may open no more files than this at once.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn descriptors(mut self, count: u32) -> Self {
+        self.descriptors = Some(count);
+        self
+    }
+
     /// The binary in this folder, with nothing of the caller's environment but what a program needs to start.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match self.descriptors {
+            None => Command::new(binary()),
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]);
+                shell.arg(binary());
+                shell
+            }
+        };
         command.current_dir(self.folder.path()).env_clear();
         for name in ["PATH", "TMPDIR", "TEMP", "TMP", "SystemRoot", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {

@@ -8,6 +8,9 @@ mod hostile_servers {
     mod attack;
     // Servers with a certificate that proves nothing.
     mod certificates;
+    // Fewer descriptors than connections.
+    #[cfg(unix)]
+    mod descriptors;
     // Servers and names that send a client to another place.
     mod elsewhere;
     // Replies, lines and capabilities without end.

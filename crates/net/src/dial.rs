@@ -102,7 +102,7 @@ async fn resolve_and_connect(
         .await
         .map_err(|source| DialError::Refused {
             endpoint: to.endpoint().clone(),
-            source,
+            source: with_remedy(source),
         })?;
     if let Ok(peer) = stream.peer_addr() {
         watch(Progress::Connected(peer));
@@ -112,6 +112,21 @@ async fn resolve_and_connect(
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     Ok(stream)
+}
+
+/// Says what to do about a connection that this process could not make.
+fn with_remedy(error: io::Error) -> io::Error {
+    /// `ENFILE` and `EMFILE`, which have these numbers on every Unix.
+    const TOO_MANY_FILES: [i32; 2] = [23, 24];
+    if cfg!(unix)
+        && error
+            .raw_os_error()
+            .is_some_and(|number| TOO_MANY_FILES.contains(&number))
+    {
+        let words = "this process has as many files open as it may; raise that limit (`ulimit -n`), or lower the account's `max_connections`";
+        return io::Error::new(error.kind(), words);
+    }
+    error
 }
 
 /// The addresses of the name that may be dialled, in the order to try them.
