@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{EgressGate, Limits, Policy};
+use pipepost_engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
 use pipepost_flowspec::{
     self as flowspec, CheckContext, CompiledConnector, Pipeline, Problem, Problems, Report, Requirements,
 };
@@ -15,7 +16,6 @@ use pipepost_state::StateStore;
 use serde_json::Value;
 
 use crate::connectors::{self, Connector, Connectors, ConnectorsError};
-use crate::engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
 use crate::run::{self, Quotas, RunOptions, RunReport};
 
 /// Everything that pipelines of one operator share. Make one a process, and run as many pipelines on it as you like.

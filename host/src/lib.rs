@@ -8,20 +8,17 @@
 #![forbid(unsafe_code)]
 
 pub mod account_test;
-mod bindings;
 pub mod connectors;
-pub mod engine;
 mod exit_code;
-pub mod files;
 mod host;
-#[doc(hidden)]
-pub mod measuring;
 mod run;
 pub mod token_sink;
 
 pub use exit_code::exit_code;
 pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
 pub use pipepost_core::{EgressGate, EgressRule, Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
+pub use pipepost_engine as engine;
+pub use pipepost_engine::files;
 pub use pipepost_net as net;
 pub use pipepost_state as state;
 pub use run::{

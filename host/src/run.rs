@@ -29,7 +29,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use calls::public_view;
 use clock::RunClock;
 use dispatch::Sender;
 use execute::Execution;
@@ -38,6 +37,7 @@ use mask::Mask;
 pub use observe::{Observer, Progress, StepRecord};
 use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
 use pipepost_core::{Failure, FailureKind};
+use pipepost_engine::files::RunFiles;
 use pipepost_flowspec::Pipeline;
 use pipepost_net::RunId;
 use pipepost_state::ledger::{Ledger, MemoryLedger};
@@ -49,7 +49,6 @@ use serde_json::{Value, json};
 use tally::Tally;
 
 use crate::exit_code::exit_code;
-use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 
 /// The time limit of a run.

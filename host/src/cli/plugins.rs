@@ -60,7 +60,7 @@ async fn inspect(name: &str, options: &HostOptions, json: bool) -> Result<u8, Cl
             let known: Vec<&str> = host
                 .connectors()
                 .iter()
-                .map(|connector| connector.description.name.as_str())
+                .map(|connector| connector.name.as_str())
                 .collect();
             let known = if known.is_empty() {
                 "there are none".to_owned()

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use pipepost_accounts::{Account, PublicView, Security};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
+use pipepost_engine::connector::{Connector as Loaded, Digest};
+use pipepost_engine::{Batch, Call};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
 use pipepost_net::{Route, TransportGrant};
@@ -17,8 +19,6 @@ use super::quotas::limits_of;
 use super::retry::{Attempt, HOST_PARAMETERS, Retry};
 use super::route::RequestedEndpoint;
 use super::scopes::Frame;
-use crate::connectors::{Connector as Loaded, Digest};
-use crate::engine::{Batch, Call};
 
 /// A call that is ready to go.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl Execution<'_> {
             parameters.insert("contentType".to_owned(), content_type.into());
         }
         self.warn_of_values(target, &parameters);
-        let schema = &target.loaded.description.parameters;
+        let schema = &target.loaded.parameters;
         let parameters = check_resolved(schema, Value::Object(parameters)).map_err(|problems| {
             let all: Vec<String> = problems.iter().map(shown).collect();
             invalid(format!("{}.", all.join("; ")))
@@ -265,7 +265,7 @@ impl Sender<'_> {
             remainder: which.share.remainder().map(str::to_owned),
         });
         Batch {
-            connector: target.loaded.description.name.as_str().into(),
+            connector: target.loaded.name.as_str().into(),
             account: public_view(target.account, route.as_deref(), target.lanes),
             calls: calls.collect(),
             transport: route.map(|route| TransportGrant {
@@ -329,7 +329,7 @@ const WINDOW_MESSAGES: usize = 16;
 
 /// The account as the connector sees it, with the endpoint that the host decided. `lanes`: how many batches are sent side
 /// by side.
-pub(crate) fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>, lanes: usize) -> Option<PublicView> {
+fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>, lanes: usize) -> Option<PublicView> {
     let view = account.map(|account| account.public_view());
     let Some(route) = route else {
         return view;

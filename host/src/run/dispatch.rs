@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
+use pipepost_engine::files::RunFiles;
+use pipepost_engine::{BatchEnd, CallEnd, SendPermit, run_batch};
 use pipepost_net::{Route, RunId};
 use pipepost_state::ledger::{Known, Ledger, Message, Recorded};
 use serde_json::Value;
@@ -19,8 +21,6 @@ use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
 use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
 use super::tally::Tally;
-use crate::engine::{BatchEnd, CallEnd, SendPermit, run_batch};
-use crate::files::RunFiles;
 use crate::host::Host;
 
 /// A call that was performed, and how that went.

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use pipepost_core::{Failure, FailureKind};
+use pipepost_engine::files::RunFiles;
 use pipepost_flowspec::{BranchId, Step, StepKind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -16,7 +17,6 @@ use super::scopes::{Frame, RunScopes};
 use super::step_context::StepContext;
 use super::tally::Tally;
 use super::{RunError, transform};
-use crate::files::RunFiles;
 use crate::host::Prepared;
 
 /// One run under way.

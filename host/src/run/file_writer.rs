@@ -5,12 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::to_text;
+use pipepost_engine::files::{Existing, WriteError};
 use pipepost_flowspec::{FileExists, FileWriter, LineEnd};
 use serde_json::{Value, json};
 
 use super::RunError;
 use super::step_context::StepContext;
-use crate::files::{Existing, WriteError};
 
 impl StepContext<'_> {
     pub(super) fn write_file(&self, writer: &FileWriter) -> Result<Value, RunError> {

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pipepost_accounts::Account;
 use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind};
+use pipepost_engine::{Permit, SendPermit};
 use pipepost_state::Answer;
 use pipepost_state::quota::{AccountKey, SendLimits};
 use tokio::sync::oneshot;
 
 use super::quotas::{Quotas, key_of, limits_of};
-use crate::engine::{Permit, SendPermit};
 
 /// The admissions of one batch.
 pub(super) struct AccountPermit {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Context, Scope};
+use pipepost_engine::files::{FileError, RunFiles};
 use pipepost_flowspec::Step;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -14,7 +15,6 @@ use tokio::time::Instant;
 use super::batch_coalescer::BatchCoalescer;
 use super::clock::RunClock;
 use super::{RunOptions, timestamp};
-use crate::files::RunFiles;
 use crate::host::{Host, Prepared};
 
 /// Fields of an account that are secrets, where it exposes them at all.
@@ -216,7 +216,6 @@ impl Context for Scopes<'_> {
     }
 
     fn file_size(&self, name: &str) -> Result<Option<u64>, String> {
-        use crate::bindings::types::FileError;
         match self.files.open(name) {
             Ok(file) => Ok(Some(file.size())),
             Err(FileError::NotFound) => Ok(None),

@@ -2,6 +2,7 @@
 
 use pipepost_core::Failure;
 use pipepost_double_braces::{Template, ValueTemplate};
+use pipepost_engine::files::RunFiles;
 use pipepost_flowspec::{JsonSource, Setting, SettingError, SettingValue, Step};
 use serde_json::Value;
 
@@ -11,7 +12,6 @@ use super::mask::Mask;
 use super::scopes::{Frame, RunScopes, Scopes};
 use super::tally::Tally;
 use super::{RunError, depth};
-use crate::files::RunFiles;
 
 /// A step at its place in the run. It evaluates, counts and ends; it can neither send nor run other steps.
 #[derive(Clone, Copy)]

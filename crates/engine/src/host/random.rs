@@ -1,7 +1,7 @@
 //! `wasi:random/random`.
 
 use super::{StoreData, violation};
-use crate::engine::contract::latest::random::Host;
+use crate::contract::latest::random::Host;
 
 /// The most bytes of randomness that one call gives.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;

@@ -1,7 +1,7 @@
 //! `wasi:clocks/wall-clock`.
 
 use super::StoreData;
-use crate::engine::contract::latest::wall_clock::{Datetime, Host};
+use crate::contract::latest::wall_clock::{Datetime, Host};
 
 impl Host for StoreData {
     async fn now(&mut self) -> wasmtime::Result<Datetime> {

@@ -4,7 +4,7 @@ use pipepost_state::ledger::MemoryLedger;
 use serde_json::json;
 
 use super::*;
-use crate::engine::wire_log;
+use crate::wire_log;
 
 fn tracker() -> (CommitTracker, Arc<AtomicU64>) {
     let counter = Arc::new(AtomicU64::new(0));

@@ -3,14 +3,17 @@
 //! An [`Engine`] is made once a process. [`Engine::load`] compiles a component (or takes the compiled code from the
 //! cache), after every import that its bytes name was found among the grants. A loaded [`Component`] is instantiated
 //! afresh for each batch: an instance remembers nothing of an earlier one.
+#![forbid(unsafe_code)]
 
 mod cache;
 mod commit_tracker;
 mod config;
-pub(crate) mod contract;
+pub mod connector;
+mod contract;
+pub mod files;
 mod host;
 pub mod inspect;
-pub(crate) mod instance;
+mod instance;
 mod kept;
 mod permit;
 mod wire_log;
@@ -18,14 +21,13 @@ mod wire_log;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use commit_tracker::CallEnd;
+pub use commit_tracker::{CallEnd, CallFailure};
 pub use config::{EngineOptions, FuelMeter, MemoryDumps};
 use contract::ConnectorPre;
-pub(crate) use contract::{Call, Manifest};
-pub use contract::{ContractVersion, grantable};
+pub use contract::{Call, ContractVersion, Manifest, grantable};
 use instance::StoreData;
-pub(crate) use instance::{Batch, BatchEnd, run_batch};
-pub(crate) use permit::{Permit, SendPermit};
+pub use instance::{Batch, BatchEnd, run_batch};
+pub use permit::{Permit, SendPermit};
 use pipepost_core::Limits;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
@@ -117,7 +119,7 @@ pub enum LoadError {
 
 impl Component {
     /// Returns whether it can hold connections, by what its bytes import.
-    pub(crate) fn holds_connections(&self) -> bool {
+    pub fn holds_connections(&self) -> bool {
         contract::holds_connections(&self.interfaces)
     }
 }

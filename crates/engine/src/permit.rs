@@ -9,7 +9,7 @@ use pipepost_state::Answer;
 
 /// Whether something may be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Permit {
+pub enum Permit {
     /// Now.
     Granted,
     /// Not by this batch.
@@ -19,7 +19,7 @@ pub(crate) enum Permit {
 }
 
 /// What an account allows to be sent. A part is a call's number and a transaction's.
-pub(crate) trait SendPermit: Send + Sync {
+pub trait SendPermit: Send + Sync {
     /// Waits until these parts may be committed.
     fn admit<'p>(&'p self, parts: &'p [(u32, u32)], ending: &'p ShutdownToken) -> Answer<'p, Permit>;
 

@@ -15,7 +15,7 @@ pub(crate) use v0_2_0 as latest;
 use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
-pub(crate) use self::latest::{Call, Manifest};
+pub use self::latest::{Call, Manifest};
 use super::inspect::Interfaces;
 use super::instance::StoreData;
 

@@ -5,10 +5,10 @@ use std::time::Instant;
 use pipepost_core::{Failure, FailureKind};
 
 use super::{StoreData, printable, violation};
-use crate::engine::commit_tracker::CallFailure;
-use crate::engine::contract::latest::outcomes::{Host, InDoubt, Stop};
-use crate::engine::contract::latest::types;
-use crate::engine::kept::{Kept, KeptBudget};
+use crate::commit_tracker::CallFailure;
+use crate::contract::latest::outcomes::{Host, InDoubt, Stop};
+use crate::contract::latest::types;
+use crate::kept::{Kept, KeptBudget};
 
 impl Host for StoreData {
     async fn committing(

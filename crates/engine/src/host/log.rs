@@ -1,7 +1,7 @@
 //! `pipepost:connector/log`.
 
 use super::{StoreData, printable, violation};
-use crate::engine::contract::latest::log::{Host, Level};
+use crate::contract::latest::log::{Host, Level};
 
 impl Host for StoreData {
     async fn write(&mut self, level: Level, call: Option<u32>, message: String) -> wasmtime::Result<()> {

@@ -9,11 +9,11 @@ mod bindings {
     wasmtime::component::bindgen!({
         world: "pipepost:host/everything",
         path: [
-            "../wit/wasi-clocks-0.2.0",
-            "../wit/wasi-random-0.2.0",
-            "../wit/pipepost-connector-0.1.0",
-            "../wit/pipepost-mail-0.1.0",
-            "../wit/pipepost-host-0.1.0",
+            "../../wit/wasi-clocks-0.2.0",
+            "../../wit/wasi-random-0.2.0",
+            "../../wit/pipepost-connector-0.1.0",
+            "../../wit/pipepost-mail-0.1.0",
+            "../../wit/pipepost-host-0.1.0",
         ],
         imports: { default: async | trappable },
         exports: { default: async },
@@ -37,8 +37,8 @@ pub(crate) use self::bindings::{Everything, EverythingPre};
 use self::bindings::{files, log, new_files, outcomes, transport, types};
 use super::latest;
 use super::latest::transport::{Host as _, HostConnection as _};
-use crate::engine::instance::StoreData;
 use crate::files::{NewFile, OpenFile};
+use crate::instance::StoreData;
 
 /// Gives a linker what this version imports. Clock and randomness are those of WASI in every version.
 pub(super) fn add_to_linker(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {

@@ -8,8 +8,8 @@ use pipepost_net::{Connection, ConnectionError, DialError};
 use wasmtime::component::Resource;
 
 use super::{StoreData, bad_handle, violation};
-use crate::engine::contract::latest::transport::{self, Facts, TransportError};
-use crate::engine::contract::latest::types::{Endpoint as AskedEndpoint, Security as AskedSecurity};
+use crate::contract::latest::transport::{self, Facts, TransportError};
+use crate::contract::latest::types::{Endpoint as AskedEndpoint, Security as AskedSecurity};
 
 /// What the contract says of an error of the connection.
 fn transport_error(error: ConnectionError) -> TransportError {

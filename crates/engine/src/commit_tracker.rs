@@ -51,12 +51,13 @@ impl CallState {
 
 /// A failure as the connector reported it.
 #[derive(Debug, Clone)]
-pub(crate) struct CallFailure<Output = Value> {
-    pub(crate) failure: Failure,
+pub struct CallFailure<Output = Value> {
+    /// Its kind, its words, its advice.
+    pub failure: Failure,
     /// What there is of the output.
-    pub(crate) output: Option<Output>,
+    pub output: Option<Output>,
     /// JSON: what is left to do.
-    pub(crate) remainder: Option<String>,
+    pub remainder: Option<String>,
 }
 
 impl From<Failure> for CallFailure {
@@ -71,14 +72,15 @@ impl From<Failure> for CallFailure {
 
 /// How a call ended, after the host has judged it.
 #[derive(Debug, Clone)]
-pub(crate) struct CallEnd {
-    pub(crate) result: Result<Value, CallFailure>,
+pub struct CallEnd {
+    /// The output, or why there is none.
+    pub result: Result<Value, CallFailure>,
     /// Something of it was announced as committing, so it may not simply be tried again.
-    pub(crate) announced: bool,
+    pub announced: bool,
     /// Some of it was confirmed.
-    pub(crate) confirmed: bool,
+    pub confirmed: bool,
     /// The connector settled it, and was not stopped before.
-    pub(crate) settled: bool,
+    pub settled: bool,
 }
 
 /// Tracks what one `perform` commits.

@@ -7,11 +7,11 @@ use pipepost_accounts::{Pipelining, PublicView, Security};
 wasmtime::component::bindgen!({
     world: "pipepost:host/everything",
     path: [
-        "../wit/wasi-clocks-0.2.0",
-        "../wit/wasi-random-0.2.0",
-        "../wit/pipepost-connector-0.2.0",
-        "../wit/pipepost-mail-0.2.0",
-        "../wit/pipepost-host-0.2.0",
+        "../../wit/wasi-clocks-0.2.0",
+        "../../wit/wasi-random-0.2.0",
+        "../../wit/pipepost-connector-0.2.0",
+        "../../wit/pipepost-mail-0.2.0",
+        "../../wit/pipepost-host-0.2.0",
     ],
     imports: { default: async | trappable },
     exports: { default: async },

@@ -306,27 +306,32 @@ async fn place(engine: &Engine) -> Option<OwnedSemaphorePermit> {
 }
 
 /// Calls for one connector, of one step, account and run.
-pub(crate) struct Batch {
+pub struct Batch {
     /// The connector's name, for logs and sentences.
-    pub(crate) connector: Arc<str>,
-    pub(crate) account: Option<PublicView>,
-    pub(crate) calls: Vec<Call>,
+    pub connector: Arc<str>,
+    /// The account as the connector sees it.
+    pub account: Option<PublicView>,
+    /// What it is to perform.
+    pub calls: Vec<Call>,
     /// None: the connector gets no connection.
-    pub(crate) transport: Option<TransportGrant>,
+    pub transport: Option<TransportGrant>,
     /// What its account may send; none where nothing is counted.
-    pub(crate) permit: Option<Arc<dyn SendPermit>>,
-    pub(crate) files: Arc<RunFiles>,
-    pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) ending: ShutdownToken,
+    pub permit: Option<Arc<dyn SendPermit>>,
+    /// The files of the run.
+    pub files: Arc<RunFiles>,
+    /// Where each commit is recorded before its bytes leave.
+    pub ledger: Arc<dyn Ledger>,
+    /// Ends when the run does.
+    pub ending: ShutdownToken,
 }
 
 /// How a batch went.
 #[derive(Default)]
-pub(crate) struct BatchEnd {
+pub struct BatchEnd {
     /// Each call's end, by its number.
-    pub(crate) calls: HashMap<u32, CallEnd>,
+    pub calls: HashMap<u32, CallEnd>,
     /// The server's reply to a sign-in that it refused.
-    pub(crate) refused_sign_in: Option<Vec<u8>>,
+    pub refused_sign_in: Option<Vec<u8>>,
     /// The instance was stopped before it was done.
     was_stopped: bool,
 }
@@ -335,7 +340,7 @@ pub(crate) struct BatchEnd {
 ///
 /// After a trap the calls of which nothing was announced run again one by one, each in an instance of its own: what one
 /// message does to the connector does not touch its neighbours.
-pub(crate) async fn run_batch(
+pub async fn run_batch(
     engine: &Engine,
     component: &Component,
     batch: Batch,

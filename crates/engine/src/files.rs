@@ -8,7 +8,25 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-pub use crate::bindings::types::FileError;
+/// Why a file was not opened, read or made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// There is no file of this name.
+    #[error("there is no such file")]
+    NotFound,
+    /// The name leads out of the run's directories.
+    #[error("the name leads out of the run's directory")]
+    NotAllowed,
+    /// It is not as it was when it was opened.
+    #[error("the file changed while it was read")]
+    Changed,
+    /// It is larger than it may be.
+    #[error("the file is larger than it may be")]
+    TooLarge,
+    /// The operating system failed.
+    #[error("the file cannot be read or written")]
+    Io,
+}
 
 /// Where the files of one run are.
 #[derive(Debug)]

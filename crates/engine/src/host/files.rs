@@ -5,12 +5,24 @@ use std::time::Instant;
 use wasmtime::component::Resource;
 
 use super::{StoreData, bad_handle, unknown_call};
-use crate::engine::contract::latest::types::FileError;
-use crate::engine::contract::latest::{files, new_files};
-use crate::files::{NewFile, OpenFile};
+use crate::contract::latest::types::FileError;
+use crate::contract::latest::{files, new_files};
+use crate::files::{self as run_files, NewFile, OpenFile};
 
 /// The most bytes that one read of a file gives.
 const FILE_READ_BYTES_MAX: u32 = 1 << 20;
+
+impl From<run_files::FileError> for FileError {
+    fn from(error: run_files::FileError) -> Self {
+        match error {
+            run_files::FileError::NotFound => Self::NotFound,
+            run_files::FileError::NotAllowed => Self::NotAllowed,
+            run_files::FileError::Changed => Self::Changed,
+            run_files::FileError::TooLarge => Self::TooLarge,
+            run_files::FileError::Io => Self::Io,
+        }
+    }
+}
 
 impl files::Host for StoreData {
     async fn open(&mut self, call: u32, name: String) -> wasmtime::Result<Result<Resource<OpenFile>, FileError>> {
@@ -21,9 +33,10 @@ impl files::Host for StoreData {
         let began = Instant::now();
         let opened = batch.files.open(&name);
         self.host_worked(began);
-        opened
-            .map(|file| self.table.push(file).map_err(bad_handle))
-            .map_or_else(|error| Ok(Err(error)), |file| file.map(Ok))
+        match opened {
+            Ok(file) => Ok(Ok(self.table.push(file).map_err(bad_handle)?)),
+            Err(error) => Ok(Err(error.into())),
+        }
     }
 }
 
@@ -51,7 +64,7 @@ impl files::HostFile for StoreData {
         let began = Instant::now();
         let bytes = file.read(offset, max_bytes.min(FILE_READ_BYTES_MAX));
         self.host_worked(began);
-        Ok(bytes)
+        Ok(bytes.map_err(Into::into))
     }
 
     async fn drop(&mut self, file: Resource<OpenFile>) -> wasmtime::Result<()> {
@@ -67,7 +80,7 @@ impl new_files::Host for StoreData {
         }
         match batch.files.create(&name) {
             Ok(file) => Ok(Ok(self.table.push(file).map_err(bad_handle)?)),
-            Err(error) => Ok(Err(error)),
+            Err(error) => Ok(Err(error.into())),
         }
     }
 }
@@ -84,11 +97,12 @@ impl new_files::HostNewFile for StoreData {
         let began = Instant::now();
         let result = file.append(&bytes);
         self.host_worked(began);
-        Ok(result)
+        Ok(result.map_err(Into::into))
     }
 
     async fn finish(&mut self, file: Resource<NewFile>) -> wasmtime::Result<Result<(), FileError>> {
-        Ok(self.table.delete(file).map_err(bad_handle)?.finish())
+        let file = self.table.delete(file).map_err(bad_handle)?;
+        Ok(file.finish().map_err(Into::into))
     }
 
     async fn drop(&mut self, file: Resource<NewFile>) -> wasmtime::Result<()> {
