@@ -219,7 +219,7 @@ impl Index {
                 }
             }
         }
-        if nested < NESTED_MAX {
+        if nested < NESTED_MAX && (nested == 0 || view.may_hold_text()) {
             view.each_inner(|inner| self.search(&inner, nested + 1, hidden));
         }
     }

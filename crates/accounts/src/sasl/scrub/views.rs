@@ -35,6 +35,21 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether some stretch of it reads as text, so that an encoding can be in it: what only happens to have the digits of one
+    /// reads as noise, and most of what a server says is that.
+    pub(super) fn may_hold_text(&self) -> bool {
+        const RUN_BYTES: usize = 6;
+        let mut run = 0;
+        self.bytes().iter().any(|byte| {
+            run = if matches!(byte, 0 | b'\t' | b'\r' | b'\n' | b' '..=b'~') {
+                run + 1
+            } else {
+                0
+            };
+            run >= RUN_BYTES
+        })
+    }
+
     /// Marks the octets `first` to `last` of the view in the text, with what is between them.
     pub(super) fn mark(&self, first: usize, last: usize, hidden: &mut [bool]) {
         let (from, to) = (self.span(first).0, self.span(last).1);
