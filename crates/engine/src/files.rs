@@ -1,12 +1,16 @@
 //! The files of a run: a directory of its own, and a read-only one behind it.
 //!
 //! Names are relative and stay inside: no absolute name, no `..`, no link that leads out. The run's own directory is
-//! looked up first, then `--files`.
+//! looked up first, then the given one.
+
+mod beneath;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
+
+use self::beneath::{Access, OpenError};
 
 /// Why a file was not opened, read or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +21,9 @@ pub enum FileError {
     /// The name leads out of the run's directories.
     #[error("the name leads out of the run's directory")]
     NotAllowed,
+    /// It is a pipe, a device or a socket.
+    #[error("it is not a regular file")]
+    NotAFile,
     /// It is not as it was when it was opened.
     #[error("the file changed while it was read")]
     Changed,
@@ -68,7 +75,8 @@ impl RunFiles {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// [`FileError::NotFound`], [`FileError::NotAllowed`] when the name leads out, [`FileError::Io`].
+    /// [`FileError::NotFound`], [`FileError::NotAllowed`] when the name leads out, [`FileError::NotAFile`],
+    /// [`FileError::Io`].
     pub fn open(&self, name: &str) -> Result<OpenFile, FileError> {
         let relative = relative(name)?;
         for root in std::iter::once(&self.own).chain(self.given.as_ref()) {
@@ -87,6 +95,7 @@ impl RunFiles {
     pub fn create(&self, name: &str) -> Result<NewFile, FileError> {
         self.begin(name).map_err(|error| match error {
             WriteError::NotAllowed => FileError::NotAllowed,
+            WriteError::NotAFile => FileError::NotAFile,
             WriteError::Exists | WriteError::Io(_) => FileError::Io,
         })
     }
@@ -116,10 +125,9 @@ impl RunFiles {
     /// A [`WriteError`], and then the file is as it was.
     pub fn write(&self, name: &str, bytes: &[u8], existing: Existing) -> Result<(), WriteError> {
         if existing == Existing::Append {
-            let mut file = fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(self.own_path(name)?)?;
+            self.own_path(name)?;
+            let relative = relative(name).map_err(|_| WriteError::NotAllowed)?;
+            let mut file = beneath::open(&self.own, &relative, Access::Append)?;
             // In one piece, so that steps that run side by side do not write into each other's lines.
             return Ok(file.write_all(bytes)?);
         }
@@ -156,9 +164,23 @@ pub enum WriteError {
     /// It is there, and was to be new.
     #[error("the file is there already")]
     Exists,
+    /// It is a pipe, a device or a socket.
+    #[error("it is not a regular file")]
+    NotAFile,
     /// The operating system's word.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<OpenError> for WriteError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Outside => Self::NotAllowed,
+            OpenError::NotFound => Self::Io(io::ErrorKind::NotFound.into()),
+            OpenError::NotAFile => Self::NotAFile,
+            OpenError::Io(error) => Self::Io(error),
+        }
+    }
 }
 
 /// A file of the run, open for reading.
@@ -242,19 +264,13 @@ fn relative(name: &str) -> Result<PathBuf, FileError> {
 }
 
 fn open_within(root: &Path, relative: &Path) -> Result<OpenFile, FileError> {
-    let path = root.join(relative);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FileError::NotFound),
-        Err(_) => return Err(FileError::Io),
-    };
-    if !is_within(root, &path) {
-        return Err(FileError::NotAllowed);
-    }
+    let file = beneath::open(root, relative, Access::Read).map_err(|error| match error {
+        OpenError::NotFound => FileError::NotFound,
+        OpenError::Outside => FileError::NotAllowed,
+        OpenError::NotAFile => FileError::NotAFile,
+        OpenError::Io(_) => FileError::Io,
+    })?;
     let metadata = file.metadata().map_err(|_| FileError::Io)?;
-    if !metadata.is_file() {
-        return Err(FileError::NotFound);
-    }
     let media_type = mime_guess::from_path(relative).first_raw();
     Ok(OpenFile {
         file,

@@ -43,6 +43,10 @@ impl StepContext<'_> {
                 format!("The file name `{name}` leads out of the run's directory; write a relative name."),
             ),
             WriteError::Exists => fail(FailureKind::Invalid, format!("The file `{name}` is there already.")),
+            WriteError::NotAFile => fail(
+                FailureKind::Invalid,
+                format!("`{name}` is not a regular file; write another name."),
+            ),
             WriteError::Io(error) => fail(
                 FailureKind::Configuration,
                 format!("The file `{name}` cannot be written: {error}."),

@@ -220,6 +220,7 @@ impl Context for Scopes<'_> {
             Ok(file) => Ok(Some(file.size())),
             Err(FileError::NotFound) => Ok(None),
             Err(FileError::NotAllowed) => Err(format!("the file name `{name}` leads out of the run's directory")),
+            Err(FileError::NotAFile) => Err(format!("`{name}` is not a regular file")),
             Err(_) => Err(format!("the file `{name}` cannot be read")),
         }
     }

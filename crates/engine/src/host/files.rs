@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use wasmtime::component::Resource;
 
-use super::{StoreData, bad_handle, unknown_call};
+use super::{StoreData, bad_handle, printable, unknown_call};
 use crate::contract::latest::types::FileError;
 use crate::contract::latest::{files, new_files};
 use crate::files::{self as run_files, NewFile, OpenFile};
@@ -12,11 +12,15 @@ use crate::files::{self as run_files, NewFile, OpenFile};
 /// The most bytes that one read of a file gives.
 const FILE_READ_BYTES_MAX: u32 = 1 << 20;
 
+/// Bytes of a file's name that a log line shows.
+const NAME_BYTES_MAX: usize = 300;
+
 impl From<run_files::FileError> for FileError {
     fn from(error: run_files::FileError) -> Self {
         match error {
             run_files::FileError::NotFound => Self::NotFound,
-            run_files::FileError::NotAllowed => Self::NotAllowed,
+            // The contract has no word of its own for what is not a file.
+            run_files::FileError::NotAllowed | run_files::FileError::NotAFile => Self::NotAllowed,
             run_files::FileError::Changed => Self::Changed,
             run_files::FileError::TooLarge => Self::TooLarge,
             run_files::FileError::Io => Self::Io,
@@ -35,7 +39,13 @@ impl files::Host for StoreData {
         self.host_worked(began);
         match opened {
             Ok(file) => Ok(Ok(self.table.push(file).map_err(bad_handle)?)),
-            Err(error) => Ok(Err(error.into())),
+            Err(error) => {
+                if error == run_files::FileError::NotAFile {
+                    let name = printable(&name, NAME_BYTES_MAX);
+                    tracing::warn!("the file `{name}` is not opened: {error}");
+                }
+                Ok(Err(error.into()))
+            }
         }
     }
 }
