@@ -132,11 +132,14 @@ fn the_host_speaks_no_smtp_but_the_sign_in() {
     const VERBS: [&str; 10] = [
         "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT",
     ];
+    // It reads the replies that prove what was sent, with the library's parser, and builds no command either.
+    const ENGINE: &str = "crates/engine/src";
     let folders = [
         "host/src",
         "crates/accounts/src",
         "crates/digibee/flowspec/src",
         "crates/embedded-connectors/src",
+        ENGINE,
     ];
     let code: Vec<_> = folders.into_iter().flat_map(lines_of_code).collect();
     let builds = |line: &str, verb: &str| {
@@ -156,8 +159,10 @@ fn the_host_speaks_no_smtp_but_the_sign_in() {
             assert!(!builds(line, verb), "{}:{number} builds {verb}: {line}", file.display());
         }
         for library in ["lettre", "pipepost_smtp"] {
+            let reads_replies =
+                file.starts_with(root().join(ENGINE)) && line.contains("pipepost_smtp::{Reply, ReplyParser}");
             assert!(
-                !line.contains(library),
+                reads_replies || !line.contains(library),
                 "{}:{number} uses {library}: {line}",
                 file.display()
             );
