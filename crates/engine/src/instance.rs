@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use pipepost_accounts::PublicView;
@@ -53,6 +54,8 @@ pub(super) struct BatchState {
     pub(super) ahead: Option<OwnedSemaphorePermit>,
     /// One live connection at a time.
     pub(super) has_connection: bool,
+    /// Messages that the server has confirmed on the connection that was opened last.
+    pub(super) carried: Option<Arc<AtomicU32>>,
     /// Connections that may still be opened.
     pub(super) connections_left: u32,
     /// Told of each call as it settles.
@@ -391,6 +394,7 @@ async fn perform(
         seat,
         ahead,
         has_connection: false,
+        carried: None,
         connections_left: connections(&engine.inner.limits, calls.len()),
         on_settled: Some(Box::new(on_settled)),
     };

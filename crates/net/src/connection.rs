@@ -1,7 +1,7 @@
 //! One connection, as a connector holds it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::Security;
@@ -118,6 +118,10 @@ pub struct Connection {
     /// Something was read.
     greeted: bool,
     turned_away: bool,
+    /// Something was written since it was opened or taken.
+    wrote: bool,
+    /// The server ended it, or fell silent.
+    ended_by_server: bool,
     /// Until when everything that follows has to be done; set by the connector.
     pub deadline: Option<Instant>,
 }
@@ -200,6 +204,8 @@ impl Connection {
             first_sign_in: None,
             greeted: false,
             turned_away: false,
+            wrote: false,
+            ended_by_server: false,
             deadline: None,
         }
     }
@@ -289,6 +295,28 @@ impl Connection {
         self.turned_away
     }
 
+    /// Returns the count of messages that the server has confirmed on it, for whoever hears of one.
+    pub fn carried_counter(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.session.carried)
+    }
+
+    /// Notes that the server has fallen silent.
+    pub fn note_silence(&mut self) {
+        self.ended_by_server = true;
+    }
+
+    /// Notes how the connection ends that is not used further: a server that ends it in the middle of its work may have a
+    /// limit, which the batches after this one begin with.
+    pub fn note_end(&self) {
+        if self.ended_by_server && self.wrote {
+            let carried = self.session.carried.load(Ordering::Relaxed);
+            let transport = &self.transport;
+            transport
+                .connections
+                .note_capacity(&transport.route, |capacity| capacity.note_end(carried));
+        }
+    }
+
     /// Returns what the last user of a warm connection left for the next.
     pub fn memo(&self) -> Vec<u8> {
         self.session.memo.clone()
@@ -311,7 +339,12 @@ impl Connection {
     ///
     /// [`ConnectionError::Closed`] at the end of the stream, [`ConnectionError::Io`].
     pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, ConnectionError> {
-        let bytes = self.session.read(max as usize).await?;
+        let bytes = self.session.read(max as usize).await;
+        self.ended_by_server |= match &bytes {
+            Ok(bytes) => bytes.is_empty() || says_goodbye(bytes),
+            Err(error) => error.is_closed(),
+        };
+        let bytes = bytes?;
         if !std::mem::replace(&mut self.greeted, true) && self.idle.is_none() {
             self.turned_away |= bytes.first() == Some(&b'4');
         }
@@ -338,7 +371,10 @@ impl Connection {
         } else {
             self.spoke = true;
         }
-        self.session.write(bytes).await
+        self.wrote = true;
+        let written = self.session.write(bytes).await;
+        self.ended_by_server |= written.as_ref().is_err_and(ConnectionError::is_closed);
+        written
     }
 
     /// Returns whether only greetings may leave: before a sign-in that is due, and before a TLS that is demanded.
@@ -470,6 +506,10 @@ impl Connection {
             return;
         }
         let route = &self.transport.route;
+        let carried = self.session.carried.load(Ordering::Relaxed);
+        self.transport
+            .connections
+            .note_capacity(route, |capacity| capacity.note_alive(carried));
         let signed_in = !route.signs_in || self.session.signed_in.is_some();
         let harmless =
             farewell.len() <= FAREWELL_BYTES_MAX && preauth_filter::check(&farewell, &self.session.client_name).is_ok();
@@ -490,6 +530,12 @@ impl Connection {
             parked.close().await;
         }
     }
+}
+
+/// Whether the last reply of these bytes says that the server closes the connection (RFC 5321, section 3.8).
+fn says_goodbye(bytes: &[u8]) -> bool {
+    let line = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+    line.is_some_and(|line| line.starts_with(b"421"))
 }
 
 fn check_grant(route: &Route, wanted: &Endpoint, security: Security) -> Result<(), ConnectionError> {

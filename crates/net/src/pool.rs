@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::route::{Route, RunId, TransportGrant};
+use crate::server_capacity::ServerCapacity;
 use crate::session::IdleConnection;
 use crate::sign_in_gate::SignInGate;
 use crate::tls::TlsConfigs;
@@ -102,6 +103,8 @@ struct State {
     warm: HashMap<Key, Vec<IdleConnection>>,
     places: HashMap<String, Places>,
     sign_ins: HashMap<String, VecDeque<Instant>>,
+    /// Of each owner at each server.
+    capacities: HashMap<(String, Endpoint), ServerCapacity>,
 }
 
 /// Of one owner.
@@ -213,6 +216,27 @@ impl Connections {
             "the server refuses more connections; their messages go over those that live"
         );
         true
+    }
+
+    /// Returns how many messages the route's server takes on one connection, as far as this process has learned it.
+    pub fn capacity(&self, route: &Route) -> ServerCapacity {
+        let key = (route.owner(), route.endpoint().clone());
+        self.state().capacities.get(&key).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn note_capacity(&self, route: &Route, note: impl FnOnce(&mut ServerCapacity)) {
+        let key = (route.owner(), route.endpoint().clone());
+        let mut state = self.state();
+        let capacity = state.capacities.entry(key).or_default();
+        let before = *capacity;
+        note(capacity);
+        if *capacity != before {
+            tracing::debug!(
+                account = route.owner(),
+                ?capacity,
+                "learned how many messages a connection carries"
+            );
+        }
     }
 
     /// A connection's place, if one is free now.

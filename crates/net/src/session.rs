@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::sasl::SecretPatterns;
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) memo: Vec<u8>,
     /// Who had it last.
     pub(crate) run: Option<RunId>,
+    /// Messages that the server has confirmed on it.
+    pub(crate) carried: Arc<AtomicU32>,
     /// Whether everything that was said has its reply.
     pub(crate) replies: ReplyCount,
     pub(crate) opened: Instant,
@@ -55,6 +58,7 @@ impl Session {
             peer: None,
             memo: Vec::new(),
             run: None,
+            carried: Arc::default(),
             replies: ReplyCount::new(),
             opened: Instant::now(),
             redactor: SecretRedactor::new(secrets),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use pipepost_accounts::{Account, PublicView, Security};
+use pipepost_accounts::{Account, Pipelining, PublicView, Security};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
 use pipepost_engine::connector::{Connector as Loaded, Digest};
 use pipepost_engine::{Batch, Call};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
-use pipepost_net::{Route, TransportGrant};
+use pipepost_net::{Route, ServerCapacity, TransportGrant};
 use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
@@ -264,9 +264,13 @@ impl Sender<'_> {
             parameters: ready.parameters.clone(),
             remainder: which.share.remainder().map(str::to_owned),
         });
+        let mut account = public_view(target.account, route.as_deref(), target.lanes);
+        if let (Some(view), Some(route)) = (&mut account, &route) {
+            apply_capacity(view, self.host.connections.capacity(route));
+        }
         Batch {
             connector: target.loaded.name.as_str().into(),
-            account: public_view(target.account, route.as_deref(), target.lanes),
+            account,
             calls: calls.collect(),
             transport: route.map(|route| TransportGrant {
                 route,
@@ -326,6 +330,22 @@ fn shown(problem: &ParameterProblem) -> String {
 /// Messages in flight over all connections of a step, where the account states no number for each: what they could make
 /// uncertain together, should a server end them all after as many messages.
 const WINDOW_MESSAGES: usize = 16;
+
+/// Has a batch begin with what earlier ones have learned of the server. As long as its limit is not known, one message is in
+/// flight, and its content leaves only once the server has taken its envelope: an end costs nothing then.
+fn apply_capacity(view: &mut PublicView, capacity: ServerCapacity) {
+    match capacity {
+        ServerCapacity::Unlimited => {}
+        ServerCapacity::Suspected(_) => {
+            view.pipelining = Pipelining::Off;
+            view.max_uncertain = Some(1);
+        }
+        ServerCapacity::Known(most) => {
+            let stated = view.messages_per_connection.unwrap_or(most);
+            view.messages_per_connection = Some(stated.min(most));
+        }
+    }
+}
 
 /// The account as the connector sees it, with the endpoint that the host decided. `lanes`: how many batches are sent side
 /// by side.

@@ -373,8 +373,9 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                 }
                 Action::Close(ending) => {
                     let ending = ending.clone();
-                    drop(wire);
+                    // Told while it lives: the host counts what a connection carried.
                     self.take_settled(failed.as_ref());
+                    drop(wire);
                     debug_assert!(
                         self.travelling.is_empty(),
                         "a closed connection has settled all that it was given"

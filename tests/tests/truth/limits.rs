@@ -1,5 +1,5 @@
-use pipepost_tests::Dialogue;
-use serde_json::json;
+use pipepost_tests::{Dialogue, Scratch, Scripted, document, numbered};
+use serde_json::{Value, json};
 
 use super::report::{one_connection, send, send_with};
 
@@ -44,4 +44,20 @@ fn several_connections_at_a_server_with_a_limit() {
         let truth = send(Dialogue::streaming().limited_to(messages, SAID), 200, json!({}));
         truth.counts(200, 0, 0);
     }
+}
+
+/// Steps one after the other at a server that ends each connection without a word: what the first has learned holds for those
+/// that follow.
+#[test]
+fn a_limit_costs_one_window_in_a_whole_run() {
+    const WINDOW: usize = 16;
+    const STEPS: usize = 8;
+    let server = Scripted::start(Dialogue::streaming().limited_to(10, ""));
+    let steps: Vec<Value> = (0..STEPS).map(|_| numbered(30, json!({}))).collect();
+    let scratch = Scratch::with(&document(&steps), &one_connection(server.account()));
+    let ending = scratch.run(&[]);
+    let taken = server.seen().taken.len();
+    assert!(taken + WINDOW >= STEPS * 30, "{taken} were taken: {ending}");
+    // And the last step has nothing uncertain left.
+    assert_eq!(ending.json()["sent"], 30, "{ending}");
 }

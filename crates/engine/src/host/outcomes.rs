@@ -1,5 +1,6 @@
 //! `pipepost:connector/outcomes`.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pipepost_core::{Failure, FailureKind};
@@ -48,6 +49,9 @@ impl Host for StoreData {
             .confirmed(part.call, part.number, output)
             .map_err(violation)?;
         batch.kept.give_back(before);
+        if let Some(carried) = &batch.carried {
+            carried.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 

@@ -74,6 +74,9 @@ impl StoreData {
             () = past_deadline => Err(TransportError::TimedOut),
             () = no_longer_wanted => Err(TransportError::Ending),
         };
+        if matches!(result, Err(TransportError::TimedOut)) {
+            link.note_silence();
+        }
         self.host_worked(began);
         Ok(result)
     }
@@ -144,6 +147,7 @@ impl transport::HostConnection for StoreData {
         let batch = self.batch()?;
         batch.tracker.wire_log().follow(link.written_counter());
         batch.has_connection = true;
+        batch.carried = Some(link.carried_counter());
         Ok(Ok(self.table.push(link).map_err(bad_handle)?))
     }
 
@@ -228,6 +232,7 @@ impl transport::HostConnection for StoreData {
     async fn drop(&mut self, link: Resource<Connection>) -> wasmtime::Result<()> {
         let connection = self.table.delete(link).map_err(bad_handle)?;
         let was_turned_away = connection.was_turned_away();
+        connection.note_end();
         // Whoever waits for its sign-in goes on.
         drop(connection);
         let batch = self.batch()?;

@@ -1,0 +1,77 @@
+//! How many messages a server takes on one connection, as far as this process has learned it.
+//!
+//! A batch learns it for itself (it sees the dialogue); what is kept here is what the batches after it begin with.
+
+/// How many messages more than before a connection has to carry until the earlier end counts as an accident. A loss hides
+/// the replies of what was in flight, so the number that was seen may be lower than the server's own.
+const HIDDEN_MAX: u32 = 32;
+
+/// What is known of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ServerCapacity {
+    /// No connection was ended by the server in the middle of its work.
+    #[default]
+    Unlimited,
+    /// The last connection that the server ended had carried so many; whether that is its limit is not known yet.
+    Suspected(u32),
+    /// Two connections one after the other ended after so many.
+    Known(u32),
+}
+
+impl ServerCapacity {
+    /// Notes that the server has ended a connection that carried so many messages.
+    pub(crate) fn note_end(&mut self, carried: u32) {
+        *self = match *self {
+            _ if carried == 0 => return,
+            Self::Known(known) if known <= carried => return,
+            Self::Suspected(seen) if seen == carried => Self::Known(carried),
+            Self::Unlimited | Self::Suspected(_) | Self::Known(_) => Self::Suspected(carried),
+        };
+    }
+
+    /// Notes that a connection has carried so many messages and lives.
+    pub(crate) fn note_alive(&mut self, carried: u32) {
+        if let Self::Suspected(seen) = *self
+            && carried > seen.saturating_add(HIDDEN_MAX)
+        {
+            *self = Self::Unlimited;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_ends_after_as_many_messages_show_the_limit() {
+        let mut capacity = ServerCapacity::default();
+        capacity.note_end(0);
+        assert_eq!(
+            capacity,
+            ServerCapacity::Unlimited,
+            "nothing was carried, so it was no limit"
+        );
+        capacity.note_end(7);
+        assert_eq!(capacity, ServerCapacity::Suspected(7));
+        capacity.note_end(10);
+        assert_eq!(capacity, ServerCapacity::Suspected(10));
+        capacity.note_end(10);
+        assert_eq!(capacity, ServerCapacity::Known(10));
+        // A connection that began before it was known.
+        capacity.note_end(12);
+        assert_eq!(capacity, ServerCapacity::Known(10));
+        // The server has changed its mind.
+        capacity.note_end(4);
+        assert_eq!(capacity, ServerCapacity::Suspected(4));
+    }
+
+    #[test]
+    fn a_connection_that_carries_far_more_shows_that_the_end_was_an_accident() {
+        let mut capacity = ServerCapacity::Suspected(3);
+        capacity.note_alive(3 + HIDDEN_MAX);
+        assert_eq!(capacity, ServerCapacity::Suspected(3));
+        capacity.note_alive(4 + HIDDEN_MAX);
+        assert_eq!(capacity, ServerCapacity::Unlimited);
+    }
+}
