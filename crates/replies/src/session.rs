@@ -3,7 +3,7 @@
 //! The account's test and the connector that sends both say it with these words.
 
 use pipepost_core::FailureKind;
-use pipepost_smtp::{CloseReason, OutOfStep, Reply, Stage as SmtpStage};
+use pipepost_smtp::{CloseReason, OutOfStep, Reply, ReplyError, ReplyErrorKind, Stage as SmtpStage};
 
 use crate::{Provider, Retry, Stage, explain_for};
 
@@ -87,7 +87,8 @@ pub fn explain_close(host: &str, reason: &CloseReason) -> SessionFailure {
             "The server `{host}` sent more than its reply before the TLS handshake; somebody on the way may be injecting replies, so nothing was sent."
         ))
         .advising("Try another network, or port 465."),
-        CloseReason::OutOfStep(OutOfStep::Unparsable(_)) => configuration(format!(
+        // What is too long is an SMTP reply still; a mail server may do better on the next connection.
+        CloseReason::OutOfStep(OutOfStep::Unparsable(error)) if !is_too_long(*error) => configuration(format!(
             "What answers at `{host}` is no mail server: its words are not SMTP replies. A proxy, or the sign-in page of a public network, may be in between."
         ))
         .advising("Check host and port, and sign in to the network in a browser first if it asks for that."),
@@ -96,6 +97,13 @@ pub fn explain_close(host: &str, reason: &CloseReason) -> SessionFailure {
             format!("The conversation with `{host}` ended early: {other}."),
         ),
     }
+}
+
+fn is_too_long(error: ReplyError) -> bool {
+    matches!(
+        error.kind(),
+        ReplyErrorKind::LineTooLong | ReplyErrorKind::TooManyLines | ReplyErrorKind::TooLong
+    )
 }
 
 impl From<SmtpStage> for Stage {
