@@ -76,7 +76,7 @@ pub trait Machine {
 }
 
 /// Waits for an answer while simulated time stands still: a disk that is at work lets no clock jump.
-pub(crate) async fn at_once<T>(answer: impl Future<Output = T>) -> T {
+pub async fn at_once<T>(answer: impl Future<Output = T>) -> T {
     let (done, working) = std::sync::mpsc::channel::<()>();
     // Tokio's simulated time moves only while nothing works, and a blocking task works.
     let work = tokio::task::spawn_blocking(move || working.recv().is_err());

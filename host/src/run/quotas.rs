@@ -311,3 +311,6 @@ fn at(moment: Moment) -> String {
     let local = moment.to_zoned(jiff::tz::TimeZone::system());
     format!("at {}", local.strftime("%Y-%m-%d %H:%M:%S %Z"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,11 +131,13 @@ fn machine<M: Machine>() -> (M, Arc<SimClock>) {
 pub async fn no_sliding_second_holds_more_than_the_limit_whoever_sends<M: Machine>() {
     let (machine, _) = machine::<M>();
     let start = Instant::now();
-    let mut sent = crowd(&machine, per_second(3), 6).await;
-    assert_eq!(sent.len(), 42);
+    // What is in memory is quick enough for many more.
+    let each = if M::OUTLIVES_A_CRASH { 6 } else { 20 };
+    let mut sent = crowd(&machine, per_second(3), each).await;
+    assert_eq!(sent.len() as u64, 7 * each);
     judge(&mut sent, 3, SECOND);
-    // Nor is it much slower than it has to be: 42 messages, three a second.
-    assert!(start.elapsed() < seconds(21), "{:?}", start.elapsed());
+    // Nor is it much slower than it has to be: seven senders, three messages a second.
+    assert!(start.elapsed() < seconds(7 * each / 2), "{:?}", start.elapsed());
 }
 
 /// See the name.
