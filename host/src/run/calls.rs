@@ -164,8 +164,8 @@ impl Execution<'_> {
             let text = text.map_err(|reason| invalid(format!("The parameter `{name}`: {reason}.")))?;
             parameters.insert(name.clone(), Value::String(text));
         }
-        if let Some(content_type) = connector.content_type {
-            parameters.insert("contentType".to_owned(), content_type.into());
+        if let Some((name, media_type)) = &connector.media_type {
+            parameters.insert(name.clone(), (*media_type).into());
         }
         self.warn_of_values(target, &parameters);
         let schema = &target.loaded.parameters;
@@ -232,9 +232,9 @@ impl Execution<'_> {
                 );
             }
         }
-        if target.connector.content_type != Some("text/plain") {
+        let Some((media_type, "text/plain")) = &target.connector.media_type else {
             return;
-        }
+        };
         for (name, body) in &target.connector.bodies {
             let text = parameters.get(name).and_then(Value::as_str).unwrap_or_default();
             if body.was_brought_html(text) {
@@ -242,7 +242,7 @@ impl Execution<'_> {
                     target: "pipepost::pipeline",
                     step,
                     "a value brings HTML into the parameter `{name}`, whose own text is plain, so it is sent as plain \
-                     text; `contentType` says that it is HTML"
+                     text; `{media_type}` says that it is HTML"
                 );
             }
         }

@@ -11,6 +11,7 @@
 //! | `x-pipepost-escape` | how `ESCAPE` makes a value fit for its text |
 //! | `x-pipepost-warn-empty` | it is told when a value leaves it empty |
 //! | `x-pipepost-items` | mail merge: an array of elements, each of which becomes a call of its own |
+//! | `x-pipepost-body` | what it says of the body template: `escape`, `media-type` or `plain-alternative` |
 //! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file beside the document |
 
 /// JSON Schema of the step's parameters.

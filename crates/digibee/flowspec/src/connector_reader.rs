@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::body::Body;
 use crate::catalogue::{CheckContext, ConnectorDescription};
 use crate::merge_items::{ItemsSource, MergeItems};
-use crate::parameters::{Annotations, is_dynamic};
+use crate::parameters::{Annotations, BodyRole, is_dynamic};
 use crate::problem::Problem;
 use crate::reader::{BodySource, Reader, Reported};
 use crate::segments::SegmentedParameter;
@@ -46,7 +46,7 @@ pub(crate) fn read(
         bodies: parts.bodies,
         texts: parts.texts,
         items: parts.items,
-        content_type: parts.content_type,
+        media_type: parts.media_type,
         fail_on_error,
         endpoint,
     })))
@@ -67,7 +67,7 @@ struct Parts {
     bodies: Vec<(String, Body)>,
     texts: Vec<(String, String)>,
     items: Option<MergeItems>,
-    content_type: Option<&'static str>,
+    media_type: Option<(String, &'static str)>,
 }
 
 impl Parts {
@@ -80,8 +80,8 @@ impl Parts {
         written: &Map<String, Value>,
     ) -> Result<Self, Reported> {
         let property = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
-        let escape = match property("escape") {
-            Some(_) => escape(reader, written),
+        let escape = match annotations.body_roles.get(&BodyRole::Escape) {
+            Some(name) => escape(reader, name, written),
             None => Ok(Escape::None),
         };
         let merges = written
@@ -91,7 +91,7 @@ impl Parts {
         let in_message = |path: String| (!merges || path.split(['.', '[']).next() != Some("item")).then_some(path);
         let mut rest = Map::new();
         let (mut segmented, mut warn_empty) = (Vec::new(), Vec::new());
-        let (mut bodies, mut texts, mut items, mut content_type) = (Vec::new(), Vec::new(), None, None);
+        let (mut bodies, mut texts, mut items, mut media_type) = (Vec::new(), Vec::new(), None, None);
         let mut refused = None;
         for (name, value) in written {
             let parameter = reader.parameter(name);
@@ -150,8 +150,8 @@ impl Parts {
             };
             match reader.body(&parameter, &text, source, escape, in_message) {
                 Ok(body) => {
-                    if template == Some(TemplateKind::Body) && property("contentType").is_some() {
-                        content_type = content_type_of(&body, written);
+                    if template == Some(TemplateKind::Body) {
+                        media_type = media_type_of(&body, annotations, written);
                     }
                     bodies.push((name.clone(), body));
                 }
@@ -170,7 +170,7 @@ impl Parts {
             bodies,
             texts,
             items,
-            content_type,
+            media_type,
         })
     }
 }
@@ -268,15 +268,15 @@ fn collect_texts<'v>(value: &'v Value, texts: &mut Vec<&'v str>) {
     }
 }
 
-fn escape(reader: &mut Reader<'_>, written: &Map<String, Value>) -> Result<Escape, Reported> {
-    let text = written.get("escape").and_then(Value::as_str);
+fn escape(reader: &mut Reader<'_>, name: &str, written: &Map<String, Value>) -> Result<Escape, Reported> {
+    let text = written.get(name).and_then(Value::as_str);
     match text.map(str::trim) {
         None | Some("") => Ok(Escape::None),
         Some(text) if text.eq_ignore_ascii_case("none") => Ok(Escape::None),
         Some(text) if text.eq_ignore_ascii_case("html") => Ok(Escape::Html),
         Some(_) => {
             let problem = Problem::invalid("it must be `html` or `none`, since it is needed before the run");
-            Err(reader.report(&reader.parameter("escape"), problem))
+            Err(reader.report(&reader.parameter(name), problem))
         }
     }
 }
@@ -361,13 +361,19 @@ fn template_of(property: Option<&Value>) -> Option<TemplateKind> {
 
 /// The document's own text decides; what a value brings along does not. With a plain alternative next to it the body is
 /// HTML whatever it looks like, which the connector knows.
-fn content_type_of(body: &Body, written: &Map<String, Value>) -> Option<&'static str> {
-    let is_written = |name: &str| written.get(name).is_some_and(is_given);
-    match (is_written("contentType"), body.is_html()) {
+fn media_type_of(
+    body: &Body,
+    annotations: &Annotations,
+    written: &Map<String, Value>,
+) -> Option<(String, &'static str)> {
+    let name = annotations.body_roles.get(&BodyRole::MediaType)?;
+    let is_written = |name: &String| written.get(name).is_some_and(is_given);
+    let alternative = annotations.body_roles.get(&BodyRole::PlainAlternative);
+    match (is_written(name), body.is_html()) {
         (true, _) => None,
-        (false, true) => Some("text/html"),
-        (false, false) if is_written("text") => None,
-        (false, false) => Some("text/plain"),
+        (false, true) => Some((name.clone(), "text/html")),
+        (false, false) if alternative.is_some_and(is_written) => None,
+        (false, false) => Some((name.clone(), "text/plain")),
     }
 }
 

@@ -15,7 +15,7 @@ mod check;
 mod coerce;
 
 pub(crate) use annotations::aliases;
-pub use annotations::{Annotations, Grant};
+pub use annotations::{Annotations, BodyRole, Grant};
 pub use check::{ParameterProblem, Written, check_resolved, check_written};
 pub(crate) use coerce::types;
 

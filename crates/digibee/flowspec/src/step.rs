@@ -217,8 +217,8 @@ pub struct CompiledConnector {
     pub texts: Vec<(String, String)>,
     /// What a mail merge goes over; none for a step that is one call.
     pub items: Option<MergeItems>,
-    /// The media type of the body by its source, where the document does not say it.
-    pub content_type: Option<&'static str>,
+    /// The media type of the body by its source, with its parameter's name, where the document does not say it.
+    pub media_type: Option<(String, &'static str)>,
     /// Whether a failure ends the run.
     pub fail_on_error: Setting<bool>,
     /// The parameters that name the endpoint, whether or not the document writes them.

@@ -61,10 +61,30 @@ pub(super) async fn describe(
         aliases: manifest.aliases,
         version: manifest.version,
         summary: manifest.summary,
-        parameters: manifest.parameters,
+        parameters: with_body_roles(manifest.parameters),
         output: manifest.output,
         account_types: manifest.account_types,
     })
+}
+
+/// Returns the schema with the keyword `x-pipepost-body`, which this version had not: its hosts knew these three
+/// parameters by name.
+fn with_body_roles(schema: String) -> String {
+    let Ok(mut document) = serde_json::from_str::<serde_json::Value>(&schema) else {
+        // Said where the schema is read.
+        return schema;
+    };
+    for (name, role) in [
+        ("escape", "escape"),
+        ("contentType", "media-type"),
+        ("text", "plain-alternative"),
+    ] {
+        let property = document.pointer_mut(&format!("/properties/{name}"));
+        if let Some(property) = property.and_then(serde_json::Value::as_object_mut) {
+            property.entry("x-pipepost-body").or_insert_with(|| role.into());
+        }
+    }
+    document.to_string()
 }
 
 pub(super) async fn perform(

@@ -37,6 +37,29 @@ impl Grant {
     }
 }
 
+/// What a parameter says of the body template of the same step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum BodyRole {
+    /// How the values that the template inserts are escaped: `html` or `none`.
+    Escape,
+    /// The media type, which the host fills in from the template's own text where the document is silent.
+    MediaType,
+    /// A plain alternative; with one, the connector knows what the body is.
+    PlainAlternative,
+}
+
+impl BodyRole {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "escape" => Some(Self::Escape),
+            "media-type" => Some(Self::MediaType),
+            "plain-alternative" => Some(Self::PlainAlternative),
+            _ => None,
+        }
+    }
+}
+
 /// What a step's parameter schema tells the host, beside what values are right. Each stands on a property:
 ///
 /// | keyword | value | meaning |
@@ -45,6 +68,7 @@ impl Grant {
 /// | `x-pipepost-alias` | a name or a list of them | other spellings, accepted with a warning |
 /// | `x-pipepost-default` | any | the value of an absent parameter, filled in by [`check_resolved`](super::check_resolved) |
 /// | `x-pipepost-template` | `true` | a FreeMarker template |
+/// | `x-pipepost-body` | `escape`, `media-type`, `plain-alternative` | what the parameter says of the body template |
 /// | `x-pipepost-file` | `true` | takes `{"file": "name"}` too, a file beside the document |
 /// | `x-pipepost-segments` | `true`, or what a value that is all of it may be a list of | text with values in it is handed over in segments; see [`SegmentedParameter`](crate::SegmentedParameter) |
 /// | `x-pipepost-escape` | a name that `ESCAPE` knows | a value within its text is to be escaped so |
@@ -60,6 +84,8 @@ pub struct Annotations {
     pub defaults: BTreeMap<String, Value>,
     /// FreeMarker templates.
     pub templates: Vec<String>,
+    /// Which parameter says what of the body template.
+    pub body_roles: BTreeMap<BodyRole, String>,
     /// What may name a file.
     pub files: Vec<String>,
     /// Structured texts, and what a value that is all of one may be a list of.
@@ -110,6 +136,9 @@ impl Annotations {
         }
         if let Some(escape) = text("x-pipepost-escape") {
             self.escapes.insert(name.to_owned(), escape);
+        }
+        if let Some(role) = text("x-pipepost-body").as_deref().and_then(BodyRole::from_name) {
+            self.body_roles.insert(role, name.to_owned());
         }
         if flag("x-pipepost-warn-empty") {
             self.warn_empty.push(name.to_owned());
