@@ -150,7 +150,7 @@ impl Connection {
         let route = &transport.route;
         check_grant(route, wanted, security)?;
         let key = Key::new(transport, security);
-        if let Some(parked) = transport.connections.take(&key, transport.run).await {
+        if let Some(parked) = transport.connections.take(&key, transport).await {
             let idle = parked.idle();
             return Ok(Self {
                 sign_in_asked: true,
@@ -162,7 +162,7 @@ impl Connection {
         let first_sign_in = match &route.account {
             Some(account) if route.signs_in && !route.is_dry_run() => {
                 let gate = &transport.connections.sign_in_gate;
-                gate.enter(&key.of_sign_in()).await.map_err(|RefusedBefore| {
+                gate.enter(&key).await.map_err(|RefusedBefore| {
                     ConnectionError::Credentials(format!(
                         "The sign-in of the account `{}` was refused before in this run, and is not tried again with the same secret.",
                         account.label()
@@ -491,8 +491,7 @@ impl Connection {
         }
         self.turned_away |= !reply.signed_in && reply.text.first() == Some(&b'4');
         let (gate, first) = (&self.transport.connections.sign_in_gate, self.first_sign_in.take());
-        gate.note(&self.key.of_sign_in(), first, &reply.text, reply.signed_in)
-            .await;
+        gate.note(&self.key, first, &reply.text, reply.signed_in).await;
         Ok(SignInReply {
             text: reply.text,
             is_accepted: reply.signed_in,
@@ -523,6 +522,7 @@ impl Connection {
             && !route.is_dry_run();
         self.session.memo = memo;
         self.session.run = Some(self.transport.run);
+        self.session.pipeline = Some(Arc::clone(&self.transport.pipeline));
         let parked = IdleConnection::new(self.session, if harmless { farewell } else { Vec::new() });
         if is_good {
             self.transport.connections.park(self.key, parked);

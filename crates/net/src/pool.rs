@@ -12,7 +12,7 @@ use pipepost_core::Endpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::route::{Route, RunId, TransportGrant};
+use crate::route::{Route, TransportGrant};
 use crate::server_capacity::ServerCapacity;
 use crate::session::IdleConnection;
 use crate::sign_in_gate::SignInGate;
@@ -39,7 +39,6 @@ pub(crate) struct Key {
     tls12: bool,
     client_name: Option<String>,
     component: Arc<str>,
-    pipeline: Arc<str>,
     signs_in: bool,
     dry_run: bool,
 }
@@ -55,17 +54,8 @@ impl Key {
             tls12: route.tls.max == pipepost_accounts::TlsVersion::V1_2,
             client_name: route.client_name.clone(),
             component: Arc::clone(&transport.component),
-            pipeline: Arc::clone(&transport.pipeline),
             signs_in: route.signs_in,
             dry_run: route.is_dry_run(),
-        }
-    }
-
-    /// Returns what two sign-ins must have in common for one to say how the other ends, whichever pipeline they are for.
-    pub(crate) fn of_sign_in(&self) -> Self {
-        Self {
-            pipeline: "".into(),
-            ..self.clone()
         }
     }
 
@@ -79,7 +69,6 @@ impl Key {
             tls12: false,
             client_name: None,
             component: "test".into(),
-            pipeline: "test".into(),
             signs_in: true,
             dry_run: false,
         }
@@ -257,13 +246,22 @@ impl Connections {
             .map(|permit| ConnectionPermit::new(true, permit))
     }
 
-    /// A warm connection for exactly this use that nothing has happened to since.
-    pub(crate) async fn take(&self, key: &Key, run: RunId) -> Option<IdleConnection> {
+    /// A warm connection for exactly this use that nothing has happened to since. What a run of another pipeline left on it
+    /// is forgotten; where the server's limit of messages a connection is known, such a connection is closed instead, since
+    /// how many it has carried is forgotten too.
+    pub(crate) async fn take(&self, key: &Key, transport: &TransportGrant) -> Option<IdleConnection> {
+        let account = transport.route.account.as_ref();
+        let is_limited = account.is_some_and(|account| account.limits().messages_per_connection.is_some());
         loop {
             let mut parked = self.state().warm.get_mut(key)?.pop()?;
             let fresh =
                 parked.idle() <= IDLE_MAX && parked.age() <= LIFETIME_MAX && !parked.is_expired(SystemTime::now());
-            if fresh && !parked.has_unread_input().await && parked.is_fit_for(run).await {
+            let is_of_this_pipeline = parked.is_of(&transport.pipeline);
+            if !is_of_this_pipeline {
+                parked.forget_memo();
+            }
+            let usable = fresh && (is_of_this_pipeline || !is_limited);
+            if usable && !parked.has_unread_input().await && parked.is_fit_for(transport.run).await {
                 return Some(parked);
             }
             parked.close().await;

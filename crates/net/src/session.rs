@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) run: Option<RunId>,
     /// Messages that the server has confirmed on it.
     pub(crate) carried: Arc<AtomicU32>,
+    /// The pipeline of that run, by its document's digest.
+    pub(crate) pipeline: Option<Arc<str>>,
     /// Whether everything that was said has its reply.
     pub(crate) replies: ReplyCount,
     pub(crate) opened: Instant,
@@ -59,6 +61,7 @@ impl Session {
             memo: Vec::new(),
             run: None,
             carried: Arc::default(),
+            pipeline: None,
             replies: ReplyCount::new(),
             opened: Instant::now(),
             redactor: SecretRedactor::new(secrets),
@@ -194,6 +197,16 @@ impl IdleConnection {
 
     pub(crate) async fn has_unread_input(&mut self) -> bool {
         self.session.has_unread_input().await
+    }
+
+    /// Returns whether a run of this pipeline had it last.
+    pub(crate) fn is_of(&self, pipeline: &Arc<str>) -> bool {
+        self.session.pipeline.as_ref() == Some(pipeline)
+    }
+
+    /// Forgets what the last user left for the next.
+    pub(crate) fn forget_memo(&mut self) {
+        self.session.memo.clear();
     }
 
     pub(crate) fn into_session(self) -> Session {

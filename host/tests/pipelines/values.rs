@@ -40,7 +40,11 @@ async fn a_hostile_name_mails_nobody_else() {
                 params[parameter] = form.clone();
                 let output = bench.run(&document(&params), json!({ "name": name })).await;
                 let output = output.unwrap_or_else(|error| panic!("{name} in {form}: {error}"));
-                assert_eq!(output["accepted"], json!(["bob@example.com"]), "{name} in {form}: {output}");
+                assert_eq!(
+                    output["accepted"],
+                    json!(["bob@example.com"]),
+                    "{name} in {form}: {output}"
+                );
             }
         }
     }
