@@ -107,6 +107,18 @@ impl Over {
         !self.warm && !self.progress && reply.class() == Class::Transient
     }
 
+    /// Whether the server closed the connection where a transaction begins, with a 421. It speaks of this connection, so
+    /// the message may pass over another.
+    fn is_closed_at_a_transaction(&self) -> bool {
+        matches!(
+            self.ending,
+            CloseReason::Closing {
+                stage: Stage::Sender | Stage::Recipient | Stage::Data,
+                ..
+            }
+        )
+    }
+
     /// Whether the server closed the connection, in the middle of its work.
     fn is_by_the_server(&self) -> bool {
         let is_closed = match &self.ending {
@@ -122,6 +134,7 @@ impl Over {
 impl<H: HostApi> Batch<'_, H> {
     fn run(&mut self) {
         let mut plain = false;
+        let mut has_moved = false;
         while self.fill() {
             self.make_ahead();
             let over = match self.converse(plain) {
@@ -139,8 +152,13 @@ impl<H: HostApi> Batch<'_, H> {
             let ends_run = over.wire == Some(TransportError::Ending);
             let lost_step = over.ending.advises_plain_dialogue() && !plain;
             plain |= over.ending.advises_plain_dialogue();
-            if ends_run || !(over.progress || over.warm || lost_step) {
-                let verdict = replies::of_close(&self.settings.server(), &over.ending, over.wire.as_ref());
+            let verdict = || replies::of_close(&self.settings.server(), &over.ending, over.wire.as_ref());
+            // Once, where it may help: a quota is the same over every connection.
+            let moves =
+                !has_moved && over.is_closed_at_a_transaction() && verdict().failure.kind == FailureKind::Transient;
+            has_moved |= moves;
+            if ends_run || !(over.progress || over.warm || lost_step || moves) {
+                let verdict = verdict();
                 return self.fail_all(&verdict);
             }
         }
