@@ -5,9 +5,8 @@ use serde_json::Value;
 
 use super::arguments::EvalOptions;
 use super::error::CliError;
-use super::help;
 use super::logging::{answer_json, answer_text};
-use super::setup;
+use super::{help, setup};
 
 pub(super) fn execute(options: &EvalOptions) -> Result<u8, CliError> {
     // Without a text the list was asked for: the argument parser demands one of the two.

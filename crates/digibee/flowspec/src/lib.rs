@@ -65,8 +65,7 @@ pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError,
 pub use document::{Report, check, parse};
 pub use merge_items::{ItemsSource, MergeItems};
 pub use pipeline::{Branch, Form, Pipeline, PipelineMetadata};
-pub use pipepost_freemarker::Escape;
-pub use pipepost_freemarker::template_markdown;
+pub use pipepost_freemarker::{Escape, template_markdown};
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};
 pub use reference::steps_markdown;
 pub use requirements::Requirements;
