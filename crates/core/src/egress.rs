@@ -1,14 +1,14 @@
-//! The egress rule: which addresses may be dialled, for whom, in every spelling.
+//! The egress rule: which addresses may be dialled, for which hosts, in every way that an address can be written.
 //!
-//! A name is allowed first, by the account or the policy; then every address that it resolves to is checked here; and the
+//! A name is allowed first, by the account or the policy. Then every address that it resolves to is checked here. The
 //! address that was checked is the one that is dialled, so that an answer that changes between two look-ups (DNS
 //! rebinding) gains nothing. Everything that dials asks this module: SMTP, token endpoints, and what comes after them.
 //!
-//! The order of the checks, for the address itself and for each IPv4 address that it stands for:
+//! The order of the checks, for the address itself and for each IPv4 address that it represents:
 //!
-//! 1. Link-local addresses, the metadata services of clouds, and addresses that are not one machine's are refused,
-//!    whoever named the host.
-//! 2. A host that the operator named may lead anywhere else.
+//! 1. Link-local addresses, the metadata services of clouds, and addresses that do not belong to one machine are
+//!    refused. It does not matter who named the host.
+//! 2. A host that the operator named may lead to any other address.
 //! 3. A host that only a step named may lead to public addresses, and into the inner networks that were opened for it.
 
 mod gate;
@@ -19,7 +19,7 @@ use ipnet::IpNet;
 
 pub use self::gate::{AdmittedEndpoint, EgressDenied, EgressGate};
 
-/// Says how far inside a network a host may lead, by who named it.
+/// How far inside a network a host may lead; it depends on who named the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EgressRule {
     /// The operator named the host (in an account or a policy): it may lead to loopback and private addresses.
@@ -28,7 +28,8 @@ pub enum EgressRule {
     Step(Vec<IpNet>),
 }
 
-/// Why an address is not dialled. `Display` continues the sentence "the address … is not dialled, because it is".
+/// The reason why an address is not dialled. `Display` continues the sentence "the address … is not dialled, because it
+/// is".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForbiddenAddress {
     /// 169.254.0.0/16 and fe80::/10, where cloud machines find their credentials.
@@ -40,8 +41,8 @@ pub enum ForbiddenAddress {
     /// Not a single machine: unspecified, multicast, broadcast, reserved.
     #[error("not the address of one machine")]
     NotUnicast,
-    /// Loopback, private, or of another meaning in each network, and only a step named the host. Holds the address that
-    /// a network would have to contain.
+    /// Loopback, private, or an address with another meaning in each network, and only a step named the host. Holds the
+    /// address that a network would have to contain.
     #[error(
         "inside this machine's or a private network, which only an account or a policy may name (if that is meant, name the host in the account, or add \"{0}\" to the account's `allowed_networks` or the policy's `networks`)"
     )]
@@ -49,11 +50,10 @@ pub enum ForbiddenAddress {
 }
 
 impl EgressRule {
-    /// Judges one address.
+    /// Checks one address.
     ///
     /// # Errors
-    ///
-    /// Returns why it may not be dialled.
+    /// Returns the reason why the address may not be dialled.
     pub fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         let readings = Readings::of(address);
         // Where the length of a translation's prefix is not known, what only one reading finds is no reason to refuse a
@@ -78,15 +78,16 @@ impl EgressRule {
     }
 }
 
-/// Returns whether an address is this machine's own, so that nobody else hears what is sent to it in clear.
+/// Checks whether an address belongs to this machine, so that no other machine sees what is sent to it in clear.
 ///
-/// An IPv4-mapped address is its IPv4 address. Translated forms (NAT64, 6to4) are not: they leave the machine first.
+/// An IPv4-mapped address counts as its IPv4 address. Translated forms (NAT64, 6to4) do not: they leave the machine
+/// first.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Returns whether a host, as a URL or an account names it, is this machine: a loopback address, or `localhost`
-/// (RFC 6761, section 6.3). What the name resolves to is checked again when it is dialled.
+/// Checks whether a host, as a URL or an account names it, is this machine: a loopback address, or `localhost` (RFC
+/// 6761, section 6.3). What the name resolves to is checked again when it is dialled.
 pub fn is_loopback_host(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match bare.unwrap_or(host).parse::<IpAddr>() {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// A host and a TCP port, as they are dialled and shown.
+/// A host and a TCP port, in the form in which they are dialled and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// A name or an address, without brackets.
+    /// A name or an address; an IPv6 address is written without brackets.
     pub host: String,
     /// The TCP port.
     pub port: u16,

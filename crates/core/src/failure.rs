@@ -1,26 +1,28 @@
-//! What went wrong, typed: by who can mend it and when.
+//! What went wrong, as a type: it says who can correct it and when.
 
 use std::fmt;
 
-/// The kind of a failure. Retry decisions and exit codes read it; nothing reads the text.
+/// The kind of a failure. Retry decisions and exit codes depend on it; nothing depends on the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "host", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum FailureKind {
-    /// What was given is wrong in itself: an address, a parameter, a document, a message that nobody could send.
+    /// The input is wrong in itself: an address, a parameter, a document, a message that nobody could send.
     Invalid,
-    /// The set-up is wrong: an account, a step's settings, a policy, a server without what is demanded of it.
+    /// The set-up is wrong: an account, a step's settings, a policy, or a server that does not offer what is required
+    /// of it.
     Configuration,
-    /// The server does not take the credentials, or demands some.
+    /// The server does not accept the credentials, or requires credentials and none are set.
     Authentication,
-    /// The server refused for good: this message, or these recipients.
+    /// The server refused permanently: this message, or these recipients.
     Refused,
-    /// A quota is used up; waiting helps, for the whole account.
+    /// A quota is used up. Waiting helps, and applies to the whole account.
     Quota,
-    /// Trying again may help: a name not found, a connection refused, a time-out, a 4yz reply.
+    /// Trying again may help: a name that was not found, a refused connection, a time-out, a 4yz reply.
     Transient,
-    /// It may have happened and may not; nobody can tell from here. Never resent unasked.
+    /// It may or may not have happened, and this side cannot find out. It is never sent again without a person's
+    /// request.
     Uncertain,
-    /// A limit of the run, the step or the sandbox.
+    /// A limit of the run, the step or the sandbox was reached.
     Limit,
 }
 
@@ -51,13 +53,13 @@ impl FailureKind {
         }
     }
 
-    /// Reads what [`FailureKind::as_str`] wrote; none for any other text. For text that was stored or received: between
-    /// layers the kind itself is passed.
+    /// Reads a name that [`FailureKind::as_str`] returned; returns `None` for any other text. It is for text that was
+    /// stored or received; between layers the kind itself is passed.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Returns whether the same message may be taken later with nothing changed.
+    /// Checks whether the same message may be accepted later with nothing changed.
     pub const fn is_temporary(self) -> bool {
         matches!(self, Self::Quota | Self::Transient)
     }
@@ -69,27 +71,27 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A failure as it reaches people and pipelines. It never holds a secret.
+/// A failure, in the form in which people and pipelines see it. It never holds a secret.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "host", derive(serde::Serialize))]
 pub struct Failure {
-    /// Decides what happens next.
+    /// The kind, which decides what happens next.
     pub kind: FailureKind,
-    /// What happened and to which thing, in one sentence.
+    /// What happened, and to which thing, in one sentence.
     pub message: String,
-    /// What to do now; none where the message says everything.
+    /// What to do now; `None` where the message is enough.
     #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub advice: Option<String>,
     /// The link to open, where the server gave one.
     #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub link: Option<String>,
-    /// How long to wait before another try is worth it, in seconds.
+    /// How many seconds to wait before another try is useful.
     #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub wait: Option<u32>,
 }
 
 impl Failure {
-    /// Makes a failure of `kind` that says what happened.
+    /// Makes a failure of `kind` with a message that says what happened.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -100,7 +102,7 @@ impl Failure {
         }
     }
 
-    /// Adds what to do now.
+    /// Adds advice: what to do now.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());

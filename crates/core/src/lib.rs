@@ -1,7 +1,7 @@
-//! The words that every layer of Pipepost shares.
+//! The types that every layer of Pipepost shares.
 //!
-//! [`FailureKind`] and [`Failure`] say what went wrong, and everything that decides reads the kind. The feature `host`
-//! (on by default) adds what a host needs below all its layers: [`Endpoint`] and the one egress rule ([`EgressRule`]),
+//! [`FailureKind`] and [`Failure`] say what went wrong, and every decision depends on the kind. The feature `host` (on
+//! by default) adds what a host needs below all its layers: [`Endpoint`] and the one egress rule ([`EgressRule`]),
 //! [`Limits`] and [`Policy`], and [`shutdown`]. Connectors are built without it.
 //!
 //! This crate depends on no other crate of Pipepost. It opens no connection and knows no exit codes.

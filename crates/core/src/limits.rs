@@ -2,29 +2,29 @@
 
 use std::time::Duration;
 
-/// What a sandbox may use. Each limit ends the instance that goes past it, and the run's step with a failure of kind
-/// `limit` that names it.
+/// The limits of a sandbox. An instance that exceeds one of them is ended, and the step fails with a failure of kind
+/// `limit` that names the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
-    /// CPU time of one `perform`, besides [`Limits::cpu_per_call`].
+    /// CPU time of one `perform`, in addition to [`Limits::cpu_per_call`].
     pub cpu: Duration,
     /// CPU time of one `perform` for each of its calls.
     pub cpu_per_call: Duration,
-    /// Instances alive at once in the process; further ones wait for a place.
+    /// Instances alive at the same time in the process; further instances wait for a free place.
     pub instances: u32,
-    /// Bytes of JSON that one call may give or get.
+    /// Bytes of JSON that one call may pass or receive.
     pub json: usize,
-    /// Lines of log of one `perform`.
+    /// Log lines of one `perform`.
     pub log_lines: u32,
-    /// Bytes of one log line; what is longer is cut.
+    /// Bytes of one log line; a longer line is cut.
     pub log_line: usize,
-    /// Resources (connections, files) that one instance may hold at once.
+    /// Resources (connections, files) that one instance may hold at the same time.
     pub resources: usize,
-    /// Bytes of files that one instance may make.
+    /// Bytes of files that one instance may create.
     pub new_files: u64,
-    /// Connections that one `perform` may open, one after another, besides two for each of its calls.
+    /// Connections that one `perform` may open, one after another, in addition to two for each of its calls.
     pub connections: u32,
 }
 

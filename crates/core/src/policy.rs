@@ -1,7 +1,7 @@
 //! Operator policy: which hosts, networks and connectors are allowed, and within which limits.
 //!
-//! A step may reach only what its account and the policy both allow; neither side widens the other. Without a policy the
-//! accounts alone decide.
+//! A step may reach only what its account and the policy both allow; neither can extend the other. Without a policy,
+//! only the accounts decide.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,34 +21,34 @@ pub struct Policy {
     connectors: Option<BTreeMap<String, Option<Vec<String>>>>,
 }
 
-/// What the policy says of one connector.
+/// What the policy says about one connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectorRule {
-    /// Nothing: it gets what every connector gets.
+    /// The policy sets nothing: the connector gets what every connector gets.
     Open,
-    /// It gets these interfaces and no other.
+    /// The connector gets these interfaces and no others.
     Granted(Vec<String>),
-    /// The policy lists connectors, and this is none of them.
+    /// The policy lists connectors, and this connector is not in the list.
     Refused,
 }
 
-/// Why a policy is no policy. Each is a whole sentence.
+/// The reason why a policy cannot be used. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The file cannot be read.
     #[error("The policy `{file}` cannot be read: {source}.")]
     Read {
-        /// Which.
+        /// The file's path.
         file: String,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It is not what a policy looks like.
+    /// The content is not a valid policy.
     #[error("The policy `{file}` cannot be used: {reason}.")]
     Invalid {
-        /// Which.
+        /// The file's path.
         file: String,
-        /// Why, with line and column where there are some.
+        /// The reason, with line and column where they are known.
         reason: String,
     },
 }
@@ -94,12 +94,12 @@ struct ConnectorFile {
 }
 
 impl Policy {
-    /// Reads a policy file (JSON): `hosts` (`name`, `name:port`, `*.domain`), `networks` (CIDR, the inner networks that
-    /// hosts which only a step names may lie in), `limits` (`memory_mib`, `cpu_seconds`, `instances`), `connectors`
+    /// Reads a policy file (JSON): `hosts` (`name`, `name:port`, `*.domain`), `networks` (CIDR: the inner networks that
+    /// may contain hosts which only a step names), `limits` (`memory_mib`, `cpu_seconds`, `instances`), `connectors`
     /// (`digest`, `grants`). What is left out is not limited.
     ///
     /// # Errors
-    /// When it cannot be read or makes no sense.
+    /// Returns an error when the file cannot be read or is not a valid policy.
     pub fn from_file(path: &Path) -> Result<Self, PolicyError> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Read {
@@ -112,8 +112,7 @@ impl Policy {
     /// Reads a policy from JSON text, as [`Policy::from_file`] does from a file.
     ///
     /// # Errors
-    ///
-    /// When it makes no sense: a clause that says why.
+    /// Returns a clause with the reason when the text is not a valid policy.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let file: PolicyFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let hosts = match file.hosts {
@@ -146,34 +145,34 @@ impl Policy {
         })
     }
 
-    /// Whether the operator allows this server.
+    /// Checks whether the operator allows this server.
     pub fn allows(&self, address: &Endpoint) -> bool {
         self.hosts
             .as_ref()
             .is_none_or(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
     }
 
-    /// Whether the operator named this server, so that a step may go there without an account.
+    /// Checks whether the operator named this server, so that a step may use it without an account.
     pub fn names(&self, address: &Endpoint) -> bool {
         self.hosts
             .as_ref()
             .is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(address)))
     }
 
-    /// Returns the first interface that the policy grants and this host cannot give.
+    /// Returns the first interface that the policy grants but that this host cannot give.
     ///
-    /// What can be granted is the contract's to say, not the policy file's: whoever loads connectors asks this first.
+    /// The contract decides what can be granted, not the policy file: code that loads connectors calls this first.
     pub fn ungrantable(&self, grantable: &[&str]) -> Option<&str> {
         let listed = self.connectors.iter().flat_map(BTreeMap::values).flatten().flatten();
         listed.map(String::as_str).find(|grant| !grantable.contains(grant))
     }
 
-    /// The inner networks that the operator opened.
+    /// Returns the inner networks that the operator opened.
     pub fn networks(&self) -> &[IpNet] {
         &self.networks
     }
 
-    /// What it says of the connector with this digest.
+    /// Returns what the policy says about the connector with this digest.
     pub fn connector(&self, digest: &str) -> ConnectorRule {
         match &self.connectors {
             None => ConnectorRule::Open,
@@ -185,12 +184,12 @@ impl Policy {
         }
     }
 
-    /// The limits of every instance: the policy's, else the defaults.
+    /// Returns the limits of every instance: the policy's, or the defaults where the policy sets none.
     pub fn limits(&self) -> Limits {
         self.limits_over(Limits::default())
     }
 
-    /// The limits of every instance: the policy's, else these.
+    /// Returns the limits of every instance: the policy's, or `defaults` where the policy sets none.
     pub fn limits_over(&self, defaults: Limits) -> Limits {
         let mut limits = defaults;
         if let Some(mebibytes) = self.limits.memory_mib {

@@ -1,11 +1,12 @@
-//! The shutdown of a run: nothing new starts, what is in flight gets a grace to be confirmed, then everything is over.
+//! The shutdown of a run: nothing new starts, what is in flight gets a grace period to be confirmed, then everything
+//! ends.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long what was announced may still be confirmed after a shutdown was requested.
+/// The time in which announced parts may still be confirmed after a shutdown was requested.
 pub const GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,27 +16,27 @@ enum Phase {
     ShuttingDown(Instant),
 }
 
-/// Requests a shutdown.
+/// A handle that requests a shutdown.
 #[derive(Debug, Clone)]
 pub struct ShutdownHandle {
     phase: watch::Sender<Phase>,
 }
 
-/// Learns of a shutdown.
+/// A token that shows whether a shutdown was requested.
 #[derive(Debug, Clone)]
 pub struct ShutdownToken {
     phase: watch::Receiver<Phase>,
 }
 
-/// Makes a handle and the token that learns of its requests.
+/// Makes a handle, and the token that shows its requests.
 pub fn channel() -> (ShutdownHandle, ShutdownToken) {
     let (sender, receiver) = watch::channel(Phase::Running);
     (ShutdownHandle { phase: sender }, ShutdownToken { phase: receiver })
 }
 
 impl ShutdownHandle {
-    /// Requests the shutdown: nothing new starts from here on, and `grace` is left to what was announced. A second request
-    /// can only shorten it.
+    /// Requests the shutdown. From now on nothing new starts, and announced parts have `grace` to be confirmed. A
+    /// second request can only shorten that time.
     pub fn request(&self, grace: Duration) {
         let until = Instant::now() + grace;
         self.phase.send_modify(|phase| {
@@ -48,12 +49,12 @@ impl ShutdownHandle {
 }
 
 impl ShutdownToken {
-    /// Returns whether the shutdown was requested.
+    /// Checks whether the shutdown was requested.
     pub fn is_requested(&self) -> bool {
         *self.phase.borrow() != Phase::Running
     }
 
-    /// Waits until the shutdown is requested; for ever, when every handle was dropped.
+    /// Waits until the shutdown is requested. It waits for ever when every handle was dropped.
     pub async fn requested(&self) {
         let mut phase = self.phase.clone();
         if phase.wait_for(|phase| *phase != Phase::Running).await.is_err() {
@@ -61,7 +62,7 @@ impl ShutdownToken {
         }
     }
 
-    /// Waits until the grace is over.
+    /// Waits until the grace period is over.
     pub async fn grace_over(&self) {
         let mut phase = self.phase.clone();
         loop {

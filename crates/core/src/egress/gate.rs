@@ -1,4 +1,4 @@
-//! The egress gate: operator policy and address rule together.
+//! The egress gate: the operator policy and the address rule together.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::{EgressRule, ForbiddenAddress};
 use crate::{Endpoint, Policy};
 
-/// Admits endpoints to dial: the operator's policy judges the name, and hands on the rule for its addresses.
+/// A gate that admits endpoints to dial: the operator's policy checks the name and supplies the rule for its addresses.
 ///
-/// What dials takes an [`AdmittedEndpoint`], which only a gate makes, so nothing is dialled that the policy was not asked
-/// about. Clones share the policy. The default gate has no policy.
+/// Code that dials takes an [`AdmittedEndpoint`], which only a gate makes. So nothing is dialled unless the policy was
+/// asked first. Clones share the policy. The default gate has no policy.
 #[derive(Debug, Clone, Default)]
 pub struct EgressGate {
     policy: Arc<Policy>,
@@ -22,10 +22,10 @@ pub struct AdmittedEndpoint {
     rule: EgressRule,
 }
 
-/// Why an endpoint may not be dialled. `Display` is a whole sentence.
+/// The reason why an endpoint may not be dialled. `Display` is a whole sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
-    /// The policy lists hosts, and this is not one of them.
+    /// The policy lists hosts, and this host is not in the list.
     #[error("The policy does not allow {0}.")]
     NotAllowed(Endpoint),
     /// A step names the host without an account, and no policy names it.
@@ -34,7 +34,7 @@ pub enum EgressDenied {
 }
 
 impl EgressGate {
-    /// Makes the gate of a policy.
+    /// Makes a gate from a policy.
     pub fn new(policy: Policy) -> Self {
         Self {
             policy: Arc::new(policy),
@@ -49,8 +49,7 @@ impl EgressGate {
     /// Admits an endpoint that an account, or a provider that an account uses, allows.
     ///
     /// # Errors
-    ///
-    /// [`EgressDenied::NotAllowed`].
+    /// Returns [`EgressDenied::NotAllowed`] when the policy lists hosts and this one is not in the list.
     pub fn admit(&self, endpoint: Endpoint, rule: EgressRule) -> Result<AdmittedEndpoint, EgressDenied> {
         if self.policy.allows(&endpoint) {
             Ok(AdmittedEndpoint { endpoint, rule })
@@ -62,8 +61,7 @@ impl EgressGate {
     /// Admits an endpoint that a step names without an account. It may lead into the networks that the policy opens.
     ///
     /// # Errors
-    ///
-    /// [`EgressDenied::NotNamed`].
+    /// Returns [`EgressDenied::NotNamed`] when the policy does not name the host.
     pub fn admit_of_step(&self, endpoint: Endpoint) -> Result<AdmittedEndpoint, EgressDenied> {
         if self.policy.names(&endpoint) {
             let rule = EgressRule::Step(self.policy.networks().to_vec());
@@ -80,11 +78,10 @@ impl AdmittedEndpoint {
         &self.endpoint
     }
 
-    /// Judges an address that the host resolved to.
+    /// Checks an address that the host resolved to.
     ///
     /// # Errors
-    ///
-    /// Returns why it may not be dialled.
+    /// Returns the reason why the address may not be dialled.
     pub fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         self.rule.check(address)
     }
