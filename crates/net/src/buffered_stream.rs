@@ -94,17 +94,17 @@ impl BufferedStream {
         }
     }
 
-    /// The stream alone, to be wrapped in TLS. The caller has made sure that nothing was read ahead.
+    /// Returns the inner stream, to be wrapped in TLS. The caller has made sure that nothing was read ahead.
     pub(crate) fn into_stream(self) -> Stream {
         self.stream
     }
 
-    /// The count of bytes that left, for whoever watches.
+    /// Returns the shared count of bytes that left.
     pub(crate) fn written_counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.written)
     }
 
-    /// Whether bytes have arrived that nobody has read, or the stream has ended. Does not wait.
+    /// Checks whether bytes have arrived that were not read yet, or the stream has ended. Does not wait.
     pub(crate) async fn has_unread_input(&mut self) -> bool {
         if self.has_read() || self.ended {
             return true;
@@ -118,7 +118,7 @@ impl BufferedStream {
         .await
     }
 
-    /// At least one byte and at most `max`; none at the end of the stream.
+    /// Reads at least one byte and at most `max`; returns no bytes at the end of the stream.
     pub(crate) async fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
         if !self.has_read() && !self.ended {
             std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
@@ -126,7 +126,7 @@ impl BufferedStream {
         Ok(self.take(max))
     }
 
-    /// One line with its line end, of at most `max` bytes; none at the end of the stream.
+    /// Reads one line with its line end, of at most `max` bytes; returns `None` at the end of the stream.
     pub(crate) async fn read_line(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
         loop {
             let waiting = &self.ahead[self.taken..self.end];
@@ -143,7 +143,7 @@ impl BufferedStream {
         }
     }
 
-    /// All of it, reading ahead while it waits.
+    /// Writes all bytes, and reads ahead while it waits.
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut left = bytes;
         std::future::poll_fn(|cx| {
@@ -174,7 +174,7 @@ impl BufferedStream {
         .await
     }
 
-    /// Ends the stream in order, as far as that goes without waiting for the peer.
+    /// Ends the stream in order, as far as that is possible without waiting for the peer.
     pub(crate) async fn shut_down(&mut self) {
         if let Err(error) = self.stream.shutdown().await {
             tracing::debug!(%error, "the connection was not closed in order");

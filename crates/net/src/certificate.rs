@@ -1,21 +1,21 @@
-//! What a certificate says, for a person. It was judged by rustls before; nothing is decided here.
+//! What a certificate says, for a person. Rustls has checked it before; nothing is decided here.
 
 use jiff::Timestamp;
 use x509_cert::der::Decode as _;
 use x509_cert::name::Name;
 
-/// The parts that people ask about.
+/// The parts of a certificate that people ask about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whose it is.
+    /// The owner of the certificate.
     pub subject: String,
-    /// Who signed it.
+    /// The authority that signed it.
     pub issuer: String,
     not_after: Timestamp,
 }
 
 impl Certificate {
-    /// Reads DER; none for what is no certificate.
+    /// Reads a certificate from DER; returns `None` when the bytes are not a certificate.
     pub fn read(der: &[u8]) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         let not_after = certificate.validity.not_after.to_unix_duration();
@@ -26,7 +26,7 @@ impl Certificate {
         })
     }
 
-    /// Whole days until it ends.
+    /// Returns the number of whole days until it expires.
     pub fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
     }

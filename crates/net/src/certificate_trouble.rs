@@ -1,7 +1,8 @@
-//! What is wrong with a certificate, in a sentence for the person who can mend it.
+//! What is wrong with a certificate, in a sentence for the person who can correct it.
 //!
-//! A certificate out of its time is the server's fault or this machine's clock's, and the two times together often tell
-//! which: the clock says a time at which this program did not exist, or one that lies decades ahead.
+//! When a certificate is outside its period of validity, either the server or this machine's clock is wrong. The two
+//! times together often show which: the clock shows a time at which this program did not exist, or one that is decades
+//! ahead.
 
 use jiff::Timestamp;
 use pipepost_core::Endpoint;

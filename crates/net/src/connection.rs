@@ -28,34 +28,34 @@ const GREETINGS_MAX: u32 = 16;
 /// How much a farewell may be.
 const FAREWELL_BYTES_MAX: usize = 64;
 
-/// Why the transport did not do as asked.
+/// The reason why an operation on a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Not granted.
+    /// The route does not grant the operation.
     #[error("{0}")]
     Denied(String),
-    /// No connection came about.
+    /// The connection could not be opened.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// No TLS.
+    /// TLS could not be started.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The peer closed.
+    /// The peer closed the connection.
     #[error("The server closed the connection.")]
     Closed,
-    /// The credentials cannot be had.
+    /// The credentials cannot be read.
     #[error("{0}")]
     Credentials(String),
-    /// The provider cannot be asked for an access token now; later it may.
+    /// The provider cannot be asked for an access token now; a later try may succeed.
     #[error("{0}")]
     TokenUnavailable(String),
-    /// The operating system's word.
+    /// The operating system reported an error.
     #[error("The connection failed: {0}.")]
     Io(#[from] std::io::Error),
 }
 
 impl ConnectionError {
-    /// Returns whether the peer closed, or the connection was cut.
+    /// Checks whether the peer closed the connection, or it was cut.
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Closed => true,
@@ -73,28 +73,28 @@ fn is_closed(error: &std::io::Error) -> bool {
     )
 }
 
-/// Learns how a connection comes about.
+/// A callback that receives the progress while a connection is opened.
 pub type Watcher<'a> = &'a mut (dyn FnMut(Progress) + Send);
 
-/// What the host knows of a connection for certain.
+/// What the host knows for certain about a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The TLS version; none in clear.
+    /// The TLS version; `None` in clear.
     pub tls: Option<&'static str>,
-    /// The mechanism by which the account signed in; none before.
+    /// The mechanism by which the account signed in; `None` before the sign-in.
     pub signed_in: Option<String>,
     /// The name to say in EHLO.
     pub client_name: String,
-    /// Whether it came from the pool.
+    /// Whether the connection came from the pool.
     pub warm: bool,
     /// How long it was in the pool.
     pub idle: Duration,
 }
 
-/// What the server said to a sign-in, without the secret.
+/// A server's reply to a sign-in, without the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInReply {
-    /// Its last reply, as it came.
+    /// The server's last reply, as it arrived except for the secret.
     pub text: Vec<u8>,
     /// Whether the account is signed in.
     pub is_accepted: bool,
@@ -122,7 +122,7 @@ pub struct Connection {
     wrote: bool,
     /// The server ended it, or fell silent.
     ended_by_server: bool,
-    /// Until when everything that follows has to be done; set by the connector.
+    /// The time by which everything that follows has to be done; set by the connector.
     pub deadline: Option<Instant>,
 }
 
@@ -137,11 +137,10 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Opens a connection on the route, warm or fresh.
+    /// Opens a connection on the route, from the pool or fresh.
     ///
     /// # Errors
-    ///
-    /// When the connector asks for more than the route grants, and when no connection comes about.
+    /// Returns an error when the connector asks for more than the route grants, and when no connection can be opened.
     pub async fn open(
         transport: &TransportGrant,
         wanted: &Endpoint,
@@ -177,11 +176,10 @@ impl Connection {
         Ok(link)
     }
 
-    /// Opens a connection that nobody has used, and tells how it comes about: for whoever looks at the account itself.
+    /// Opens a fresh connection and reports each step to a watcher. It is for code that examines the account itself.
     ///
     /// # Errors
-    ///
-    /// When no connection comes about.
+    /// Returns an error when no connection can be opened.
     pub async fn open_watched(
         transport: &TransportGrant,
         security: Security,
@@ -268,7 +266,7 @@ impl Connection {
         tokio::time::timeout(limit, connecting).await.map_err(|_| timed_out())?
     }
 
-    /// Returns what the handshake showed; none in clear, and none for a warm connection.
+    /// Returns what the handshake showed; `None` in clear, and for a connection from the pool.
     pub fn tls_facts(&self) -> Option<&TlsFacts> {
         self.tls_facts.as_ref()
     }
@@ -278,7 +276,7 @@ impl Connection {
         &self.session.client_name
     }
 
-    /// Returns what the host knows for certain.
+    /// Returns what the host knows for certain about the connection.
     pub fn facts(&self) -> Facts {
         Facts {
             tls: self.session.tls,
@@ -289,13 +287,13 @@ impl Connection {
         }
     }
 
-    /// Returns whether the server took no message of a fresh connection: it answered with 4yz instead of a greeting, or
-    /// to the sign-in. Many servers say so to one connection too many.
+    /// Checks whether the server accepted no message on a fresh connection: it replied with 4yz instead of a greeting,
+    /// or to the sign-in. Many servers do this when there is one connection too many.
     pub fn was_turned_away(&self) -> bool {
         self.turned_away
     }
 
-    /// Returns the count of messages that the server has confirmed on it, for whoever hears of one.
+    /// Returns the shared count of messages that the server has confirmed on this connection.
     pub fn carried_counter(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.session.carried)
     }
@@ -305,8 +303,8 @@ impl Connection {
         self.ended_by_server = true;
     }
 
-    /// Notes how the connection ends that is not used further: a server that ends it in the middle of its work may have a
-    /// limit, which the batches after this one begin with.
+    /// Notes how a connection ends that is not used any more. A server that ends it in the middle of its work may have
+    /// a limit of messages per connection; later batches start with that knowledge.
     pub fn note_end(&self) {
         if self.ended_by_server && self.wrote {
             let carried = self.session.carried.load(Ordering::Relaxed);
@@ -317,17 +315,17 @@ impl Connection {
         }
     }
 
-    /// Returns what the last user of a warm connection left for the next.
+    /// Returns what the last user of a pooled connection left for the next user.
     pub fn memo(&self) -> Vec<u8> {
         self.session.memo.clone()
     }
 
-    /// Returns the route, by which the connection was granted.
+    /// Returns the route on which the connection was granted.
     pub fn route(&self) -> &Route {
         &self.transport.route
     }
 
-    /// Returns the count of bytes that left, for whoever watches.
+    /// Returns the shared count of bytes that left.
     pub fn written_counter(&self) -> Arc<AtomicU64> {
         let socket = self.session.socket.as_ref();
         socket.map(BufferedStream::written_counter).unwrap_or_default()
@@ -336,8 +334,7 @@ impl Connection {
     /// Reads at least one byte and at most `max`.
     ///
     /// # Errors
-    ///
-    /// [`ConnectionError::Closed`] at the end of the stream, [`ConnectionError::Io`].
+    /// Returns [`ConnectionError::Closed`] at the end of the stream, or [`ConnectionError::Io`].
     pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, ConnectionError> {
         let bytes = self.session.read(max as usize).await;
         self.ended_by_server |= match &bytes {
@@ -355,11 +352,11 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Writes all of it, if it may leave now.
+    /// Writes all bytes, if they may leave now.
     ///
     /// # Errors
-    ///
-    /// [`ConnectionError::Denied`] for what may not leave before the sign-in, [`ConnectionError::Closed`], [`ConnectionError::Io`].
+    /// Returns [`ConnectionError::Denied`] for bytes that may not leave before the sign-in,
+    /// [`ConnectionError::Closed`], or [`ConnectionError::Io`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         if self.is_gated() {
             let denied = |reason: String| ConnectionError::Denied(format!("These bytes may not leave yet: {reason}."));
@@ -384,11 +381,10 @@ impl Connection {
         sign_in_due || tls_due
     }
 
-    /// Puts TLS around the connection, after a `220` to STARTTLS (RFC 3207).
+    /// Starts TLS on the connection, after a `220` reply to STARTTLS (RFC 3207).
     ///
     /// # Errors
-    ///
-    /// [`ConnectionError::Denied`] when TLS has begun, [`ConnectionError::Tls`].
+    /// Returns [`ConnectionError::Denied`] when TLS has already begun, or [`ConnectionError::Tls`].
     pub async fn start_tls(&mut self) -> Result<(), ConnectionError> {
         if self.session.tls.is_some() {
             return Err(ConnectionError::Denied(
@@ -444,14 +440,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Makes the whole SASL exchange with the account's secret.
+    /// Performs the whole SASL exchange with the account's secret.
     ///
     /// # Errors
-    ///
-    /// [`ConnectionError::Denied`] where no sign-in is due or allowed, [`ConnectionError::Credentials`] and
-    /// [`ConnectionError::TokenUnavailable`] where there is nothing to sign in with, [`ConnectionError::Closed`], [`ConnectionError::Io`]. A
-    /// server that refuses the credentials is not an error: its reply says so. An exchange that does not come to its end,
-    /// because of an error or because this is cancelled, closes the connection.
+    /// Returns [`ConnectionError::Denied`] where no sign-in is due or allowed, [`ConnectionError::Credentials`] and
+    /// [`ConnectionError::TokenUnavailable`] where there is nothing to sign in with, [`ConnectionError::Closed`], or
+    /// [`ConnectionError::Io`]. A server that refuses the credentials is not an error: its reply says so. An exchange
+    /// that does not finish, because of an error or because this call is cancelled, closes the connection.
     pub async fn sign_in(&mut self, mechanism: &str) -> Result<SignInReply, ConnectionError> {
         let denied = |message: String| Err(ConnectionError::Denied(message));
         let route = Arc::clone(&self.transport.route);
@@ -498,8 +493,8 @@ impl Connection {
         })
     }
 
-    /// Lays the connection into the pool, or closes it, if anything about it is open. `settled`: no part of a message is
-    /// unconfirmed.
+    /// Returns the connection to the pool, or closes it when something about it is unfinished. `settled` means that no
+    /// part of a message is unconfirmed.
     pub async fn release(mut self, memo: Vec<u8>, farewell: Vec<u8>, settled: bool) {
         if self.session.socket.is_none() {
             return;

@@ -1,5 +1,5 @@
-//! Resolving a name and connecting to it: all its addresses are tried, the families in turn and soon after one another
-//! ("happy eyeballs", RFC 8305).
+//! Resolving a name and connecting to it. All its addresses are tried, the address families in turn and shortly after
+//! one another ("happy eyeballs", RFC 8305).
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,59 +16,58 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// How many addresses of a name are tried at most.
 const ADDRESSES_MAX: usize = 16;
 
-/// Why no connection came about. Each is a whole sentence.
+/// The reason why no connection could be opened. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The name is unknown, or the resolver does not answer.
+    /// The name is unknown, or the resolver does not respond.
     #[error("The name `{host}` does not resolve: {source}.")]
     Unresolved {
-        /// As it was named.
+        /// The host, as it was named.
         host: String,
-        /// What the resolver says.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// It resolves, but not to an address that may be dialled.
+    /// The name resolves, but not to an address that may be dialled.
     #[error("`{host}` resolves to {address}, which is not dialled, because it is {reason}.")]
     Forbidden {
-        /// As it was named.
+        /// The host, as it was named.
         host: String,
         /// The first address that was refused.
         address: std::net::IpAddr,
-        /// Why.
+        /// The reason why it was refused.
         reason: ForbiddenAddress,
     },
-    /// No address took the connection.
+    /// No address accepted the connection.
     #[error("No connection to {endpoint}: {source}.")]
     Refused {
-        /// Where to.
+        /// The endpoint that was dialled.
         endpoint: Endpoint,
-        /// What the last attempt ended with.
+        /// The error of the last attempt.
         source: io::Error,
     },
     /// The time for connecting ran out.
     #[error("No connection to {endpoint} within {seconds} s: the server, or a firewall before it, does not answer.")]
     TimedOut {
-        /// Where to.
+        /// The endpoint that was dialled.
         endpoint: Endpoint,
-        /// How long was waited.
+        /// How long the host waited, in seconds.
         seconds: u64,
     },
 }
 
-/// A connection as it comes about.
+/// A step in opening a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// The name's addresses that may be dialled.
+    /// The name was resolved to these addresses, which may be dialled.
     Resolved(Vec<SocketAddr>),
-    /// One of them took the connection.
+    /// This address accepted the connection.
     Connected(SocketAddr),
 }
 
-/// Resolves, checks each address and connects, all within `limit`; `watch` learns how it goes.
+/// Resolves the name, checks each address and connects, all within `limit`; `watch` receives the progress.
 ///
 /// # Errors
-///
-/// A [`DialError`].
+/// Returns a [`DialError`].
 pub(crate) async fn dial(
     to: &AdmittedEndpoint,
     limit: Duration,

@@ -1,7 +1,7 @@
-//! One POST over HTTP/1.1, for token endpoints: all that minting access tokens takes of HTTP.
+//! One POST over HTTP/1.1, for token endpoints: the only part of HTTP that getting access tokens needs.
 //!
-//! It is not a general client. The body holds a secret, so no redirect is followed; `https` is spoken with the system's
-//! roots only, and plain `http` to a loopback address only; what is read of an answer is bounded, and so is the time. The
+//! It is not a general client. The body holds a secret, so redirects are not followed. `https` uses the system's roots
+//! only, and plain `http` is used only to a loopback address. The size of an answer is bounded, and so is the time. The
 //! operator's policy and the egress rule are asked before anything is dialled.
 
 use std::error::Error;
@@ -32,7 +32,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The body of an answer, in bytes; a token is a few KiB at most.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Posts to token endpoints, over the host's own TLS, where the egress gate lets it.
+/// A client that posts to token endpoints, over the host's own TLS, where the egress gate permits it.
 #[derive(Debug, Default)]
 pub struct HttpClient {
     gate: EgressGate,

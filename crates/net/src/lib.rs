@@ -1,14 +1,14 @@
 //! The connections of connectors: the host resolves, dials, speaks TLS, signs in and pools; the connector speaks SMTP.
 //!
-//! A [`Route`] is the one way that a step was granted: one endpoint, the least security, one account. A [`TransportGrant`] is
-//! a route with the [`Connections`] of the process behind it, and [`Connection`] is one connection on it, the resource that a
-//! connector holds. Nothing that a connector says can widen a route. [`HttpClient`] asks token endpoints over the same
-//! resolver, addresses and TLS.
+//! A [`Route`] is what a step was granted: one endpoint, the least security, one account. A [`TransportGrant`] is a
+//! route together with the [`Connections`] of the process. A [`Connection`] is one connection on a route, the resource
+//! that a connector holds. Nothing that a connector says can widen a route. [`HttpClient`] asks token endpoints, with
+//! the same resolver, address checks and TLS.
 //!
-//! Everything that is dialled was admitted by an [`EgressGate`](pipepost_core::EgressGate) first.
+//! An [`EgressGate`](pipepost_core::EgressGate) admits everything before it is dialled.
 //!
-//! This crate knows no WebAssembly, keeps nothing on disk and does not know what a server's reply means: what a sign-in was
-//! answered with is returned to the caller as data.
+//! This crate knows nothing about WebAssembly and keeps nothing on disk. It does not know what a server's reply means:
+//! the reply to a sign-in is returned to the caller as data.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The process's connections: warm ones waiting for use, places for live ones, and how often an account signs in.
+//! The process's connections: pooled ones that wait for use, places for live ones, and how often an account signs in.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,7 +75,8 @@ impl Key {
     }
 }
 
-/// The connections of a process. Dropping it closes what lies warm; [`Connections::close`] does so in order.
+/// The connections of a process. Dropping it closes the pooled connections; [`Connections::close`] closes them in
+/// order.
 pub struct Connections {
     pub(crate) tls: TlsConfigs,
     /// The access tokens of every account: one renewal at a time, whichever run asks.
@@ -110,7 +111,7 @@ struct Places {
 /// An instance's right to a connection, or to wait for one.
 #[derive(Debug)]
 pub struct ConnectionPermit {
-    /// It has to wait for a connection when it opens it.
+    /// Whether the instance has to wait for a connection when it opens one.
     pub is_prefetch: bool,
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -123,7 +124,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Gives the place up for good: the server takes no connection there. Its holder waits for another.
+    /// Gives the place up permanently: the server accepts no connection there. The holder waits for another place.
     pub fn give_up(&mut self) {
         if let Some(permit) = self.permit.take() {
             permit.forget();
@@ -142,8 +143,8 @@ impl std::fmt::Debug for Connections {
 }
 
 impl Connections {
-    /// Makes the connections of a process. `tokens` are what accounts with tokens sign in with; every dialogue is written
-    /// to the transcript.
+    /// Makes the connections of a process. Accounts with tokens sign in with `tokens`; every dialogue is written to the
+    /// transcript.
     pub fn new(tokens: Tokens, transcript: Option<Arc<Transcript>>) -> Self {
         Self {
             tls: TlsConfigs::default(),
@@ -154,7 +155,7 @@ impl Connections {
         }
     }
 
-    /// Looks for this secret in all that servers say from now on: a server may know it from an earlier process.
+    /// Removes this secret from everything that servers say from now on: a server may know it from an earlier process.
     pub fn expect_credentials(&self, credentials: &Credentials) {
         self.tokens.expect_credentials(credentials);
     }
@@ -175,7 +176,7 @@ impl Connections {
         self.state().places.entry(route.owner()).or_insert_with(made).clone()
     }
 
-    /// Waits for a connection's place.
+    /// Waits for a place for a connection.
     pub(crate) async fn acquire(&self, route: &Route) -> Option<ConnectionPermit> {
         // Never closed: the semaphore lives as long as this value.
         self.places(route)
@@ -186,8 +187,9 @@ impl Connections {
             .map(|permit| ConnectionPermit::new(false, permit))
     }
 
-    /// Notes that the server has refused a further connection: those that live are as many as it takes, for as long as
-    /// this process runs. Returns whether there are any; the caller gives up its own place then.
+    /// Notes that the server has refused a further connection. For the rest of this process, the number of live
+    /// connections is the most that the server accepts. Returns whether there are live ones; the caller then gives up
+    /// its own place.
     pub(crate) fn lower(&self, route: &Route) -> bool {
         let places = self.places(route);
         let _state = self.state();
@@ -207,7 +209,7 @@ impl Connections {
         true
     }
 
-    /// Returns how many messages the route's server takes on one connection, as far as this process has learned it.
+    /// Returns how many messages the route's server accepts on one connection, as far as this process has learned it.
     pub fn capacity(&self, route: &Route) -> ServerCapacity {
         let key = (route.owner(), route.endpoint().clone());
         self.state().capacities.get(&key).copied().unwrap_or_default()
@@ -334,7 +336,7 @@ impl Connections {
         }
     }
 
-    /// Closes what lies warm, each with the farewell that its connector left.
+    /// Closes the pooled connections, each with the farewell that its connector left.
     pub async fn close(&self) {
         let parked: Vec<IdleConnection> = self.state().warm.drain().flat_map(|(_, parked)| parked).collect();
         for parked in parked {

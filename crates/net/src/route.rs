@@ -1,4 +1,4 @@
-//! The one way that a step was granted, and the connections of the process behind it.
+//! What a step was granted, and the connections of the process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::pool::{ConnectionPermit, Connections};
 /// How long connecting may take when the account does not say.
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Leads a dry run's connections to a server inside this process.
+/// The settings of a dry run, whose connections lead to a server inside this process.
 #[derive(Clone)]
 pub struct DryRun(Arc<dyn Fn() -> DuplexStream + Send + Sync>);
 
 impl DryRun {
-    /// Makes a dry run whose connections are what `connect` returns.
+    /// Makes a dry run; `connect` returns its connections.
     pub fn new(connect: impl Fn() -> DuplexStream + Send + Sync + 'static) -> Self {
         Self(Arc::new(connect))
     }
@@ -36,7 +36,7 @@ impl fmt::Debug for DryRun {
     }
 }
 
-/// The one way that a step was granted.
+/// The one way to a server that a step was granted.
 #[derive(Debug, Clone)]
 pub struct Route {
     pub(crate) egress: AdmittedEndpoint,
@@ -53,11 +53,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// Makes the route to an endpoint that the account (or a step, where the account lets it) names.
+    /// Makes the route to an endpoint that the account names (or a step, where the account permits it).
     ///
     /// # Errors
-    ///
-    /// When the gate does not admit the endpoint.
+    /// Returns an error when the gate does not admit the endpoint.
     pub fn of_account(
         gate: &EgressGate,
         account: &Arc<Account>,
@@ -84,11 +83,10 @@ impl Route {
         })
     }
 
-    /// Makes the route to a host that only a step names, as the operator's policy allows it: never with a sign-in.
+    /// Makes the route to a host that only a step names, as the operator's policy allows it. It never signs in.
     ///
     /// # Errors
-    ///
-    /// When the policy does not name the host.
+    /// Returns an error when the policy does not name the host.
     pub fn of_policy(gate: &EgressGate, endpoint: Endpoint, min_security: Security) -> Result<Self, EgressDenied> {
         Ok(Self {
             egress: gate.admit_of_step(endpoint)?,
@@ -103,21 +101,21 @@ impl Route {
         })
     }
 
-    /// Bounds the TLS versions to 1.2 (`forceTLS1_2`).
+    /// Limits the TLS version to 1.2 (`forceTLS1_2`).
     #[must_use]
     pub fn force_tls12(mut self) -> Self {
         self.tls.max = TlsVersion::V1_2;
         self
     }
 
-    /// Leads the route to a server inside this process: nothing is dialled, no secret is read.
+    /// Directs the route to a server inside this process: nothing is dialled, and no secret is read.
     #[must_use]
     pub fn dry_run(mut self, dry_run: DryRun) -> Self {
         self.dry_run = Some(dry_run);
         self
     }
 
-    /// Sets how long connecting may take.
+    /// Sets the time limit for connecting.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -129,7 +127,7 @@ impl Route {
         self.egress.endpoint()
     }
 
-    /// Returns the least security that the host lets happen.
+    /// Returns the least security that the host permits.
     pub fn min_security(&self) -> Security {
         self.min_security
     }
@@ -139,17 +137,17 @@ impl Route {
         self.account.as_ref()
     }
 
-    /// Returns whether the account signs in before anything but greetings leaves.
+    /// Checks whether the account signs in before anything except greetings leaves.
     pub fn signs_in(&self) -> bool {
         self.signs_in
     }
 
-    /// Returns whether nothing is dialled.
+    /// Checks whether this is a dry run, in which nothing is dialled.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run.is_some()
     }
 
-    /// Returns for whom connections are counted.
+    /// Returns the owner, by which connections are counted.
     pub(crate) fn owner(&self) -> String {
         self.account.as_ref().map_or_else(
             || format!("//{}", self.endpoint()),
@@ -158,27 +156,27 @@ impl Route {
     }
 }
 
-/// A route, and the connections of the process behind it.
+/// A route, together with the connections of the process.
 #[derive(Debug, Clone)]
 pub struct TransportGrant {
-    /// Where connections lead.
+    /// The route on which connections are opened.
     pub route: Arc<Route>,
     /// The process's connections.
     pub connections: Arc<Connections>,
-    /// The component's digest: connections are never handed from one component to another.
+    /// The component's digest: a connection is never passed from one component to another.
     pub component: Arc<str>,
-    /// The pipeline's digest: what a connector leaves with a connection reaches runs of its own pipeline alone.
+    /// The pipeline's digest: what a connector leaves with a connection reaches only runs of the same pipeline.
     pub pipeline: Arc<str>,
-    /// The run: before another one gets a connection, the server is told to forget what was begun on it.
+    /// The run: before another run gets a connection, the server is asked to forget what was begun on it.
     pub run: RunId,
 }
 
-/// One run in this process.
+/// The id of one run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunId(u64);
 
 impl RunId {
-    /// Returns the id of a run that has had none.
+    /// Returns a new id, which no other run has.
     #[must_use]
     pub fn next() -> Self {
         static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -192,18 +190,19 @@ impl TransportGrant {
         self.connections.acquire(&self.route).await
     }
 
-    /// Returns a place among them that is free now.
+    /// Returns a place among the account's connections if one is free now.
     pub fn try_acquire(&self) -> Option<ConnectionPermit> {
         self.connections.try_acquire(&self.route)
     }
 
-    /// Notes that the server has refused one more connection of the account. Returns whether others live, which the messages
-    /// may wait for; the caller gives up its own place then ([`ConnectionPermit::give_up`]).
+    /// Notes that the server has refused one more connection of the account. Returns whether other connections are
+    /// live, for which the messages may wait. The caller then gives up its own place ([`ConnectionPermit::give_up`]).
     pub fn lower(&self) -> bool {
         self.connections.lower(&self.route)
     }
 
-    /// Returns leave to make messages before there is a place: for as many instances as the account has connections.
+    /// Returns permission to make messages before there is a place, for as many instances as the account has
+    /// connections.
     pub fn try_acquire_prefetch(&self) -> Option<ConnectionPermit> {
         self.connections.try_acquire_prefetch(&self.route)
     }

@@ -1,9 +1,9 @@
 //! What a server says, without the secrets of this process.
 //!
-//! A server knows the secret of its own account, and what another one told it; some servers echo: in an error, in a log line,
-//! in the next connection's greeting. What they say goes to connectors, results and transcripts, so every secret that was
-//! used in this process is taken out of it here, from a connection's first byte to its last. A line is looked at whole,
-//! however it arrives, together with what came before it.
+//! A server knows the secret of its own account, and secrets that another server told it. Some servers echo them: in an
+//! error, in a log line, in the next connection's greeting. What servers say goes to connectors, results and
+//! transcripts. So every secret that was used in this process is removed here, from a connection's first byte to its
+//! last. A line is examined as a whole, even when it arrives in pieces, together with the text before it.
 
 use std::io;
 use std::sync::Arc;

@@ -1,25 +1,26 @@
-//! How many messages a server takes on one connection, as far as this process has learned it.
+//! How many messages a server accepts on one connection, as far as this process has learned it.
 //!
-//! A batch learns it for itself (it sees the dialogue); what is kept here is what the batches after it begin with.
+//! Each batch learns it for itself, because it sees the dialogue; what is kept here is what later batches start with.
 
 /// How many messages more than before a connection has to carry until the earlier end counts as an accident. A loss hides
 /// the replies of what was in flight, so the number that was seen may be lower than the server's own.
 const HIDDEN_MAX: u32 = 32;
 
-/// What is known of it.
+/// What is known about a server's limit of messages per connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ServerCapacity {
-    /// No connection was ended by the server in the middle of its work.
+    /// The server has not ended a connection in the middle of its work.
     #[default]
     Unlimited,
-    /// The last connection that the server ended had carried so many; whether that is its limit is not known yet.
+    /// The last connection that the server ended had carried this number of messages; it is not known yet whether that
+    /// is the limit.
     Suspected(u32),
-    /// Two connections one after the other ended after so many.
+    /// Two connections in a row ended after this number of messages.
     Known(u32),
 }
 
 impl ServerCapacity {
-    /// Notes that the server has ended a connection that carried so many messages.
+    /// Notes that the server has ended a connection that carried `carried` messages.
     pub(crate) fn note_end(&mut self, carried: u32) {
         *self = match *self {
             _ if carried == 0 => return,
@@ -29,7 +30,7 @@ impl ServerCapacity {
         };
     }
 
-    /// Notes that a connection has carried so many messages and lives.
+    /// Notes that a connection has carried `carried` messages and is still alive.
     pub(crate) fn note_alive(&mut self, carried: u32) {
         if let Self::Suspected(seen) = *self
             && carried > seen.saturating_add(HIDDEN_MAX)

@@ -1,4 +1,4 @@
-//! What a connection is from its first byte to its last, whoever has it: a connector, the pool, or nobody any more.
+//! A connection from its first byte to its last, while a connector, the pool or nobody holds it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! One sign-in of an account at first, and none with a secret that was refused.
+//! At first one sign-in of an account at a time, and none with a secret that was refused.
 //!
-//! Servers lock accounts after some refused sign-ins, and each of many connections, and each turn of a loop, would make one.
-//! So the first connection of an account signs in alone: others open once it has succeeded. After a refusal none does, and
-//! whoever asks gets an error that says so.
+//! Servers lock accounts after some refused sign-ins, and each of many connections, and each turn of a loop, would make
+//! one. So the first connection of an account signs in before any other: others open once it has succeeded. After a
+//! refusal no further sign-in is made, and each request for one gets an error that says so.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! TLS: who is trusted, which versions, and what a failed handshake means to a person.
+//! TLS: which certificates are trusted, which versions are used, and what a failed handshake means to a person.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,19 +15,19 @@ use tokio_rustls::client::TlsStream;
 use crate::certificate_trouble;
 use crate::trust::Trust;
 
-/// Why there is no TLS. Each is a whole sentence.
+/// The reason why TLS could not be started. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The host's name can stand in no certificate.
+    /// The host's name cannot be in a certificate.
     #[error("`{0}` is no name that a certificate could be issued for.")]
     Name(String),
-    /// The server's certificate is not to be trusted for this host.
+    /// The server's certificate cannot be trusted for this host.
     #[error("{0}")]
     Certificate(String),
     /// The handshake failed.
     #[error("{0}")]
     Handshake(String),
-    /// The connection was lost before the handshake was over, which says nothing about either side's TLS.
+    /// The connection was lost before the handshake was complete, which says nothing about the TLS of either side.
     #[error("{0}")]
     Lost(String),
 }
@@ -43,12 +43,12 @@ impl TlsError {
         }
     }
 
-    /// Whether the other side spoke TLS, and its certificate is what is wrong.
+    /// Checks whether the other side spoke TLS and the problem is its certificate.
     pub fn is_about_the_certificate(&self) -> bool {
         matches!(self, Self::Certificate(_))
     }
 
-    /// Whether it may go better another time, with nothing changed on either side.
+    /// Checks whether another try may succeed, with nothing changed on either side.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Lost(_))
     }
@@ -59,7 +59,7 @@ impl TlsError {
 pub struct TlsFacts {
     /// The server's certificate; it was checked.
     pub certificate: Option<CertificateDer<'static>>,
-    /// The cipher suite's name.
+    /// The name of the cipher suite.
     pub cipher: Option<&'static str>,
 }
 

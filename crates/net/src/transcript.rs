@@ -1,7 +1,7 @@
-//! The dialogue written down, with times and without secrets.
+//! The dialogue in writing, with times and without secrets.
 //!
-//! What signs in is never written: of a line of the sign-in the command and the mechanism alone. What a server says comes
-//! here as connectors get it, without the secret in any form.
+//! Secrets of a sign-in are never written: of a line of the sign-in, only the command and the mechanism are. What a
+//! server says is written as connectors get it, without the secret in any form.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -28,10 +28,10 @@ impl std::fmt::Debug for Transcript {
 }
 
 impl Transcript {
-    /// Into a file that its owner alone can read, in place of what it held.
+    /// Makes a transcript that is written to a file, in place of its old content. Only the file's owner can read it.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Returns an error when the file cannot be written.
     pub fn to_file(path: &Path) -> std::io::Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -40,7 +40,7 @@ impl Transcript {
         Ok(Self::new(options.open(path)?))
     }
 
-    /// Into anything.
+    /// Makes a transcript that is written to `to`.
     pub fn new(to: impl Write + Send + 'static) -> Self {
         Self {
             to: Mutex::new(Box::new(to)),

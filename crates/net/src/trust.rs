@@ -1,10 +1,10 @@
-//! Who is trusted: the authorities that the account names, and the system's.
+//! Which authorities are trusted: those that the account names, and the system's.
 //!
-//! The system has some hundred and fifty, often in one file and again in a directory of small ones, and reading all of
-//! them takes longer than everything else that a process does before its first message. So a certificate is held against
-//! the account's own authorities first, then against the one file, and only what those do not answer for makes all be
-//! read. What is trusted is the same as with all of them together: each step's authorities are among those of the last,
-//! and the last has the last word on every refusal.
+//! The system has about a hundred and fifty, often in one file and again in a directory of small ones. Reading all of
+//! them takes longer than everything else that a process does before its first message. So a certificate is checked
+//! against the account's own authorities first, then against the one file; only when neither accepts it are all
+//! authorities read. The result is the same as with all of them together: each step's authorities are among those of
+//! the last step, and the last step decides every refusal.
 
 use std::sync::{Arc, OnceLock};
 
