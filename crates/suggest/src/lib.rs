@@ -1,5 +1,5 @@
-//! "Did you mean": finds the known name that somebody probably meant. The one rule for every name that a person writes:
-//! fields of accounts, keys and steps of documents, functions, built-ins, labels.
+//! "Did you mean": finds the known name that a person probably meant. It is the one rule for every name that a person
+//! writes: fields of accounts, keys and steps of documents, functions, built-ins, labels.
 //!
 //! ```
 //! use pipepost_suggest::nearest;
@@ -16,10 +16,10 @@ const KNOWN_MAX: usize = 1000;
 /// Slips of the pen in one name; more make it another name.
 const SLIPS_MAX: usize = 4;
 
-/// Returns the known name nearest to `written`, when it is near: at most one slip (a letter too many, too few, another
-/// one, or two exchanged) for every three characters of the shorter name, and at most four. Case, `-`, `_` and blanks
-/// count for nothing, and words at the end that both names share (`-connector-v2`) make them no more alike. Of several that
-/// are equally near, the first.
+/// Returns the known name nearest to `written`, when it is near enough: at most one slip (a letter too many, a letter
+/// missing, a different letter, or two letters exchanged) for every three characters of the shorter name, and at most
+/// four slips. Case, `-`, `_` and blanks are ignored. Words at the end that both names share (`-connector-v2`) do not
+/// make them more alike. When several names are equally near, it returns the first.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.len() > NAME_BYTES_MAX {
         return None;
