@@ -1,9 +1,9 @@
-//! Whether compiled code may come from a directory.
+//! Checks whether compiled code may be taken from a directory.
 //!
-//! An entry of the cache is native code that runs outside the sandbox. So the directory has to be this user's own, closed
-//! to all others, and reached through directories in which nobody else can put another in its place (as OpenSSH's
-//! `StrictModes` asks of its files). A directory of ours that others may read, but not write, is closed and used; one
-//! that others could have written to is not used, since what it holds may be theirs.
+//! An entry of the cache is native code that runs outside the sandbox. So the directory must belong to this user, be
+//! closed to all others, and be reached through directories in which nobody else can replace it (as OpenSSH's
+//! `StrictModes` requires for its files). If others may read our directory but not write to it, it is closed to them
+//! and used. If others could have written to it, it is not used, because its content may be theirs.
 
 use std::path::Path;
 

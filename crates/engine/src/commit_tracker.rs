@@ -1,8 +1,8 @@
-//! Compares what a connector reports of its commits with what the host knows of the bytes and replies.
+//! Compares what a connector reports of its commits with what the host knows from the bytes and replies.
 //!
 //! The connector announces, writes, and reports; the host counts the bytes and reads the replies itself. Whatever a
-//! connector claims, or does not, a part ends as one of: confirmed, refused, uncertain, not sent. `uncertain` is what
-//! remains where a claim does not agree with the bytes.
+//! connector claims or does not claim, a part ends as one of these: confirmed, refused, uncertain, not sent. A part is
+//! `uncertain` when a claim does not agree with the bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -52,11 +52,11 @@ impl CallState {
 /// A failure as the connector reported it.
 #[derive(Debug, Clone)]
 pub struct CallFailure<Output = Value> {
-    /// Its kind, its words, its advice.
+    /// The kind, the message and the advice.
     pub failure: Failure,
-    /// What there is of the output.
+    /// The output, as far as there is one.
     pub output: Option<Output>,
-    /// JSON: what is left to do.
+    /// What is left to do, as JSON.
     pub remainder: Option<String>,
 }
 
@@ -70,16 +70,16 @@ impl From<Failure> for CallFailure {
     }
 }
 
-/// How a call ended, after the host has judged it.
+/// The end of a call, after the host has judged it.
 #[derive(Debug, Clone)]
 pub struct CallEnd {
-    /// The output, or why there is none.
+    /// The output, or the reason why there is none.
     pub result: Result<Value, CallFailure>,
-    /// Something of it was announced as committing, so it may not simply be tried again.
+    /// Whether a commit of something in the call was announced; if so, the call may not simply be tried again.
     pub announced: bool,
-    /// Some of it was confirmed.
+    /// Whether some of it was confirmed.
     pub confirmed: bool,
-    /// The connector settled it, and was not stopped before.
+    /// Whether the connector settled the call before it was stopped.
     pub settled: bool,
 }
 

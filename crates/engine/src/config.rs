@@ -1,4 +1,4 @@
-//! The engine's configuration: one constructor, so that every engine of the process compiles and limits alike.
+//! The engine's configuration: one constructor, so that every engine of the process has the same settings and limits.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,28 +10,29 @@ use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAl
 
 use super::cache;
 
-/// How an engine is made.
+/// The options of an engine.
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
-    /// What every instance may use.
+    /// The limits of every instance.
     pub limits: Limits,
-    /// Where compiled code is kept; none compiles anew in every process.
+    /// The directory in which compiled code is kept. Without one, every process compiles anew.
     pub cache: Option<PathBuf>,
-    /// Who is shown the memory of instances that are done; nobody, as a rule.
+    /// A receiver of the memory of instances that are done; usually none.
     pub memory_dumps: Option<MemoryDumps>,
-    /// Who is told how much work instances did; nobody, as a rule, because counting makes them slower.
+    /// A receiver of the amount of work that instances did; usually none, because counting makes them slower.
     pub fuel_meter: Option<FuelMeter>,
 }
 
-/// Is told how much fuel each batch burnt: about the number of WebAssembly instructions that its instance executed, the
-/// same on every machine. With it goes the connector's name. For tests, which cannot measure time.
+/// A callback that receives how much fuel each batch burnt, with the connector's name. Fuel is about the number of
+/// WebAssembly instructions that the instance executed, and is the same on every machine. It is for tests, which cannot
+/// measure time.
 #[derive(Clone)]
 pub struct FuelMeter(Arc<Told>);
 
 type Told = dyn Fn(&str, u64) + Send + Sync;
 
 impl FuelMeter {
-    /// `told` is called on the run's own task and should be quick.
+    /// Makes a meter that calls `told`. It is called on the run's own task and should be quick.
     pub fn new(told: impl Fn(&str, u64) + Send + Sync + 'static) -> Self {
         Self(Arc::new(told))
     }
@@ -47,17 +48,18 @@ impl fmt::Debug for FuelMeter {
     }
 }
 
-/// Is shown the whole linear memory of every instance that has performed, as it was when the instance was done or was
-/// stopped, with the connector's name. For tests and autopsies.
+/// A callback that receives the whole linear memory of every instance that has performed, as it was when the instance
+/// was done or was stopped, with the connector's name. It is for tests and for the analysis of failures.
 ///
-/// Not shown is the memory of an instance whose run ended before it did: its store is thrown away where it stands.
+/// The memory of an instance whose run ended before it did is not passed on, because its store is dropped at once.
 #[derive(Clone)]
 pub struct MemoryDumps(Arc<Look>);
 
 type Look = dyn Fn(&str, &[u8]) + Send + Sync;
 
 impl MemoryDumps {
-    /// `look` gets the connector's name and the memory; it is called on the run's own task and should be quick.
+    /// Makes a receiver that calls `look` with the connector's name and the memory. It is called on the run's own task
+    /// and should be quick.
     pub fn new(look: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
         Self(Arc::new(look))
     }

@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Component, ContractVersion, Engine, LoadError, grantable};
 
-/// Where a connector came from.
+/// The place that a connector was loaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Built into the binary.
+    /// The connector is built into the binary.
     BuiltIn,
-    /// A file of a plugins directory.
+    /// The connector is a file in a plugins directory.
     File(PathBuf),
 }
 
@@ -32,53 +32,53 @@ impl std::fmt::Display for Origin {
 /// One connector, compiled, granted and described.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    /// Its own name.
+    /// The connector's own name.
     pub name: String,
-    /// Other names by which documents call it.
+    /// Other names that documents may use for it.
     pub aliases: Vec<String>,
-    /// The account types that it takes; empty when it takes no account.
+    /// The account types that it accepts; empty when it uses no account.
     pub account_types: Vec<String>,
     /// JSON Schema of its parameters.
     pub parameters: Value,
     /// JSON Schema of its output.
     pub output: Value,
-    /// Its version, for people.
+    /// Its version, to be shown to people.
     pub version: String,
-    /// One sentence: what it does.
+    /// One sentence that says what it does.
     pub summary: String,
-    /// Where it came from.
+    /// The place that it was loaded from.
     pub origin: Origin,
-    /// `sha256:` and 64 hexadecimal digits, over the component's bytes.
+    /// The SHA-256 digest of the component's bytes: `sha256:` and 64 hexadecimal digits.
     pub digest: Arc<str>,
     /// The component's size in bytes.
     pub size: usize,
-    /// What batches run in.
+    /// The compiled component, which batches are run in.
     pub component: Component,
 }
 
 impl Connector {
-    /// What it imports, as its bytes name it: the whole of what it can reach.
+    /// Returns the names of its imports, read from its bytes. It can reach these and nothing else.
     pub fn imports(&self) -> &[String] {
         &self.component.interfaces.imports
     }
 
-    /// What it exports.
+    /// Returns the names of its exports.
     pub fn exports(&self) -> &[String] {
         &self.component.interfaces.exports
     }
 
-    /// The version of the contract that it was built against.
+    /// Returns the version of the contract that it was built against.
     pub fn contract(&self) -> ContractVersion {
         self.component.contract
     }
 
-    /// Returns whether it holds connections.
+    /// Returns whether it can hold connections.
     pub fn has_transport(&self) -> bool {
         self.component.holds_connections()
     }
 
-    /// Returns the member of its output that lists those whom the service refused though the call succeeded, by the
-    /// schema's keyword `x-pipepost-refused`.
+    /// Returns the name of the output's member that lists the recipients whom the service refused although the call
+    /// succeeded. The schema marks this member with the keyword `x-pipepost-refused`.
     pub fn refused_member(&self) -> Option<&str> {
         let properties = self.output.get("properties")?.as_object()?;
         let mut marked = properties
@@ -87,7 +87,7 @@ impl Connector {
         marked.next().map(|(name, _)| name.as_str())
     }
 
-    /// All about it, for people and machines.
+    /// Returns everything that is known about it, for people and machines.
     pub fn report(&self) -> ConnectorReport<'_> {
         ConnectorReport {
             name: &self.name,
@@ -107,30 +107,30 @@ impl Connector {
     }
 }
 
-/// What `pipepost plugins inspect` shows.
+/// The report that `pipepost plugins inspect` shows.
 #[derive(Debug, Serialize)]
 pub struct ConnectorReport<'a> {
-    /// Its own name.
+    /// The connector's own name.
     pub name: &'a str,
-    /// Other names by which documents call it.
+    /// Other names that documents may use for it.
     pub aliases: &'a [String],
     /// Its version.
     pub version: &'a str,
-    /// One sentence: what it does.
+    /// One sentence that says what it does.
     pub summary: &'a str,
-    /// Where it came from.
+    /// The place that it was loaded from.
     pub origin: String,
-    /// SHA-256 of its bytes.
+    /// The SHA-256 digest of its bytes.
     pub digest: &'a str,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: usize,
     /// The version of the contract that it was built against.
     pub contract: &'static str,
-    /// The account types it takes.
+    /// The account types that it accepts.
     pub account_types: &'a [String],
-    /// What it imports, read from its bytes.
+    /// Its imports, read from its bytes.
     pub imports: &'a [String],
-    /// What it exports, read from its bytes.
+    /// Its exports, read from its bytes.
     pub exports: &'a [String],
     /// JSON Schema of its parameters.
     pub parameters: &'a Value,
@@ -138,42 +138,42 @@ pub struct ConnectorReport<'a> {
     pub output: &'a Value,
 }
 
-/// Why a connector was not loaded.
+/// The reason why a connector was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
     /// A directory or file cannot be read.
     #[error("`{path}` cannot be read: {source}.")]
     Read {
-        /// Which.
+        /// The path of the directory or file.
         path: String,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// One does not load.
+    /// A component does not load.
     #[error("The connector {name} is not loaded: {source}.")]
     Load {
-        /// Its file, or its name where it is built in.
+        /// The component's file, or its name if it is built in.
         name: String,
-        /// Why.
+        /// The reason.
         source: LoadError,
     },
-    /// What it says of itself is no use.
+    /// The connector's manifest cannot be used.
     #[error("The connector {name} is not loaded: {reason}.")]
     Manifest {
-        /// Its file, or its name where it is built in.
+        /// The component's file, or its name if it is built in.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The operator's policy does not allow it.
     #[error("The connector {name} is not loaded: the policy {reason}.")]
     Policy {
-        /// Its file, or its name where it is built in.
+        /// The component's file, or its name if it is built in.
         name: String,
-        /// What the policy says.
+        /// The reason that the policy gives.
         reason: String,
     },
-    /// The operator's policy grants what this host cannot give.
+    /// The operator's policy grants something that this host cannot give.
     #[error("The policy grants `{grant}`, which cannot be granted; what can is {}.", grantable().join(", "))]
     Grant {
         /// The interface, as the policy names it.
@@ -181,10 +181,10 @@ pub enum ConnectorError {
     },
 }
 
-/// Checks that the policy grants nothing that no host of this version can give.
+/// Checks that the policy grants only what a host of this version can give.
 ///
 /// # Errors
-/// The first grant that cannot be given.
+/// Returns the first grant that cannot be given.
 pub fn check_grants(policy: &Policy) -> Result<(), ConnectorError> {
     match policy.ungrantable(&grantable()) {
         Some(grant) => Err(ConnectorError::Grant {
@@ -197,7 +197,7 @@ pub fn check_grants(policy: &Policy) -> Result<(), ConnectorError> {
 /// Loads one component from a file.
 ///
 /// # Errors
-/// When it cannot be read, or does not load.
+/// Fails when the file cannot be read, or the component does not load.
 pub async fn load_file(engine: &Engine, policy: &Policy, path: &Path) -> Result<Connector, ConnectorError> {
     check_grants(policy)?;
     let shown = path.display().to_string();
@@ -208,11 +208,11 @@ pub async fn load_file(engine: &Engine, policy: &Policy, path: &Path) -> Result<
     load(engine, policy, &bytes, Origin::File(path.to_owned()), &shown).await
 }
 
-/// Loads one component from its bytes: looks it up in the policy, compiles it, and asks it what it is. Errors name it as
-/// `shown`.
+/// Loads one component from its bytes: looks it up in the policy, compiles it, and asks it for its manifest. Errors use
+/// the name `shown` for it.
 ///
 /// # Errors
-/// When the policy does not allow it, or it does not load.
+/// Fails when the policy does not allow the component, or it does not load.
 pub async fn load(
     engine: &Engine,
     policy: &Policy,
@@ -271,12 +271,12 @@ pub async fn load(
     })
 }
 
-/// Returns `sha256:` and the digest in hexadecimal digits.
+/// Returns the SHA-256 digest of the bytes, as `sha256:` and hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     shown_digest(&Sha256::digest(bytes))
 }
 
-/// The digest of several pieces, in which it matters where one ends and the next begins.
+/// A digest of several pieces. It changes when the boundary between two pieces moves.
 #[derive(Debug, Default)]
 pub struct Digest(Sha256);
 
@@ -287,7 +287,7 @@ impl Digest {
         self.0.update(piece);
     }
 
-    /// Returns `sha256:` and the digest in hexadecimal digits.
+    /// Returns the digest as `sha256:` and hexadecimal digits.
     pub fn finish(self) -> String {
         shown_digest(&self.0.finalize())
     }

@@ -1,9 +1,9 @@
 //! The contract's versions, side by side.
 //!
-//! A component is built against one version and keeps it for good: its imports and its export carry the version in their
-//! names. Each version has a module here with its own bindings. The newest one is the host's own: everything else in this
-//! crate is written against it, and an older version translates its calls to the newest and the answers back. A released
-//! version's WIT is never edited, and its module stays as long as components of it may be loaded.
+//! A component is built against one version and keeps it: the names of its imports and its export carry the version.
+//! Each version has a module here with its own bindings. The newest one is the host's own: everything else in this
+//! crate is written against it. An older version translates its calls to the newest and the results back. A released
+//! version's WIT is never edited, and its module stays as long as components of that version may be loaded.
 
 pub(crate) mod v0_1_0;
 pub(crate) mod v0_2_0;
@@ -24,7 +24,7 @@ use super::instance::StoreData;
 pub enum ContractVersion {
     /// The first release.
     V0_1_0,
-    /// Typed account, no output twice, units in the names.
+    /// The account is typed, no output is passed twice, and names carry their units.
     V0_2_0,
 }
 
@@ -35,13 +35,13 @@ const STEP: &str = "pipepost:connector/step";
 const TRANSPORT: &str = "pipepost:mail/transport";
 
 impl ContractVersion {
-    /// All of them, the oldest first.
+    /// All versions, the oldest first.
     pub const ALL: [Self; 2] = [Self::V0_1_0, Self::V0_2_0];
 
-    /// The newest.
+    /// The newest version.
     pub const LATEST: Self = Self::V0_2_0;
 
-    /// Returns the version as the names of interfaces carry it.
+    /// Returns the version as it appears in the names of interfaces.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V0_1_0 => "0.1.0",
@@ -49,7 +49,7 @@ impl ContractVersion {
         }
     }
 
-    /// Returns what a host can give to a component of this version: the ceiling of every grant.
+    /// Returns what a host can give to a component of this version. No grant exceeds it.
     pub const fn grantable(self) -> &'static [&'static str] {
         match self {
             Self::V0_1_0 => &[
@@ -96,7 +96,8 @@ impl fmt::Display for ContractVersion {
     }
 }
 
-/// Returns everything that a host can give, over all versions of the contract: what a policy may name.
+/// Returns everything that a host can give, over all versions of the contract. A policy may name these and nothing
+/// else.
 pub fn grantable() -> Vec<&'static str> {
     let mut all: Vec<&str> = Vec::new();
     for name in ContractVersion::ALL.iter().flat_map(|version| version.grantable()) {

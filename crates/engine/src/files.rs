@@ -1,7 +1,7 @@
-//! The files of a run: a directory of its own, and a read-only one behind it.
+//! The files of a run: its own directory, and a read-only directory that is searched after it.
 //!
-//! Names are relative and stay inside: no absolute name, no `..`, no link that leads out. The run's own directory is
-//! looked up first, then the given one.
+//! Names are relative and stay inside: an absolute name, `..`, and a link that leads out are refused. The run's own
+//! directory is searched first, then the given one.
 
 mod beneath;
 
@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use self::beneath::{Access, OpenError};
 
-/// Why a file was not opened, read or made.
+/// The reason why a file was not opened, read or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// There is no file of this name.
@@ -21,13 +21,13 @@ pub enum FileError {
     /// The name leads out of the run's directories.
     #[error("the name leads out of the run's directory")]
     NotAllowed,
-    /// It is a pipe, a device or a socket.
+    /// The name is that of a pipe, a device or a socket.
     #[error("it is not a regular file")]
     NotAFile,
-    /// It is not as it was when it was opened.
+    /// The file has changed since it was opened.
     #[error("the file changed while it was read")]
     Changed,
-    /// It is larger than it may be.
+    /// The file is larger than is allowed.
     #[error("the file is larger than it may be")]
     TooLarge,
     /// The operating system failed.
@@ -35,7 +35,7 @@ pub enum FileError {
     Io,
 }
 
-/// Where the files of one run are.
+/// The directories that hold the files of one run.
 #[derive(Debug)]
 pub struct RunFiles {
     /// Made for the run, and removed with it unless it is to be kept.
@@ -46,10 +46,10 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
-    /// A fresh directory for the run, removed with this value; `given` is only read.
+    /// Makes a new directory for the run, which is removed with this value. Files in `given` are only read.
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// Fails when the directory cannot be made.
     pub fn temporary(given: Option<PathBuf>) -> io::Result<Self> {
         let temporary = tempfile::Builder::new().prefix("pipepost-run-").tempdir()?;
         Ok(Self {
@@ -59,10 +59,10 @@ impl RunFiles {
         })
     }
 
-    /// The run's files in a directory that stays.
+    /// Keeps the run's files in the directory `own`, which is not removed. Files in `given` are only read.
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// Fails when the directory cannot be made.
     pub fn kept_in(own: PathBuf, given: Option<PathBuf>) -> io::Result<Self> {
         fs::create_dir_all(&own)?;
         Ok(Self {
@@ -75,8 +75,8 @@ impl RunFiles {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// [`FileError::NotFound`], [`FileError::NotAllowed`] when the name leads out, [`FileError::NotAFile`],
-    /// [`FileError::Io`].
+    /// Fails with [`FileError::NotFound`], [`FileError::NotAllowed`] when the name leads out, [`FileError::NotAFile`],
+    /// or [`FileError::Io`].
     pub fn open(&self, name: &str) -> Result<OpenFile, FileError> {
         let relative = relative(name)?;
         for root in std::iter::once(&self.own).chain(self.given.as_ref()) {
@@ -88,10 +88,10 @@ impl RunFiles {
         Err(FileError::NotFound)
     }
 
-    /// Begins a new file in the run's own directory; sub-directories are made.
+    /// Begins a new file in the run's own directory. Missing sub-directories are made.
     ///
     /// # Errors
-    /// [`FileError::NotAllowed`] when the name leads out, [`FileError::Io`].
+    /// Fails with [`FileError::NotAllowed`] when the name leads out, or [`FileError::Io`].
     pub fn create(&self, name: &str) -> Result<NewFile, FileError> {
         self.begin(name).map_err(|error| match error {
             WriteError::NotAllowed => FileError::NotAllowed,
@@ -119,10 +119,10 @@ impl RunFiles {
         Ok(target)
     }
 
-    /// Writes a whole file into the run's own directory, or adds to it; sub-directories are made.
+    /// Writes a whole file into the run's own directory, or appends to it. Missing sub-directories are made.
     ///
     /// # Errors
-    /// A [`WriteError`], and then the file is as it was.
+    /// Returns a [`WriteError`]; the file is then as it was before.
     pub fn write(&self, name: &str, bytes: &[u8], existing: Existing) -> Result<(), WriteError> {
         if existing == Existing::Append {
             self.own_path(name)?;
@@ -144,30 +144,30 @@ impl RunFiles {
     }
 }
 
-/// What is done about a file that is there already.
+/// What to do when the file exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// What is written goes behind it.
+    /// Appends to the file.
     Append,
-    /// It is replaced.
+    /// Replaces the file.
     Replace,
-    /// It stays, and nothing is written.
+    /// Leaves the file as it is, and writes nothing.
     Fail,
 }
 
-/// Why a file was not written.
+/// The reason why a file was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The name leads out.
+    /// The name leads out of the run's directory.
     #[error("the name leads out of the run's directory")]
     NotAllowed,
-    /// It is there, and was to be new.
+    /// The file exists, but a new one was asked for.
     #[error("the file is there already")]
     Exists,
-    /// It is a pipe, a device or a socket.
+    /// The name is that of a pipe, a device or a socket.
     #[error("it is not a regular file")]
     NotAFile,
-    /// The operating system's word.
+    /// The operating system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -193,20 +193,20 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// In bytes, as it was when it was opened.
+    /// Returns the file's size in bytes, as it was when the file was opened.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// By its name's ending; none for an unknown one.
+    /// Returns the media type by the ending of the file's name; none for an unknown ending.
     pub fn media_type(&self) -> Option<&'static str> {
         self.media_type
     }
 
-    /// At most `max` bytes from `offset`; empty at the end.
+    /// Reads at most `max` bytes from `offset`. The result is empty at the end of the file.
     ///
     /// # Errors
-    /// [`FileError::Changed`] when the file is not as it was opened, [`FileError::Io`].
+    /// Fails with [`FileError::Changed`] when the file has changed since it was opened, or [`FileError::Io`].
     pub fn read(&mut self, offset: u64, max: u32) -> Result<Vec<u8>, FileError> {
         let now = self.file.metadata().map_err(|_| FileError::Io)?;
         if now.len() != self.size || now.modified().ok() != self.modified {
@@ -220,7 +220,7 @@ impl OpenFile {
     }
 }
 
-/// A file of the run in the making: it appears under its name with [`NewFile::finish`].
+/// A file of the run that is being written. It appears under its name when [`NewFile::finish`] is called.
 #[derive(Debug)]
 pub struct NewFile {
     temporary: tempfile::NamedTempFile,
@@ -228,18 +228,18 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Adds to its end.
+    /// Appends bytes to the file.
     ///
     /// # Errors
-    /// [`FileError::Io`].
+    /// Fails with [`FileError::Io`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.temporary.write_all(bytes).map_err(|_| FileError::Io)
     }
 
-    /// The file appears, whole.
+    /// Makes the complete file appear under its name.
     ///
     /// # Errors
-    /// [`FileError::Io`].
+    /// Fails with [`FileError::Io`].
     pub fn finish(self) -> Result<(), FileError> {
         self.temporary
             .persist(&self.target)

@@ -1,7 +1,7 @@
-//! What the host does when a connector calls it: one module an interface of the contract.
+//! What the host does when a connector calls it: one module per interface of the contract.
 //!
-//! Every function here answers for the one instance whose state it is given. A violation of the contract (a handle that
-//! is not the connector's, a call of another batch, a flood of log lines) ends the instance; conditions from which a
+//! Every function here serves one instance, whose state it is given. A violation of the contract ends the instance: a
+//! handle that does not belong to the connector, a call of another batch, a flood of log lines. Conditions from which a
 //! connector can recover are returned to it.
 
 mod clock;

@@ -1,34 +1,34 @@
-//! What a component asks for, read from its bytes.
+//! Reads from a component's bytes what it imports and exports.
 //!
-//! The answer comes from the binary itself, not from what the component says: a component can reach what stands among
-//! its imports and nothing else, so this list is the whole of its authority before any grant narrows it.
+//! The answer comes from the binary itself, not from what the component says. A component can reach only what is among
+//! its imports, so this list is all of its authority before any grant narrows it.
 
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload};
 
 /// The imports and exports of a component, as its bytes name them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    /// Such as `pipepost:mail/transport@0.1.0`, in the binary's order.
+    /// Names such as `pipepost:mail/transport@0.1.0`, in the binary's order.
     pub imports: Vec<String>,
-    /// Such as `pipepost:connector/step@0.1.0`.
+    /// Names such as `pipepost:connector/step@0.1.0`.
     pub exports: Vec<String>,
 }
 
-/// Why bytes are no component.
+/// The reason why bytes are not a component.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAComponent {
-    /// A core module: compiled, but not componentised.
+    /// The bytes are a core module: compiled, but not turned into a component.
     #[error("it is a core WebAssembly module and not a component; `cargo xtask build` makes components of modules")]
     CoreModule,
-    /// Not WebAssembly, or damaged.
+    /// The bytes are not WebAssembly, or they are damaged.
     #[error("it is not WebAssembly, or it is damaged ({0})")]
     Malformed(String),
 }
 
-/// Reads the top-level imports and exports.
+/// Reads the names of a component's top-level imports and exports.
 ///
 /// # Errors
-/// When the bytes are not a component.
+/// Fails when the bytes are not a component.
 pub fn interfaces(bytes: &[u8]) -> Result<Interfaces, NotAComponent> {
     let malformed = |error: wasmparser::BinaryReaderError| {
         // What follows its first line is for a developer of parsers.

@@ -1,4 +1,4 @@
-//! One instance: the state that its imports work on, its limits, and the run of one batch in it.
+//! One instance: the state that its imports use, its limits, and the run of one batch in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -308,30 +308,30 @@ async fn place(engine: &Engine) -> Option<OwnedSemaphorePermit> {
     Arc::clone(&engine.inner.places).acquire_owned().await.ok()
 }
 
-/// Calls for one connector, of one step, account and run.
+/// The calls for one connector, of one step, one account and one run.
 pub struct Batch {
-    /// The connector's name, for logs and sentences.
+    /// The connector's name, for logs and messages.
     pub connector: Arc<str>,
     /// The account as the connector sees it.
     pub account: Option<PublicView>,
-    /// What it is to perform.
+    /// The calls to perform.
     pub calls: Vec<Call>,
-    /// None: the connector gets no connection.
+    /// The right to a connection; none: the connector gets no connection.
     pub transport: Option<TransportGrant>,
-    /// What its account may send; none where nothing is counted.
+    /// What the account may send; none where nothing is counted.
     pub permit: Option<Arc<dyn SendPermit>>,
     /// The files of the run.
     pub files: Arc<RunFiles>,
-    /// Where each commit is recorded before its bytes leave.
+    /// The ledger in which each commit is recorded before its bytes leave.
     pub ledger: Arc<dyn Ledger>,
-    /// Ends when the run does.
+    /// A token that ends when the run does.
     pub ending: ShutdownToken,
 }
 
-/// How a batch went.
+/// The result of a batch.
 #[derive(Default)]
 pub struct BatchEnd {
-    /// Each call's end, by its number.
+    /// The end of each call, by the call's number.
     pub calls: HashMap<u32, CallEnd>,
     /// The server's reply to a sign-in that it refused.
     pub refused_sign_in: Option<Vec<u8>>,
@@ -339,10 +339,10 @@ pub struct BatchEnd {
     was_stopped: bool,
 }
 
-/// Runs a batch in a fresh instance. Each call has exactly one end in the answer.
+/// Runs a batch in a new instance. Each call has exactly one end in the result.
 ///
-/// After a trap the calls of which nothing was announced run again one by one, each in an instance of its own: what one
-/// message does to the connector does not touch its neighbours.
+/// After a trap, the calls of which nothing was announced run again one by one, each in its own instance. So what one
+/// message does to the connector does not affect the other messages.
 pub async fn run_batch(
     engine: &Engine,
     component: &Component,

@@ -1,8 +1,10 @@
-//! How much the host keeps of what a connector tells it: one budget of bytes and of JSON values for each `perform`.
+//! Limits how much the host keeps of what a connector passes to it: one budget of bytes and of JSON values for each
+//! `perform`.
 //!
-//! An instance has a bounded memory, and what it hands over is kept outside of it: texts as they came, and results as
-//! values, which take many times their text (`[]` is two bytes of text and about 80 of memory). Without a bound on the sum a
-//! connector within its own limits could make the host use all of the machine's.
+//! An instance has a bounded memory, but what it passes to the host is kept outside of that memory: texts as they came,
+//! and results as values, which take many times the size of their text (`[]` is two bytes of text and about 80 of
+//! memory). Without a limit on the sum, a connector that respects its own limits could make the host use all of the
+//! machine's memory.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! The sandbox: an engine that compiles components, says what they ask for, and runs them with what they were granted.
+//! The sandbox: an engine that compiles components, reads what they import, and runs them with what they were granted.
 //!
-//! An [`Engine`] is made once a process. [`Engine::load`] compiles a component (or takes the compiled code from the
-//! cache), after every import that its bytes name was found among the grants. A loaded [`Component`] is instantiated
-//! afresh for each batch: an instance remembers nothing of an earlier one.
+//! Make one [`Engine`] per process. [`Engine::load`] checks that every import in a component's bytes is among the
+//! grants, and then compiles the component (or takes the compiled code from the cache). A loaded [`Component`] is
+//! instantiated anew for each batch: an instance remembers nothing of an earlier one.
 #![forbid(unsafe_code)]
 
 mod cache;
@@ -32,7 +32,7 @@ use pipepost_core::Limits;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 
-/// Compiles and runs components. Cheap to clone.
+/// An engine that compiles and runs components. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -65,7 +65,7 @@ pub struct Component {
     pre: Arc<ConnectorPre>,
     /// The version of the contract that it was built against.
     pub contract: ContractVersion,
-    /// As its bytes name them.
+    /// Its imports and exports, read from its bytes.
     pub interfaces: inspect::Interfaces,
 }
 
@@ -77,13 +77,13 @@ impl std::fmt::Debug for Component {
     }
 }
 
-/// Why a component was not loaded, or did not describe itself. Each says what to do.
+/// The reason why a component was not loaded, or did not describe itself. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The bytes are not a component.
     #[error(transparent)]
     NotAComponent(#[from] inspect::NotAComponent),
-    /// It asks for what nobody granted.
+    /// The component imports something that was not granted.
     #[error(
         "it imports {}, which is not granted to connectors; it may import {} and nothing else",
         one_or_more(.imports), one_or_more(.granted)
@@ -94,41 +94,41 @@ pub enum LoadError {
         /// What may be imported.
         granted: Vec<String>,
     },
-    /// It exports no step.
+    /// The component does not export a step.
     #[error("it is not a connector: it does not export `pipepost:connector/step`")]
     NoConnector,
-    /// It was built against a contract that this host does not know.
+    /// The component was built against a contract that this host does not know.
     #[error(
         "it exports `{step}`, and this host knows the contract in the versions {}; build it against one of these",
         known_versions()
     )]
     UnknownContract {
-        /// What it exports.
+        /// The name of the step that it exports.
         step: String,
     },
-    /// The code does not compile, or does not fit the contract.
+    /// The code does not compile, or does not match the contract.
     #[error("it does not fit this host: {0}")]
     Unfit(String),
-    /// `describe` did not answer.
+    /// `describe` did not return a manifest.
     #[error("it did not describe itself: {0}")]
     Describe(String),
-    /// The engine could not be made on this machine.
+    /// The engine cannot be made on this machine.
     #[error("the WebAssembly engine does not start on this machine: {0}")]
     Engine(String),
 }
 
 impl Component {
-    /// Returns whether it can hold connections, by what its bytes import.
+    /// Returns whether the component can hold connections, judged by its imports.
     pub fn holds_connections(&self) -> bool {
         contract::holds_connections(&self.interfaces)
     }
 }
 
 impl Engine {
-    /// Makes the engine.
+    /// Makes an engine.
     ///
     /// # Errors
-    /// When the machine cannot give what the configuration asks for.
+    /// Fails when the machine cannot provide what the configuration requires.
     pub fn new(options: &EngineOptions) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
         let config = config::configuration(options).map_err(failed)?;
@@ -151,16 +151,17 @@ impl Engine {
         })
     }
 
-    /// What every instance may use.
+    /// Returns the limits of every instance.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
     }
 
-    /// Checks what the component imports against `granted` (none: everything that its version of the contract has), and
+    /// Checks the component's imports against `granted` (none: everything that its version of the contract has), and
     /// compiles it.
     ///
     /// # Errors
-    /// When it asks for more than it was granted (each such import is named), is not a connector, or does not compile.
+    /// Fails when the component imports more than it was granted (the error names each such import), is not a
+    /// connector, or does not compile.
     pub fn load(&self, bytes: &[u8], granted: Option<&[&str]>) -> Result<Component, LoadError> {
         let interfaces = inspect::interfaces(bytes)?;
         let version = match ContractVersion::of(&interfaces) {
@@ -192,10 +193,10 @@ impl Engine {
         })
     }
 
-    /// Asks a component what it is, in an instance whose imports all refuse.
+    /// Asks a component for its manifest, in an instance in which every import refuses.
     ///
     /// # Errors
-    /// When it does not answer within its limits.
+    /// Fails when the component does not return a manifest within its limits.
     pub async fn describe(&self, component: &Component) -> Result<Manifest, LoadError> {
         instance::describe(self, component).await
     }

@@ -1,4 +1,4 @@
-//! Leave to send, which whoever starts a batch gives or holds back.
+//! Permission to send. The caller that starts a batch grants it or withholds it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,27 +7,27 @@ use pipepost_core::Failure;
 use pipepost_core::shutdown::ShutdownToken;
 use pipepost_state::Answer;
 
-/// Whether something may be committed.
+/// Whether parts may be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permit {
-    /// Now.
+    /// The parts may be committed now.
     Granted,
-    /// Not by this batch.
+    /// The parts may not be committed by this batch.
     Held,
-    /// The run ended meanwhile.
+    /// The run ended before permission was given.
     Ending,
 }
 
-/// What an account allows to be sent. A part is a call's number and a transaction's.
+/// What an account allows to be sent. A part is named by a call's number and a transaction's number.
 pub trait SendPermit: Send + Sync {
     /// Waits until these parts may be committed.
     fn admit<'p>(&'p self, parts: &'p [(u32, u32)], ending: &'p ShutdownToken) -> Answer<'p, Permit>;
 
-    /// A part that was admitted is over, or was not begun.
+    /// Notes that an admitted part has ended, or was not begun.
     fn ended(&self, part: (u32, u32));
 
-    /// A call fails so, as its connector says; what it says of a message that was held back is put right. `announced`:
-    /// something of the call was announced.
+    /// Adjusts a call's failure, as its connector reported it: what it says of a message that was held back is
+    /// corrected. `announced` says whether something of the call was announced.
     fn explain<'p>(&'p self, call: u32, announced: bool, failure: &'p mut Failure) -> Answer<'p, ()>;
 }
 

@@ -1,10 +1,10 @@
-//! What an instance's connections carried: how many bytes left, and which replies the connector has read since.
+//! Records what an instance's connections carried: how many bytes left, and which replies the connector has read since.
 //!
-//! A reply is evidence for a part when it was read after bytes of the part left, on the connection on which the first of
-//! them left. It is evidence once: it proves one confirmation or one refusal. The exception is a 421, which closes the
-//! session and so speaks for all that it leaves unanswered (RFC 5321, section 3.8).
+//! A reply is evidence for a part when it was read after bytes of the part left, on the connection on which the first
+//! of them left. It is evidence only once: it proves one confirmation or one refusal. The exception is a 421, which
+//! closes the session and so applies to everything in it that has no reply (RFC 5321, section 3.8).
 //!
-//! What the host cannot tell is which command a reply answers: it does not follow the dialogue.
+//! The host cannot tell which command a reply belongs to, because it does not follow the dialogue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

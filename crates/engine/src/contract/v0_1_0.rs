@@ -1,7 +1,7 @@
-//! Contract 0.1.0: its bindings, and its words in those of the newest version.
+//! Contract 0.1.0: its bindings, and the translation of its terms to those of the newest version.
 //!
-//! What it means otherwise than the newest: an account is a JSON document, `confirmed` says `null` where it has no output,
-//! and `settled` says the output again.
+//! It differs from the newest version as follows: an account is a JSON document, `confirmed` says `null` where it
+//! has no output, and `settled` repeats the output.
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, unnameable_types, unused_qualifications, clippy::all)]

@@ -1,8 +1,9 @@
-//! Opens a file below a directory, so that no name and no link leads out of it.
+//! Opens a file below a directory in such a way that no name and no link leads out of it.
 //!
-//! The check and the opening are one step: whoever exchanges a directory or a link meanwhile gains nothing. Linux does it
-//! in one system call (`openat2`). Where that is missing, the path is walked from one open directory to the next, and each
-//! link is read and resolved here. Links that stay below the directory are followed, absolute ones are refused.
+//! The check and the opening are one step, so nothing is gained by exchanging a directory or a link in between. Linux
+//! does it in one system call (`openat2`). Where that call is missing, the path is walked from one open directory to
+//! the next, and each link is read and resolved here. Links that stay below the directory are followed; absolute links
+//! are refused.
 
 use std::fs::File;
 use std::io;
