@@ -1,14 +1,15 @@
-//! The time that windows, pauses and retention are counted by. It is the wall's, since they outlive the process.
+//! The time by which windows, pauses and retention are counted. It is wall-clock time, because they outlive the
+//! process.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Microseconds since the Unix epoch.
+/// A moment, in microseconds since the Unix epoch.
 pub type Moment = i64;
 
-/// Tells the time. It may jump: see [`crate::quota::windows`].
+/// A clock that gives the current time. It may jump: see [`crate::quota::windows`].
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// Returns the time now, without the part of a microsecond.
+    /// Returns the current time, rounded down to a microsecond.
     fn now(&self) -> Moment;
 }
 
@@ -23,17 +24,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// Returns a duration as microseconds.
+/// Converts a duration to microseconds.
 pub fn length(duration: Duration) -> Moment {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Returns microseconds as a duration; a negative length is none.
+/// Converts microseconds to a duration; a negative length becomes zero.
 pub fn duration(length: Moment) -> Duration {
     Duration::from_micros(u64::try_from(length).unwrap_or(0))
 }
 
-/// Returns whole seconds since the Unix epoch.
+/// Converts a moment to whole seconds since the Unix epoch.
 pub fn seconds(moment: Moment) -> i64 {
     moment.div_euclid(1_000_000)
 }

@@ -1,47 +1,47 @@
-//! Why the state cannot be used.
+//! The reasons why the state cannot be used.
 
 use std::fmt;
 
-/// Why the state cannot be used. What to do about it is worded by whoever shows it: a command line names its options, a
-/// console its pages.
+/// The reason why the state cannot be used. The program that shows it says what to do: a command line names its
+/// options, a console its pages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// A newer version wrote it. The cure: use that version, or another state.
+    /// A newer version wrote the state. The remedy: use that version, or another state.
     #[error(
         "The state in `{place}` was written by a newer Pipepost: its format is {found}, and this version knows up to {known}."
     )]
     Newer {
         /// The file or the database.
         place: String,
-        /// Its format.
+        /// The format of the state.
         found: i64,
-        /// The newest format that is known here.
+        /// The newest format that this version knows.
         known: i64,
     },
-    /// It cannot be read or written. The cure: mend it, or use another state.
+    /// The state cannot be read or written. The remedy: repair it, or use another state.
     #[error("The state in `{place}` cannot be used: {reason}.")]
     Unusable {
         /// The file, directory or database.
         place: String,
-        /// What the system or the database says, without a full stop.
+        /// The message of the system or the database, without a full stop.
         reason: String,
     },
-    /// Another owner runs this execution. The cure: wait for its end, or use another execution key.
+    /// Another owner runs this execution. The remedy: wait until it ends, or use another execution key.
     #[error("The execution `{execution}` is being run by another process ({holder}, since {since}).")]
     Taken {
         /// The execution's key.
         execution: String,
-        /// Who runs it.
+        /// The owner that runs it.
         holder: Holder,
-        /// When it began.
+        /// The time at which it began.
         since: jiff::Timestamp,
     },
 }
 
-/// Who runs an execution.
+/// The owner of a running execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The machine, where a store serves several.
+    /// The machine, for a store that serves several.
     pub machine: Option<String>,
     /// The process's number on its machine.
     pub process: u32,
@@ -58,7 +58,7 @@ impl fmt::Display for Holder {
 }
 
 impl StateError {
-    /// The state at `place` cannot be used, for this reason.
+    /// Makes an error: the state at `place` cannot be used, for this reason.
     pub fn unusable(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Self::Unusable {
             place: place.to_string(),
@@ -66,7 +66,7 @@ impl StateError {
         }
     }
 
-    /// Returns whether waiting helps, with nothing changed.
+    /// Returns whether it is enough to wait, without changing anything.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Taken { .. })
     }

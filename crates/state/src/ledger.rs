@@ -1,12 +1,12 @@
-//! What was committed, so that nothing is committed twice.
+//! The record of what was committed, so that nothing is committed twice.
 //!
-//! Before bytes leave that commit a part of a message, the part is claimed here by the message's key; afterwards it is
-//! settled, and once the whole message has ended, that is recorded. A key that was claimed before is never claimed again
-//! by an attempt that does not know of it: the recorded outcome comes back instead.
+//! Before the bytes that commit a part of a message leave, the part is claimed here by the message's key. Afterwards it
+//! is settled, and once the whole message has ended, that is recorded. An attempt that does not know of an earlier
+//! claim never claims the same key again: it gets the recorded outcome instead.
 //!
-//! The order of calls, for one message: [`Ledger::look_up`], and when nothing is known, for each transaction
-//! [`Ledger::claim`] and [`Ledger::settle`], then [`Ledger::record`]. [`MemoryLedger`] lives as long as its run; the
-//! ledgers of a [`StateStore`](crate::StateStore) live as long as their store, and [`LedgerReader`] is for the person who
+//! The order of calls for one message: [`Ledger::look_up`]; when nothing is known, [`Ledger::claim`] and
+//! [`Ledger::settle`] for each transaction; then [`Ledger::record`]. A [`MemoryLedger`] lives as long as its run. The
+//! ledgers of a [`StateStore`](crate::StateStore) live as long as their store. [`LedgerReader`] is for the person who
 //! looks into them afterwards.
 
 mod memory;
@@ -20,104 +20,106 @@ pub use rules::{BeforeReopening, Claim, LedgerState, MessageEntry, PartState};
 
 use crate::Answer;
 
-/// Settled messages are kept so long; uncertain ones until somebody settles them. In seconds: thirty days.
+/// How long settled messages are kept, in seconds: thirty days. Uncertain ones are kept until somebody settles them.
 pub const RETENTION_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// How often a store forgets what is older than [`RETENTION_SECONDS`], in seconds.
 pub const UPKEEP_SECONDS: i64 = 60 * 60;
 
-/// One committing act: a message's key, and the number of the transaction within it.
+/// One act of commit: a message's key, and the number of the transaction within the message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
-    /// Derived from execution, step path, loop indices and item; the same in every attempt.
+    /// The message's key, made from execution, step path, loop indices and item. It is the same in every attempt.
     pub key: String,
-    /// 0 for the first.
+    /// The transaction's number, from 0.
     pub number: u32,
 }
 
-/// How a part ended.
+/// The way a part ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartOutcome {
-    /// The other side confirmed it. With the message's output (JSON), where this part completed the message.
+    /// The other side confirmed it. If this part completed the message, the value is the message's output (JSON).
     Confirmed(Option<String>),
-    /// The other side refused it, or nothing of it was ever written: it may be tried again.
+    /// The other side refused it, or nothing of it was ever written. It may be tried again.
     NotCommitted,
-    /// Nobody can tell from here.
+    /// It is not known whether the other side took it.
     Uncertain,
 }
 
-/// A message that is about to be handed over.
+/// A message that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// As in [`Part::key`].
+    /// The message's key, as in [`Part::key`].
     pub key: String,
-    /// Over the resolved parameters: another content under the same key is refused.
+    /// The digest of the resolved parameters. Different content under the same key is refused.
     pub digest: String,
-    /// The pipeline asks for it to be sent again if nobody can tell whether it was sent.
+    /// Whether the pipeline asks to send the message again if nobody can tell whether it was sent.
     pub resend: bool,
 }
 
-/// What is known of a message.
+/// The knowledge about a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// Nothing of it was committed: it is to be sent.
+    /// Nothing of the message was committed. It is to be sent.
     Nothing,
-    /// This much is left to do (JSON, the connector's own), and is to be sent.
+    /// The value says what is left to do (JSON in the connector's own format). It is to be sent.
     Left(String),
-    /// It has ended before.
+    /// The message ended before.
     Ended(Recorded),
-    /// It was committed, or may have been, with another content.
+    /// The message was committed, or may have been, with different content.
     OtherContent,
 }
 
-/// How a message ended, for the attempt that comes upon its key again.
+/// The way a message ended, for an attempt that finds its key again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// JSON: its output, or what there is of it.
+    /// The message's output, or as much of it as there is, as JSON.
     pub output: String,
-    /// True: nobody can tell whether it was committed. False: it was.
+    /// True: nobody can tell whether the message was committed. False: it was committed.
     pub uncertain: bool,
-    /// JSON: what is left to do should it be sent again.
+    /// What is left to do if the message is sent again, as JSON.
     pub remainder: Option<String>,
 }
 
-/// Why a part may not be committed now.
+/// The reason why a part may not be committed now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// It was committed before, or is being committed by another, or was named twice.
+    /// The part was committed before, is being committed by another owner, or was named twice.
     #[error("it was committed before")]
     Claimed,
-    /// The claim is not known to be written down, so nothing may be sent. It may be asked again: an implementation whose
-    /// answer was lost then finds whose the parts are.
+    /// It is not known whether the claim was written down, so nothing may be sent. The caller may ask again: an
+    /// implementation whose answer was lost then finds out who owns the parts.
     #[error("the ledger could not be written: {0}")]
     Unrecorded(String),
 }
 
-/// Where the claims of one execution are kept.
+/// A record of the claims of one execution.
 pub trait Ledger: Send + Sync {
-    /// Answers what is known of these messages, in their order. Their digests stand for what is claimed under their keys
-    /// next.
+    /// Returns what is known of these messages, in their order. Their digests are used for the next claims under their
+    /// keys.
     fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>>;
 
-    /// Notes what is to be told of a message that is claimed next, from its claim until its end is noted (JSON, the
-    /// connector's own): after a crash it is all that a person has to look for the message by. A ledger that ends with its
-    /// process has nobody to tell it to.
+    /// Notes what to report about a message that is claimed next, from its claim until its end is noted (JSON in the
+    /// connector's own format). After a crash this is all that a person has to look for the message by. A ledger that
+    /// ends with its process has nobody to report it to.
     fn in_doubt(&self, _key: &str, _output: &str) {}
 
-    /// Claims all the parts or none of them, durably as far as this ledger is durable, in one step however many they are.
+    /// Claims all the parts or none of them, in one step for any number of parts. The claim is as durable as this
+    /// ledger is.
     ///
     /// The answer may fail with a [`ClaimError`], and then nothing is claimed.
     fn claim(&self, parts: Vec<Part>) -> Answer<'_, Result<(), ClaimError>>;
 
-    /// Notes how a claimed part ended. One that was not committed may be claimed again. Does not wait: it is written with
-    /// the next claim at the latest, and until then a crash leaves the part claimed, which reads as uncertain.
+    /// Notes how a claimed part ended. A part that was not committed may be claimed again. The method does not wait:
+    /// the note is written with the next claim at the latest. A crash before that leaves the part claimed, which reads
+    /// as uncertain.
     fn settle(&self, part: &Part, outcome: PartOutcome);
 
-    /// Notes how a whole message ended. Does not wait.
+    /// Notes how a whole message ended. The method does not wait.
     fn record(&self, key: &str, recorded: Recorded);
 
     /// Makes everything that was noted durable, and frees the execution for another owner.
     ///
-    /// The answer may fail with a sentence's end that says why not.
+    /// The answer may fail with the reason, worded as the end of a sentence.
     fn close(&self) -> Answer<'_, Result<(), String>>;
 }

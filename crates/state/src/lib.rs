@@ -1,17 +1,18 @@
-//! What outlives a step, and where wanted a process: which messages were committed, what accounts have sent of late, and
-//! which of them pause.
+//! What outlives a step, and if wanted a process: which messages were committed, what accounts have sent recently, and
+//! which accounts pause.
 //!
-//! [`StateStore`] is the seam: a host is handed one as a trait object and opens ledgers, limits and pauses through it.
-//! [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite` keeps a file that processes of one machine share.
-//! An implementation over a network fits behind the same traits: every method that may have to wait answers a future, the
-//! store's own clock decides about time, and a ledger stands for the ownership of its execution, with whatever epoch an
-//! implementation fences it by.
+//! [`StateStore`] is the interface: a host is given one as a trait object, and opens ledgers, limits and pauses through
+//! it. [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite` keeps a file that the processes of one
+//! machine share. An implementation over a network fits the same traits: every method that may have to wait returns a
+//! future, the store's own clock decides about time, and a ledger represents the ownership of its execution, with the
+//! epoch by which an implementation fences it.
 //!
-//! The rules are here, once: [`ledger::LedgerState`] for messages, [`quota::windows`] for limits. Two small stores share
-//! them (this crate's and SQLite's) rather than one SQLite in memory, so that a run without a state needs no database, and
-//! the suite of tests (feature `suite`) has two implementations to hold to the same rules before a third one comes.
+//! The rules are written once, here: [`ledger::LedgerState`] for messages, [`quota::windows`] for limits. Two small
+//! stores share them (this crate's and SQLite's), instead of one SQLite in memory. So a run without a state needs no
+//! database, and the suite of tests (feature `suite`) holds two implementations to the same rules before a third one is
+//! written.
 //!
-//! Nothing here dials, runs WebAssembly, or knows what a server's reply means.
+//! Nothing here dials, runs WebAssembly, or interprets a server's reply.
 #![forbid(unsafe_code)]
 
 pub mod clock;

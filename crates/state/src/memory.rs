@@ -1,4 +1,4 @@
-//! The store within a process.
+//! The store that lives within one process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Goes by this clock.
+    /// Makes a store that uses this clock.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
             quotas: Arc::new(MemoryQuotas::with_clock(Arc::clone(&clock))),

@@ -1,9 +1,11 @@
-//! How much an account may send, and when: the limits that it states for itself, and the pauses that a server imposes.
+//! Limits how much an account may send, and when: by the limits that it states for itself, and by the pauses that a
+//! server imposes.
 //!
-//! Limits are sliding windows over the transactions that were announced to commit: no second and no 24 hours, wherever
-//! they begin, hold more than the limit, over all connections and runs, and over all processes that share a state. A
-//! message that is split by its recipients counts as its transactions, each of which is a message to the server. A pause
-//! begins with a server's answer that speaks for the whole account and lasts as long as that answer means.
+//! Limits are sliding windows over the transactions that were announced to commit. No second and no 24 hours, wherever
+//! they begin, contain more transactions than the limit, counted over all connections, all runs, and all processes that
+//! share a state. A message that is split by its recipients counts as its transactions, each of which is a message to
+//! the server. A pause begins when a server's reply applies to the whole account, and lasts as long as that reply
+//! means.
 
 mod memory;
 mod rows;
@@ -19,21 +21,21 @@ use crate::Answer;
 use crate::clock::Moment;
 use crate::error::StateError;
 
-/// Whose limits and pauses they are: a label may stand for another mailbox in another file or environment.
+/// The owner of limits and pauses. A label may name a different mailbox in another file or environment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountKey {
     /// The account's label, by which people name it.
     pub label: String,
-    /// Tells the mailbox apart: JSON of label, user and host.
+    /// An identifier that distinguishes the mailbox: JSON of label, user and host.
     pub account: String,
 }
 
 /// The limits that an account states for its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SendLimits {
-    /// Messages in any sliding second.
+    /// The number of messages in any sliding second.
     pub per_second: Option<u32>,
-    /// Messages in any sliding 24 hours.
+    /// The number of messages in any sliding 24 hours.
     pub per_day: Option<u32>,
 }
 
@@ -44,17 +46,17 @@ impl SendLimits {
     }
 }
 
-/// Why a server made an account pause.
+/// The reason why a server made an account pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseCause {
     /// A quota is used up.
     Quota,
-    /// It asked to be left alone for a while: too many sign-ins.
+    /// The server asked the client to stay away for a while: too many sign-ins.
     Transient,
 }
 
 impl PauseCause {
-    /// Returns the name that is written down.
+    /// Returns the name under which the cause is written down.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Quota => "quota",
@@ -62,7 +64,7 @@ impl PauseCause {
         }
     }
 
-    /// Reads what was written down.
+    /// Reads a name that was written down.
     pub fn from_name(name: &str) -> Self {
         match name {
             "transient" => Self::Transient,
@@ -71,47 +73,47 @@ impl PauseCause {
     }
 }
 
-/// Nothing is sent until it is over.
+/// A time in which an account sends nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
-    /// When it began.
+    /// The moment at which it began.
     pub begun: Moment,
-    /// When it ends.
+    /// The moment at which it ends.
     pub until: Moment,
-    /// Why.
+    /// The cause.
     pub cause: PauseCause,
-    /// What the server said, as a sentence.
+    /// The server's reply, as a sentence.
     pub why: String,
 }
 
-/// A moment that is to come, by the store's clock.
+/// A moment in the future, by the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coming {
     /// The moment.
     pub at: Moment,
-    /// How long it is until then.
+    /// The time from now until then.
     pub wait: Duration,
 }
 
-/// A pause that holds now.
+/// A pause that is in force now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The pause.
     pub pause: Pause,
-    /// When it ends.
+    /// The moment at which it ends.
     pub end: Coming,
 }
 
-/// Result of a request to send now.
+/// The result of a request to send now.
 pub enum Admission {
-    /// The transactions may begin. Each number is for [`QuotaStore::end`].
+    /// The transactions may begin. Each number is an argument of [`QuotaStore::end`].
     Admitted(Vec<i64>),
-    /// Too many in too short a time. The future ends when it is worth asking again: when time has passed, or when
-    /// something that was under way has ended, wherever that was.
+    /// Too many transactions in too short a time. The future ends when it is worth asking again: when time has passed,
+    /// or when some transaction has ended, in any process.
     Wait(Answer<'static, ()>),
     /// The account pauses.
     Paused(Standing),
-    /// The limit of 24 hours is reached; there is room again at this moment.
+    /// The limit of 24 hours is reached. There is room again at this moment.
     DayFull(Coming),
 }
 
@@ -126,12 +128,13 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// What may be sent before anything has to wait for another day.
+/// How much may be sent before something has to wait for another day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Availability {
     /// The account pauses.
     Paused(Standing),
-    /// This many messages may be sent; the next slot after them opens at this moment. `None`: no limit of a day.
+    /// This number of messages may be sent, and the next place after them opens at this moment. `None`: there is no
+    /// limit per day.
     Room(Option<(usize, Coming)>),
 }
 
@@ -140,23 +143,23 @@ pub enum Availability {
 pub struct PauseEntry {
     /// The account's label.
     pub label: String,
-    /// Nothing is sent until then.
+    /// The moment until which nothing is sent.
     pub until: jiff::Timestamp,
-    /// What the server said, as a sentence.
+    /// The server's reply, as a sentence.
     pub why: String,
 }
 
-/// Where limits and pauses of accounts are kept.
+/// A store of the limits and pauses of accounts.
 pub trait QuotaStore: Send + Sync + fmt::Debug {
-    /// Answers how many messages the account may send now. Without limits it is one look at its pause, which makes nothing
-    /// that is not there.
+    /// Returns how many messages the account may send now. Without limits, it only looks up the account's pause, and
+    /// creates nothing.
     ///
     /// The answer may fail when the state cannot be used.
     fn look<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Availability, StateError>>;
 
     /// Admits `count` transactions at once, or none.
     ///
-    /// The answer may fail when the state cannot be used; none of them begins then.
+    /// The answer may fail when the state cannot be used; then no transaction may begin.
     fn admit<'q>(
         &'q self,
         key: &'q AccountKey,
@@ -164,13 +167,13 @@ pub trait QuotaStore: Send + Sync + fmt::Debug {
         count: usize,
     ) -> Answer<'q, Result<Admission, StateError>>;
 
-    /// Notes that these transactions have ended. Does not wait. One whose end was not written down counts as under way
-    /// until its process is gone, and as ended then.
+    /// Notes that these transactions have ended. The method does not wait. A transaction whose end was not written down
+    /// counts as under way until its process is gone, and as ended from then on.
     fn end(&self, key: &AccountKey, admissions: Vec<i64>);
 
-    /// Begins a pause, unless one holds that lasts as long. Answers the one that holds then.
+    /// Begins a pause, unless one of at least the same length is in force. Returns the pause that is then in force.
     ///
-    /// The answer may fail when it could not be written down.
+    /// The answer may fail when the pause could not be written down.
     fn pause<'q>(
         &'q self,
         key: &'q AccountKey,
@@ -179,7 +182,8 @@ pub trait QuotaStore: Send + Sync + fmt::Debug {
         why: &'q str,
     ) -> Answer<'q, Result<Standing, StateError>>;
 
-    /// Ends the pauses of all accounts with this label, whoever they sign in as. Answers those that held.
+    /// Ends the pauses of all accounts with this label, for every user they sign in as. Returns the pauses that were in
+    /// force.
     ///
     /// The answer may fail when the state cannot be used.
     fn resume<'q>(&'q self, label: &'q str) -> Answer<'q, Result<Vec<PauseEntry>, StateError>>;

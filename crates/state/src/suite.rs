@@ -1,7 +1,7 @@
-//! The rules that every implementation keeps, as tests that run over each: one function a rule, and [`expand_suite!`] to
-//! run them all over a store.
+//! The rules that every implementation keeps, as tests that run over each implementation: one function per rule, and
+//! [`expand_suite!`] to run them all over a store.
 //!
-//! A rule sees a [`Machine`]: something on which processes begin, share a state, and end in order or in a crash.
+//! A rule works on a [`Machine`]: something on which processes begin, share a state, and end in order or in a crash.
 //!
 //! [`expand_suite!`]: crate::expand_suite
 
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::StateStore;
 use crate::clock::{Clock, Moment, length};
 
-/// A clock that goes with the simulated time of the tests, and can be set wrong.
+/// A clock that follows the simulated time of the tests, and can be set wrong.
 #[derive(Debug)]
 pub struct SimClock {
     /// Whose time is simulated: a store asks from threads of its own.
@@ -39,12 +39,12 @@ impl Default for SimClock {
 }
 
 impl SimClock {
-    /// Sets the clock forward by this many microseconds, or back.
+    /// Sets the clock forward by this number of microseconds, or back if it is negative.
     pub fn set_by(&self, microseconds: i64) {
         self.offset.fetch_add(microseconds, Ordering::SeqCst);
     }
 
-    /// Sets the clock forward by this many days.
+    /// Sets the clock forward by this number of days.
     pub fn pass_days(&self, days: i64) {
         self.set_by(days * 24 * 60 * 60 * 1_000_000);
     }
@@ -59,23 +59,24 @@ impl Clock for SimClock {
 
 /// A machine on which processes share a state.
 pub trait Machine {
-    /// One process's store.
+    /// The type of one process's store.
     type Process: StateStore;
 
-    /// What a process had under way is known to be over once it is gone.
+    /// Whether the state survives a crash: what a process had under way is then known to be over once the process is
+    /// gone.
     const OUTLIVES_A_CRASH: bool;
 
-    /// Makes a machine without a state yet, by this clock.
+    /// Makes a machine that has no state yet and uses this clock.
     fn new(clock: Arc<SimClock>) -> Self;
 
-    /// Begins another process.
+    /// Begins another process on this machine.
     fn process(&self) -> Self::Process;
 
-    /// Ends a process as a kill does. Its ledgers are still held by the test, and are dropped by it.
+    /// Ends a process as a kill does. The test still holds its ledgers, and drops them.
     fn crash(&self, process: Self::Process);
 }
 
-/// Waits for an answer while simulated time stands still: a disk that is at work lets no clock jump.
+/// Waits for an answer while simulated time does not advance: the clock must not jump while a disk is at work.
 pub async fn at_once<T>(answer: impl Future<Output = T>) -> T {
     let (done, working) = std::sync::mpsc::channel::<()>();
     // Tokio's simulated time moves only while nothing works, and a blocking task works.
@@ -91,7 +92,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Runs every rule over a [`Machine`](crate::suite::Machine), each as a test of its own.
+/// Runs every rule over a [`Machine`](crate::suite::Machine), each as its own test.
 #[macro_export]
 macro_rules! expand_suite {
     ($machine:ty) => {

@@ -1,4 +1,4 @@
-//! The ledger for the person who must decide: what was sent, what nobody can tell, and how to settle it.
+//! The ledger for the person who must decide: which messages were sent, which are uncertain, and how to settle them.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use crate::Answer;
 use crate::error::StateError;
 
-/// The ledgers of all executions in a state.
+/// A reader of the ledgers of all executions in a state.
 pub trait LedgerReader: Send + Sync + std::fmt::Debug {
-    /// Answers all messages, or those of one execution, in a stable order.
+    /// Returns all messages, or those of one execution, in a stable order.
     ///
     /// The answer may fail when the state cannot be read.
     fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>>;
 
-    /// Answers one message, with its transactions.
+    /// Returns one message, with its transactions.
     ///
     /// The answer may fail when the state cannot be read.
     fn show<'r>(&'r self, key: &'r str) -> Answer<'r, Result<Option<Entry>, StateError>>;
@@ -24,17 +24,17 @@ pub trait LedgerReader: Send + Sync + std::fmt::Debug {
     fn settle<'r>(&'r self, key: &'r str, decision: Decision) -> Answer<'r, Result<Entry, SettleError>>;
 }
 
-/// What is known of a message.
+/// The knowledge about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// The server took it.
+    /// The server accepted it.
     Sent,
-    /// It may have been sent and may not. It is not sent again before somebody settles it.
+    /// It may or may not have been sent. It is not sent again before somebody settles it.
     Uncertain,
     /// A running process is sending it.
     UnderWay,
-    /// Somebody decided that it was not sent; what is left of it goes out when its execution is run again.
+    /// Somebody decided that it was not sent. What is left of it is sent when its execution is run again.
     NotSent,
 }
 
@@ -50,61 +50,61 @@ impl State {
     }
 }
 
-/// One message.
+/// One message in a ledger.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// Names it.
+    /// The message's key.
     pub key: String,
-    /// The execution that it belongs to.
+    /// The execution that the message belongs to.
     pub execution: String,
-    /// What is known of it.
+    /// The knowledge about the message.
     pub state: State,
-    /// A person said so.
+    /// Whether a person decided it.
     pub decided: bool,
-    /// When it last changed.
+    /// The time of its last change.
     pub changed: jiff::Timestamp,
-    /// Its transactions, where the ledger still has them.
+    /// Its transactions, as far as the ledger still has them.
     pub parts: Vec<PartEntry>,
-    /// The step's output, or what there is of it.
+    /// The step's output, or as much of it as there is.
     pub output: Option<Value>,
 }
 
 /// One transaction of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartEntry {
-    /// Counted from 0.
+    /// The transaction's number, from 0.
     pub number: u32,
     /// `claimed` (never settled), `confirmed` or `uncertain`.
     pub state: String,
 }
 
-/// What a person decides of an uncertain message.
+/// A person's decision about an uncertain message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It was: it is never sent again.
+    /// The message was sent. It is never sent again.
     Sent,
-    /// It was not: it goes out when its execution is run again.
+    /// The message was not sent. It is sent when its execution is run again.
     NotSent,
 }
 
-/// Why a message was not settled.
+/// The reason why a message was not settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettleError {
-    /// There is none of this key.
+    /// There is no message with this key.
     #[error("There is no message `{0}` in the ledger.")]
     Unknown(String),
-    /// It is not uncertain.
+    /// The message is not uncertain.
     #[error("The message `{key}` is not uncertain but {}: there is nothing to settle.", .state.as_str())]
     NotUncertain {
-        /// Its key.
+        /// The message's key.
         key: String,
-        /// What it is instead.
+        /// The state that it has instead.
         state: State,
     },
-    /// Its execution is being run.
+    /// The message's execution is being run.
     #[error("The execution of the message `{0}` is being run: wait for its end.")]
     Running(String),
-    /// Some of its recipients have it, and nobody knows who is left.
+    /// Some of its recipients have the message, and it is not known which are left.
     #[error(
         "Some transactions of the message `{0}` were confirmed, and its process ended before it wrote down who is left: it cannot be sent again without sending it to some twice. Settle it as sent, and send to the others in a pipeline of their own."
     )]

@@ -1,4 +1,4 @@
-//! What a ledger knows, in memory: the rules are here, once for every ledger.
+//! The knowledge of a ledger, in memory. The rules are here, shared by every ledger.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -23,44 +23,44 @@ impl Default for LedgerState {
     }
 }
 
-/// What is known of one message.
+/// The knowledge about one message.
 #[derive(Debug, Clone, Default)]
 pub struct MessageEntry {
-    /// Over the resolved parameters.
+    /// The digest of the resolved parameters.
     pub digest: String,
-    /// Its transactions that were claimed and are not known to be uncommitted.
+    /// The transactions that were claimed and are not known to be uncommitted.
     pub parts: BTreeMap<u32, PartState>,
-    /// JSON: the output that the part which completed the message came with.
+    /// The output that came with the part which completed the message, as JSON.
     pub completed: Option<String>,
-    /// How it ended, where that was recorded.
+    /// The way the message ended, if that was recorded.
     pub ended: Option<Recorded>,
-    /// JSON: what is left to do, of a message that is to be sent again.
+    /// What is left to do of a message that is to be sent again, as JSON.
     pub left: Option<String>,
-    /// JSON: the output while nobody knows how it ended.
+    /// The output that is reported while it is not known how the message ended, as JSON.
     pub in_doubt: Option<String>,
-    /// `in_doubt` is not written down yet: the next claim does it.
+    /// Whether `in_doubt` is not written down yet. The next claim writes it.
     pub in_doubt_is_new: bool,
-    /// A person said how it ended.
+    /// Whether a person decided how the message ended.
     pub decided: bool,
-    /// When it last changed, in seconds since the Unix epoch.
+    /// The time of its last change, in seconds since the Unix epoch.
     pub changed: i64,
-    /// It was uncertain and is to be sent again, and no claim has said so yet.
+    /// Whether the message was uncertain and is to be sent again, and no claim has recorded that yet.
     pub reopened: bool,
-    /// What it was before it was reopened: without a claim it stays so for the next owner.
+    /// The state before it was reopened. Without a claim, the next owner finds the message in this state.
     pub before: Option<Box<BeforeReopening>>,
 }
 
-/// What was known of a message before it was to be sent again.
+/// The knowledge about a message before it was reopened to be sent again.
 pub type BeforeReopening = (BTreeMap<u32, PartState>, Option<Recorded>);
 
-/// Where a part stands.
+/// The state of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartState {
-    /// Its bytes may have left. After a crash nobody can tell.
+    /// Its bytes may have left. After a crash nobody can tell whether they did.
     Claimed,
     /// The other side confirmed it.
     Confirmed,
-    /// Nobody can tell.
+    /// It is not known whether the other side took it.
     Uncertain,
 }
 
@@ -74,7 +74,7 @@ impl PartState {
         }
     }
 
-    /// Reads a name; what is not known is uncertain.
+    /// Reads a name. An unknown name is read as uncertain.
     pub fn from_name(name: &str) -> Self {
         match name {
             "claimed" => Self::Claimed,
@@ -84,21 +84,21 @@ impl PartState {
     }
 }
 
-/// What a claim means for what is written down.
+/// The changes that a claim makes to what is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The parts.
     pub parts: Vec<Part>,
-    /// In the order of the parts.
+    /// The digests of the parts' messages, in the order of the parts.
     pub digests: Vec<String>,
-    /// What is to be told of each part's message while its end is not known, where that is not written down yet.
+    /// The output to report for each part's message while its end is not known, if it is not written down yet.
     pub in_doubt: Vec<Option<String>>,
-    /// Messages whose uncertain parts are no longer spoken of.
+    /// Messages whose uncertain parts no longer count.
     pub reopened: Vec<String>,
 }
 
 impl LedgerState {
-    /// Begins with what an earlier owner left: what it had claimed and not settled is uncertain.
+    /// Makes a state from what an earlier owner left. What that owner had claimed and not settled is uncertain.
     pub fn with(messages: HashMap<String, MessageEntry>, clock: Arc<dyn Clock>, redact: Redact) -> Self {
         let mut state = Self {
             messages,
@@ -133,7 +133,7 @@ impl LedgerState {
         }
     }
 
-    /// Records the messages that were confirmed to their end and not recorded, and returns what was recorded.
+    /// Records the messages that were confirmed completely but not recorded, and returns what was recorded.
     pub fn record_completed(&mut self) -> Vec<(String, String, Recorded)> {
         let open = self.messages.iter().filter(|(_, entry)| entry.ended.is_none());
         let ended = open.filter_map(|(key, entry)| Some((key.clone(), entry.ended()?)));
@@ -147,7 +147,7 @@ impl LedgerState {
             .collect()
     }
 
-    /// Returns what is known of a message, which is to be sent where that is nothing.
+    /// Returns what is known of a message. If nothing is known, the message is to be sent.
     pub fn look_up(&mut self, message: &Message) -> Known {
         let entry = self.messages.entry(message.key.clone()).or_default();
         let ended = entry.ended();
@@ -168,7 +168,7 @@ impl LedgerState {
         }
     }
 
-    /// Notes what is to be told of a message while its end is not known.
+    /// Notes what to report about a message while its end is not known.
     pub fn in_doubt(&mut self, key: &str, output: &str) {
         let entry = self.messages.entry(key.to_owned()).or_default();
         entry.in_doubt = Some(self.redact.apply(output));
@@ -178,7 +178,7 @@ impl LedgerState {
     /// Claims all parts or none.
     ///
     /// # Errors
-    /// [`ClaimError::Claimed`] when one of them is claimed, or is named twice.
+    /// Fails with [`ClaimError::Claimed`] when one of them is already claimed, or is named twice.
     pub fn claim(&mut self, parts: Vec<Part>) -> Result<Claim, ClaimError> {
         let now = seconds(self.clock.now());
         let mut named = HashSet::with_capacity(parts.len());
@@ -214,7 +214,7 @@ impl LedgerState {
         Ok(claim)
     }
 
-    /// Takes a claim back that could not be written down.
+    /// Takes back a claim that could not be written down.
     pub fn unclaim(&mut self, claim: &Claim) {
         for (part, in_doubt) in claim.parts.iter().zip(&claim.in_doubt) {
             if let Some(entry) = self.messages.get_mut(&part.key) {
@@ -263,7 +263,7 @@ impl LedgerState {
         entry.digest.clone()
     }
 
-    /// Returns a recorded outcome as it may be written down.
+    /// Returns the output of a recorded outcome as it may be written down.
     pub fn as_kept(&self, output: &str) -> String {
         self.redact.apply(output)
     }
@@ -349,7 +349,7 @@ impl MessageEntry {
         Some(self.left.clone().map_or(Known::Nothing, Known::Left))
     }
 
-    /// Returns what a person is told of its state.
+    /// Returns the state that is shown to a person.
     pub fn state(&self, is_running: bool) -> State {
         let all_confirmed = self.parts.values().all(|state| *state == PartState::Confirmed);
         match &self.ended {
@@ -362,7 +362,7 @@ impl MessageEntry {
         }
     }
 
-    /// Returns it as a person sees it.
+    /// Returns the message as it is shown to a person.
     pub fn shown(self, key: &str, execution: &str, is_running: bool) -> Entry {
         let known = self
             .ended
@@ -389,10 +389,10 @@ impl MessageEntry {
         }
     }
 
-    /// Settles it as a person decides, where it is uncertain.
+    /// Settles an uncertain message as a person decided.
     ///
     /// # Errors
-    /// A [`SettleError`]; nothing is changed then.
+    /// Returns a [`SettleError`]; nothing is changed then.
     pub fn decide(&mut self, key: &str, decision: Decision, is_running: bool) -> Result<(), SettleError> {
         if is_running {
             return Err(SettleError::Running(key.to_owned()));

@@ -14,7 +14,7 @@ use crate::Answer;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::StateError;
 
-/// Keeps limits and pauses as long as it lives.
+/// A store that keeps limits and pauses in memory, as long as it exists.
 #[derive(Debug)]
 pub struct MemoryQuotas {
     accounts: Mutex<HashMap<AccountKey, Account>>,
@@ -38,7 +38,7 @@ struct Account {
 }
 
 impl MemoryQuotas {
-    /// Goes by this clock.
+    /// Makes a store that uses this clock.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
             accounts: Mutex::default(),

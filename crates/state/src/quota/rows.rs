@@ -1,65 +1,65 @@
-//! What the rules ask of one account's rows.
+//! The data of one account that the rules need.
 
 use super::Pause;
 use crate::clock::Moment;
 use crate::error::StateError;
 
-/// What is kept of one account, while nobody else touches it. A store over a network reads it in one query beforehand, and
-/// writes what was changed afterwards.
+/// The data that is kept about one account, while nobody else changes it. A store over a network reads it in one query
+/// beforehand, and writes what was changed afterwards.
 pub trait AccountRows {
-    /// Returns how many admissions have not ended.
+    /// Returns the number of admissions that have not ended.
     ///
     /// # Errors
-    /// As every method here: when the state cannot be used.
+    /// Fails, like every method here, when the state cannot be used.
     fn under_way(&mut self) -> Result<usize, StateError>;
-    /// Returns how many admissions ended after this moment.
+    /// Returns the number of admissions that ended after this moment.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn ended_after(&mut self, moment: Moment) -> Result<usize, StateError>;
-    /// Returns when the one ended that `count` ended after or with; none if there are fewer.
+    /// Leaves out the `count` latest end times and returns the latest of the others; none if there are no others.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn end_before_latest(&mut self, count: usize) -> Result<Option<Moment>, StateError>;
-    /// Returns when the first ended of those that ended after this moment.
+    /// Returns the earliest end time that is after this moment.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn first_end_after(&mut self, moment: Moment) -> Result<Option<Moment>, StateError>;
-    /// Moves ends that are later than this moment to it.
+    /// Changes end times that are later than this moment to this moment.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn bring_back_to(&mut self, moment: Moment) -> Result<(), StateError>;
-    /// Ends the admissions of processes that are gone, at this moment.
+    /// Ends, at this moment, the admissions of processes that are gone.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn end_the_dead(&mut self, moment: Moment) -> Result<(), StateError>;
-    /// Lets go of what ended at this moment or before.
+    /// Deletes the admissions that ended at this moment or before.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn forget(&mut self, moment: Moment) -> Result<(), StateError>;
     /// Adds an admission that is under way, and returns its number.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn add(&mut self) -> Result<i64, StateError>;
-    /// Ends an admission.
+    /// Ends an admission at this moment.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn end(&mut self, admission: i64, at: Moment) -> Result<(), StateError>;
-    /// Returns the pause, over or not.
+    /// Returns the pause, even if it is over.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn pause(&mut self) -> Result<Option<Pause>, StateError>;
-    /// Writes the pause down, in place of any other.
+    /// Writes this pause down in place of any other; none deletes it.
     ///
     /// # Errors
-    /// When the state cannot be used.
+    /// Fails when the state cannot be used.
     fn set_pause(&mut self, pause: Option<&Pause>) -> Result<(), StateError>;
 }

@@ -1,13 +1,14 @@
-//! The rules of the sliding windows, once for every store.
+//! The rules of the sliding windows, shared by every store.
 //!
-//! An admission counts from its beginning until a window after its end, since nobody here knows when in between the server
-//! takes the message; one that failed counts too. So a limit is kept exactly, and not always filled.
+//! An admission counts from its beginning until one window after its end, because it is not known here when in between
+//! the server takes the message. An admission that failed counts too. So a limit is never exceeded, but is not always
+//! used up.
 //!
-//! A clock that was set back makes what ended look younger than it is, and never older; what would have ended in the future
-//! ends now. A pause then lasts as long from now as it was to last in all. A clock that was set forward moves the windows
-//! with it: nobody here can tell that from time that has passed.
+//! After a clock was set back, the ends of admissions look more recent than they are, never older; ends in the future
+//! are set to now. A pause then lasts, from now, as long as it was to last in total. After a clock was set forward, the
+//! windows move with it: it is not possible here to distinguish that from time that has passed.
 //!
-//! `now` is asked within the change, where nobody else changes anything: what others have written is before it.
+//! `now` is read within the change, where nobody else changes anything: so what others have written is before it.
 
 use std::time::Duration;
 
@@ -15,21 +16,21 @@ use super::{AccountRows, Availability, Coming, Pause, PauseCause, SendLimits, St
 use crate::clock::{Moment, duration, length};
 use crate::error::StateError;
 
-/// The shorter window.
+/// The length of the shorter window.
 pub const SECOND: Duration = Duration::from_secs(1);
-/// The longer window.
+/// The length of the longer window.
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Result of a request to send, before a store adds what wakes a wait.
+/// The result of a request to send, before a store adds what ends a wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The numbers of the admissions.
     Admitted(Vec<i64>),
-    /// Until an admission ends, or this long.
+    /// Wait until an admission ends, or this long.
     Wait(Option<Duration>),
     /// The account pauses.
     Paused(Standing),
-    /// The limit of a day is reached; there is room again at this moment.
+    /// The limit of a day is reached. There is room again at this moment.
     DayFull(Coming),
 }
 
@@ -74,7 +75,7 @@ fn coming(at: Moment, now: Moment) -> Coming {
     }
 }
 
-/// Returns a pause as it holds at this moment.
+/// Returns a pause with the time that is left of it at this moment.
 pub fn standing(pause: Pause, now: Moment) -> Standing {
     Standing {
         end: coming(pause.until, now),
@@ -89,10 +90,10 @@ fn tidy(rows: &mut dyn AccountRows, limits: SendLimits, now: Moment) -> Result<(
     rows.forget(now - length(longest))
 }
 
-/// Returns the pause that holds at this moment.
+/// Returns the pause that is in force at this moment.
 ///
 /// # Errors
-/// When the state cannot be used.
+/// Fails when the state cannot be used.
 pub fn pause(rows: &mut dyn AccountRows, now: Moment) -> Result<Option<Standing>, StateError> {
     let Some(mut pause) = rows.pause()? else {
         return Ok(None);
@@ -109,11 +110,11 @@ pub fn pause(rows: &mut dyn AccountRows, now: Moment) -> Result<Option<Standing>
     Ok(Some(standing(pause, now)))
 }
 
-/// Begins a pause, and returns the one that holds then. One that ends within a second of the other is left as it is: a
-/// batch that fails as a whole says the same of each message.
+/// Begins a pause, and returns the pause that is then in force. A pause that ends within a second of the existing one
+/// does not replace it, because a batch that fails as a whole reports the same for each message.
 ///
 /// # Errors
-/// When the state cannot be used.
+/// Fails when the state cannot be used.
 pub fn begin_pause(
     rows: &mut dyn AccountRows,
     cause: PauseCause,
@@ -137,10 +138,10 @@ pub fn begin_pause(
     Ok(standing(pause, now))
 }
 
-/// Admits `count` at once, or says why not.
+/// Admits `count` transactions at once, or returns the reason why not.
 ///
 /// # Errors
-/// When the state cannot be used.
+/// Fails when the state cannot be used.
 pub fn admit(
     rows: &mut dyn AccountRows,
     limits: SendLimits,
@@ -187,7 +188,7 @@ pub fn admit(
 /// Returns how much of a day's limit is left.
 ///
 /// # Errors
-/// When the state cannot be used.
+/// Fails when the state cannot be used.
 pub fn look(rows: &mut dyn AccountRows, limits: SendLimits, now: Moment) -> Result<Availability, StateError> {
     if let Some(standing) = pause(rows, now)? {
         return Ok(Availability::Paused(standing));
