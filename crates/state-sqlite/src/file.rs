@@ -1,8 +1,8 @@
-//! What outlives a run: one SQLite file in the state directory, versioned and migrated.
+//! The SQLite file in the state directory, which outlives a run. It is versioned and migrated.
 //!
-//! The file is in write-ahead mode, so that readers and the one writer do not wait for each other, and a commit is one
-//! write and, with `synchronous = FULL`, one sync. Whoever opens it brings it to this version's format; a file of a newer
-//! version is refused, because an older program cannot know what it would break.
+//! The file is in write-ahead mode, so that readers and the one writer do not wait for each other. A commit is one
+//! write and, with `synchronous = FULL`, one sync. The process that opens the file brings it to this version's format.
+//! A file of a newer version is refused, because an older program cannot know what it would break.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use pipepost_state::StateError;
 use rusqlite::{Connection, TransactionBehavior};
 
-/// The file within the state directory.
+/// The name of the file within the state directory.
 pub const FILE: &str = "pipepost.sqlite";
 
 /// How long one process waits for another's transaction.

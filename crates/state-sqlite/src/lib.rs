@@ -1,7 +1,8 @@
-//! The state in one SQLite file: what processes on one machine share, and what outlives them.
+//! The state in one SQLite file: what the processes of one machine share, and what outlives them.
 //!
-//! One [`SqliteStore`] a process: everything is written by one thread over one connection, so that whatever waits at a
-//! moment, of all executions, shares one commit. Readers have a connection of their own and wait for nobody.
+//! Make one [`SqliteStore`] per process. Everything is written by one thread over one connection, so that all that
+//! waits at the same moment, from all executions, shares one commit. Readers have their own connection and wait for
+//! nobody.
 #![forbid(unsafe_code)]
 
 mod file;
@@ -27,7 +28,7 @@ use reader::SqliteReader;
 use tokio::sync::oneshot;
 use writer::{Job, Writer};
 
-/// The state in a directory. A handle: clones share it.
+/// A state in a directory. It is a handle: clones share the state.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     book: Arc<Book>,
@@ -61,17 +62,17 @@ impl std::fmt::Debug for OnCommit {
 }
 
 impl SqliteStore {
-    /// Names the directory. It is made, and the file in it opened, when something is needed of it.
+    /// Makes a store for this directory. The directory is made, and the file in it opened, at the first use.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self::with_clock(directory, Arc::new(SystemClock))
     }
 
-    /// The same, by another clock.
+    /// Makes a store for this directory that uses this clock.
     pub fn with_clock(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
         Self::made(directory.into(), clock, None)
     }
 
-    /// Calls `act` on the writing thread before each commit: it may observe the disk, or make it slow.
+    /// Calls `act` on the writing thread before each commit. `act` may observe the disk, or slow it down.
     #[must_use]
     pub fn before_commits(self, act: impl Fn() + Send + Sync + 'static) -> Self {
         let book = &self.book;
@@ -95,12 +96,13 @@ impl SqliteStore {
         }
     }
 
-    /// Returns the directory.
+    /// Returns the state directory.
     pub fn directory(&self) -> &Path {
         &self.book.directory
     }
 
-    /// Ends as a killed process does: nothing more is written, and what was left open is nobody's. For tests.
+    /// Ends the store as a killed process does: nothing more is written, and what was left open has no owner. For
+    /// tests.
     pub fn crash(self) {
         let mut writing = self.book.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let none = Writing {

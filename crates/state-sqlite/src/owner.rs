@@ -1,8 +1,8 @@
-//! Which processes are still there.
+//! Tells which processes are still alive.
 //!
-//! Whoever leaves something open in the state holds a file of its own in `owners`, locked by the operating system, and
-//! writes that file's name beside it. The system lets go of a lock with its process, however that ended; so what a crash
-//! left open is known as such at once, and no clock or process number is asked.
+//! A process that leaves something open in the state holds its own file in `owners`, locked by the operating system,
+//! and writes that file's name next to it. The system releases a lock when its process ends, in whatever way. So what a
+//! crash left open is recognised at once, without a look at clocks or process numbers.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

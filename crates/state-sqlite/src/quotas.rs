@@ -1,9 +1,10 @@
 //! Limits and pauses that processes share.
 //!
-//! Each change is part of a transaction that begins by taking the file's one place for writers, so that no two processes
-//! look and then admit at once. An admission under a limit of a day is synced before it is answered: after a power cut it
-//! counts. One under a limit of a second is not, for no machine comes back within that second; nor is an end, for without
-//! it the admission reads as one of a process that is gone, and ends when it is found.
+//! Each change is part of a transaction that begins by taking the file's only write lock, so that no two processes
+//! check at the same time and then both admit. An admission under a limit per day is synced before it is answered: it
+//! counts even after a power cut. An admission under a limit per second is not synced, because no machine restarts
+//! within that second. An end is not synced either: without it, the admission reads as one of a process that is gone,
+//! and ends when that is noticed.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,11 +1,12 @@
-//! The one thread that writes: whatever waits for it at a moment, of all executions, goes into one transaction.
+//! The one thread that writes: everything that waits for it at a moment, from all executions, goes into one
+//! transaction.
 //!
-//! A transaction with a claim in it is synced before the claim is answered, and with it everything that was written
-//! before. One that only settles is not synced for its own sake: it outlives the process at once, and a power cut that
-//! takes it along turns what was settled into something uncertain, never into something sent twice.
+//! A transaction with a claim in it is synced before the claim is answered, and everything that was written before is
+//! synced with it. A transaction that only settles is not synced for that: it outlives the process at once. If a power
+//! cut loses it, what was settled becomes uncertain, but is never sent twice.
 //!
-//! Jobs are written in the order in which they were given. When a transaction fails, each of its jobs is tried alone, so
-//! that what cannot be written of one execution does not touch the others.
+//! Jobs are written in the order in which they were given. When a transaction fails, each of its jobs is tried
+//! separately, so that what cannot be written for one execution does not affect the others.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
