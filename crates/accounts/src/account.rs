@@ -14,24 +14,24 @@ use crate::sasl::{Credentials, Mechanism};
 use crate::secret::Secret;
 use crate::sign_in::SignIn;
 
-/// What an account is made of: Digibee's account types.
+/// The type of an account: Digibee's account types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AccountType {
     /// Host, port, user and password, with `mail.smtp.*` properties.
     SmtpAuthAndProperties,
-    /// User and password for Gmail and the hosts it lists.
+    /// User and password for Gmail and the hosts that the account lists.
     Basic,
-    /// A refresh token, for access tokens.
+    /// A refresh token, from which access tokens are obtained.
     OAuth2,
-    /// A Google service account's key, for access tokens.
+    /// A Google service account's key, from which access tokens are obtained.
     GoogleKey,
 }
 
 impl AccountType {
     pub(crate) const ALL: [Self; 4] = [Self::SmtpAuthAndProperties, Self::Basic, Self::OAuth2, Self::GoogleKey];
 
-    /// The name in files: `smtp-auth-and-properties`, `basic`, `oauth-2`, `google-key`.
+    /// Returns the name used in files: `smtp-auth-and-properties`, `basic`, `oauth-2`, `google-key`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SmtpAuthAndProperties => "smtp-auth-and-properties",
@@ -51,16 +51,16 @@ impl fmt::Display for AccountType {
 /// How TLS begins, in order of how early it protects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Security {
-    /// Never.
+    /// TLS is never used.
     None,
-    /// With STARTTLS (RFC 3207), required.
+    /// TLS begins with STARTTLS (RFC 3207), and is required.
     StartTls,
-    /// With the first byte (RFC 8314, section 3).
+    /// TLS begins with the first byte (RFC 8314, section 3).
     Tls,
 }
 
 impl Security {
-    /// `none`, `start-tls` or `tls`.
+    /// Returns `none`, `start-tls` or `tls`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -70,25 +70,25 @@ impl Security {
     }
 }
 
-/// A TLS protocol version; none below 1.2 exists here.
+/// A TLS protocol version; versions below 1.2 are not supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsVersion {
-    /// RFC 5246.
+    /// TLS 1.2 (RFC 5246).
     V1_2,
-    /// RFC 8446.
+    /// TLS 1.3 (RFC 8446).
     V1_3,
 }
 
-/// What a server must show in the handshake.
+/// The requirements for a server's TLS handshake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The least version accepted.
+    /// The lowest version accepted.
     pub min: TlsVersion,
-    /// The greatest version offered.
+    /// The highest version offered.
     pub max: TlsVersion,
     /// The PEM file that `ca_file` names, as a path that can be opened.
     pub ca_file: Option<PathBuf>,
-    /// The certificates in it: trusted for this account beside the system's roots.
+    /// The certificates in that file: trusted for this account in addition to the system's roots.
     pub ca: Vec<CertificateDer<'static>>,
 }
 
@@ -115,21 +115,21 @@ impl fmt::Debug for TlsSettings {
     }
 }
 
-/// The account's own time limits; none means the limits of RFC 5321, section 4.5.3.2.
+/// The account's own time limits; `None` means the limits of RFC 5321, section 4.5.3.2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Name, TCP and TLS together (`connectiontimeout`).
+    /// For the name look-up, TCP and TLS together (`connectiontimeout`).
     pub connect: Option<Duration>,
-    /// Each wait for a reply (`timeout`).
+    /// For each wait for a reply (`timeout`).
     pub read: Option<Duration>,
-    /// Each write (`writetimeout`).
+    /// For each write (`writetimeout`).
     pub write: Option<Duration>,
 }
 
-/// How messages go out: what `mail.smtp.*` says beyond the connection.
+/// How messages are sent: what `mail.smtp.*` sets besides the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// `mail.smtp.from`: MAIL FROM, not the header.
+    /// `mail.smtp.from`: the address of MAIL FROM, not of the header.
     pub envelope_from: Option<String>,
     /// Whether a message with a refused recipient still goes to the others; true by default.
     pub send_partial: bool,
@@ -143,24 +143,24 @@ pub struct Delivery {
     pub allow_utf8: bool,
     /// The greatest BDAT chunk in octets (RFC 3030), when the account states one.
     pub chunk_size: Option<u32>,
-    /// How much of a dialogue travels together.
+    /// How much of a dialogue is sent together.
     pub pipelining: Pipelining,
 }
 
-/// How much of a dialogue travels together (RFC 2920).
+/// How much of a dialogue is sent together, without waiting for replies (RFC 2920).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Pipelining {
     /// Within a transaction and from one transaction into the next.
     #[default]
     Full,
-    /// Within a transaction.
+    /// Only within a transaction.
     Transaction,
-    /// One command, one reply.
+    /// Each command waits for its reply.
     Off,
 }
 
 impl Pipelining {
-    /// `full`, `transaction` or `off`.
+    /// Returns `full`, `transaction` or `off`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -170,32 +170,32 @@ impl Pipelining {
     }
 }
 
-/// The limits that the account states for itself; none is no limit of its own.
+/// The limits that the account sets for itself; `None` means no limit of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once.
+    /// Connections open at the same time.
     pub max_connections: Option<u32>,
     /// Messages in any sliding second.
     pub messages_per_second: Option<u32>,
     /// Messages in any sliding 24 hours.
     pub messages_per_day: Option<u32>,
-    /// Recipients in one transaction; more are split into further ones.
+    /// Recipients in one transaction; further recipients go into further transactions.
     pub recipients_per_message: Option<u32>,
-    /// Messages on one connection; more go over further ones, one after the other.
+    /// Messages on one connection; further messages go over further connections, one after the other.
     pub messages_per_connection: Option<u32>,
-    /// Messages in flight on one connection: so many can become uncertain when it is lost.
+    /// Messages in flight on one connection: this number can become uncertain when the connection is lost.
     pub max_uncertain: Option<u32>,
 }
 
 impl Limits {
-    /// Connections open at once when the account does not say.
+    /// Connections open at the same time when the account does not set a number.
     pub const MAX_CONNECTIONS_DEFAULT: u32 = 5;
 }
 
-/// Digest of everything that decides whether a connection may be shared, secrets included.
+/// A digest of everything that decides whether a connection may be shared, secrets included.
 ///
-/// Equal within one process when what is written is equal and references in it mean the same; it is keyed afresh in
-/// each process, so it gives nothing to guess a password against.
+/// Two digests are equal within one process when the written values are equal and the references in them mean the same.
+/// Each process uses a new key for it, so the digest does not help to guess a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revision(pub(crate) [u8; 32]);
 
@@ -205,10 +205,10 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A labeled account: who signs in where, and how messages go out.
+/// A labeled account: who signs in at which server, and how messages are sent.
 ///
-/// Made by [`Accounts::load`](crate::Accounts::load). It holds no resolved secret: [`Account::credentials`] reads the
-/// sources each time it is called. Where it may sign in is [`Account::endpoint_for`]'s to say.
+/// [`Accounts::load`](crate::Accounts::load) makes it. It holds no resolved secret: [`Account::credentials`] reads the
+/// sources each time it is called. [`Account::endpoint_for`] decides where it may sign in.
 #[derive(Debug)]
 pub struct Account {
     pub(crate) label: String,
@@ -252,105 +252,104 @@ pub(crate) struct Server {
 }
 
 impl Account {
-    /// The name by which steps and expressions mean it.
+    /// Returns the name by which steps and expressions choose the account.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Its type.
+    /// Returns the account's type.
     pub fn kind(&self) -> AccountType {
         self.kind
     }
 
-    /// What it says about itself.
+    /// Returns the account's own description.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// The file it came from.
+    /// Returns the file that the account was read from.
     pub fn origin(&self) -> Option<&Path> {
         self.place.path()
     }
 
-    /// TLS versions and additional roots.
+    /// Returns the TLS versions and the additional roots.
     pub fn tls(&self) -> &TlsSettings {
         &self.tls
     }
 
-    /// Its time limits.
+    /// Returns the account's time limits.
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
-    /// The name for EHLO (`mail.smtp.localhost`), when it states one.
+    /// Returns the name for EHLO (`mail.smtp.localhost`), when the account sets one.
     pub fn client_name(&self) -> Option<&str> {
         self.client_name.as_deref()
     }
 
-    /// How messages go out.
+    /// Returns how messages are sent.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 
-    /// The default sender's address.
+    /// Returns the default sender's address.
     pub fn from(&self) -> Option<&str> {
         self.from.as_deref()
     }
 
-    /// The default sender's display name.
+    /// Returns the default sender's display name.
     pub fn from_name(&self) -> Option<&str> {
         self.from_name.as_deref()
     }
 
-    /// Its own limits.
+    /// Returns the account's own limits.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// The mechanisms it signs in with, in order of preference; empty when it does not sign in.
+    /// Returns the mechanisms it signs in with, in order of preference; empty when it does not sign in.
     pub fn mechanisms(&self) -> &[Mechanism] {
         &self.mechanisms
     }
 
-    /// The user name, unless it is itself the secret (as with Postmark's server tokens).
+    /// Returns the user name, unless it is itself the secret (as with Postmark's server tokens).
     pub fn username(&self) -> Option<&str> {
         self.username_shown.as_deref()
     }
 
-    /// Which way it signs in.
+    /// Returns how the account signs in.
     pub fn sign_in(&self) -> &SignIn {
         &self.sign_in
     }
 
-    /// Whether it signs in at all: the endpoint is then the account's alone to name.
+    /// Checks whether the account signs in at all. If it does, only the account can name the endpoint.
     pub fn has_secret(&self) -> bool {
         !matches!(self.sign_in, SignIn::None)
     }
 
-    /// Whether it may sign in without TLS at a loopback address, and there alone.
+    /// Checks whether the account may sign in without TLS, which is possible only at a loopback address.
     pub fn allow_plaintext_auth(&self) -> bool {
         self.server.allow_plaintext_auth
     }
 
-    /// The networks in which a host may lie that only a step names.
+    /// Returns the networks that may contain a host which only a step names.
     pub fn allowed_networks(&self) -> &[IpNet] {
         &self.server.allowed_networks
     }
 
-    /// Digest of everything that decides whether a connection may be shared.
+    /// Returns a digest of everything that decides whether a connection may be shared.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// Reads user name and password, for a sign-in at `host`.
+    /// Reads the user name and the password, for a sign-in at `host`.
     ///
-    /// None when the account does not sign in, and for accounts that sign in with tokens they must first obtain.
-    /// For Gmail's hosts the blanks that an app password is shown with are taken out.
+    /// Returns `None` when the account does not sign in, and for accounts that sign in with tokens, which must be
+    /// obtained first. For Gmail's hosts it removes the blanks with which an app password is shown.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::Secret`] when a reference cannot be read; [`ErrorKind::Invalid`] for a Gmail user name that is not
-    /// a whole address.
+    /// Returns [`ErrorKind::Secret`] when a reference cannot be read, and [`ErrorKind::Invalid`] for a Gmail user name
+    /// that is not a whole address.
     pub fn credentials(&self, host: &str) -> Result<Option<Credentials>, Error> {
         let SignIn::Password(source) = &self.sign_in else {
             return Ok(None);
@@ -371,11 +370,10 @@ impl Account {
         Ok(Some(Credentials::password(username, secret)))
     }
 
-    /// User name and the given access token, for a sign-in.
+    /// Returns the user name and the given access token, for a sign-in.
     ///
     /// # Errors
-    ///
-    /// As [`Account::credentials`].
+    /// Returns the same errors as [`Account::credentials`].
     pub fn credentials_with_token(&self, token: Secret) -> Result<Credentials, Error> {
         Ok(Credentials::token(self.resolve_username()?, token))
     }

@@ -17,7 +17,7 @@ use crate::suggest::{nearest, quoted};
 /// An accounts file beyond this is a mistake.
 const MAX_FILE: u64 = 16 << 20;
 
-/// Every account of a run, by label.
+/// All accounts of a run, by label.
 #[derive(Debug, Default)]
 pub struct Accounts {
     accounts: Vec<Arc<Account>>,
@@ -25,11 +25,10 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// As [`Accounts::load`], with the accounts of the encrypted store after those of the files.
+    /// Reads account files as [`Accounts::load`] does, and adds the accounts of the encrypted store after them.
     ///
     /// # Errors
-    ///
-    /// As [`Accounts::load`], and as [`Store::list`].
+    /// Returns the same errors as [`Accounts::load`] and [`Store::list`].
     pub fn load_with_store<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
         store: &Store,
@@ -43,14 +42,13 @@ impl Accounts {
         loading.finish()
     }
 
-    /// Reads account files, each one account or an array of them.
+    /// Reads account files. Each holds one account or an array of accounts.
     ///
-    /// References in secret fields stay unread; those in all other fields are resolved now, since everything about an
-    /// account but its secrets is checked here.
+    /// References in secret fields are not read yet. References in all other fields are resolved now, since everything
+    /// about an account except its secrets is checked here.
     ///
     /// # Errors
-    ///
-    /// Every problem of every file, in order.
+    /// Returns every problem of every file, in order.
     pub fn load<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, environment: &Environment) -> Result<Self, Errors> {
         let mut loading = Loading::new(environment);
         for path in paths {
@@ -59,12 +57,11 @@ impl Accounts {
         loading.finish()
     }
 
-    /// Reads accounts from JSON that the caller holds: for hosts that keep accounts elsewhere than in files. Relative
-    /// paths start at `base`.
+    /// Reads accounts from JSON that the caller holds, for hosts that do not keep accounts in files. Relative paths
+    /// start at `base`.
     ///
     /// # Errors
-    ///
-    /// As [`Accounts::load`].
+    /// Returns the same errors as [`Accounts::load`].
     pub fn from_json(json: &str, base: &Path, environment: &Environment) -> Result<Self, Errors> {
         let mut loading = Loading::new(environment);
         let place = Place::default();
@@ -74,11 +71,10 @@ impl Accounts {
         loading.finish()
     }
 
-    /// The account of this label.
+    /// Returns the account with this label.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::NoSuchAccount`], with the nearest label.
+    /// Returns [`ErrorKind::NoSuchAccount`], with the nearest label, when there is no such account.
     pub fn get(&self, label: &str) -> Result<&Arc<Account>, Error> {
         self.accounts
             .iter()
@@ -103,12 +99,12 @@ impl Accounts {
             })
     }
 
-    /// Every account, in the order of the files.
+    /// Returns every account, in the order of the files.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.accounts.iter()
     }
 
-    /// What should be known though it works, in the order of the files.
+    /// Returns what a person should know although it works, in the order of the files.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -118,7 +114,8 @@ impl Accounts {
 pub(crate) struct Loading<'a> {
     environment: &'a Environment,
     accounts: Vec<Arc<Account>>,
-    /// The labels met, with their places, built or not: a label that is there twice is named even beside other problems.
+    /// The labels found so far, with their places, whether the account could be built or not: a label that occurs twice
+    /// is named even when there are other problems.
     labels: Vec<(String, Place)>,
     found: Findings,
 }

@@ -185,7 +185,7 @@ impl Clone for Node {
     }
 }
 
-/// Shows the shape alone: any text may be a secret.
+/// Shows only the shape: any text may be a secret.
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.describe())

@@ -1,8 +1,8 @@
 //! Where an account may sign in: the whole rule, in one place.
 //!
 //! Where a secret is involved, the endpoint comes from the account, never from a step. The order of the checks: the
-//! host that the step names, if it names one, must be the account's own or one that the account allows; then the port,
-//! likewise; then how TLS begins follows from account and port, and a step can only raise it.
+//! host that the step names, if it names one, must be the account's own or one that the account allows; then the same
+//! for the port. After that, the account and the port decide how TLS begins, and a step can only raise it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub(crate) const SUBMISSION: u16 = 587;
 /// The submission port on which TLS begins with the first byte (RFC 8314).
 pub(crate) const SUBMISSIONS: u16 = 465;
 
-/// A server that an account may talk to, and the least security with which it does.
+/// A server that an account may talk to, and the least security for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// A name or an address, in lower case, without brackets.
@@ -25,13 +25,13 @@ pub struct Endpoint {
     pub port: u16,
     /// The least security; see [`Endpoint::raised`].
     pub security: Security,
-    /// Whose word the host is; it decides which addresses it may resolve to.
+    /// Who named the host; it decides which addresses the host may resolve to.
     pub named_by: NamedBy,
 }
 
 impl Endpoint {
-    /// The endpoint when a step asks for TLS, in either form: a connection that would have gone in clear begins TLS
-    /// with STARTTLS. Everything else stays, since how TLS begins is the account's to say.
+    /// Returns the endpoint for a step that asks for TLS, in either form: a connection that would have been in clear
+    /// begins TLS with STARTTLS. Everything else stays, since the account decides how TLS begins.
     #[must_use]
     pub fn raised(mut self) -> Self {
         self.security = self.security.max(Security::StartTls);
@@ -39,17 +39,17 @@ impl Endpoint {
     }
 }
 
-/// Who named a host.
+/// The source that named a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NamedBy {
-    /// The account, or its provider: the operator's word. It may resolve to loopback and private addresses.
+    /// The account or its provider named it, so the operator did. It may resolve to loopback and private addresses.
     Account,
-    /// A step alone, which an account without a secret lets it do: inner addresses only within
+    /// Only a step named it, which an account without a secret permits: inner addresses only within
     /// [`Account::allowed_networks`].
     Step,
 }
 
-/// Why a step may not go where it wants to: one sentence, with what to change.
+/// The reason why a step may not use a server: one sentence, with what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied(String);
 
@@ -77,16 +77,15 @@ impl AllowedHost {
 }
 
 impl Account {
-    /// The endpoint for a step that names this host and this port, or neither.
+    /// Returns the endpoint for a step that names this host and this port, or neither.
     ///
-    /// A step's value counts as named only when it was written. It then equals the account's, or stands in the
-    /// account's `allowed_hosts`. A `basic` account has no host of its own: it signs in at `smtp.gmail.com`, on 587
-    /// unless the step names 465, and at its `allowed_hosts`, nowhere else. An account without a secret and without a
-    /// host goes where the step says.
+    /// A step's value counts as named only when it was written. It must then equal the account's, or be in the
+    /// account's `allowed_hosts`. A `basic` account has no host of its own: it signs in at `smtp.gmail.com`, on port
+    /// 587 unless the step names 465, and at its `allowed_hosts`, but nowhere else. An account without a secret and
+    /// without a host uses the host that the step names.
     ///
     /// # Errors
-    ///
-    /// A sentence that says what differs and what to change.
+    /// Returns a sentence that says what differs and what to change.
     pub fn endpoint_for(&self, step_host: Option<&str>, step_port: Option<u16>) -> Result<Endpoint, Denied> {
         let named = match step_host {
             Some(text) => Some(parse_host(text).ok_or_else(|| {
@@ -137,11 +136,10 @@ impl Account {
         Err(self.not_allowed(&host, step_port))
     }
 
-    /// The endpoint that the account itself names; `basic` accounts have Gmail's.
+    /// Returns the endpoint that the account itself names; `basic` accounts have Gmail's.
     ///
     /// # Errors
-    ///
-    /// As [`Account::endpoint_for`], when the account names no host.
+    /// Returns the same error as [`Account::endpoint_for`] when the account names no host.
     pub fn endpoint(&self) -> Result<Endpoint, Denied> {
         self.endpoint_for(None, None)
     }

@@ -1,4 +1,4 @@
-//! Where values come from that are not in the file: the chosen environment, variables, files, the keyring.
+//! The sources of values that are not in the file: the chosen environment, variables, files, the keyring.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use crate::secret::Secret;
 
-/// The operating system's place for secrets, or a stand-in for it.
+/// The operating system's store for secrets, or a replacement for it.
 pub trait Keyring: Send + Sync {
-    /// The secret stored under this name, or none.
+    /// Returns the secret stored under this name, or `None`.
     ///
     /// # Errors
-    ///
-    /// A sentence for a person, without the secret, when the keyring itself cannot be asked.
+    /// Returns a sentence for a person, without the secret, when the keyring itself cannot be asked.
     fn get(&self, name: &str) -> Result<Option<Secret>, String>;
 }
 
-/// What surrounds the accounts: the environment chosen by the operator (`test`, `prod`) and the sources that
-/// `${env:}` and `${keyring:}` read. Cheap to clone.
+/// The surroundings of the accounts: the environment chosen by the operator (`test`, `prod`), and the sources that
+/// `${env:}` and `${keyring:}` read. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct Environment {
     name: Option<String>,
@@ -26,33 +25,34 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The process's own variables, no keyring, no environment chosen.
+    /// Makes an environment with the process's own variables, no keyring and no chosen environment.
     pub fn process() -> Self {
         Self::default()
     }
 
-    /// Chooses the set of values that an account's `environments` lays over its other fields.
+    /// Chooses which set of values of an account's `environments` replaces its other fields.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Reads `${env:}` from these instead of the process: for tests, and for hosts that serve several tenants.
+    /// Makes `${env:}` read these variables instead of the process's: for tests, and for hosts that serve several
+    /// tenants.
     #[must_use]
     pub fn with_variables(mut self, variables: HashMap<String, String>) -> Self {
         self.variables = Some(Arc::new(variables));
         self
     }
 
-    /// Reads `${keyring:}` from this.
+    /// Makes `${keyring:}` read this keyring.
     #[must_use]
     pub fn with_keyring(mut self, keyring: Arc<dyn Keyring>) -> Self {
         self.keyring = Some(keyring);
         self
     }
 
-    /// The chosen environment's name.
+    /// Returns the chosen environment's name.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where in the accounts something stands: a file, in it a label, in it a field.
+/// A position in the accounts: a file, a label in it, and a field of that account.
 ///
-/// Shown as `accounts.json, account "gmail", field "port"`, with what is known.
+/// It is shown as `accounts.json, account "gmail", field "port"`, with the parts that are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     pub(crate) file: Option<PathBuf>,
@@ -35,17 +35,17 @@ impl Place {
         }
     }
 
-    /// The accounts file, or the store's file.
+    /// Returns the accounts file, or the store's file.
     pub fn path(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// The label of the account.
+    /// Returns the label of the account.
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
 
-    /// The field, as it was written; nested ones with dots, such as `limits.messages_per_day`.
+    /// Returns the field, as it was written; nested fields have dots, such as `limits.messages_per_day`.
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }
@@ -69,7 +69,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The kind of an [`Error`]; what to do follows from it, never from the text.
+/// The kind of an [`Error`]. Decisions depend on it, never on the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -79,21 +79,21 @@ pub enum ErrorKind {
     Syntax,
     /// A field, a type or a property that does not exist, or does not belong to this type.
     Unknown,
-    /// A field that must be there is not.
+    /// A required field is missing.
     Missing,
-    /// A value that its field does not take.
+    /// A value that its field does not accept.
     Invalid,
-    /// Two values that cannot both hold.
+    /// Two values that contradict each other.
     Contradiction,
-    /// A label that is there twice.
+    /// A label that occurs twice.
     DuplicateLabel,
-    /// No account has the label that was asked for.
+    /// No account has the requested label.
     NoSuchAccount,
-    /// The account has environments and none was chosen, or one that it does not have.
+    /// The account has environments, and none was chosen, or one that the account does not have.
     Environment,
-    /// A secret cannot be had: an unset variable, an empty file, an absent keyring entry.
+    /// A secret cannot be read: an unset variable, an empty file, a missing keyring entry.
     Secret,
-    /// The provider refused to give an access token; the sentence has its reason.
+    /// The provider refused to give an access token; the sentence contains its reason.
     Token,
     /// The provider could not be asked for an access token now; trying again later can help.
     TokenUnavailable,
@@ -103,8 +103,8 @@ pub enum ErrorKind {
     Store,
 }
 
-/// What helps beside a correction of the account, and is done in the program around this library: a command line, a
-/// server and a console each say it in their own words.
+/// A remedy besides a correction of the account, which is carried out in the program around this library: a command
+/// line, a server and a console each say it in their own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -118,9 +118,9 @@ pub enum Remedy {
     NameStore,
 }
 
-/// One problem of one account: what, where, and what to do now. It never holds a secret.
+/// One problem of one account: what it is, where it is, and what to do now. It never holds a secret.
 ///
-/// Its `Display` is a clause without a full stop, in lower case after its place.
+/// Its `Display` is the place and then a clause in lower case, without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -144,27 +144,27 @@ impl Error {
         self
     }
 
-    /// What kind of problem it is.
+    /// Returns the kind of the problem.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Returns what helps in the program around this library, where something does.
+    /// Returns the remedy in the program around this library, where there is one.
     pub fn remedy(&self) -> Option<Remedy> {
         self.remedy
     }
 
-    /// Whether the same call can succeed later with nothing changed.
+    /// Checks whether the same call can succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
         self.kind == ErrorKind::TokenUnavailable
     }
 
-    /// Where it stands.
+    /// Returns where the problem is.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The clause without its place.
+    /// Returns the clause without its place.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -181,7 +181,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Every problem that loading found, at least one; shown one a line.
+/// All problems that loading found, at least one; shown one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors(Vec<Error>);
 
@@ -233,7 +233,7 @@ impl std::error::Error for Errors {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// A file that holds a secret in clear can be read by others than its owner.
+    /// Other people than the owner can read a file that holds a secret in clear.
     FileMode,
     /// A setting was corrected, or made stricter, because as written it cannot work.
     Corrected,
@@ -245,7 +245,7 @@ pub enum WarningKind {
     Provider,
 }
 
-/// Something that works but should be known, as a clause without a full stop. Returned, never printed.
+/// Something that works but that a person should know, as a clause without a full stop. It is returned, never printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     kind: WarningKind,
@@ -262,17 +262,17 @@ impl Warning {
         }
     }
 
-    /// What kind of warning it is.
+    /// Returns the kind of the warning.
     pub fn kind(&self) -> WarningKind {
         self.kind
     }
 
-    /// Where it stands.
+    /// Returns where the cause is.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The clause without its place.
+    /// Returns the clause without its place.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -8,16 +8,16 @@ use crate::secret::Secret;
 /// The service under which entries stand; `${keyring:NAME}` is the user name in it.
 const SERVICE: &str = "pipepost";
 
-/// The keyring of the person who runs this. Asking it can block, and can open a window that asks to unlock it.
+/// The keyring of the person who runs this program. A request to it can block, and can open a window that asks to
+/// unlock it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemKeyring;
 
 impl SystemKeyring {
-    /// Stores a secret under a name, in place of what was there.
+    /// Stores a secret under a name, in place of the old one.
     ///
     /// # Errors
-    ///
-    /// A sentence for a person, when the keyring is absent or locked.
+    /// Returns a sentence for a person, when the keyring is absent or locked.
     pub fn set(&self, name: &str, secret: &Secret) -> Result<(), String> {
         let entry = keyring::v1::Entry::new(SERVICE, name).map_err(|error| explain(&error))?;
         entry.set_password(secret.expose()).map_err(|error| explain(&error))

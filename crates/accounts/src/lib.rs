@@ -1,17 +1,17 @@
-//! Labeled accounts: who may send email where, and how that is proved.
+//! Labeled accounts: who may send email through which server, and how the account proves it.
 //!
-//! It reads account files, checks every field, and holds the rules about secrets: where they come from (references that
-//! are read late), where they may go ([`Account::endpoint_for`]), how they are said to a server ([`sasl`]) and what of an
-//! account others may see ([`Account::public_view`], [`Account::expression_view`]).
+//! It reads account files and checks every field. It holds the rules about secrets: where they come from (references
+//! that are read late), where they may go ([`Account::endpoint_for`]), how they are sent to a server ([`sasl`]), and
+//! what others may see of an account ([`Account::public_view`], [`Account::expression_view`]).
 //!
-//! It opens no connection but the loopback listener of [`oauth::Flow`], prints nothing and decides nothing about
-//! messages. The host does the dialling, the TLS, and the reading and writing; this crate says to whom and what.
+//! It opens no connection except the loopback listener of [`oauth::Flow`], prints nothing and decides nothing about
+//! messages. The host dials, speaks TLS, and reads and writes; this crate says to which server and with which content.
 //!
 //! The order of calls: [`Accounts::load`], or [`Accounts::load_with_store`]; [`Accounts::get`] for a step's label;
-//! [`Account::endpoint_for`] with what the step names; [`pipepost_core::EgressRule`] for each address of it; dial, with
-//! [`Account::tls`]; [`oauth::Tokens::sign_in`] for what to sign in with (or [`Account::credentials`], where passwords
-//! alone are in use); a [`sasl::Exchange`] over the connection. Reading a secret may read a file or ask the keyring,
-//! which blocks.
+//! [`Account::endpoint_for`] with what the step names; [`pipepost_core::EgressRule`] for each of its addresses; dial,
+//! with [`Account::tls`]; [`oauth::Tokens::sign_in`] for the credentials (or [`Account::credentials`], where only
+//! passwords are in use); a [`sasl::Exchange`] over the connection. Reading a secret may read a file or ask the
+//! keyring, which blocks.
 //!
 //! ```
 //! use pipepost_accounts::{Accounts, Environment, Security};

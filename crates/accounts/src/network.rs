@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use crate::account::Account;
 
 impl Account {
-    /// Returns whether the account may sign in without TLS at this address: a loopback one, and the account says so.
+    /// Checks whether the account may sign in without TLS at this address: it must be a loopback address, and the
+    /// account must allow it.
     pub fn may_sign_in_clear(&self, address: IpAddr) -> bool {
         self.allow_plaintext_auth() && pipepost_core::egress::is_loopback(address)
     }

@@ -1,6 +1,6 @@
-//! Access tokens: what accounts with tokens are made of, and how tokens are asked for and kept.
+//! Access tokens: which values of an account they need, and how they are requested and kept.
 //!
-//! Nothing here opens a connection: [`HttpPost`] is the caller's.
+//! Nothing here opens a connection: the caller supplies an [`HttpPost`].
 
 mod assertion;
 mod authorize;

@@ -1,7 +1,7 @@
 //! Providers by name: where their submission servers are, and what they take as a password.
 //!
-//! Collected from the providers' own help pages. A preset fills what the account leaves out; it never overrules a port,
-//! and a host that differs from it is refused, since one of the two is then not what was meant.
+//! Collected from the providers' own help pages. A preset fills in what the account leaves out. It never overrides a
+//! port. A host that differs from it is refused, since then one of the two was not intended.
 
 mod providers;
 

@@ -1,4 +1,4 @@
-//! The `properties` field: Jakarta Mail's `mail.smtp.*`, each honoured or refused by name.
+//! The `properties` field: Jakarta Mail's `mail.smtp.*`. Each property is either honoured or refused by name.
 
 use std::time::Duration;
 
@@ -324,7 +324,8 @@ fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersio
     Some((*min, *max))
 }
 
-/// Jakarta Mail trusts any certificate from the hosts named here. We verify all the same, and say so; `*` is refused.
+/// Jakarta Mail trusts any certificate from the hosts named here. Pipepost still verifies it, and says so; `*` is
+/// refused.
 fn check_trust(fields: &mut Fields, found: &mut Findings) {
     let hosts = fields.list("ssl.trust", found);
     if hosts.iter().any(|host| host.contains('*')) {

@@ -1,7 +1,7 @@
 //! Text with references in it: `${env:NAME}`, `${file:PATH}`, `${keyring:NAME}`, and `$${` for a literal `${`.
 //!
-//! References are read when the text is needed and not before, so that a document can be checked on a machine that has
-//! none of its secrets.
+//! References are read only when the text is needed, so that a document can be checked on a machine that has none of
+//! its secrets.
 
 use std::fmt;
 use std::io::Read;
@@ -17,7 +17,7 @@ use crate::suggest::advice;
 /// More than any password, token or key; a reference to a disk image is a mistake.
 const MAX_FILE: u64 = 1 << 20;
 
-/// A text that may hold secrets or references to them, not yet read.
+/// A text that may hold secrets or references to secrets, not yet read.
 ///
 /// Its `Debug` names the references and hides literal text.
 pub struct SecretSource {
@@ -54,7 +54,7 @@ impl SecretSource {
         }
     }
 
-    /// Whether any part of it stands in the accounts file in clear.
+    /// Checks whether any part of the text is written in clear in the accounts file.
     pub fn has_literal(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Literal(_)))
     }
@@ -130,17 +130,16 @@ impl SecretSource {
             })
     }
 
-    /// Where it was written.
+    /// Returns where the text was written.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Reads what it points to.
+    /// Reads the values of the references and returns the whole text.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::Secret`] when a variable is unset, a file unreadable, a keyring entry absent, or the whole empty;
-    /// the sentence names the reference, never a value.
+    /// Returns [`ErrorKind::Secret`] when a variable is unset, a file is unreadable, a keyring entry is missing, or the
+    /// whole text is empty. The sentence names the reference, never a value.
     pub fn resolve(&self, environment: &Environment) -> Result<Secret, Error> {
         let fail = |message: String| Error::new(ErrorKind::Secret, self.place.clone(), message);
         let mut value = Zeroizing::new(String::new());

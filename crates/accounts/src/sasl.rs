@@ -1,8 +1,9 @@
-//! Signing in (RFC 4954) without I/O: what to say, what to answer, and what of the server's words may be repeated.
+//! Signing in (RFC 4954) without I/O: what to send, what to reply, and which parts of the server's text may be
+//! repeated.
 //!
-//! The order of calls: [`Exchange::start`]; write [`Exchange::first_line`]; give each reply to
-//! [`Exchange::handle_reply`] and write what it says, until it says [`Next::Done`]. Whatever the server said meanwhile
-//! passes through [`Exchange::scrub`] before anybody sees it.
+//! The order of calls: [`Exchange::start`]; write [`Exchange::first_line`]; pass each reply to
+//! [`Exchange::handle_reply`] and write what it returns, until it returns [`Next::Done`]. Everything that the server
+//! said meanwhile passes through [`Exchange::scrub`] before anybody sees it.
 
 mod exchange;
 mod scrub;
@@ -18,13 +19,13 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mechanism {
-    /// RFC 4616.
+    /// PLAIN (RFC 4616).
     Plain,
-    /// User name and password after prompts; undocumented but everywhere.
+    /// LOGIN: user name and password after prompts; not standardised, but common.
     Login,
-    /// Google's bearer mechanism, which Microsoft took over.
+    /// XOAUTH2: Google's bearer mechanism, which Microsoft also uses.
     XOAuth2,
-    /// RFC 7628.
+    /// OAUTHBEARER (RFC 7628).
     OAuthBearer,
 }
 
@@ -37,7 +38,7 @@ impl Mechanism {
     /// every provider with tokens takes.
     pub(crate) const FOR_TOKEN: [Self; 2] = [Self::XOAuth2, Self::OAuthBearer];
 
-    /// The registered name, as it stands in EHLO.
+    /// Returns the registered name, as it is written in the reply to EHLO.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
@@ -47,14 +48,14 @@ impl Mechanism {
         }
     }
 
-    /// The mechanism of this name, in any case.
+    /// Returns the mechanism with this name, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|mechanism| mechanism.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// Whether its secret is an access token.
+    /// Checks whether the mechanism's secret is an access token.
     pub fn takes_token(self) -> bool {
         matches!(self, Self::XOAuth2 | Self::OAuthBearer)
     }
@@ -66,7 +67,7 @@ impl fmt::Display for Mechanism {
     }
 }
 
-/// A user name and what proves it.
+/// A user name and the secret that proves it.
 pub struct Credentials {
     username: Secret,
     secret: Secret,
@@ -74,7 +75,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// For PLAIN and LOGIN.
+    /// Makes credentials for PLAIN and LOGIN.
     pub fn password(username: Secret, password: Secret) -> Self {
         Self {
             username,
@@ -83,7 +84,7 @@ impl Credentials {
         }
     }
 
-    /// For XOAUTH2 and OAUTHBEARER.
+    /// Makes credentials for XOAUTH2 and OAUTHBEARER.
     pub fn token(username: Secret, token: Secret) -> Self {
         Self {
             username,
@@ -92,7 +93,7 @@ impl Credentials {
         }
     }
 
-    /// Whether the secret is an access token.
+    /// Checks whether the secret is an access token.
     pub fn is_token(&self) -> bool {
         self.is_token
     }

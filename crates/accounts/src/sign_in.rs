@@ -1,4 +1,4 @@
-//! Which way an account signs in, as data: the sources of its secrets, unread, and who issues its tokens.
+//! How an account signs in, as data: the sources of its secrets, unread, and who issues its tokens.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use url::Url;
 
 use crate::reference::SecretSource;
 
-/// Which way the account signs in. Secrets are sources, unread.
+/// How the account signs in. Secrets are sources that are not read yet.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SignIn {
-    /// Not at all.
+    /// It does not sign in.
     None,
-    /// With a user name and a password; under XOAUTH2 or OAUTHBEARER the password is an access token as it stands.
+    /// With a user name and a password; under XOAUTH2 or OAUTHBEARER the password is used directly as the access token.
     Password(SecretSource),
-    /// With access tokens that a refresh token brings.
+    /// With access tokens that are obtained with a refresh token.
     OAuth(Box<OAuthClient>),
-    /// With access tokens that a service account's signed assertion brings.
+    /// With access tokens that are obtained with a service account's signed assertion.
     ServiceAccount(Box<ServiceAccount>),
 }
 
-/// Who issues tokens.
+/// A provider that issues tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Provider {
@@ -42,7 +42,7 @@ impl Provider {
         }
     }
 
-    /// `google` or `microsoft`.
+    /// Returns `google` or `microsoft`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Google => "google",
@@ -86,22 +86,22 @@ impl fmt::Display for Provider {
     }
 }
 
-/// An OAuth client and what it was granted (RFC 6749, section 6).
+/// An OAuth client and what was granted to it (RFC 6749, section 6).
 #[derive(Debug)]
 pub struct OAuthClient {
-    /// Who issues the tokens, when it is a known one.
+    /// The provider that issues the tokens, when it is a known one.
     pub provider: Option<Provider>,
     /// The client's public name.
     pub client_id: String,
     /// The client's secret; public clients have none.
     pub client_secret: Option<SecretSource>,
-    /// What the user granted; none before the first authorization.
+    /// What the user granted; `None` before the first authorization.
     pub refresh_token: Option<SecretSource>,
-    /// What is asked for.
+    /// The scopes to request.
     pub scopes: Vec<String>,
-    /// Where tokens come from.
+    /// The endpoint that issues tokens.
     pub token_endpoint: Url,
-    /// Where a person signs in; none when the provider is unknown and the account names none.
+    /// The address at which a person signs in; `None` when the provider is unknown and the account names none.
     pub authorization_endpoint: Option<Url>,
 }
 
@@ -110,11 +110,11 @@ pub struct OAuthClient {
 pub struct ServiceAccount {
     /// The key file's JSON.
     pub key: SecretSource,
-    /// The user acted for.
+    /// The user for whom the service account acts.
     pub subject: String,
-    /// What is asked for.
+    /// The scopes to request.
     pub scopes: Vec<String>,
-    /// Where tokens come from; none means the `token_uri` of the key file.
+    /// The endpoint that issues tokens; `None` means the `token_uri` of the key file.
     pub token_endpoint: Option<Url>,
 }
 

@@ -1,11 +1,11 @@
 //! Accounts in one encrypted file.
 //!
-//! The file is an [age](https://age-encryption.org/v1) file, so that the `age` tool opens it too; inside is a versioned
-//! JSON document of the same accounts that account files hold. Everything that the command line does with it is a call
-//! here, and nothing here prints or asks.
+//! The file is an [age](https://age-encryption.org/v1) file, so that the `age` tool opens it too. It contains a
+//! versioned JSON document of the same accounts that account files hold. Everything that the command line does with the
+//! store is a call to this module, which prints nothing and asks nothing.
 //!
 //! Each change is one step: take the lock, read, change, check the account as loading would, encrypt, replace the file.
-//! When anything on the way fails, the file stays as it was.
+//! When any part of it fails, the file stays as it was.
 
 mod document;
 mod file;
@@ -30,43 +30,42 @@ use crate::suggest::{nearest, quoted};
 /// The version of the document inside. A newer one is refused, since what it means is not known here.
 const VERSION: u64 = 1;
 
-/// The encrypted store. Opening reads nothing; every call reads the file anew, so that processes may share it.
+/// The encrypted store. Opening it reads nothing; every call reads the file again, so that processes may share it.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     key: StoreKey,
 }
 
-/// What is listed of a stored account; no secret.
+/// The entry of a stored account in a list, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAccount {
-    /// Its label.
+    /// The account's label.
     pub label: String,
-    /// Its type, as written.
+    /// The account's type, as written.
     pub kind: String,
-    /// What it says about itself.
+    /// The account's own description.
     pub description: Option<String>,
     /// The names of its environments.
     pub environments: Vec<String>,
 }
 
 impl Store {
-    /// The store at `path`, which need not exist yet.
+    /// Makes a store at `path`; the file need not exist yet.
     pub fn new(path: impl Into<PathBuf>, key: StoreKey) -> Self {
         Self { path: path.into(), key }
     }
 
-    /// Where it is.
+    /// Returns the path of the store's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The accounts in it, in the order they were added.
+    /// Returns the accounts in the store, in the order in which they were added.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::Store`] for a wrong key or passphrase and for a damaged file, [`ErrorKind::File`] when it cannot be
-    /// read or others can.
+    /// Returns [`ErrorKind::Store`] for a wrong key or passphrase and for a damaged file, and [`ErrorKind::File`] when
+    /// the file cannot be read or when others can read it.
     pub fn list(&self) -> Result<Vec<StoredAccount>, Error> {
         let summary = |account: &Document| StoredAccount {
             label: document::label(account).unwrap_or_default().to_owned(),
@@ -77,22 +76,21 @@ impl Store {
         Ok(self.read()?.iter().map(summary).collect())
     }
 
-    /// One account's fields as written; secrets are `***`, references stay.
+    /// Returns one account's fields as written; secrets become `***`, references stay.
     ///
     /// # Errors
-    ///
-    /// As [`Store::list`]; [`ErrorKind::NoSuchAccount`].
+    /// Returns the same errors as [`Store::list`], and [`ErrorKind::NoSuchAccount`].
     pub fn show(&self, label: &str) -> Result<Value, Error> {
         let accounts = self.read()?;
         Ok(document::shown(&accounts[self.find(&accounts, label)?]))
     }
 
-    /// Adds the accounts of a file: one, or an array of them. Relative paths in them are named from the root, since the
-    /// store lies elsewhere.
+    /// Adds the accounts of a file: one account, or an array of accounts. Relative paths in them become absolute, since
+    /// the store is in another folder.
     ///
     /// # Errors
-    ///
-    /// Every problem of the file, as loading it would tell; a label that the store has already. Nothing is added then.
+    /// Returns every problem of the file, as loading it would, and an error for a label that the store already has.
+    /// Nothing is added then.
     pub fn add_file(&self, path: &Path) -> Result<Vec<String>, Errors> {
         let place = Place::file(path);
         let unreadable = |error| {
@@ -109,11 +107,10 @@ impl Store {
         self.add_documents(parse_objects(&text, &place)?, &place, &folder)
     }
 
-    /// Adds one account made of changes to nothing, with this label.
+    /// Adds one account with this label, made of the changes.
     ///
     /// # Errors
-    ///
-    /// As [`Store::add_file`].
+    /// Returns the same errors as [`Store::add_file`].
     pub fn add(&self, label: &str, changes: &[Change]) -> Result<(), Errors> {
         let place = Place::file(&self.path).with_label(label);
         let mut account = Document::new();
@@ -128,8 +125,7 @@ impl Store {
     /// Changes fields of an account.
     ///
     /// # Errors
-    ///
-    /// Every problem that the account would then have. Nothing is changed then.
+    /// Returns every problem that the account would have after the changes. Nothing is changed then.
     pub fn edit(&self, label: &str, changes: &[Change]) -> Result<(), Errors> {
         self.change(|accounts| {
             let place = Place::file(&self.path).with_label(label);
@@ -145,8 +141,7 @@ impl Store {
     /// Copies an account under another label.
     ///
     /// # Errors
-    ///
-    /// When there is no such account, or the new label is taken.
+    /// Returns an error when there is no such account, or the new label is already used.
     pub fn copy(&self, label: &str, new: &str) -> Result<(), Errors> {
         self.change(|accounts| {
             let mut account = accounts[self.find(accounts, label)?].clone();
@@ -161,8 +156,7 @@ impl Store {
     /// Gives an account another label.
     ///
     /// # Errors
-    ///
-    /// As [`Store::copy`].
+    /// Returns the same errors as [`Store::copy`].
     pub fn rename(&self, label: &str, new: &str) -> Result<(), Errors> {
         self.change(|accounts| {
             let at = self.find(accounts, label)?;
@@ -172,11 +166,10 @@ impl Store {
         })
     }
 
-    /// Takes an account out.
+    /// Removes an account.
     ///
     /// # Errors
-    ///
-    /// As [`Store::list`]; [`ErrorKind::NoSuchAccount`].
+    /// Returns the same errors as [`Store::list`], and [`ErrorKind::NoSuchAccount`].
     pub fn remove(&self, label: &str) -> Result<(), Errors> {
         self.change(|accounts| {
             let at = self.find(accounts, label)?;
@@ -185,11 +178,10 @@ impl Store {
         })
     }
 
-    /// The accounts of these labels, or all, as the JSON of an accounts file **with their secrets in clear**.
+    /// Returns the accounts with these labels, or all, as the JSON of an accounts file **with their secrets in clear**.
     ///
     /// # Errors
-    ///
-    /// As [`Store::list`]; [`ErrorKind::NoSuchAccount`].
+    /// Returns the same errors as [`Store::list`], and [`ErrorKind::NoSuchAccount`].
     pub fn export(&self, labels: &[&str]) -> Result<Secret, Error> {
         let accounts = self.read()?;
         let chosen = match labels {
@@ -208,7 +200,7 @@ impl Store {
         self.path.parent().unwrap_or(Path::new("")).to_path_buf()
     }
 
-    /// The accounts as documents; none when there is no store yet.
+    /// Returns the accounts as documents; an empty list when there is no store yet.
     pub(crate) fn read(&self) -> Result<Vec<Document>, Error> {
         let Some(sealed) = file::read(&self.path)? else {
             return Ok(Vec::new());

@@ -1,6 +1,6 @@
-//! What of an account others may see: a connector, and the expressions of a pipeline.
+//! What others may see of an account: a connector, and the expressions of a pipeline.
 //!
-//! Both are built from lists of allowed fields. A field that is added to an account is in neither until it is put there.
+//! Both are built from lists of allowed fields. A new field of an account is in neither until it is added there.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use crate::reference::SecretSource;
 use crate::sign_in::SignIn;
 use crate::suggest::nearest;
 
-/// What `{{ account.label.field }}` may be.
+/// The result of looking up `{{ account.label.field }}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldAccess {
-    /// It is in [`Account::expression_view`] under this name.
+    /// The field is in [`Account::expression_view`] under this name.
     Allowed(&'static str),
-    /// It is a secret that the account does not list under `exposed_fields`.
+    /// The field is a secret that the account does not list under `exposed_fields`.
     Refused(&'static str),
-    /// The account has no such field; the nearest that it has, if one is near.
+    /// The account has no such field. Holds the nearest field that it has, if one is near.
     Unknown(Option<&'static str>),
 }
 
-/// What a connector may know of an account. Built from a list of allowed fields: what is added to an account is not in it
-/// until it is put there. As JSON it is the account document of contract 0.1.0.
+/// What a connector may know of an account. It is built from a list of allowed fields: a new field of an account is not
+/// in it until it is added there. As JSON it is the account document of contract 0.1.0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PublicView {
-    /// None where the operator's policy names the server and no account does.
+    /// The account's label; `None` where the operator's policy names the server and no account does.
     pub label: Option<String>,
     /// The account's type.
     #[serde(rename = "type")]
@@ -42,19 +42,19 @@ pub struct PublicView {
     /// The least security for that server.
     #[serde(serialize_with = "as_text")]
     pub security: Security,
-    /// Who signs in.
+    /// The user name that signs in.
     pub username: Option<String>,
-    /// The sender where the step names none.
+    /// The sender's address where the step names none.
     pub from: Option<String>,
     /// The name that is shown with the sender.
     pub from_name: Option<String>,
-    /// The mechanisms that may sign in, the preferred one first. Empty: no sign-in.
+    /// The mechanisms that may sign in, the preferred one first. Empty means no sign-in.
     pub mechanisms: Vec<String>,
     /// `mail.smtp.from`: MAIL FROM where the step names none.
     pub envelope_from: Option<String>,
     /// Whether a message with a refused recipient still goes to the others.
     pub send_partial: bool,
-    /// How long things may take.
+    /// The account's time limits.
     pub timeouts: PublicTimeouts,
     /// How much of a dialogue is sent together.
     #[serde(serialize_with = "pipelining_as_text")]
@@ -77,7 +77,7 @@ pub struct PublicView {
     pub chunk_size: Option<u32>,
 }
 
-/// The account's time limits in milliseconds; none where it states none.
+/// The account's time limits in milliseconds; `None` where it sets none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names say all")]
 pub struct PublicTimeouts {
@@ -143,7 +143,7 @@ fn pipelining_as_text<S: Serializer>(pipelining: &Pipelining, serializer: S) -> 
 }
 
 impl Account {
-    /// Returns what a connector may know of the account: nothing in it is a secret or leads to one.
+    /// Returns what a connector may know of the account. Nothing in it is a secret or leads to one.
     pub fn public_view(&self) -> PublicView {
         let endpoint = self.endpoint().ok();
         let delivery = self.delivery();
@@ -176,11 +176,10 @@ impl Account {
         }
     }
 
-    /// What `{{ account.label.field }}` reads, with the names of [`Account::field_access`].
+    /// Returns what `{{ account.label.field }}` reads, with the names of [`Account::field_access`].
     ///
     /// # Errors
-    ///
-    /// When the account exposes a secret and its source cannot be read; never otherwise.
+    /// Returns an error only when the account exposes a secret and its source cannot be read.
     pub fn expression_view(&self) -> Result<Value, Error> {
         let endpoint = self.endpoint().ok();
         let mut view = Map::new();
@@ -205,8 +204,8 @@ impl Account {
         Ok(Value::Object(view))
     }
 
-    /// Whether an expression may read a field of this account, by its name in any case, `-` and `_` alike. It reads no
-    /// secret, so it answers where there are none.
+    /// Checks whether an expression may read a field of this account. The name may be in any case, with `-` or `_`. It
+    /// reads no secret, so it also works where the secrets are not available.
     pub fn field_access(&self, name: &str) -> FieldAccess {
         const PUBLIC: [&str; 9] = [
             "label",

@@ -29,7 +29,6 @@ pub(super) struct Identity<'a> {
 
 impl Identity<'_> {
     /// # Errors
-    ///
     /// When the system gives no random numbers for the key.
     pub(super) fn revision(&self, place: &Place) -> Result<Revision, Error> {
         let mut digest = Digest(hmac::Context::with_key(key(place)?));
@@ -182,7 +181,7 @@ impl Digest {
     }
 }
 
-/// A key of this process alone, so that a revision is no oracle for the password in it.
+/// A key that only this process has, so that a revision does not help to guess the password in it.
 fn key(place: &Place) -> Result<&'static hmac::Key, Error> {
     static KEY: OnceLock<hmac::Key> = OnceLock::new();
     if let Some(key) = KEY.get() {

@@ -2,7 +2,7 @@
 //! RFC 8252, section 7.3).
 //!
 //! The order of calls: [`Flow::begin`]; show or open [`Flow::url`]; [`Flow::run`], which waits for the browser, or
-//! [`Flow::run_with`] the address at which a browser elsewhere ended; keep the refresh token.
+//! [`Flow::run_with`] with the address at which a browser on another machine ended; keep the refresh token.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Place, Remedy};
 use crate::secret::Secret;
 use crate::sign_in::{OAuthClient, Provider, SignIn};
 
-/// How long the listener waits for the browser.
+/// The time for which the listener waits for the browser.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// One sign-in of one person, from the address to open to the refresh token.
@@ -45,19 +45,18 @@ pub struct Flow<'a> {
 /// What the person granted.
 #[derive(Debug)]
 pub struct Authorization {
-    /// For the account's `refresh_token`.
+    /// The value for the account's `refresh_token`.
     pub refresh_token: Secret,
-    /// The address signed in, when the provider said it; it is then the account's `username`.
+    /// The address that signed in, when the provider named it; it is then the account's `username`.
     pub address: Option<String>,
 }
 
 impl<'a> Flow<'a> {
-    /// Listens on a loopback port, the given one or any, and makes the address to open.
+    /// Listens on a loopback port (the given one, or any free one), and makes the address to open.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::Invalid`] for an account of another type or without an authorization endpoint; [`ErrorKind::File`]
-    /// when the port cannot be had.
+    /// Returns [`ErrorKind::Invalid`] for an account of another type or without an authorization endpoint, and
+    /// [`ErrorKind::File`] when the port is not available.
     pub async fn begin(account: &'a Account, port: Option<u16>) -> Result<Self, Error> {
         let place = account.place.clone();
         let fail = |kind, message: String| Error::new(kind, place.clone(), message);
@@ -132,22 +131,21 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// The address to open in a browser.
+    /// Returns the address to open in a browser.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The redirect address, to register with clients that are Web applications.
+    /// Returns the redirect address, which must be registered for clients that are Web applications.
     pub fn redirect(&self) -> &Url {
         &self.redirect
     }
 
-    /// Waits for the browser, at most [`PATIENCE`], and fetches the refresh token. The browser is shown how it ended.
+    /// Waits for the browser, at most [`PATIENCE`], and fetches the refresh token. The browser then shows the result.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::Token`] when the person, the organisation or the provider refuses, when the time is over, or when
-    /// another address signed in than the account's.
+    /// Returns [`ErrorKind::Token`] when the person, the organisation or the provider refuses, when the time is over,
+    /// or when another address than the account's signed in.
     pub async fn run(self, http: &dyn HttpPost) -> Result<Authorization, Error> {
         let judge = |query: &Url| self.judge(query);
         let waited = tokio::time::timeout(PATIENCE, self.listener.wait(&self.redirect, judge)).await;
@@ -167,11 +165,10 @@ impl<'a> Flow<'a> {
         result
     }
 
-    /// The same with the whole address at which a browser on another machine ended.
+    /// Finishes the sign-in with the whole address at which a browser on another machine ended, instead of waiting.
     ///
     /// # Errors
-    ///
-    /// As [`Flow::run`]; also for an address that is not this sign-in's.
+    /// Returns the same errors as [`Flow::run`]; also an error for an address that does not belong to this sign-in.
     pub async fn run_with(self, address: &str, http: &dyn HttpPost) -> Result<Authorization, Error> {
         let foreign = || {
             self.error(

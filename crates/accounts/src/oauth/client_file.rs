@@ -8,14 +8,14 @@ use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place};
 use crate::secret::Secret;
 
-/// A client's name and secret, out of the JSON that Google's console gives for download.
+/// A client's name and secret, from the JSON that Google's console offers for download.
 #[derive(Debug)]
 pub struct ClientFile {
-    /// For the account's `client_id`.
+    /// The value for the account's `client_id`.
     pub client_id: String,
-    /// For the account's `client_secret`.
+    /// The value for the account's `client_secret`.
     pub client_secret: Option<Secret>,
-    /// Whether it is a Web application, whose redirect addresses must be registered (then fix the port).
+    /// Whether it is a Web application. Its redirect addresses must be registered, so choose a fixed port then.
     pub is_web: bool,
 }
 
@@ -23,8 +23,8 @@ impl ClientFile {
     /// Reads a client file.
     ///
     /// # Errors
-    ///
-    /// [`ErrorKind::File`] when it cannot be read, [`ErrorKind::Invalid`] when it is something else.
+    /// Returns [`ErrorKind::File`] when the file cannot be read, and [`ErrorKind::Invalid`] when it is not a client
+    /// file.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let place = Place::file(path);
         let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {

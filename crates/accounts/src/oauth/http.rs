@@ -1,4 +1,4 @@
-//! What tokens need of the world: one POST, and the time.
+//! What tokens need from outside: one POST, and the time.
 
 use std::fmt;
 use std::future::Future;
@@ -11,16 +11,16 @@ use zeroize::Zeroizing;
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Sends one POST. The host implements it over its own TLS.
+/// A client that sends one POST. The host implements it over its own TLS.
 ///
-/// Implementations follow no redirect, since the body holds a secret; ask the operator's policy and the egress rule before
-/// they dial; verify certificates; read at most 64 KiB of an answer; and give up after a time of their own.
+/// Implementations must not follow redirects, since the body holds a secret. They must ask the operator's policy and
+/// the egress rule before they dial, verify certificates, read at most 64 KiB of an answer, and stop after a time limit
+/// of their own.
 pub trait HttpPost: Send + Sync {
     /// Sends the request and reads the whole answer, whatever its status.
     ///
     /// # Errors
-    ///
-    /// When there is no answer.
+    /// Returns an [`HttpFailure`] when there is no answer.
     fn post(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
 }
 
@@ -28,9 +28,9 @@ pub trait HttpPost: Send + Sync {
 pub struct HttpRequest {
     /// `https`, or `http` to a loopback address.
     pub url: Url,
-    /// For the `Content-Type` header. Send `Accept: application/json` too.
+    /// The value of the `Content-Type` header. Send `Accept: application/json` too.
     pub content_type: &'static str,
-    /// Holds secrets.
+    /// The body. It holds secrets.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -42,11 +42,11 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// An answer of a token endpoint.
+/// A token endpoint's answer.
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Holds secrets.
+    /// The body. It holds secrets.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// Why there is no answer, as the end of a sentence: `the connection was refused`.
+/// The reason why there is no answer, as the end of a sentence: `the connection was refused`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpFailure {
     reason: String,
@@ -66,7 +66,7 @@ pub struct HttpFailure {
 }
 
 impl HttpFailure {
-    /// The server did not answer, or not with HTTP; later it may.
+    /// Makes a failure of a server that did not respond, or not with HTTP. A later try may succeed.
     pub fn unanswered(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -74,7 +74,7 @@ impl HttpFailure {
         }
     }
 
-    /// The server may not be asked from here, so nothing was sent.
+    /// Makes a failure of a server that may not be asked from here, so nothing was sent.
     pub fn denied(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -82,7 +82,7 @@ impl HttpFailure {
         }
     }
 
-    /// Returns whether the server may not be asked from here.
+    /// Checks whether the server may not be asked from here.
     pub fn is_denied(&self) -> bool {
         self.is_denied
     }
@@ -96,9 +96,9 @@ impl fmt::Display for HttpFailure {
 
 impl std::error::Error for HttpFailure {}
 
-/// Says what time it is.
+/// A clock that says what time it is.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
 }
 

@@ -140,7 +140,7 @@ impl TokenRequest {
         }
     }
 
-    /// What is sent that nobody else may see. The grant's name is no secret, and the client's id is public.
+    /// Returns what is sent that nobody else may see. The grant's name is not a secret, and the client's id is public.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         let is_secret = |name: &str| !matches!(name, "grant_type" | "client_id" | "scope");
         self.form

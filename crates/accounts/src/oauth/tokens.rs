@@ -1,4 +1,4 @@
-//! Access tokens: minted, kept while they live, renewed before they die, one renewal at a time.
+//! Access tokens: obtained, kept while they are valid, renewed before they expire, one renewal at a time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,18 +20,18 @@ use crate::sign_in::{OAuthClient, SignIn};
 /// A token is renewed when this much of its life is left, or a quarter of a short life.
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// Keeps refresh tokens that a provider gave in place of old ones.
+/// A place that keeps the refresh tokens with which a provider replaces old ones.
 pub trait RefreshTokenSink: Send + Sync {
-    /// Keeps the new refresh token of an account; the old one may be dead from now on. Implementations report their own
-    /// failures: sign-ins go on all the same, with the new token in memory.
+    /// Keeps the new refresh token of an account; the old one may be invalid from now on. Implementations report their
+    /// own failures: sign-ins continue anyway, with the new token in memory.
     fn keep(&self, label: &str, refresh_token: &Secret);
 }
 
 /// The tokens of all accounts of a process. Share one among all runs.
 ///
-/// The order of calls: [`Tokens::sign_in`] before each sign-in. When the server refuses a token, [`Tokens::refused`] with
-/// its [`TokenId`], and [`Tokens::sign_in`] once more: it then brings another. Close a connection when its token's
-/// [`Granted::expires`] has passed.
+/// The order of calls: [`Tokens::sign_in`] before each sign-in. When the server refuses a token, call
+/// [`Tokens::refused`] with its [`TokenId`], and [`Tokens::sign_in`] once more, which then returns another token. Close
+/// a connection when its token's [`Granted::expires`] has passed.
 pub struct Tokens {
     http: Arc<dyn HttpPost>,
     clock: Arc<dyn Clock>,
@@ -40,25 +40,26 @@ pub struct Tokens {
     secrets: Arc<SecretPatterns>,
 }
 
-/// What to sign in with.
+/// The credentials to sign in with, and the token they come from.
 #[derive(Debug)]
 pub struct Granted {
-    /// For the SASL exchange.
+    /// The credentials for the SASL exchange.
     pub credentials: Credentials,
-    /// When its token dies; none for a password.
+    /// When the token expires; `None` for a password.
     pub expires: Option<SystemTime>,
-    /// Which token it is; none for a password.
+    /// The id of the token; `None` for a password.
     pub token: Option<TokenId>,
 }
 
-/// One token of one account, by a number that is never used again.
+/// The id of one token of one account: a number that is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenId(u64);
 
 /// One account's token, and the right to renew it.
 #[derive(Default)]
 struct Slot {
-    /// Renewals begun and ended, so that whoever waited for one that failed takes its answer and does not try again.
+    /// Renewals begun and ended. A caller that waited for a renewal that failed takes its result and does not try
+    /// again.
     ended: AtomicU64,
     state: tokio::sync::Mutex<State>,
     /// The token that a server refused; compared before the lock, so that `refused` need not wait for a renewal.
@@ -80,7 +81,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// With the machine's clock.
+    /// Makes an empty set of tokens, with the machine's clock.
     pub fn new(http: Arc<dyn HttpPost>) -> Self {
         Self {
             http,
@@ -91,29 +92,29 @@ impl Tokens {
         }
     }
 
-    /// Returns every secret that was used until now: passwords, access tokens and what was exchanged for them, those that
-    /// were replaced too. Each is in it before [`Tokens`] gives or sends it away.
+    /// Returns every secret that was used until now: passwords, access tokens and what was exchanged for them,
+    /// including those that were replaced. Each secret is added before [`Tokens`] returns it or sends it.
     pub fn secrets(&self) -> &Arc<SecretPatterns> {
         &self.secrets
     }
 
-    /// With another clock.
+    /// Uses another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Hands new refresh tokens to this.
+    /// Passes new refresh tokens to this sink.
     #[must_use]
     pub fn with_sink(mut self, sink: Arc<dyn RefreshTokenSink>) -> Self {
         self.sink = Some(sink);
         self
     }
 
-    /// Adds to [`Tokens::secrets`] what an account will sign in with, as far as that stands in its document or in the
-    /// environment: a server may know it from an earlier process. What is read from files, keyrings and providers is added
-    /// when it is first used.
+    /// Adds to [`Tokens::secrets`] what an account will sign in with, as far as it is written in its document or in the
+    /// environment: a server may know it from an earlier process. What is read from files, keyrings and providers is
+    /// added when it is first used.
     pub fn expect(&self, account: &Account) {
         let sources = match account.sign_in() {
             SignIn::Password(source) => vec![source],
@@ -128,17 +129,18 @@ impl Tokens {
         }
     }
 
-    /// Adds to [`Tokens::secrets`] what was resolved for a sign-in to come.
+    /// Adds to [`Tokens::secrets`] the secrets that were resolved for a later sign-in.
     pub fn expect_credentials(&self, credentials: &Credentials) {
         self.secrets.insert(credentials.secret().as_bytes());
     }
 
-    /// What `account` signs in with at `host`: its password, or a token that lives. None when it does not sign in.
+    /// Returns what `account` signs in with at `host`: its password, or a valid token. Returns `None` when it does not
+    /// sign in.
     ///
     /// # Errors
-    ///
-    /// As [`Account::credentials`]; [`ErrorKind::Token`] when the provider refuses, [`ErrorKind::TokenUnavailable`] when
-    /// it cannot be asked now; [`ErrorKind::EgressDenied`] when it may not be asked from here.
+    /// Returns the same errors as [`Account::credentials`]; [`ErrorKind::Token`] when the provider refuses;
+    /// [`ErrorKind::TokenUnavailable`] when it cannot be asked now; [`ErrorKind::EgressDenied`] when it may not be
+    /// asked from here.
     pub async fn sign_in(&self, account: &Account, host: &str) -> Result<Option<Granted>, Error> {
         match account.sign_in() {
             SignIn::None => return Ok(None),
@@ -181,7 +183,7 @@ impl Tokens {
         state.current.as_ref().map(|token| token.grant(account)).transpose()
     }
 
-    /// Takes a token out of use that a server refused. What came since stays.
+    /// Stops the use of a token that a server refused. A newer token stays.
     pub fn refused(&self, account: &Account, token: TokenId) {
         self.slot(account.revision()).refused.store(token.0, Ordering::SeqCst);
     }

@@ -1,8 +1,8 @@
-//! What providers publish of their submission servers, one entry each, with the page that says so.
+//! What providers publish about their submission servers, one entry each, with the page that says so.
 //!
-//! Only what no customer's plan changes stands here: how many connections and messages a connection the servers take, and
-//! how many recipients a message. Daily and hourly quotas depend on the plan; an account states its own
-//! (`limits.messages_per_day`), and a server's refusal pauses the account until the quota is free again.
+//! Only values that do not depend on a customer's plan are here: how many connections the servers accept, how many
+//! messages per connection, and how many recipients per message. Daily and hourly quotas depend on the plan; an account
+//! sets its own (`limits.messages_per_day`), and a server's refusal pauses the account until the quota is free again.
 
 use super::Preset;
 use crate::endpoint::{SUBMISSION, SUBMISSIONS};

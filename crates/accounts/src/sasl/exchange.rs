@@ -14,7 +14,7 @@ const MAX_COMMAND: usize = 512;
 /// The longest line of a response, CRLF included (RFC 4954, section 4).
 const MAX_RESPONSE: usize = 12_288;
 
-/// A sign-in under way. All it holds of the secret is overwritten when it is dropped.
+/// A sign-in in progress. All that it holds of the secret is overwritten when it is dropped.
 pub struct Exchange {
     mechanism: Mechanism,
     /// What is still to be said, in order; the first may already travel with the AUTH line.
@@ -39,7 +39,7 @@ enum State {
     Done,
 }
 
-/// What to do after a reply.
+/// The next action after a reply.
 pub enum Next {
     /// Write these bytes, a whole line with its CRLF, and read the next reply.
     Send(Zeroizing<Vec<u8>>),
@@ -54,19 +54,19 @@ pub enum Outcome {
     SignedIn,
     /// Any other final reply.
     Refused,
-    /// The server asked for more than the mechanism has, and was told `*`.
+    /// The server asked for more than the mechanism has, and the exchange replied `*`.
     Cancelled,
 }
 
-/// Why an exchange cannot begin. It never holds a secret.
+/// The reason why an exchange cannot begin. It never holds a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SaslError {
-    /// A password for a token mechanism, or the reverse.
+    /// A password for a token mechanism, or a token for a password mechanism.
     WrongSecret(Mechanism),
-    /// User name or password holds a NUL, which PLAIN cannot carry (RFC 4616, section 2).
+    /// The user name or the password holds a NUL, which PLAIN cannot carry (RFC 4616, section 2).
     Nul,
-    /// User name or token holds a control character, which would end its field early.
+    /// The user name or the token holds a control character, which would end its field early.
     ControlCharacter(Mechanism),
     /// A response would be longer than a line may be (RFC 4954, section 4).
     TooLong,
@@ -107,8 +107,7 @@ impl Exchange {
     /// Prepares a sign-in at `host` and `port`, which OAUTHBEARER names to the server.
     ///
     /// # Errors
-    ///
-    /// When the mechanism cannot carry these credentials; nothing has been said then.
+    /// Returns an error when the mechanism cannot carry these credentials; nothing has been sent then.
     pub fn start(mechanism: Mechanism, credentials: &Credentials, host: &str, port: u16) -> Result<Self, SaslError> {
         if mechanism.takes_token() != credentials.is_token() {
             return Err(SaslError::WrongSecret(mechanism));
@@ -166,13 +165,13 @@ impl Exchange {
         })
     }
 
-    /// The mechanism of this exchange.
+    /// Returns the mechanism of this exchange.
     pub fn mechanism(&self) -> Mechanism {
         self.mechanism
     }
 
-    /// The AUTH line with its CRLF, with the initial response where the mechanism has one and the line holds it
-    /// (RFC 4954, section 4).
+    /// Returns the AUTH line with its CRLF. It includes the initial response where the mechanism has one and it fits
+    /// into the line (RFC 4954, section 4).
     pub fn first_line(&mut self) -> Zeroizing<Vec<u8>> {
         let name = self.mechanism.as_str();
         if self.initial && self.said == 0 {
@@ -182,7 +181,7 @@ impl Exchange {
         line(&[b"AUTH ", name.as_bytes()])
     }
 
-    /// What follows a reply: its code, and the text of its last line.
+    /// Takes a reply (its code, and the text of its last line) and returns what to do next.
     pub fn handle_reply(&mut self, code: u16, text: &[u8]) -> Next {
         if code != 334 {
             let outcome = match self.state {
@@ -221,19 +220,19 @@ impl Exchange {
         }
     }
 
-    /// What a bearer mechanism's server said of a refused token: JSON, scrubbed, such as
+    /// Returns what a bearer mechanism's server said about a refused token: JSON, scrubbed, such as
     /// `{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}`.
     pub fn status(&self) -> Option<&str> {
         self.status.as_deref()
     }
 
-    /// What no later reply may show: the secret, and each response with it.
+    /// Returns the patterns that later replies must not show: the secret, and each response that contains it.
     pub fn patterns(&self) -> &SecretPatterns {
         &self.patterns
     }
 
-    /// A reply without the secret: the secret itself, in every encoding that [`SecretPatterns`] undoes, and each whole
-    /// response or a part of it become `***`. The codes that begin the lines stay.
+    /// Returns a reply without the secret. The secret itself, in every encoding that [`SecretPatterns`] undoes, and
+    /// each response, whole or in part, become `***`. The codes at the start of the lines stay.
     pub fn scrub(&self, reply: &[u8]) -> Vec<u8> {
         self.patterns.scrub(reply)
     }

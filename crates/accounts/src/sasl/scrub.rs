@@ -1,13 +1,12 @@
-//! Takes secrets out of what a server said.
+//! Removes secrets from what a server said.
 //!
-//! A server that is hostile, or merely talkative, repeats what it was sent: whole, cut short, broken over two lines, in
-//! capitals, or written in another way. So it is not whole secrets that are looked for, but every stretch of eight octets
-//! that a text shares with one, and they are looked for in the text itself and in what it says when each usual encoding is
-//! undone (see [`views`]). What is looked for does not depend on how many encodings there are, and no encoding of a secret
-//! has to be kept.
+//! A server that is hostile, or only verbose, repeats what it received: whole, cut short, broken over two lines, in
+//! capitals, or in another encoding. So the search is not for whole secrets, but for every stretch of eight octets that
+//! a text shares with one. It covers the text itself, and the text that results when each usual encoding is undone (see
+//! [`views`]). The patterns do not depend on how many encodings there are, and no encoding of a secret has to be kept.
 //!
-//! A server that knows a secret and wants to tell it to a connector has ways that nobody can list: a cipher, a word for each
-//! letter, the time between two replies. SECURITY.md says what is found and what is not.
+//! A server that knows a secret and wants to pass it to a connector has ways that nobody can list: a cipher, a word for
+//! each letter, the time between two replies. SECURITY.md says what is found and what is not.
 
 mod views;
 
@@ -37,11 +36,11 @@ const NESTED_MAX: usize = 2;
 /// How many fingerprints are kept: about 20,000 passwords, or 150 access tokens of 2,000 octets.
 const FINGERPRINTS_MAX: usize = 2_000_000;
 
-/// The secrets that are looked for. It keeps fingerprints of their stretches, keyed by a number of this process, and not the
-/// secrets.
+/// The secrets to search for. It does not keep the secrets, but fingerprints of their stretches, keyed by a number of
+/// this process.
 ///
-/// Share one in a process, and insert each secret before its first octet leaves. When there are too many, the secret that
-/// was inserted longest ago goes first; inserting one again counts.
+/// Share one in a process, and insert each secret before its first octet leaves. When there are too many, the secret
+/// that was inserted longest ago is removed first; inserting a secret again makes it new.
 #[derive(Default)]
 pub struct SecretPatterns {
     index: RwLock<Index>,
@@ -226,12 +225,12 @@ impl Index {
 }
 
 impl SecretPatterns {
-    /// Makes one that looks for nothing yet.
+    /// Makes an empty set, which searches for nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Looks for this secret from now on.
+    /// Adds a secret to search for from now on.
     pub fn insert(&self, secret: &[u8]) {
         if !secret.is_empty() {
             self.insert_forms(id_of(&("secret", secret)), &Forms::of_secret(secret));
@@ -247,7 +246,7 @@ impl SecretPatterns {
         }
     }
 
-    /// Looks for all that `other` looks for, too.
+    /// Adds everything that `other` searches for.
     pub fn insert_all(&self, other: &Self) {
         let other = other.index.read().unwrap_or_else(PoisonError::into_inner);
         for (id, entry) in &other.entries {
@@ -262,14 +261,14 @@ impl SecretPatterns {
             .insert(id, forms);
     }
 
-    /// Returns `text` without the secrets: each stretch that is one's becomes `***`. The codes that begin the lines of a
-    /// reply stay. What is longer than 64 KiB is cut.
+    /// Returns `text` without the secrets: each stretch that belongs to one becomes `***`. The codes at the start of a
+    /// reply's lines stay. A text longer than 64 KiB is cut.
     pub fn scrub(&self, text: &[u8]) -> Vec<u8> {
         self.scrub_within(&[], text, text.len())
     }
 
-    /// Returns the first `count` octets of `text` without the secrets, where `before` has been before it: what begins there,
-    /// and what ends after `count`, is found.
+    /// Returns the first `count` octets of `text` without the secrets, where `before` is the text that came before it.
+    /// A secret that begins in `before`, or that ends after `count`, is also found.
     pub fn scrub_within(&self, before: &[u8], text: &[u8], count: usize) -> Vec<u8> {
         let text = &text[..text.len().min(REPLY_BYTES_MAX)];
         let count = count.min(text.len());

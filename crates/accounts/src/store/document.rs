@@ -19,7 +19,7 @@ pub(super) type Document = Vec<(String, Node)>;
 /// One change to an account.
 #[derive(Debug)]
 pub enum Change {
-    /// Writes a field. Nested ones with dots: `limits.messages_per_day`, `properties.mail.smtp.timeout`,
+    /// Writes a field. Nested fields have dots: `limits.messages_per_day`, `properties.mail.smtp.timeout`,
     /// `environments.test.host`.
     Set {
         /// The field's name.
@@ -27,7 +27,7 @@ pub enum Change {
         /// Its value; it may be a secret or a reference.
         value: Secret,
     },
-    /// Takes a field away.
+    /// Removes a field.
     Remove {
         /// The field's name.
         field: String,
@@ -35,7 +35,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Writes a field.
+    /// Makes a change that writes a field.
     pub fn set(field: impl Into<String>, value: Secret) -> Self {
         Self::Set {
             field: field.into(),
@@ -43,12 +43,12 @@ impl Change {
         }
     }
 
-    /// Writes a field with a value that stands for itself: `${` in it begins no reference.
+    /// Makes a change that writes a field with a literal value: `${` in it does not begin a reference.
     pub fn set_literal(field: impl Into<String>, value: &Secret) -> Self {
         Self::set(field, Secret::new(value.expose().replace("${", "$${")))
     }
 
-    /// Whether it writes a secret itself, and no reference to one: what must not stand in a command line.
+    /// Checks whether it writes a secret itself and not a reference to one. Such a value must not be in a command line.
     pub fn is_secret_in_clear(&self) -> bool {
         let Self::Set { field, value } = self else { return false };
         let last = path_of(field).and_then(|path| path.last().map(|name| normal(name)));
@@ -58,7 +58,7 @@ impl Change {
                 .map_or(true, |source| source.has_literal())
     }
 
-    /// Takes a field away.
+    /// Makes a change that removes a field.
     pub fn remove(field: impl Into<String>) -> Self {
         Self::Remove { field: field.into() }
     }

@@ -1,8 +1,9 @@
-//! The store's file: whole or not at all.
+//! The store's file, which is replaced as a whole or not at all.
 //!
-//! A new content is written beside the old one, brought to the disk, and renamed over it; then the folder is brought to
-//! the disk. Whoever is killed in between leaves the old content or the new one. Writers take turns by a lock on a file
-//! of its own, since the store's file is replaced each time; the system gives the lock up when its holder dies.
+//! New content is written to another file in the same folder, flushed to the disk, and renamed over the old file; then
+//! the folder is flushed to the disk. A process that is killed in between leaves the old content or the new content.
+//! Writers take turns by a lock on a separate file, since the store's file is replaced each time; the system releases
+//! the lock when its holder dies.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -33,7 +34,7 @@ impl Lock {
     }
 }
 
-/// The content, or none when there is no store yet.
+/// Returns the content, or `None` when there is no store yet.
 pub(super) fn read(store: &Path) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(store) {
         Ok(file) => file,

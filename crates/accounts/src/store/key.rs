@@ -1,4 +1,4 @@
-//! What opens the store: a passphrase, or an age identity.
+//! The key of the store: a passphrase, or an age identity.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -15,7 +15,7 @@ use crate::secret::Secret;
 /// How an age identity begins.
 const IDENTITY: &str = "AGE-SECRET-KEY-1";
 
-/// What opens the store.
+/// The key that opens the store.
 pub struct StoreKey {
     inner: Inner,
     place: Place,
@@ -27,7 +27,7 @@ enum Inner {
 }
 
 impl StoreKey {
-    /// A passphrase that a person typed.
+    /// Makes a key from a passphrase that a person typed.
     pub fn passphrase(passphrase: &Secret) -> Self {
         Self {
             inner: Inner::Passphrase(passphrase.expose().to_owned().into()),
@@ -35,11 +35,10 @@ impl StoreKey {
         }
     }
 
-    /// The passphrase in a file, less one trailing line break.
+    /// Reads the passphrase in a file, without one trailing line break.
     ///
     /// # Errors
-    ///
-    /// When the file cannot be read, is empty, or can be read by others than its owner.
+    /// Returns an error when the file cannot be read, is empty, or can be read by others than its owner.
     pub fn from_passphrase_file(path: &Path) -> Result<Self, Error> {
         let text = read_private(path)?;
         let passphrase = text
@@ -58,11 +57,10 @@ impl StoreKey {
         })
     }
 
-    /// The age identity in a file, as `age-keygen` and [`StoreKey::create_key_file`] write it.
+    /// Reads the age identity in a file, as `age-keygen` and [`StoreKey::create_key_file`] write it.
     ///
     /// # Errors
-    ///
-    /// When the file cannot be read, holds no identity, or can be read by others than its owner.
+    /// Returns an error when the file cannot be read, holds no identity, or can be read by others than its owner.
     pub fn from_key_file(path: &Path) -> Result<Self, Error> {
         let text = read_private(path)?;
         let line = text
@@ -83,11 +81,10 @@ impl StoreKey {
         }
     }
 
-    /// The passphrase or age identity under a name in the keyring.
+    /// Reads the passphrase or age identity under a name in the keyring.
     ///
     /// # Errors
-    ///
-    /// When the keyring cannot be asked or has no such entry.
+    /// Returns an error when the keyring cannot be asked or has no such entry.
     pub fn from_keyring(keyring: &dyn Keyring, name: &str) -> Result<Self, Error> {
         let fail = |message: String| Error::new(ErrorKind::Secret, Place::default(), message);
         let secret = match keyring.get(name) {
@@ -109,11 +106,11 @@ impl StoreKey {
         })
     }
 
-    /// Makes a new key in a new file that its owner alone can read.
+    /// Makes a new key in a new file that only its owner can read.
     ///
     /// # Errors
-    ///
-    /// When the file exists or cannot be written: a key that is overwritten closes its store for ever.
+    /// Returns an error when the file exists or cannot be written: a store whose key was overwritten can never be
+    /// opened again.
     pub fn create_key_file(path: &Path) -> Result<Self, Error> {
         let identity = age::x25519::Identity::generate();
         let text = identity.to_string();
@@ -137,7 +134,7 @@ impl StoreKey {
         })
     }
 
-    /// Where it came from, when that is a file.
+    /// Returns the place of the key, which names its file when it came from one.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -177,7 +174,7 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// The text of a file that its owner alone can read.
+/// Reads the text of a file that only its owner can read.
 fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
     let fail = |message: String| Error::new(ErrorKind::File, Place::file(path), message);
     super::file::refuse_open_to_others(path)?;
