@@ -10,7 +10,7 @@ use pipepost_core::egress::{AdmittedEndpoint, ForbiddenAddress};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// How long an attempt has before the next one begins beside it (RFC 8305, section 5).
+/// How long an attempt has before the next one begins in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// How many addresses of a name are tried at most.

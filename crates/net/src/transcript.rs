@@ -75,7 +75,7 @@ impl Dialogue {
         }
     }
 
-    /// Something that happened beside the dialogue.
+    /// Writes something that happened besides the dialogue.
     pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
         self.transcript.write(self.number, "*", &what.to_string());
     }

@@ -27,9 +27,9 @@ const BUNDLES: [&str; 4] = [
 pub(crate) struct Trust {
     authorities: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
-    /// Of the account's authorities alone; none when it names none.
+    /// The verifier with only the account's own authorities; `None` when it names none.
     own: Option<Arc<WebPkiServerVerifier>>,
-    /// Of the system's one file; none where there is no such file.
+    /// The verifier with the system's one file; `None` where there is no such file.
     bundle: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
     /// Of the account's and all of the system's.
     all: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
@@ -117,7 +117,8 @@ fn verifier(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Arc<
         .map_err(|error| Error::General(error.to_string()))
 }
 
-/// The roots of the system's one file, read once. None where there is no such file, or the environment names others.
+/// Returns the roots of the system's one file, read once. `None` where there is no such file, or the environment names
+/// others.
 fn bundled_roots() -> Option<&'static RootCertStore> {
     static ROOTS: OnceLock<Option<RootCertStore>> = OnceLock::new();
     ROOTS
