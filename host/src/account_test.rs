@@ -1,6 +1,7 @@
-//! The test of an account: each thing on the way to a signed-in connection by itself, told as soon as it is known.
+//! The test of an account: each part of the way to a signed-in connection is checked separately, and reported as soon
+//! as its result is known.
 //!
-//! It goes the way that a run's connection goes (the same resolver, addresses, TLS and sign-in), and sends nothing unless
+//! It uses the same way as a run's connection (the same resolver, addresses, TLS and sign-in), and sends nothing unless
 //! it is given a recipient. The conversation is [`pipepost_probe`]'s.
 
 mod alternate_port;
@@ -25,60 +26,61 @@ use crate::exit_code::exit_code;
 /// A certificate that ends sooner is worth a word.
 const SOON: i64 = 14;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
-    /// What: `account`, `name`, `connection`, `tls`, `greeting`, `capabilities`, `sign-in`, `sender`, `message`.
+    /// The name of the check: `account`, `name`, `connection`, `tls`, `greeting`, `capabilities`, `sign-in`, `sender`,
+    /// `message`.
     pub name: &'static str,
-    /// How it is.
+    /// The state of what was checked.
     pub state: State,
-    /// What was found, for a person.
+    /// What was found, in words for a person.
     pub found: String,
     /// What to do now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
-    /// The page to open.
+    /// The address of a page to open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// How long it took.
+    /// The time that it took, in milliseconds.
     pub milliseconds: u64,
 }
 
-/// How a thing is.
+/// The state of what was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it should be.
+    /// It is as it should be.
     Passed,
-    /// It works, and something about it should be known.
+    /// It works, but there is something to know about it.
     Warning,
     /// The test ended here.
     Failed,
-    /// It is not part of this account's way.
+    /// It does not apply to this account.
     Skipped,
 }
 
-/// How a test went.
+/// The result of a test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// The account.
+    /// The account's label.
     pub account: String,
     /// The server, once it is known.
     pub server: Option<String>,
-    /// Everything that was looked at, in order.
+    /// All checks, in order.
     pub checks: Vec<Check>,
-    /// Why it ended early.
+    /// The reason why the test ended early.
     pub failure: Option<Failure>,
 }
 
 impl Report {
-    /// The process exit code: 0, or the failure's kind.
+    /// Returns the process exit code: 0, or the number of the failure's kind.
     pub fn exit_code(&self) -> u8 {
         self.failure.as_ref().map_or(0, |failure| exit_code(failure.kind))
     }
 }
 
-/// Tests an account. `tell` hears of each check as it ends; with a recipient, a message is sent at last.
+/// Tests an account. `tell` is called with each check as it ends. With a recipient, a message is sent at the end.
 pub async fn test_account(
     account: &Arc<Account>,
     gate: &EgressGate,

@@ -1,4 +1,4 @@
-//! The connectors of a host, and under which names documents find them.
+//! The connectors of a host, and the names under which documents find them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,35 +10,35 @@ pub use pipepost_engine::connector::{Connector, ConnectorError, ConnectorReport,
 use pipepost_engine::connector::{check_grants, load};
 use pipepost_flowspec::{Catalogue, ConnectorDescription, ConnectorNames, NameHolder};
 
-/// Why the connectors were not loaded.
+/// The reason why the connectors were not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorsError {
-    /// One was not loaded.
+    /// A connector was not loaded.
     #[error(transparent)]
     Connector(#[from] ConnectorError),
-    /// Two claim one name.
+    /// Two connectors claim the same name.
     #[error("Two connectors claim the name `{name}`: {first} and {second}. Remove one of them.")]
     Conflict {
         /// The name or alias.
         name: String,
-        /// Where the one is from.
+        /// The first connector's origin.
         first: String,
-        /// Where the other is from.
+        /// The second connector's origin.
         second: String,
     },
-    /// It claims the name of a step that the host performs itself.
+    /// A connector claims the name of a step that the host performs itself.
     #[error(
         "The connector {connector} claims the name `{name}`, which is a step of the runtime's own: give it another one."
     )]
     Reserved {
         /// The name or alias.
         name: String,
-        /// The connector, and where it is from.
+        /// The connector, and its origin.
         connector: String,
     },
 }
 
-/// All connectors of a host, by every name they go by.
+/// All connectors of a host, by each of their names.
 #[derive(Debug, Clone, Default)]
 pub struct Connectors {
     all: Vec<Arc<Connector>>,
@@ -50,11 +50,11 @@ pub struct Connectors {
 }
 
 impl Connectors {
-    /// Loads the built-in connectors and those of the directories. A file replaces the built-in connector of its own
-    /// name; any other clash of names is an error.
+    /// Loads the built-in connectors and those of the directories. A file replaces the built-in connector with the same
+    /// name. Any other clash of names is an error.
     ///
     /// # Errors
-    /// The first connector that does not load.
+    /// Returns the error of the first connector that does not load.
     pub async fn load(engine: &Engine, policy: &Policy, directories: &[PathBuf]) -> Result<Self, ConnectorsError> {
         check_grants(policy)?;
         let mut built_in = Vec::new();
@@ -98,7 +98,7 @@ impl Connectors {
         Ok(())
     }
 
-    /// Returns the connector that goes by this name or alias.
+    /// Returns the connector with this name or alias.
     pub fn get(&self, name: &str) -> Option<&Connector> {
         self.shared(name).map(|connector| &**connector)
     }
@@ -108,7 +108,7 @@ impl Connectors {
         self.names.find(name).map(|index| &self.all[index])
     }
 
-    /// Returns all of them, built-in ones first.
+    /// Returns all connectors, built-in ones first.
     pub fn iter(&self) -> impl Iterator<Item = &Connector> {
         self.all.iter().map(|connector| &**connector)
     }

@@ -2,7 +2,7 @@
 
 use pipepost_core::FailureKind;
 
-/// Returns the number of a kind, after `sysexits.h`.
+/// Returns the number of a failure kind, modelled on `sysexits.h`.
 pub fn exit_code(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::Invalid => 65,

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::connectors::{self, Connector, Connectors, ConnectorsError};
 use crate::run::{self, Quotas, RunOptions, RunReport};
 
-/// Everything that pipelines of one operator share. Make one a process, and run as many pipelines on it as you like.
+/// Everything that the pipelines of one operator share. Make one per process, and run any number of pipelines on it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +51,7 @@ pub struct Host {
     pub(crate) quotas: Quotas,
 }
 
-/// Why there is no host.
+/// The reason why a host could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The engine does not start.
@@ -62,7 +62,7 @@ pub enum HostError {
     Connectors(#[from] ConnectorsError),
 }
 
-/// Sets up a [`Host`].
+/// A builder that sets up a [`Host`].
 #[derive(Default)]
 pub struct HostBuilder {
     accounts: Accounts,
@@ -97,7 +97,7 @@ impl HostBuilder {
         self
     }
 
-    /// Returns the accounts so far.
+    /// Returns the accounts that are set so far.
     pub fn named_accounts(&self) -> &Accounts {
         &self.accounts
     }
@@ -123,10 +123,10 @@ impl HostBuilder {
         self
     }
 
-    /// Keeps in this store what is sent under an execution's key, so that nothing is sent twice, what accounts with limits
-    /// have sent, and which accounts pause, for all processes that share the store. Without one, limits and pauses are
-    /// known within this host, and what was sent only for the duration of one run. Runs without an execution key are always
-    /// tracked that way.
+    /// Keeps in this store, for all processes that share it: what is sent under an execution's key, so that nothing is
+    /// sent twice; what accounts with limits have sent; and which accounts pause. Without a store, limits and pauses
+    /// are known only within this host, and what was sent only for the duration of one run. What is sent without an
+    /// execution key is always known only that long.
     #[must_use]
     pub fn state(mut self, store: Arc<dyn StateStore>) -> Self {
         self.state = Some(store);
@@ -140,7 +140,7 @@ impl HostBuilder {
         self
     }
 
-    /// Leads every connection to a server inside the process: nothing is dialled and no secret is read.
+    /// Directs every connection to a server inside the process: nothing is dialled and no secret is read.
     #[must_use]
     pub fn dry_run(mut self, dry_run: DryRun) -> Self {
         self.dry_run = Some(dry_run);
@@ -154,7 +154,8 @@ impl HostBuilder {
         self
     }
 
-    /// Passes the whole memory of every instance that has performed to `dumps`: all that a connector has seen.
+    /// Passes the whole memory of every instance that has performed to `dumps`. It contains all that a connector has
+    /// seen.
     #[must_use]
     pub fn memory_dumps(mut self, dumps: MemoryDumps) -> Self {
         self.memory_dumps = Some(dumps);
@@ -168,7 +169,7 @@ impl HostBuilder {
         self
     }
 
-    /// Keeps the refresh tokens with which a provider replaces old ones; without it they are lost with the host.
+    /// Keeps the refresh tokens with which a provider replaces old ones. Without a sink, they are lost with the host.
     #[must_use]
     pub fn refresh_token_sink(mut self, sink: Arc<dyn RefreshTokenSink>) -> Self {
         self.sink = Some(sink);
@@ -185,7 +186,7 @@ impl HostBuilder {
     /// Starts the engine and loads the connectors.
     ///
     /// # Errors
-    /// When the engine does not start or a connector does not load.
+    /// Fails when the engine does not start or a connector does not load.
     pub async fn build(self) -> Result<Host, HostError> {
         let options = EngineOptions {
             limits: self.limits.unwrap_or_else(|| self.policy.limits()),
@@ -218,12 +219,12 @@ impl HostBuilder {
     }
 }
 
-/// What a document is prepared with, in addition to the host.
+/// What is used to prepare a document, in addition to the host.
 #[derive(Debug, Clone, Default)]
 pub struct Preparation {
-    /// Where `{"file": "..."}` in a parameter is looked up: the document's folder.
+    /// The document's folder, where `{"file": "..."}` in a parameter is looked up.
     pub document_dir: Option<PathBuf>,
-    /// Outputs of steps that do not run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
+    /// Outputs of steps that are not run, by `id`, `stepName` or `doubleBracesAlias`. The steps may be of any type.
     pub pins: BTreeMap<String, Value>,
 }
 
@@ -257,7 +258,7 @@ impl Prepared {
         &self.targets[connector.id.index()]
     }
 
-    /// Returns warnings about the document; it runs anyway.
+    /// Returns warnings about the document. They do not keep it from running.
     pub fn warnings(&self) -> &Problems {
         self.pipeline.warnings()
     }
@@ -291,12 +292,12 @@ impl Host {
         self
     }
 
-    /// Every problem of a document, and what it requires from outside. Runs nothing.
+    /// Returns every problem of a document, and what it requires from outside. Runs nothing.
     pub fn check(&self, document: &str) -> Report {
         self.check_with(document, &Preparation::default())
     }
 
-    /// The same, with files in the document's folder and pinned steps.
+    /// Does the same as [`Host::check`], with files in the document's folder and pinned steps.
     pub fn check_with(&self, document: &str, preparation: &Preparation) -> Report {
         let pins: BTreeSet<String> = preparation.pins.keys().cloned().collect();
         let accounts = KnownAccounts(&self.accounts);
@@ -351,15 +352,15 @@ impl Host {
     /// Checks a document, and prepares it for runs on this host.
     ///
     /// # Errors
-    /// Every problem that keeps it from running.
+    /// Returns every problem that keeps the document from running.
     pub fn prepare(&self, document: &str) -> Result<Prepared, Problems> {
         self.prepare_with(document, Preparation::default())
     }
 
-    /// The same, with files in the document's folder and pinned steps.
+    /// Does the same as [`Host::prepare`], with files in the document's folder and pinned steps.
     ///
     /// # Errors
-    /// Every problem that keeps it from running.
+    /// Returns every problem that keeps the document from running.
     pub fn prepare_with(&self, document: &str, preparation: Preparation) -> Result<Prepared, Problems> {
         let report = self.check_with(document, &preparation);
         let Some(pipeline) = report.pipeline else {

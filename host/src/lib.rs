@@ -1,8 +1,8 @@
 //! Pipepost sends email from integration pipelines through a sandbox.
 //!
 //! A connector is a WebAssembly component. It is given exactly one conversation with exactly one server, and never sees
-//! a password: this library, its host, resolves, dials, speaks TLS and signs in. [`Host`] holds what pipelines of one
-//! operator share; [`Host::prepare`] checks a document; [`Host::run`] runs it.
+//! a password: this library, its host, resolves names, dials, speaks TLS and signs in. [`Host`] holds what the
+//! pipelines of one operator share; [`Host::prepare`] checks a document; [`Host::run`] runs it.
 //!
 //! The binary `pipepost` is a thin shell over this library.
 #![forbid(unsafe_code)]

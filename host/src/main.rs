@@ -1,4 +1,4 @@
-//! The binary: what was typed, turned into calls of the library, and their reports into text and an exit code.
+//! The binary: turns what was typed into calls of the library, and their reports into text and an exit code.
 #![forbid(unsafe_code)]
 
 mod cli;

@@ -54,7 +54,7 @@ use crate::host::{Host, Prepared};
 /// The time limit of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimeLimit {
-    /// The document's, else 30 seconds.
+    /// The time limit of the document; if it has none, 30 seconds.
     #[default]
     Document,
     /// This duration.
@@ -68,16 +68,17 @@ pub enum TimeLimit {
 pub struct RunOptions {
     /// The first step's message.
     pub message: Value,
-    /// `{{ global.name }}`.
+    /// The values of `{{ global.name }}`.
     pub globals: serde_json::Map<String, Value>,
-    /// The execution's key; a random one if none. The same key makes the same Message-IDs. Where the host has a state
-    /// directory, what is sent under a key is written down there, and a run under the same key repeats none of it.
+    /// The execution's key; if none, a random one. The same key makes the same Message-IDs. If the host has a state
+    /// directory, what is sent under a key is written down there, and a run under the same key sends none of it again.
     pub execution: Option<String>,
-    /// A directory of files for attachments; they are only read.
+    /// A directory of files for attachments. The files are only read.
     pub files: Option<PathBuf>,
-    /// The directory of the run's own files, kept afterwards; if none, a temporary directory that is removed with the run.
+    /// The directory of the run's own files, which is kept afterwards. If none, a temporary directory is used and
+    /// removed with the run.
     pub keep: Option<PathBuf>,
-    /// Receives steps and progress.
+    /// The observer that receives steps and progress.
     pub observer: Option<Arc<dyn Observer>>,
     /// The time limit.
     pub time_limit: TimeLimit,
@@ -105,17 +106,17 @@ impl RunOptions {
 pub struct RunReport {
     /// The execution's key.
     pub execution: String,
-    /// The last step's output, or why there is none.
+    /// The last step's output, or the reason why there is none.
     pub result: Result<Value, RunError>,
-    /// Numbers of messages (calls of connectors) by outcome.
+    /// The numbers of messages (calls of connectors) by outcome.
     pub counts: Counts,
     /// Failures after which the pipeline continued, with their places.
     pub tolerated: Vec<(String, Failure)>,
 }
 
 impl RunReport {
-    /// The process exit code: 0, the failure's kind, or 1 for an error that the pipeline itself threw. An output that
-    /// says `success: false` counts as its failure.
+    /// Returns the process exit code: 0, the number of the failure's kind, or 1 for an error that the pipeline itself
+    /// threw. An output that says `success: false` counts as its failure.
     pub fn exit_code(&self) -> u8 {
         match &self.result {
             Err(error) => error.exit_code(),
@@ -131,25 +132,25 @@ impl RunReport {
     }
 }
 
-/// Numbers of calls of connectors by outcome.
+/// The numbers of calls of connectors by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    /// Sent.
+    /// The number of messages that were sent.
     pub sent: u64,
-    /// Certainly not sent.
+    /// The number of messages that were certainly not sent.
     pub failed: u64,
-    /// Uncertain: sent or not sent.
+    /// The number of messages that are uncertain: they may or may not have been sent.
     pub uncertain: u64,
-    /// Refused recipients of messages that were sent to others.
+    /// The number of recipients who were refused, of messages that were sent to others.
     pub refused_recipients: u64,
 }
 
-/// Why a run ended without an output.
+/// The reason why a run ended without an output.
 #[derive(Debug, Clone)]
 pub struct RunError {
-    /// What went wrong; none for an error that the pipeline itself threw.
+    /// The failure; none for an error that the pipeline itself threw.
     pub failure: Option<Box<Failure>>,
-    /// Branch and step.
+    /// The branch and the step.
     pub place: String,
     /// The error object, as onException tracks and the caller see it.
     pub object: Value,
@@ -211,7 +212,7 @@ impl RunError {
         output
     }
 
-    /// The process exit code.
+    /// Returns the process exit code.
     pub fn exit_code(&self) -> u8 {
         self.failure.as_ref().map_or(1, |failure| exit_code(failure.kind))
     }

@@ -1,17 +1,17 @@
-//! Keeping the refresh tokens that a provider gives in place of old ones.
+//! Keeps the refresh tokens with which a provider replaces old ones.
 
 use pipepost_accounts::oauth::RefreshTokenSink;
 use pipepost_accounts::store::{Change, Store};
 use pipepost_accounts::{ErrorKind, Secret};
 
-/// Keeps them in the encrypted store, for the accounts that lie there.
+/// A sink that keeps tokens in the encrypted store, for the accounts in that store.
 #[derive(Debug)]
 pub struct StoreTokenSink {
     store: Store,
 }
 
 impl StoreTokenSink {
-    /// For the accounts of this store.
+    /// Makes a sink for the accounts of this store.
     pub fn new(store: Store) -> Self {
         Self { store }
     }

@@ -1,6 +1,6 @@
-//! Where nobody answers: whether the same host answers at the other port for sending mail.
+//! When a server does not answer: checks whether the same host answers at the other port for sending mail.
 //!
-//! Nothing is said there but what TLS says to begin with; no sign-in, and no command.
+//! Only the beginning of TLS is sent there: no sign-in, and no command.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Joins the messages of a parallel loop's iterations into batches: those of one step are handed over together.
+//! Joins the messages of a parallel loop's iterations into batches: the messages of one step are handed over together.
 //!
-//! An iteration that has a message ready waits for as long as other iterations of its loop are still on their way to
-//! one. As soon as nobody is, one of those who wait at a step takes the messages of all of them along. So ten iterations
-//! share one connection and one dialogue. Nobody waits long for a slow one: see [`COALESCE_WAIT_MAX`].
+//! An iteration that has a message ready waits while other iterations of its loop may still get one ready. When no such
+//! iteration is left, one of those that wait at a step takes the messages of all of them along. So ten iterations share
+//! one connection and one dialogue. The wait for a slow one is limited: see [`COALESCE_WAIT_MAX`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

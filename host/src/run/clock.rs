@@ -1,7 +1,7 @@
-//! The bounds of one run as a whole: its time, and the tracks that it may have under way.
+//! The limits of one run as a whole: its time, and the number of tracks that it may have under way.
 //!
-//! A run that waits hears its alarm. One that only evaluates would not, so its bounds are looked at before each step, each
-//! iteration and each message too, and between them the run gives way to others.
+//! A run that waits is woken by its alarm. A run that only evaluates would not notice it. So the limits are also
+//! checked before each step, each iteration and each message, and between them the run lets other work go on.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -89,8 +89,7 @@ impl RunClock {
     /// Begins a track. It counts as long as what is returned lasts.
     ///
     /// # Errors
-    ///
-    /// `limit`, which ends the run, when too many are under way.
+    /// Fails with the kind `limit`, which ends the run, when too many are under way.
     pub(super) fn track(&self) -> Result<Track<'_>, Failure> {
         let track = Track(&self.tracks);
         if self.tracks.fetch_add(1, Ordering::Relaxed) >= TRACKS_MAX {
@@ -103,8 +102,7 @@ impl RunClock {
     /// Counts executions side by side that are to begin within others.
     ///
     /// # Errors
-    ///
-    /// `limit`, which ends the run, when they come to too many.
+    /// Fails with the kind `limit`, which ends the run, when there are too many.
     pub(super) fn fan_out(&self, so_far: &AtomicUsize, more: usize) -> Result<(), Failure> {
         let before = so_far.fetch_add(more, Ordering::Relaxed);
         if before.saturating_add(more) > PARALLEL_TRACKS_MAX {

@@ -1,7 +1,7 @@
-//! How deep a value may nest.
+//! Limits how deep a value may nest.
 //!
-//! Values are copied, masked, written and dropped by functions that call themselves once a level. What is read as JSON has
-//! at most 128 levels, and one expression adds at most 64; over a loop these would add up without end.
+//! Values are copied, masked, written and dropped by functions that call themselves once per level. JSON that is read
+//! has at most 128 levels, and one expression adds at most 64; over a loop these would add up without limit.
 
 use pipepost_core::{Failure, FailureKind};
 use serde_json::Value;
@@ -12,8 +12,7 @@ pub(super) const DEPTH_MAX: usize = 256;
 /// Refuses a value that nests too deeply; `what` names it, as a sentence begins.
 ///
 /// # Errors
-///
-/// `limit`.
+/// Fails with the kind `limit`.
 pub(super) fn check(value: &Value, what: &str) -> Result<(), Failure> {
     if is_deeper(value, DEPTH_MAX) {
         let message = format!("{what} nests deeper than {DEPTH_MAX} arrays and objects.");

@@ -1,5 +1,5 @@
-//! From calls to outcomes: what the ledger knows is answered from it, the rest is handed to the connector, what may be
-//! tried again is tried again, and how each ended is counted and written down.
+//! From calls to outcomes. What the ledger knows is taken from it, and the rest is handed to the connector. What may be
+//! tried again is tried again, and the end of each call is counted and written down.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Going through the steps.
+//! Goes through the steps of a pipeline.
 
 use std::pin::Pin;
 use std::sync::Arc;

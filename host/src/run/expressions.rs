@@ -1,4 +1,4 @@
-//! One expression or template on its own, to try it out.
+//! Evaluates one expression or template by itself, to try it out.
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::{Context, Expression, Scope, Template};
@@ -31,11 +31,12 @@ impl Context for Trial<'_> {
     }
 }
 
-/// Evaluates what a parameter could hold: an expression without its braces (`UPPERCASE(message.name)`), a text with
-/// `{{ }}` in it, or the template of a body (`${name}`, `<#if ...>`). A `{{ }}` alone keeps its JSON type.
+/// Evaluates what a parameter could contain: an expression without its braces (`UPPERCASE(message.name)`), a text with
+/// `{{ }}` in it, or the template of a body (`${name}`, `<#if ...>`). A text that is only one `{{ }}` keeps its JSON
+/// type.
 ///
 /// # Errors
-/// [`FailureKind::Invalid`], with line and column, when it is not understood or has no value.
+/// Fails with [`FailureKind::Invalid`], with line and column, when the text cannot be parsed or has no value.
 ///
 /// ```
 /// use serde_json::{Map, json};

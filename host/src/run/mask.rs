@@ -1,4 +1,4 @@
-//! What of a message may be shown.
+//! Hides what may not be shown of a message.
 
 use serde_json::Value;
 

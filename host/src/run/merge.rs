@@ -1,7 +1,7 @@
 //! Mail merge: one call for each element, handed over in large batches over several connections.
 //!
-//! Messages are made a batch at a time, so that the memory does not grow with the list. With `failOnError` they go one
-//! by one, because a message that fails is to be the last.
+//! Messages are made one batch at a time, so that the memory does not grow with the list. With `failOnError` they are
+//! sent one by one, because no message may follow one that fails.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What a run tells whoever watches it: every step with its input and output, and how far long work has come.
+//! What a run reports to an observer: every step with its input and output, and the progress of long work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,63 +6,63 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Watches a run. It is called on the run's own tasks, so it should be quick.
+/// An observer of a run. It is called on the run's own tasks, so it should be quick.
 pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// Whether [`Observer::step`] is to be called: records are copies of messages, so they are made only for those who
-    /// want them.
+    /// Returns whether [`Observer::step`] is to be called. Records are copies of messages, so they are made only for
+    /// observers that want them.
     fn wants_steps(&self) -> bool {
         false
     }
 
-    /// A step is over. Steps with tracks are told after the steps within them.
+    /// Receives a step that is over. A step with tracks is reported after the steps within them.
     fn step(&self, record: &StepRecord<'_>) {
         let _ = record;
     }
 
-    /// A step that works through many elements has come so far.
+    /// Receives how far a step that works through many elements has come.
     fn progress(&self, progress: &Progress<'_>) {
         let _ = progress;
     }
 }
 
-/// One step of a run, as it went. Secrets and sensitive fields are `***`.
+/// One step of a run, as it was performed. Secrets and sensitive fields are `***`.
 #[derive(Debug, Clone, Serialize)]
 pub struct StepRecord<'a> {
     /// The execution's key.
     pub execution: &'a str,
-    /// Where it stands in loops and tracks, with its branch and id: the same in each attempt.
+    /// Its position in loops and tracks, with its branch and id. It is the same in each attempt.
     pub path: &'a str,
     /// Its branch.
     pub branch: &'a str,
     /// Its place in the branch, from 1.
     pub number: usize,
-    /// What people call it.
+    /// The name by which people know it.
     pub step: &'a str,
     /// Its type.
     #[serde(rename = "type")]
     pub kind: &'a str,
-    /// The message that it got.
+    /// The message that it received.
     pub input: Value,
-    /// The message that it left; none after an error.
+    /// The message that it returned; none after an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// The error's object.
+    /// The error object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
-    /// How long it took.
+    /// The time that it took, in milliseconds.
     pub milliseconds: u64,
 }
 
-/// How far a step has come.
+/// The progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// Branch and step.
+    /// The branch and the step.
     pub place: &'a str,
-    /// How many elements there are.
+    /// The number of elements.
     pub total: u64,
-    /// How many are over, failed ones among them.
+    /// The number of elements that are done, including those that failed.
     pub done: u64,
-    /// How many of these failed.
+    /// The number of elements that failed.
     pub failed: u64,
 }
 

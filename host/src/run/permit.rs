@@ -1,4 +1,4 @@
-//! What one batch may commit of an account's messages: asked before each commit, and told of each end.
+//! What one batch may commit of an account's messages. It is asked before each commit, and informed of each end.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

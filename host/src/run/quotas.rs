@@ -1,6 +1,7 @@
-//! What accounts may send, in words: the store counts and remembers, and this says why something waits or is not sent.
+//! What accounts may send, in words: the store counts and remembers, and this module says why something waits or is not
+//! sent.
 //!
-//! An account without limits costs one look at its pause for each hand-over, and no transaction.
+//! For an account without limits, each hand-over costs one look at its pause, and no transaction.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use pipepost_state::quota::{
 };
 use tokio::time::Instant;
 
-/// Returns whether an account states limits for its messages, which have to be counted.
+/// Returns whether an account states limits for its messages, so that they have to be counted.
 pub fn states_limits(account: &Account) -> bool {
     limits_of(account).is_some()
 }

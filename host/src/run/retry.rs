@@ -1,9 +1,10 @@
-//! Trying again, by the kind of what went wrong and by nothing else.
+//! Retries, decided only by the kind of the failure.
 //!
-//! A transient failure is tried again after a pause that grows from try to try, and that chance makes shorter, so that
-//! many who failed together do not come back together; where the server states a time, not before it. A used-up quota is tried again when its server says how long to
-//! wait and the run has that long. Nothing else is, save a message of which nobody can tell, where the pipeline asks for
-//! it. A try never outlasts the run: one that would begin after its end is not waited for.
+//! A transient failure is tried again after a pause that grows from try to try. The pause is shortened by a random
+//! part, so that many calls that failed together do not return together. If the server states a time, the next try is
+//! not before it. A used-up quota is tried again when its server says how long to wait and the run has that much time.
+//! Nothing else is tried again, except an uncertain message when the pipeline asks for it. A try never outlasts the
+//! run: one that would begin after its end is not waited for.
 
 use std::time::Duration;
 

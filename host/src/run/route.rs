@@ -1,7 +1,7 @@
-//! Where a step's connection may lead, decided by the host before the connector sees anything.
+//! Decides where a step's connection may lead, before the connector sees anything.
 //!
-//! The order of the checks: what the step's document names of the endpoint (only what is written counts); the account's
-//! rule, which a step can raise and never widen; the operator's policy, which both stay within.
+//! The order of the checks: first the endpoint that the step's document names (only what is written there counts); then
+//! the account's rule, which a step can make stricter and never weaker; then the operator's policy, which limits both.
 
 use std::sync::Arc;
 

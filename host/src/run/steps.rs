@@ -1,4 +1,4 @@
-//! The steps that the run performs itself.
+//! The steps that the runtime performs itself.
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Masked;

@@ -1,7 +1,7 @@
 //! Steps with tracks: the block, the retry, and branches side by side.
 //!
-//! A track's message keys hold the step around it and the track's own name, so that two steps may share a branch; they
-//! never hold the number of an attempt.
+//! The message keys of a track contain the step around it and the track's own name, so that two steps may share a
+//! branch. They never contain the number of an attempt.
 
 use std::sync::Arc;
 use std::time::Duration;

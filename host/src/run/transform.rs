@@ -1,4 +1,4 @@
-//! Steps that change the message and nothing else: templates, paths, JSON texts, the session; and the one that waits.
+//! Steps that only change the message (templates, paths, JSON texts, the session), and the step that waits.
 
 use std::sync::Arc;
 use std::time::Duration;
