@@ -230,7 +230,7 @@ impl Connections {
         }
     }
 
-    /// A connection's place, if one is free now.
+    /// Returns a place for a connection, if one is free now.
     pub(crate) fn try_acquire(&self, route: &Route) -> Option<ConnectionPermit> {
         self.places(route)
             .live
@@ -239,7 +239,7 @@ impl Connections {
             .map(|permit| ConnectionPermit::new(false, permit))
     }
 
-    /// Leave to begin without a place.
+    /// Returns permission to begin without a place.
     pub(crate) fn try_acquire_prefetch(&self, route: &Route) -> Option<ConnectionPermit> {
         self.places(route)
             .ahead
@@ -248,9 +248,9 @@ impl Connections {
             .map(|permit| ConnectionPermit::new(true, permit))
     }
 
-    /// A warm connection for exactly this use that nothing has happened to since. What a run of another pipeline left on it
-    /// is forgotten; where the server's limit of messages a connection is known, such a connection is closed instead, since
-    /// how many it has carried is forgotten too.
+    /// Takes a pooled connection for exactly this use on which nothing has happened since. What a run of another
+    /// pipeline left on it is forgotten. Where the server's limit of messages per connection is known, such a
+    /// connection is closed instead, since the number that it has carried is forgotten too.
     pub(crate) async fn take(&self, key: &Key, transport: &TransportGrant) -> Option<IdleConnection> {
         let account = transport.route.account.as_ref();
         let is_limited = account.is_some_and(|account| account.limits().messages_per_connection.is_some());
@@ -270,7 +270,7 @@ impl Connections {
         }
     }
 
-    /// Makes room for a fresh connection: what lies warm for the same owner under another key has to go first.
+    /// Makes room for a fresh connection: pooled connections of the same owner under another key are closed first.
     pub(crate) async fn make_room(&self, key: &Key, max: u32) {
         let max = max as usize;
         let surplus: Vec<IdleConnection> = {

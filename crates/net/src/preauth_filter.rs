@@ -1,18 +1,19 @@
 //! What may leave before a connection is signed in.
 //!
-//! A connector could otherwise write half a line, or a MAIL whose address the secret would complete, and then ask for
-//! the sign-in. It could also give away, in clear, what it was given to send under TLS. So, on a connection that a secret is
-//! meant for, nothing leaves before the sign-in but whole lines of the few commands that carry nothing of the connector's
-//! choosing: the name in EHLO is the one that the host gave it. The sign-in itself always begins at a line's start.
+//! Otherwise a connector could write half a line, or a MAIL whose address the secret would complete, and then ask for
+//! the sign-in. It could also send in clear what it was given to send under TLS. So, on a connection that a secret is
+//! meant for, only whole lines of a few commands leave before the sign-in. None of them carries anything that the
+//! connector chooses: the name in EHLO is the one that the host gave it. The sign-in itself always begins at a line's
+//! start.
 
 /// The longest line let through: a command line (RFC 5321, 4.5.3.1.4).
 const LINE_BYTES_MAX: usize = 512;
 
-/// Returns how many lines these bytes are, where they are nothing but whole lines of EHLO or HELO with this name, STARTTLS,
-/// NOOP, RSET or QUIT.
+/// Returns how many lines these bytes are, if they are only whole lines of EHLO or HELO with this name, STARTTLS, NOOP,
+/// RSET or QUIT.
 ///
 /// # Errors
-/// One clause that says what is wrong with them, without quoting them.
+/// Returns one clause that says what is wrong with the bytes, without quoting them.
 pub(crate) fn check(bytes: &[u8], client_name: &str) -> Result<u32, String> {
     let mut rest = bytes;
     let mut lines = 0;

@@ -1,9 +1,9 @@
-//! Whether every command has its reply: how much is said on each side, and nothing of what it means.
+//! Whether every command has its reply: how much each side has said, without its meaning.
 //!
-//! A connection on which a reply is still to come would give it to whoever has the connection next, as the answer to
-//! something else. So lines that leave and replies that arrive are counted. What follows a `354` is content up to its dot
-//! (RFC 5321, section 4.1.1.4), and what follows BDAT as long as it says (RFC 3030). Where a connector keeps to no such
-//! order, nothing is known of the connection, and it is closed.
+//! When a reply is still to come, the next user of the connection would read it as the reply to something else. So
+//! lines that leave and replies that arrive are counted. After a `354` there is content up to its dot (RFC 5321,
+//! section 4.1.1.4), and after BDAT as many octets as it states (RFC 3030). When a connector does not keep this order,
+//! nothing is known about the connection, and it is closed.
 
 /// The longest beginning of a line that is looked at: a verb and a length.
 const LINE_BYTES_MAX: usize = 64;
