@@ -1,7 +1,7 @@
 //! Bodies: FreeMarker templates, compiled once from the document's own text.
 //!
-//! The text goes through two languages, and neither reads what the other gives: the `{{ }}` are found first and their
-//! values inserted as values, so that a message can hold `${...}` or `{{...}}` and stays what it is, text.
+//! The text goes through two languages, and neither reads the output of the other: the `{{ }}` are found first and
+//! their values are inserted as values. So a message can hold `${...}` or `{{...}}`, and these remain text.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::problem::Position;
 
-/// A compiled body.
+/// A compiled body: a FreeMarker template with `{{ }}` expressions in it.
 #[derive(Debug, Clone)]
 pub struct Body {
     template: Arc<freemarker::Template>,
@@ -22,13 +22,13 @@ pub struct Body {
     sources: Vec<String>,
 }
 
-/// A text that is not a body: the place within it, and what is wrong there.
+/// An error in the text of a body: its position and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BodyError {
-    /// Where in the text.
+    /// The position in the text.
     pub position: Position,
-    /// A clause without a full stop.
+    /// The reason: a clause without a full stop.
     pub message: String,
 }
 
@@ -43,8 +43,7 @@ impl Body {
     /// Compiles a text with `{{ }}` and FreeMarker in it.
     ///
     /// # Errors
-    ///
-    /// The first place that is not understood.
+    /// Returns the first position that is not understood.
     pub fn parse(text: &str, escape: Escape) -> Result<Self, BodyError> {
         let parsed = double_braces::Template::parse(text).map_err(|error| BodyError {
             position: position(error.line(), error.column()),
@@ -86,7 +85,7 @@ impl Body {
         })
     }
 
-    /// Whether the document's own text is HTML. What its values hold does not count.
+    /// Returns whether the document's own text is HTML. The inserted values are not looked at.
     pub fn is_html(&self) -> bool {
         self.template.is_html()
     }
@@ -97,7 +96,7 @@ impl Body {
         Some(position(found.line, found.column))
     }
 
-    /// Whether values brought HTML into a text that has none of its own.
+    /// Returns whether inserted values brought HTML into a text that has none of its own.
     pub fn was_brought_html(&self, rendered: &str) -> bool {
         !self.is_html() && freemarker::holds_html(rendered)
     }
@@ -130,12 +129,11 @@ impl Body {
             .collect()
     }
 
-    /// Renders it: `context` gives the values of the `{{ }}`, `model` those of the template's own expressions, which find
-    /// the element of a mail merge, where there is one, as `item`.
+    /// Renders the body. `context` gives the values of the `{{ }}`, `model` those of the template's own expressions.
+    /// These find the element of a mail merge, if there is one, under the name `item`.
     ///
     /// # Errors
-    ///
-    /// A clause without a full stop, with line and column.
+    /// Returns the reason as a clause without a full stop, with line and column.
     pub fn render(&self, context: &dyn Context, model: &Value, item: Option<&Value>) -> Result<String, String> {
         let values: Result<Vec<String>, _> = self
             .expressions

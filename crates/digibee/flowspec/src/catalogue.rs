@@ -1,19 +1,19 @@
-//! What a document is checked against: the connectors that are installed and the accounts that are known. The host
-//! has both; this crate only asks.
+//! The things that a document is checked against: the connectors that are installed and the accounts that are known.
+//! The host has both; this crate only looks them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
-/// What a connector tells about itself.
+/// A connector's description of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectorDescription {
-    /// Its name, such as `email-v2`.
+    /// The connector's name, such as `email-v2`.
     pub name: String,
-    /// What documents may call it as well, such as `email-connector-v2`.
+    /// Other names by which documents may call it, such as `email-connector-v2`.
     pub aliases: Vec<String>,
-    /// The JSON Schema of its parameters; see [`crate::parameters`] for what is read of it.
+    /// The JSON Schema of its parameters; see [`crate::parameters`] for the keywords that are read.
     pub parameters: Value,
     /// The account types it takes; empty when it takes no account.
     pub account_types: Vec<String>,
@@ -21,34 +21,33 @@ pub struct ConnectorDescription {
 
 /// The connectors that documents may use.
 pub trait Catalogue {
-    /// The connector that goes by this name or alias.
+    /// Returns the connector with this name or alias.
     fn find(&self, name: &str) -> Option<&ConnectorDescription>;
 
-    /// All connectors, in a stable order.
+    /// Returns all connectors, in a stable order.
     fn all(&self) -> Vec<&ConnectorDescription>;
 }
 
-/// The names and aliases of connectors, each of which leads to one of them.
+/// The names and aliases of connectors. Each name belongs to one connector.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectorNames {
     names: BTreeMap<String, usize>,
 }
 
-/// Why a connector cannot have a name.
+/// The owner of a name that a connector cannot have because it is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameHolder {
     /// The runtime performs a step of this name itself.
     Runtime,
-    /// Another connector has it, by its index.
+    /// Another connector has the name; the number is its index.
     Connector(usize),
 }
 
 impl ConnectorNames {
-    /// Enters the names of the connector with this index.
+    /// Adds the names of the connector with this index.
     ///
     /// # Errors
-    ///
-    /// The first name that is taken, and who has it.
+    /// Returns the first name that is taken, and its owner.
     pub fn add(&mut self, index: usize, connector: &ConnectorDescription) -> Result<(), (String, NameHolder)> {
         for name in std::iter::once(&connector.name).chain(&connector.aliases) {
             if crate::steps::is_builtin(name) {
@@ -64,7 +63,7 @@ impl ConnectorNames {
         Ok(())
     }
 
-    /// The index of the connector that goes by this name or alias.
+    /// Returns the index of the connector with this name or alias.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
     }
@@ -78,11 +77,10 @@ pub struct Connectors {
 }
 
 impl Connectors {
-    /// Takes connectors in.
+    /// Makes a catalogue of these connectors.
     ///
     /// # Errors
-    ///
-    /// Two of them claim one name, or one claims the name of a step that the runtime itself performs.
+    /// Fails if two connectors have the same name, or if one has the name of a step that the runtime itself performs.
     pub fn new(connectors: impl IntoIterator<Item = ConnectorDescription>) -> Result<Self, NameConflict> {
         let mut taken = Self::default();
         for connector in connectors {
@@ -116,24 +114,24 @@ impl Catalogue for Connectors {
     }
 }
 
-/// Two connectors that go by one name.
+/// An error: two connectors have the same name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is claimed by two connectors, {first} and {second}; remove one of them")]
 pub struct NameConflict {
     /// The name or alias.
     pub name: String,
-    /// Who had it.
+    /// The connector that already has the name.
     pub first: String,
-    /// Who wants it too.
+    /// The connector that has it as well.
     pub second: String,
 }
 
-/// What an expression may read of an account's field.
+/// Whether an expression may read a field of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldAccess {
-    /// It is no secret, or the account exposes it.
+    /// The field is not a secret, or the account exposes it.
     Readable,
-    /// It is a secret that the account does not list under `exposed_fields`.
+    /// The field is a secret that the account does not list under `exposed_fields`.
     Secret,
     /// The account has no such field.
     Unknown,
@@ -141,31 +139,32 @@ pub enum FieldAccess {
 
 /// The accounts that documents may name by label.
 pub trait Accounts {
-    /// The type of the account with this label; none when there is no such account.
+    /// Returns the type of the account with this label, or `None` if there is no such account.
     fn account_type(&self, label: &str) -> Option<&str>;
 
-    /// Whether expressions may read this field of it. Case does not count, nor `-` for `_`.
+    /// Returns whether expressions may read this field of the account. Upper and lower case are the same, and so are
+    /// `-` and `_`.
     fn field(&self, label: &str, field: &str) -> FieldAccess;
 
-    /// All labels, to find the nearest.
+    /// Returns all labels, so that the nearest one can be suggested.
     fn labels(&self) -> Vec<&str>;
 }
 
-/// What a document is checked against.
+/// Everything that a document is checked against.
 #[derive(Clone, Copy)]
 pub struct CheckContext<'a> {
     /// The connectors.
     pub catalogue: &'a dyn Catalogue,
-    /// The accounts; none when they are not known yet, and then labels are taken at their word.
+    /// The accounts. `None` if they are not known yet; then every label is accepted.
     pub accounts: Option<&'a dyn Accounts>,
-    /// Steps whose output the caller fixes, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
+    /// Steps whose output the caller provides, by `id`, `stepName` or `doubleBracesAlias`. They may be of any type.
     pub pins: &'a BTreeSet<String>,
-    /// The document's folder, in which its sidecar files are looked up; none for a document that has none.
+    /// The document's folder, where its sidecar files are looked up; `None` for a document that has no folder.
     pub document_dir: Option<&'a Path>,
 }
 
 impl<'a> CheckContext<'a> {
-    /// These connectors, accounts not known yet, nothing pinned.
+    /// Makes a context with these connectors. The accounts are not known yet, and no step is pinned.
     pub fn new(catalogue: &'a dyn Catalogue) -> Self {
         static NO_PINS: BTreeSet<String> = BTreeSet::new();
         CheckContext {
@@ -176,7 +175,7 @@ impl<'a> CheckContext<'a> {
         }
     }
 
-    /// With these accounts.
+    /// Adds the accounts.
     pub fn with_accounts(self, accounts: &'a dyn Accounts) -> Self {
         CheckContext {
             accounts: Some(accounts),
@@ -184,7 +183,7 @@ impl<'a> CheckContext<'a> {
         }
     }
 
-    /// With these steps pinned.
+    /// Adds the pinned steps.
     pub fn with_pins(self, pins: &'a BTreeSet<String>) -> Self {
         CheckContext { pins, ..self }
     }

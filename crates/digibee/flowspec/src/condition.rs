@@ -1,7 +1,8 @@
 //! The conditions of a choice: a JSONPath, or a comparison in the platform's `simple` language.
 //!
-//! `simple`: `#{path} OP literal`, joined by `&&` (which binds closer) and `||`. A text literal stands in quotes. Numbers
-//! and texts that read as numbers are compared as numbers, all else as text. A path that leads nowhere gives null.
+//! `simple`: `#{path} OP literal`, joined by `&&` (which binds more tightly) and `||`. A text literal is written in
+//! quotes. Numbers and texts that can be read as numbers are compared as numbers, all other values as text. A path to
+//! something that does not exist gives null.
 
 mod simple;
 
@@ -16,18 +17,18 @@ use crate::problem::Position;
 /// A condition of a choice.
 #[derive(Debug, Clone)]
 pub enum Condition {
-    /// Holds when the path's result is not empty: there is one, and it is neither null nor an empty list or object.
+    /// A JSONPath. It holds when its result is not empty: there is one, and it is neither null nor an empty list or
+    /// object.
     JsonPath(JsonPath),
-    /// Holds when the comparison does.
+    /// A comparison. The condition holds when the comparison does.
     Simple(Simple),
 }
 
 impl Condition {
-    /// Whether it holds for this message.
+    /// Checks whether the condition holds for this message.
     ///
     /// # Errors
-    ///
-    /// A path that has no result in this message, or a condition that takes too much work on it.
+    /// Fails if a path has no result in this message, or if the condition takes too much work on it.
     pub fn matches(&self, message: &Value) -> Result<bool, ConditionError> {
         match self {
             Self::JsonPath(path) => match path.find(message) {
@@ -48,12 +49,12 @@ pub struct ConditionError {
     pub(crate) reason: String,
 }
 
-/// A text that is no condition.
+/// A text that is not a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionSyntaxError {
-    /// Where in the text.
+    /// The position in the text.
     pub position: Position,
-    /// What should stand there.
+    /// What is expected at that position.
     pub expected: String,
 }
 

@@ -1,5 +1,5 @@
-//! From a connector step's JSON to [`CompiledConnector`]: its parameters apart by how their values are made, its account,
-//! and what is wrong with them.
+//! Makes a [`CompiledConnector`] from a connector step's JSON: its parameters, grouped by how their values are made,
+//! its account, and the problems found in them.
 
 use pipepost_double_braces::{Expression, JsonTemplate, Piece, Template, ValueTemplate};
 use pipepost_freemarker::Escape;

@@ -1,4 +1,5 @@
-//! From text to [`Pipeline`]: the shape of the document, then step by step, then what only the whole can tell.
+//! Makes a [`Pipeline`] from text: first the shape of the document, then each step, then the checks that need the whole
+//! document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,28 +17,27 @@ use crate::requirements::Requirements;
 use crate::step::{BranchId, SettingValue, Step};
 use crate::{flow, json_text, nearest, nesting, step_reader};
 
-/// All there is to say about a document.
+/// The complete result of a check of a document.
 #[derive(Debug)]
 pub struct Report {
-    /// The pipeline; none when there are errors.
+    /// The pipeline; `None` when there are errors.
     pub pipeline: Option<Pipeline>,
     /// Errors and warnings.
     pub problems: Problems,
-    /// What the document requires from outside, as far as it could be read.
+    /// What the document requires from outside, as far as the document could be read.
     pub requirements: Requirements,
 }
 
 /// Reads a document.
 ///
 /// # Errors
-///
-/// Everything that is wrong with it, warnings among it.
+/// Returns everything that is wrong with the document, including warnings.
 pub fn parse(text: &str, context: &CheckContext<'_>) -> Result<Pipeline, Problems> {
     let report = check(text, context);
     report.pipeline.ok_or(report.problems)
 }
 
-/// Reads a document and says all there is to say about it.
+/// Reads a document and returns everything that was found, whether or not it can run.
 pub fn check(text: &str, context: &CheckContext<'_>) -> Report {
     // A byte order mark is no JSON, and editors leave one.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);

@@ -1,4 +1,4 @@
-//! The ways between branches: what can be reached, and what would never end.
+//! The links between branches: which branches can be reached, and which ones would never end.
 
 use crate::problem::StepPlace;
 use crate::step::BranchId;

@@ -1,4 +1,5 @@
-//! The document's text as JSON, in one pass that also sees what serde_json keeps silent about: a key that stands twice.
+//! The document's text as JSON, read in one pass that also finds what serde_json does not report: a key that occurs
+//! twice.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,7 +10,6 @@ use serde_json::{Map, Number, Value};
 /// The value, of two equal keys the last, and whether there are two equal keys in an object of it.
 ///
 /// # Errors
-///
 /// Where the text is not JSON.
 pub(crate) fn parse(text: &str) -> Result<(Value, bool), serde_json::Error> {
     let repeats = Cell::new(false);

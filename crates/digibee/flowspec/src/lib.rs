@@ -1,17 +1,17 @@
-//! The pipeline document: parse it, check it, point at what is wrong.
+//! The pipeline document: parses it, checks it, and shows the position of each problem.
 //!
 //! The document is Digibee's flowSpec in both its forms, the platform's (`{name, ..., flowSpec}`, which begins at the
 //! branch `start`) and the clipboard's (`{meta, flowSpec}`, which begins at `disconnected-root:<id>`). [`parse`] turns
-//! its text into a [`Pipeline`]: every step typed, every expression, path and condition parsed, every branch found. What
-//! is wrong comes as [`Problems`], all of them, each with its branch, step, parameter, line and column.
+//! its text into a [`Pipeline`]: every step typed, every expression, path and condition parsed, every branch found.
+//! Everything that is wrong is returned as [`Problems`], each with its branch, step, parameter, line and column.
 //!
-//! The order of calls: describe what is there ([`CheckContext`]: the connectors, the accounts), then [`parse`] to run a
-//! document or [`check`] to report on it. During a run, each connector's parameters are evaluated and brought into its
-//! schema's types by [`parameters::check_resolved`].
+//! The order of calls: describe what is available ([`CheckContext`]: the connectors, the accounts), then call [`parse`]
+//! to run a document or [`check`] to report on it. During a run, each connector's parameters are evaluated and
+//! converted to the types of its schema by [`parameters::check_resolved`].
 //!
 //! The document is compiled once: its expressions, templates, conditions and flags are parsed here, and a run evaluates
 //! what it finds in the [`Pipeline`]. The only files that this crate reads are those that the document names in its own
-//! folder. It knows no clock and runs nothing: expressions are evaluated by the caller.
+//! folder. It reads no clock and runs nothing: the caller evaluates the expressions.
 //!
 //! ```
 //! use pipepost_flowspec::{Connectors, CheckContext, parse};

@@ -1,23 +1,23 @@
-//! The elements of a mail merge: a list, or what gives one.
+//! The elements of a mail merge: a list, or an expression that gives one.
 
 use std::borrow::Cow;
 
 use pipepost_double_braces::{Context, JsonTemplate, Template, ValueTemplate};
 use serde_json::Value;
 
-/// The parameter that makes one call an element of its list.
+/// The parameter that turns one step into one call for each element of its list.
 #[derive(Debug, Clone)]
 pub struct MergeItems {
-    /// Its name.
+    /// The parameter's name.
     pub parameter: String,
-    /// What gives the list.
+    /// The source of the list.
     pub source: ItemsSource,
 }
 
-/// What gives the list of a mail merge.
+/// The source of the list of a mail merge.
 #[derive(Debug, Clone)]
 pub enum ItemsSource {
-    /// A text that is one expression, or that stands for itself.
+    /// A text that is one expression, or literal text.
     Text(Template),
     /// JSON text with expressions in it.
     Json(JsonTemplate),
@@ -26,11 +26,10 @@ pub enum ItemsSource {
 }
 
 impl MergeItems {
-    /// The list, lent where it is a literal or one path.
+    /// Returns the list. It is borrowed when it is a literal or a single path.
     ///
     /// # Errors
-    ///
-    /// A clause without a full stop: an expression that gives an error, or something else than an array.
+    /// Returns a clause without a full stop when an expression fails, or when the value is not an array.
     pub fn evaluate<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, [Value]>, String> {
         let value = match &self.source {
             ItemsSource::Text(template) => template.value(context).map_err(|error| error.to_string())?,

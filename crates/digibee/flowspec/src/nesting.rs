@@ -1,4 +1,4 @@
-//! How deep tracks lie within each other. A run goes down one call a level, so a bound keeps it from falling.
+//! How deeply tracks are nested. Each level of a run uses one nested call, so a limit keeps the stack from overflowing.
 
 use std::collections::BTreeSet;
 

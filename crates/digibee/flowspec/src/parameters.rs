@@ -1,14 +1,14 @@
-//! Parameters against the JSON Schema of their step.
+//! Checks parameters against the JSON Schema of their step.
 //!
 //! This is a checker of our own and not a JSON Schema validator, for three reasons. Documents hold numbers as text and
 //! arrays as JSON text, and both forms are right. A value with an expression in it is only known at run time. And the
-//! answer is for a person: which parameter, what is expected, which name was probably meant.
+//! result is for a person: which parameter, what is expected, which name was probably meant.
 //!
 //! Of JSON Schema it reads `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`,
 //! `minItems`, `minLength`, `minimum`, `maximum`, `anyOf`, `oneOf` and local `$ref`. An object with `properties` takes
-//! no other members unless `additionalProperties` says so. Beside them it reads the annotations of [`Annotations`].
+//! no other members unless `additionalProperties` says so. It also reads the annotations of [`Annotations`].
 //!
-//! [`check_written`] is for the document, [`check_resolved`] for the run, once expressions have become values.
+//! [`check_written`] is for the document. [`check_resolved`] is for the run, after expressions have become values.
 
 mod annotations;
 mod check;

@@ -1,4 +1,4 @@
-//! The document as the run uses it: everything parsed, every reference followed.
+//! The document in the form that a run uses: everything is parsed, every reference is resolved.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::problem::Problems;
 use crate::step::{BranchId, CompiledConnector, ConnectorId, Step, StepKind};
 
-/// Which of the two forms the document has.
+/// The form of the document; there are two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `{name, id, versionMajor, ..., flowSpec}`, which begins at the branch `start`.
@@ -16,16 +16,16 @@ pub enum Form {
     Clipboard,
 }
 
-/// Steps in order, under a name.
+/// A named list of steps.
 #[derive(Debug, Clone)]
 pub struct Branch {
     /// Its name in the document.
     pub name: String,
-    /// What it does. Empty for a branch that nothing leads to.
+    /// The steps, in order. Empty for a branch that cannot be reached.
     pub steps: Vec<Step>,
 }
 
-/// What the document says of itself: the `metadata.pipeline` of expressions. All of it is optional.
+/// The document's data about itself: the `metadata.pipeline` of expressions. All of it is optional.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PipelineMetadata {
     /// `name`
@@ -40,7 +40,7 @@ pub struct PipelineMetadata {
     pub description: Option<String>,
     /// `realm`
     pub realm: Option<String>,
-    /// `project`, as it stands there.
+    /// `project`, exactly as in the document.
     pub project: Option<Value>,
 }
 
@@ -69,45 +69,45 @@ impl Pipeline {
         }
     }
 
-    /// The longest time limit a document may ask for.
+    /// The longest time limit that a document may set.
     pub const LONGEST_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-    /// The limit where the document names none.
+    /// The time limit of a document that sets none.
     pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 
-    /// Which form the document has.
+    /// Returns the form of the document.
     pub fn form(&self) -> Form {
         self.form
     }
 
-    /// Name, version and the like.
+    /// Returns the document's name, version and similar data.
     pub fn metadata(&self) -> &PipelineMetadata {
         &self.metadata
     }
 
-    /// The `triggerSpec.timeout`, when the document has one.
+    /// Returns `triggerSpec.timeout`, if the document has one.
     pub fn time_limit(&self) -> Option<Duration> {
         self.time_limit
     }
 
-    /// The names of fields whose values are shown as `***` in logs and traces.
+    /// Returns the names of fields whose values are shown as `***` in logs and traces.
     pub fn sensitive(&self) -> &[String] {
         &self.sensitive
     }
 
-    /// Where it begins.
+    /// Returns the branch where a run begins.
     pub fn first(&self) -> BranchId {
         self.first
     }
 
-    /// The branch; `id` comes from this pipeline, so there is one. For an id of another pipeline the answer is this
-    /// pipeline's first branch.
+    /// Returns the branch with this id. An id of this pipeline always has a branch; for an id of another pipeline the
+    /// result is this pipeline's first branch.
     pub fn branch(&self, id: BranchId) -> &Branch {
         // A pipeline has the branch that it begins with.
         self.branches.get(id.0).unwrap_or(&self.branches[self.first.0])
     }
 
-    /// All branches in the document's order.
+    /// Returns all branches in the document's order.
     pub fn branches(&self) -> impl Iterator<Item = (BranchId, &Branch)> {
         self.branches
             .iter()
@@ -115,12 +115,12 @@ impl Pipeline {
             .map(|(index, branch)| (BranchId(index), branch))
     }
 
-    /// All steps that can run, branch by branch.
+    /// Returns all steps that can run, branch by branch.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.branches.iter().flat_map(|branch| &branch.steps)
     }
 
-    /// The connector steps that can run, in the order of their ids.
+    /// Returns the connector steps that can run, in the order of their ids.
     pub fn connectors(&self) -> impl Iterator<Item = (&Step, &CompiledConnector)> {
         self.steps().filter_map(|step| match &step.kind {
             StepKind::Connector(connector) => Some((step, &**connector)),
@@ -128,7 +128,7 @@ impl Pipeline {
         })
     }
 
-    /// What is odd about the document, though it runs.
+    /// Returns the warnings about a document that can nevertheless run.
     pub fn warnings(&self) -> &Problems {
         &self.warnings
     }

@@ -1,7 +1,7 @@
-//! Where each value of a JSON text stands: what serde_json does not tell, and what every problem needs.
+//! The position of each value in a JSON text: serde_json does not report it, and every problem needs it.
 //!
-//! The scanner goes over a text that serde_json has accepted, so it may trust its syntax; it still never panics on
-//! any other. It goes over it once, and only when somebody asks: a document without a fault is not scanned.
+//! The scanner goes over a text that serde_json has accepted, so it may rely on valid syntax; it still never panics on
+//! any other text. It scans once, and only on request: a document without errors is not scanned.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;

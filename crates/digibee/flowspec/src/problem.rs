@@ -1,51 +1,51 @@
-//! What is wrong with a document, where, and what to do about it.
+//! What is wrong with a document, at which place, and what to do about it.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Whether a document with this problem can run.
+/// How serious a problem is: whether a document with it can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Nothing runs.
+    /// The document cannot run.
     Error,
-    /// It runs; something in it is probably not what was meant.
+    /// The document runs, but something in it is probably not what its author meant.
     Warning,
-    /// It runs as it is written; there is something to know about it.
+    /// The document runs as it is written; the note gives information about it.
     Note,
 }
 
-/// Who can mend it. The host makes its exit code of this.
+/// Who can correct the problem. The host derives its exit code from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Kind {
-    /// The document itself has to change.
+    /// The document itself must change.
     Invalid,
-    /// The context have to change: an account, a connector, the command line.
+    /// The context must change: an account, a connector, the command line.
     Configuration,
 }
 
-/// A place in the document's text, both counted from 1; the column in characters.
+/// A position in the document's text. Both numbers are counted from 1; the column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Position {
-    /// Line.
+    /// The line.
     pub line: usize,
-    /// Column.
+    /// The column.
     pub column: usize,
 }
 
-/// Which step, in the words a person knows it by.
+/// The step, with the data by which a person knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct StepPlace {
-    /// Its place in its branch, from 0.
+    /// The step's index in its branch, from 0.
     pub index: usize,
-    /// Its `id`.
+    /// The step's `id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its `stepName`.
+    /// The step's `stepName`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -66,7 +66,7 @@ impl StepPlace {
     }
 }
 
-/// Where in the document: ever narrower, as far as the problem has a place.
+/// The place in the document: branch, step and parameter, as far as the problem has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Place {
     /// The branch's name.
@@ -106,22 +106,22 @@ impl Problem {
         }
     }
 
-    /// A fault of the document, which keeps it from running. It has no place yet.
+    /// Makes an error in the document, which keeps it from running. It has no place yet.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Kind::Invalid, message)
     }
 
-    /// A fault of the context, which keeps the document from running. It has no place yet.
+    /// Makes an error in the context, which keeps the document from running. It has no place yet.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Kind::Configuration, message)
     }
 
-    /// Something odd, with which the document runs. It has no place yet.
+    /// Makes a warning, with which the document runs. It has no place yet.
     pub fn warning(message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, Kind::Invalid, message)
     }
 
-    /// Something to know, with which nothing is wrong. It has no place yet.
+    /// Makes a note about something that is not wrong. It has no place yet.
     pub fn note(message: impl Into<String>) -> Self {
         Self::new(Severity::Note, Kind::Invalid, message)
     }
@@ -148,32 +148,32 @@ impl Problem {
         self.severity = Severity::Warning;
     }
 
-    /// Whether it keeps the document from running.
+    /// Returns whether the problem keeps the document from running.
     pub fn severity(&self) -> Severity {
         self.severity
     }
 
-    /// Who can mend it.
+    /// Returns who can correct the problem.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Branch, step and parameter.
+    /// Returns the branch, step and parameter.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Line and column in the document's text, where there is one.
+    /// Returns the line and column in the document's text, if the problem has a position.
     pub fn position(&self) -> Option<Position> {
         self.position
     }
 
-    /// One sentence: what is wrong. It holds no secret and no place.
+    /// Returns one sentence that says what is wrong. It contains no secret and no place.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do now, where the message does not say it all.
+    /// Returns what to do now, if the message does not already say it.
     pub fn advice(&self) -> Option<&str> {
         self.advice.as_deref()
     }
@@ -230,7 +230,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// All that is wrong with a document, in the order of its text.
+/// All problems of a document, in the order of its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Problems(Vec<Problem>);
@@ -241,23 +241,23 @@ impl Problems {
         Self(all)
     }
 
-    /// Whether anything keeps the document from running.
+    /// Returns whether there is an error, so that the document cannot run.
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
     }
 
-    /// What keeps the document from running.
+    /// Returns the errors: the problems that keep the document from running.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().filter(|problem| problem.severity == Severity::Error)
     }
 
-    /// What does not, and is probably not what was meant.
+    /// Returns the warnings: problems with which the document runs, but probably not as its author meant.
     pub fn warnings(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().filter(|problem| problem.severity == Severity::Warning)
     }
 
-    /// The kind of the whole: [`Kind::Invalid`] as soon as one error is, since the document is to be mended first;
-    /// none without errors.
+    /// Returns the kind of all problems together: [`Kind::Invalid`] if at least one error is of this kind, because the
+    /// document must be corrected first; `None` if there are no errors.
     pub fn kind(&self) -> Option<Kind> {
         let kinds: Vec<Kind> = self.errors().map(Problem::kind).collect();
         kinds
@@ -267,17 +267,17 @@ impl Problems {
             .copied()
     }
 
-    /// All of them.
+    /// Returns all problems.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }
 
-    /// How many.
+    /// Returns the number of problems.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

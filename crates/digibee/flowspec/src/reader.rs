@@ -1,4 +1,4 @@
-//! Reads one step's settings out of the document, and notes everything that is wrong on the way.
+//! Reads one step's settings from the document and records every problem that it finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 

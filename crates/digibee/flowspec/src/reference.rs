@@ -69,8 +69,8 @@ const MESSAGES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The reference of the step types that the runtime performs itself, as Markdown. Those of connectors are what their
-/// schemas say.
+/// Returns the reference of the step types that the runtime itself performs, as Markdown. The reference of a connector
+/// is its schema.
 pub fn steps_markdown() -> String {
     let mut text = String::from(
         "# Steps\n\n\

@@ -1,4 +1,4 @@
-//! What expressions point at: earlier steps, accounts, metadata. Messages and globals are known only to the run.
+//! What expressions refer to: earlier steps, accounts, metadata. Messages and globals are known only during a run.
 
 use std::collections::BTreeSet;
 

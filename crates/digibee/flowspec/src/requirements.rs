@@ -1,4 +1,4 @@
-//! What a document requires from outside, for whoever sets it up.
+//! What a document requires from outside, for the person who sets it up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ pub struct Requirements {
     pub globals: BTreeSet<String>,
     /// Paths into the message, of any step: `message.order.id` is `order.id`, the whole message `$`.
     pub message: BTreeSet<String>,
-    /// Paths into what triggered the run.
+    /// Paths into the data that triggered the run.
     pub trigger: BTreeSet<String>,
-    /// The paths that conditions, loops and transformers look for in the message, as the document writes them.
+    /// The paths by which conditions, loops and transformers read the message, as the document writes them.
     pub paths: BTreeSet<String>,
 }
 

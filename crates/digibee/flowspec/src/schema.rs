@@ -1,14 +1,15 @@
-//! A JSON Schema (2020-12) of the document, for editors: completion, descriptions, and red lines while one types.
+//! A JSON Schema (2020-12) of the document, for editors: completion, descriptions, and error marks during typing.
 //!
-//! It takes the forms that [`parse`](crate::parse) takes: values as text, arrays as JSON text, expressions anywhere. It
-//! cannot tell what only the whole document tells, such as whether a branch exists; that is [`check`](crate::check).
+//! It accepts the forms that [`parse`](crate::parse) accepts: values as text, arrays as JSON text, expressions
+//! anywhere. It cannot check what needs the whole document, such as whether a branch exists; [`check`](crate::check)
+//! does that.
 
 use serde_json::{Map, Value, json};
 
 use crate::catalogue::{Catalogue, ConnectorDescription};
 use crate::steps::{self, Builtin, Inactive, Level};
 
-/// The schema of whole documents, with a definition for each step type.
+/// Returns the schema of whole documents, with a definition for each step type.
 pub fn document(catalogue: &dyn Catalogue) -> Value {
     let mut definitions = Map::new();
     let mut types = vec!["connector".to_owned()];
@@ -47,7 +48,7 @@ pub fn document(catalogue: &dyn Catalogue) -> Value {
     top_level(definitions)
 }
 
-/// The schema of one step type's settings, by its name or alias; none when there is no such step.
+/// Returns the schema of one step type's settings, by its name or alias; `None` if there is no such step.
 pub fn parameters(catalogue: &dyn Catalogue, name: &str) -> Option<Value> {
     let schema = match steps::builtin(name) {
         Some(builtin) => widened(&(builtin.schema)(), builtin.inactive),

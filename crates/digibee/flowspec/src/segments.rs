@@ -1,13 +1,13 @@
-//! Structured texts with values in them. The text has a grammar (a list of addresses, of URLs) that the connector reads and
-//! we do not, and a value must never become part of it.
+//! Structured texts with values in them. The text has a grammar (a list of addresses, of URLs) that the connector reads
+//! and this crate does not, and a value must never be read as part of that grammar.
 //!
-//! So the connector gets such a text apart: which of it is the document's own, and which came from outside. There is nothing
-//! to escape, and nothing that an escape could miss.
+//! So the connector receives such a text in segments: which parts are the document's own, and which came from outside.
+//! Nothing has to be escaped, so nothing can be missed in escaping.
 
 use pipepost_double_braces::{Context, Filled, ValueEvaluationError, ValueTemplate, to_text};
 use serde_json::{Value, json};
 
-/// A parameter whose schema has `x-pipepost-segments`, where the document writes expressions in it.
+/// A parameter whose schema has `x-pipepost-segments`, and in which the document has expressions.
 ///
 /// A text becomes `{"segments": [{"text": "Sales <"}, {"value": "sales@example.com"}, {"text": ">"}]}`. An expression that
 /// is the whole parameter keeps its value, which may be a list; one that is a whole text within an array or an object is a
@@ -19,16 +19,15 @@ pub struct SegmentedParameter {
 }
 
 impl SegmentedParameter {
-    /// The parameter's name.
+    /// Returns the parameter's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value in the form that the connector reads.
+    /// Returns the value in the form that the connector reads.
     ///
     /// # Errors
-    ///
-    /// The first expression that gives no value.
+    /// Returns the error of the first expression that gives no value.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, ValueEvaluationError> {
         self.value.evaluate_with(context, &|pieces, is_whole| {
             if let [Filled::Value(value)] = pieces.as_slice()

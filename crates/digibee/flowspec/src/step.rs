@@ -1,4 +1,4 @@
-//! The steps, typed: one struct a step type, its settings in the form in which the run uses them.
+//! The typed steps: one struct for each step type, with its settings in the form that a run uses.
 
 use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
 use pipepost_jsonpath::JsonPath;
@@ -11,35 +11,36 @@ use crate::parameters::Grant;
 use crate::positions::push_token;
 use crate::segments::SegmentedParameter;
 
-/// A branch of its [`Pipeline`](crate::Pipeline).
+/// The id of a branch of its [`Pipeline`](crate::Pipeline).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BranchId(pub(crate) usize);
 
 /// A step of a branch.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Its `id`.
+    /// The step's `id`.
     pub id: Option<String>,
-    /// Its `stepName`.
+    /// The step's `stepName`.
     pub name: Option<String>,
-    /// Its `doubleBracesAlias`: `{{ step.<alias>... }}` is its output.
+    /// The step's `doubleBracesAlias`: `{{ step.<alias>... }}` is its output.
     pub alias: Option<String>,
     /// The `type`, or for connectors the `name`, as the document writes it.
     pub type_name: String,
-    /// Where it stands.
+    /// The step's place in the document.
     pub path: StepPath,
-    /// What it does.
+    /// The work of the step.
     pub kind: StepKind,
 }
 
 impl Step {
-    /// What people call it: its name, else its id, else its type.
+    /// Returns the name for people: the step's name, or else its id, or else its type.
     pub fn label(&self) -> &str {
         self.name.as_ref().or(self.id.as_ref()).unwrap_or(&self.type_name)
     }
 
-    /// What tells it from every other step of the document, for keys that outlive a run: `/branch/id`, or
-    /// `/branch#position` where it has no id, with `/` in names written as in a JSON pointer (RFC 6901).
+    /// Returns the key that distinguishes the step from every other step of the document, for data that is kept after a
+    /// run: `/branch/id`, or `/branch#position` if it has no id. A `/` in a name is written as in a JSON pointer (RFC
+    /// 6901).
     pub fn key(&self) -> String {
         let mut key = String::new();
         push_token(&mut key, &self.path.branch);
@@ -51,20 +52,20 @@ impl Step {
     }
 }
 
-/// Where a step stands.
+/// A step's place in the document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepPath {
     /// The branch's name.
     pub branch: String,
-    /// The place in it, from 0.
+    /// The index in the branch, from 0.
     pub index: usize,
 }
 
-/// What a step does.
+/// The work of a step, by its type.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StepKind {
-    /// A component from the catalogue.
+    /// A connector from the catalogue.
     Connector(Box<CompiledConnector>),
     /// `json-generator-connector`
     JsonGenerator(JsonGenerator),
@@ -98,25 +99,25 @@ pub enum StepKind {
     Parallel(Parallel),
     /// `file-writer-connector`
     FileWriter(FileWriter),
-    /// A step whose output the caller fixes, of whatever type: the pin that names it.
+    /// A step of any type whose output the caller provides; the text is the pin that names it.
     Pinned(String),
 }
 
-/// A setting that is known, or an expression that will give it.
+/// A setting whose value is known, or an expression that gives the value.
 #[derive(Debug, Clone)]
 pub enum Setting<T> {
-    /// Known from the document.
+    /// The value is known from the document.
     Fixed(T),
-    /// To be evaluated, and then read with [`Setting::read`].
+    /// An expression that must be evaluated, and then read with [`Setting::read`].
     Expression(Template),
 }
 
-/// What a [`Setting`] can be.
+/// A type of value that a [`Setting`] can hold.
 pub trait SettingValue: Sized + Clone {
-    /// What it is called in messages: `a whole number`.
+    /// The name of the type in messages: `a whole number`.
     const EXPECTED: &'static str;
 
-    /// Reads it in either form.
+    /// Reads a value in either form, native or text.
     fn from_value(value: &Value) -> Option<Self>;
 }
 
@@ -148,20 +149,19 @@ impl SettingValue for bool {
     }
 }
 
-/// An expression that gave something else than its setting takes.
+/// An error: an expression gave a value of a type that its setting does not take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the expression must give {expected}")]
 pub struct SettingError {
-    /// What it should have given.
+    /// The type that it should have given.
     pub expected: &'static str,
 }
 
 impl<T: SettingValue> Setting<T> {
-    /// The setting's value; `evaluate` is called only for an expression.
+    /// Returns the setting's value. `evaluate` is called only for an expression.
     ///
     /// # Errors
-    ///
-    /// What `evaluate` answers, or a [`SettingError`] when its value is of the wrong type.
+    /// Returns the error of `evaluate`, or a [`SettingError`] when its value is of the wrong type.
     pub fn read<E: From<SettingError>>(&self, evaluate: impl FnOnce(&Template) -> Result<Value, E>) -> Result<T, E> {
         match self {
             Self::Fixed(value) => Ok(value.clone()),
@@ -176,67 +176,69 @@ impl<T: SettingValue> Setting<T> {
 /// JSON with expressions in it, in either of its forms.
 #[derive(Debug, Clone)]
 pub enum JsonSource {
-    /// JSON text, in which an expression may stand where a value stands.
+    /// JSON text, in which an expression may replace a value.
     Text(JsonTemplate),
     /// A value whose texts are templates.
     Native(ValueTemplate),
 }
 
-/// A connector step of its [`Pipeline`](crate::Pipeline), numbered in the order of
+/// The id of a connector step of its [`Pipeline`](crate::Pipeline). The steps are numbered in the order of
 /// [`Pipeline::connectors`](crate::Pipeline::connectors).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectorId(pub(crate) usize);
 
 impl ConnectorId {
-    /// Its number, from 0.
+    /// Returns the number, from 0.
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// A component and what it is given, compiled: each parameter stands in one of these parts, by how its value is made.
+/// A connector step with its parameters, compiled. Each parameter is in one of these fields, by how its value is made.
 #[derive(Debug, Clone)]
 pub struct CompiledConnector {
-    /// Which of the document's connector steps it is.
+    /// The id among the document's connector steps.
     pub id: ConnectorId,
-    /// Its own name, whatever alias the document uses.
+    /// The connector's own name, even if the document uses an alias.
     pub name: String,
     /// The label of its account.
     pub account_label: Option<String>,
-    /// The parameters under their own names, but for those below. To be evaluated, and together with the others brought
-    /// into the schema's types by [`check_resolved`](crate::parameters::check_resolved).
+    /// The parameters under their own names, except for those in the fields below. They must be evaluated and then,
+    /// together with the others, converted to the schema's types by
+    /// [`check_resolved`](crate::parameters::check_resolved).
     pub params: ValueTemplate,
-    /// Structured texts with expressions in them. They are put to the others after these were brought into the schema's
-    /// types: the connector reads them.
+    /// Structured texts with expressions in them. They are added to the other parameters after those were converted to
+    /// the schema's types, because the connector itself reads them.
     pub segmented: Vec<SegmentedParameter>,
-    /// Parameters that a value may have left empty, which is told.
+    /// Parameters for which a message is shown when a value left them empty.
     pub warn_empty: Vec<String>,
     /// Parameters that are FreeMarker templates, each with its name.
     pub bodies: Vec<(String, Body)>,
     /// Texts of sidecar files that are taken as they are, each with its parameter's name.
     pub texts: Vec<(String, String)>,
-    /// What a mail merge goes over; none for a step that is one call.
+    /// The elements of a mail merge; `None` for a step that is one call.
     pub items: Option<MergeItems>,
-    /// The media type of the body by its source, with its parameter's name, where the document does not say it.
+    /// The name of the media type parameter, and the media type derived from the body's source, if the document does
+    /// not set it.
     pub media_type: Option<(String, &'static str)>,
     /// Whether a failure ends the run.
     pub fail_on_error: Setting<bool>,
-    /// The parameters that name the endpoint, whether or not the document writes them.
+    /// The parameters that name the endpoint, including those that the document does not write.
     pub endpoint: Vec<EndpointParameter>,
 }
 
 /// A parameter that names a part of the endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointParameter {
-    /// Its name.
+    /// The parameter's name.
     pub name: String,
-    /// Which part.
+    /// The part of the endpoint.
     pub grant: Grant,
-    /// What the document writes; none where it writes nothing, null or blank text.
+    /// The value in the document; `None` if it is absent, null or blank text.
     pub written: Option<Value>,
 }
 
-/// Makes the message anew.
+/// A step that makes a new message.
 #[derive(Debug, Clone)]
 pub struct JsonGenerator {
     /// The new message.
@@ -245,7 +247,7 @@ pub struct JsonGenerator {
     pub fail_on_error: bool,
 }
 
-/// How much a log line matters.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
     /// `TRACE`
@@ -260,83 +262,83 @@ pub enum LogLevel {
     Error,
 }
 
-/// Writes a log line.
+/// A step that writes a log line.
 #[derive(Debug, Clone)]
 pub struct Log {
-    /// How much it matters.
+    /// The level.
     pub level: LogLevel,
-    /// The line; none for the message itself.
+    /// The text of the line; `None` for the message itself.
     pub message: Option<Template>,
 }
 
-/// Goes on in one of several branches.
+/// A step that continues in one of several branches.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// Tried in order.
+    /// The alternatives, tried in order.
     pub when: Vec<When>,
-    /// Where to go on when none holds; without it the run ends there with the message as it is.
+    /// The branch to continue with if no condition holds; without it the run ends there with the message as it is.
     pub otherwise: Option<BranchId>,
 }
 
-/// One way out of a choice.
+/// One alternative of a choice.
 #[derive(Debug, Clone)]
 pub struct When {
-    /// When it is taken.
+    /// The condition for this alternative.
     pub condition: Condition,
-    /// Where it leads.
+    /// The branch to continue with.
     pub target: BranchId,
 }
 
-/// Ends the run, or the track, with an error.
+/// A step that ends the run, or the track, with an error.
 #[derive(Debug, Clone)]
 pub struct ThrowError {
-    /// `{timestamp,error,exception,code}` is made of these.
+    /// The message of the error object `{timestamp,error,exception,code}`.
     pub message: Option<Template>,
     /// The code: text or number.
     pub code: Option<ValueTemplate>,
-    /// The error object instead.
+    /// An error object that replaces the usual one.
     pub custom: Option<JsonSource>,
 }
 
-/// What is done with the session.
+/// What a session step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOperation {
-    /// Keep the message's fields.
+    /// Stores the message's fields in the session.
     Put,
-    /// Add them to the message.
+    /// Adds the session's fields to the message.
     Get,
-    /// Forget them.
+    /// Removes the fields from the session.
     Delete,
 }
 
-/// Keeps values for later steps of the run.
+/// A step that keeps values for later steps of the run.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// What to do.
+    /// The operation.
     pub operation: SessionOperation,
-    /// The fields.
+    /// The names of the fields.
     pub fields: Vec<String>,
 }
 
-/// Waits.
+/// A step that waits.
 #[derive(Debug, Clone)]
 pub struct Delayer {
-    /// How long, in milliseconds.
+    /// The waiting time, in milliseconds.
     pub delay: Setting<u64>,
 }
 
-/// Renders a FreeMarker template.
+/// A step that renders a FreeMarker template.
 #[derive(Debug, Clone)]
 pub struct TemplateTransformer {
     /// The model's place in the message, with dots.
     pub model_path: String,
     /// The template.
     pub template: Body,
-    /// Whether `_body` keeps what was there.
+    /// Whether the original value is kept in `_body`.
     pub preserve_original: bool,
 }
 
-/// Replaces the message by what a path finds.
+/// A step that replaces the message with the result of a path.
 #[derive(Debug, Clone)]
 pub struct JsonPathTransformer {
     /// The path.
@@ -345,25 +347,25 @@ pub struct JsonPathTransformer {
     pub fail_on_error: bool,
 }
 
-/// Turns one field of the message from JSON text into JSON, or back.
+/// A step that converts one field of the message from JSON text to JSON, or back.
 #[derive(Debug, Clone)]
 pub struct FieldTransformer {
     /// The field's place in the message, with dots.
     pub field_path: String,
-    /// Whether what was there is kept.
+    /// Whether the original value is kept.
     pub preserve_original: bool,
     /// Whether a failure ends the run.
     pub fail_on_error: bool,
 }
 
-/// Fails when a condition does not hold.
+/// A step that fails when a condition does not hold.
 #[derive(Debug, Clone)]
 pub struct Assert {
     /// The condition.
     pub condition: Setting<bool>,
-    /// What the error says.
+    /// The message of the error.
     pub message: Option<Template>,
-    /// What only the log says.
+    /// A message for the log only.
     pub internal_message: Option<Template>,
     /// The code: text or number.
     pub code: Option<ValueTemplate>,
@@ -371,49 +373,49 @@ pub struct Assert {
     pub fail_on_error: bool,
 }
 
-/// What a step with tracks runs.
+/// The tracks of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tracks {
-    /// Its work.
+    /// The track that does the work.
     pub on_process: BranchId,
-    /// What runs after an error in it.
+    /// The track that runs after an error in the work.
     pub on_exception: Option<BranchId>,
 }
 
-/// What a loop goes over.
+/// The elements that a loop runs for.
 #[derive(Debug, Clone)]
 pub enum Elements {
     /// An expression that gives an array.
     Expression(Template),
-    /// A path to it, `$` by default.
+    /// A path to an array, `$` by default.
     JsonPath(JsonPath),
 }
 
-/// Runs a track for each element of an array.
+/// A step that runs a track for each element of an array.
 #[derive(Debug, Clone)]
 pub struct ForEach {
     /// The array.
     pub elements: Elements,
-    /// The field that tells elements apart in logs.
+    /// The field that distinguishes elements in logs.
     pub item_identifier: Option<String>,
-    /// Whether several run at a time.
+    /// Whether several elements run at the same time.
     pub parallel: bool,
     /// Whether a structural failure ends the run.
     pub fail_on_error: bool,
-    /// What runs.
+    /// The tracks.
     pub tracks: Tracks,
 }
 
-/// Runs a track until it succeeds.
+/// A step that runs a track until it succeeds.
 #[derive(Debug, Clone)]
 pub struct Retry {
-    /// How often, with the first run.
+    /// The largest number of runs, including the first.
     pub max_retry: Setting<u64>,
-    /// How long all of it may take, in milliseconds.
+    /// The time limit for all runs together, in milliseconds.
     pub timeout: Setting<u64>,
     /// Whether a last failure ends the run.
     pub fail_on_error: bool,
-    /// What runs.
+    /// The tracks.
     pub tracks: Tracks,
 }
 
@@ -426,42 +428,42 @@ pub enum Aggregation {
     Summary,
 }
 
-/// One of the branches that run side by side.
+/// One of the branches that run in parallel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// Its id in the result.
+    /// The branch's id in the result.
     pub execution_id: Option<String>,
-    /// What people call it.
+    /// A description for people.
     pub description: Option<String>,
-    /// What runs.
+    /// The branch that runs.
     pub target: BranchId,
 }
 
-/// Runs branches side by side.
+/// A step that runs branches in parallel.
 #[derive(Debug, Clone)]
 pub struct Parallel {
     /// The branches.
     pub executions: Vec<Execution>,
     /// How the results are joined.
     pub aggregation: Aggregation,
-    /// Whether results stand beside their ids.
+    /// Whether each result is shown with its id.
     pub show_execution_ids: bool,
-    /// Whether an exception stands in the list as an error object, and not as null.
+    /// Whether an exception appears in the list as an error object, and not as null.
     pub report_exceptions: bool,
 }
 
-/// What happens to a file that is there already.
+/// What happens if the file already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileExists {
-    /// Written behind it.
+    /// The text is added at the end.
     Append,
-    /// Replaced.
+    /// The file is replaced.
     Override,
-    /// An error.
+    /// The step fails.
     Fail,
 }
 
-/// What ends a line.
+/// The characters that end a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineEnd {
     /// CR LF
@@ -472,20 +474,20 @@ pub enum LineEnd {
     None,
 }
 
-/// Writes a file into the run's directory.
+/// A step that writes a file into the run's directory.
 #[derive(Debug, Clone)]
 pub struct FileWriter {
-    /// Its name.
+    /// The file's name.
     pub file_name: Template,
-    /// What goes in.
+    /// The content of the file.
     pub input: ValueTemplate,
-    /// What if it exists.
+    /// What happens if the file already exists.
     pub file_exists: FileExists,
-    /// The characters' encoding.
+    /// The character encoding.
     pub charset: Template,
     /// Whether the input is base64.
     pub is_binary: bool,
-    /// What ends a line.
+    /// The characters that end a line.
     pub line_end: LineEnd,
     /// Whether an object is written as one line.
     pub coalesce: bool,

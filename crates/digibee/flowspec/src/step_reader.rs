@@ -1,4 +1,4 @@
-//! From a step's JSON to [`Step`]: which type it is, where its settings stand, and what they hold.
+//! Makes a [`Step`] from a step's JSON: its type, where its settings are, and their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
-//! The steps that the runtime itself performs: what they are called, where their settings stand, what these may be.
+//! The steps that the runtime itself performs: their names, where their settings are, and which values these may have.
 //!
-//! Keys are those that deployed pipelines use. Where none was found the key is ours: `fieldPath`
-//! of the JSON string transformers.
+//! The keys are those that deployed pipelines use. If none was found, the key is our own: `fieldPath` of the JSON
+//! string transformers.
 
 mod flow_steps;
 mod plain_steps;
@@ -49,7 +49,7 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
     builtins().find(|builtin| builtin.name == name)
 }
 
-/// Whether the runtime performs a step of this name itself.
+/// Returns whether the runtime itself performs a step of this name.
 pub fn is_builtin(name: &str) -> bool {
     builtin(name).is_some()
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{ConditionError, ConditionSyntaxError};
 use crate::problem::Position;
 
-/// Alternatives, each of comparisons that must all hold.
+/// A condition in the `simple` language: alternatives, each a list of comparisons that must all hold.
 #[derive(Debug, Clone)]
 pub struct Simple {
     alternatives: Vec<Vec<Comparison>>,
@@ -21,16 +21,16 @@ pub struct Comparison {
     pattern: Option<Regex>,
 }
 
-/// How two values are compared.
+/// An operator: how two values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     /// `==`
     Equal,
     /// `!=`
     NotEqual,
-    /// `=~`: equal but for case.
+    /// `=~`: equal, where upper and lower case are the same.
     EqualIgnoringCase,
-    /// `!=~`
+    /// `!=~`: not equal, where upper and lower case are the same.
     NotEqualIgnoringCase,
     /// `>`
     Greater,
@@ -44,10 +44,10 @@ pub enum Operator {
     Regex,
 }
 
-/// What a value is compared with.
+/// The literal that a value is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
-    /// In quotes.
+    /// Text in quotes.
     Text(String),
     /// A number.
     Number(f64),
@@ -83,8 +83,7 @@ impl Simple {
     /// Parses a condition.
     ///
     /// # Errors
-    ///
-    /// The first place that makes no sense, and what should stand there.
+    /// Returns the first position that is not understood, and what is expected there.
     pub fn parse(text: &str) -> Result<Self, ConditionSyntaxError> {
         let mut parser = Parser { text, at: 0 };
         let mut alternatives = vec![vec![parser.comparison()?]];
@@ -105,11 +104,10 @@ impl Simple {
         }
     }
 
-    /// Whether it holds for this message.
+    /// Checks whether the condition holds for this message.
     ///
     /// # Errors
-    ///
-    /// A regular expression took too long.
+    /// Fails if a regular expression takes too long.
     pub fn matches(&self, message: &Value) -> Result<bool, ConditionError> {
         for all in &self.alternatives {
             let mut holds = true;
@@ -123,14 +121,14 @@ impl Simple {
         Ok(false)
     }
 
-    /// The comparisons, in the order of the text.
+    /// Returns the comparisons, in the order of the text.
     pub fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
         self.alternatives.iter().flatten()
     }
 }
 
 impl Comparison {
-    /// The path with dots, without the `$`.
+    /// Returns the path with dots, without the `$`.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for segment in &self.path {
@@ -146,12 +144,12 @@ impl Comparison {
         path
     }
 
-    /// How it compares.
+    /// Returns the operator.
     pub fn operator(&self) -> Operator {
         self.operator
     }
 
-    /// What with.
+    /// Returns the literal that the value is compared with.
     pub fn literal(&self) -> &Literal {
         &self.literal
     }

@@ -16,9 +16,9 @@ pub enum Grant {
     SignIn,
     /// Whether TLS begins with STARTTLS.
     StartTls,
-    /// Whether TLS begins with the first byte; of no account while STARTTLS is on.
+    /// Whether TLS begins with the first byte; ignored while STARTTLS is on.
     Tls,
-    /// Whether nothing newer than TLS 1.2 is spoken.
+    /// Whether TLS 1.2 is the newest version that may be used.
     Tls12,
 }
 
@@ -37,15 +37,15 @@ impl Grant {
     }
 }
 
-/// What a parameter says of the body template of the same step.
+/// What a parameter says about the body template of the same step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum BodyRole {
     /// How the values that the template inserts are escaped: `html` or `none`.
     Escape,
-    /// The media type, which the host fills in from the template's own text where the document is silent.
+    /// The media type. The host derives it from the template's own text if the document does not set it.
     MediaType,
-    /// A plain alternative; with one, the connector knows what the body is.
+    /// A plain-text alternative. If there is one, the connector knows what the body is.
     PlainAlternative,
 }
 
@@ -60,7 +60,7 @@ impl BodyRole {
     }
 }
 
-/// What a step's parameter schema tells the host, beside what values are right. Each stands on a property:
+/// What a step's parameter schema says to the host, besides which values are valid. Each keyword is set on a property:
 ///
 /// | keyword | value | meaning |
 /// | --- | --- | --- |
@@ -68,38 +68,38 @@ impl BodyRole {
 /// | `x-pipepost-alias` | a name or a list of them | other spellings, accepted with a warning |
 /// | `x-pipepost-default` | any | the value of an absent parameter, filled in by [`check_resolved`](super::check_resolved) |
 /// | `x-pipepost-template` | `true` | a FreeMarker template |
-/// | `x-pipepost-body` | `escape`, `media-type`, `plain-alternative` | what the parameter says of the body template |
-/// | `x-pipepost-file` | `true` | takes `{"file": "name"}` too, a file beside the document |
-/// | `x-pipepost-segments` | `true`, or what a value that is all of it may be a list of | text with values in it is handed over in segments; see [`SegmentedParameter`](crate::SegmentedParameter) |
-/// | `x-pipepost-escape` | a name that `ESCAPE` knows | a value within its text is to be escaped so |
-/// | `x-pipepost-warn-empty` | `true` | it is told when a value leaves it empty |
+/// | `x-pipepost-body` | `escape`, `media-type`, `plain-alternative` | the parameter's role for the body template |
+/// | `x-pipepost-file` | `true` | also takes `{"file": "name"}`, a file next to the document |
+/// | `x-pipepost-segments` | `true`, or the kind of list that a value for the whole text may be | text with values in it is passed in segments; see [`SegmentedParameter`](crate::SegmentedParameter) |
+/// | `x-pipepost-escape` | a name that `ESCAPE` knows | a value within its text must be escaped in this way |
+/// | `x-pipepost-warn-empty` | `true` | a message is shown when a value leaves the parameter empty |
 /// | `x-pipepost-account` | `true` | a boolean: while it is true, the step needs an account |
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Annotations {
     /// The parameters that name the endpoint.
     pub grants: BTreeMap<String, Grant>,
-    /// Alias to name.
+    /// The name that each alias is for.
     pub aliases: BTreeMap<String, String>,
-    /// What absent parameters stand for.
+    /// The values of absent parameters.
     pub defaults: BTreeMap<String, Value>,
-    /// FreeMarker templates.
+    /// The parameters that are FreeMarker templates.
     pub templates: Vec<String>,
-    /// Which parameter says what of the body template.
+    /// The parameter that has each role for the body template.
     pub body_roles: BTreeMap<BodyRole, String>,
-    /// What may name a file.
+    /// The parameters that may name a file.
     pub files: Vec<String>,
-    /// Structured texts, and what a value that is all of one may be a list of.
+    /// The structured texts, each with the kind of list that a value for the whole text may be.
     pub segments: BTreeMap<String, Option<String>>,
-    /// How values within a text are to be escaped.
+    /// How values within a text must be escaped, by parameter.
     pub escapes: BTreeMap<String, String>,
-    /// What is told when a value leaves it empty.
+    /// The parameters for which a message is shown when a value leaves them empty.
     pub warn_empty: Vec<String>,
     /// The parameter that says whether an account is needed.
     pub account_switch: Option<String>,
 }
 
 impl Annotations {
-    /// Reads them off the `properties` of a schema. Unknown values of a keyword count as absent.
+    /// Reads the annotations from the `properties` of a schema. A keyword with an unknown value is ignored.
     pub fn of(schema: &Value) -> Self {
         let mut found = Self::default();
         for (name, property) in schema

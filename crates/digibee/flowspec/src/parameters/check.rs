@@ -9,14 +9,14 @@ use crate::positions::push_token;
 /// Keys that the platform's canvas writes into any object, for its own use.
 const PLATFORM_KEYS: [&str; 4] = ["__documentation__", "meta", "position", "positions"];
 
-/// What is wrong with one parameter.
+/// A problem with one parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterProblem {
-    /// Which one: a JSON pointer (RFC 6901) from the parameters; empty for all of them.
+    /// The parameter: a JSON pointer (RFC 6901), relative to the parameters; empty for all of them.
     pub pointer: String,
-    /// Whether the name is at fault, and not the value.
+    /// Whether the name is wrong, and not the value.
     pub in_key: bool,
-    /// It can be lived with.
+    /// Whether it is only a warning, so that the document can still run.
     pub is_warning: bool,
     /// One sentence. It names types and names, never the value, which may be a secret.
     pub message: String,
@@ -39,16 +39,16 @@ impl fmt::Display for ParameterProblem {
 
 impl std::error::Error for ParameterProblem {}
 
-/// Parameters as a document holds them, checked.
+/// Parameters as the document holds them, after the check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     /// The parameters under their own names (not their aliases), those without expressions in their native form.
     pub value: Value,
-    /// What is wrong.
+    /// The problems that were found.
     pub problems: Vec<ParameterProblem>,
 }
 
-/// Checks parameters as the document holds them. A value with `{{ }}` in it may yet be anything.
+/// Checks parameters as the document holds them. A value with `{{ }}` in it is not checked: it may become anything.
 pub fn check_written(schema: &Value, value: &Value) -> Written {
     let mut check = Check::new(schema, false);
     let value = check.value(schema, value.clone(), &mut String::new(), 0);
@@ -58,12 +58,11 @@ pub fn check_written(schema: &Value, value: &Value) -> Written {
     }
 }
 
-/// Checks parameters whose expressions have been resolved, and brings them into the schema's types: `"587"` becomes
-/// 587, JSON text an array, an absent parameter its `x-pipepost-default`.
+/// Checks parameters whose expressions have been resolved, and converts them to the schema's types: `"587"` becomes
+/// 587, JSON text becomes an array, and an absent parameter gets its `x-pipepost-default`.
 ///
 /// # Errors
-///
-/// All that is wrong. Names were checked in the document; here it is values.
+/// Returns every problem with the values. Names were already checked in the document.
 pub fn check_resolved(schema: &Value, value: Value) -> Result<Value, Vec<ParameterProblem>> {
     let mut check = Check::new(schema, true);
     let value = check.value(schema, value, &mut String::new(), 0);

@@ -1,4 +1,4 @@
-//! Steps that lead into other branches.
+//! Steps that lead to other branches.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Steps that lead nowhere else.
+//! Steps that lead to no other branch.
 
 use pipepost_freemarker::Escape;
 use serde_json::{Value, json};
