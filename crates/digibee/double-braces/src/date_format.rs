@@ -1,4 +1,4 @@
-//! The ways in which dates are written and read here: by a pattern of Java's, as ISO 8601, or as milliseconds.
+//! The forms in which dates are written and read here: by a Java pattern, as ISO 8601, or as milliseconds.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;

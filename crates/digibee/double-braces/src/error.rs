@@ -1,11 +1,11 @@
 use std::fmt;
 
-/// A place in a text: both numbers start at 1, and columns count characters.
+/// A position in a text. Both numbers start at 1, and columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
     pub line: u32,
-    /// The character within the line.
+    /// The column: the number of the character in the line.
     pub column: u32,
 }
 
@@ -19,7 +19,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// A text that is not an expression or a template: what stands where, and what should.
+/// An error in the text of an expression or template: its position, what was found there, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     position: Position,
@@ -36,27 +36,27 @@ impl ParseError {
         }
     }
 
-    /// Where it is.
+    /// Returns the position of the error.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The line, from 1.
+    /// Returns the line, from 1.
     pub fn line(&self) -> u32 {
         self.position.line
     }
 
-    /// The column, from 1, in characters.
+    /// Returns the column, from 1, in characters.
     pub fn column(&self) -> u32 {
         self.position.column
     }
 
-    /// What stands there.
+    /// Returns what was found at the position.
     pub fn found(&self) -> &str {
         &self.found
     }
 
-    /// What would make sense there.
+    /// Returns what was expected at the position.
     pub fn expected(&self) -> &str {
         &self.expected
     }
@@ -74,7 +74,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// What went wrong while an expression was evaluated.
+/// The kind of an [`EvaluationError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EvaluationErrorKind {
@@ -82,11 +82,11 @@ pub enum EvaluationErrorKind {
     Argument,
     /// The work or the result would be larger than is allowed.
     Limit,
-    /// A file of the run's directory could not be looked at.
+    /// A file of the run's directory could not be examined.
     File,
 }
 
-/// An expression that has no value: the function, its place and the reason.
+/// An error of an expression that has no value: the function, its position and the reason.
 ///
 /// The reason quotes the expression and describes values by their type and size. It never holds a value that came from
 /// a scope, because a global or a message may hold a secret.
@@ -108,22 +108,22 @@ impl EvaluationError {
         }
     }
 
-    /// Where the call stands in the text that was parsed.
+    /// Returns the position of the call in the text that was parsed.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The function's name, in capitals.
+    /// Returns the function's name, in capitals.
     pub fn function(&self) -> &'static str {
         self.function
     }
 
-    /// What went wrong.
+    /// Returns the kind of error.
     pub fn kind(&self) -> EvaluationErrorKind {
         self.kind
     }
 
-    /// The reason on its own, without function and place.
+    /// Returns only the reason, without function and position.
     pub fn reason(&self) -> &str {
         &self.reason
     }

@@ -8,7 +8,7 @@ use crate::functions::{Compiled, Function};
 use crate::reference::{write_escaped, write_quoted};
 use crate::{Context, EvaluationError, ParseError, Piece, Position, Reference, parse};
 
-/// One expression, compiled: what stands between `{{` and `}}`.
+/// A compiled expression: the text between `{{` and `}}`.
 ///
 /// `Display` prints it in one canonical form, which parses to the same expression again.
 #[derive(Clone, Debug)]
@@ -38,32 +38,30 @@ pub(crate) struct Call {
 }
 
 impl Expression {
-    /// Parses an expression that stands without its braces.
+    /// Parses an expression without its braces.
     ///
     /// # Errors
-    ///
-    /// A [`ParseError`] with the place, for anything that cannot be evaluated whatever the context holds.
+    /// Returns a [`ParseError`] with the position, for anything that no context could evaluate.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse::expression(text)
     }
 
-    /// The value, with its JSON type.
+    /// Returns the value, with its JSON type.
     ///
     /// # Errors
-    ///
-    /// An [`EvaluationError`] that names the function which could not answer.
+    /// Returns an [`EvaluationError`] that names the function that failed.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, EvaluationError> {
         self.value(&Evaluation::new(context)).map(Cow::into_owned)
     }
 
-    /// The paths that the expression uses, from left to right.
+    /// Returns the paths that the expression uses, from left to right.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let mut found = Vec::new();
         self.collect_references(&mut found);
         found.into_iter()
     }
 
-    /// The names of the functions that the expression calls, from left to right.
+    /// Returns the names of the functions that the expression calls, from left to right.
     pub fn functions(&self) -> impl Iterator<Item = &'static str> {
         let mut found = Vec::new();
         self.visit(&mut |expression| {
@@ -74,7 +72,7 @@ impl Expression {
         found.into_iter()
     }
 
-    /// The name of the function whose call the whole expression is; none where it is anything else.
+    /// Returns the function's name if the whole expression is one function call, otherwise `None`.
     pub fn outermost_function(&self) -> Option<&'static str> {
         match &self.node {
             Node::Call(call) => Some(call.function.name),
@@ -82,7 +80,7 @@ impl Expression {
         }
     }
 
-    /// Where it stands in the text that was parsed.
+    /// Returns the position in the text that was parsed.
     pub fn position(&self) -> Position {
         self.position
     }

@@ -1,4 +1,5 @@
-//! The functions: what each is called, how many arguments it takes, which of them are patterns, and what it does.
+//! The functions: their names, the numbers of their arguments, which arguments are patterns, and what each function
+//! does.
 
 mod arguments;
 mod compiled;
@@ -118,7 +119,7 @@ const GROUPS: [&[Function]; 8] = [
 /// Names that Digibee lists without saying what they do.
 const UNDOCUMENTED: [&str; 2] = ["ARRAYTOOBJECT", "OBJECTTOARRAY"];
 
-/// The signature of every function, such as `REPLACE(value, pattern, replacement)`.
+/// Returns the signature of every function, such as `REPLACE(value, pattern, replacement)`.
 pub fn function_signatures() -> impl Iterator<Item = String> {
     all().map(Function::signature)
 }

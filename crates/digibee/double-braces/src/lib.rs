@@ -5,17 +5,17 @@
 //!
 //! The order of calls: parse once, with [`Template::parse`] for text, [`JsonTemplate::parse`] for JSON text with
 //! expressions in it, [`ValueTemplate::parse`] for a JSON value whose texts are templates, or [`Expression::parse`] for
-//! an expression without its braces. Unknown scopes and functions, wrong numbers of arguments and constant patterns
-//! that make no sense are found here, with their line and column. Then evaluate as often as needed against a
-//! [`Context`]; nothing is parsed again, and no scope is copied to look something up in it.
+//! an expression without its braces. Unknown scopes and functions, wrong numbers of arguments and invalid constant
+//! patterns are found here, with their line and column. Then evaluate any number of times with a [`Context`]; nothing
+//! is parsed again, and no scope is copied to look something up in it.
 //!
-//! A path to something that is not there gives null, as in Digibee. What an expression gives is a value: it is inserted
-//! and never read again as an expression. An expression that is a whole text keeps its JSON type; within other text
-//! null becomes nothing, text is inserted as it is, numbers as Java prints them (`3.0`, `1.0E10`), objects and arrays
-//! as compact JSON.
+//! A path to something that does not exist gives null, as in Digibee. The value of an expression is inserted and never
+//! read again as an expression. An expression that is a whole text keeps its JSON type. Within other text null becomes
+//! nothing, text is inserted as it is, numbers as Java prints them (`3.0`, `1.0E10`), and objects and arrays as compact
+//! JSON.
 //!
-//! What this crate is not: it knows no pipeline, no step and no account file; it reads neither clock, randomness nor
-//! files but through the [`Context`], so that evaluation with a fixed context is deterministic.
+//! What this crate does not do: it knows nothing of pipelines, steps and account files, and it reads clock, randomness
+//! and files only through the [`Context`]. So evaluation with a fixed context is deterministic.
 //!
 //! ```
 //! use pipepost_double_braces::{Context, Scope, Template};

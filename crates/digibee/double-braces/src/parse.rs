@@ -1,4 +1,4 @@
-//! The parser: recursive descent over characters, in one pass, with a bound on nesting.
+//! The parser: recursive descent over characters, in one pass, with a limit on nesting.
 //!
 //! Three languages share it. A template is text with `{{ expression }}` in it; an expression may hold text literals,
 //! which are templates again; a JSON template is the sublanguage of expressions that has only JSON and `{{ }}`.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{Context, Position};
 
-/// The roots that a path can start from.
+/// A scope: a root that a path can start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Scope {
@@ -12,13 +12,13 @@ pub enum Scope {
     Message,
     /// The globals of the environment.
     Global,
-    /// The fields of accounts that are no secrets.
+    /// The fields of accounts that are not secret.
     Account,
     /// The outputs of earlier steps, by their alias.
     Step,
     /// The pipeline, its runtime and this execution.
     Metadata,
-    /// What triggered the run.
+    /// The data that triggered the run.
     Trigger,
     /// The session of the run.
     Session,
@@ -33,7 +33,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope, in the order in which messages list them.
+    /// All scopes, in the order in which messages list them.
     pub const ALL: [Self; 11] = [
         Self::Message,
         Self::Global,
@@ -48,7 +48,7 @@ impl Scope {
         Self::Item,
     ];
 
-    /// The name as expressions write it.
+    /// Returns the name as it is written in expressions.
     pub fn name(self) -> &'static str {
         match self {
             Self::Message => "message",
@@ -65,7 +65,7 @@ impl Scope {
         }
     }
 
-    /// The scope with this name.
+    /// Returns the scope with this name, or `None` if there is no such scope.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
@@ -103,22 +103,23 @@ impl Reference {
         }
     }
 
-    /// Where the path starts.
+    /// Returns the scope where the path starts.
     pub fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// The way from there; empty for the whole scope (`message.$`).
+    /// Returns the segments after the scope; none for the whole scope (`message.$`).
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// Where the path stands in the text that was parsed.
+    /// Returns the position of the path in the text that was parsed.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// For a path into an account by its label, that label; `None` for the step's own account and for other scopes.
+    /// Returns the label in a path into an account by its label; `None` for the step's own account and for other
+    /// scopes.
     pub fn account_label(&self) -> Option<&str> {
         match (self.scope, self.segments.as_slice()) {
             (Scope::Account, [Segment::Name(label), _, ..]) => Some(label),
@@ -126,7 +127,7 @@ impl Reference {
         }
     }
 
-    /// For a path into an account, the field.
+    /// Returns the field in a path into an account; `None` for other paths.
     pub fn account_field(&self) -> Option<&str> {
         match (self.scope, self.segments.as_slice()) {
             (Scope::Account, [Segment::Name(field)] | [_, Segment::Name(field), ..]) => Some(field),
@@ -134,7 +135,7 @@ impl Reference {
         }
     }
 
-    /// The value there, if there is one.
+    /// Returns the value at the path, if there is one.
     pub fn resolve<'a>(&self, context: &'a dyn Context) -> Option<&'a Value> {
         if self.scope != Scope::Account {
             return self.segments.iter().try_fold(context.root(self.scope)?, follow);

@@ -1,6 +1,6 @@
-//! What every function means, with a worked case: the source of the reference documentation.
+//! The meaning of every function, with a worked case: the source of the reference documentation.
 //!
-//! A test evaluates each case and compares the names with those that the parser knows, so that neither can be wrong.
+//! A test evaluates each case and compares the names with those that the parser knows, so that both stay correct.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ pub struct FunctionReference {
     pub meaning: &'static str,
     /// A worked case; the message in it is [`EXAMPLE_MESSAGE`].
     pub example: &'static str,
-    /// What the case gives, as JSON; `None` where chance or the clock decides.
+    /// The result of the case, as JSON; `None` if it depends on chance or on the clock.
     pub result: Option<&'static str>,
 }
 
@@ -542,12 +542,12 @@ const GROUPS: [(&str, &[FunctionReference]); 9] = [
     ),
 ];
 
-/// Every function that the reference shows, in its order.
+/// Returns every function that the reference shows, in its order.
 pub fn function_reference() -> impl Iterator<Item = &'static FunctionReference> {
     GROUPS.into_iter().flat_map(|(_, functions)| functions)
 }
 
-/// The reference of the functions, as Markdown: each with its signature, its meaning and a worked case.
+/// Returns the reference of the functions, as Markdown: each with its signature, its meaning and a worked case.
 pub fn functions_markdown() -> String {
     let mut text = format!(
         "# Functions of expressions\n\n\

@@ -9,7 +9,7 @@ use crate::functions::MAX_TEXT;
 use crate::text::push_text;
 use crate::{Context, EvaluationError, Expression, ParseError, Reference, parse};
 
-/// A text with any number of `{{ }}` in it, compiled.
+/// A compiled text with any number of `{{ }}` in it.
 #[derive(Clone, Debug)]
 pub struct Template {
     pieces: Vec<Piece>,
@@ -20,29 +20,27 @@ pub struct Template {
 /// A part of a [`Template`]: the document's own text, or an expression whose value is inserted.
 #[derive(Clone, Debug)]
 pub enum Piece {
-    /// Text that stands for itself.
+    /// Literal text.
     Text(String),
-    /// What stands between `{{` and `}}`.
+    /// The expression between `{{` and `}}`.
     Expression(Expression),
 }
 
 impl Template {
-    /// Parses a text. Braces that stand alone, and `}}` without `{{` before it, are text.
+    /// Parses a text. Single braces, and `}}` without `{{` before it, are text.
     ///
     /// # Errors
-    ///
-    /// A [`ParseError`] with the place.
+    /// Returns a [`ParseError`] with the position.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let (pieces, spans) = parse::template(text)?;
         Ok(Self { pieces, spans })
     }
 
-    /// The value. When the whole text is one `{{ }}` its value keeps its JSON type; otherwise the values are inserted
-    /// into the text, and the result is text.
+    /// Returns the value. If the whole text is one `{{ }}`, its value keeps its JSON type. Otherwise the values are
+    /// inserted into the text, and the result is text.
     ///
     /// # Errors
-    ///
-    /// An [`EvaluationError`] that names the function which could not answer.
+    /// Returns an [`EvaluationError`] that names the function that failed.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, EvaluationError> {
         self.evaluate_in(&Evaluation::new(context))
     }
@@ -54,11 +52,11 @@ impl Template {
         }
     }
 
-    /// As [`evaluate`](Self::evaluate), and lent where the whole text is one path: a large list is not copied to be read.
+    /// Returns the same value as [`evaluate`](Self::evaluate), but borrowed if the whole text is one path, so that a
+    /// large list is not copied only to be read.
     ///
     /// # Errors
-    ///
-    /// As [`evaluate`](Self::evaluate).
+    /// Fails in the same cases as [`evaluate`](Self::evaluate).
     pub fn value<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, Value>, EvaluationError> {
         match self.pieces.as_slice() {
             [Piece::Expression(expression)] => expression.value(&Evaluation::new(context)),
@@ -66,16 +64,15 @@ impl Template {
         }
     }
 
-    /// The value as text, also when the whole text is one `{{ }}`.
+    /// Returns the value as text, even if the whole text is one `{{ }}`.
     ///
     /// # Errors
-    ///
-    /// As [`evaluate`](Self::evaluate).
+    /// Fails in the same cases as [`evaluate`](Self::evaluate).
     pub fn evaluate_text(&self, context: &dyn Context) -> Result<String, EvaluationError> {
         splice(&self.pieces, &Evaluation::new(context))
     }
 
-    /// The paths that its expressions use, from left to right.
+    /// Returns the paths that its expressions use, from left to right.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let mut found = Vec::new();
         for expression in self.expressions() {
@@ -84,7 +81,7 @@ impl Template {
         found.into_iter()
     }
 
-    /// Its expressions, from left to right.
+    /// Returns its expressions, from left to right.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
@@ -92,17 +89,17 @@ impl Template {
         })
     }
 
-    /// Where each expression stands in the parsed text, its braces included, in bytes and from left to right.
+    /// Returns the range of each expression in the parsed text, including its braces, in bytes and from left to right.
     pub fn spans(&self) -> &[Range<usize>] {
         &self.spans
     }
 
-    /// Whether it holds no expression.
+    /// Returns whether it contains no expression.
     pub fn is_literal(&self) -> bool {
         self.expressions().next().is_none()
     }
 
-    /// Its pieces in order; no two texts follow each other, and none is empty.
+    /// Returns its pieces in order. Two texts never follow each other, and no text is empty.
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::Formatter;
 
-/// The text form of a value: text as it is, null as nothing, numbers as Java prints them (`3`, `3.0`, `1.0E10`),
-/// objects and arrays as compact JSON.
+/// Returns the text form of a value: text as it is, null as nothing, numbers as Java prints them (`3`, `3.0`,
+/// `1.0E10`), objects and arrays as compact JSON.
 pub fn to_text(value: &Value) -> String {
     let mut text = String::new();
     push_text(&mut text, value);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::evaluate::Evaluation;
 use crate::{Context, EvaluationError, ParseError, Piece, Reference, Template};
 
-/// A JSON value whose texts are templates, at any depth: the parameters of a step. Keys stand for themselves.
+/// A JSON value whose texts are templates, at any depth: the parameters of a step. Keys are literal text.
 #[derive(Clone, Debug)]
 pub struct ValueTemplate {
     root: Node,
@@ -25,8 +25,7 @@ impl ValueTemplate {
     /// Parses every text in the value.
     ///
     /// # Errors
-    ///
-    /// All that are wrong, each with its JSON pointer (RFC 6901).
+    /// Returns every error, each with its JSON pointer (RFC 6901).
     pub fn parse(value: &Value) -> Result<Self, Vec<ValueParseError>> {
         let mut errors = Vec::new();
         let root = parse(value, &mut String::new(), &mut errors);
@@ -37,22 +36,20 @@ impl ValueTemplate {
         }
     }
 
-    /// The value with every template replaced by what it gives.
+    /// Returns the value with every template replaced by its result.
     ///
     /// # Errors
-    ///
-    /// The first template that has no value, with its JSON pointer.
+    /// Returns the error of the first template that has no value, with its JSON pointer.
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, ValueEvaluationError> {
         let evaluation = Evaluation::new(context);
         evaluate(&self.root, &|template| template.evaluate_in(&evaluation)).map_err(with_pointer)
     }
 
-    /// As [`evaluate`](Self::evaluate), and lent where the value is a literal or a text that is one path: a large list is
-    /// not copied to be read.
+    /// Returns the same value as [`evaluate`](Self::evaluate), but borrowed if the value is a literal or a text that is
+    /// one path, so that a large list is not copied only to be read.
     ///
     /// # Errors
-    ///
-    /// As [`evaluate`](Self::evaluate).
+    /// Fails in the same cases as [`evaluate`](Self::evaluate).
     pub fn value<'a>(&'a self, context: &'a dyn Context) -> Result<Cow<'a, Value>, ValueEvaluationError> {
         match &self.root {
             Node::Literal(value) => Ok(Cow::Borrowed(value)),
@@ -63,12 +60,11 @@ impl ValueTemplate {
         }
     }
 
-    /// The value, with `fill` making what stands for each text that has expressions in it: of the text's pieces, and of
-    /// whether the text is the whole value. Texts without expressions are as they are.
+    /// Returns the value, where `fill` makes the replacement for each text that has expressions in it. `fill` gets the
+    /// text's pieces, and whether the text is the whole value. Texts without expressions stay as they are.
     ///
     /// # Errors
-    ///
-    /// As [`evaluate`](Self::evaluate).
+    /// Fails in the same cases as [`evaluate`](Self::evaluate).
     pub fn evaluate_with(
         &self,
         context: &dyn Context,
@@ -87,14 +83,14 @@ impl ValueTemplate {
         .map_err(with_pointer)
     }
 
-    /// The paths that its expressions use, in document order.
+    /// Returns the paths that its expressions use, in document order.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let mut found = Vec::new();
         collect_references(&self.root, &mut found);
         found.into_iter()
     }
 
-    /// A member of an object, where it holds no expression.
+    /// Returns a member of an object, if the member contains no expression.
     pub fn literal(&self, name: &str) -> Option<&Value> {
         match &self.root {
             Node::Literal(value) => value.get(name),
@@ -106,34 +102,34 @@ impl ValueTemplate {
         }
     }
 
-    /// Its texts that hold expressions, each with its JSON pointer (RFC 6901), in document order.
+    /// Returns its texts that contain expressions, each with its JSON pointer (RFC 6901), in document order.
     pub fn templates(&self) -> Vec<(String, &Template)> {
         let mut found = Vec::new();
         collect_templates(&self.root, &mut String::new(), &mut found);
         found
     }
 
-    /// Whether it holds no expression.
+    /// Returns whether it contains no expression.
     pub fn is_literal(&self) -> bool {
         matches!(self.root, Node::Literal(_))
     }
 }
 
-/// A piece of a text that has expressions in it, when it is filled: the document's own text, or what an expression gave.
+/// A piece of a text with expressions, after evaluation: the document's own text, or the value of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filled<'a> {
-    /// Text that stands for itself.
+    /// Literal text.
     Text(&'a str),
-    /// A value.
+    /// The value of an expression.
     Value(Cow<'a, Value>),
 }
 
-/// A text of a [`ValueTemplate`] that is no template.
+/// An error: a text of a [`ValueTemplate`] is not a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueParseError {
-    /// Which text: a JSON pointer (RFC 6901); empty for the whole value.
+    /// The JSON pointer (RFC 6901) of the text; empty for the whole value.
     pub pointer: String,
-    /// What is wrong with it, and where.
+    /// The error, with its position.
     pub error: ParseError,
 }
 
@@ -148,12 +144,12 @@ impl fmt::Display for ValueParseError {
 
 impl std::error::Error for ValueParseError {}
 
-/// A text of a [`ValueTemplate`] that has no value.
+/// An error: a text of a [`ValueTemplate`] has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueEvaluationError {
-    /// Which text: a JSON pointer (RFC 6901); empty for the whole value.
+    /// The JSON pointer (RFC 6901) of the text; empty for the whole value.
     pub pointer: String,
-    /// Which function could not answer, and why.
+    /// The error, with the function that failed and the reason.
     pub error: EvaluationError,
 }
 

@@ -1,4 +1,4 @@
-//! What a function is called with, and the readings that functions share.
+//! The arguments of a function, and the conversions that functions share.
 
 use std::borrow::Cow;
 

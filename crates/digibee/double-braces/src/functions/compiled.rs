@@ -1,4 +1,5 @@
-//! Patterns: compiled once, when the expression is parsed, if they are constant; else for each evaluation.
+//! Patterns. A constant pattern is compiled once, when the expression is parsed; any other is compiled at each
+//! evaluation.
 
 use jiff::tz::TimeZone;
 use pipepost_java_format::{NumberPattern, Symbols, time_zone};

@@ -1,4 +1,4 @@
-//! Comparison and conditions. Null is false, and smaller than everything.
+//! Comparison and conditions. Null is false, and smaller than all other values.
 
 use std::cmp::Ordering;
 

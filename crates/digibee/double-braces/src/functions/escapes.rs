@@ -1,7 +1,7 @@
 //! Escaping for JSON, XML, HTML, CSV and iCalendar (RFC 5545).
 //!
-//! Only what must be escaped is: letters beyond ASCII stay as they are. Quotes of both kinds are escaped in HTML and XML,
-//! so that the result is safe within attributes as well.
+//! Only characters that need it are escaped: letters beyond ASCII stay as they are. Quotes of both kinds are escaped in
+//! HTML and XML, so that the result is safe within attributes as well.
 
 use serde_json::Value;
 

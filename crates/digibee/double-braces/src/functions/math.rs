@@ -1,5 +1,5 @@
-//! Arithmetic. Every result is a double; one that is no number (a root of -1, a division by zero) is an error, because
-//! JSON has no way to say it.
+//! Arithmetic. Every result is a double. A result that is not a number (a root of -1, a division by zero) is an error,
+//! because JSON cannot represent it.
 
 use serde_json::{Number, Value};
 

@@ -1,4 +1,4 @@
-//! Text literals and their escapes, also of a literal within a literal.
+//! Text literals and their escapes, including those of a literal within a literal.
 
 use serde_json::Value;
 
