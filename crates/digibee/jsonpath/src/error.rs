@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// A text that is not a path: what stands where, and what should.
+/// An error: a text is not a path. It says what was found at which position, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     column: usize,
@@ -17,17 +17,17 @@ impl ParseError {
         }
     }
 
-    /// Where it is: the number of the character, from 1.
+    /// Returns the column: the number of the character, from 1.
     pub fn column(&self) -> usize {
         self.column
     }
 
-    /// What stands there.
+    /// Returns what was found at the position.
     pub fn found(&self) -> &str {
         &self.found
     }
 
-    /// What would make sense there.
+    /// Returns what was expected at the position.
     pub fn expected(&self) -> &str {
         &self.expected
     }
@@ -45,31 +45,31 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// A path that has no result in a document: where in the path, and why. None of its sentences shows a value of the
-/// document.
+/// An error: a path has no result in a document. It says at which position of the path, and why. None of its messages
+/// contains a value of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FindError {
     kind: FindErrorKind,
     column: Option<usize>,
 }
 
-/// Why a path has no result.
+/// The reason why a path has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindErrorKind {
-    /// The search was stopped, because it took too many steps, selected too much, or a regular expression went back and
-    /// forth too often.
+    /// The search was stopped because it took too many steps, selected too much, or a regular expression backtracked
+    /// too often.
     TooMuchWork,
-    /// A function that calculates found no number.
+    /// A function that calculates found no number. The text is the function's name.
     NoNumbers(&'static str),
     /// A function got a value of a kind that it cannot work on.
     WrongKind {
         /// The function.
         function: &'static str,
-        /// What it works on.
+        /// The kind of value that it works on.
         wanted: &'static str,
     },
-    /// The result of a function is too large for a number.
+    /// The result of a function is too large for a number. The text is the function's name.
     Overflow(&'static str),
 }
 
@@ -86,13 +86,13 @@ impl FindError {
         }
     }
 
-    /// Returns why.
+    /// Returns the reason.
     pub fn kind(&self) -> FindErrorKind {
         self.kind
     }
 
-    /// Returns where in the path the function stands that could not work: the number of its first character, from 1.
-    /// `None` when the path as a whole takes too much work.
+    /// Returns the position in the path of the function that failed: the number of its first character, from 1. `None`
+    /// if the path as a whole takes too much work.
     pub fn column(&self) -> Option<usize> {
         self.column
     }

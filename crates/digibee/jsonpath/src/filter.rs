@@ -1,4 +1,4 @@
-//! Conditions: what stands in `[?(…)]`.
+//! Conditions: the text inside `[?(…)]`.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

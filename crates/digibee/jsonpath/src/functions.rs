@@ -1,4 +1,4 @@
-//! The functions that may end a path.
+//! The functions that are allowed at the end of a path.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,9 @@
 //! Regular expressions as `java.util.regex` reads them, on the engine of `fancy-regex`.
 //!
-//! The pattern is translated, because the two differ in what `\d`, `.`, `$`, `\h` or `\p{Alpha}` mean. What Java has and
-//! the engine does not is refused when the pattern is parsed. Matching is bounded: a pattern with back references or
-//! lookaround that goes back and forth too often ends in [`TooMuchWork`]; all others take time linear in the text.
+//! The pattern is translated, because the two differ in the meaning of `\d`, `.`, `$`, `\h` or `\p{Alpha}`. A feature
+//! of Java that the engine does not have is refused when the pattern is parsed. Matching is bounded: a pattern with
+//! back references or lookaround that backtracks too often ends in [`TooMuchWork`]; all other patterns take time linear
+//! in the text.
 
 mod replacement;
 mod translate;
@@ -22,9 +23,9 @@ const MAX_PATTERN: usize = 64 * 1024;
 /// The flags of `java.util.regex.Pattern` that are supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// `CASE_INSENSITIVE`. Of ASCII's letters alone, unless [`unicode_case`](Self::unicode_case) is set as well.
+    /// `CASE_INSENSITIVE`, for ASCII letters only, unless [`unicode_case`](Self::unicode_case) is set as well.
     pub case_insensitive: bool,
-    /// `UNICODE_CASE`: with `CASE_INSENSITIVE`, letters beyond ASCII have no case either.
+    /// `UNICODE_CASE`: with `CASE_INSENSITIVE`, the case of letters beyond ASCII is ignored too.
     pub unicode_case: bool,
     /// `MULTILINE`: `^` and `$` match at every line.
     pub multiline: bool,
@@ -34,9 +35,9 @@ pub struct Flags {
     pub comments: bool,
     /// `UNIX_LINES`: only `\n` ends a line.
     pub unix_lines: bool,
-    /// `UNICODE_CHARACTER_CLASS`: `\d`, `\w`, `\s` go beyond ASCII.
+    /// `UNICODE_CHARACTER_CLASS`: `\d`, `\w`, `\s` also match characters beyond ASCII.
     pub unicode: bool,
-    /// `LITERAL`: the pattern stands for itself.
+    /// `LITERAL`: the pattern is literal text.
     pub literal: bool,
 }
 
@@ -51,7 +52,7 @@ impl Flags {
         self.case_insensitive && !self.folds_unicode()
     }
 
-    /// Sets the flag that Java calls so; false when there is none of this name.
+    /// Sets the flag that has this name in Java. Returns false if there is no flag of this name.
     #[must_use]
     pub fn set(&mut self, name: &str) -> bool {
         match name {
@@ -76,20 +77,18 @@ pub struct JavaRegex {
 }
 
 impl JavaRegex {
-    /// A pattern that is looked for anywhere in a text.
+    /// Compiles a pattern that is searched for anywhere in a text.
     ///
     /// # Errors
-    ///
-    /// When it is no pattern, is too large, or uses what the engine does not have.
+    /// Fails if the text is not a pattern, is too large, or uses a feature that the engine does not have.
     pub fn new(pattern: &str, flags: Flags) -> Result<Self, PatternError> {
         compile(&translate::translate(pattern, flags, false)?, flags)
     }
 
-    /// A pattern that the whole text must match, as with Java's `matches`.
+    /// Compiles a pattern that must match the whole text, as with Java's `matches`.
     ///
     /// # Errors
-    ///
-    /// As [`new`](Self::new).
+    /// Fails in the same cases as [`new`](Self::new).
     pub fn whole(pattern: &str, flags: Flags) -> Result<Self, PatternError> {
         compile(
             &format!(r"\A(?:{})\z", translate::translate(pattern, flags, true)?),
@@ -97,32 +96,29 @@ impl JavaRegex {
         )
     }
 
-    /// Whether the text matches.
+    /// Returns whether the text matches.
     ///
     /// # Errors
-    ///
-    /// [`TooMuchWork`].
+    /// Returns [`TooMuchWork`] if matching takes too much work.
     pub fn is_match(&self, text: &str) -> Result<bool, TooMuchWork> {
         self.regex.is_match(text).map_err(|_| TooMuchWork)
     }
 
-    /// The first match that begins at a byte of the text, which must be the start of a character, or after it: where it
-    /// begins and where it ends.
+    /// Returns the start and the end of the first match that begins at byte `from` or after it. This byte must be the
+    /// start of a character.
     ///
     /// # Errors
-    ///
-    /// [`TooMuchWork`].
+    /// Returns [`TooMuchWork`] if matching takes too much work.
     pub fn find_from(&self, text: &str, from: usize) -> Result<Option<(usize, usize)>, TooMuchWork> {
         let found = self.regex.find_from_pos(text, from).map_err(|_| TooMuchWork)?;
         Ok(found.map(|found| (found.start(), found.end())))
     }
 
-    /// Every match, from left to right. `go_on` is asked before each, with the number of those before it: one search takes
-    /// time linear in the text at most, and all together may take the square of it.
+    /// Returns every match, from left to right. `go_on` is called before each match with the number of matches before
+    /// it: one search takes at most time linear in the text, and all searches together may take time quadratic in it.
     ///
     /// # Errors
-    ///
-    /// [`TooMuchWork`], also when `go_on` says no.
+    /// Returns [`TooMuchWork`] if matching takes too much work, or if `go_on` returns false.
     pub fn find_all<'t>(&self, text: &'t str, go_on: &dyn Fn(usize) -> bool) -> Result<Vec<&'t str>, TooMuchWork> {
         let spans = self.spans(text, go_on)?;
         Ok(spans
@@ -131,12 +127,12 @@ impl JavaRegex {
             .collect())
     }
 
-    /// The text between the matches, as `String.split` of Java gives it: empty texts at the end are left out, and so is
-    /// one before a match of nothing at the start. `go_on` is asked as in [`find_all`](Self::find_all).
+    /// Returns the text between the matches, as Java's `String.split` gives it: empty texts at the end are left out,
+    /// and so is an empty text before an empty match at the start. `go_on` is called as in
+    /// [`find_all`](Self::find_all).
     ///
     /// # Errors
-    ///
-    /// [`TooMuchWork`], also when `go_on` says no.
+    /// Returns [`TooMuchWork`] if matching takes too much work, or if `go_on` returns false.
     pub fn split<'t>(&self, text: &'t str, go_on: &dyn Fn(usize) -> bool) -> Result<Vec<&'t str>, TooMuchWork> {
         let mut parts = Vec::new();
         let mut from = 0;
@@ -157,12 +153,12 @@ impl JavaRegex {
         Ok(parts)
     }
 
-    /// The text with every match replaced. `longest` bounds the result, in bytes; `go_on` is asked as in
+    /// Returns the text with every match replaced. `longest` limits the result, in bytes. `go_on` is called as in
     /// [`find_all`](Self::find_all).
     ///
     /// # Errors
-    ///
-    /// [`TooMuchWork`], also when the result would be too long or `go_on` says no.
+    /// Returns [`TooMuchWork`] if matching takes too much work, if the result would be too long, or if `go_on` returns
+    /// false.
     pub fn replace_all(
         &self,
         text: &str,
@@ -173,11 +169,10 @@ impl JavaRegex {
         self.replace(text, replacement, usize::MAX, longest, go_on)
     }
 
-    /// The text with its first match replaced. `longest` bounds the result, in bytes.
+    /// Returns the text with its first match replaced. `longest` limits the result, in bytes.
     ///
     /// # Errors
-    ///
-    /// [`TooMuchWork`], also when the result would be too long.
+    /// Returns [`TooMuchWork`] if matching takes too much work, or if the result would be too long.
     pub fn replace_first(&self, text: &str, replacement: &Replacement, longest: usize) -> Result<String, TooMuchWork> {
         self.replace(text, replacement, 1, longest, &|_| true)
     }
@@ -262,7 +257,7 @@ fn compile(translated: &str, flags: Flags) -> Result<JavaRegex, PatternError> {
     Ok(JavaRegex { regex })
 }
 
-/// A text that is not a pattern, or not one that is supported.
+/// An error: a text is not a pattern, or not one that is supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError {
     reason: String,
@@ -286,7 +281,7 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
-/// A match that was given up, because it went back and forth too often or its result grew too long.
+/// An error: matching was stopped because it backtracked too often or its result became too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMuchWork;
 

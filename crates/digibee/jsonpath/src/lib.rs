@@ -1,8 +1,9 @@
-//! JSONPath in Jayway's dialect, the one that Digibee's pipelines are written in.
+//! JSONPath in Jayway's dialect, in which Digibee's pipelines are written.
 //!
 //! It is not RFC 9535: a filter on an object tests the object itself, `$.['key']` and `$.[?(…)]` are allowed, regular
-//! expressions stand between slashes (`=~ /re/i`), functions may end a path (`$.prices.max()`), and a definite path gives
-//! its value while an indefinite one gives a list. A path that starts with neither `$` nor `@` starts at the root.
+//! expressions are written between slashes (`=~ /re/i`), functions may end a path (`$.prices.max()`), and a definite
+//! path gives its value while an indefinite one gives a list. A path that starts with neither `$` nor `@` starts at the
+//! root.
 //!
 //! The order of calls: [`JsonPath::parse`] once, [`JsonPath::find`] for each document.
 //!
@@ -29,13 +30,15 @@
 //! | `min() max() avg() stddev() sum() length() size() keys() concat() append(x) first() last() index(n)` | at the end: a value made of the selection |
 //!
 //! A condition joins comparisons with `&&`, `||`, `!` and parentheses. Its operands are paths from `@` or `$`, numbers,
-//! texts in either quotes, `true`, `false`, `null`, JSON arrays and objects, and `/regular expressions/`; its operators
-//! `== != === !== < <= > >= =~ in nin subsetof anyof noneof contains all size empty`. A path alone asks whether something is there.
+//! texts in single or double quotes, `true`, `false`, `null`, JSON arrays and objects, and `/regular expressions/`; its
+//! operators `== != === !== < <= > >= =~ in nin subsetof anyof noneof contains all size empty`. A path without an
+//! operator tests whether there is a value at the path.
 //!
 //! # Bounds
 //!
-//! Paths nest 32 levels deep at most, a walk goes through a document without recursion, and one [`JsonPath::find`] takes a bounded
-//! number of steps, so that neither a hostile path nor a hostile document can overflow the stack or run for minutes.
+//! A path may be nested at most 32 levels deep, a document is searched without recursion, and one [`JsonPath::find`]
+//! takes a limited number of steps. So neither a hostile path nor a hostile document can overflow the stack or run for
+//! minutes.
 #![forbid(unsafe_code)]
 
 mod error;

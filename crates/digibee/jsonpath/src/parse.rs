@@ -1,4 +1,4 @@
-//! The parser of paths and of the conditions in them: recursive descent with a bound on nesting.
+//! The parser of paths and of the conditions in them: recursive descent with a limit on nesting.
 
 mod condition;
 mod literal;

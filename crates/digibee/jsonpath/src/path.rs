@@ -8,7 +8,7 @@ use crate::filter::Condition;
 use crate::functions::Function;
 use crate::{FindError, ParseError, parse};
 
-/// A path, compiled.
+/// A compiled path.
 #[derive(Clone, Debug)]
 pub struct JsonPath {
     pub(crate) segments: Vec<Segment>,
@@ -39,8 +39,7 @@ impl JsonPath {
     /// Parses a path.
     ///
     /// # Errors
-    ///
-    /// A [`ParseError`] with the column.
+    /// Returns a [`ParseError`] with the column.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse::path(text)
     }
@@ -53,11 +52,11 @@ impl JsonPath {
         }
     }
 
-    /// What the path selects in a document.
+    /// Returns what the path selects in a document.
     ///
     /// # Errors
-    ///
-    /// When a function at its end cannot work on what was selected, or the search takes too much work.
+    /// Fails if a function at the end of the path cannot work on the selected values, or if the search takes too much
+    /// work.
     pub fn find<'a>(&self, document: &'a Value) -> Result<Found<'a>, FindError> {
         let mut budget = Budget::new();
         let start = Start {
@@ -71,9 +70,9 @@ impl JsonPath {
         Ok(found)
     }
 
-    /// Whether the path selects one value at most: it has neither `..`, `*`, a filter, a slice nor several indices, or
-    /// it begins with `..` and ends in a function. After any other path that selects several values, a function works on
-    /// each of them.
+    /// Returns whether the path selects at most one value: it has neither `..`, `*`, a filter, a slice nor several
+    /// indices, or it begins with `..` and ends in a function. After any other path that selects several values, a
+    /// function works on each of them.
     pub fn is_definite(&self) -> bool {
         let begins_with_scan = self.segments.first().is_some_and(|segment| segment.scan);
         self.selects_one() || (!self.functions.is_empty() && begins_with_scan)
@@ -88,7 +87,7 @@ impl JsonPath {
             .all(|(position, segment)| segment.is_definite(position == last))
     }
 
-    /// The text that was parsed.
+    /// Returns the text that was parsed.
     pub fn as_str(&self) -> &str {
         &self.source
     }
@@ -131,17 +130,17 @@ pub(crate) fn check_size<'v>(selected: impl IntoIterator<Item = &'v Value>) -> R
     Ok(values + text / 16)
 }
 
-/// What a path selects.
+/// The values that a path selects.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found<'a> {
-    /// Of a definite path: the value, if it is there.
+    /// The value of a definite path, if it exists.
     One(Option<Cow<'a, Value>>),
-    /// Of an indefinite path: every value, in document order.
+    /// The values of an indefinite path, in document order.
     Many(Vec<Cow<'a, Value>>),
 }
 
 impl Found<'_> {
-    /// Whether nothing was selected: no value, null, or an empty list, array or object.
+    /// Returns whether nothing was selected: no value, null, or an empty list, array or object.
     pub fn is_empty(&self) -> bool {
         match self {
             Found::One(None) => true,
@@ -155,7 +154,7 @@ impl Found<'_> {
         }
     }
 
-    /// The value of a definite path, null when it is not there; the list of an indefinite one.
+    /// Returns the value of a definite path (null if it does not exist), or the list of an indefinite one.
     pub fn into_value(self) -> Value {
         match self {
             Found::One(value) => value.map_or(Value::Null, Cow::into_owned),

@@ -2,8 +2,8 @@ use fancy_regex::Captures;
 
 use super::{JavaRegex, PatternError};
 
-/// What matches are replaced with, as `Matcher.replaceAll` of Java reads it: `$1` and `${name}` are groups, and a
-/// backslash takes the next character as it is.
+/// The text that replaces matches, as Java's `Matcher.replaceAll` reads it: `$1` and `${name}` are groups, and the
+/// character after a backslash is literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replacement {
     parts: Vec<Part>,
@@ -19,8 +19,7 @@ impl Replacement {
     /// Parses a replacement for the matches of a pattern.
     ///
     /// # Errors
-    ///
-    /// When it names a group that the pattern does not have, or ends in a lone `$` or backslash.
+    /// Fails if the text names a group that the pattern does not have, or ends in a single `$` or backslash.
     pub fn parse(text: &str, regex: &JavaRegex) -> Result<Self, PatternError> {
         let mut parts = Vec::new();
         let mut literal = String::new();

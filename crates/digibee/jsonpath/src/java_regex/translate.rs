@@ -1,7 +1,7 @@
-//! From Java's pattern syntax to the engine's.
+//! Translates Java's pattern syntax to the engine's.
 //!
-//! Line breaks, character classes and flags are resolved here, so that of Java's flags only `x`, and `i` where it means
-//! all of Unicode, reach the engine; the rest of the syntax is the same on both sides and is copied.
+//! Line breaks, character classes and flags are resolved here. Of Java's flags only `x`, and `i` where it means all of
+//! Unicode, reach the engine; the rest of the syntax is the same on both sides and is copied.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;

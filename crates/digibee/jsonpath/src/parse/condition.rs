@@ -1,4 +1,4 @@
-//! Conditions: what stands in `?(…)`.
+//! Conditions: the text inside `?(…)`.
 
 use super::{Parser, is_name_char};
 use crate::ParseError;

@@ -1,4 +1,4 @@
-//! Literals: JSON, with texts in either quotes.
+//! Literals: JSON, with texts in single or double quotes.
 
 use serde_json::{Map, Number, Value};
 
