@@ -11,7 +11,7 @@ use crate::zone_names;
 /// Longest run of one pattern letter; each can ask for as many digits.
 const MAX_WIDTH: usize = 256;
 
-/// A date pattern, ready to write dates and to read them.
+/// A date pattern that can write and read dates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatePattern {
     pub(crate) source: String,
@@ -39,11 +39,11 @@ pub(crate) enum Item {
 }
 
 impl DatePattern {
-    /// Reads a pattern in Java's syntax: runs of letters are fields, other characters stand for themselves, text in
-    /// single quotes too, `''` is a quote.
+    /// Parses a pattern in Java's syntax: sequences of letters are fields, other characters are literal, and so is text
+    /// in single quotes; `''` is a quote.
     ///
     /// # Errors
-    /// A letter that is no field in Java, or a quote that is not closed.
+    /// Fails on a letter that is not a field in Java, or a quote that is not closed.
     pub fn parse(pattern: &str) -> Result<Self, PatternError> {
         let mut items: Vec<Item> = Vec::new();
         let mut chars = pattern.chars().peekable();
@@ -88,31 +88,31 @@ impl DatePattern {
         })
     }
 
-    /// The same pattern, for texts that are meant rather than written to Java's letter:
+    /// Returns the same pattern for texts that do not follow Java's syntax exactly:
     ///
     /// - More than three letters `S` are a fraction of the second, in reading and in writing; Java counts milliseconds.
     /// - Any zone letter (`z Z X`) reads any spelling of a zone: `GMT-3`, `-03`, `-0300`, `-03:00`, `Z`, an abbreviation,
     ///   or what [`time_zone`](crate::time_zone) knows.
-    /// - AM and PM are read in every language, and blanks of any width are alike in names.
-    /// - A day of the year gives way to a month.
+    /// - AM and PM are read in every language, and spaces of any width are equal in names.
+    /// - If the pattern has a month, a day of the year is ignored.
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
         self
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the pattern is empty.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Whether it counts weeks (`Y w W F`): such a pattern writes dates, and reads none.
+    /// Returns whether the pattern counts weeks (`Y w W F`): such a pattern writes dates, but cannot read any.
     pub fn counts_weeks(&self) -> bool {
         let weeks = |item: &Item| matches!(item, Item::Field('Y' | 'w' | 'W' | 'F', _));
         self.items.iter().any(weeks)
     }
 
-    /// The pattern that a locale uses for a date, a time, or both, in the named styles. Without either the pattern is
-    /// empty.
+    /// Returns the pattern that a locale uses for a date, a time, or both, in the named styles. Without either the
+    /// pattern is empty.
     pub fn of_style(date: Option<Style>, time: Option<Style>, locale: Locale) -> Self {
         let data = locale.data();
         let pattern = match (date, time) {
@@ -137,12 +137,12 @@ impl DatePattern {
         })
     }
 
-    /// The pattern's own text.
+    /// Returns the pattern's own text.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Writes a moment, in its own zone. Long zone names (`zzzz`) are written as offsets (`GMT-03:00`), but for UTC.
+    /// Writes a moment, in its own zone. Long zone names (`zzzz`) are written as offsets (`GMT-03:00`), except for UTC.
     pub fn format(&self, when: &Zoned, symbols: impl Into<Symbols>) -> String {
         let symbols = symbols.into();
         let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Reading a date by its pattern, leniently as `SimpleDateFormat` does.
+//! Reads dates by their pattern, with the leniency of `SimpleDateFormat`.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
@@ -11,17 +11,18 @@ use crate::zone::{self, time_zone};
 use crate::zone_names;
 
 impl DatePattern {
-    /// Reads a moment from the start of `text`; what follows it is ignored, as in Java.
+    /// Reads a moment from the start of `text`; the text after it is ignored, as in Java.
     ///
-    /// Fields that the pattern does not name are those of 1970-01-01 00:00. Values beyond their range roll over
+    /// Fields that the pattern does not name are those of 1970-01-01 00:00. Values outside their range roll over
     /// (`30/02/2021` is 2 March). A year of exactly two digits under `yy` is the one within 80 years before and 20
-    /// years after `now`. The result is in `zone`, also when the text names another one. A local time that a zone
-    /// change repeats is the later of the two. Names of months and days are read in any case, in their long and short
-    /// forms, the short ones also without their dot. [`lenient`](Self::lenient) patterns take more.
+    /// years after `now`. The result is in `zone`, even if the text names another one. If a local time occurs twice
+    /// because of a zone change, the later one is used. Names of months and days are read in upper or lower case, in
+    /// their long and short forms, the short ones also without their dot. [`lenient`](Self::lenient) patterns accept
+    /// more.
     ///
     /// # Errors
-    /// A text that does not fit, a date outside the years -9999 to 9999, or a pattern with week fields (`Y w W F`),
-    /// which say too little to find a day.
+    /// Fails on a text that does not fit, a date outside the years -9999 to 9999, or a pattern with week fields
+    /// (`Y w W F`), which are not enough to determine a day.
     pub fn read(
         &self,
         text: &str,

@@ -1,6 +1,6 @@
-//! What can be wrong with a pattern, and with a text that is read by one.
+//! Errors in a pattern, and in a text that is read by a pattern.
 
-/// A pattern that Java would refuse, or one that asks for something outside this crate.
+/// An error: Java would refuse the pattern, or the pattern needs something that this crate does not support.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern '{pattern}' cannot be used: {problem}")]
 pub struct PatternError {
@@ -16,13 +16,13 @@ impl PatternError {
         }
     }
 
-    /// The reason alone, without the pattern.
+    /// Returns only the reason, without the pattern.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 }
 
-/// A text that does not fit its pattern.
+/// An error: a text does not fit its pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' does not fit the pattern '{pattern}': {expected} expected at character {column}")]
 pub struct ReadError {
@@ -43,7 +43,7 @@ impl ReadError {
         }
     }
 
-    /// Where the text stops to fit, in characters, from 1.
+    /// Returns the column where the text no longer fits, in characters, from 1.
     pub fn column(&self) -> usize {
         self.column
     }

@@ -1,21 +1,21 @@
-//! Java's number and date patterns: what `DecimalFormat` and `SimpleDateFormat` take, written and read as Java does.
+//! Java's number and date patterns: those of `DecimalFormat` and `SimpleDateFormat`, written and read as Java does.
 //!
-//! Templates and expressions of integration platforms carry these patterns (`#,##0.00`, `dd/MM/yyyy HH:mm`), and the
-//! text that they give is compared with what a Java runtime gives. So this crate follows Java 17 with its default
-//! (CLDR) locale data, for the five locales that [`Locale`] names and, but for the named styles, for the regions that
+//! Templates and expressions of integration platforms contain these patterns (`#,##0.00`, `dd/MM/yyyy HH:mm`), and
+//! their result is compared with the result of a Java runtime. So this crate follows Java 17 with its default (CLDR)
+//! locale data, for the five locales that [`Locale`] names and, except for the named styles, for the regions that
 //! [`Symbols`] knows.
 //!
-//! Two crates stand on it, so that the same pattern gives the same text in both:
+//! Two crates use it, so that the same pattern gives the same text in both:
 //!
 //! - the body templates (`pipepost-freemarker`), which follow Java to the letter;
-//! - the expressions (`pipepost-double-braces`), whose `FORMATDATE`, `FORMATNUMBER` and their kin take
-//!   [`lenient`](DatePattern::lenient) patterns, because what they read was written by strangers.
+//! - the expressions (`pipepost-double-braces`), whose `FORMATDATE`, `FORMATNUMBER` and similar functions use
+//!   [`lenient`](DatePattern::lenient) patterns, because the texts that they read come from other systems.
 //!
-//! It is not a general localisation library: no plural rules, no calendars but the proleptic Gregorian one, no other
-//! locales. It reads no clock and no environment.
+//! It is not a general localisation library: it has no plural rules, no calendars except the proleptic Gregorian one,
+//! and no other locales. It reads no clock and no environment.
 //!
-//! Order of calls: parse a pattern once ([`NumberPattern::parse`], [`DatePattern::parse`]), then `format` or `read` as
-//! often as needed.
+//! Order of calls: parse a pattern once ([`NumberPattern::parse`], [`DatePattern::parse`]), then call `format` or
+//! `read` any number of times.
 //!
 //! ```
 //! use pipepost_java_format::{DatePattern, Locale, NumberPattern};

@@ -31,11 +31,11 @@ pub(crate) struct Data {
 }
 
 impl Locale {
-    /// All of them.
+    /// All locales.
     pub const ALL: [Self; 5] = [Self::EnUs, Self::PtBr, Self::Es, Self::De, Self::Fr];
 
-    /// Finds a locale by its tag: `pt-BR`, `pt_BR`, `pt`, in any case. `None` for one that we do not have, also when
-    /// only the region differs (`en-GB` writes dates in another order than `en-US`).
+    /// Finds a locale by its tag: `pt-BR`, `pt_BR`, `pt`, in upper or lower case. Returns `None` for a locale that is
+    /// not supported, even if only the region differs (`en-GB` writes dates in another order than `en-US`).
     pub fn from_tag(tag: &str) -> Option<Self> {
         let tag = tag.trim().replace('_', "-").to_ascii_lowercase();
         Some(match tag.as_str() {
@@ -48,7 +48,7 @@ impl Locale {
         })
     }
 
-    /// The tag in Java's form: `pt_BR`.
+    /// Returns the tag in Java's form: `pt_BR`.
     pub fn tag(self) -> &'static str {
         match self {
             Self::EnUs => "en_US",
@@ -59,17 +59,17 @@ impl Locale {
         }
     }
 
-    /// The pattern of plain numbers.
+    /// Returns the pattern of plain numbers.
     pub fn number_pattern(self) -> &'static str {
         "#,##0.###"
     }
 
-    /// The pattern of amounts in the region's currency.
+    /// Returns the pattern of amounts in the region's currency.
     pub fn currency_pattern(self) -> &'static str {
         self.data().currency
     }
 
-    /// The pattern of percentages.
+    /// Returns the pattern of percentages.
     pub fn percent_pattern(self) -> &'static str {
         self.data().percent
     }

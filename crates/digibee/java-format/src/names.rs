@@ -1,4 +1,4 @@
-//! The names that languages have for months, days and the rest, as Unicode's CLDR and with it Java 17 has them.
+//! The names of months, days and similar words in each language, as in Unicode's CLDR and therefore in Java 17.
 
 /// The names of a language, or of its form in a region.
 #[derive(Debug, PartialEq, Eq)]

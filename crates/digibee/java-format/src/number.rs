@@ -4,11 +4,10 @@ use crate::error::PatternError;
 use crate::number_pattern::PatternParser;
 use crate::symbols::Symbols;
 
-/// Most digits that a pattern may ask for on either side of the decimal point: Java's own bound for doubles.
+/// The most digits that a pattern may ask for on either side of the decimal point: Java's own limit for doubles.
 pub const MAX_PATTERN_DIGITS: usize = 340;
 
-/// A number pattern, ready to write and to read numbers. Rounding is half to even on the number's exact value, as in
-/// Java.
+/// A number pattern that can write and read numbers. Rounding is half to even on the number's exact value, as in Java.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberPattern {
     pub(crate) source: String,
@@ -42,24 +41,24 @@ pub(crate) enum Affix {
 }
 
 impl NumberPattern {
-    /// Reads a pattern in Java's syntax.
+    /// Parses a pattern in Java's syntax.
     ///
     /// # Errors
-    /// When Java would refuse it (digits in the wrong order, two decimal points, an open quote), or when it asks for
-    /// more than [`MAX_PATTERN_DIGITS`] digits.
+    /// Fails if Java would refuse the pattern (digits in the wrong order, two decimal points, an open quote), or if the
+    /// pattern asks for more than [`MAX_PATTERN_DIGITS`] digits.
     pub fn parse(pattern: &str) -> Result<Self, PatternError> {
         PatternParser::new(pattern).parse()
     }
 
-    /// The same pattern, for texts that are meant rather than written to Java's letter: blanks of any width are alike,
-    /// also between groups of digits where the region puts one, and a minus within the prefix is the sign even when it
-    /// is quoted. What it writes stays the same.
+    /// Returns the same pattern for texts that do not follow Java's syntax exactly: spaces of any width are equal,
+    /// including those between groups of digits if the region uses them, and a minus within the prefix is the sign even
+    /// if it is quoted. The text that the pattern writes stays the same.
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
         self
     }
 
-    /// The pattern's own text.
+    /// Returns the pattern's own text.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -97,8 +96,8 @@ impl NumberPattern {
         self.dress(negative, &body, symbols)
     }
 
-    /// Writes an exact decimal number given as text: digits, at most one point, perhaps a leading minus. `None` when
-    /// the text is something else.
+    /// Writes an exact decimal number given as text: digits, at most one point, and an optional leading minus. Returns
+    /// `None` if the text is anything else.
     pub fn format_decimal(&self, value: &str, symbols: impl Into<Symbols>) -> Option<String> {
         let symbols = symbols.into();
         let (negative, magnitude) = match value.strip_prefix('-') {

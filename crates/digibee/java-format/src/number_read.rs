@@ -1,16 +1,16 @@
-//! Reading a number by its pattern, from the start of a text.
+//! Reads numbers by their pattern, from the start of a text.
 
 use crate::date_read::blank;
 use crate::error::ReadError;
 use crate::number::{NumberPattern, affix_text};
 use crate::symbols::Symbols;
 
-/// What Java reads a number as: its `Long` where it fits, else its `Double`.
+/// A number in the type that Java reads it as: `Long` if it fits, otherwise `Double`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReadNumber {
-    /// A number without a fraction, of 64 bits. A negative zero is zero.
+    /// A 64-bit number without a fraction. A negative zero is zero.
     Integer(i64),
-    /// Any other.
+    /// Any other number.
     Double(f64),
 }
 
@@ -24,29 +24,29 @@ struct Found {
 }
 
 impl NumberPattern {
-    /// Reads a number from the start of `text`. As in Java, what follows the number is ignored, grouping separators
-    /// may stand anywhere among the integer digits, and a percent pattern divides by 100. [`lenient`](Self::lenient)
-    /// patterns take more.
+    /// Reads a number from the start of `text`. As in Java, the text after the number is ignored, grouping separators
+    /// may occur anywhere among the integer digits, and a percent pattern divides by 100. [`lenient`](Self::lenient)
+    /// patterns accept more.
     ///
     /// # Errors
-    /// When the text does not start with the pattern's prefix and a digit, or lacks the pattern's suffix.
+    /// Fails if the text does not start with the pattern's prefix and a digit, or lacks the pattern's suffix.
     pub fn read(&self, text: &str, symbols: impl Into<Symbols>) -> Result<f64, ReadError> {
         self.read_prefix(text, symbols).map(|(value, _)| value)
     }
 
-    /// Like [`read`](Self::read), and says how many bytes of the text the number took.
+    /// Reads a number as [`read`](Self::read) does, and also returns the number of bytes that it took.
     ///
     /// # Errors
-    /// As for [`read`](Self::read).
+    /// Fails in the same cases as [`read`](Self::read).
     pub fn read_prefix(&self, text: &str, symbols: impl Into<Symbols>) -> Result<(f64, usize), ReadError> {
         let found = self.find(text, symbols.into())?;
         Ok((self.double(text, &found)?, found.end))
     }
 
-    /// Like [`read`](Self::read), but a number without a fraction stays exact.
+    /// Reads a number as [`read`](Self::read) does, but keeps a number without a fraction exact.
     ///
     /// # Errors
-    /// As for [`read`](Self::read).
+    /// Fails in the same cases as [`read`](Self::read).
     pub fn read_number(&self, text: &str, symbols: impl Into<Symbols>) -> Result<ReadNumber, ReadError> {
         let found = self.find(text, symbols.into())?;
         let sign = if found.negative { "-" } else { "" };

@@ -1,12 +1,13 @@
-//! What a language and a region give to patterns: names, separators, the currency's sign, the first day of the week.
+//! The symbols of a language and a region for patterns: names, separators, the currency's sign, the first day of the
+//! week.
 
 use crate::names::{
     AMERICAN_SPANISH, AUSTRIAN, BRITISH, ENGLISH, EUROPEAN_PORTUGUESE, FRENCH, GERMAN, Names, PORTUGUESE, SPANISH,
 };
 
-/// What patterns take from a language and a region, as Java's `DateFormatSymbols`, `DecimalFormatSymbols` and
-/// `Calendar` hold it. Each [`Locale`](crate::Locale) has its own; [`of_tag`](Self::of_tag) knows more regions, whose
-/// standard patterns are not known here.
+/// The symbols of a language and a region that patterns use, as in Java's `DateFormatSymbols`, `DecimalFormatSymbols`
+/// and `Calendar`. Each [`Locale`](crate::Locale) has its own; [`of_tag`](Self::of_tag) knows more regions, but not
+/// their standard patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbols {
     pub(crate) names: &'static Names,
@@ -77,8 +78,8 @@ impl Symbols {
         ..Self::ES
     };
 
-    /// The symbols of a tag such as `pt-br`, `pt_BR` or `de`, in any case. A region that is not known has its language's
-    /// usual ones, and a currency without a name. `None` for a language that we do not have.
+    /// Returns the symbols of a tag such as `pt-br`, `pt_BR` or `de`, in upper or lower case. An unknown region gets
+    /// its language's usual symbols, and a currency without a name. `None` for a language that is not supported.
     pub fn of_tag(tag: &str) -> Option<Self> {
         let tag = tag.trim().replace('_', "-").to_ascii_lowercase();
         let mut parts = tag.split('-');

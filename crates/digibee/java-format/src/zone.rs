@@ -1,4 +1,4 @@
-//! Time zones by the names that Java knows them by.
+//! Time zones by their names in Java.
 
 use std::sync::LazyLock;
 
@@ -23,8 +23,8 @@ const ALIASES: [(&str, &str); 12] = [
     ("IET", "America/Indiana/Indianapolis"),
 ];
 
-/// The zone with this name: one of the IANA database, an offset such as `GMT-03:00` or `+02`, or a short name of
-/// Java's, in any case. The database is the one that is built in.
+/// Returns the zone with this name: one of the IANA database, an offset such as `GMT-03:00` or `+02`, or a short name
+/// of Java's, in upper or lower case. The database is the one that is built in.
 pub fn time_zone(name: &str) -> Option<TimeZone> {
     let name = name.trim();
     let offset_text = ["GMT", "UTC", "UT"]

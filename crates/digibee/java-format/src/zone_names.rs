@@ -1,4 +1,4 @@
-//! Short names of time zones that the zone database gives as numbers only (`-03`) and Java by letters (`BRT`).
+//! Short names of time zones for which the zone database has only numbers (`-03`) and Java has letters (`BRT`).
 
 /// Standard time's name, summer time's name, the zones.
 static NAMES: &[(&str, &str, &[&str])] = &[
