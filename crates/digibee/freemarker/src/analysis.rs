@@ -1,4 +1,4 @@
-//! What can be said about a template without running it.
+//! Facts about a template that are found without running it.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct Unescaped {
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
-    /// As written: `${customer.name}` or `{{ message.name }}`.
+    /// The source text: `${customer.name}` or `{{ message.name }}`.
     pub text: String,
 }
 
@@ -24,9 +24,9 @@ pub struct Unescaped {
 pub struct Reference {
     /// The path, with `[]` for "each element": `order.items[].name`.
     pub path: String,
-    /// Where it is read first.
+    /// The position where it is read first.
     pub position: Position,
-    /// Whether every use has a default or a test, so that it may be missing.
+    /// Whether every use has a default or a test, so that the value may be missing.
     pub optional: bool,
 }
 

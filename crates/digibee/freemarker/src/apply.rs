@@ -1,4 +1,5 @@
-//! Built-ins at work: which kind of value each one wants, and those about existence, types, loops and choices.
+//! The application of built-ins: the kind of value that each one needs, and the built-ins for existence, types, loops
+//! and choices.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The built-ins (`?name`): their names, and how many arguments each takes.
+//! The built-ins (`?name`): their names, and the number of arguments of each.
 
 /// Declares each built-in with its name and its least and greatest number of arguments.
 macro_rules! builtins {

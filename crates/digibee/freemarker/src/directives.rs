@@ -1,4 +1,4 @@
-//! Directives, one function each.
+//! Directives, each in its own function.
 
 use crate::ast::{Block, List, LoopNames, Node};
 use crate::error::ParseError;

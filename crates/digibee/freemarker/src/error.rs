@@ -1,11 +1,11 @@
-//! Where a template is wrong, and why.
+//! Errors in a template, with position and reason.
 
-/// A place in the template's own text, both counted from 1, columns in characters.
+/// A position in the template's own text. Both numbers are counted from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The line.
     pub line: u32,
-    /// The character in the line.
+    /// The column: the number of the character in the line.
     pub column: u32,
 }
 
@@ -15,7 +15,7 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// A template that cannot be used: malformed, or with something that is not supported.
+/// An error: a template cannot be used because it is malformed or contains something that is not supported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{position}: {message}")]
 pub struct ParseError {
@@ -42,33 +42,33 @@ impl ParseError {
         }
     }
 
-    /// Where.
+    /// Returns the position of the error.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The line, from 1.
+    /// Returns the line, from 1.
     pub fn line(&self) -> u32 {
         self.position.line
     }
 
-    /// The column in characters, from 1.
+    /// Returns the column in characters, from 1.
     pub fn column(&self) -> u32 {
         self.position.column
     }
 
-    /// What is wrong and what to do, without the place.
+    /// Returns what is wrong and what to do, without the position.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether FreeMarker itself would take it.
+    /// Returns whether FreeMarker itself would accept the template.
     pub fn is_unsupported(&self) -> bool {
         self.unsupported
     }
 }
 
-/// What kind of failure ended a rendering.
+/// The kind of failure that ended a rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenderErrorKind {
@@ -80,7 +80,7 @@ pub enum RenderErrorKind {
     Limit,
 }
 
-/// A rendering that failed. Nothing of its output is kept.
+/// An error: a rendering failed. None of its output is kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{position}: {message}")]
 pub struct RenderError {
@@ -106,27 +106,27 @@ impl RenderError {
         Self::new(RenderErrorKind::Limit, position, message)
     }
 
-    /// The kind.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> RenderErrorKind {
         self.kind
     }
 
-    /// Where.
+    /// Returns the position of the failure.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The line, from 1.
+    /// Returns the line, from 1.
     pub fn line(&self) -> u32 {
         self.position.line
     }
 
-    /// The column in characters, from 1.
+    /// Returns the column in characters, from 1.
     pub fn column(&self) -> u32 {
         self.position.column
     }
 
-    /// What happened and what to do, without the place.
+    /// Returns what happened and what to do, without the position.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -1,4 +1,4 @@
-//! Expressions at work.
+//! The evaluation of expressions.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -1,8 +1,9 @@
-//! White-space stripping: a line that holds only directives and comments leaves no trace in the output.
+//! White-space stripping: a line that contains only directives and comments produces nothing in the output.
 //!
-//! FreeMarker decides this on the tree of elements, with a few turns that a rule on lines alone would miss: text at the
-//! very start of a template is never stripped, a blank text between two assignments or comments disappears whole, and
-//! an interpolation keeps its line. So the parser draws the same tree here, and the rules walk it the same way.
+//! FreeMarker decides this on the tree of elements, with a few special cases that a rule on lines only would miss: text
+//! at the very start of a template is never stripped, a blank text between two assignments or comments is removed
+//! completely, and a line with an interpolation is kept. So the parser builds the same tree here, and the rules walk
+//! through it in the same way.
 
 /// What an element is to its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

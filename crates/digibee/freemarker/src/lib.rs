@@ -1,16 +1,16 @@
 //! FreeMarker templates for the bodies of email: parsed once, rendered once for each message.
 //!
-//! This is the part of FreeMarker 2.3 that bodies use, with its semantics to the letter: a missing value is an error
-//! unless `!` or `??` deals with it, numbers are written in the locale's way (`1,234.5`), booleans have no text of
-//! their own, arithmetic is decimal, and a line of directives alone leaves no line behind. What is not here (macros,
-//! includes, `?eval`, `?new`, Java objects, output formats) is refused by name when the template is parsed, so that
-//! nothing is ever half rendered.
+//! This is the part of FreeMarker 2.3 that bodies use, with exactly its semantics: a missing value is an error unless
+//! `!` or `??` handles it, numbers are written in the locale's form (`1,234.5`), booleans have no text form by default,
+//! arithmetic is decimal, and a line with only directives leaves no line in the output. Everything else (macros,
+//! includes, `?eval`, `?new`, Java objects, output formats) is refused by name when the template is parsed, so that no
+//! output is ever half rendered.
 //!
-//! It is not a general template engine. It loads no files, calls no code, reads no clock, and each rendering is bounded
+//! It is not a general template engine. It loads no files, calls no code, reads no clock, and each rendering is limited
 //! in time and memory by [`Limits`].
 //!
-//! Order of calls: [`Template::parse`] over the pieces of the source, then [`Template::render`] for each model. Results
-//! of the caller's own expressions come in as [`Piece::Value`]: their text is data wherever it stands, in the text or
+//! Order of calls: [`Template::parse`] on the pieces of the source, then [`Template::render`] for each model. Results
+//! of the caller's own expressions are passed in as [`Piece::Value`]: their text is data in every place, in the text or
 //! in a string literal, and is never read as template.
 //!
 //! ```
@@ -60,32 +60,32 @@ pub use reference::{
 use serde_json::Value;
 pub use source::Piece;
 
-/// How a template is read.
+/// The options for reading a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Whether what is printed is escaped.
+    /// Whether inserted text is escaped.
     pub escape: Escape,
-    /// Bounds of each rendering.
+    /// The limits of each rendering.
     pub limits: Limits,
 }
 
-/// Whether interpolations and inserted values are escaped without being asked.
+/// Whether interpolations and inserted values are escaped automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Escape {
-    /// Only where the template says so, as in FreeMarker without an output format.
+    /// They are escaped only where the template says so, as in FreeMarker without an output format.
     #[default]
     None,
-    /// As by `?html`, except for interpolations that end in `?html`, `?xhtml`, `?xml` or `?no_esc`.
+    /// They are escaped as by `?html`, except for interpolations that end in `?html`, `?xhtml`, `?xml` or `?no_esc`.
     Html,
 }
 
-/// Bounds of a rendering.
+/// The limits of a rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of the output, and of each text made on the way.
+    /// The largest size in bytes of the output, and of each intermediate text.
     pub output: usize,
-    /// Most steps of work: one for each iteration, interpolation, condition and built-in, four for each element of a
-    /// sequence that is made, and one for each 16 bytes of text.
+    /// The largest number of steps of work: one for each iteration, interpolation, condition and built-in, four for
+    /// each element of a sequence that is made, and one for each 16 bytes of text.
     pub work: u64,
 }
 
@@ -98,8 +98,8 @@ impl Default for Limits {
     }
 }
 
-/// What a template renders: the fields of an object are its variables. More variables may be laid over it, which costs
-/// no copy of the object.
+/// The data that a template renders: the fields of an object are its variables. More variables may be laid over it
+/// without a copy of the object.
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a> {
     root: &'a Value,
@@ -107,12 +107,12 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// A model of the fields of `root`. Anything but an object has none.
+    /// Makes a model of the fields of `root`. A value that is not an object has no fields.
     pub fn new(root: &'a Value) -> Self {
         Self { root, overlay: &[] }
     }
 
-    /// Lays variables over the model: each hides the field of its name, and a null hides it as missing.
+    /// Lays variables over the model: each hides the field of the same name, and a null makes the field missing.
     pub fn with(self, overlay: &'a [(&'a str, &'a Value)]) -> Self {
         Self { overlay, ..self }
     }
@@ -127,14 +127,14 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Where and when a rendering happens.
+/// The locale, time zone and time of a rendering.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// How numbers and dates are written until `<#setting locale=...>` says otherwise.
+    /// The locale of numbers and dates, until `<#setting locale=...>` changes it.
     pub locale: Locale,
     /// The zone in which dates are written.
     pub time_zone: TimeZone,
-    /// What `.now` is, and what two-digit years are near to.
+    /// The time that `.now` gives, and to which two-digit years are near.
     pub now: Timestamp,
 }
 
@@ -160,12 +160,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// Reads a template from the pieces of its source. Lines and columns count over the whole source, inserted values
-    /// at the length that they were written with.
+    /// Parses a template from the pieces of its source. Lines and columns count over the whole source, in which an
+    /// inserted value has the length of its source text.
     ///
     /// # Errors
-    /// A malformed template, something that is not supported, or a [`Piece::Value`] that stands neither in text nor in
-    /// a string literal.
+    /// Fails on a malformed template, something that is not supported, or a [`Piece::Value`] that is neither in text
+    /// nor in a string literal.
     pub fn parse(pieces: &[Piece<'_>], options: &Options) -> Result<Self, ParseError> {
         let parsed = parser::Parser::parse(pieces, options.escape == Escape::Html)?;
         Ok(Self {
@@ -180,7 +180,8 @@ impl Template {
     /// Renders the template with a model and the inserted values, by their index.
     ///
     /// # Errors
-    /// A missing value, a value of the wrong type, or more work or text than the limits allow. The output so far is lost.
+    /// Fails on a missing value, a value of the wrong type, or more work or text than the limits allow. The output up
+    /// to that point is lost.
     pub fn render(&self, model: &Model<'_>, values: &[String], context: &Context) -> Result<String, RenderError> {
         let settings = settings::Settings::new(context.locale, context.time_zone.clone());
         let escape = self.options.escape == Escape::Html;
@@ -196,20 +197,20 @@ impl Template {
         .run(&self.block)
     }
 
-    /// Whether the source is HTML: it holds a tag by the name of an HTML element (`<p ...>`, `</div>`, `<br/>`), a
-    /// document type or an HTML comment. A `<placeholder>` or an address in angle brackets is none.
+    /// Returns whether the source is HTML: it contains a tag by the name of an HTML element (`<p ...>`, `</div>`,
+    /// `<br/>`), a document type or an HTML comment. A `<placeholder>` or an address in angle brackets does not count.
     pub fn is_html(&self) -> bool {
         self.html
     }
 
-    /// Returns the place of the first directive in square brackets (`[#if ...]`, `[/#list]`): it is text here, and its
-    /// author most likely meant it to be a directive.
+    /// Returns the position of the first directive in square brackets (`[#if ...]`, `[/#list]`). It is text here, but
+    /// its author most likely meant it as a directive.
     pub fn square_bracket_directive(&self) -> Option<Position> {
         self.square_bracket
     }
 
-    /// What reaches an HTML body unescaped: every interpolation whose text may hold markup, and every inserted value in
-    /// the text. Empty when the body is no HTML, or escaping is on.
+    /// Returns what reaches an HTML body unescaped: every interpolation whose text may contain markup, and every
+    /// inserted value in the text. The result is empty if the body is not HTML, or if escaping is on.
     pub fn unescaped(&self) -> Vec<Unescaped> {
         if self.html && self.options.escape == Escape::None {
             analysis::unescaped(&self.block)
@@ -218,14 +219,14 @@ impl Template {
         }
     }
 
-    /// The paths of the model that the template reads, as far as they can be told without running it, in the order of
-    /// their first use.
+    /// Returns the paths of the model that the template reads, as far as they can be found without running it, in the
+    /// order of their first use.
     pub fn references(&self) -> Vec<Reference> {
         analysis::references(&self.block)
     }
 }
 
-/// Whether a text holds HTML, by what [`Template::is_html`] goes by.
+/// Returns whether a text contains HTML, by the same rules as [`Template::is_html`].
 pub fn holds_html(text: &str) -> bool {
     text.contains('<') && source::Source::new(&[Piece::Source(text)]).is_ok_and(|source| analysis::is_html(&source))
 }

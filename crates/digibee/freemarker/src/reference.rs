@@ -1,4 +1,4 @@
-//! What the built-ins and directives do, each with a worked case: the source of the reference documentation.
+//! The built-ins and directives, each with a worked case: the source of the reference documentation.
 //!
 //! A test renders each case and compares the names with those that the parser knows.
 
@@ -20,7 +20,7 @@ pub struct TemplateReference {
     pub result: &'static str,
 }
 
-/// The model of the worked cases, as JSON. The present in them is 2026-11-28T10:20:30Z.
+/// The model of the worked cases, as JSON. The current time in them is 2026-11-28T10:20:30Z.
 pub const EXAMPLE_MODEL: &str = r#"{"name": "Ana Souza", "total": 1234.5, "paid": true, "tags": ["b", "a", "c"], "items": [{"sku": "X1", "qty": 2}, {"sku": "A9", "qty": 5}], "note": null, "html": "<b>"}"#;
 
 const fn row(
@@ -682,22 +682,22 @@ const BUILTINS: &[(&str, &[TemplateReference])] = &[
     ),
 ];
 
-/// Every directive that the reference shows.
+/// Returns every directive that the reference shows.
 pub fn directive_reference() -> impl Iterator<Item = &'static TemplateReference> {
     DIRECTIVES.iter()
 }
 
-/// Every built-in that the reference shows.
+/// Returns every built-in that the reference shows.
 pub fn builtin_reference() -> impl Iterator<Item = &'static TemplateReference> {
     BUILTINS.iter().flat_map(|(_, builtins)| *builtins)
 }
 
-/// The names of the built-ins and of the directives that the parser takes.
+/// Returns the names of the built-ins and of the directives that the parser accepts.
 pub fn template_names() -> (&'static [&'static str], &'static [&'static str]) {
     (NAMES, directives::SUPPORTED)
 }
 
-/// The reference of the template language, as Markdown.
+/// Returns the reference of the template language, as Markdown.
 pub fn template_markdown() -> String {
     let mut text = format!(
         "# Templates\n\n\

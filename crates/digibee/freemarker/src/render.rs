@@ -1,4 +1,4 @@
-//! Running a template.
+//! Runs a template.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What `<#setting>` changes, and how numbers and dates become text.
+//! The settings that `<#setting>` changes, and the conversion of numbers and dates to text.
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;

@@ -1,14 +1,14 @@
-//! The template's text as the parser sees it: characters, and places where the caller has inserted a value.
+//! The template's text as the parser sees it: characters, and places where the caller inserted a value.
 
 use crate::error::{ParseError, Position};
 
-/// A part of the template as the caller found it in its document.
+/// A part of the template as the caller found it in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// Text of the template.
     Source(&'a str),
-    /// A value that the caller computes: its place in the list of values given to each rendering, and the text that
-    /// stood there (such as `{{ message.name }}`), by which lines and columns are counted.
+    /// A value that the caller computes: its index in the list of values given to each rendering, and the text that it
+    /// replaces (such as `{{ message.name }}`), by which lines and columns are counted.
     Value {
         /// Index into the values given to each rendering.
         index: usize,

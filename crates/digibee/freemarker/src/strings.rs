@@ -1,4 +1,4 @@
-//! What built-ins do to strings. Indices count UTF-16 units, as in Java.
+//! The operations of built-ins on strings. Indices count UTF-16 units, as in Java.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Values while a template runs. Those of the model are borrowed, never copied.
+//! Values while a template runs. Values of the model are borrowed, never copied.
 
 use std::borrow::Cow;
 use std::rc::Rc;
