@@ -1,13 +1,13 @@
-//! Addresses of an envelope and the client's name: the one way by which text from outside gets into a command.
+//! Addresses of an envelope and the client's name. Text from outside gets into a command only through these types.
 //!
-//! Commands are made of these types and of numbers, never of strings, so what they refuse cannot become a command. They
-//! refuse and never repair: an address that was changed is another address.
+//! Commands are made of these types and of numbers, never of strings. So text that these types refuse cannot become a
+//! command. They refuse text and never repair it: an address that was changed is another address.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A mailbox as it stands between the angle brackets of MAIL and RCPT (RFC 5321, section 4.1.2).
+/// A mailbox as it is written between the angle brackets of MAIL and RCPT (RFC 5321, section 4.1.2).
 ///
 /// The local part is a dot-atom or a quoted string, and may hold UTF-8 (RFC 6531); the domain is ASCII (A-labels) or an
 /// address literal. No value holds a control character, or an angle bracket or blank outside quotes.
@@ -19,14 +19,15 @@ pub struct Address {
 }
 
 impl Address {
-    /// The most octets of the whole: a command line of 512 less `MAIL FROM:<>` and its end (RFC 5321, section
-    /// 4.5.3.1.4). The smaller bounds of sections 4.5.3.1.1 and 4.5.3.1.3 are for the server to judge.
+    /// The maximum length of the whole address, in octets: a command line of 512 octets without `MAIL FROM:<>` and its
+    /// line end (RFC 5321, section 4.5.3.1.4). The server checks the smaller limits of sections 4.5.3.1.1 and
+    /// 4.5.3.1.3.
     pub const MAX: usize = 498;
 
-    /// Reads `local@domain`, without brackets and without a name.
+    /// Parses `local@domain`, without brackets and without a display name.
     ///
     /// # Errors
-    /// When it is not one address of the form above, with the first thing that is wrong.
+    /// When the text is not one address of the form above. The error names the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let fail = |kind| Err(AddressError { kind });
         if text.is_empty() {
@@ -50,22 +51,23 @@ impl Address {
         Ok(Self { text: text.into(), at })
     }
 
-    /// The whole address.
+    /// Returns the whole address.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Everything before the `@`, with quotes where it has some.
+    /// Returns everything before the `@`, including the quotes if there are any.
     pub fn local_part(&self) -> &str {
         &self.text[..self.at]
     }
 
-    /// Everything after the `@`.
+    /// Returns everything after the `@`.
     pub fn domain(&self) -> &str {
         &self.text[self.at + 1..]
     }
 
-    /// True when it holds characters beyond ASCII, which can only be sent to a server that offers SMTPUTF8.
+    /// Checks whether the address holds characters beyond ASCII. Such an address can only be sent to a server that
+    /// offers SMTPUTF8.
     pub fn needs_smtputf8(&self) -> bool {
         !self.text.is_ascii()
     }
@@ -102,10 +104,10 @@ impl FromStr for Address {
 pub struct ClientName(Box<str>);
 
 impl ClientName {
-    /// Reads a domain of A-labels or an address literal.
+    /// Parses a domain of A-labels or an address literal.
     ///
     /// # Errors
-    /// When it is neither.
+    /// When the text is neither.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let fail = |kind| AddressError { kind };
         if text.chars().any(is_forbidden) {
@@ -115,7 +117,7 @@ impl ClientName {
         Ok(Self(text.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -207,38 +209,38 @@ fn is_literal(literal: &str) -> bool {
     }
 }
 
-/// Why a text is not an address, or not a client name.
+/// The reason why a text is not an address, or not a client name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressError {
     kind: AddressErrorKind,
 }
 
 impl AddressError {
-    /// What is wrong, for programs.
+    /// Returns what is wrong, for programs.
     pub fn kind(self) -> AddressErrorKind {
         self.kind
     }
 }
 
-/// What is wrong with a text that should have been an address or a client name.
+/// What is wrong with a text that should be an address or a client name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressErrorKind {
-    /// There is no text.
+    /// The text is empty.
     Empty,
-    /// CR, LF, NUL or another control character. Text like this tries to become a command.
+    /// The text holds CR, LF, NUL or another control character. Such a text may be an attempt to inject a command.
     ControlCharacter,
-    /// There is no `@`.
+    /// The text has no `@`.
     NoAt,
-    /// What stands before the `@` is neither a dot-atom nor a quoted string.
+    /// The part before the `@` is neither a dot-atom nor a quoted string.
     LocalPart,
-    /// What stands after the `@` is not a domain name.
+    /// The part after the `@` is not a domain name.
     Domain,
-    /// The domain is not ASCII: it goes as its A-label (`xn--...`).
+    /// The domain is not ASCII. It must be given as its A-label (`xn--...`).
     DomainNotAscii,
-    /// What stands in square brackets is neither an IPv4 address nor `IPv6:` and an IPv6 address.
+    /// The text in square brackets is neither an IPv4 address nor `IPv6:` and an IPv6 address.
     Literal,
-    /// Longer than a command has room for, or a domain of more than 255 octets.
+    /// The text is longer than a command has room for, or the domain has more than 255 octets.
     TooLong,
 }
 

@@ -1,16 +1,16 @@
-//! What a server says it can do: the reply to EHLO (RFC 5321, section 4.1.1.1).
+//! The capabilities of a server, as its reply to EHLO states them (RFC 5321, section 4.1.1.1).
 
 use std::fmt::Write as _;
 
 use crate::reply::Reply;
 
-/// The service extensions that change what this client writes, and a few that people ask about.
+/// The service extensions that change what this client writes, and a few that are useful to show to people.
 ///
-/// Whatever a server claims, the value stays small: unknown keywords are not kept, and of mechanism names at most
-/// [`MAX_MECHANISMS`](Self::MAX_MECHANISMS) of the form that RFC 4422 allows.
+/// Whatever a server claims, the value stays small: unknown keywords are dropped. At most
+/// [`MAX_MECHANISMS`](Self::MAX_MECHANISMS) mechanism names are kept, and only names of the form that RFC 4422 allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `SIZE` with a number (RFC 1870): the most octets of a message. None: no limit was named.
+    /// `SIZE` with a number (RFC 1870): the maximum size of a message, in octets. None: the server named no limit.
     pub size: Option<u64>,
     /// `8BITMIME` (RFC 6152).
     pub eight_bit_mime: bool,
@@ -26,14 +26,14 @@ pub struct Capabilities {
     pub enhanced_status_codes: bool,
     /// `DSN` (RFC 3461).
     pub dsn: bool,
-    /// `AUTH` (RFC 4954) in the server's order, in capitals, each once.
+    /// The mechanisms of `AUTH` (RFC 4954) in the server's order, in capitals, each once.
     pub mechanisms: Vec<String>,
 }
 
 impl Capabilities {
-    /// The most mechanism names that are kept.
+    /// The maximum number of mechanism names that are kept.
     pub const MAX_MECHANISMS: usize = 32;
-    /// The most bytes of a serialised value.
+    /// The maximum length of a serialised value, in bytes.
     pub const MAX_MEMO: usize = 2 * 1024;
 
     /// Reads the reply to EHLO. Its first line is the server's name and greeting and holds no keyword.
@@ -45,14 +45,15 @@ impl Capabilities {
         capabilities
     }
 
-    /// True when `mechanism` is offered, in whatever case it is written.
+    /// Checks whether the server offers `mechanism`, in upper or lower case.
     pub fn offers(&self, mechanism: &str) -> bool {
         self.mechanisms
             .iter()
             .any(|offered| offered.eq_ignore_ascii_case(mechanism))
     }
 
-    /// The value as the lines of an EHLO reply, one keyword a line, of at most [`MAX_MEMO`](Self::MAX_MEMO) bytes.
+    /// Serialises the value as the lines of an EHLO reply, one keyword per line, in at most
+    /// [`MAX_MEMO`](Self::MAX_MEMO) bytes.
     pub fn to_memo(&self) -> String {
         let mut memo = String::new();
         if let Some(size) = self.size {
@@ -71,7 +72,8 @@ impl Capabilities {
         memo
     }
 
-    /// What [`to_memo`](Self::to_memo) wrote; none for anything that it would not have written exactly so.
+    /// Reads what [`to_memo`](Self::to_memo) wrote. Returns none for any text that `to_memo` would not have written
+    /// exactly like this.
     pub fn from_memo(memo: &str) -> Option<Self> {
         if memo.len() > Self::MAX_MEMO {
             return None;

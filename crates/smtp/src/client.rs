@@ -1,4 +1,4 @@
-//! The state machine: what to write, when to read, and what became of each transaction.
+//! The state machine: what to write, when to read, and how each transaction ended.
 
 mod alignment;
 mod dialogue;
@@ -20,13 +20,13 @@ use crate::content::{ContentError, ContentWriter};
 use crate::outcome::{CloseReason, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
 use crate::reply::{Reply, ReplyParser};
 
-/// One connection's conversation.
+/// The conversation over one connection.
 ///
-/// The order of calls: [`new`](Self::new) or [`resume`](Self::resume); [`submit`](Self::submit) whenever there is
-/// something to send; then in turn [`poll_settled`](Self::poll_settled) until it has none, and [`poll`](Self::poll),
-/// whose [`Action`] names the one call that answers it. Polling again before that call gives the same action again.
-/// [`connection_lost`](Self::connection_lost) is the answer to every action that the transport could not do. A call that
-/// answers nothing that was asked has no effect.
+/// The order of calls: first [`new`](Self::new) or [`resume`](Self::resume). Call [`submit`](Self::submit) whenever
+/// there is something to send. Then alternate: call [`poll_settled`](Self::poll_settled) until it returns none, then
+/// call [`poll`](Self::poll), and make the one call that the returned [`Action`] names. A second poll before that call
+/// returns the same action again. Call [`connection_lost`](Self::connection_lost) for every action that the transport
+/// could not perform. A call that does not respond to the current action has no effect.
 #[derive(Debug)]
 pub struct Client {
     config: Config,
@@ -72,39 +72,41 @@ struct Held {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Announce `commits` if there are any, write `bytes` within `deadline`, then call [`Client::written`]. If the
-    /// announcement is refused write nothing and call [`Client::withhold`].
+    /// announcement is refused, write nothing and call [`Client::withhold`].
     Write {
-        /// What to write, whole.
+        /// The bytes to write, all of them.
         bytes: &'a [u8],
-        /// The transactions of which these bytes are the last part: once written, the server may take them.
+        /// The transactions that end with these bytes. Once the bytes are written, the server may take those messages.
         commits: &'a [Id],
-        /// The longest that this write may take.
+        /// The maximum time that this write may take.
         deadline: Duration,
     },
     /// Call [`Client::supply`] with the next octets of this transaction's content, or [`Client::fail_content`].
     Content {
-        /// Which transaction.
+        /// The transaction whose content is wanted.
         id: Id,
-        /// How many octets are still to come.
+        /// The number of octets that are still to come.
         left: u64,
-        /// How many octets are a good piece: more are copied into memory all the same, fewer make more calls.
+        /// The recommended number of octets for one piece. A larger piece is accepted and copied into memory whole;
+        /// smaller pieces need more calls.
         room: usize,
     },
     /// Read at least one byte and call [`Client::handle_bytes`].
     Read {
-        /// A new deadline, from now. None: the one of the last read goes on, however many bytes trickled in.
+        /// The new deadline, counted from now. None: the deadline of the last read continues, however many bytes
+        /// arrived slowly.
         deadline: Option<Duration>,
     },
     /// Start TLS (RFC 3207), then call [`Client::tls_started`].
     StartTls {
-        /// The longest that the handshake may take.
+        /// The maximum time that the handshake may take.
         deadline: Duration,
     },
-    /// Sign in by this mechanism, then call [`Client::signed_in`].
+    /// Sign in with this mechanism, then call [`Client::signed_in`].
     SignIn {
-        /// As the server offers it and the configuration allows it.
+        /// The name of the mechanism: the server offers it and the configuration allows it.
         mechanism: &'a str,
-        /// The longest that the exchange may take.
+        /// The maximum time that the exchange may take.
         deadline: Duration,
     },
     /// Nothing is outstanding: submit more, or release the connection with [`Client::memo`], or call [`Client::quit`].
@@ -125,18 +127,19 @@ enum Next {
 const FLUSH: usize = 64 * 1024;
 
 impl Client {
-    /// A client on a fresh connection, on which the server speaks first.
+    /// Creates a client for a fresh connection, on which the server speaks first.
     pub fn new(config: Config) -> Self {
         let mut client = Self::with(config, Phase::Greeting);
         client.pipeline.expect_unasked(Expect::Greeting);
         client
     }
 
-    /// A client on a connection that was released by another client with `memo`, after its greeting, its TLS handshake
-    /// and its sign-in.
+    /// Creates a client for a connection that another client released with `memo`, after its greeting, its TLS
+    /// handshake and its sign-in.
     ///
-    /// The memo is not trusted: what is not one says nothing, and EHLO is said again. With `probe` the connection is
-    /// tried with RSET first, which is wise after a long rest: a message can then not be lost in a dead connection.
+    /// The memo is not trusted: if it is not valid it is ignored, and EHLO is sent again. With `probe` the client first
+    /// tries the connection with RSET. Use this after a long idle time, so that a message cannot be lost in a dead
+    /// connection.
     pub fn resume(config: Config, memo: &[u8], probe: bool) -> Self {
         let mut client = Self::with(config, Phase::Ready);
         (client.secured, client.signed_in) = (true, true);
@@ -182,7 +185,7 @@ impl Client {
         }
     }
 
-    /// Queues a transaction. It is settled once, whatever happens.
+    /// Queues a transaction. It is settled exactly once, whatever happens.
     pub fn submit(&mut self, transaction: Transaction) {
         match &self.phase {
             Phase::Closed(ending) => {
@@ -193,8 +196,8 @@ impl Client {
         }
     }
 
-    /// True when a transaction submitted now would travel with what is written next: submit until this is false, or
-    /// until there is nothing more, before each [`poll`](Self::poll).
+    /// Checks whether a transaction submitted now is sent with the next write. Before each [`poll`](Self::poll), submit
+    /// until this is false or nothing more is to be sent.
     pub fn wants_more(&self) -> bool {
         let room = match self.phase {
             Phase::Closed(_) | Phase::Quitting => false,
@@ -208,7 +211,7 @@ impl Client {
             && !self.alignment.is_doubted()
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     pub fn poll(&mut self) -> Action<'_> {
         self.check_counters();
         let next = match self.phase {
@@ -244,12 +247,12 @@ impl Client {
         }
     }
 
-    /// The next transaction that has ended.
+    /// Returns the next transaction that has ended.
     pub fn poll_settled(&mut self) -> Option<Settled> {
         self.settled.pop_front()
     }
 
-    /// Answers [`Action::Write`]: all of it was written.
+    /// Responds to [`Action::Write`]: all bytes were written.
     pub fn written(&mut self) {
         if !self.pipeline.is_handed() {
             return;
@@ -261,13 +264,13 @@ impl Client {
         }
     }
 
-    /// Answers [`Action::Write`]: the transport failed with `reason` before all of it was written. How much arrived is not
-    /// known.
+    /// Responds to [`Action::Write`]: the transport failed with `reason` before all bytes were written. How many bytes
+    /// arrived is not known.
     ///
-    /// A server that closes a connection often says why, and answers what it has taken, before the write fails. So reads
-    /// follow, until they have nothing more ([`connection_lost`](Self::connection_lost)) or every reply is there; nothing
-    /// more is written. Where a read could wait, as after a time-out, call [`connection_lost`](Self::connection_lost) at
-    /// once.
+    /// A server that closes a connection often says why, and replies to what it has taken, before the write fails. So
+    /// reads follow, until there is nothing more to read ([`connection_lost`](Self::connection_lost)) or every reply
+    /// has arrived. Nothing more is written. Where a read could block, as after a time-out, call
+    /// [`connection_lost`](Self::connection_lost) at once.
     pub fn write_failed(&mut self, reason: &str) {
         if !self.pipeline.is_handed() || matches!(self.phase, Phase::Closed(_)) {
             return;
@@ -277,10 +280,10 @@ impl Client {
         self.end_if_broken();
     }
 
-    /// Answers [`Action::Write`] with commits: the announcement was refused, and nothing was written.
+    /// Responds to [`Action::Write`] with commits: the announcement was refused, and nothing was written.
     ///
-    /// All announced transactions end unsent. The connection lives on, unless it stands in the middle of a message: after
-    /// a 354, or after a part of a chunk, there is no way back but to close it.
+    /// All announced transactions end unsent. The connection stays open unless it is in the middle of a message: after
+    /// a 354, or after a part of a chunk, it can only be closed.
     pub fn withhold(&mut self) {
         if !self.pipeline.is_handed() || self.pipeline.commits().is_empty() {
             return;
@@ -319,10 +322,10 @@ impl Client {
         }
     }
 
-    /// Answers [`Action::Content`] with the next octets, at most as many as are left.
+    /// Responds to [`Action::Content`] with the next octets, at most as many as are left.
     ///
-    /// A message that breaks a rule here (see [`ContentError`]) ends unsent, and its connection with it if a part of it
-    /// has left.
+    /// A message that breaks a rule (see [`ContentError`]) ends unsent. If a part of it was already written, its
+    /// connection ends too.
     pub fn supply(&mut self, piece: &[u8]) {
         if self.pipeline.is_handed() {
             return;
@@ -341,14 +344,14 @@ impl Client {
         }
     }
 
-    /// Answers [`Action::Content`]: the rest cannot be had, for `reason`.
+    /// Responds to [`Action::Content`]: the rest of the content is not available, for `reason`.
     pub fn fail_content(&mut self, reason: &str) {
         if !self.pipeline.is_handed() && supplying(&mut self.flights).is_some() {
             self.drop_content(ContentError::Unavailable(reason.to_owned()));
         }
     }
 
-    /// Answers [`Action::Read`] with what was received.
+    /// Responds to [`Action::Read`] with the bytes that were received.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
@@ -404,7 +407,7 @@ impl Client {
         }
     }
 
-    /// Answers [`Action::StartTls`]. Everything learnt before is forgotten.
+    /// Responds to [`Action::StartTls`]: the handshake is done. Everything learnt before it is forgotten.
     pub fn tls_started(&mut self) {
         if self.phase == Phase::Handshake {
             self.secured = true;
@@ -413,19 +416,19 @@ impl Client {
         }
     }
 
-    /// Answers [`Action::SignIn`] with the server's last reply, as it came, and whether it signed in.
+    /// Responds to [`Action::SignIn`] with the server's last reply, unchanged, and whether the sign-in succeeded.
     pub fn signed_in(&mut self, reply: &[u8], success: bool) {
         self.handle_sign_in(&String::from_utf8_lossy(reply), success);
     }
 
-    /// Answers any action: the transport failed, for `reason`. This settles every transaction: those of which the last
-    /// part was handed out to be written are uncertain, the others are not sent.
+    /// Responds to any action: the transport failed, for `reason`. This settles every transaction. Transactions whose
+    /// last part was handed out to be written are uncertain; the others are not sent.
     pub fn connection_lost(&mut self, reason: &str) {
         self.end(CloseReason::Lost(reason.to_owned()));
     }
 
-    /// Returns how many transactions the server has answered to their end on this connection, those before it was released
-    /// included. Where the server closes it, that many is what it takes.
+    /// Returns how many transactions the server has answered completely on this connection, including those before it
+    /// was released. If the server then closes the connection, this number is the server's limit.
     pub fn answered(&self) -> u32 {
         self.answered
     }
@@ -442,13 +445,15 @@ impl Client {
         self.quitting = true;
     }
 
-    /// What the server can do, as far as is known: nothing before its reply to EHLO, nor between STARTTLS and the next.
+    /// Returns the server's capabilities, as far as they are known. They are empty before the reply to EHLO, and
+    /// between STARTTLS and the next EHLO.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
-    /// What the next client on this connection needs to know ([`resume`](Self::resume)), of at most 4 KiB. None unless
-    /// [`poll`](Self::poll) says [`Action::Ready`], as a connection is not to be released otherwise.
+    /// Returns what the next client on this connection needs to know ([`resume`](Self::resume)), at most 4 KiB. Returns
+    /// none unless [`poll`](Self::poll) returns [`Action::Ready`], because the connection must not be released at any
+    /// other time.
     pub fn memo(&self) -> Option<Vec<u8>> {
         let idle =
             self.phase == Phase::Ready && self.queue.is_empty() && self.flights.is_empty() && self.pipeline.is_idle();

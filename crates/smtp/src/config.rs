@@ -1,10 +1,10 @@
-//! What the owner of a connection wants from it.
+//! The settings that the owner of a connection chooses.
 
 use std::time::Duration;
 
 use crate::address::ClientName;
 
-/// How a [`Client`](crate::Client) is to behave. [`Config::new`] gives the defaults.
+/// The behaviour of a [`Client`](crate::Client). [`Config::new`] gives the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The name to say in EHLO.
@@ -15,22 +15,23 @@ pub struct Config {
     pub mechanisms: Vec<String>,
     /// How far commands may run ahead of replies.
     pub pipelining: Pipelining,
-    /// True: BDAT is used where it is offered.
+    /// True: BDAT is used if the server offers it.
     pub chunking: bool,
     /// What may be in flight at once.
     pub window: Window,
-    /// The most transactions on one connection, those before it was released included; then it is closed in order. None:
-    /// as many as there are.
+    /// The maximum number of transactions on one connection, including those before it was released. After them the
+    /// connection is closed in order. None: no limit.
     pub messages_per_connection: Option<u32>,
-    /// How long to wait for what.
+    /// The maximum waiting times.
     pub timeouts: Timeouts,
-    /// True: a message goes to the recipients that were accepted though others were refused. False: it goes to all of
-    /// them or to none, which costs a round trip more.
+    /// True: the message is sent to the accepted recipients even when others were refused. False: it is sent to all
+    /// recipients or to none, which costs one more round trip.
     pub send_partial: bool,
 }
 
 impl Config {
-    /// Full pipelining, the default window and time-outs, no sign-in, and messages go to whoever is accepted.
+    /// Creates a configuration with full pipelining, the default window and time-outs, and no sign-in. Messages are
+    /// sent to the recipients that are accepted.
     pub fn new(client_name: ClientName, security: Security) -> Self {
         Self {
             client_name,
@@ -49,15 +50,15 @@ impl Config {
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// It was there before the first byte (RFC 8314).
+    /// TLS begins before the first byte of SMTP (RFC 8314).
     Tls,
-    /// By STARTTLS (RFC 3207), which is required: without it nothing is sent.
+    /// TLS begins with STARTTLS (RFC 3207). It is required: without it nothing is sent.
     StartTls,
-    /// Never.
+    /// There is no TLS.
     None,
 }
 
-/// How far commands may run ahead of replies, where the server offers PIPELINING (RFC 2920) at all.
+/// How far commands may run ahead of replies, if the server offers PIPELINING (RFC 2920).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipelining {
     /// Across messages: with BDAT, transactions stream without waiting; with DATA, content travels with the next
@@ -65,21 +66,21 @@ pub enum Pipelining {
     Full,
     /// Within one transaction.
     Transaction,
-    /// Not at all: command by command, and DATA. The dialogue that every server speaks.
+    /// Not at all: the client waits for each reply, and uses DATA. This is the dialogue that every server supports.
     Off,
 }
 
-/// What may be written and unanswered at once.
+/// The limits on what may be written and not yet answered.
 ///
-/// All of it can become uncertain with one lost connection, and while it is written the peer's replies must fit into
-/// whatever buffers lie between. A single transaction beyond a bound goes alone.
+/// All of it can become uncertain when one connection is lost. While it is written, the server's replies must fit into
+/// the buffers between the two sides. A single transaction that is larger than a limit is sent by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Messages; 0 counts as 1.
+    /// The maximum number of messages; 0 counts as 1.
     pub messages: usize,
-    /// Octets of commands and content.
+    /// The maximum number of octets, in commands and content.
     pub bytes: u64,
-    /// Replies.
+    /// The maximum number of replies.
     pub replies: usize,
 }
 
@@ -94,7 +95,7 @@ impl Default for Window {
     }
 }
 
-/// The longest waits, each for one reply or one write. The defaults are those of RFC 5321, section 4.5.3.2.
+/// The maximum waiting times, each for one reply or one write. The defaults are those of RFC 5321, section 4.5.3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the greeting. 5 minutes.
@@ -109,7 +110,7 @@ pub struct Timeouts {
     pub data: Duration,
     /// For one write. 3 minutes.
     pub block: Duration,
-    /// For the reply to the end of a message. 10 minutes; less than that makes copies.
+    /// For the reply to the end of a message. 10 minutes. A shorter time can cause duplicate messages.
     pub finish: Duration,
 }
 

@@ -1,7 +1,8 @@
-//! Message content on its way out: checked, and stuffed where DATA needs it, while it is copied once.
+//! Message content on its way out. It is checked, and stuffed where DATA needs it, while it is copied once.
 //!
-//! Only CRLF leaves. A CR or LF on its own, or a NUL, is what lets one server see the end of a message where another
-//! does not (message smuggling), so content with one is refused before its last byte, whichever command carries it.
+//! Only CRLF line ends are sent. A bare CR, a bare LF or a NUL can make one server see the end of a message where
+//! another server does not (message smuggling). So content that holds one is refused before its last byte is sent, for
+//! DATA and for BDAT.
 
 use std::fmt;
 
@@ -101,7 +102,7 @@ impl ContentWriter {
     }
 }
 
-/// Why a message's content cannot be sent as it was supplied.
+/// The reason why a message's content cannot be sent as it was supplied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentError {
@@ -111,7 +112,7 @@ pub enum ContentError {
     Nul,
     /// A line of more than 998 octets.
     LineTooLong,
-    /// Octets beyond ASCII in a transaction that said there were none.
+    /// Octets beyond ASCII in a transaction that was declared to have none.
     EightBit,
     /// More octets than the transaction's size.
     TooLong,

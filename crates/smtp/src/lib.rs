@@ -1,11 +1,12 @@
 //! The client side of SMTP (RFC 5321) as a state machine: bytes in, bytes out.
 //!
-//! It knows the dialogue from the greeting to QUIT: EHLO, STARTTLS, the choice of a sign-in mechanism, and transactions
-//! with DATA or BDAT, pipelined as far as a server allows. It is told of bytes that arrived and says what to write next,
-//! and it accounts for each message: every transaction ends in exactly one [`Outcome`], whatever fails.
+//! It performs the dialogue from the greeting to QUIT: EHLO, STARTTLS, the choice of a sign-in mechanism, and
+//! transactions with DATA or BDAT, pipelined as far as the server allows. It takes the bytes that arrived and returns
+//! what to write next. It accounts for each message: every transaction ends in exactly one [`Outcome`], whatever fails.
 //!
-//! It is not a transport: no sockets, no TLS, no clock, no randomness, no dependencies. It speaks no AUTH, as it never
-//! holds a secret. It does not build messages, look up servers, retry, or judge what a refusal means to a person.
+//! It is not a transport: it has no sockets, no TLS, no clock, no randomness and no dependencies. It does not perform
+//! AUTH, because it never holds a secret. It does not build messages, look up servers, retry, or judge what a refusal
+//! means to a person.
 //!
 //! # The loop
 //!
@@ -22,9 +23,10 @@
 //! | [`Ready`](Action::Ready) | nothing is outstanding | [`submit`](Client::submit), or [`memo`](Client::memo) and release, or [`quit`](Client::quit) |
 //! | [`Close`](Action::Close) | close the connection | none |
 //!
-//! When the transport fails, at whichever action, call [`connection_lost`](Client::connection_lost). Before each poll take
-//! what has ended from [`poll_settled`](Client::poll_settled), and submit while [`wants_more`](Client::wants_more): what is
-//! submitted before a write travels in it, what comes after waits for the next.
+//! When the transport fails, at any action, call [`connection_lost`](Client::connection_lost). Before each poll, take
+//! the transactions that have ended from [`poll_settled`](Client::poll_settled), and submit while
+//! [`wants_more`](Client::wants_more) is true. A transaction that is submitted before a write is sent with it; a later
+//! one waits for the next write.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -145,26 +147,27 @@
 //!
 //! # Never twice, never lost
 //!
-//! A server takes a message when it has its last byte, so that byte decides. Until it has been handed out in a `Write`,
-//! with the transaction among its `commits`, the end of the connection makes the transaction [`Outcome::NotSent`], which
-//! may go again on another connection. From then on only a reply says what became of it, and without one it is
-//! [`Outcome::Uncertain`]. The bytes of a large message before its last piece commit nothing, and are written before it is
-//! announced.
+//! A server takes a message when it has the message's last byte, so that byte decides. Before it has been handed out in
+//! a `Write`, with the transaction among its `commits`, the end of the connection makes the transaction
+//! [`Outcome::NotSent`], and the message may be sent again on another connection. After that, only a reply says how the
+//! transaction ended; without a reply it is [`Outcome::Uncertain`]. The bytes of a large message before its last piece
+//! commit nothing, and are written before the message is announced.
 //!
-//! A transport that knows that nothing of a `Write` has left, because the announcement or the write itself was forbidden,
-//! says so with [`Client::withhold`].
+//! When a transport knows that no byte of a `Write` was sent, because the announcement or the write itself was
+//! forbidden, it calls [`Client::withhold`].
 //!
 //! # Speed
 //!
 //! With PIPELINING, CHUNKING and ENHANCEDSTATUSCODES the transactions of a batch stream without waiting, within the
-//! [`Window`]. With PIPELINING alone it is a round trip a message: content travels with the next message's commands.
-//! Without it, or with [`Pipelining::Off`], it is command by command. After [`CloseReason::OutOfStep`] use that on the next
-//! connection ([`CloseReason::advises_plain_dialogue`]).
+//! [`Window`]. With only PIPELINING each message costs one round trip: its content is sent together with the next
+//! message's commands. Without PIPELINING, or with [`Pipelining::Off`], the client waits for the reply to each command.
+//! After [`CloseReason::OutOfStep`] use `Pipelining::Off` on the next connection
+//! ([`CloseReason::advises_plain_dialogue`]).
 //!
 //! # Time
 //!
-//! There is no clock here. Actions come with the longest that they may take; a `Read` without a deadline goes on under the
-//! last one, so that a byte a minute does not help a server.
+//! This crate reads no clock. Actions carry the maximum time that they may take. A `Read` without a deadline continues
+//! under the last one, so a server cannot extend it by sending one byte per minute.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -6,16 +6,16 @@ use crate::address::Address;
 use crate::content::ContentError;
 use crate::reply::{Reply, ReplyError};
 
-/// The caller's name for a transaction; unique among those it has submitted to one client.
+/// The caller's identifier of a transaction, unique among those submitted to one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub u32);
 
-/// One envelope and what is known of its content beforehand.
+/// One envelope, and what is known of its content beforehand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
-    /// Its name in actions and outcomes.
+    /// The identifier in actions and outcomes.
     pub id: Id,
-    /// The reverse path; none is the empty one, `<>`.
+    /// The reverse path. None is the empty path, `<>`.
     pub sender: Option<Address>,
     /// The forward paths. A server may take only some of many: see [`Verdict::Deferred`].
     pub recipients: Vec<Address>,
@@ -23,69 +23,70 @@ pub struct Transaction {
     pub size: u64,
     /// True when the content holds octets beyond ASCII.
     pub eight_bit: bool,
-    /// True when the headers hold UTF-8 (RFC 6531). Addresses that need it are noticed without this.
+    /// True when the headers hold UTF-8 (RFC 6531). Addresses that need SMTPUTF8 are recognised without this flag.
     pub utf8: bool,
 }
 
-/// The end of a transaction. There is exactly one for each that was submitted.
+/// The end of a transaction. Each submitted transaction has exactly one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Which transaction.
+    /// The transaction that ended.
     pub id: Id,
-    /// What became of the message.
+    /// How the message ended.
     pub outcome: Outcome,
-    /// What became of each recipient, in the transaction's order. [`Verdict::Accepted`] counts as far as the outcome
-    /// does: under [`Outcome::Uncertain`] these are the recipients who may have got it, under the other failures they
-    /// have not.
+    /// How each recipient ended, in the transaction's order. [`Verdict::Accepted`] must be read together with the
+    /// outcome: under [`Outcome::Uncertain`] these recipients may have received the message, and under the other
+    /// failures they have not.
     pub recipients: Vec<Verdict>,
 }
 
-/// What became of a message.
+/// How a message ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The server has taken it for every accepted recipient, and says so in this reply.
+    /// The server has taken the message for every accepted recipient.
     Accepted {
         /// The reply to the end of the content.
         reply: Reply,
     },
-    /// The server said no. It has not taken it for anybody.
+    /// The server refused the message. It has not taken it for any recipient.
     Refused {
-        /// What it said: for [`Stage::Recipient`] to the first recipient.
+        /// The server's reply; for [`Stage::Recipient`], the reply about the first recipient.
         reply: Reply,
-        /// To what.
+        /// The command that the server refused.
         stage: Stage,
     },
-    /// Nothing was sent that could make the server take it.
+    /// Nothing was sent that could make the server take the message.
     NotSent(NotSent),
-    /// It was sent to its end and the reply did not come, or cannot be relied on. The server may have taken it.
+    /// The message was sent completely, and the reply did not arrive or cannot be relied on. The server may have taken
+    /// the message.
     Uncertain(CloseReason),
 }
 
-/// Why nothing was sent.
+/// The reason why nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotSent {
-    /// It is larger than the server's SIZE.
+    /// The message is larger than the server's SIZE.
     TooLarge {
-        /// Octets of the message.
+        /// The size of the message, in octets.
         size: u64,
-        /// Octets that the server takes.
+        /// The largest size that the server takes, in octets.
         limit: u64,
     },
-    /// It needs SMTPUTF8, which the server does not offer.
+    /// The message needs SMTPUTF8, which the server does not offer.
     NeedsSmtpUtf8 {
-        /// The first address because of which; none when the headers are the reason.
+        /// The first address that needs it; none when the headers are the reason.
         address: Option<Address>,
     },
-    /// It holds octets beyond ASCII, and the server does not offer 8BITMIME.
+    /// The message holds octets beyond ASCII, and the server does not offer 8BITMIME.
     NeedsEightBitMime,
-    /// It has no recipient.
+    /// The transaction has no recipient.
     NoRecipients,
-    /// The announcement was refused ([`withhold`](crate::Client::withhold)); its caller knows why.
+    /// The announcement was refused ([`withhold`](crate::Client::withhold)). The caller of `withhold` knows why.
     Withheld,
-    /// Its content cannot be sent.
+    /// The content cannot be sent.
     Content(ContentError),
-    /// The connection ended first. It can be sent on another one without danger of a copy.
+    /// The connection ended first. The message can be sent on another connection without danger of a copy.
     Connection(CloseReason),
 }
 
@@ -116,14 +117,14 @@ impl fmt::Display for NotSent {
 /// What a server said about one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing, as the transaction ended before.
+    /// The server said nothing, because the transaction ended before.
     Unanswered,
-    /// Yes.
+    /// The server accepted the recipient.
     Accepted,
-    /// No.
+    /// The server refused the recipient.
     Rejected(Reply),
-    /// Not in this transaction, which has as many recipients as the server takes in one (RFC 5321, section 4.5.3.1.10).
-    /// Send the same message to these in a further transaction.
+    /// The server did not take this recipient in this transaction, which already has as many as the server takes in one
+    /// (RFC 5321, section 4.5.3.1.10). Send the same message to these recipients in a further transaction.
     Deferred(Reply),
 }
 
@@ -136,7 +137,7 @@ pub enum Stage {
     Hello,
     /// STARTTLS.
     StartTls,
-    /// AUTH, which somebody else speaks.
+    /// AUTH, which the owner of the connection performs.
     SignIn,
     /// RSET.
     Reset,
@@ -148,7 +149,7 @@ pub enum Stage {
     Data,
     /// The end of the content, by BDAT or by the final dot.
     Content,
-    /// Nothing: no reply was owed.
+    /// No command: no reply was owed.
     Idle,
 }
 
@@ -169,24 +170,24 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why a connection ended, or has to.
+/// The reason why a connection ended, or must end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// It was closed in order, after [`quit`](crate::Client::quit).
+    /// The session was closed in order, after [`quit`](crate::Client::quit).
     Finished,
     /// The server refuses the whole session.
     Refused {
-        /// At the greeting, EHLO or RSET.
+        /// The point of the refusal: the greeting, EHLO or RSET.
         stage: Stage,
-        /// Its reply.
+        /// The server's reply.
         reply: Reply,
     },
-    /// The server closes the connection (421). What it had not answered before it has not done.
+    /// The server closes the connection (421). It has not done any command that it had not replied to before.
     Closing {
-        /// Where in the dialogue this came.
+        /// The part of the dialogue where the reply came.
         stage: Stage,
-        /// Its reply.
+        /// The server's reply.
         reply: Reply,
     },
     /// TLS is required, and the server does not offer STARTTLS.
@@ -197,28 +198,28 @@ pub enum CloseReason {
     Injected,
     /// The server offers no mechanism that may be used.
     NoMechanism {
-        /// What it offers; empty when it offers no sign-in at all.
+        /// The mechanisms that the server offers; empty when it offers no sign-in at all.
         offered: Vec<String>,
     },
     /// The sign-in did not succeed.
     SignInRefused {
-        /// The mechanism.
+        /// The mechanism that was tried.
         mechanism: String,
-        /// The server's last reply, where there was one.
+        /// The server's last reply, if there was one.
         reply: Option<Reply>,
     },
-    /// The server broke the protocol, so that its replies cannot be told apart any more.
+    /// The server broke the protocol, so its replies can no longer be matched to commands.
     OutOfStep(OutOfStep),
     /// The announcement of a message was refused in the middle of its transmission.
     Withheld,
     /// A message's content failed in the middle of its transmission.
     Content(ContentError),
-    /// The transport failed; the reason as it was given to [`connection_lost`](crate::Client::connection_lost).
+    /// The transport failed, with the reason that was given to [`connection_lost`](crate::Client::connection_lost).
     Lost(String),
 }
 
 impl CloseReason {
-    /// The server's reply that ended the connection, where one did.
+    /// Returns the server's reply that ended the connection, if there was one.
     pub fn reply(&self) -> Option<&Reply> {
         match self {
             Self::Refused { reply, .. } | Self::Closing { reply, .. } | Self::StartTlsRefused(reply) => Some(reply),
@@ -227,8 +228,8 @@ impl CloseReason {
         }
     }
 
-    /// True when a new connection should use the plain dialogue ([`Pipelining::Off`](crate::Pipelining::Off)), because
-    /// the server lost step in the other.
+    /// Checks whether a new connection should use the plain dialogue ([`Pipelining::Off`](crate::Pipelining::Off)),
+    /// because the server lost step in the pipelined one.
     pub fn advises_plain_dialogue(&self) -> bool {
         matches!(self, Self::OutOfStep(_))
     }
@@ -269,14 +270,14 @@ impl std::error::Error for CloseReason {}
 pub enum OutOfStep {
     /// It sent something that is not a reply.
     Unparsable(ReplyError),
-    /// It sent a reply, or a part of one, to nothing.
+    /// It sent a reply, or a part of one, when no reply was owed.
     Unasked,
-    /// A reply that makes no sense where it stands: `354` to MAIL, `250` to DATA, a recipient accepted after the sender
-    /// was refused, a message accepted for nobody, or an enhanced code that belongs to another command.
+    /// It sent a reply that makes no sense at this point: `354` to MAIL, `250` to DATA, an accepted recipient after the
+    /// sender was refused, a message accepted for no recipient, or an enhanced code that belongs to another command.
     Misplaced {
-        /// Where it came.
+        /// The part of the dialogue where the reply came.
         stage: Stage,
-        /// What it is.
+        /// The reply.
         reply: Reply,
     },
 }

@@ -8,14 +8,15 @@ use std::fmt;
 
 pub use parser::{ReplyError, ReplyErrorKind, ReplyParser, parse_reply};
 
-/// An enhanced status code such as `5.1.1` (RFC 3463): what went wrong, finer than the three digits say it.
+/// An enhanced status code such as `5.1.1` (RFC 3463). It says what went wrong in more detail than the three digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EnhancedCode {
-    /// 2 for success, 4 for a failure that may pass, 5 for one that stays. Always the first digit of the reply's code.
+    /// 2 for success, 4 for a failure that may pass, 5 for a failure that is permanent. Always equal to the first digit
+    /// of the reply's code.
     pub class: u8,
-    /// What it is about: 1 addressing, 2 mailbox, 3 mail system, 4 network, 5 protocol, 6 content, 7 policy.
+    /// The subject: 1 addressing, 2 mailbox, 3 mail system, 4 network, 5 protocol, 6 content, 7 policy.
     pub subject: u16,
-    /// The particular, to be read together with the subject.
+    /// The detail, which has a meaning only together with the subject.
     pub detail: u16,
 }
 
@@ -48,23 +49,24 @@ fn number(digits: &str) -> Option<u16> {
     ((1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-/// What the first digit of a code says; an unknown code is acted upon by this alone (RFC 5321, section 4.2.1).
+/// The meaning of a code's first digit. For an unknown code, only this digit decides what to do (RFC 5321, section
+/// 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// 2yz: done.
+    /// 2yz: the command was done.
     Positive,
-    /// 3yz: go on, there is more to send.
+    /// 3yz: the server waits for more.
     Intermediate,
-    /// 4yz: not done, but the same may work later.
+    /// 4yz: the command was not done, but the same command may work later.
     Transient,
-    /// 5yz: not done, and the same will not work.
+    /// 5yz: the command was not done, and the same command will not work later.
     Permanent,
 }
 
-/// A whole reply, of one line or of several.
+/// A complete reply, of one line or of several.
 ///
-/// Its text is what the server chose to say: it holds no line ends and no control characters, and nothing more may be
-/// assumed about it.
+/// The server chose its text. The text holds no line ends and no control characters; nothing else may be assumed about
+/// it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     code: u16,
@@ -81,17 +83,17 @@ impl Reply {
         Self { code, enhanced, text }
     }
 
-    /// The three digits: 200 to 599.
+    /// Returns the three digits: 200 to 599.
     pub fn code(&self) -> u16 {
         self.code
     }
 
-    /// The enhanced code of the first line, provided that its class agrees with the code.
+    /// Returns the enhanced code of the first line, if its class agrees with the code.
     pub fn enhanced(&self) -> Option<EnhancedCode> {
         self.enhanced
     }
 
-    /// What the first digit says.
+    /// Returns the meaning of the first digit.
     pub fn class(&self) -> Class {
         match self.code / 100 {
             2 => Class::Positive,
@@ -101,19 +103,19 @@ impl Reply {
         }
     }
 
-    /// True for 2yz.
+    /// Checks whether the code is 2yz.
     pub fn is_positive(&self) -> bool {
         self.class() == Class::Positive
     }
 
-    /// The text of each line, without the code and without the enhanced code that servers repeat on each.
+    /// Returns the text of each line, without the code and without the enhanced code that servers repeat on each line.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text
             .split('\n')
             .map(|line| enhanced(self.code, line).map_or(line, |(_, rest)| rest))
     }
 
-    /// The text as one line, without codes.
+    /// Returns the text as one line, without codes.
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for line in self.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -125,7 +127,7 @@ impl Reply {
         text
     }
 
-    /// All lines as the server wrote them, codes included, each without its line end, separated by `\n`.
+    /// Returns all lines as the server wrote them, including codes, each without its line end, separated by `\n`.
     pub fn verbatim(&self) -> String {
         let mut out = String::with_capacity(self.text.len() + 16);
         let mut lines = self.text.split('\n').peekable();

@@ -1,18 +1,18 @@
-//! Bytes to replies, with a bound on everything that a server could make long.
+//! A parser from bytes to replies, with a limit on everything that a server could make long.
 //!
-//! A line ends with CRLF and with nothing else. RFC 5321, section 2.3.8, forbids to recognise any other sequence, and
-//! the reason is safety: where a bare CR or LF ends a line for one reader and not for another, text that a server
-//! merely echoes (an address, a host name) turns into a reply of its own. So a bare one is an error, not a line end.
+//! A line ends with CRLF and with nothing else. RFC 5321, section 2.3.8, forbids recognising any other sequence. The
+//! reason is safety: if a bare CR or LF ends a line for one reader and not for another, text that a server only echoes
+//! (an address, a host name) can become a separate reply. So a bare CR or LF is an error, not a line end.
 
 use std::fmt;
 
 use super::Reply;
 
-/// Where the next reply starts in what was received, and the replies that are whole.
+/// A buffer of received bytes from which complete replies are taken.
 ///
-/// Feed it with [`push`](Self::push), then take replies with [`next_reply`](Self::next_reply) until there is none. How
-/// the bytes are cut into pieces makes no difference. After an error it answers the same error for ever: there is no
-/// way to find the next reply in a stream that lost its form.
+/// Add bytes with [`push`](Self::push), then take replies with [`next_reply`](Self::next_reply) until it returns none.
+/// It makes no difference how the bytes are cut into pieces. After an error the parser returns the same error for ever,
+/// because the start of the next reply cannot be found any more.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     buffer: Vec<u8>,
@@ -28,19 +28,20 @@ pub struct ReplyParser {
 }
 
 impl ReplyParser {
-    /// The longest line, its CRLF not counted. RFC 5321 promises 510; real servers go beyond, none this far.
+    /// The maximum length of a line, in bytes without its CRLF. RFC 5321 promises 510. Real servers send longer lines,
+    /// but none this long.
     pub const MAX_LINE: usize = 4 * 1024;
-    /// The most lines in one reply.
+    /// The maximum number of lines in one reply.
     pub const MAX_LINES: usize = 128;
-    /// The most bytes in one reply, line ends included.
+    /// The maximum number of bytes in one reply, including line ends.
     pub const MAX_REPLY: usize = 64 * 1024;
 
-    /// A parser at the start of a stream.
+    /// Creates a parser at the start of a stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes what was received.
+    /// Adds the bytes that were received.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.failed.is_some() {
             return;
@@ -56,10 +57,10 @@ impl ReplyParser {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole reply, or none while it is incomplete.
+    /// Returns the next complete reply, or none while it is incomplete.
     ///
     /// # Errors
-    /// When the bytes are not a reply, or one beyond the bounds.
+    /// When the bytes are not a reply, or the reply is beyond the limits.
     pub fn next_reply(&mut self) -> Result<Option<Reply>, ReplyError> {
         match self.failed {
             Some(kind) => Err(ReplyError { kind }),
@@ -71,7 +72,7 @@ impl ReplyParser {
         }
     }
 
-    /// True when no byte waits that was not part of a reply already taken.
+    /// Checks whether every received byte belongs to a reply that was already taken.
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len()
     }
@@ -202,13 +203,13 @@ pub struct ReplyError {
 }
 
 impl ReplyError {
-    /// What is wrong, for programs.
+    /// Returns what is wrong, for programs.
     pub fn kind(self) -> ReplyErrorKind {
         self.kind
     }
 }
 
-/// What is wrong with bytes that should have been a reply.
+/// What is wrong with bytes that should be a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplyErrorKind {
