@@ -1,4 +1,5 @@
-//! From the parts of a reply to its explanation: the row that knows it, else its enhanced code, else its code.
+//! The explanation of a reply: from the row of the table that knows it, else from its enhanced code, else from its
+//! code.
 
 use std::borrow::Cow;
 
@@ -12,39 +13,40 @@ use crate::reply_code::{CodeMeaning, meaning_of};
 use crate::rows::{MINUTE, Question, Row, find};
 use crate::{EnhancedCode, Provider, Stage};
 
-/// What a reply means, and what to do about it.
+/// The meaning of a reply, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// What went wrong, for retry decisions and exit codes.
     pub kind: FailureKind,
-    /// What else the reply stops.
+    /// What the reply stops besides the command that it refuses.
     pub scope: Scope,
-    /// What another try may do.
+    /// What another try may achieve.
     pub retry: Retry,
-    /// The kinds of remedy, the foremost first; empty only for a code that is no 4yz or 5yz.
+    /// The kinds of remedy, the most important first. Empty only for a code that is not 4yz or 5yz.
     pub classes: &'static [Class],
     /// What happened: one sentence.
     pub cause: Cow<'static, str>,
     /// What to do now: one sentence.
     pub cure: Cow<'static, str>,
-    /// The page to open: the table's, or the one that the server names in this reply. An `https` link of printable
-    /// ASCII; where a row of Gmail's takes it from the reply, it leads to Google.
+    /// The page to open: the table's, or the one that the server names in this reply. It is an `https` link of
+    /// printable ASCII. If one of Gmail's rows takes it from the reply, it leads to Google.
     pub link: Option<String>,
-    /// The row of the table that knows this reply; none where the RFCs' meaning had to do.
+    /// The row of the table that knows this reply; none when the meaning comes from the RFCs.
     pub row: Option<&'static Row>,
 }
 
-/// Explains a reply of a server that is not known beyond what the reply says.
+/// Explains a reply of a server that is known only by what the reply says.
 ///
-/// `text` is the reply's text, its lines joined by anything white; codes that it repeats on each line do no harm.
-/// `enhanced` is the enhanced code, if it has one. `stage` is where it came: without it, what the reply itself tells
-/// of that is used. Any code is taken; one of 200 to 399 is no failure
-/// and is explained so, with the kind `uncertain`, because in a failure's place it shows that the dialogue is out of step.
+/// `text` is the reply's text, with its lines joined by any white space. Codes that the server repeats on each line do
+/// no harm. `enhanced` is the enhanced code, if there is one. `stage` is the point of the dialogue where the reply
+/// came; without it, the function uses what the reply itself says of that. Every code is accepted. A code of 200 to 399
+/// is not a failure and is explained as such, with the kind `uncertain`: where a failure was expected, it shows that
+/// the dialogue is out of step.
 pub fn explain(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Option<Stage>) -> Explanation {
     explain_parts(Some(code), enhanced, text, stage, None)
 }
 
-/// Explains a reply of a provider's server, which needs no mark of the provider in its text then.
+/// Explains a reply of a provider's server. The text then needs no mark of the provider.
 pub fn explain_for(
     provider: Provider,
     code: u16,

@@ -1,17 +1,17 @@
-//! What an SMTP reply means: its cause, its class, and what to do now.
+//! The meaning of an SMTP reply: its cause, its class, and what to do now.
 //!
-//! Gmail says in a code, an enhanced code and a line of text what a person must do, and often the code alone misleads:
-//! `550 5.4.5` is a quota that passes, `454 4.7.0 Too many login attempts` is no wrong password, and a `421` that
-//! answers EHLO is often a setting. This crate is the table that tells them apart, with the sign-in replies of other
-//! well-known providers, and the meanings that the RFCs give for everything else.
+//! Gmail says in a code, an enhanced code and a line of text what a person must do, and often the code by itself
+//! misleads: `550 5.4.5` is a quota that resets, `454 4.7.0 Too many login attempts` does not mean a wrong password,
+//! and a `421` in reply to EHLO is often a setting. This crate is the table that tells them apart. It also has the
+//! sign-in replies of other well-known providers, and the meanings that the RFCs give for everything else.
 //!
-//! It is not a parser of the protocol, it does no I/O and reads no clock, and it depends on nothing but the protocol's own
-//! types: it is compiled into the plugin unchanged. Nothing that a server says comes out of it, save a checked link.
+//! It is not a parser of the protocol. It does no I/O, reads no clock, and depends only on the protocol's own types, so
+//! it is compiled into the plugin unchanged. Nothing that a server says comes out of it, except a checked link.
 //!
-//! The order of calls: the reply's parts go to [`explain`], or to [`explain_for`] where the server's provider is known
-//! ([`Provider::of_host`]). What the protocol's state machine made of a session goes to [`explain_reply`] and
-//! [`explain_close`]. Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the
-//! table, for documentation and tests.
+//! The order of calls: give the reply's parts to [`explain`], or to [`explain_for`] if the server's provider is known
+//! ([`Provider::of_host`]). Give the results of the protocol's state machine to [`explain_reply`] and
+//! [`explain_close`]. Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the table,
+//! for documentation and tests.
 //!
 //! ```
 //! use pipepost_replies::{FailureKind, Retry, Stage, explain};

@@ -1,7 +1,7 @@
-//! The link that a server gives in its reply, if it is one that a person can be shown.
+//! The link that a server gives in its reply, if it is safe to show to a person.
 //!
-//! A reply is not to be trusted: only `https`, only the characters of a URI (RFC 3986), a plain host without user
-//! information, and a bounded length.
+//! A reply is not to be trusted. So the link must be `https`, hold only the characters of a URI (RFC 3986), have a
+//! plain host without user information, and have a bounded length.
 
 use crate::normal::{LONGEST, head, is_repeated_code};
 use crate::provider::is_beneath;

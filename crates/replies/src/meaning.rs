@@ -1,22 +1,22 @@
-//! The vocabulary in which a reply is explained.
+//! The types in which a reply is explained.
 
 use std::fmt;
 
-/// What a reply speaks about, and so what else it stops.
+/// What a reply is about, and so what else it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// One recipient; the others are not touched.
+    /// One recipient. The others are not affected.
     Recipient,
-    /// This message, or the transaction that carries it; the next one may pass.
+    /// This message, or the transaction that carries it. The next one may be accepted.
     Transaction,
-    /// This connection; another one may do better.
+    /// This connection. Another one may succeed.
     Connection,
-    /// The account, on whatever connection.
+    /// The account, on every connection.
     Account,
 }
 
 impl Scope {
-    /// The name in outputs: lower case.
+    /// Returns the name in outputs, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recipient => "recipient",
@@ -33,27 +33,28 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What another try may do without anybody changing anything.
+/// What another try may achieve when nobody changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
-    /// None helps.
+    /// No try helps.
     No,
     /// At once, on this connection, after RSET.
     SameConnection,
     /// At once, on a new connection.
     NewConnection,
-    /// Soon, and each time after a longer pause: the reply names no time, and may pass in seconds or in minutes.
+    /// Soon, with a longer pause before each try: the reply names no time, and the cause may pass in seconds or in
+    /// minutes.
     Soon,
-    /// Not before this many seconds; on a new connection if this one was closed, as a 421 does.
+    /// Not before this number of seconds; on a new connection if this one was closed, as a 421 does.
     After(u32),
     /// At once, with the recipients that were not accepted in further transactions.
     SplitRecipients,
-    /// At once, with the recipients of each domain in a transaction of their own.
+    /// At once, with a separate transaction for the recipients of each domain.
     SplitDomains,
 }
 
 impl Retry {
-    /// The seconds to let pass; none where no time is asked for.
+    /// Returns the number of seconds to wait, or none if the reply asks for no time.
     pub const fn wait(self) -> Option<u32> {
         match self {
             Self::After(seconds) => Some(seconds),
@@ -76,7 +77,8 @@ impl fmt::Display for Retry {
     }
 }
 
-/// The kind of remedy. A reply may need two: the first is the machine's or the likelier, the second is the person's.
+/// The kind of remedy. A reply may need two: the first is done by the machine or is the more likely one, and the second
+/// is done by a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// C: fix the configuration or the credentials.
@@ -96,7 +98,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// The letter that reports and the documentation use.
+    /// Returns the letter that reports and the documentation use.
     pub const fn letter(self) -> char {
         match self {
             Self::Configure => 'C',

@@ -1,4 +1,4 @@
-//! A reply's text in the one form that the table's patterns are written for.
+//! The one form of a reply's text for which the table's patterns are written.
 
 use crate::EnhancedCode;
 

@@ -1,4 +1,4 @@
-//! A reply as people paste it: out of a log, an exception, a bounce.
+//! A reply as people paste it: from a log, an exception or a bounce.
 
 use std::fmt;
 
@@ -8,9 +8,10 @@ use crate::{EnhancedCode, Provider, Stage};
 
 /// A reply found in pasted text.
 ///
-/// It is found behind whatever a program put before it (`Error:`, `smtp;`, `said:`, quotes, time stamps), over several
-/// lines or folded into one, with real line breaks or written ones (`\r\n`), with the enhanced code once or on every
-/// line. A text with an enhanced code alone (`5.7.139 Authentication unsuccessful`) is taken too.
+/// The text before the reply may be anything that a program wrote (`Error:`, `smtp;`, `said:`, quotes, time stamps).
+/// The reply may be on several lines or on one, with real line breaks or written ones (`\r\n`), and with the enhanced
+/// code once or on every line. A text with only an enhanced code (`5.7.139 Authentication unsuccessful`) is accepted
+/// too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastedReply {
     code: Option<u16>,
@@ -18,7 +19,7 @@ pub struct PastedReply {
     text: String,
 }
 
-/// Why a pasted text is not taken for a reply.
+/// The reason why a pasted text is not recognised as a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     kind: ParseErrorKind,
@@ -27,9 +28,9 @@ pub struct ParseError {
 /// What is wrong with a pasted text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseErrorKind {
-    /// There is nothing in it.
+    /// The text is empty.
     Empty,
-    /// It holds no reply code and no enhanced code.
+    /// The text holds no reply code and no enhanced code.
     NoCode,
 }
 
@@ -37,7 +38,6 @@ impl PastedReply {
     /// Finds the reply in the first 64 KiB of the text.
     ///
     /// # Errors
-    ///
     /// When the text is empty or holds no code.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = head(text, LONGEST).replace("\\r", "\n").replace("\\n", "\n");
@@ -63,12 +63,12 @@ impl PastedReply {
         })
     }
 
-    /// The reply code; none where the text has lost it.
+    /// Returns the reply code, or none if the text has lost it.
     pub fn code(&self) -> Option<u16> {
         self.code
     }
 
-    /// Whether the server refused, for now or for good.
+    /// Checks whether the server refused, temporarily or permanently.
     pub fn is_failure(&self) -> bool {
         match (self.code, self.enhanced) {
             (Some(code), _) => code >= 400,
@@ -76,34 +76,34 @@ impl PastedReply {
         }
     }
 
-    /// The enhanced code, if there is one.
+    /// Returns the enhanced code, if there is one.
     pub fn enhanced(&self) -> Option<EnhancedCode> {
         self.enhanced
     }
 
-    /// What the server said, without codes, each line of it on one of its own, control characters taken out.
+    /// Returns what the server said, without codes and control characters, with each of its lines on a separate line.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whose reply it is, as far as its text tells.
+    /// Returns the provider of the reply, as far as its text reveals it.
     pub fn provider(&self) -> Provider {
         Provider::of_reply(&self.text)
     }
 
-    /// Where it came, as far as code and text tell.
+    /// Returns the point of the dialogue where the reply came, as far as code and text reveal it.
     pub fn stage(&self) -> Option<Stage> {
         Stage::guess(self.code, &normal_text(&self.text))
     }
 
-    /// What it means; `stage` where it is known better than the text tells.
+    /// Returns the meaning of the reply. Give `stage` if it is known better than the text reveals it.
     pub fn explain(&self, stage: Option<Stage>) -> Explanation {
         explain_parts(self.code, self.enhanced, &self.text, stage, None)
     }
 }
 
 impl ParseError {
-    /// What is wrong.
+    /// Returns what is wrong.
     pub fn kind(&self) -> ParseErrorKind {
         self.kind
     }

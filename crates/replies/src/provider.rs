@@ -1,9 +1,9 @@
-//! Whose server speaks.
+//! The provider whose server sent a reply.
 
-/// A provider whose replies have rows of their own.
+/// A provider whose replies have their own rows in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provider {
-    /// Gmail and Google Workspace, the relay included.
+    /// Gmail and Google Workspace, including the relay.
     Gmail,
     /// Outlook.com and Microsoft 365.
     Outlook,
@@ -19,7 +19,7 @@ pub enum Provider {
     Mailgun,
     /// Postmark.
     Postmark,
-    /// Zoho Mail, and ZeptoMail of the same house.
+    /// Zoho Mail, and ZeptoMail of the same company.
     Zoho,
     /// Any other server.
     Other,
@@ -69,14 +69,15 @@ const MARKS: &[(&str, Provider)] = &[
 ];
 
 impl Provider {
-    /// The provider of a submission host, such as `smtp.gmail.com`; [`Provider::Other`] where it has no rows here.
+    /// Returns the provider of a submission host such as `smtp.gmail.com`, or [`Provider::Other`] if the table has no
+    /// rows for it.
     pub fn of_host(host: &str) -> Self {
         let host = host.trim_end_matches('.');
         let found = HOSTS.iter().find(|(name, _)| is_beneath(host, name));
         found.map_or(Self::Other, |(_, provider)| *provider)
     }
 
-    /// The provider as the reply's own text gives it away; [`Provider::Other`] where it does not.
+    /// Returns the provider that the reply's own text reveals, or [`Provider::Other`] if it reveals none.
     pub fn of_reply(text: &str) -> Self {
         Self::of_normal_text(&crate::normal::normal_text(text))
     }
@@ -86,7 +87,7 @@ impl Provider {
         found.map_or(Self::Other, |(_, provider)| *provider)
     }
 
-    /// The name for people.
+    /// Returns the name for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gmail => "Gmail",

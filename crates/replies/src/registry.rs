@@ -1,4 +1,4 @@
-//! What an enhanced code means by itself: the registry of RFC 5248 as data, with the codes of RFC 3463, 4468, 4954,
+//! The meaning of an enhanced code by itself: the registry of RFC 5248 as data, with the codes of RFC 3463, 4468, 4954,
 //! 5248, 6531, 6710, 7293, 7372, 7505 and 8689.
 
 use pipepost_core::FailureKind;

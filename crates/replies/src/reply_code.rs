@@ -1,10 +1,11 @@
-//! What a reply code means by itself (RFC 5321, section 4.2.3; RFC 4954, section 6; RFC 7504), where nothing tells more.
+//! The meaning of a reply code by itself (RFC 5321, section 4.2.3; RFC 4954, section 6; RFC 7504), when nothing else
+//! says more.
 
 use pipepost_core::FailureKind;
 
 use crate::meaning::Scope;
 
-/// An enhanced status code (RFC 3463): class, subject, detail.
+/// An enhanced status code (RFC 3463): class, subject and detail.
 pub type EnhancedCode = (u8, u16, u16);
 
 /// A reply code and its meaning.

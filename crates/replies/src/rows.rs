@@ -1,7 +1,7 @@
-//! The table of known replies: one row a meaning.
+//! The table of known replies: one row for each meaning.
 //!
-//! Rows are tried in their order, in three rounds (see [`find`]). A row that a reply of another row could match stands
-//! after it; the tests play every row and so show that none is hidden.
+//! Rows are tried in their order, in three rounds (see [`find`]). A row that could also match the reply of a more
+//! specific row comes after that row. The tests try every row and so show that none is hidden by another.
 
 mod gmail_domain;
 mod gmail_mail;
@@ -25,33 +25,33 @@ pub(crate) const APP_PASSWORDS: &str = "https://myaccount.google.com/apppassword
 pub struct Row {
     /// A stable name, such as `gmail-daily-limit`.
     pub id: &'static str,
-    /// Whose reply it is.
+    /// The provider whose reply it is.
     pub provider: Provider,
-    /// The reply codes that it comes with.
+    /// The reply codes that the reply may have.
     pub codes: &'static [u16],
-    /// The enhanced codes that it comes with; empty: any, or none.
+    /// The enhanced codes that the reply may have. Empty: any, or none.
     pub enhanced: &'static [EnhancedCode],
-    /// Phrases of which one occurs in the text, in lower case with single blanks.
+    /// Phrases in lower case with single blanks. One of them must occur in the text.
     pub texts: &'static [&'static str],
-    /// The places at which it has this meaning; empty: all.
+    /// The points of the dialogue at which it has this meaning. Empty: all.
     pub stages: &'static [Stage],
-    /// The phrases are common words: they count only when the server is known to be the provider's.
+    /// True when the phrases are common words. They count only when the server is known to be the provider's.
     pub marked: bool,
-    /// Code and enhanced code alone have this meaning, whatever the text, when the server is known to be the provider's.
+    /// True when code and enhanced code have this meaning with any text, if the server is known to be the provider's.
     pub by_code: bool,
-    /// The kinds of remedy, the foremost first; never empty.
+    /// The kinds of remedy, the most important first; never empty.
     pub classes: &'static [Class],
     /// What went wrong, for retry decisions.
     pub kind: FailureKind,
-    /// What the reply speaks about.
+    /// What the reply is about.
     pub scope: Scope,
-    /// What another try may do.
+    /// What another try may achieve.
     pub retry: Retry,
     /// What happened: one sentence.
     pub cause: &'static str,
     /// What to do now: one sentence.
     pub cure: &'static str,
-    /// The page to open; none: the one that the reply itself names.
+    /// The page to open; none: the page that the reply itself names.
     pub link: Option<&'static str>,
 }
 
@@ -74,7 +74,7 @@ const GMAIL: Row = Row {
     link: None,
 };
 
-/// The whole table, in the order in which it is tried.
+/// Returns the whole table, in the order in which it is tried.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     [gmail_session::ROWS, gmail_mail::ROWS, gmail_domain::ROWS, others::ROWS]
         .into_iter()

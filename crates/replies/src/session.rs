@@ -1,24 +1,24 @@
-//! Why a session ended, or a command was refused, in sentences for the person whose account it is.
+//! The reason why a session ended, or a command was refused, in sentences for the owner of the account.
 //!
-//! The account's test and the connector that sends both say it with these words.
+//! The account's test and the connector that sends both use these sentences.
 
 use pipepost_core::FailureKind;
 use pipepost_smtp::{CloseReason, OutOfStep, Reply, ReplyError, ReplyErrorKind, Stage as SmtpStage};
 
 use crate::{Provider, Retry, Stage, explain_for};
 
-/// What happened, and what to do now.
+/// What happened in a session, and what to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFailure {
-    /// By who can mend it and when.
+    /// The kind of failure, which says who can repair it and when.
     pub kind: FailureKind,
-    /// What happened: sentences that name the server.
+    /// What happened, in sentences that name the server.
     pub message: String,
     /// What to do now.
     pub advice: Option<String>,
-    /// The page to open, where the server named one.
+    /// The page to open, if the server named one.
     pub link: Option<String>,
-    /// What another try may do without anybody changing anything.
+    /// What another try may achieve when nobody changes anything.
     pub retry: Retry,
 }
 
@@ -39,7 +39,7 @@ impl SessionFailure {
     }
 }
 
-/// Explains a reply of `host` that refuses, to the command of `stage`.
+/// Explains a reply of `host` that refuses the command of `stage`.
 pub fn explain_reply(host: &str, reply: &Reply, stage: SmtpStage) -> SessionFailure {
     let enhanced = reply.enhanced().map(|code| (code.class, code.subject, code.detail));
     let provider = Provider::of_host(host);
@@ -53,7 +53,7 @@ pub fn explain_reply(host: &str, reply: &Reply, stage: SmtpStage) -> SessionFail
     }
 }
 
-/// Explains why the session with `host` ended before it came to a message.
+/// Explains why the session with `host` ended before a message was sent.
 pub fn explain_close(host: &str, reason: &CloseReason) -> SessionFailure {
     let configuration = |message: String| SessionFailure::new(FailureKind::Configuration, message);
     match reason {

@@ -1,9 +1,9 @@
-//! The place in the dialogue at which a reply came.
+//! The point of the dialogue at which a reply came.
 
-/// The command, or the moment, that a reply answers.
+/// The command, or the moment, that a reply belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Before any command.
+    /// The greeting, before any command.
     Greeting,
     /// EHLO or HELO.
     Ehlo,
@@ -13,7 +13,7 @@ pub enum Stage {
     Auth,
     /// MAIL FROM.
     Mail,
-    /// RCPT TO: the reply speaks of that recipient.
+    /// RCPT TO: the reply is about that recipient.
     Rcpt,
     /// DATA, before the content.
     Data,

@@ -1,6 +1,6 @@
-//! Gmail: what it demands of the sending domain's DNS. The 421 form slows down, the 550 form refuses.
+//! Gmail: its requirements for the sending domain's DNS. The 421 form slows down, the 550 form refuses.
 //!
-//! Gmail gives several of these enhanced codes a meaning other than the one they are registered with.
+//! Gmail gives several of these enhanced codes a meaning that differs from the registered one.
 
 use pipepost_core::FailureKind;
 

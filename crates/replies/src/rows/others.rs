@@ -1,4 +1,4 @@
-//! Other providers' well-known replies, and those of common mail server software.
+//! The well-known replies of other providers, and those of common mail server software.
 
 use pipepost_core::FailureKind;
 
