@@ -1,11 +1,11 @@
-//! Asks a submission server what it is and what it takes: greeting, capabilities, sign-in, and, when there is one, a
-//! letter. This is the conversation of an account's test.
+//! The conversation of an account's test. It asks a submission server for its greeting and capabilities, signs in, and
+//! sends a letter if one is given.
 //!
-//! The commands are those of `pipepost-smtp`; the connection, its TLS and the secret are the caller's ([`Connection`]), who is
-//! told of each thing as it is known ([`Event`]). It is not how messages are sent: pipelines send through a connector in a
-//! sandbox, and this speaks to the account's own server alone, with text of our own.
+//! The commands are those of `pipepost-smtp`. The caller owns the connection, its TLS and the secret ([`Connection`]),
+//! and receives each result as soon as it is known ([`Event`]). Messages are not sent this way: pipelines send through
+//! a connector in a sandbox. This crate speaks only to the account's own server, with a text of our own.
 //!
-//! The order of calls: [`converse`], once a connection.
+//! The order of calls: [`converse`], once per connection.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -13,75 +13,75 @@ use std::fmt;
 use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
 pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, CloseReason, Config, Reply, Security, Stage};
 
-/// A connection that somebody else has opened.
+/// A connection that the caller has opened.
 pub trait Connection: Send {
-    /// Why it did not do as asked.
+    /// The reason why an operation failed.
     type Error: fmt::Display + Send;
 
-    /// At least one byte.
+    /// Reads at least one byte.
     fn read(&mut self) -> impl Future<Output = Result<Vec<u8>, Self::Error>> + Send;
-    /// All of it.
+    /// Writes all bytes.
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Self::Error>> + Send;
-    /// Puts TLS around it.
+    /// Starts TLS on the connection.
     fn start_tls(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
-    /// The whole sign-in. Answers the server's last reply, and whether it was yes.
+    /// Performs the whole sign-in. Returns the server's last reply, and whether the sign-in succeeded.
     fn sign_in(&mut self, mechanism: &str) -> impl Future<Output = Result<(Vec<u8>, bool), Self::Error>> + Send;
 }
 
-/// A message of our own, to show that one arrives.
+/// A message of our own, which shows that a message arrives.
 #[derive(Debug, Clone)]
 pub struct Letter {
     /// The reverse path.
     pub sender: Address,
     /// The forward path.
     pub recipient: Address,
-    /// Headers and text, in ASCII, line ends as CRLF.
+    /// Headers and text, in ASCII, with CRLF line ends.
     pub content: String,
 }
 
-/// Something that is known now.
+/// A result of the conversation, reported as soon as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// The server has greeted.
     Greeting(Reply),
-    /// What it offers; told again after STARTTLS, when it counts.
+    /// The server's capabilities. Reported again after STARTTLS; the last report is the one that counts.
     Capabilities {
         /// The reply to EHLO.
         reply: Reply,
-        /// What of it matters.
+        /// The capabilities that the reply states.
         capabilities: Capabilities,
     },
     /// TLS began after STARTTLS.
     Secured,
     /// The server has taken the credentials.
     SignedIn {
-        /// The mechanism.
+        /// The mechanism that was used.
         mechanism: String,
     },
     /// The server has taken the letter.
     Taken(Reply),
 }
 
-/// How a conversation ended that did not end well.
+/// The reason why a conversation did not end well.
 #[derive(Debug)]
 pub enum ProbeError<E> {
-    /// The connection did not do as asked.
+    /// An operation of the connection failed.
     Connection(E),
-    /// The dialogue came to its end early.
+    /// The dialogue ended early.
     Dialogue(CloseReason),
     /// The letter was refused.
     Refused {
-        /// By this reply.
+        /// The reply that refuses it.
         reply: Reply,
-        /// To what.
+        /// The command that was refused.
         stage: Stage,
     },
-    /// The letter was not sent, or nobody knows whether it was; a clause.
+    /// The letter was not sent, or nobody knows whether it was. The text is a clause.
     Unsent(String),
 }
 
-/// Has the conversation, up to the farewell.
+/// Performs the conversation, up to QUIT, and reports each result through `tell`.
 ///
 /// # Errors
 /// The first [`ProbeError`].
