@@ -1,4 +1,4 @@
-//! Failures in the contract's terms, made in few words.
+//! Failures in the contract's terms, with short constructors.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use crate::{Failure, FailureKind, FileError};
 
 impl Failure {
-    /// A failure of `kind` that says what happened, and nothing more; fill in the rest with the record's own fields.
+    /// Creates a failure of `kind` with a message and nothing else. Fill in the rest with the record's own fields.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -19,12 +19,12 @@ impl Failure {
         }
     }
 
-    /// What was asked for makes no sense, and will not at the next try either.
+    /// Creates a failure for a request that makes no sense, and will not make sense at the next try either.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Invalid, message)
     }
 
-    /// Adds what the person who can repair it does now.
+    /// Adds what the person who can repair the failure must do now.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());

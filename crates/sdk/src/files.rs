@@ -11,7 +11,7 @@ use crate::{Call, Failure};
 /// How many bytes cross the boundary at once: large enough that crossing costs nothing beside the copying.
 const PIECE: u32 = 64 * 1024;
 
-/// Reads a file of the run from its beginning. Using it imports `files`.
+/// A reader of a file of the run, from its beginning. Using it imports `files`.
 pub struct RunFileReader {
     file: files::File,
     offset: u64,
@@ -21,7 +21,7 @@ impl RunFileReader {
     /// Opens the file `name` of the run that `call` belongs to.
     ///
     /// # Errors
-    /// A failure that names the file: not there, not allowed, too large.
+    /// A failure that names the file: it does not exist, is not allowed, or is too large.
     pub fn open(call: &Call, name: &str) -> Result<Self, Failure> {
         Ok(Self {
             file: files::open(call.id, name).map_err(|error| Failure::of_file(name, error))?,
@@ -29,7 +29,7 @@ impl RunFileReader {
         })
     }
 
-    /// In bytes, as it was when it was opened.
+    /// Returns the file's size in bytes, as it was when the file was opened.
     pub fn size(&self) -> u64 {
         self.file.size()
     }
@@ -47,8 +47,8 @@ impl io::Read for RunFileReader {
     }
 }
 
-/// Writes a new file of the run; it appears, whole, with [`NewFileWriter::finish`] and not before. Using it imports
-/// `new-files`.
+/// A writer of a new file of the run. The file appears as a whole with [`NewFileWriter::finish`], and not before. Using
+/// it imports `new-files`.
 pub struct NewFileWriter {
     file: new_files::NewFile,
     pending: Vec<u8>,
@@ -58,7 +58,7 @@ impl NewFileWriter {
     /// Begins the file `name` of the run that `call` belongs to.
     ///
     /// # Errors
-    /// A failure that names the file, when the host refuses the name.
+    /// When the host refuses the name. The failure names the file.
     pub fn create(call: &Call, name: &str) -> Result<Self, Failure> {
         Ok(Self {
             file: new_files::create(call.id, name).map_err(|error| Failure::of_file(name, error))?,
@@ -69,7 +69,7 @@ impl NewFileWriter {
     /// Makes the file appear under its name.
     ///
     /// # Errors
-    /// When what was written could not be kept.
+    /// When the written content could not be stored.
     pub fn finish(mut self) -> io::Result<()> {
         self.hand_over()?;
         new_files::NewFile::finish(self.file).map_err(io::Error::other)

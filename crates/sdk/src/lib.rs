@@ -1,15 +1,15 @@
-//! What every connector shares: the bindings to its host, and a few comforts over them.
+//! The parts that every connector shares: the bindings to its host, and some helpers built on them.
 //!
 //! A connector is a component that exports `pipepost:connector/step` and imports what it uses of the contract in
-//! `wit/`. The bindings here are made from everything a host can give; what a connector does not call is not imported
-//! by its component, so depending on this crate widens nothing.
+//! `wit/`. The bindings here cover everything that a host can give. A component imports only what its connector calls,
+//! so depending on this crate gives a connector no further access.
 //!
-//! A connector whose calls have nothing to do with one another implements [`Each`] and ends with
-//! [`export_each!`](crate::export_each). One that wants the whole batch (to send it over one connection) implements
-//! [`Batch`] and ends with [`export_batch!`](crate::export_batch). Natively a connector's own tests run it in a
-//! `testing::Run`, in memory.
+//! A connector whose calls are independent of one another implements [`Each`] and ends with
+//! [`export_each!`](crate::export_each). A connector that wants the whole batch (to send it over one connection)
+//! implements [`Batch`] and ends with [`export_batch!`](crate::export_batch). In native builds a connector's own tests
+//! run it in a `testing::Run`, in memory.
 //!
-//! This is the one crate without `forbid(unsafe_code)`: the generated bindings need it.
+//! This is the only crate without `forbid(unsafe_code)`: the generated bindings need unsafe code.
 
 /// The generated bindings, as the contract names them.
 #[allow(missing_docs, clippy::all)]
@@ -60,18 +60,19 @@ pub use schemars;
 #[cfg(not(target_family = "wasm"))]
 use testing::imports::{log as host_log, random as host_random, wall_clock};
 
-/// Writes a line to the run's log, about `call` if given. The host bounds length and number.
+/// Writes a line to the run's log, about `call` if one is given. The host limits the length and the number of lines.
 pub fn log(level: Level, call: Option<u32>, message: &str) {
     host_log::write(level, call, message);
 }
 
-/// The host's clock: the time since the Unix epoch. (`std::time::SystemTime::now` traps on this target.)
+/// Returns the time since the Unix epoch by the host's clock. (`std::time::SystemTime::now` traps on this target.)
 pub fn now() -> std::time::Duration {
     let now = wall_clock::now();
     std::time::Duration::new(now.seconds, now.nanoseconds)
 }
 
-/// Sixty-four bits of the host's randomness. (Generators seeded without it repeat themselves in every instance.)
+/// Returns 64 random bits from the host. (Generators that are not seeded with them repeat themselves in every
+/// instance.)
 pub fn random() -> u64 {
     host_random::get_random_u64()
 }

@@ -1,12 +1,12 @@
-//! Several names in one parameter.
+//! A parameter that holds several names.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-/// A parameter that holds several names: an array of texts, or one text with commas between them. Names are trimmed,
-/// and empty ones are left out.
+/// A list of names in one parameter: an array of texts, or one text with commas between the names. Names are trimmed,
+/// and empty names are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Form")]
 pub struct List(Vec<String>);

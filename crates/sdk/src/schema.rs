@@ -1,4 +1,4 @@
-//! JSON Schemas made from types, as the host reads them.
+//! JSON Schemas that are made from types, in the form that the host reads.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;

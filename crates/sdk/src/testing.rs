@@ -1,8 +1,9 @@
 //! A run in memory, so that a connector's own tests need neither a host nor WebAssembly.
 //!
-//! Natively the comforts of this crate work on the [`Run`] that is being tested instead of on a host: the clock stands
-//! still, chance is counted up, and files are kept in memory. It is for tests of connectors alone, and no part of a
-//! component. A host checks the parameters against the connector's schema first; this does not.
+//! In native builds the helpers of this crate work on the [`Run`] that is being tested instead of on a host: the clock
+//! does not move, random numbers are counted up, and files are kept in memory. This module is only for tests of
+//! connectors, and is not part of a component. A host checks the parameters against the connector's schema first; this
+//! module does not.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Without files.
+    /// Creates a run without files.
     pub fn new() -> Self {
         Self::default()
     }
@@ -59,17 +60,17 @@ impl Run {
         self
     }
 
-    /// The content of a file of the run.
+    /// Returns the content of a file of the run.
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)
     }
 
-    /// What was logged.
+    /// Returns what was logged.
     pub fn log(&self) -> &[(Level, String)] {
         &self.log
     }
 
-    /// One call of a connector, with these parameters.
+    /// Performs one call of a connector with these parameters.
     ///
     /// # Errors
     /// The failure that the call is settled with.
@@ -77,7 +78,8 @@ impl Run {
         self.perform_text::<T>(&parameters.to_string())
     }
 
-    /// The same with the parameters as JSON text, in which members keep their order and numbers their digits.
+    /// Performs one call with the parameters as JSON text, in which members keep their order and numbers keep their
+    /// digits.
     ///
     /// # Errors
     /// The failure that the call is settled with.
@@ -87,10 +89,10 @@ impl Run {
         serde_json::from_str(&output).map_err(|error| Failure::invalid(error.to_string()))
     }
 
-    /// Whatever calls this crate's comforts, as they work on this run.
+    /// Runs `work`, which may call this crate's helpers: they work on this run.
     ///
     /// # Panics
-    /// Within itself.
+    /// When `work` itself calls `within`.
     pub fn within<R>(&mut self, work: impl FnOnce() -> R) -> R {
         CURRENT.with_borrow_mut(|current| {
             assert!(current.is_none(), "a run is being tested within another one");
@@ -102,12 +104,12 @@ impl Run {
     }
 }
 
-/// What the connector says of itself.
+/// Returns the connector's manifest.
 pub fn describe<T: Each>() -> Manifest {
     describe_each::<T>()
 }
 
-/// A first call with these parameters.
+/// Creates a first call with these parameters.
 pub fn call(parameters: impl Into<String>) -> Call {
     Call {
         id: 0,
