@@ -1,22 +1,22 @@
-//! What the public view of an account says about the sender.
+//! The part of an account's public view that concerns the sender.
 
 use pipepost_sdk::AccountView;
 
-/// The fields of the account's public view that a message is made with. The view never holds a secret.
+/// The fields of the account's public view that are used to make a message. The view never holds a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Who signs in.
+    /// The user name that signs in.
     pub username: Option<String>,
-    /// The sender where the step names none.
+    /// The sender, used if the step names none.
     pub from: Option<String>,
-    /// The name shown with it.
+    /// The name shown with the sender.
     pub from_name: Option<String>,
-    /// MAIL FROM where the step names none: the account's `mail.smtp.from`.
+    /// The address for MAIL FROM, used if the step names none: the account's `mail.smtp.from`.
     pub envelope_from: Option<String>,
 }
 
 impl Account {
-    /// Takes the fields from the account's public view; a text that is blank counts as absent.
+    /// Takes the fields from the account's public view. A blank text counts as absent.
     pub fn from_view(view: &AccountView) -> Self {
         let text = |value: &Option<String>| {
             let text = value.as_deref().map(str::trim).filter(|text| !text.is_empty());

@@ -1,7 +1,7 @@
-//! Addresses: one parse, from which both the header and the envelope are made.
+//! Addresses. One parse gives both the header and the envelope.
 //!
-//! The grammar is the address list of RFC 5322, section 3.4, with the freedoms that people take: empty elements, `;`
-//! between addresses, dots and brackets in an unquoted name. What is ambiguous is refused, never repaired.
+//! The grammar is the address list of RFC 5322, section 3.4, with some common deviations: empty elements, `;` between
+//! addresses, dots and brackets in an unquoted name. An ambiguous text is refused, never repaired.
 
 use std::borrow::Cow;
 use std::{fmt, net};
@@ -18,8 +18,8 @@ mod tests;
 /// smaller bounds of that section are the server's to judge: reply tokens and return paths pass them every day.
 const MAX_ADDRESS: usize = Path::MAX;
 
-/// An address that has been checked: `local@domain`, the domain in lower case and in its ASCII form (A-labels), or an
-/// address literal. So two addresses are equal when they reach one mailbox, as far as a sender can know.
+/// An address that has been checked: `local@domain`, with the domain in lower case and in its ASCII form (A-labels), or
+/// with an address literal. So two addresses are equal when they reach one mailbox, as far as a sender can know.
 ///
 /// Only the part before the `@` may hold characters beyond ASCII; such an address needs SMTPUTF8 (RFC 6531).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,20 +28,19 @@ pub struct Address {
 }
 
 impl Address {
-    /// Checks a bare address, without name and angle brackets.
+    /// Parses a bare address, without name and angle brackets.
     ///
     /// # Errors
-    ///
-    /// When it is not exactly one address.
+    /// When the text is not exactly one address.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         Self::read(&text.into(), &mut Vec::new())
     }
 
-    /// As [`Address::parse`], of a text with values in it; what is odd goes to `notes`.
+    /// Parses a bare address from a text with values in it, like [`Address::parse`]. Unusual but harmless parts are
+    /// added to `notes`.
     ///
     /// # Errors
-    ///
-    /// As [`Address::parse`].
+    /// The errors of [`Address::parse`].
     pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
         let mailbox = Mailbox::read(text, notes)?;
         match mailbox.name {
@@ -53,27 +52,27 @@ impl Address {
         }
     }
 
-    /// The whole address, as it goes into the envelope and the header.
+    /// Returns the whole address, as it is written in the envelope and the header.
     pub fn as_str(&self) -> &str {
         self.path.as_str()
     }
 
-    /// The address as the protocol's commands say it.
+    /// Returns the address as the protocol's commands use it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The part after the `@`.
+    /// Returns the part after the `@`.
     pub fn domain(&self) -> &str {
         self.path.domain()
     }
 
-    /// The part before the `@`, quoted where it has to be.
+    /// Returns the part before the `@`, quoted if it must be.
     pub fn local(&self) -> &str {
         self.path.local_part()
     }
 
-    /// True when the part before the `@` holds characters beyond ASCII (RFC 6531).
+    /// Checks whether the part before the `@` holds characters beyond ASCII (RFC 6531).
     pub fn needs_utf8(&self) -> bool {
         self.path.needs_smtputf8()
     }
@@ -123,20 +122,19 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Checks exactly one mailbox: `a@b.example`, `<a@b.example>` or `Name <a@b.example>`.
+    /// Parses exactly one mailbox: `a@b.example`, `<a@b.example>` or `Name <a@b.example>`.
     ///
     /// # Errors
-    ///
-    /// When it is none, or several.
+    /// When the text holds no mailbox, or several.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         Self::read(&text.into(), &mut Vec::new())
     }
 
-    /// As [`Mailbox::parse`], of a text with values in it; what is odd goes to `notes`.
+    /// Parses one mailbox from a text with values in it, like [`Mailbox::parse`]. Unusual but harmless parts are added
+    /// to `notes`.
     ///
     /// # Errors
-    ///
-    /// As [`Mailbox::parse`].
+    /// The errors of [`Mailbox::parse`].
     pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
         let mut list = AddressList::read(text, notes)?;
         match (list.entries.pop(), list.entries.is_empty()) {
@@ -149,19 +147,17 @@ impl Mailbox {
         }
     }
 
-    /// A mailbox of a name and a bare address.
+    /// Creates a mailbox from a name and a bare address.
     ///
     /// # Errors
-    ///
-    /// When the name holds a control character or the address is none.
+    /// When the name holds a control character, or the address is not a valid one.
     pub fn new(name: &str, address: &str) -> Result<Self, AddressError> {
         Self::of(name, Address::parse(address)?)
     }
 
-    /// A mailbox of a name and an address; an empty name is none.
+    /// Creates a mailbox from a name and a checked address. An empty name counts as none.
     ///
     /// # Errors
-    ///
     /// When the name holds a control character.
     pub fn of(name: &str, address: Address) -> Result<Self, AddressError> {
         let name = checked_name(name)?;
@@ -202,38 +198,37 @@ pub enum Entry {
     },
 }
 
-/// What an address parameter holds.
+/// The content of an address parameter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressList {
     entries: Vec<Entry>,
 }
 
 impl AddressList {
-    /// Parses an address list; the empty text is the empty list.
+    /// Parses an address list. The empty text is the empty list.
     ///
     /// # Errors
-    ///
     /// [`AddressError`] for the first element that is not an address.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         Self::read(&text.into(), &mut Vec::new())
     }
 
-    /// Parses an address list whose grammar is the document's own text: a value within a name is a part of the name,
-    /// one within an address is a part of that address, and one between two commas is one mailbox.
+    /// Parses an address list whose grammar is the document's own text. A value within a name is a part of the name, a
+    /// value within an address is a part of that address, and a value between two commas is one mailbox.
     ///
     /// # Errors
-    ///
-    /// [`AddressError`] for the first element that is not an address, or in which a value would be more than its place.
+    /// [`AddressError`] for the first element that is not an address, or in which a value would be more than its place
+    /// allows.
     pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
         parser::parse(text, notes).map(|entries| Self { entries })
     }
 
-    /// The elements in their order.
+    /// Returns the elements in their order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// Every mailbox in its order, those of groups included.
+    /// Returns every mailbox in its order, including those of groups.
     pub fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
         self.entries.iter().flat_map(|entry| match entry {
             Entry::Mailbox(mailbox) => std::slice::from_ref(mailbox),
@@ -241,7 +236,7 @@ impl AddressList {
         })
     }
 
-    /// True when there is no element at all, not even an empty group.
+    /// Checks whether there is no element at all, not even an empty group.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -278,12 +273,13 @@ impl fmt::Display for AddressList {
     }
 }
 
-/// What was changed in a text without changing whom it means. Its Display continues a sentence that names the parameter.
+/// A change to a text that does not change which mailbox it means. Its Display continues a sentence that names the
+/// parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// A comment, which is not sent (RFC 5322, section 3.2.2).
     Comment(String),
-    /// The part before the `@` had to be quoted, since its dots are where no dot-atom has them.
+    /// The part before the `@` had to be quoted, because its dots are in places that a dot-atom does not allow.
     Quoted(String),
 }
 
@@ -304,7 +300,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Why a text is not an address. Its Display continues a sentence that names the parameter.
+/// The reason why a text is not an address. Its Display continues a sentence that names the parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
     /// The element that is at fault, shortened and with its control characters escaped.

@@ -1,8 +1,8 @@
 //! A batch of calls over as few connections as possible.
 //!
-//! The protocol's state machine says what to do; this loop does it, through the host. A connection that ends is followed
-//! by another one only where that is safe and of use: after messages went through it, when it came from the pool and had
-//! died there, or when the server lost step, and then in the plain dialogue.
+//! The protocol's state machine says what to do; this loop does it, through the host. When a connection ends, another
+//! one follows only where that is safe and useful: after messages went through the first one, when it came from the
+//! pool and was dead, or when the server lost step. In the last case the next connection uses the plain dialogue.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

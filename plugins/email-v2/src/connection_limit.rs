@@ -1,9 +1,10 @@
-//! How many messages a server takes on one connection, as far as a batch learns it.
+//! The number of messages that a server takes on one connection, as far as a batch learns it.
 //!
-//! Many servers close a connection after some messages, and few say so beforehand. A connection that ends in the middle of
-//! a stream leaves what was in flight uncertain, so that may happen once: from then on one message is in flight, and its
-//! content leaves only once the server has asked for it, until a second connection has ended after as many messages. Then
-//! the number is known: messages stream again, and each connection is closed in order before the server would close it.
+//! Many servers close a connection after some messages, and few say so beforehand. A connection that ends in the middle
+//! of a stream leaves the messages in flight uncertain, so that may happen once. After that only one message is in
+//! flight, and its content is sent only when the server has asked for it, until a second connection has ended after the
+//! same number of messages. Then the number is known: messages stream again, and each connection is closed in order
+//! before the server would close it.
 
 /// What is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,26 +1,26 @@
-//! Why a message cannot be made, or was not sent.
+//! The reason why a message cannot be made, or was not sent.
 
 use std::fmt;
 
-/// What went wrong, by who can mend it and when: the same kinds by which a server's reply is explained. The names are the
-/// contract's; retry decisions read nothing else.
+/// The kind of failure, which says who can repair it and when. The same kinds explain a server's reply. The names are
+/// the contract's; retry decisions read nothing else.
 pub use pipepost_replies::FailureKind;
 
-/// One failure, told to the person who can mend it.
+/// A failure, explained to the person who can repair it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// By who can mend it and when.
+    /// The kind of failure, which says who can repair it and when.
     pub kind: FailureKind,
     /// What happened, in one sentence that names the parameter.
     pub message: String,
-    /// What to do now, where the message does not say it all.
+    /// What to do now, if the message does not say it already.
     pub advice: Option<String>,
-    /// The link to open, where the server gave one.
+    /// The link to open, if the server gave one.
     pub link: Option<String>,
 }
 
 impl Failure {
-    /// A failure of this kind with nothing but its sentence.
+    /// Creates a failure of this kind with only its sentence.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    /// The same failure with advice.
+    /// Returns the same failure with advice.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());

@@ -1,9 +1,9 @@
 //! The email step, from its parameters to a message and its outcome.
 //!
-//! What it is: the pure part of the `email-v2` connector. [`parameters::Parameters::parse`] turns the step's JSON into
+//! This is the pure part of the `email-v2` connector. [`parameters::Parameters::parse`] turns the step's JSON into
 //! types that can no longer be wrong, [`message::prepare`] makes the message and its envelope, and
-//! [`output::OutputPrefix::render`] writes what the step leaves behind. What it is not: a conversation with a server, and
-//! nothing here reads a clock, a random source or a file of its own: time, seed and files are handed in.
+//! [`output::OutputPrefix::render`] writes the step's output. It is not a conversation with a server. Nothing here
+//! reads a clock, a random source or a file by itself: time, seed and files are passed in.
 //!
 //! The order of calls, for one message:
 //!

@@ -1,9 +1,9 @@
 //! The message and its envelope, made from checked parameters.
 //!
-//! The frame (headers, boundaries, texts) is lettre's work. Three things are not left to it: header values, because a
-//! value that looks like an encoded word must not be read as one, and a long word must be folded; the encoding of
-//! texts, because they may be in another character set; and files, which are not read here at all: a random token
-//! stands in their place, the frame is split there, and [`Content`] encodes them while they are sent.
+//! lettre builds the frame (headers, boundaries, texts). This crate does three things itself. It writes header values,
+//! because a value that looks like an encoded word must not be read as one, and a long word must be folded. It encodes
+//! texts, because they may be in another character set. And it handles files, which are not read here at all: a random
+//! token takes the place of each file, the frame is split there, and [`Content`] encodes the files while they are sent.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
@@ -29,28 +29,30 @@ pub use content::Content;
 pub(crate) use headers::LONGEST_WORD;
 pub(crate) use inline::is_id as is_content_id;
 
-/// What a message is made with, apart from its parameters.
+/// The inputs of a message apart from its parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageSeed<'a> {
-    /// The call's key, the same in every attempt: the Message-ID is made of it.
+    /// The call's key, the same in every attempt. The Message-ID is made from it.
     pub key: &'a str,
-    /// The time of its Date header, in seconds since 1970-01-01 UTC.
+    /// The time of the Date header, in seconds since 1970-01-01 UTC.
     pub now: u64,
-    /// For boundaries; another one for each message, and not to be guessed by who writes the message's texts.
+    /// The seed of the boundaries. It must differ for each message, and the writer of the message's texts must not be
+    /// able to guess it.
     pub seed: u64,
 }
 
-/// Who sends and who receives, as the SMTP commands say it (RFC 5321, section 2.3.1).
+/// The sender and the recipients that the SMTP commands name (RFC 5321, section 2.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// MAIL FROM; none is the null sender, `<>`.
+    /// The address for MAIL FROM; none is the null sender, `<>`.
     pub sender: Option<Address>,
-    /// RCPT TO: each once, in the order of to, cc, bcc.
+    /// The addresses for RCPT TO: each once, in the order of to, cc, bcc.
     pub recipients: Vec<Address>,
 }
 
 impl Envelope {
-    /// The addresses that only a server with SMTPUTF8 takes (RFC 6531): those beyond ASCII before the `@`.
+    /// Returns the addresses that only a server with SMTPUTF8 accepts (RFC 6531): those with characters beyond ASCII
+    /// before the `@`.
     pub fn beyond_ascii(&self) -> impl Iterator<Item = &Address> {
         let all = self.sender.iter().chain(&self.recipients);
         all.filter(|address| address.needs_smtputf8())
@@ -60,29 +62,29 @@ impl Envelope {
 /// A message that is ready to be sent.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Its envelope.
+    /// The envelope.
     pub envelope: Envelope,
-    /// Its octets.
+    /// The octets of the content.
     pub content: Content,
-    /// Its Message-ID, with angle brackets.
+    /// The Message-ID, with angle brackets.
     pub message_id: String,
-    /// Its date, in seconds since 1970-01-01 UTC.
+    /// The date, in seconds since 1970-01-01 UTC.
     pub date: u64,
-    /// The content holds octets beyond ASCII: `BODY=8BITMIME`. Only a message that needs SMTPUTF8 does.
+    /// True when the content holds octets beyond ASCII, and so needs `BODY=8BITMIME`. Only a message that needs
+    /// SMTPUTF8 does.
     pub eight_bit: bool,
-    /// Envelope or headers hold an address that needs SMTPUTF8.
+    /// True when the envelope or the headers hold an address that needs SMTPUTF8.
     pub utf8: bool,
-    /// What is odd and no reason to refuse: one sentence each.
+    /// Unusual things that are not a reason to refuse the message: one sentence each.
     pub warnings: Vec<String>,
     /// The step's output, as far as it is known before sending.
     pub output: output::OutputPrefix,
 }
 
-/// Makes the message. Files are opened and measured, and read only when the content is.
+/// Makes the message. It opens and measures files; they are read only when the content is read.
 ///
 /// # Errors
-///
-/// When a file of the run cannot be had; the failure names the attachment.
+/// When a file of the run is not available. The failure names the attachment.
 pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn Files) -> Result<Prepared, Failure> {
     let envelope = envelope(parameters);
     let message_id = message_id(parameters, seed.key);
@@ -145,8 +147,8 @@ fn header_mailboxes(parameters: &Parameters) -> impl Iterator<Item = &Mailbox> {
         .chain(lists.flat_map(AddressList::mailboxes))
 }
 
-/// The Message-ID of a call, with angle brackets: the step's own, else one made of the key. It is the same for every
-/// attempt and for no other call, and nothing of the key can be read from it.
+/// Returns the Message-ID of a call, with angle brackets: the step's own, else one made from the key. It is the same
+/// for every attempt and different for every other call, and the key cannot be read from it.
 pub fn message_id(parameters: &Parameters, key: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     if let Some(written) = &parameters.message_id {

@@ -1,4 +1,4 @@
-//! One message on its way: its transactions, what became of them, and what that makes of the message.
+//! A message on its way: its transactions, how they ended, and what that means for the message.
 
 use std::collections::HashSet;
 
@@ -101,7 +101,6 @@ impl OutboundMessage {
     /// The transactions that it takes, with at most so many recipients each.
     ///
     /// # Errors
-    ///
     /// When nobody of those who are still to get it is among its recipients.
     pub(crate) fn transactions(&mut self, message: usize, recipients: usize) -> Result<Vec<Transaction>, Failure> {
         let all = self

@@ -1,4 +1,4 @@
-//! What the step leaves behind: Digibee's keys exactly, and ours beside them.
+//! The output of the step: Digibee's keys exactly, and our own keys besides them.
 
 use serde_json::Value;
 
@@ -9,19 +9,19 @@ use crate::parameters::{Charset, Parameters};
 const SHOWN_CONTENT: usize = 256;
 const TRUNCATED: &str = " ...TRUNCATED";
 
-/// What became of the message.
+/// How the message ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// At least one recipient was accepted, and none is uncertain.
     Sent,
-    /// Nobody gets it.
+    /// No recipient receives the message.
     Failed,
-    /// Nobody can know.
+    /// The message may or may not have been delivered, and this cannot be found out.
     Uncertain,
 }
 
 impl Outcome {
-    /// As the output spells it.
+    /// Returns the name as the output spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -31,40 +31,40 @@ impl Outcome {
     }
 }
 
-/// A recipient that the server refused, and how.
+/// A recipient that the server refused, and the refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The address, as in the envelope.
     pub recipient: String,
-    /// The reply's code, e.g. 550; none where no reply came.
+    /// The reply's code, e.g. 550; none if no reply came.
     pub code: Option<u16>,
     /// The enhanced status code, e.g. `5.1.1` (RFC 3463).
     pub enhanced: Option<String>,
     /// The reply's text.
     pub text: String,
-    /// What it means.
+    /// The kind of failure that the reply means.
     pub kind: FailureKind,
 }
 
-/// What is known once the conversation is over.
+/// The results that are known once the conversation is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// What became of the message; `success` is true for `sent` alone.
+    /// How the message ended. `success` is true only for `sent`.
     pub outcome: Outcome,
     /// The recipients that the server accepted.
     pub accepted: &'a [String],
-    /// Those that it refused.
+    /// The recipients that the server refused.
     pub rejected: &'a [Rejection],
-    /// Those of whom nobody can know.
+    /// The recipients for whom the result cannot be known.
     pub uncertain: &'a [String],
-    /// The server's last word on the message.
+    /// The server's last reply about the message.
     pub response: Option<&'a str>,
-    /// Why it was not sent.
+    /// The reason why the message was not sent.
     pub failure: Option<&'a Failure>,
 }
 
 impl Report<'_> {
-    /// A report of nothing but the outcome.
+    /// Creates a report with only the outcome.
     pub const fn new(outcome: Outcome) -> Self {
         Self {
             outcome,
@@ -89,12 +89,12 @@ pub struct OutputPrefix {
 }
 
 impl OutputPrefix {
-    /// What is known of a message that could not be made: [`crate::message::prepare`] failed.
+    /// Creates the output of a message that could not be made: [`crate::message::prepare`] failed.
     pub fn of_parameters(parameters: &Parameters, message_id: &str) -> Self {
         Self::new(parameters, &parameters.charset, message_id)
     }
 
-    /// What is known when not even the parameters could be read: every key, and nothing under it.
+    /// Creates the output for parameters that could not be read: it has every key, and no values.
     pub fn unknown() -> Self {
         Self {
             head: head([""; 7]),
@@ -136,7 +136,7 @@ impl OutputPrefix {
         }
     }
 
-    /// The step's output as JSON text.
+    /// Returns the step's output as JSON text.
     pub fn render(&self, report: &Report<'_>) -> String {
         let mut out = String::with_capacity(self.head.len() + self.attachments.len() + 512);
         out.push('{');

@@ -1,8 +1,8 @@
 //! The step's parameters: from JSON to types that can no longer be wrong.
 //!
-//! Every parameter is taken in text and in native form. What the host has done before is not done again: expressions
-//! and templates are resolved, files in `body` and `text` are read, unknown parameters are refused. What is left here
-//! is the content: addresses, header values, names, and each refusal names its parameter.
+//! Every parameter is accepted as text and in native form. The host has already resolved expressions and templates,
+//! read the files in `body` and `text`, and refused unknown parameters; this is not done again. This module checks the
+//! content: addresses, header values, names. Each refusal names its parameter.
 
 use encoding_rs::Encoding;
 use serde_json::{Map, Value};
@@ -42,25 +42,25 @@ const NOT_OURS: &[&str] = &[
     "useDynamicAccount",
 ];
 
-/// What the step says about its server. The endpoint is the account's all the same, and how TLS begins is the host's
-/// word: these are read to be checked.
+/// The step's own settings of its server. They are read only to be checked: the account decides the endpoint, and the
+/// host decides how TLS begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Server {
-    /// `smtpHost`, when written.
+    /// `smtpHost`, if written.
     pub host: Option<String>,
-    /// `smtpPort`, when written.
+    /// `smtpPort`, if written.
     pub port: Option<u16>,
-    /// `socketPort`, when written: the port under TLS from the first byte.
+    /// `socketPort`, if written: the port that uses TLS from the first byte.
     pub socket_port: Option<u16>,
-    /// `isOverTLS`, when written; its default is true.
+    /// `isOverTLS`, if written; the default is true.
     pub over_tls: Option<bool>,
-    /// `isOverSSL`, when written; its default is false.
+    /// `isOverSSL`, if written; the default is false.
     pub over_ssl: Option<bool>,
     /// `forceTLS1_2`.
     pub force_tls_1_2: bool,
 }
 
-/// What the body is.
+/// The type of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyType {
     /// `text/html`.
@@ -69,12 +69,12 @@ pub enum BodyType {
     Plain,
 }
 
-/// A character set that mail can be written in.
+/// A character set that an email can be written in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charset {
     /// The name, as written.
     pub name: String,
-    /// The set.
+    /// The encoding of that name.
     pub encoding: &'static Encoding,
 }
 
@@ -87,10 +87,10 @@ impl Default for Charset {
     }
 }
 
-/// Who the mail is from and for, as it was written: for the step's output.
+/// The sender and the recipients as they were written, for the step's output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The sender, the account's when the step names none.
+    /// The sender, or the account's sender if the step names none.
     pub from: String,
     /// `to`, or empty.
     pub to: String,
@@ -100,46 +100,46 @@ pub struct Written {
     pub bcc: String,
 }
 
-/// One call's parameters, checked.
+/// The checked parameters of one call.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    /// `accountType`, when written.
+    /// `accountType`, if written.
     pub account_type: Option<String>,
-    /// What it says about the server.
+    /// What the step says about the server.
     pub server: Server,
     /// `isAuth`: an account is mandatory.
     pub authenticated: bool,
     /// `failOnError`: the run stops with the error.
     pub fail_on_error: bool,
-    /// The author; the first of several.
+    /// The author, or the first of several authors.
     pub from: Mailbox,
     /// The other authors (RFC 5322, section 3.6.2).
     pub further_authors: Vec<Mailbox>,
-    /// Who sends in the authors' place, when that is not the author.
+    /// The mailbox that sends in the authors' place, if it is not the author's.
     pub sender: Option<Mailbox>,
     /// The recipients that everybody sees.
     pub to: AddressList,
-    /// Those in copy.
+    /// The recipients in copy.
     pub cc: AddressList,
-    /// Those that nobody sees.
+    /// The recipients that nobody sees.
     pub bcc: AddressList,
-    /// Where replies go.
+    /// The addresses to which replies go.
     pub reply_to: AddressList,
-    /// MAIL FROM where it is not the author: `Some(None)` is the null sender, `<>`.
+    /// The address for MAIL FROM, if it is not the author's: `Some(None)` is the null sender, `<>`.
     pub envelope_from: Option<Option<Address>>,
-    /// All of the above as written.
+    /// All of the addresses above, as written.
     pub written: Written,
     /// The subject.
     pub subject: String,
     /// The body; see `body_type`.
     pub body: String,
-    /// What the body is.
+    /// The type of the body.
     pub body_type: BodyType,
-    /// The plain alternative, where one is given.
+    /// The plain alternative, if one is given.
     pub text: Option<String>,
     /// The character set of body and text.
     pub charset: Charset,
-    /// Further headers: names and values, in their order; a name may stand twice.
+    /// Further headers: names and values, in their order. A name may occur twice.
     pub headers: Vec<CustomHeader>,
     /// How urgent it is.
     pub priority: Priority,
@@ -147,7 +147,7 @@ pub struct Parameters {
     pub in_reply_to: Vec<String>,
     /// Message-IDs with their angle brackets.
     pub references: Vec<String>,
-    /// A Message-ID of the step's own, with its angle brackets.
+    /// A Message-ID that the step gives, with its angle brackets.
     pub message_id: Option<String>,
     /// How to unsubscribe (RFC 2369, RFC 8058).
     pub list_unsubscribe: Option<ListUnsubscribe>,
@@ -155,9 +155,9 @@ pub struct Parameters {
     pub invitation: Option<Invitation>,
     /// The attachments in their order.
     pub attachments: Vec<Attachment>,
-    /// Pictures that stand in the HTML as `data:` URIs become inline parts.
+    /// True when pictures that the HTML holds as `data:` URIs become inline parts.
     pub inline_data_images: bool,
-    /// What is odd and no reason to refuse: one sentence each.
+    /// Unusual things that are not a reason to refuse the message: one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -165,9 +165,8 @@ impl Parameters {
     /// Reads one call's parameters from their JSON text.
     ///
     /// # Errors
-    ///
-    /// [`FailureKind::Invalid`] with the parameter's name where a value cannot be used, [`FailureKind::Configuration`] where the
-    /// account does not supply what the step leaves out.
+    /// [`FailureKind::Invalid`] with the parameter's name when a value cannot be used, [`FailureKind::Configuration`]
+    /// when the account does not supply what the step leaves out.
     pub fn parse(json: &str, account: Option<&Account>) -> Result<Self, Failure> {
         match serde_json::from_str(json) {
             Ok(value) => Self::from_value(value, account),
@@ -181,8 +180,7 @@ impl Parameters {
     /// Reads one call's parameters.
     ///
     /// # Errors
-    ///
-    /// As [`Parameters::parse`].
+    /// The errors of [`Parameters::parse`].
     pub fn from_value(value: Value, account: Option<&Account>) -> Result<Self, Failure> {
         match value {
             Value::Object(object) => Self::from_object(object, account),

@@ -1,4 +1,4 @@
-//! What is left of a message of which some was sent: handed to the host, and handed back for the next attempt.
+//! The unsent rest of a message that was sent in part. It is given to the host, and given back for the next attempt.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,6 @@ impl Remainder {
     /// What [`Remainder::render`] made.
     ///
     /// # Errors
-    ///
     /// When it is anything else: then nobody knows who has the message, and it is not sent.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let read = || {

@@ -1,4 +1,4 @@
-//! From what a server said, or did not, to a failure that a person can act on.
+//! The way from what a server said, or did not say, to a failure that a person can act on.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use pipepost_smtp::{CloseReason, NotSent, OutOfStep, Reply, Stage};
 use crate::failure::{Failure, FailureKind};
 use crate::world::{Stop, TransportError};
 
-/// A failure, and how long to wait before another try is worth it, in seconds.
+/// A failure, and the time to wait before another try is useful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What went wrong.
     pub failure: Failure,
-    /// Seconds.
+    /// The time to wait, in seconds.
     pub wait: Option<u32>,
 }
 
@@ -24,7 +24,7 @@ impl From<Failure> for Verdict {
 }
 
 impl Verdict {
-    /// Returns it as the contract says it, with what is left to do and what there is of the output, both as JSON.
+    /// Converts it to the contract's failure, with the remainder and the output so far, both as JSON.
     pub fn into_failure(self, remainder: Option<String>, output: Option<String>) -> pipepost_sdk::Failure {
         use pipepost_sdk::FailureKind as ContractKind;
         let Failure {
@@ -54,12 +54,12 @@ impl Verdict {
     }
 }
 
-/// Who said it, and for whom.
+/// The server of a conversation, and the account that is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
-    /// The host.
+    /// The server's host.
     pub host: &'a str,
-    /// Its port.
+    /// The server's port.
     pub port: u16,
     /// The label of the account that is signed in.
     pub account: Option<&'a str>,
@@ -77,7 +77,7 @@ impl fmt::Display for Server<'_> {
     }
 }
 
-/// What a reply of this server means.
+/// Returns the meaning of a reply of this server.
 pub fn of_reply(server: &Server<'_>, reply: &Reply, stage: Stage) -> Verdict {
     let mut explained = explain_reply(server.host, reply, stage);
     if let (Stage::SignIn, Some(label)) = (stage, server.account) {
@@ -104,7 +104,7 @@ pub(crate) fn asks_for_another_connection(server: &Server<'_>, reply: &Reply, st
     explain_reply(server.host, reply, stage).retry == Retry::NewConnection
 }
 
-/// A reply on one line.
+/// Returns a reply on one line.
 pub fn said(reply: &Reply) -> String {
     match reply.enhanced() {
         Some(code) => format!("{} {code} {}", reply.code(), reply.text()),
@@ -112,14 +112,14 @@ pub fn said(reply: &Reply) -> String {
     }
 }
 
-/// What a reply to one recipient means.
+/// Returns the meaning of a reply about one recipient.
 pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verdict {
     let mut verdict = of_reply(server, reply, Stage::Recipient);
     verdict.failure.message = format!("<{recipient}> was refused: {}", verdict.failure.message);
     verdict
 }
 
-/// Why a connection ended before a message was sent over it.
+/// Explains why a connection ended before a message was sent over it.
 pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&TransportError>) -> Verdict {
     match (reason, wire) {
         // What the server said tells more than how the connection broke.
@@ -137,7 +137,7 @@ pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&Transpo
     }
 }
 
-/// Why the transport did not do as asked.
+/// Explains why an operation of the transport failed.
 pub fn of_wire(server: &Server<'_>, error: &TransportError) -> Verdict {
     let kind = match error {
         TransportError::Denied(_) | TransportError::Tls(_) => FailureKind::Configuration,
@@ -161,7 +161,7 @@ pub fn of_wire(server: &Server<'_>, error: &TransportError) -> Verdict {
     .into()
 }
 
-/// What became of the connection, in a sentence that names the server.
+/// Returns how the connection ended, in a sentence that names the server.
 pub fn of_connection(server: &Server<'_>, error: &TransportError) -> String {
     match error {
         TransportError::Closed => format!("The server `{server}` closed the connection."),
@@ -188,7 +188,7 @@ fn look_at(server: &Server<'_>, first: &str) -> String {
     }
 }
 
-/// Why a message was not sent.
+/// Explains why a message was not sent.
 pub fn of_not_sent(
     server: &Server<'_>,
     reason: &NotSent,

@@ -1,18 +1,18 @@
-//! What the connector's manifest says about its parameters and its output: JSON Schema, draft 2020-12.
+//! The part of the connector's manifest about its parameters and its output: JSON Schema, draft 2020-12.
 //!
-//! Beside the standard keywords the parameters have annotations that the host obeys:
+//! Besides the standard keywords the parameters have annotations that the host obeys:
 //!
 //! | keyword | meaning |
 //! | --- | --- |
 //! | `x-pipepost-grant` | the parameter asks for a grant: `host`, `port`, `tls-port`, `sign-in`, `start-tls`, `tls` or `tls-1.2` |
-//! | `x-pipepost-alias` | other keys that stand for it in older documents |
+//! | `x-pipepost-alias` | other keys for it, used in older documents |
 //! | `x-pipepost-template` | its text is a body template; `"text"`: the template of a plain text, which is never escaped |
-//! | `x-pipepost-segments` | text with values in it comes in segments ([`crate::segments`]); as text: what a value that is all of it may be a list of |
-//! | `x-pipepost-escape` | how `ESCAPE` makes a value fit for its text |
-//! | `x-pipepost-warn-empty` | it is told when a value leaves it empty |
-//! | `x-pipepost-items` | mail merge: an array of elements, each of which becomes a call of its own |
-//! | `x-pipepost-body` | what it says of the body template: `escape`, `media-type` or `plain-alternative` |
-//! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file beside the document |
+//! | `x-pipepost-segments` | text with values in it comes in segments ([`crate::segments`]); a text here says what a value that is the whole parameter may be a list of |
+//! | `x-pipepost-escape` | how `ESCAPE` makes a value safe for its text |
+//! | `x-pipepost-warn-empty` | the run warns when a value leaves it empty |
+//! | `x-pipepost-items` | mail merge: an array of elements, each of which becomes a separate call |
+//! | `x-pipepost-body` | what it says about the body template: `escape`, `media-type` or `plain-alternative` |
+//! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file next to the document |
 
 /// JSON Schema of the step's parameters.
 pub const PARAMETERS: &str = include_str!("schema/parameters.json");
@@ -20,7 +20,7 @@ pub const PARAMETERS: &str = include_str!("schema/parameters.json");
 /// JSON Schema of the step's output.
 pub const OUTPUT: &str = include_str!("schema/output.json");
 
-/// The account types that the connector takes.
+/// The account types that the connector accepts.
 pub const ACCOUNT_TYPES: &[&str] = &["smtp-auth-and-properties", "basic", "oauth-2", "google-key"];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Structured text with values in it: which characters are the document's own, and which came from outside.
 //!
-//! The host hands over the parameters that the schema marks with `x-pipepost-segments` in this form, so that their
-//! grammar is read from the document's own text and a value is never more than the place it was put into.
+//! The host gives the parameters that the schema marks with `x-pipepost-segments` in this form. So their grammar is
+//! read from the document's own text, and a value is never more than the place it was put into.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ const KEY: &str = "segments";
 pub enum Segment {
     /// The document's own text.
     Text(String),
-    /// What an expression gave.
+    /// The value of an expression.
     Value(Value),
 }
 
@@ -24,10 +24,9 @@ pub enum Segment {
 pub struct Segments(Vec<Segment>);
 
 impl Segments {
-    /// Reads the host's form; gives the value back when it is something else.
+    /// Reads the host's form. If the value is something else, it is returned as the error.
     ///
     /// # Errors
-    ///
     /// The value itself, unchanged.
     pub fn from_value(value: Value) -> Result<Self, Value> {
         let Value::Object(mut object) = value else {
@@ -44,7 +43,7 @@ impl Segments {
         Ok(Self(elements.into_iter().filter_map(segment).collect()))
     }
 
-    /// Back to the host's form.
+    /// Converts the text back to the host's form.
     pub fn into_value(self) -> Value {
         let segments = self.0.into_iter().map(|segment| match segment {
             Segment::Text(text) => json!({ "text": text }),
@@ -53,16 +52,15 @@ impl Segments {
         json!({ KEY: segments.collect::<Vec<_>>() })
     }
 
-    /// The segments.
+    /// Returns the segments.
     pub fn iter(&self) -> impl Iterator<Item = &Segment> {
         self.0.iter()
     }
 
-    /// The one value that there is nothing else beside.
+    /// Returns the value, if the text is one value and nothing else.
     ///
     /// # Errors
-    ///
-    /// The segments themselves, when there are several or the one is text.
+    /// The segments themselves, when there are several or the only one is text.
     pub fn into_single_value(mut self) -> Result<Value, Self> {
         match (self.0.pop(), self.0.is_empty()) {
             (Some(Segment::Value(value)), true) => Ok(value),
@@ -73,7 +71,8 @@ impl Segments {
         }
     }
 
-    /// A value in whose place the host's form may stand, as it is without: one value is itself, several parts are text.
+    /// Converts a value that may be in the host's form to a plain value: a single value is itself, several parts are
+    /// text. Any other value is returned unchanged.
     pub fn plain(value: Value) -> Value {
         match Self::from_value(value) {
             Ok(segments) => segments
@@ -83,7 +82,7 @@ impl Segments {
         }
     }
 
-    /// All of it as one text, which no grammar may be read from any more.
+    /// Returns all segments as one text. No grammar may be read from this text.
     pub fn joined(&self) -> String {
         self.0
             .iter()

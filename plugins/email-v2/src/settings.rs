@@ -1,4 +1,4 @@
-//! What the account's public view says about the conversation.
+//! The part of an account's public view that concerns the conversation with the server.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::failure::{Failure, FailureKind};
 use crate::replies::Server;
 use crate::world::Security;
 
-/// Where and how to speak. The host has decided the endpoint; it would allow no other.
+/// The server of a conversation and how to speak to it. The host has decided the endpoint, and would allow no other.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The account's label, for sentences.
     label: Option<String>,
-    /// A name or an address.
+    /// The server: a host name or an IP address.
     pub host: String,
     /// The TCP port.
     pub port: u16,
@@ -28,9 +28,9 @@ pub struct Settings {
     /// The account's own time limit for each reply.
     read: Option<Duration>,
     write: Option<Duration>,
-    /// Recipients in one transaction; more go into further ones.
+    /// The maximum number of recipients in one transaction. More recipients need further transactions.
     pub recipients: usize,
-    /// Messages on one connection; more go over further ones.
+    /// The maximum number of messages on one connection. More messages need further connections.
     pub messages_per_connection: Option<u32>,
     /// Messages that one lost connection may make uncertain.
     max_uncertain: Option<usize>,
@@ -44,8 +44,7 @@ impl Settings {
     /// Reads the account's public view.
     ///
     /// # Errors
-    ///
-    /// When it names no server.
+    /// When the view names no server.
     pub fn from_view(view: Option<&AccountView>) -> Result<Self, Failure> {
         let with_server = view.and_then(|view| Some((view, view.endpoint.as_ref()?)));
         let Some((view, endpoint)) = with_server else {
@@ -80,7 +79,7 @@ impl Settings {
         })
     }
 
-    /// Who is spoken to, for sentences.
+    /// Returns the server and account for use in sentences.
     pub fn server(&self) -> Server<'_> {
         Server {
             host: &self.host,
@@ -89,7 +88,7 @@ impl Settings {
         }
     }
 
-    /// Whether a message that needs SMTPUTF8 may be sent.
+    /// Checks whether a message that needs SMTPUTF8 may be sent.
     pub fn allows_utf8(&self) -> bool {
         self.allow_utf8
     }
@@ -98,7 +97,6 @@ impl Settings {
     /// messages it may carry.
     ///
     /// # Errors
-    ///
     /// When the name for EHLO is none.
     pub(crate) fn config(&self, client_name: &str, plain: bool, limit: ConnectionLimit) -> Result<Config, Failure> {
         let name = ClientName::parse(client_name).map_err(|error| {

@@ -1,5 +1,5 @@
-//! What the conversation needs of its host, as traits over the contract's own types: the component gives the real host, a
-//! test its own.
+//! The functions that the conversation needs from its host, as traits over the contract's own types. The component
+//! passes in the real host, and a test its own.
 
 use pipepost_sdk::outcomes::InDoubt;
 pub use pipepost_sdk::outcomes::Stop;
@@ -8,68 +8,64 @@ pub use pipepost_sdk::{Part, Security};
 
 use crate::files::Files;
 
-/// One connection.
+/// A connection that the host opened.
 pub trait Connection {
-    /// Returns what is known of it now.
+    /// Returns what is known of the connection now.
     fn facts(&self) -> Facts;
-    /// Returns what the instance that released it left.
+    /// Returns what the instance that released the connection left for this one.
     fn resume_state(&self) -> Vec<u8>;
-    /// Sets the deadline of what follows, in milliseconds from now.
+    /// Sets the deadline of the following operations, in milliseconds from now.
     fn set_deadline(&self, deadline_ms: u32);
     /// Returns at least one byte, at most `max_bytes`.
     ///
     /// # Errors
-    ///
-    /// A [`TransportError`], as for everything below.
+    /// A [`TransportError`], as for all methods below.
     fn read(&self, max_bytes: u32) -> Result<Vec<u8>, TransportError>;
     /// Writes all bytes.
     ///
     /// # Errors
-    ///
     /// A [`TransportError`].
     fn write(&self, bytes: &[u8]) -> Result<(), TransportError>;
     /// Starts TLS, after the `220`.
     ///
     /// # Errors
-    ///
     /// A [`TransportError`].
     fn start_tls(&self) -> Result<(), TransportError>;
     /// Performs the whole sign-in; returns the server's last reply.
     ///
     /// # Errors
-    ///
     /// A [`TransportError`].
     fn sign_in(&self, mechanism: &str) -> Result<Vec<u8>, TransportError>;
-    /// Gives it back warm, with what the next one needs to know, and with what to write when it is closed after all.
+    /// Gives the connection back for reuse, with what the next user needs to know, and with the bytes to write if it is
+    /// closed after all.
     fn release(self, resume_state: &[u8], close_bytes: &[u8]);
 }
 
-/// The host.
+/// The functions of the host.
 pub trait HostApi {
-    /// Its connections.
+    /// The type of the host's connections.
     type Connection: Connection;
 
-    /// Returns whether [`open`](HostApi::open) would begin at once, and not wait for another batch's connection.
+    /// Checks whether [`open`](HostApi::open) would begin at once, and would not wait for another batch's connection.
     fn connection_available(&mut self) -> bool {
         true
     }
     /// Opens a connection.
     ///
     /// # Errors
-    ///
     /// A [`TransportError`].
     fn open(&mut self, host: &str, port: u16, security: Security) -> Result<Self::Connection, TransportError>;
     /// Announces what the next write commits, with the output in doubt of each call that was not announced before.
     ///
     /// # Errors
-    ///
-    /// Why none of it may be written.
+    /// The reason why none of it may be written.
     fn committing(&mut self, parts: &[Part], in_doubt: &[InDoubt]) -> Result<(), Stop>;
-    /// Reports that the server confirmed a part. With the step's output as JSON, where the message is complete with it.
+    /// Reports that the server confirmed a part. `output` is the step's output as JSON, if this part completes the
+    /// message.
     fn confirmed(&mut self, part: Part, output: Option<&str>);
     /// Reports that the server refused a part with this reply.
     fn refused(&mut self, part: Part, evidence: &str);
-    /// Ends a call. No output: the one that was confirmed.
+    /// Ends a call. With no output, the confirmed output is used.
     fn settled(&mut self, call: u32, outcome: Result<Option<&str>, &pipepost_sdk::Failure>);
     /// Returns the run's files, for a call.
     fn files(&self, call: u32) -> Box<dyn Files>;

@@ -1,4 +1,4 @@
-//! Character references (HTML, section 13.5): the numeric ones, those of Latin-1, and what mails use beside them.
+//! Character references (HTML, section 13.5): the numeric ones, those of Latin-1, and others that emails use.
 
 /// The names of U+00A0 to U+00FF, in order.
 #[rustfmt::skip]

@@ -11,8 +11,8 @@ use crate::files::{File, FileError};
 const LINE_RAW: usize = 57;
 const LINE_ENCODED: usize = 76;
 
-/// A message's octets, in order, with CRLF line ends, and ending in one. Dots at line starts are as they are: doubling
-/// them is the protocol's (RFC 5321, section 4.5.2).
+/// A message's octets, in order, with CRLF line ends and a CRLF at the end. Dots at line starts are not changed: the
+/// protocol doubles them (RFC 5321, section 4.5.2).
 pub struct Content {
     segments: Vec<Segment>,
     size: u64,
@@ -54,7 +54,7 @@ impl Content {
         }
     }
 
-    /// How many octets it has in all: what `SIZE=` and `BDAT` announce.
+    /// Returns the total number of octets, which `SIZE=` and `BDAT` announce.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -68,7 +68,7 @@ impl Content {
         self.segments.iter().map(held).sum()
     }
 
-    /// All of it, when it is in memory in one piece: every message without files is.
+    /// Returns the whole content if it is in memory in one piece. Every message without files is.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {
             [Segment::Bytes(bytes)] => Some(bytes),
@@ -76,13 +76,12 @@ impl Content {
         }
     }
 
-    /// Appends the next octets to `buffer`, at most `max` of them (at least one line of base64 all the same, 78
-    /// octets), and answers how many; 0 is the end. What was there stays.
+    /// Appends the next octets to `buffer` and returns their number; 0 is the end. At most `max` octets are appended,
+    /// but always at least one line of base64 (78 octets). The earlier content of `buffer` stays.
     ///
     /// # Errors
-    ///
-    /// [`FileError`] when a file changed or cannot be read. The octets that are missing can then not be had: end the
-    /// connection before the last one, and nothing was committed.
+    /// [`FileError`] when a file changed or cannot be read. The missing octets are then not available: end the
+    /// connection before the last octet is sent, so that nothing is committed.
     pub fn read_next(&mut self, buffer: &mut Vec<u8>, max: usize) -> Result<usize, FileError> {
         let before = buffer.len();
         let max = max.max(LINE_ENCODED + 2);
@@ -128,7 +127,7 @@ impl Content {
         Ok(buffer.len() - before)
     }
 
-    /// Back to the first octet, for another attempt.
+    /// Goes back to the first octet, for another attempt.
     pub fn rewind(&mut self) {
         self.segment = 0;
         self.offset = 0;

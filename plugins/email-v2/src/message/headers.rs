@@ -1,8 +1,9 @@
 //! Header values: folded, and encoded where they have to be.
 //!
-//! Every value is a row of tokens with one blank between two of them, where the line may be folded. A run of words
-//! that cannot stand as they are becomes encoded words (RFC 2047): words beyond ASCII, words that look like an encoded
-//! word, several blanks in a row. Lines are kept within 76 octets where the tokens allow it, and within 998 always.
+//! Every value is a sequence of tokens with one blank between two of them, where the line may be folded. A run of words
+//! that cannot be written unchanged becomes encoded words (RFC 2047): words beyond ASCII, words that look like an
+//! encoded word, several blanks in a row. Lines are kept within 76 octets if the tokens allow it, and always within
+//! 998.
 
 use std::time::SystemTime;
 

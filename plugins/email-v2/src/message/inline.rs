@@ -1,5 +1,5 @@
-//! The pictures of an HTML body: its `cid:` references (RFC 2392) and the inline attachments that they mean, and what
-//! stands in it as `data:` (RFC 2397).
+//! The pictures of an HTML body: its `cid:` references (RFC 2392), the inline attachments that they mean, and its
+//! `data:` pictures (RFC 2397).
 
 use std::borrow::Cow;
 use std::ops::Range;

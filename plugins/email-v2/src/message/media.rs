@@ -1,4 +1,4 @@
-//! The media type of a file: by its name, else by how it begins.
+//! The media type of a file: by its name, else by its first octets.
 
 use memchr::memchr2;
 

@@ -1,4 +1,4 @@
-//! The headers of a part: what it is, how it is shown, what its file is called.
+//! The headers of a part: its type, how it is shown, and the name of its file.
 
 use lettre::message::header::{Header, HeaderName, HeaderValue as RawHeader};
 

@@ -1,7 +1,7 @@
 //! Text parts: the character set, the line ends, and the transfer encoding (RFC 2045, section 6).
 //!
-//! Whatever line ends a text comes with, CRLF leaves. What is plain ASCII in lines that fit travels as it is; else it
-//! is quoted-printable, or base64 where most of it would have to be quoted.
+//! Whatever line ends a text has, it is sent with CRLF. Plain ASCII in lines that fit is sent unchanged. Any other text
+//! is quoted-printable, or base64 if most of it would have to be quoted.
 
 use std::borrow::Cow;
 

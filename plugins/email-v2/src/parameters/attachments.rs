@@ -20,12 +20,12 @@ const MAX_NAME: usize = 255;
 pub enum Disposition {
     /// In the list of attachments.
     Attachment,
-    /// Where the body refers to it, by `cid:`.
+    /// At the place where the body refers to it, by `cid:`.
     Inline,
 }
 
 impl Disposition {
-    /// As the parameter and the output spell it.
+    /// Returns the name as the parameter and the output spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attachment => "ATTACHMENT",
@@ -34,10 +34,10 @@ impl Disposition {
     }
 }
 
-/// Where an attachment's content is.
+/// The place of an attachment's content.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Source {
-    /// In the run's file of this attachment's name.
+    /// In the run's file that has this attachment's name.
     File,
     /// In the parameters: octets (`encoding` is `base64`).
     Bytes(Vec<u8>),
@@ -59,21 +59,21 @@ impl std::fmt::Debug for Source {
 /// One attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// Its name as written; for a file of the run, its path within the run's directory.
+    /// The name as written. For a file of the run, its path within the run's directory.
     pub name: String,
     /// The name that the recipient sees.
     pub shown_name: String,
-    /// How it is shown.
+    /// How a client shows it.
     pub disposition: Disposition,
-    /// A Content-ID of the step's own, without angle brackets.
+    /// A Content-ID that the step gives, without angle brackets.
     pub content_id: Option<String>,
-    /// Its media type, when written; without parameters.
+    /// The media type without parameters, if one was written.
     pub media_type: Option<String>,
-    /// The character set that was written beside the media type.
+    /// The character set that was written with the media type.
     pub charset: Option<String>,
     /// The media type's further parameters.
     pub media_type_parameters: Vec<(String, String)>,
-    /// Where its content is.
+    /// The place of its content.
     pub source: Source,
 }
 

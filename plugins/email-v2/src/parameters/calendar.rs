@@ -1,4 +1,4 @@
-//! The parameter `icalEvent`: a calendar object (RFC 5545) and what its message asks for (RFC 5546, RFC 6047).
+//! The parameter `icalEvent`: a calendar object (RFC 5545), and what its message asks for (RFC 5546, RFC 6047).
 
 use serde_json::{Map, Value};
 
@@ -11,23 +11,23 @@ const BEGIN: &str = "BEGIN:VCALENDAR";
 /// The largest object that is read from a file, in octets.
 pub(crate) const MAX_FILE: u64 = 1 << 20;
 
-/// A calendar object and what to do with it.
+/// A calendar object, its method and its file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalendarEvent {
-    /// The iTIP method in capitals, e.g. `REQUEST` (RFC 5546): the object's own METHOD.
+    /// The iTIP method in capitals, e.g. `REQUEST` (RFC 5546). It is the object's own METHOD.
     pub method: String,
-    /// The name of its attachment.
+    /// The file name of the object's attachment.
     pub file_name: String,
-    /// The object, from `BEGIN:VCALENDAR`.
+    /// The object's text, from `BEGIN:VCALENDAR`.
     pub content: String,
 }
 
-/// An invitation as the parameter has it.
+/// An invitation, in the form that the parameter gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invitation {
     /// The object itself.
     Event(CalendarEvent),
-    /// In a file of the run.
+    /// The object in a file of the run.
     File(CalendarFile),
 }
 
@@ -44,7 +44,6 @@ impl CalendarFile {
     /// The event, from the file's octets; what is odd goes to `warnings`.
     ///
     /// # Errors
-    ///
     /// When the content is no calendar object in UTF-8, or its METHOD is another one.
     pub(crate) fn event(&self, octets: Vec<u8>, warnings: &mut Vec<String>) -> Result<CalendarEvent, Failure> {
         let content = String::from_utf8(octets).map_err(|_| {

@@ -1,5 +1,5 @@
-//! Reading JSON values leniently in form and strictly in content: documents hold numbers as text, and arrays and
-//! objects as JSON text.
+//! Reading JSON values. The form may vary, the content may not: documents hold numbers as text, and arrays and objects
+//! as JSON text.
 
 use std::borrow::Cow;
 

@@ -55,7 +55,7 @@ const OF_ADDRESSES: &[&str] = &[
     "x-errors-to",
 ];
 
-/// A header of the step's own.
+/// A custom header of the step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomHeader {
     /// Its name, as written.
@@ -64,7 +64,7 @@ pub struct CustomHeader {
     pub value: HeaderValue,
 }
 
-/// What stands behind a header's name.
+/// The value of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderValue {
     /// Text (RFC 5322, section 2.2.1).
@@ -80,12 +80,12 @@ pub enum Priority {
     Highest,
     /// 2: shown as urgent.
     High,
-    /// 3: no header at all.
+    /// 3: no header is written.
     #[default]
     Normal,
-    /// 4: shown as of little weight.
+    /// 4: shown as of low importance.
     Low,
-    /// 5: shown as of little weight.
+    /// 5: shown as of low importance.
     Lowest,
 }
 

@@ -1,5 +1,5 @@
-//! The parameters of message ids: `messageId`, which is ours to get right, and `inReplyTo` and `references`, which are
-//! copied from other people's messages and mean something to their writers only.
+//! The parameters of message ids. `messageId` is our own id and must be correct. `inReplyTo` and `references` are
+//! copied from other people's messages, and only their writers know what they mean.
 
 use serde_json::Value;
 

@@ -10,12 +10,12 @@ const KEY: &str = "listUnsubscribe";
 /// The longest target that a header line has room for.
 const MAX_TARGET: usize = 900;
 
-/// Where a recipient unsubscribes.
+/// The addresses at which a recipient unsubscribes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListUnsubscribe {
     /// `https:`, `http:` and `mailto:` addresses, without angle brackets.
     pub targets: Vec<String>,
-    /// A POST to the `https:` address is enough (RFC 8058).
+    /// True when a POST to the `https:` address is enough (RFC 8058).
     pub one_click: bool,
 }
 

@@ -1,7 +1,8 @@
-//! The character sets of East Asia by the standards that their names stand for.
+//! The character sets of East Asia, limited to the standards that their names mean.
 //!
-//! The encoder is the Web's, whose sets are those of old browsers: each holds characters that vendors added to the
-//! standard set of the same name. A reader that follows the standard fails at them, so they are lacking here.
+//! The encoder is that of the Web, whose sets are those of old browsers: each holds characters that vendors added to
+//! the standard set of the same name. A reader that follows the standard cannot show them, so this module treats them
+//! as missing.
 
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GBK, ISO_2022_JP, SHIFT_JIS};
 
