@@ -1,6 +1,6 @@
 //! The JSON to CSV step: an array of objects becomes a CSV file of the run (RFC 4180), ready to be attached.
 //!
-//! It needs no network, no account, no clock and no chance, and its component can reach none of them.
+//! It needs no network, no account, no clock and no randomness, and its component can reach none of them.
 #![forbid(unsafe_code)]
 
 mod table;
@@ -16,7 +16,7 @@ use table::{Row, Table};
 #[derive(Debug)]
 pub struct JsonToCsv;
 
-/// What the step takes.
+/// The parameters of the step.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameters {
@@ -28,8 +28,8 @@ pub struct Parameters {
     /// The file's name in the run's directory. A file of that name is replaced.
     #[serde(default)]
     file_name: String,
-    /// Only off: a connector's file appears whole, so steps that add to one file side by side would lose rows. Collect the
-    /// rows and write them once, or have a file writer add the `data` lines to its file.
+    /// Only off is allowed: a connector's file appears as a whole, so steps that add to one file at the same time would
+    /// lose rows. Collect the rows and write them once, or have a file writer add the `data` lines to its file.
     #[serde(default)]
     #[schemars(extend("const" = false, "x-pipepost-alias" = "append"))]
     append_file: bool,
@@ -40,22 +40,22 @@ pub struct Parameters {
     /// Whether the first line names the columns.
     #[serde(default = "yes")]
     show_headers: bool,
-    /// What stands between two cells: one ASCII character, such as `;`, or `\t`.
+    /// The separator of two cells: one ASCII character, such as `;`, or `\t`.
     #[serde(default = "comma")]
     delimiter: String,
     /// On: every cell is quoted. Off: only a cell that needs it.
     #[serde(default)]
     generate_columns_with_quotes: bool,
-    /// How lines end: CR LF for WINDOWS, LF for LINUX.
+    /// The line end: CR LF for WINDOWS, LF for LINUX.
     #[serde(default)]
     end_of_line_policy: EndOfLine,
     /// On: an object or array in a cell is written as JSON text. Off: it is an error.
     #[serde(default)]
     coalesce: bool,
-    /// On: text that a spreadsheet would take for a formula begins with `'`. For values that strangers wrote.
+    /// On: text that a spreadsheet would read as a formula begins with `'`. Use it for values that strangers wrote.
     #[serde(default)]
     escape_formulas: bool,
-    /// On: the file begins with a byte order mark, by which Excel knows UTF-8.
+    /// On: the file begins with a byte order mark, by which Excel recognises UTF-8.
     #[serde(default)]
     byte_order_mark: bool,
 }
@@ -76,19 +76,19 @@ enum EndOfLine {
     Linux,
 }
 
-/// What the step gives.
+/// The output of the step.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// True: the CSV was made.
     success: bool,
-    /// The file that was written.
+    /// The name of the file that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     file_name: Option<String>,
-    /// The lines, without their ends, when no file was wanted. A line may hold line breaks within quotes.
+    /// The lines, without their line ends, if no file was wanted. A line may hold line breaks within quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Vec<String>>,
-    /// How many rows there are, besides the headers.
+    /// The number of rows, without the headers.
     rows: usize,
 }
 
