@@ -114,15 +114,15 @@ impl Catalogue for Connectors {
     }
 }
 
-/// An error: two connectors have the same name.
+/// An error: two connectors claim the same name, or one claims the name of a step that the runtime itself performs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is claimed by two connectors, {first} and {second}; remove one of them")]
 pub struct NameConflict {
     /// The name or alias.
     pub name: String,
-    /// The connector that already has the name.
+    /// The connector that already has the name, or the runtime itself.
     pub first: String,
-    /// The connector that has it as well.
+    /// The connector that claims it as well.
     pub second: String,
 }
 
