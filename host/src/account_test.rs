@@ -11,7 +11,7 @@ mod wire;
 use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
-use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind};
+use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind, Remedy};
 use pipepost_net::{
     Certificate, Connection, ConnectionError, Connections, DialError, Progress, Route, RunId, TransportGrant,
 };
@@ -42,6 +42,9 @@ pub struct Check {
     /// The address of a page to open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// What helps in the program around the library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
     /// The time that it took, in milliseconds.
     pub milliseconds: u64,
 }
@@ -90,13 +93,14 @@ pub async fn test_account(
 ) -> Report {
     let mut test = Test {
         account,
+        connections,
         host: String::new(),
         server: None,
         checks: Vec::new(),
         since: Instant::now(),
         tell,
     };
-    let failure = test.run(gate, connections, recipient).await.err();
+    let failure = test.run(gate, recipient).await.err();
     Report {
         account: account.label().to_owned(),
         server: test.server,
@@ -107,6 +111,7 @@ pub async fn test_account(
 
 struct Test<'a> {
     account: &'a Arc<Account>,
+    connections: &'a Arc<Connections>,
     host: String,
     server: Option<String>,
     checks: Vec<Check>,
@@ -117,7 +122,7 @@ struct Test<'a> {
 type Ended = Result<(), Box<Failure>>;
 
 impl Test<'_> {
-    async fn run(&mut self, gate: &EgressGate, connections: &Arc<Connections>, recipient: Option<&str>) -> Ended {
+    async fn run(&mut self, gate: &EgressGate, recipient: Option<&str>) -> Ended {
         let letter = match recipient
             .map(|recipient| letter::to_oneself(self.account, recipient))
             .transpose()
@@ -148,7 +153,7 @@ impl Test<'_> {
         let signs_in = route.signs_in();
         let transport = TransportGrant {
             route: Arc::new(route),
-            connections: Arc::clone(connections),
+            connections: Arc::clone(self.connections),
             component: "account-test".into(),
             pipeline: "account-test".into(),
             run: RunId::next(),
@@ -157,7 +162,7 @@ impl Test<'_> {
         let link = match opened {
             Ok(link) => link,
             Err(error) => {
-                let elsewhere = self.alternate_port(&error, gate, connections).await;
+                let elsewhere = self.alternate_port(&error, gate, self.connections).await;
                 return self.not_connected(&error, elsewhere);
             }
         };
@@ -284,7 +289,7 @@ impl Test<'_> {
         );
         if days < SOON {
             let advice = "Renew the server's certificate; mail stops when it ends.";
-            self.record("tls", State::Warning, found, Some(advice.to_owned()), None);
+            self.record("tls", State::Warning, found, Some(advice.to_owned()), None, None);
         } else {
             self.check("tls", State::Passed, found);
         }
@@ -303,6 +308,7 @@ impl Test<'_> {
                 format!("Gmail replaces the sender {from} by {username}, unless it is one of that account's verified addresses"),
                 Some("Add the address under \"Send mail as\" in Gmail's settings, or leave \"from\" out.".to_owned()),
                 Some("https://mail.google.com/mail/u/0/#settings/accounts".to_owned()),
+                None,
             );
         }
     }
@@ -385,7 +391,11 @@ impl Test<'_> {
                 } else {
                     place
                 };
-                self.fail(place, Failure::new(kind_of(&error), error.to_string()))
+                let mut failure = Failure::new(kind_of(&error), error.to_string());
+                if matches!(error, ConnectionError::Credentials(_)) {
+                    failure.remedy = self.connections.remedy(self.account);
+                }
+                self.fail(place, failure)
             }
             ProbeError::Dialogue(ending) => {
                 let place = match &ending {
@@ -411,12 +421,12 @@ impl Test<'_> {
     }
 
     fn check(&mut self, name: &'static str, state: State, found: String) {
-        self.record(name, state, found, None, None);
+        self.record(name, state, found, None, None, None);
     }
 
     fn fail(&mut self, name: &'static str, failure: Failure) -> Ended {
         let (message, advice, link) = (failure.message.clone(), failure.advice.clone(), failure.link.clone());
-        self.record(name, State::Failed, message, advice, link);
+        self.record(name, State::Failed, message, advice, link, failure.remedy.clone());
         Err(Box::new(failure))
     }
 
@@ -427,6 +437,7 @@ impl Test<'_> {
         found: String,
         advice: Option<String>,
         link: Option<String>,
+        remedy: Option<Remedy>,
     ) {
         let now = Instant::now();
         let check = Check {
@@ -435,6 +446,7 @@ impl Test<'_> {
             found,
             advice,
             link,
+            remedy,
             milliseconds: u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX),
         };
         self.since = now;
@@ -450,6 +462,7 @@ fn failure_of(explained: SessionFailure) -> Failure {
         advice: explained.advice,
         link: explained.link,
         wait: None,
+        remedy: None,
     }
 }
 

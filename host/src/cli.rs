@@ -17,6 +17,7 @@ mod logging;
 mod paths;
 mod plugins;
 mod progress;
+mod remedy;
 mod run;
 mod schema;
 mod setup;

@@ -16,7 +16,9 @@ pub mod token_sink;
 
 pub use exit_code::exit_code;
 pub use host::{Host, HostBuilder, HostError, Preparation, Prepared};
-pub use pipepost_core::{EgressGate, EgressRule, Endpoint, Failure, FailureKind, Limits, Policy, policy, shutdown};
+pub use pipepost_core::{
+    EgressGate, EgressRule, Endpoint, Failure, FailureKind, Limits, Policy, Remedy, policy, shutdown,
+};
 pub use pipepost_engine as engine;
 pub use pipepost_engine::files;
 pub use pipepost_net as net;

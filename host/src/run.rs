@@ -258,6 +258,7 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
         Err(failure) => return over(failure),
     };
     let mask = Arc::new(Mask::new(prepared.pipeline.sensitive(), scopes.secrets()));
+    let is_kept = named.is_some() && host.state.is_some() && host.dry_run.is_none();
     let ledger = match ledger(host, named, &mask).await {
         Ok(ledger) => ledger,
         Err(failure) => return over(failure),
@@ -272,6 +273,7 @@ pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOption
             run: RunId::next(),
             files: Arc::clone(&files),
             ledger: Arc::clone(&ledger),
+            is_kept,
             clock: Arc::clone(&clock),
             tally: Arc::clone(&tally),
         },

@@ -29,7 +29,7 @@ impl RefreshTokenSink for StoreTokenSink {
             ),
             Err(errors) if errors.iter().any(|error| error.kind() == ErrorKind::NoSuchAccount) => tracing::warn!(
                 account = label,
-                "the provider gave a new refresh token, and this account lies in a file, which is not written here; move it into the store (pipepost accounts add --from FILE), so that the next run has the new one"
+                "the provider gave a new refresh token, and this account lies in a file, which is not written here; move it into the store, so that the next run has the new one"
             ),
             Err(errors) => tracing::warn!(
                 account = label,

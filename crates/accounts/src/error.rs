@@ -116,6 +116,8 @@ pub enum Remedy {
     ChoosePort,
     /// Name another store.
     NameStore,
+    /// Have a person sign in to the account at its provider, once more if somebody did.
+    Authorize,
 }
 
 /// One problem of one account: what it is, where it is, and what to do now. It never holds a secret.

@@ -71,6 +71,37 @@ impl fmt::Display for FailureKind {
     }
 }
 
+/// What helps with a failure and is done in the program around the library: a command line, a server and a console each say
+/// it in their own words. In JSON it is an object with the remedy's name as `kind`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "host",
+    derive(serde::Serialize),
+    serde(tag = "kind", rename_all = "kebab-case")
+)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Have a person sign in to the account at its provider again, so that it gets a new refresh token.
+    AuthorizeAccount {
+        /// The account's label.
+        account: String,
+    },
+    /// End the account's pause, if it may send again.
+    ResumeAccount {
+        /// The account's label.
+        account: String,
+    },
+    /// Say whether an uncertain message was sent.
+    SettleMessage {
+        /// The message's key in the ledger.
+        key: String,
+    },
+    /// Give the run a policy that names the host.
+    NamePolicy,
+    /// Give the run more time.
+    RaiseTimeLimit,
+}
+
 /// A failure, in the form in which people and pipelines see it. It never holds a secret.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "host", derive(serde::Serialize))]
@@ -88,6 +119,9 @@ pub struct Failure {
     /// How many seconds to wait before another try is useful.
     #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
     pub wait: Option<u32>,
+    /// What helps in the program around the library, which words it. It is not part of the failure's `Display`.
+    #[cfg_attr(feature = "host", serde(skip_serializing_if = "Option::is_none"))]
+    pub remedy: Option<Remedy>,
 }
 
 impl Failure {
@@ -99,6 +133,7 @@ impl Failure {
             advice: None,
             link: None,
             wait: None,
+            remedy: None,
         }
     }
 
@@ -106,6 +141,13 @@ impl Failure {
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
+        self
+    }
+
+    /// Adds what helps in the program around the library.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
         self
     }
 }

@@ -24,7 +24,7 @@ pub mod shutdown;
 pub use egress::{EgressGate, EgressRule};
 #[cfg(feature = "host")]
 pub use endpoint::Endpoint;
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureKind, Remedy};
 #[cfg(feature = "host")]
 pub use limits::Limits;
 #[cfg(feature = "host")]

@@ -129,7 +129,7 @@ impl Policy {
             let hexadecimal = connector.digest.strip_prefix("sha256:").unwrap_or_default();
             if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(format!(
-                    "`{}` is no digest; `pipepost plugins inspect` shows it as `sha256:...`",
+                    "`{}` is not a digest; write `sha256:` and 64 hexadecimal digits, as the connector's inspection shows it",
                     connector.digest
                 ));
             }
@@ -291,7 +291,7 @@ mod tests {
             (r#"{"hosts": ["a b"]}"#, "is no host"),
             (r#"{"host": []}"#, "unknown field `host`"),
             (r#"{"networks": ["10.0.0.0/99"]}"#, "line 1"),
-            (r#"{"connectors": [{"digest": "sha256:12"}]}"#, "is no digest"),
+            (r#"{"connectors": [{"digest": "sha256:12"}]}"#, "is not a digest"),
             (r#"{"hosts": ["a:b"]}"#, "port"),
             ("", "EOF"),
         ] {

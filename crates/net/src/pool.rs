@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::oauth::Tokens;
 use pipepost_accounts::sasl::Credentials;
-use pipepost_accounts::{Revision, Security};
-use pipepost_core::Endpoint;
+use pipepost_accounts::{Account, Revision, Security};
+use pipepost_core::{Endpoint, Remedy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -158,6 +158,16 @@ impl Connections {
     /// Removes this secret from everything that servers say from now on: a server may know it from an earlier process.
     pub fn expect_credentials(&self, credentials: &Credentials) {
         self.tokens.expect_credentials(credentials);
+    }
+
+    /// Returns what helps with the account's last access token, where none could be had and something does.
+    pub fn remedy(&self, account: &Account) -> Option<Remedy> {
+        match self.tokens.remedy(account)? {
+            pipepost_accounts::Remedy::Authorize => Some(Remedy::AuthorizeAccount {
+                account: account.label().to_owned(),
+            }),
+            _ => None,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

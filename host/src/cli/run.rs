@@ -14,9 +14,9 @@ use super::dry_run::{self, Catcher};
 use super::error::CliError;
 use super::logging::{answer_json, say};
 use super::progress::Shown;
-use super::setup;
 use super::signals::Signals;
 use super::trace::Watcher;
+use super::{remedy, setup};
 
 pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8, CliError> {
     let document = setup::read("pipeline", &options.pipeline)?;
@@ -167,12 +167,12 @@ async fn watch_signals(end: pipepost::shutdown::ShutdownHandle, interrupted: Arc
 /// The output, or the error object, on standard output; sentences on standard error.
 pub(super) fn report_run(report: &RunReport) -> Result<(), CliError> {
     for (place, failure) in &report.tolerated {
-        say(&format!("pipepost: {place}: {failure}"));
+        say(&format!("pipepost: {place}: {}", remedy::told(failure, Some(failure))));
     }
     let object = match &report.result {
         Ok(output) => output,
         Err(error) => {
-            say(&format!("pipepost: {error}"));
+            say(&format!("pipepost: {}", remedy::told(error, error.failure.as_deref())));
             &error.object
         }
     };

@@ -198,6 +198,10 @@ pub(super) fn clause(error: &pipepost_accounts::Error) -> String {
         Some(Remedy::ChooseEnvironment) => format!("{error} with --environment"),
         Some(Remedy::ChoosePort) => format!("{error} with --port"),
         Some(Remedy::NameStore) => format!("{error} with --store"),
+        Some(Remedy::Authorize) => match error.place().label() {
+            Some(label) => format!("{error}; run `pipepost accounts authorize {label}`"),
+            None => format!("{error}; run `pipepost accounts authorize`"),
+        },
         _ => error.to_string(),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pipepost_core::shutdown::{GRACE, ShutdownHandle, ShutdownToken};
-use pipepost_core::{Failure, FailureKind};
+use pipepost_core::{Failure, FailureKind, Remedy};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -136,7 +136,8 @@ impl RunClock {
                     limit.as_secs_f64()
                 ),
             )
-            .advise("Give it more with --timeout, or in the document's triggerSpec.timeout."),
+            .advise("Give it more, in the document's triggerSpec.timeout or for one run.")
+            .with_remedy(Remedy::RaiseTimeLimit),
             _ => Failure::new(
                 FailureKind::Transient,
                 "The run was interrupted; this step did not start.",
@@ -187,7 +188,11 @@ mod tests {
         assert!(!looking.is_over());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(looking.is_over());
-        assert_eq!(looking.over().kind, FailureKind::Limit);
+        let over = looking.over();
+        assert_eq!(
+            (over.kind, over.remedy),
+            (FailureKind::Limit, Some(Remedy::RaiseTimeLimit))
+        );
 
         let waiting = clock(Some(Duration::from_secs(1)));
         let alarm = waiting.alarm();

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipepost_core::{Failure, FailureKind};
+use pipepost_accounts::Account;
+use pipepost_core::{Failure, FailureKind, Remedy};
 use pipepost_engine::files::RunFiles;
 use pipepost_engine::{BatchEnd, CallEnd, SendPermit, run_batch};
 use pipepost_net::{Route, RunId};
@@ -37,6 +38,8 @@ pub(super) struct Sender<'a> {
     pub(super) run: RunId,
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
+    /// The ledger outlives the run, so that a person can settle what it holds.
+    pub(super) is_kept: bool,
     pub(super) clock: Arc<RunClock>,
     pub(super) tally: Arc<Tally>,
 }
@@ -141,11 +144,38 @@ impl Sender<'_> {
                 );
                 match self.claim_again(call).await {
                     Some(share) => Start::Send(share),
-                    None => Start::Ended(replayed(&call.key, recorded)),
+                    None => Start::Ended(self.replayed(&call.key, recorded)),
                 }
             }
-            Known::Ended(recorded) => Start::Ended(replayed(&call.key, recorded)),
+            Known::Ended(recorded) => Start::Ended(self.replayed(&call.key, recorded)),
         }
+    }
+
+    /// What an earlier attempt left under this key: its outcome, with `replayed: true`.
+    fn replayed(&self, key: &str, recorded: Recorded) -> Outcome {
+        let uncertain = recorded.uncertain;
+        tracing::info!(key, uncertain, "was performed before; its recorded outcome is used");
+        let mut output = serde_json::from_str(&recorded.output).unwrap_or(Value::Null);
+        if let Value::Object(output) = &mut output {
+            output.insert("replayed".to_owned(), Value::Bool(true));
+        }
+        if !uncertain {
+            return Ok(output);
+        }
+        let message = format!("The message `{key}` may have been sent before; it is not sent again.");
+        let failure = Failure::new(FailureKind::Uncertain, message);
+        let failure = if self.is_kept {
+            failure
+                .advise("Look for it in the sender's Sent folder or the server's log, then settle it.")
+                .with_remedy(Remedy::SettleMessage { key: key.to_owned() })
+        } else {
+            failure.advise("Look for it in the sender's Sent folder or the server's log.")
+        };
+        Err(Failed {
+            output: Some(output),
+            attempted: true,
+            ..failure.into()
+        })
     }
 
     /// Asks the ledger for leave to send an uncertain message again. Returns what is left of it.
@@ -211,12 +241,25 @@ impl Sender<'_> {
                 let quotas = &self.host.quotas;
                 quotas.note_sign_in(account, &route.endpoint().host, reply).await;
             }
-            results.extend(attempts.into_iter().zip(0..).map(|(attempt, id)| AttemptResult {
-                attempt,
-                result: ends.remove(&id).ok_or_else(|| lost(target)),
+            let account = route.as_ref().and(target.account.as_ref());
+            results.extend(attempts.into_iter().zip(0..).map(|(attempt, id)| {
+                let mut end = ends.remove(&id).ok_or_else(|| lost(target));
+                if let (Ok(end), Some(account)) = (&mut end, account) {
+                    self.add_remedy(account, end);
+                }
+                AttemptResult { attempt, result: end }
             }));
         }
         results
+    }
+
+    /// A connector is told in words why there is no token; what helps is known here.
+    fn add_remedy(&self, account: &Account, end: &mut CallEnd) {
+        if let Err(failed) = &mut end.result
+            && failed.failure.kind == FailureKind::Authentication
+        {
+            failed.failure.remedy = self.host.connections.remedy(account);
+        }
     }
 
     /// Decides the route of attempts at one endpoint, and how many of them the account may send now. Those that may not go
@@ -387,28 +430,6 @@ fn judged(end: CallEnd, attempts: u32) -> Outcome {
             ..failed.failure.into()
         }),
     }
-}
-
-/// What an earlier attempt left under this key: its outcome, with `replayed: true`.
-fn replayed(key: &str, recorded: Recorded) -> Outcome {
-    let uncertain = recorded.uncertain;
-    tracing::info!(key, uncertain, "was performed before; its recorded outcome is used");
-    let mut output = serde_json::from_str(&recorded.output).unwrap_or(Value::Null);
-    if let Value::Object(output) = &mut output {
-        output.insert("replayed".to_owned(), Value::Bool(true));
-    }
-    if !uncertain {
-        return Ok(output);
-    }
-    let message = format!("The message `{key}` may have been sent before; it is not sent again.");
-    let failure = Failure::new(FailureKind::Uncertain, message).advise(
-        "Look for it in the sender's Sent folder or the server's log, then settle it with `pipepost ledger settle`, where the run has an --execution key.",
-    );
-    Err(Failed {
-        output: Some(output),
-        attempted: true,
-        ..failure.into()
-    })
 }
 
 /// Why a failure that may pass is not tried again.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pipepost_accounts::Account;
 use pipepost_core::shutdown::ShutdownToken;
-use pipepost_core::{Failure, FailureKind};
+use pipepost_core::{Failure, FailureKind, Remedy};
 use pipepost_replies::{PastedReply, Provider, Retry, Scope, Stage, explain_for};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, Moment, SystemClock, length};
@@ -266,9 +266,11 @@ impl Quotas {
         };
         let mut failure = Failure::new(kind, message);
         if self.inner.is_shared {
-            failure = failure.advise(format!(
-                "Wait until then; if you know that it may send again, `pipepost accounts resume {label}` ends the pause."
-            ));
+            failure = failure
+                .advise("Wait until then, or end the pause if you know that the account may send again.")
+                .with_remedy(Remedy::ResumeAccount {
+                    account: label.to_owned(),
+                });
         }
         failure.wait = Some(seconds(standing.end.wait));
         failure

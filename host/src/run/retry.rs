@@ -236,13 +236,13 @@ impl Schedule {
     }
 
     /// Lets a try wait. Gives it back where its time would come too late.
-    pub(super) fn add(&mut self, after: Duration, next: Attempt) -> Result<(), Attempt> {
+    pub(super) fn add(&mut self, after: Duration, next: Attempt) -> Result<(), Box<Attempt>> {
         match Instant::now().checked_add(after) {
             Some(due) if self.until.is_none_or(|until| due < until) => {
                 self.waiting.push((due, next));
                 Ok(())
             }
-            _ => Err(next),
+            _ => Err(Box::new(next)),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::egress::EgressDenied;
-use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind};
+use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind, Remedy};
 use pipepost_flowspec::parameters::Grant;
 use pipepost_flowspec::{CompiledConnector, EndpointParameter};
 use pipepost_net::Route;
@@ -134,15 +134,15 @@ fn of_policy(gate: &EgressGate, wanted: &RequestedEndpoint) -> Result<Route, Fai
 
 /// What the egress gate refused, with what to do.
 pub(crate) fn denied(error: &EgressDenied) -> Failure {
-    let advice = match error {
-        EgressDenied::NotAllowed(endpoint) => {
-            format!("Add \"{endpoint}\" to the policy's `hosts`, or use another account.")
-        }
-        EgressDenied::NotNamed(_) => {
-            "Give the step an account of that host, or name the host in a policy (--policy).".to_owned()
-        }
-    };
-    Failure::new(FailureKind::Configuration, error.to_string()).advise(advice)
+    let failure = Failure::new(FailureKind::Configuration, error.to_string());
+    match error {
+        EgressDenied::NotAllowed(endpoint) => failure.advise(format!(
+            "Add \"{endpoint}\" to the policy's `hosts`, or use another account."
+        )),
+        EgressDenied::NotNamed(_) => failure
+            .advise("Give the step an account of that host, or name the host in a policy.")
+            .with_remedy(Remedy::NamePolicy),
+    }
 }
 
 /// A clause of the accounts as a sentence.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use pipepost::state::ledger::{Decision, Entry, LedgerReader, State};
 use pipepost::state::{Redact, StateStore as _};
-use pipepost::{FailureKind, RunOptions};
+use pipepost::{FailureKind, Remedy, RunOptions};
 use pipepost_inbox::Script;
 use pipepost_state_sqlite::SqliteStore;
 use rusqlite::Connection;
@@ -125,6 +125,11 @@ async fn what_somebody_settles_as_not_sent_goes_out_in_the_next_run() {
     let bench = Fixture::new(lost()).await;
     bench.named("x", &once(json!({})), json!({})).await;
     let key = entries(&bench).await.remove(0).key;
+    let report = bench.named("x", &once(json!({})), json!({})).await;
+    let (place, failure) = report.tolerated.first().expect("it is not sent again");
+    let remedy = Remedy::SettleMessage { key: key.clone() };
+    assert_eq!(failure.remedy, Some(remedy), "{place}");
+    assert!(!failure.to_string().contains("pipepost"), "{failure}");
     reader(&bench)
         .settle(&key, Decision::NotSent)
         .await

@@ -49,6 +49,12 @@ fn the_next_run_knows_the_pause_says_until_when_and_sends_nothing() {
         .says(&["nothing was sent; it goes on at ", "pipepost accounts resume mail"]);
     let failure = &ending.json()["failure"];
     assert_eq!(failure["kind"], "quota", "{ending}");
+    assert_eq!(
+        failure["remedy"],
+        json!({ "kind": "resume-account", "account": "mail" }),
+        "{ending}"
+    );
+    assert!(!failure["advice"].to_string().contains("pipepost"), "{ending}");
     assert!(failure["wait"].as_u64().is_some_and(|wait| wait > 86_000), "{ending}");
     assert_eq!(server.commands("EHLO").len(), 2, "the second run did not even call");
     let resume = || {

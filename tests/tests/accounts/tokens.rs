@@ -104,6 +104,19 @@ fn a_dead_refresh_token_is_explained_and_an_absent_provider_is_not_taken_for_one
         .with_code(77)
         .says(&["invalid_grant", "pipepost accounts authorize"]);
     dead.is_a_sentence("a dead refresh token");
+    let authorize = json!({ "kind": "authorize-account", "account": "mail" });
+    let failure = &dead.json()["failure"];
+    assert_eq!(failure["remedy"], authorize, "{dead}");
+    assert!(!failure.to_string().contains("pipepost"), "{dead}");
+    let test = |more: &[&str]| {
+        let scratch = Scratch::new().secret(Provider::MARK);
+        scratch.write("accounts.json", account.to_string());
+        let arguments = ["accounts", "test", "mail", "--accounts", "accounts.json"];
+        scratch.pipepost(&[&arguments, more].concat()).with_code(77)
+    };
+    assert_eq!(test(&["--json"]).json()["failure"]["remedy"], authorize);
+    let shown = test(&[]).to_string();
+    assert!(shown.contains("`pipepost accounts authorize mail`"), "{shown}");
     // Google's rules are told of Google's accounts.
     let mut google = account.clone();
     google["provider"] = "google".into();

@@ -150,10 +150,11 @@ impl<'a> Flow<'a> {
         let judge = |query: &Url| self.judge(query);
         let waited = tokio::time::timeout(PATIENCE, self.listener.wait(&self.redirect, judge)).await;
         let Ok((answer, browser)) = waited else {
-            return Err(self.error(format!(
-                "nobody signed in within {} minutes; run pipepost accounts authorize once more",
+            let message = format!(
+                "nobody signed in within {} minutes; begin once more",
                 PATIENCE.as_secs() / 60
-            )));
+            );
+            return Err(self.error(message).with_remedy(Remedy::Authorize));
         };
         let result = match answer {
             Ok(code) => self.exchange(&code, http).await,
@@ -220,9 +221,10 @@ impl<'a> Flow<'a> {
         if let Some(secret) = &self.client.client_secret {
             request = request.with("client_secret", secret.resolve(self.environment)?.expose());
         }
-        let answer = ask(http, &request)
-            .await
-            .map_err(|refusal| Error::new(refusal.kind, self.place.clone(), refusal.message))?;
+        let answer = ask(http, &request).await.map_err(|mut refusal| {
+            let message = std::mem::take(&mut refusal.message);
+            refusal.into_error(self.place.clone(), message)
+        })?;
         let address = answer.id_token.as_ref().and_then(|token| signed_in(token.expose()));
         if let (Some(address), Some(username)) = (&address, self.username)
             && !address.eq_ignore_ascii_case(username)

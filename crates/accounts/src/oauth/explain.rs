@@ -1,6 +1,7 @@
 //! What a provider's refusal means, and what to do.
 
 use super::Grant;
+use crate::error::Remedy;
 use crate::sign_in::Provider;
 
 /// One sentence for an OAuth error code (RFC 6749, sections 4.1.2.1 and 5.2), with the provider's own words where it
@@ -20,7 +21,7 @@ pub(crate) fn explain(grant: Grant, provider: Option<Provider>, code: &str, said
             "the service account may not act for users; have a Workspace administrator allow its client id the scope https://mail.google.com/ under Security, API controls, Domain-wide delegation (https://admin.google.com/ac/owl/domainwidedelegation)"
         }
         ("unauthorized_client", _) => {
-            "the refresh token belongs to another client, or this client may not use it; run pipepost accounts authorize with this client"
+            "the refresh token belongs to another client, or this client may not use it; the person has to sign in again with this client"
         }
         ("invalid_scope", _) => {
             "the provider does not grant these scopes; leave \"scopes\" out, or correct it (Gmail's SMTP takes https://mail.google.com/ alone)"
@@ -44,7 +45,7 @@ pub(crate) fn explain(grant: Grant, provider: Option<Provider>, code: &str, said
             "the provider did not understand the request; check \"client_id\", \"scopes\" and \"token_endpoint\""
         }
         ("interaction_required" | "consent_required" | "login_required", _) => {
-            "the provider wants the person to sign in again; run pipepost accounts authorize"
+            "the provider wants the person to sign in again"
         }
         ("temporarily_unavailable" | "server_error", _) => "the provider has a passing problem; try again later",
         _ => "the provider refused to give a token; look the code up in its documentation",
@@ -55,16 +56,26 @@ pub(crate) fn explain(grant: Grant, provider: Option<Provider>, code: &str, said
     }
 }
 
+/// What helps with an OAuth error code in the program around this library.
+pub(crate) fn remedy(grant: Grant, code: &str) -> Option<Remedy> {
+    let is_for_the_person = match code {
+        "invalid_grant" | "unauthorized_client" => grant == Grant::RefreshToken,
+        "interaction_required" | "consent_required" | "login_required" => grant != Grant::ServiceAccount,
+        _ => false,
+    };
+    is_for_the_person.then_some(Remedy::Authorize)
+}
+
 fn refresh_token_died(provider: Option<Provider>) -> &'static str {
     match provider {
         Some(Provider::Google) => {
-            "the refresh token is dead: it dies 7 days after it was given while the app's publishing status is Testing, after 6 months without use, when the user's password changes, and when the user withdraws the access; publish the app if it is in testing, then run pipepost accounts authorize"
+            "the refresh token is dead: it dies 7 days after it was given while the app's publishing status is Testing, after 6 months without use, when the user's password changes, and when the user withdraws the access; publish the app if it is in testing, then have the person sign in again"
         }
         Some(Provider::Microsoft) => {
-            "the refresh token is dead: it dies after 90 days without use, when the user's password changes, and when access is withdrawn; run pipepost accounts authorize"
+            "the refresh token is dead: it dies after 90 days without use, when the user's password changes, and when access is withdrawn; the person has to sign in again"
         }
         None => {
-            "the refresh token is dead: it was not used for too long, the password changed, or access was withdrawn; run pipepost accounts authorize"
+            "the refresh token is dead: it was not used for too long, the password changed, or access was withdrawn; the person has to sign in again"
         }
     }
 }

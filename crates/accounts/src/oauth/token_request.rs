@@ -7,10 +7,10 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::Grant;
-use super::explain::explain;
+use super::explain::{explain, remedy};
 use super::http::{HttpRequest, HttpResponse};
 use crate::document::Node;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind, Place, Remedy};
 use crate::sasl::SecretPatterns;
 use crate::secret::Secret;
 use crate::sign_in::Provider;
@@ -43,6 +43,19 @@ pub(crate) struct Refusal {
     pub(crate) kind: ErrorKind,
     /// The provider's error code, when it gave one.
     pub(crate) code: Option<String>,
+    /// What helps in the program around this library.
+    pub(crate) remedy: Option<Remedy>,
+}
+
+impl Refusal {
+    /// The refusal as an error of an account, in these words.
+    pub(crate) fn into_error(self, place: Place, message: String) -> Error {
+        let error = Error::new(self.kind, place, message);
+        match self.remedy {
+            Some(remedy) => error.with_remedy(remedy),
+            None => error,
+        }
+    }
 }
 
 impl TokenRequest {
@@ -136,6 +149,7 @@ impl TokenRequest {
         Refusal {
             message,
             kind: kind_of(is_transient),
+            remedy: remedy(self.grant, &code),
             code: Some(code),
         }
     }
@@ -172,6 +186,7 @@ impl TokenRequest {
             ),
             kind: kind_of(is_transient(status)),
             code: None,
+            remedy: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::http::{Clock, HttpPost, SystemClock};
 use super::token_request::{Refusal, TokenAnswer, TokenRequest};
 use super::{Grant, assertion};
 use crate::account::{Account, Revision};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 use crate::sasl::{Credentials, SecretPatterns};
 use crate::secret::Secret;
 use crate::sign_in::{OAuthClient, SignIn};
@@ -64,6 +64,8 @@ struct Slot {
     state: tokio::sync::Mutex<State>,
     /// The token that a server refused; compared before the lock, so that `refused` need not wait for a renewal.
     refused: AtomicU64,
+    /// What helps with the last renewal, where it failed. Read by those who do not wait for a renewal.
+    remedy: Mutex<Option<Remedy>>,
 }
 
 #[derive(Default)]
@@ -172,6 +174,8 @@ impl Tokens {
             let renewed = self.renew(account, &mut state, now).await;
             slot.ended.fetch_add(1, Ordering::SeqCst);
             state.failure = renewed.as_ref().err().cloned();
+            *slot.remedy.lock().unwrap_or_else(PoisonError::into_inner) =
+                state.failure.as_ref().and_then(Error::remedy);
             if let Err(error) = renewed {
                 let still_lives = |token: &Token| token.id != refused && now < token.expires;
                 let may_go_on = error.kind() == ErrorKind::TokenUnavailable;
@@ -181,6 +185,13 @@ impl Tokens {
             }
         }
         state.current.as_ref().map(|token| token.grant(account)).transpose()
+    }
+
+    /// Returns what helps with the account's last renewal in the program around this library, where that failed and
+    /// something does.
+    pub fn remedy(&self, account: &Account) -> Option<Remedy> {
+        let slot = self.slot(account.revision());
+        *slot.remedy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops the use of a token that a server refused. A newer token stays.
@@ -212,14 +223,11 @@ impl Tokens {
                 // The source may hold a newer one by now.
                 state.rotated = None;
             }
-            Error::new(
-                refusal.kind,
-                account.place.clone(),
-                format!(
-                    "no access token could be had: {}",
-                    self.without_secrets(&refusal.message)
-                ),
-            )
+            let message = format!(
+                "no access token could be had: {}",
+                self.without_secrets(&refusal.message)
+            );
+            refusal.into_error(account.place.clone(), message)
         })?;
         self.secrets.insert(answer.access_token.expose().as_bytes());
         if let Some(new) = &answer.refresh_token {
@@ -273,6 +281,7 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
                 message,
                 kind,
                 code: None,
+                remedy: None,
             })
         }
     }
@@ -280,15 +289,9 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
 
 fn refresh_request(account: &Account, client: &OAuthClient, rotated: Option<&Secret>) -> Result<TokenRequest, Error> {
     let Some(source) = &client.refresh_token else {
-        let message = format!(
-            "nobody has signed in to this account yet; run pipepost accounts authorize {}",
-            account.label()
-        );
-        return Err(Error::new(
-            ErrorKind::Token,
-            account.place.with_field("refresh_token"),
-            message,
-        ));
+        let place = account.place.with_field("refresh_token");
+        let message = "nobody has signed in to this account yet";
+        return Err(Error::new(ErrorKind::Token, place, message).with_remedy(Remedy::Authorize));
     };
     let mut request = TokenRequest::new(Grant::RefreshToken, client.provider, client.token_endpoint.clone());
     request = match rotated {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipepost_accounts::oauth::{Clock as _, HttpFailure, RefreshTokenSink, Tokens};
 use pipepost_accounts::sasl::{Exchange, Mechanism};
-use pipepost_accounts::{Account, ErrorKind, Secret};
+use pipepost_accounts::{Account, ErrorKind, Remedy, Secret};
 use serde_json::{Value, json};
 
 use crate::support::{Provider, Still, account, google, refusal, token};
@@ -264,10 +264,12 @@ async fn refusals_are_explained() {
 async fn an_account_that_nobody_signed_in_to_says_so() {
     let mut document = google();
     document["refresh_token"] = Value::Null;
-    let error = signed_in(&Tokens::new(Provider::new(vec![])), &account(document))
-        .await
-        .expect_err("nothing to use");
-    assert!(error.to_string().contains("pipepost accounts authorize g"), "{error}");
+    let (tokens, account) = (Tokens::new(Provider::new(vec![])), account(document));
+    assert_eq!(tokens.remedy(&account), None);
+    let error = signed_in(&tokens, &account).await.expect_err("nothing to use");
+    assert_eq!(error.message(), "nobody has signed in to this account yet");
+    assert_eq!(error.remedy(), Some(Remedy::Authorize));
+    assert_eq!(tokens.remedy(&account), Some(Remedy::Authorize));
 }
 
 #[tokio::test]

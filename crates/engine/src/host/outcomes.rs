@@ -111,6 +111,7 @@ fn call_failure(failure: types::Failure, kept: &mut KeptBudget) -> Result<CallFa
                 .map(|link| words(&link))
                 .filter(|link| link.starts_with("https://")),
             wait: failure.retry_after_seconds,
+            remedy: None,
         },
         output: failure.output.map(|output| kept.keep_json(&output)).transpose()?,
         remainder: match failure.remainder {

@@ -12,8 +12,8 @@ use pipepost_accounts::oauth::Tokens;
 
 use crate::cli::error::CliError;
 use crate::cli::logging::{answer, answer_json};
-use crate::cli::setup;
 use crate::cli::store::{self, StoreOptions, told};
+use crate::cli::{remedy, setup};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestOptions {
@@ -81,7 +81,8 @@ fn show(check: &Check) -> std::io::Result<()> {
         "{mark} {:<13} {} ({} ms)",
         check.name, check.found, check.milliseconds
     ))?;
-    for more in [&check.advice, &check.link].into_iter().flatten() {
+    let remedy = check.remedy.as_ref().and_then(remedy::sentence);
+    for more in [&check.advice, &check.link, &remedy].into_iter().flatten() {
         answer(&format!("  {:<13} {more}", ""))?;
     }
     Ok(())

@@ -147,7 +147,15 @@ async fn a_pause_is_told_with_its_reason_its_end_and_what_ends_it() {
                 "{failure}"
             );
             assert!(failure.message.contains("The server says enough."), "{failure}");
-            assert!(failure.to_string().contains("pipepost accounts resume a"), "{failure}");
+            let remedy = Remedy::ResumeAccount {
+                account: "a".to_owned(),
+            };
+            assert_eq!(failure.remedy, Some(remedy), "{failure}");
+            assert_eq!(
+                json!(failure)["remedy"],
+                json!({ "kind": "resume-account", "account": "a" })
+            );
+            assert!(!failure.to_string().contains("pipepost"), "{failure}");
             send(&quotas, &account("b", json!({}))).await.expect("another account");
         }
         // It does not last longer because a clock was wrong when it began.
@@ -166,7 +174,7 @@ async fn a_pause_that_only_this_run_knows_names_nothing_that_would_end_it() {
     let mail = account("a", json!({}));
     at_once(quotas.note(&mail, &refusal())).await.expect("a time");
     let failure = send(&quotas, &mail).await.expect_err("it pauses");
-    assert_eq!(failure.advice, None, "{failure}");
+    assert_eq!((&failure.advice, &failure.remedy), (&None, &None), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
