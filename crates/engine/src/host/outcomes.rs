@@ -97,6 +97,15 @@ fn sentence(text: &str) -> String {
     if ends { text.to_owned() } else { format!("{text}.") }
 }
 
+/// It follows a sentence, so it begins as one does.
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
 fn call_failure(failure: types::Failure, kept: &mut KeptBudget) -> Result<CallFailure<Kept>, String> {
     /// Words for people are short.
     const WORDS_BYTES_MAX: usize = 2000;
@@ -105,7 +114,7 @@ fn call_failure(failure: types::Failure, kept: &mut KeptBudget) -> Result<CallFa
         failure: Failure {
             kind: failure_kind(failure.kind),
             message: sentence(&words(&failure.message)),
-            advice: failure.advice.map(|advice| sentence(&words(&advice))),
+            advice: failure.advice.map(|advice| capitalised(&sentence(&words(&advice)))),
             link: failure
                 .link
                 .map(|link| words(&link))
