@@ -296,7 +296,16 @@ fn attachments_arrive_byte_by_byte() {
     scratch.run(&["--files", "files"]).with_code(0);
 
     let parsed = postfix.next().parsed();
-    assert_eq!(parsed["defects"], json!([]), "{parsed:#}");
+    // Outlook and older readers know `name` alone, as an encoded word in quotes; RFC 2231's `filename*` is next to it. Python
+    // reads both, and notes that the first is not in the grammar (RFC 2047, section 5).
+    let defects: Vec<&Value> = parsed["defects"].as_array().into_iter().flatten().collect();
+    let is_of_the_name = |defect: &&Value| {
+        defect.as_str().is_some_and(|defect| {
+            defect.starts_with("Content-Type: ")
+                && (defect.contains("encoded word inside") || defect.contains("after encoded-word"))
+        })
+    };
+    assert!(defects.iter().all(is_of_the_name), "{parsed:#}");
     let attachments = parsed["attachments"].as_array().expect("a list");
     assert_eq!(attachments.len(), 2, "{parsed:#}");
     let called = |name: &str| {
