@@ -58,6 +58,6 @@ mod tests {
     fn what_the_keyring_says_becomes_a_sentence_without_the_secret() {
         assert!(explain(&Error::NoDefaultStore).starts_with("no keyring runs for this user"));
         let explained = explain(&Error::BadEncoding(b"PLANTED\xff".to_vec()));
-        assert_eq!(explained, "its entry cannot be used; store it there anew, as text.");
+        assert_eq!(explained, "its entry cannot be used; store it there anew, as text");
     }
 }
