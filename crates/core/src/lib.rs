@@ -17,6 +17,7 @@ mod failure;
 mod limits;
 #[cfg(feature = "host")]
 pub mod policy;
+pub mod sentence;
 #[cfg(feature = "host")]
 pub mod shutdown;
 

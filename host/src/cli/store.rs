@@ -7,6 +7,7 @@ use clap::Args;
 use pipepost::FailureKind;
 use pipepost_accounts::store::{Store, StoreKey};
 use pipepost_accounts::{ErrorKind, Remedy, Secret};
+use pipepost_core::sentence::{capitalised, ended};
 
 use super::error::CliError;
 use super::logging::say;
@@ -179,16 +180,12 @@ pub(super) fn told(error: pipepost_accounts::Error) -> CliError {
 
 /// An error of the accounts as a sentence of its own, with what helps on this command line.
 pub(super) fn sentence(error: &pipepost_accounts::Error) -> String {
-    let text = clause(error);
-    let mut letters = text.chars();
-    let mut sentence: String = match letters.next() {
-        Some(first) if error.place().path().is_none() => first.to_uppercase().chain(letters).collect(),
-        _ => text,
-    };
-    if !sentence.ends_with(['.', '?', '!']) {
-        sentence.push('.');
+    let text = ended(&clause(error));
+    // A file's name keeps its case.
+    match error.place().path() {
+        None => capitalised(&text),
+        Some(_) => text,
     }
-    sentence
 }
 
 /// An error of the accounts as one line of several, with what helps on this command line.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pipepost_accounts::{Account, Security};
 use pipepost_core::egress::EgressDenied;
+use pipepost_core::sentence::sentence;
 use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind, Remedy};
 use pipepost_flowspec::parameters::Grant;
 use pipepost_flowspec::{CompiledConnector, EndpointParameter};
@@ -143,13 +144,4 @@ pub(crate) fn denied(error: &EgressDenied) -> Failure {
             .advise("Give the step an account of that host, or name the host in a policy.")
             .with_remedy(Remedy::NamePolicy),
     }
-}
-
-/// A clause of the accounts as a sentence.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let start: String = letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().collect());
-    format!("{start}{}.", letters.as_str())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipepost_core::sentence::capitalised;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::{
     Assert, Delayer, FieldTransformer, JsonPathTransformer, Session, SessionOperation, TemplateTransformer,
@@ -28,7 +29,7 @@ impl StepContext<'_> {
             Err(reason) => {
                 output.insert("body".to_owned(), Value::Null);
                 output.insert("_error".to_owned(), Value::String(reason.clone()));
-                self.tolerate(Failure::new(FailureKind::Invalid, format!("{}.", capital(&reason))));
+                self.tolerate(Failure::new(FailureKind::Invalid, format!("{}.", capitalised(&reason))));
             }
         }
         if transformer.preserve_original {
@@ -184,11 +185,4 @@ pub(super) fn session(session: &Session, frame: &mut Frame) {
             }
         }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

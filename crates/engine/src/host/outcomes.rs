@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use pipepost_core::sentence::{ended, sentence};
 use pipepost_core::{Failure, FailureKind};
 
 use super::{StoreData, printable, violation};
@@ -90,22 +91,6 @@ impl Host for StoreData {
     }
 }
 
-/// People read it: it ends as a sentence does.
-fn sentence(text: &str) -> String {
-    let text = text.trim_end();
-    let ends = text.ends_with(['.', '!', '?', '…']) || text.is_empty();
-    if ends { text.to_owned() } else { format!("{text}.") }
-}
-
-/// It follows a sentence, so it begins as one does.
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect(),
-        None => String::new(),
-    }
-}
-
 fn call_failure(failure: types::Failure, kept: &mut KeptBudget) -> Result<CallFailure<Kept>, String> {
     /// Words for people are short.
     const WORDS_BYTES_MAX: usize = 2000;
@@ -113,8 +98,9 @@ fn call_failure(failure: types::Failure, kept: &mut KeptBudget) -> Result<CallFa
     Ok(CallFailure {
         failure: Failure {
             kind: failure_kind(failure.kind),
-            message: sentence(&words(&failure.message)),
-            advice: failure.advice.map(|advice| capitalised(&sentence(&words(&advice)))),
+            // It may begin with the name of a parameter, which keeps its case.
+            message: ended(&words(&failure.message)),
+            advice: failure.advice.map(|advice| sentence(&words(&advice))),
             link: failure
                 .link
                 .map(|link| words(&link))
