@@ -71,15 +71,7 @@ impl ReplyCount {
                     let left = left - taken as u64;
                     self.mode = if left == 0 { Mode::Commands } else { Mode::Chunk(left) };
                 }
-                Mode::Content => {
-                    self.tail.rotate_left(1);
-                    self.tail[4] = *first;
-                    if self.tail == *b"\r\n.\r\n" {
-                        self.mode = Mode::Commands;
-                        self.outstanding += 1;
-                    }
-                    rest = after;
-                }
+                Mode::Content => rest = self.content(rest),
                 Mode::Commands => {
                     // What is said before it is known whether content is asked for can be either.
                     self.is_lost |= self.asked_for_content;
@@ -92,6 +84,18 @@ impl ReplyCount {
                 }
             }
         }
+    }
+
+    /// Content is about to leave. Returns what follows its end.
+    fn content<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let end = memchr::memchr_iter(b'\n', bytes).find(|at| ends_content(self.tail, &bytes[..=*at]));
+        let (content, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
+        self.tail = last_octets(self.tail, content);
+        if end.is_some() {
+            self.mode = Mode::Commands;
+            self.outstanding += 1;
+        }
+        rest
     }
 
     /// They have left.
@@ -177,6 +181,20 @@ impl ReplyCount {
     }
 }
 
+/// Returns the last octets of what was written, `tail` before `bytes`.
+fn last_octets(mut tail: [u8; 5], bytes: &[u8]) -> [u8; 5] {
+    let new = &bytes[bytes.len().saturating_sub(tail.len())..];
+    tail.rotate_left(new.len());
+    let old = tail.len() - new.len();
+    tail[old..].copy_from_slice(new);
+    tail
+}
+
+/// Returns whether content ends with these bytes, `tail` being what was written before.
+fn ends_content(tail: [u8; 5], bytes: &[u8]) -> bool {
+    last_octets(tail, bytes) == *b"\r\n.\r\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +246,20 @@ mod tests {
             ('C', ".\r\n"),
             ('S', "250 x\r\n")
         ]));
+    }
+
+    #[test]
+    fn the_end_of_content_is_found_however_it_is_cut() {
+        let content = "a\r\n..\r\n.b\r\n\n.\r\n.\n.\r\n\r\n.\r\nNOOP\r\n";
+        for first in 0..=content.len() {
+            for second in first..=content.len() {
+                let pieces = [&content[..first], &content[first..second], &content[second..]];
+                let mut dialogue = vec![('C', "DATA\r\n"), ('S', "354 go\r\n")];
+                dialogue.extend(pieces.map(|piece| ('C', piece)));
+                dialogue.push(('S', "250 taken\r\n250 x\r\n"));
+                assert!(is_even_after(&dialogue), "{pieces:?}");
+            }
+        }
     }
 
     #[test]
