@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
-use self::views::View;
+use self::views::{TextRun, View};
 
 /// A shared stretch of this many octets is the secret's, not chance. A shorter secret is looked for whole.
 const STRETCH_BYTES: usize = 8;
@@ -195,6 +195,23 @@ impl Index {
         self.sieve[word] & bit != 0 && self.counts.contains_key(&fingerprint)
     }
 
+    /// Calls `each` with the length of every stretch of a secret that ends at the last of `seen` octets, of which `window`
+    /// holds the last eight, folded.
+    fn each_stretch(&self, seen: usize, window: u64, mut each: impl FnMut(usize)) {
+        if seen >= STRETCH_BYTES && self.holds(STRETCH_BYTES, window) {
+            each(STRETCH_BYTES);
+        }
+        let mut lengths = self.short_lengths;
+        while lengths != 0 {
+            let length = lengths.trailing_zeros() as usize;
+            lengths &= lengths - 1;
+            let masked = window & ((1 << (8 * length)) - 1);
+            if seen >= length && self.holds(length, masked) {
+                each(length);
+            }
+        }
+    }
+
     /// Marks what a view shares with a secret, and looks into the views of the view.
     fn search(&self, view: &View<'_>, nested: usize, hidden: &mut [bool]) {
         let bytes = view.bytes();
@@ -202,25 +219,32 @@ impl Index {
         for (at, byte) in bytes.iter().enumerate() {
             window = window << 8 | u64::from(fold(*byte));
             let seen = at + 1;
-            if seen >= STRETCH_BYTES && self.holds(STRETCH_BYTES, window) {
-                view.mark(seen - STRETCH_BYTES, at, hidden);
-            }
-            let mut lengths = self.short_lengths;
-            while lengths != 0 {
-                let length = lengths.trailing_zeros() as usize;
-                lengths &= lengths - 1;
-                let masked = window & ((1 << (8 * length)) - 1);
-                if seen >= length
-                    && self.holds(length, masked)
-                    && (length >= WORD_BYTES || is_word(bytes, seen - length, seen))
-                {
+            self.each_stretch(seen, window, |length| {
+                if length >= WORD_BYTES || is_word(bytes, seen - length, seen) {
                     view.mark(seen - length, at, hidden);
                 }
-            }
+            });
         }
         if nested < NESTED_MAX && (nested == 0 || view.may_hold_text()) {
-            view.each_inner(|inner| self.search(&inner, nested + 1, hidden));
+            let is_last = nested + 1 == NESTED_MAX;
+            view.each_inner(
+                |octets| self.is_worth_a_view(octets, is_last),
+                |inner| self.search(&inner, nested + 1, hidden),
+            );
         }
+    }
+
+    /// Returns whether the search in a view of these octets can find anything: a stretch of a secret, or text with another
+    /// encoding in it, unless none is looked for there. It keeps none of them.
+    fn is_worth_a_view(&self, octets: &mut dyn Iterator<Item = u8>, is_last: bool) -> bool {
+        let mut window = 0u64;
+        let mut text = TextRun::default();
+        octets.enumerate().any(|(at, octet)| {
+            window = window << 8 | u64::from(fold(octet));
+            let mut is_found = !is_last && text.is_text_with(octet);
+            self.each_stretch(at + 1, window, |_| is_found = true);
+            is_found
+        })
     }
 }
 

@@ -12,6 +12,9 @@ pub(super) struct View<'a> {
 
 type Span = (u32, u32);
 
+/// A digit's value, and where it is in the view.
+type Digit = (u8, u32);
+
 enum Bytes<'a> {
     Borrowed(&'a [u8]),
     Owned(zeroize::Zeroizing<Vec<u8>>),
@@ -35,19 +38,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether some stretch of it reads as text, so that an encoding can be in it: what only happens to have the digits of one
-    /// reads as noise, and most of what a server says is that.
+    /// Returns whether some stretch of it reads as text, so that an encoding can be in it.
     pub(super) fn may_hold_text(&self) -> bool {
-        const RUN_BYTES: usize = 6;
-        let mut run = 0;
-        self.bytes().iter().any(|byte| {
-            run = if matches!(byte, 0 | b'\t' | b'\r' | b'\n' | b' '..=b'~') {
-                run + 1
-            } else {
-                0
-            };
-            run >= RUN_BYTES
-        })
+        let mut run = TextRun::default();
+        self.bytes().iter().any(|byte| run.is_text_with(*byte))
     }
 
     /// Marks the octets `first` to `last` of the view in the text, with what is between them.
@@ -63,8 +57,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Calls `each` with every view of this one that differs from it.
-    pub(super) fn each_inner(&self, mut each: impl FnMut(View<'static>)) {
+    /// Calls `each` with every view of this one that differs from it. Most text has the digits of some encoding and no
+    /// secret in it: a view of digits is made only where `wants` says so of the octets that they stand for.
+    pub(super) fn each_inner(
+        &self,
+        wants: impl Fn(&mut dyn Iterator<Item = u8>) -> bool,
+        mut each: impl FnMut(View<'static>),
+    ) {
         let bytes = self.bytes();
         let has = |wanted: &[u8]| bytes.iter().any(|byte| wanted.contains(byte));
         if has(b"%=&\\") {
@@ -77,8 +76,13 @@ impl<'a> View<'a> {
                 }
             }));
         }
-        self.each_base64(&mut each);
-        self.each_hex(&mut each);
+        let mut each_of_digits = |digits: &[Digit], bits: u32| {
+            if wants(&mut octets(digits, bits)) {
+                each(self.packed(digits, bits as usize));
+            }
+        };
+        self.each_base64(&mut each_of_digits);
+        self.each_hex(&mut each_of_digits);
     }
 
     fn made(&self, make: impl FnOnce(&[u8], &mut Out<'_>)) -> View<'static> {
@@ -97,18 +101,18 @@ impl<'a> View<'a> {
     }
 
     /// Base64 with either alphabet and anything between its characters, which begins at any of them.
-    fn each_base64(&self, each: &mut impl FnMut(View<'static>)) {
-        let digits: Vec<(u8, u32)> = self.digits(base64_value);
+    fn each_base64(&self, each: &mut impl FnMut(&[Digit], u32)) {
+        let digits = self.digits(base64_value);
         if digits.len() * 6 / 8 < DECODED_BYTES_MIN {
             return;
         }
         for start in 0..4 {
-            each(self.packed(digits.get(start..).unwrap_or_default(), 6));
+            each(digits.get(start..).unwrap_or_default(), 6);
         }
     }
 
     /// Hex digits with anything between them; `0x` before a number is none.
-    fn each_hex(&self, each: &mut impl FnMut(View<'static>)) {
+    fn each_hex(&self, each: &mut impl FnMut(&[Digit], u32)) {
         let bytes = self.bytes();
         let mut digits = self.digits(hex_value);
         if digits.len() / 2 < DECODED_BYTES_MIN {
@@ -119,11 +123,11 @@ impl<'a> View<'a> {
             !(bytes[at] == b'0' && matches!(bytes.get(at + 1), Some(b'x' | b'X')))
         });
         for start in 0..2 {
-            each(self.packed(digits.get(start..).unwrap_or_default(), 4));
+            each(digits.get(start..).unwrap_or_default(), 4);
         }
     }
 
-    fn digits(&self, value: impl Fn(u8) -> Option<u8>) -> Vec<(u8, u32)> {
+    fn digits(&self, value: impl Fn(u8) -> Option<u8>) -> Vec<Digit> {
         let bytes = self.bytes().iter().enumerate();
         bytes
             .filter_map(|(at, byte)| Some((value(*byte)?, at as u32)))
@@ -131,7 +135,7 @@ impl<'a> View<'a> {
     }
 
     /// The octets that digits of so many bits make.
-    fn packed(&self, digits: &[(u8, u32)], bits: usize) -> View<'static> {
+    fn packed(&self, digits: &[Digit], bits: usize) -> View<'static> {
         self.made(|_, out| {
             for octet in 0..digits.len() * bits / 8 {
                 let (first, last) = (octet * 8 / bits, (octet * 8 + 7) / bits);
@@ -175,6 +179,35 @@ impl<'a> View<'a> {
                 at = last + 1;
             }
         })
+    }
+}
+
+/// Returns the octets that digits of `bits` bits stand for, as [`View::packed`] makes them.
+fn octets(digits: &[Digit], bits: u32) -> impl Iterator<Item = u8> {
+    let (mut value, mut held) = (0u32, 0);
+    digits.iter().filter_map(move |(digit, _)| {
+        value = value << bits | u32::from(*digit);
+        held += bits;
+        if held < 8 {
+            return None;
+        }
+        held -= 8;
+        Some((value >> held) as u8)
+    })
+}
+
+/// Finds a stretch that reads as text. What only happens to have the digits of an encoding reads as noise when it is
+/// decoded, and most of what a server says is that.
+#[derive(Debug, Default)]
+pub(super) struct TextRun(usize);
+
+impl TextRun {
+    /// Takes one octet more, and returns whether the last ones read as text.
+    pub(super) fn is_text_with(&mut self, byte: u8) -> bool {
+        const RUN_BYTES: usize = 6;
+        let is_text = matches!(byte, 0 | b'\t' | b'\r' | b'\n' | b' '..=b'~');
+        self.0 = if is_text { self.0 + 1 } else { 0 };
+        self.0 >= RUN_BYTES
     }
 }
 
@@ -280,5 +313,26 @@ fn base64_value(byte: u8) -> Option<u8> {
         b'+' | b'-' => Some(62),
         b'/' | b'_' => Some(63),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_beforehand_is_what_the_view_holds() {
+        let text = View::plain(b"250 2.0.0 OK 0x7f aGVsbG8gd29ybGQ-_/+ DEADBEEF00ff, and words of every kind");
+        for (digits, bits) in [(text.digits(base64_value), 6), (text.digits(hex_value), 4)] {
+            for start in 0..=digits.len() {
+                let rest = &digits[start..];
+                let seen: Vec<u8> = octets(rest, bits).collect();
+                assert_eq!(
+                    seen,
+                    text.packed(rest, bits as usize).bytes(),
+                    "{bits} bits from {start}"
+                );
+            }
+        }
     }
 }
