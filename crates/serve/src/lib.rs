@@ -1,0 +1,1 @@
+//! Runs pipelines that stay up: their triggers, their durable runs, and the HTTP API.
