@@ -19,11 +19,12 @@ pub const FILE: &str = "pipepost.sqlite";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Each brings the file from the version of its index to the next. Never edited once released.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
+    include_str!("migrations/5.sql"),
 ];
 
 /// Opens the state, which is made where it is not there.
@@ -119,14 +120,14 @@ mod tests {
         let version: i64 = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .expect("a version");
-        assert_eq!(version, 4);
+        assert_eq!(version, 5);
         connection
-            .pragma_update(None, "user_version", 7)
+            .pragma_update(None, "user_version", 7000)
             .expect("a version of the future");
         drop(connection);
         let error = open(directory.path()).expect_err("it is newer").to_string();
         assert!(
-            error.contains("newer Pipepost") && error.contains("format is 7"),
+            error.contains("newer Pipepost") && error.contains("format is 7000"),
             "{error}"
         );
         assert!(error.contains(FILE), "{error}");

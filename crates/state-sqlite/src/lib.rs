@@ -7,6 +7,7 @@
 
 mod file;
 mod ledger;
+mod objects;
 mod owner;
 mod quotas;
 mod reader;
@@ -19,8 +20,10 @@ use std::thread::{self, JoinHandle};
 
 pub use file::FILE;
 use ledger::SqliteLedger;
+use objects::SqliteObjects;
 use pipepost_state::clock::{Clock, SystemClock};
 use pipepost_state::ledger::{Ledger, LedgerReader};
+use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
 use pipepost_state::{Answer, Redact, StateError, StateStore};
 use quotas::SqliteQuotas;
@@ -33,6 +36,7 @@ use writer::{Job, Writer};
 pub struct SqliteStore {
     book: Arc<Book>,
     quotas: Arc<SqliteQuotas>,
+    objects: Arc<SqliteObjects>,
 }
 
 /// What all handles share.
@@ -92,6 +96,7 @@ impl SqliteStore {
         });
         Self {
             quotas: Arc::new(SqliteQuotas::new(Arc::clone(&book))),
+            objects: Arc::new(SqliteObjects::new(&book.directory)),
             book,
         }
     }
@@ -178,6 +183,10 @@ impl StateStore for SqliteStore {
 
     fn quotas(&self) -> Arc<dyn QuotaStore> {
         Arc::clone(&self.quotas) as Arc<dyn QuotaStore>
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects) as Arc<dyn ObjectStore>
     }
 
     fn reader(&self) -> Arc<dyn LedgerReader> {

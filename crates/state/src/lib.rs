@@ -1,8 +1,8 @@
-//! What outlives a step, and if wanted a process: which messages were committed, what accounts have sent recently, and
-//! which accounts pause.
+//! What outlives a step, and if wanted a process: which messages were committed, what accounts have sent recently,
+//! which accounts pause, and the objects that pipelines keep.
 //!
-//! [`StateStore`] is the interface: a host is given one as a trait object, and opens ledgers, limits and pauses through
-//! it. [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite` keeps a file that the processes of one
+//! [`StateStore`] is the interface: a host is given one as a trait object, and opens ledgers, limits, pauses and
+//! collections of objects through it. [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite` keeps a file that the processes of one
 //! machine share. An implementation over a network fits the same traits: every method that may have to wait returns a
 //! future, the store's own clock decides about time, and a ledger represents the ownership of its execution, with the
 //! epoch by which an implementation fences it.
@@ -19,6 +19,7 @@ pub mod clock;
 mod error;
 pub mod ledger;
 mod memory;
+pub mod object;
 pub mod quota;
 mod store;
 #[cfg(feature = "suite")]

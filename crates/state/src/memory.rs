@@ -10,6 +10,7 @@ use crate::ledger::{
     Decision, Entry, Ledger, LedgerReader, LedgerState, MemoryLedger, RETENTION_SECONDS, SettleError, Shared,
     UPKEEP_SECONDS,
 };
+use crate::object::{MemoryObjects, ObjectStore};
 use crate::quota::{MemoryQuotas, QuotaStore};
 use crate::store::{Redact, StateStore};
 
@@ -18,6 +19,7 @@ use crate::store::{Redact, StateStore};
 pub struct MemoryStore {
     book: Arc<Book>,
     quotas: Arc<MemoryQuotas>,
+    objects: Arc<MemoryObjects>,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl MemoryStore {
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
             quotas: Arc::new(MemoryQuotas::with_clock(Arc::clone(&clock))),
+            objects: Arc::default(),
             book: Arc::new(Book {
                 clock,
                 executions: Mutex::default(),
@@ -141,6 +144,10 @@ impl StateStore for MemoryStore {
 
     fn quotas(&self) -> Arc<dyn QuotaStore> {
         Arc::clone(&self.quotas) as Arc<dyn QuotaStore>
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects) as Arc<dyn ObjectStore>
     }
 
     fn reader(&self) -> Arc<dyn LedgerReader> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::Answer;
 use crate::error::StateError;
 use crate::ledger::{Ledger, LedgerReader};
+use crate::object::ObjectStore;
 use crate::quota::QuotaStore;
 
 /// A function that removes from an output (JSON) what may not be written down.
@@ -59,6 +60,9 @@ pub trait StateStore: Send + Sync + fmt::Debug {
 
     /// Returns the limits and pauses of accounts. Nothing is opened or made before it is needed.
     fn quotas(&self) -> Arc<dyn QuotaStore>;
+
+    /// Returns the collections of objects. Nothing is opened or made before it is needed.
+    fn objects(&self) -> Arc<dyn ObjectStore>;
 
     /// Returns the ledgers of all executions, for the person who looks into them. Nothing is opened before it is needed.
     fn reader(&self) -> Arc<dyn LedgerReader>;

@@ -6,6 +6,7 @@
 //! [`expand_suite!`]: crate::expand_suite
 
 mod ledger;
+mod object;
 mod quota;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub use ledger::*;
+pub use object::*;
 pub use quota::*;
 use tokio::time::Instant;
 
@@ -124,6 +126,11 @@ macro_rules! expand_suite {
             a_shorter_pause_does_not_end_a_longer_one,
             a_person_ends_a_pause,
             what_waits_for_its_turn_is_woken_by_an_end,
+            objects_are_there_for_the_next_process_in_their_order,
+            collections_do_not_run_into_each_other,
+            a_change_keeps_the_place_of_what_it_replaces,
+            changes_of_many_at_once_do_not_lose_each_other,
+            a_rehearsal_reads_the_objects_and_leaves_them_as_they_are,
         );
     };
     ($machine:ty; $($rule:ident),* $(,)?) => {
