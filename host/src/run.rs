@@ -331,7 +331,7 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
     opened.map_err(|error| {
         // Another process that is at it will be done some time; the rest needs somebody.
         let (kind, advice) = match error {
-            StateError::Taken { .. } => (
+            StateError::Taken { .. } | StateError::Served { .. } => (
                 FailureKind::Transient,
                 "Wait for its end, or give this run another execution key.",
             ),

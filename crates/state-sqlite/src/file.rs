@@ -18,13 +18,17 @@ pub const FILE: &str = "pipepost.sqlite";
 /// How long one process waits for another's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many statements a connection keeps prepared: all that are used again and again.
+const STATEMENTS_MAX: usize = 64;
+
 /// Each brings the file from the version of its index to the next. Never edited once released.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
     include_str!("migrations/5.sql"),
+    include_str!("migrations/6.sql"),
 ];
 
 /// Opens the state, which is made where it is not there.
@@ -42,6 +46,7 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
         .pragma_update(None, "synchronous", "full")
         .map_err(unusable)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(unusable)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     migrate(&mut connection, &path)?;
     Ok(connection)
 }
@@ -120,7 +125,7 @@ mod tests {
         let version: i64 = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .expect("a version");
-        assert_eq!(version, 5);
+        assert_eq!(version, 6);
         connection
             .pragma_update(None, "user_version", 7000)
             .expect("a version of the future");

@@ -11,8 +11,10 @@ mod objects;
 mod owner;
 mod quotas;
 mod reader;
+mod runs;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,9 +27,11 @@ use pipepost_state::clock::{Clock, SystemClock};
 use pipepost_state::ledger::{Ledger, LedgerReader};
 use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
+use pipepost_state::runs::RunStore;
 use pipepost_state::{Answer, Redact, StateError, StateStore};
 use quotas::SqliteQuotas;
 use reader::SqliteReader;
+use runs::SqliteRuns;
 use tokio::sync::oneshot;
 use writer::{Job, Writer};
 
@@ -37,6 +41,7 @@ pub struct SqliteStore {
     book: Arc<Book>,
     quotas: Arc<SqliteQuotas>,
     objects: Arc<SqliteObjects>,
+    runs: Arc<SqliteRuns>,
 }
 
 /// What all handles share.
@@ -46,6 +51,8 @@ pub(crate) struct Book {
     pub(crate) clock: Arc<dyn Clock>,
     on_commit: Option<OnCommit>,
     writing: Mutex<Option<Writing>>,
+    /// Locked while this process serves the runs.
+    pub(crate) serving: Mutex<Option<File>>,
 }
 
 /// The thread that writes, once there is something to write.
@@ -93,10 +100,12 @@ impl SqliteStore {
             clock,
             on_commit,
             writing: Mutex::default(),
+            serving: Mutex::default(),
         });
         Self {
             quotas: Arc::new(SqliteQuotas::new(Arc::clone(&book))),
             objects: Arc::new(SqliteObjects::new(&book.directory)),
+            runs: Arc::new(SqliteRuns::new(Arc::clone(&book))),
             book,
         }
     }
@@ -115,6 +124,7 @@ impl SqliteStore {
             thread: None,
         };
         writing.get_or_insert(none).end(Some(Job::Crash));
+        *self.book.serving.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -187,6 +197,10 @@ impl StateStore for SqliteStore {
 
     fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.objects) as Arc<dyn ObjectStore>
+    }
+
+    fn runs(&self) -> Arc<dyn RunStore> {
+        Arc::clone(&self.runs) as Arc<dyn RunStore>
     }
 
     fn reader(&self) -> Arc<dyn LedgerReader> {

@@ -251,3 +251,33 @@ async fn what_cannot_be_written_of_one_execution_does_not_touch_the_others() {
     assert_eq!(fine, Ok(()));
     assert!(matches!(broken, Err(ClaimError::Unrecorded(_))), "{broken:?}");
 }
+
+#[tokio::test]
+async fn one_server_serves_a_state_at_a_time_and_a_second_one_is_told_who() {
+    let folder = folder();
+    let (first, second) = (SqliteStore::new(folder.path()), SqliteStore::new(folder.path()));
+    first.runs().serve().await.expect("nobody serves it");
+    let refused = second.runs().serve().await.expect_err("it is served");
+    let own = format!("number {}", std::process::id());
+    assert!(
+        matches!(refused, StateError::Served { .. }) && refused.to_string().contains(&own),
+        "{refused}"
+    );
+    first.crash();
+    second.runs().serve().await.expect("nobody serves it any more");
+}
+
+#[tokio::test]
+async fn a_state_from_before_the_runs_is_brought_to_this_format() {
+    let folder = folder();
+    let old = database(&folder);
+    for migration in 1..=5 {
+        let path = format!("{}/src/migrations/{migration}.sql", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("a migration");
+        old.execute_batch(&text).expect("an old state");
+    }
+    old.pragma_update(None, "user_version", 5).expect("an old state");
+    drop(old);
+    let length = SqliteStore::new(folder.path()).runs().length().await;
+    assert_eq!(length.expect("a usable state").queued, 0);
+}

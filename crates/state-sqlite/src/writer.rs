@@ -39,6 +39,7 @@ pub(crate) enum Job {
         refused: bool,
     },
     Change(Change),
+    Work(Work),
     /// Ends the thread as a kill does.
     Crash,
 }
@@ -72,6 +73,24 @@ pub(crate) struct Change {
     pub(crate) done: oneshot::Sender<Result<(), StateError>>,
 }
 
+/// A change of anything else. It outlives a power cut.
+pub(crate) struct Work {
+    /// May be called again when the first transaction fails.
+    pub(crate) act: WorkAct,
+    pub(crate) done: oneshot::Sender<Result<(), StateError>>,
+}
+
+pub(crate) type WorkAct = Box<dyn FnMut(&Writing<'_>) -> Result<(), StateError> + Send>;
+
+/// What a [`Work`] works with.
+pub(crate) struct Writing<'w> {
+    pub(crate) change: &'w Transaction<'w>,
+    pub(crate) directory: &'w Path,
+    /// This process's owner file.
+    pub(crate) owner: &'w str,
+    pub(crate) now: Moment,
+}
+
 pub(crate) type Act = Box<dyn FnMut(&mut dyn AccountRows, Moment) -> Result<(), StateError> + Send>;
 
 impl Job {
@@ -99,7 +118,7 @@ impl Job {
     /// Whether it is synced before it is answered.
     fn is_durable(&self) -> bool {
         match self {
-            Self::Open(_) => true,
+            Self::Open(_) | Self::Work(_) => true,
             Self::Note { note, .. } => matches!(note, Note::Claim(..) | Note::Close(_)),
             Self::Change(change) => change.durable,
             Self::Crash => false,
@@ -296,6 +315,7 @@ impl Writer {
                     (note, Err(_)) => kept.push(Job::note(&execution, note)),
                 },
                 Job::Change(change) => drop(change.done.send(result.clone())),
+                Job::Work(work) => drop(work.done.send(result.clone())),
                 Job::Crash => {}
             }
         }
@@ -352,6 +372,12 @@ impl Within<'_> {
                 },
                 self.clock.now(),
             ),
+            Job::Work(work) => (work.act)(&Writing {
+                change: self.change,
+                directory: self.directory,
+                owner: self.owner,
+                now: self.clock.now(),
+            }),
             Job::Crash => Ok(()),
         }
     }

@@ -36,6 +36,14 @@ pub enum StateError {
         /// The time at which it began.
         since: jiff::Timestamp,
     },
+    /// Another server serves the runs of this state. The remedy: end that server, or use another state.
+    #[error("The state in `{place}` is being served by another process ({holder}).")]
+    Served {
+        /// The directory or the database.
+        place: String,
+        /// The server.
+        holder: Holder,
+    },
 }
 
 /// The owner of a running execution.
@@ -68,6 +76,6 @@ impl StateError {
 
     /// Returns whether it is enough to wait, without changing anything.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Taken { .. })
+        matches!(self, Self::Taken { .. } | Self::Served { .. })
     }
 }

@@ -1,13 +1,15 @@
 //! What outlives a step, and if wanted a process: which messages were committed, what accounts have sent recently,
-//! which accounts pause, and the objects that pipelines keep.
+//! which accounts pause, the objects that pipelines keep, and which runs were accepted and how they ended.
 //!
-//! [`StateStore`] is the interface: a host is given one as a trait object, and opens ledgers, limits, pauses and
-//! collections of objects through it. [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite` keeps a file that the processes of one
+//! [`StateStore`] is the interface: a host is given one as a trait object, and opens ledgers, limits, pauses,
+//! collections of objects and runs through it. [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite`
+//! keeps a file that the processes of one
 //! machine share. An implementation over a network fits the same traits: every method that may have to wait returns a
 //! future, the store's own clock decides about time, and a ledger represents the ownership of its execution, with the
 //! epoch by which an implementation fences it.
 //!
-//! The rules are written once, here: [`ledger::LedgerState`] for messages, [`quota::windows`] for limits. Two small
+//! The rules are written once, here: [`ledger::LedgerState`] for messages, [`quota::windows`] for limits,
+//! [`runs::Run`] for runs. Two small
 //! stores share them (this crate's and SQLite's), instead of one SQLite in memory. So a run without a state needs no
 //! database, and the suite of tests (feature `suite`) holds two implementations to the same rules before a third one is
 //! written.
@@ -21,6 +23,7 @@ pub mod ledger;
 mod memory;
 pub mod object;
 pub mod quota;
+pub mod runs;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;

@@ -12,6 +12,7 @@ use crate::ledger::{
 };
 use crate::object::{MemoryObjects, ObjectStore};
 use crate::quota::{MemoryQuotas, QuotaStore};
+use crate::runs::{MemoryRuns, RunStore};
 use crate::store::{Redact, StateStore};
 
 /// A store that lives as long as its process. A handle: clones share it.
@@ -20,6 +21,7 @@ pub struct MemoryStore {
     book: Arc<Book>,
     quotas: Arc<MemoryQuotas>,
     objects: Arc<MemoryObjects>,
+    runs: Arc<MemoryRuns>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl MemoryStore {
         Self {
             quotas: Arc::new(MemoryQuotas::with_clock(Arc::clone(&clock))),
             objects: Arc::default(),
+            runs: Arc::new(MemoryRuns::with_clock(Arc::clone(&clock))),
             book: Arc::new(Book {
                 clock,
                 executions: Mutex::default(),
@@ -148,6 +151,10 @@ impl StateStore for MemoryStore {
 
     fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.objects) as Arc<dyn ObjectStore>
+    }
+
+    fn runs(&self) -> Arc<dyn RunStore> {
+        Arc::clone(&self.runs) as Arc<dyn RunStore>
     }
 
     fn reader(&self) -> Arc<dyn LedgerReader> {

@@ -8,6 +8,7 @@ use crate::error::StateError;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::object::ObjectStore;
 use crate::quota::QuotaStore;
+use crate::runs::RunStore;
 
 /// A function that removes from an output (JSON) what may not be written down.
 #[derive(Clone)]
@@ -63,6 +64,9 @@ pub trait StateStore: Send + Sync + fmt::Debug {
 
     /// Returns the collections of objects. Nothing is opened or made before it is needed.
     fn objects(&self) -> Arc<dyn ObjectStore>;
+
+    /// Returns the record of runs. Nothing is opened or made before it is needed.
+    fn runs(&self) -> Arc<dyn RunStore>;
 
     /// Returns the ledgers of all executions, for the person who looks into them. Nothing is opened before it is needed.
     fn reader(&self) -> Arc<dyn LedgerReader>;

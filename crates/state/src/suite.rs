@@ -8,6 +8,7 @@
 mod ledger;
 mod object;
 mod quota;
+mod runs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use ledger::*;
 pub use object::*;
 pub use quota::*;
+pub use runs::*;
 use tokio::time::Instant;
 
 use crate::StateStore;
@@ -131,6 +133,21 @@ macro_rules! expand_suite {
             a_change_keeps_the_place_of_what_it_replaces,
             changes_of_many_at_once_do_not_lose_each_other,
             a_rehearsal_reads_the_objects_and_leaves_them_as_they_are,
+            a_run_is_known_by_its_key_and_content_in_every_process,
+            a_run_has_one_performer_and_ends_once,
+            an_earlier_performer_writes_nothing_once_the_run_began_again,
+            a_run_waits_for_its_time,
+            a_retry_costs_one_of_the_retries_and_an_interruption_none,
+            what_is_due_is_taken_in_turn_and_within_the_room_of_each_pipeline,
+            a_run_that_waits_is_cancelled_and_one_that_began_is_not,
+            a_run_that_failed_goes_on_with_its_whole_message_when_asked_to,
+            what_a_dead_server_had_under_way_waits_again_or_fails_as_its_document_says,
+            a_run_that_ended_its_server_five_times_is_not_tried_again,
+            while_a_run_of_the_pipeline_waits_a_further_one_is_skipped_when_asked_to,
+            a_pipeline_that_pauses_begins_nothing,
+            what_a_schedule_did_is_known_to_the_next_process_and_is_never_set_back,
+            runs_are_listed_page_by_page_the_last_one_first,
+            messages_are_forgotten_before_their_runs_and_what_is_uncertain_never,
         );
     };
     ($machine:ty; $($rule:ident),* $(,)?) => {

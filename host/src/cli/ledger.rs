@@ -147,6 +147,10 @@ impl From<StateError> for CliError {
                 FailureKind::Transient,
                 " Wait for its end, or give this run another --execution key.",
             ),
+            StateError::Served { .. } => (
+                FailureKind::Configuration,
+                " End that one first, or name another directory with --state.",
+            ),
             StateError::Newer { .. } => (
                 FailureKind::Configuration,
                 " Use that version, or name another directory with --state.",
