@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cloud_events;
+mod encoded;
 pub mod idempotency;
+pub mod message;
 pub mod prefer;
 pub mod problem;
 mod sd_notify;

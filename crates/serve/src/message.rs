@@ -1,0 +1,271 @@
+//! From an HTTP request to the message of a `rest` or `http` trigger, and from a pipeline's last message to the answer.
+//!
+//! The message is the platform's: `body`, `form`, `headers`, `queryAndPath`, `method`, `contentType`, `path`. For `rest` a
+//! body of JSON arrives parsed, unless the document asks for its text. What signs the caller in is taken out, because
+//! messages are kept and shown.
+
+mod answer;
+mod body;
+mod route;
+
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, PROXY_AUTHORIZATION};
+use axum::http::{HeaderMap, Method};
+use serde_json::{Map, Value};
+
+pub use self::answer::{answer, too_large};
+pub use self::body::{BodyError, read_body};
+pub use self::route::{Route, RouteError};
+use crate::encoded::media_type;
+use crate::problem::{Problem, ProblemKind};
+use crate::tokens::has_the_form_of_a_token;
+
+/// How many bytes a body has at most where the document says nothing: 5 MB, the platform's limit.
+pub const DEFAULT_BODY_LIMIT: usize = 5 * 1024 * 1024;
+
+/// Which of the two HTTP triggers it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpTrigger {
+    /// `rest`: JSON in, JSON out. With `text_body` a JSON body arrives as text.
+    Rest {
+        /// The document says `"body": "text"`.
+        text_body: bool,
+    },
+    /// `http`: any content type in and out; the body is text.
+    Http,
+}
+
+/// What a request is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// The query, without its question mark.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body, whole.
+    pub body: &'a [u8],
+    /// What the route's `:name` parameters hold.
+    pub route_parameters: &'a [(String, String)],
+}
+
+impl HttpTrigger {
+    /// Makes the pipeline's message of a request.
+    ///
+    /// # Errors
+    /// A problem of the kind `bad-request` or `unsupported-media-type`, if the body is not what its content type says.
+    pub fn message(self, received: Received<'_>) -> Result<Value, Problem> {
+        let content_type = received
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let text = decoded(received.body, content_type)?;
+        let media_type = media_type(content_type);
+        let form = match media_type.as_str() {
+            "application/x-www-form-urlencoded" => pairs(text.as_bytes()),
+            _ => Map::new(),
+        };
+        let mut query_and_path = pairs(received.query.as_bytes());
+        for (name, value) in received.route_parameters {
+            query_and_path.insert(name.clone(), value.clone().into());
+        }
+        let mut message = Map::new();
+        message.insert("body".to_owned(), self.body(text, &media_type)?);
+        message.insert("form".to_owned(), Value::Object(form));
+        message.insert("headers".to_owned(), Value::Object(headers(received.headers)));
+        message.insert("queryAndPath".to_owned(), Value::Object(query_and_path));
+        message.insert("method".to_owned(), received.method.as_str().into());
+        message.insert("contentType".to_owned(), content_type.into());
+        message.insert("path".to_owned(), received.path.into());
+        Ok(Value::Object(message))
+    }
+
+    fn body(self, text: String, media_type: &str) -> Result<Value, Problem> {
+        if self != (Self::Rest { text_body: false }) || text.is_empty() {
+            return Ok(text.into());
+        }
+        if media_type == "application/json" || media_type.ends_with("+json") {
+            return serde_json::from_str(&text)
+                .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("The body is not JSON: {error}.")));
+        }
+        // A caller who names no content type may still send JSON to what takes JSON.
+        if media_type.is_empty()
+            && let Ok(parsed) = serde_json::from_str(&text)
+        {
+            return Ok(parsed);
+        }
+        Ok(text.into())
+    }
+}
+
+/// The body as text, by the `charset` of its content type.
+fn decoded(body: &[u8], content_type: &str) -> Result<String, Problem> {
+    let charset = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase());
+    match charset.as_deref() {
+        None | Some("utf-8" | "utf8" | "us-ascii" | "ascii") => {
+            std::str::from_utf8(body).map(str::to_owned).map_err(|error| {
+                let detail = format!("The body is not UTF-8: byte {} is wrong.", error.valid_up_to());
+                Problem::new(ProblemKind::BadRequest, detail)
+            })
+        }
+        // Each byte is the character of its number.
+        Some("iso-8859-1" | "latin1") => Ok(body.iter().map(|&byte| char::from(byte)).collect()),
+        Some(other) => {
+            let detail = format!("The body's charset `{other}` is not read here; send UTF-8.");
+            Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
+        }
+    }
+}
+
+/// Names and values of a query or a form. What is there twice becomes a list.
+fn pairs(encoded: &[u8]) -> Map<String, Value> {
+    let mut found = Map::new();
+    for (name, value) in url::form_urlencoded::parse(encoded) {
+        add(&mut found, name.into_owned(), value.into_owned().into());
+    }
+    found
+}
+
+fn add(found: &mut Map<String, Value>, name: String, value: Value) {
+    match found.get_mut(&name) {
+        None => {
+            found.insert(name, value);
+        }
+        Some(Value::Array(values)) => values.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
+}
+
+/// The headers by their names in lower case, without what signs the caller in. What is there twice is joined as RFC 9110
+/// (section 5.3) does.
+fn headers(headers: &HeaderMap) -> Map<String, Value> {
+    let mut found = Map::new();
+    for name in headers.keys() {
+        let values: Vec<String> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect();
+        let joined = values.join(", ");
+        let is_a_sign_in = name == PROXY_AUTHORIZATION
+            || name == "apikey"
+            || name == AUTHORIZATION && has_the_form_of_a_token(&joined);
+        if !is_a_sign_in {
+            found.insert(name.as_str().to_owned(), joined.into());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+    use serde_json::json;
+
+    use super::*;
+
+    const REST: HttpTrigger = HttpTrigger::Rest { text_body: false };
+
+    fn request(trigger: HttpTrigger, lines: &[(&str, &str)], query: &str, body: &[u8]) -> Result<Value, Problem> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            headers.append(name, HeaderValue::from_str(value).expect("a value"));
+        }
+        trigger.message(Received {
+            method: &Method::POST,
+            path: "/pipeline/realm/v1/order/7",
+            query,
+            headers: &headers,
+            body,
+            route_parameters: &[("id".to_owned(), "7".to_owned())],
+        })
+    }
+
+    #[test]
+    fn the_message_is_the_platforms() {
+        let lines = [("content-type", "application/json"), ("x-shop", "a"), ("x-shop", "b")];
+        let message = request(REST, &lines, "page=2&tag=x&tag=y", br#"{"product": "tea"}"#).expect("a message");
+        assert_eq!(
+            message,
+            json!({
+                "body": {"product": "tea"},
+                "form": {},
+                "headers": {"content-type": "application/json", "x-shop": "a, b"},
+                "queryAndPath": {"page": "2", "tag": ["x", "y"], "id": "7"},
+                "method": "POST",
+                "contentType": "application/json",
+                "path": "/pipeline/realm/v1/order/7",
+            })
+        );
+    }
+
+    #[test]
+    fn only_rest_parses_and_only_json() {
+        let body = br#"{"a": 1}"#;
+        let parsed = json!({"a": 1});
+        let text = json!("{\"a\": 1}");
+        for (trigger, content_type, expected) in [
+            (REST, "application/json; charset=utf-8", &parsed),
+            (REST, "application/problem+json", &parsed),
+            (REST, "", &parsed),
+            (REST, "text/plain", &text),
+            (HttpTrigger::Rest { text_body: true }, "application/json", &text),
+            (HttpTrigger::Http, "application/json", &text),
+        ] {
+            let message = request(trigger, &[("content-type", content_type)], "", body).expect("a message");
+            assert_eq!(&message["body"], expected, "{trigger:?} {content_type}");
+        }
+        let message = request(REST, &[("content-type", "application/json")], "", b"").expect("a message");
+        assert_eq!(message["body"], "");
+    }
+
+    #[test]
+    fn a_form_is_read_and_its_text_stays() {
+        let lines = [("content-type", "application/x-www-form-urlencoded")];
+        let message = request(REST, &lines, "", b"name=Jos%C3%A9+Silva&x=").expect("a message");
+        assert_eq!(message["form"], json!({"name": "José Silva", "x": ""}));
+        assert_eq!(message["body"], "name=Jos%C3%A9+Silva&x=");
+    }
+
+    #[test]
+    fn what_signs_in_is_no_part_of_the_message() {
+        let token = format!("pp_{}", "a".repeat(43));
+        let bearer = format!("Bearer {token}");
+        let lines = [
+            ("authorization", bearer.as_str()),
+            ("apikey", token.as_str()),
+            ("proxy-authorization", "Basic eA=="),
+        ];
+        let message = request(REST, &lines, "", b"").expect("a message");
+        assert_eq!(message["headers"], json!({}));
+        // A public pipeline may check its callers itself.
+        let message = request(REST, &[("authorization", "Basic eA==")], "", b"").expect("a message");
+        assert_eq!(message["headers"]["authorization"], "Basic eA==");
+    }
+
+    #[test]
+    fn a_body_that_is_not_what_it_says_is_refused() {
+        for (content_type, body, status) in [
+            ("application/json", &b"{"[..], 400),
+            ("application/json", b"\xff", 400),
+            ("text/plain; charset=utf-16", b"x", 415),
+        ] {
+            let problem = request(REST, &[("content-type", content_type)], "", body).expect_err(content_type);
+            assert_eq!(problem.status().as_u16(), status, "{content_type}");
+            assert!(problem.detail().ends_with('.'));
+        }
+        let deep = "[".repeat(100_000);
+        assert!(request(REST, &[("content-type", "application/json")], "", deep.as_bytes()).is_err());
+        let latin = [("content-type", "text/plain; charset=\"ISO-8859-1\"")];
+        assert_eq!(request(REST, &latin, "", b"\xe9").expect("a message")["body"], "é");
+    }
+}
