@@ -14,6 +14,8 @@ mod help;
 mod inbox;
 mod ledger;
 mod logging;
+#[cfg_attr(not(feature = "otel"), path = "cli/no_otel.rs")]
+mod otel;
 mod paths;
 mod plugins;
 mod progress;
@@ -59,8 +61,13 @@ pub(crate) fn main() -> ExitCode {
             };
         }
     };
-    logging::start(&arguments.logging);
-    match dispatch(arguments) {
+    let traces = otel::Traces::from_environment();
+    logging::start(&arguments.logging, traces.as_ref().ok().and_then(Option::as_ref));
+    let traces = traces.unwrap_or_else(|complaint| {
+        tracing::warn!("{complaint}");
+        None
+    });
+    match dispatch(arguments, traces.as_ref()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             error.print();
@@ -69,7 +76,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments) -> Result<u8, CliError> {
+fn dispatch(arguments: Arguments, traces: Option<&otel::Traces>) -> Result<u8, CliError> {
     match arguments.command {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "pipepost", &mut std::io::stdout());
@@ -88,6 +95,9 @@ fn dispatch(arguments: Arguments) -> Result<u8, CliError> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("the runtime", &error))?;
+    if let Some(traces) = traces {
+        traces.begin(runtime.handle().clone());
+    }
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Run(options) => run::execute(*options, &arguments.logging).await,
@@ -103,6 +113,9 @@ fn dispatch(arguments: Arguments) -> Result<u8, CliError> {
             }
         }
     });
+    if let Some(traces) = traces {
+        traces.end();
+    }
     // Nothing is left to wait for; a thread that still reads standard input must not keep the process.
     runtime.shutdown_background();
     code

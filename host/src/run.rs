@@ -19,6 +19,7 @@ mod repeat;
 mod retry;
 mod route;
 mod scopes;
+pub mod spans;
 mod step_context;
 mod steps;
 mod tally;
@@ -47,6 +48,7 @@ pub use quotas::states_limits;
 use scopes::RunScopes;
 use serde_json::{Value, json};
 use tally::Tally;
+use tracing::Instrument as _;
 
 use crate::exit_code::exit_code;
 use crate::host::{Host, Prepared};
@@ -82,6 +84,10 @@ pub struct RunOptions {
     pub observer: Option<Arc<dyn Observer>>,
     /// The time limit.
     pub time_limit: TimeLimit,
+    /// The name of the pipeline in logs and traces; if none, the document's own name.
+    pub name: Option<String>,
+    /// The `traceparent` of the request that began the run (W3C Trace Context); its trace goes on in the run's.
+    pub trace_parent: Option<String>,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
@@ -236,9 +242,25 @@ pub(crate) fn timestamp() -> i64 {
 
 /// Runs a prepared pipeline.
 pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
-    let (shutdown, token) = options.ending.take().unwrap_or_else(shutdown::channel);
     let named = options.execution.take();
-    let execution_key = named.clone().unwrap_or_else(random_key);
+    let key = named.clone().unwrap_or_else(random_key);
+    let span = spans::run(prepared, options.name.as_deref(), &key);
+    spans::follow(&span, options.trace_parent.as_deref());
+    let report = run_within(host, prepared, options, named, key)
+        .instrument(span.clone())
+        .await;
+    spans::ended(&span, &report.result);
+    report
+}
+
+async fn run_within(
+    host: &Host,
+    prepared: &Prepared,
+    mut options: RunOptions,
+    named: Option<String>,
+    execution_key: String,
+) -> RunReport {
+    let (shutdown, token) = options.ending.take().unwrap_or_else(shutdown::channel);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
     let over = |failure: Failure| RunReport {
         execution: execution_key.clone(),

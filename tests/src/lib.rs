@@ -20,6 +20,7 @@
 mod account;
 mod aiosmtpd;
 mod certificates;
+mod collector;
 pub mod connector;
 mod document;
 mod inbox;
@@ -41,6 +42,7 @@ use std::io::Write as _;
 pub use account::AccountFile;
 pub use aiosmtpd::{Aiosmtpd, Options, Seen, Tls};
 pub use certificates::{Authority, Certificate, Flaw};
+pub use collector::Collector;
 pub use document::{choice, document, email, step};
 pub use inbox::Catcher;
 pub use message::Message;

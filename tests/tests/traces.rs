@@ -1,5 +1,8 @@
 //! What a run leaves behind on a terminal and on the machine: nothing that a terminal obeys, nothing for others to read.
 
+#[path = "traces/otlp.rs"]
+mod otlp;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;

@@ -1,15 +1,16 @@
-//! One POST over HTTP/1.1, for token endpoints: the only part of HTTP that getting access tokens needs.
+//! One POST over HTTP/1.1, for token endpoints and for a collector of traces: the only part of HTTP that these need.
 //!
-//! It is not a general client. The body holds a secret, so redirects are not followed. `https` uses the system's roots
-//! only, and plain `http` is used only to a loopback address. The size of an answer is bounded, and so is the time. The
-//! operator's policy and the egress rule are asked before anything is dialled.
+//! It is not a general client. A token endpoint's request holds a secret, so redirects are not followed, and plain `http`
+//! is used only to a loopback address. `https` uses the system's roots only. The size of an answer is bounded, and so is
+//! the time. The operator's policy and the egress rule are asked before anything is dialled.
 
 use std::error::Error;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes};
-use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT};
+use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, TRANSFER_ENCODING, USER_AGENT};
+use hyper::http::request::Builder;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use pipepost_accounts::TlsSettings;
@@ -17,6 +18,7 @@ use pipepost_accounts::oauth::{BoxFuture, HttpFailure, HttpPost, HttpRequest, Ht
 use pipepost_core::egress::is_loopback;
 use pipepost_core::{EgressGate, EgressRule, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::buffered_stream::Stream;
@@ -42,15 +44,17 @@ pub struct HttpClient {
 impl HttpPost for HttpClient {
     fn post(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(async move {
-            match tokio::time::timeout(EXCHANGE_MAX, self.exchange(&request)).await {
-                Ok(result) => result,
-                Err(_) => Err(HttpFailure::unanswered(format!(
-                    "nothing came within {} s",
-                    EXCHANGE_MAX.as_secs()
-                ))),
-            }
+            let post = post(&request)?;
+            self.within_its_time(&request.url, post, ClearText::ToLoopback).await
         })
     }
+}
+
+/// Where a request may go over plain `http`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClearText {
+    ToLoopback,
+    Anywhere,
 }
 
 impl HttpClient {
@@ -62,8 +66,39 @@ impl HttpClient {
         }
     }
 
-    async fn exchange(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let url = &request.url;
+    /// Posts a body that holds no secret, with these headers, where the operator said. Plain `http` goes to any host that
+    /// the gate admits: collectors of traces usually speak nothing else within their network.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the gate does not admit the host, or if no whole answer came. Any status is an answer.
+    pub async fn post_in_clear(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<HttpResponse, HttpFailure> {
+        let mut request = begun(url).body(Full::new(body)).map_err(unaskable)?;
+        request.headers_mut().extend(headers);
+        self.within_its_time(url, request, ClearText::Anywhere).await
+    }
+
+    async fn within_its_time(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+        clear: ClearText,
+    ) -> Result<HttpResponse, HttpFailure> {
+        match tokio::time::timeout(EXCHANGE_MAX, self.exchange(url, request, clear)).await {
+            Ok(result) => result,
+            Err(_) => Err(HttpFailure::unanswered(format!(
+                "nothing came within {} s",
+                EXCHANGE_MAX.as_secs()
+            ))),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+        clear: ClearText,
+    ) -> Result<HttpResponse, HttpFailure> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(HttpFailure::denied("its address names no host"));
         };
@@ -87,7 +122,8 @@ impl HttpClient {
             let stream = stream.map_err(|error| HttpFailure::unanswered(clause(&error)))?;
             converse(Stream::Tls(Box::new(stream)), request).await
         } else {
-            if !stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip())) {
+            let is_inner = || stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()));
+            if clear == ClearText::ToLoopback && !is_inner() {
                 return Err(HttpFailure::denied("http is spoken to loopback addresses alone"));
             }
             converse(Stream::Plain(stream), request).await
@@ -103,7 +139,7 @@ fn clause(error: &dyn Error) -> String {
 /// Sends the request over a stream and reads the whole answer.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: &HttpRequest,
+    request: Request<Full<Bytes>>,
 ) -> Result<HttpResponse, HttpFailure> {
     let failed = |error: hyper::Error| HttpFailure::unanswered(explain(&error));
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
@@ -112,7 +148,7 @@ async fn converse(
         .await
         .map_err(failed)?;
     let answering = async {
-        let response = sender.send_request(post(request)?).await.map_err(failed)?;
+        let response = sender.send_request(request).await.map_err(failed)?;
         read(response).await
     };
     tokio::pin!(answering);
@@ -127,7 +163,15 @@ async fn converse(
 }
 
 fn post(request: &HttpRequest) -> Result<Request<Full<Bytes>>, HttpFailure> {
-    let url = &request.url;
+    begun(&request.url)
+        .header(CONTENT_TYPE, request.content_type)
+        .header(ACCEPT, "application/json")
+        .body(Full::new(Bytes::copy_from_slice(&request.body)))
+        .map_err(unaskable)
+}
+
+/// A POST with the headers that each of ours has.
+fn begun(url: &Url) -> Builder {
     let host = url.host_str().unwrap_or_default();
     let authority = url
         .port()
@@ -138,12 +182,12 @@ fn post(request: &HttpRequest) -> Result<Request<Full<Bytes>>, HttpFailure> {
     };
     Request::post(target)
         .header(HOST, authority)
-        .header(CONTENT_TYPE, request.content_type)
-        .header(ACCEPT, "application/json")
         .header(USER_AGENT, concat!("pipepost/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close")
-        .body(Full::new(Bytes::copy_from_slice(&request.body)))
-        .map_err(|error| HttpFailure::denied(format!("its address cannot be asked for ({error})")))
+}
+
+fn unaskable(error: hyper::http::Error) -> HttpFailure {
+    HttpFailure::denied(format!("its address cannot be asked for ({error})"))
 }
 
 /// Reads an answer's body, whatever its status. A redirect is an answer.
@@ -229,7 +273,7 @@ mod tests {
             String::from_utf8(asked).expect("a text")
         });
         let request = request("https://login.example:8443/token?x=1".to_owned());
-        let answer = converse(Stream::Memory(ours), &request).await;
+        let answer = converse(Stream::Memory(ours), post(&request).expect("a request")).await;
         let asked = server.await.expect("the server");
         assert!(
             asked.starts_with("POST /token?x=1 HTTP/1.1\r\nhost: login.example:8443\r\n"),

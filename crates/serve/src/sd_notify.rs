@@ -3,10 +3,9 @@
 //! The protocol is datagrams of `NAME=VALUE` lines to the socket that `NOTIFY_SOCKET` names. Without that variable nobody
 //! asked, and nothing is sent.
 
-use std::env;
 use std::ffi::OsStr;
-use std::io;
 use std::time::Duration;
+use std::{env, io};
 
 /// Sends the states of this process to its service manager. Whoever made it without one may call everything: nothing
 /// happens then.

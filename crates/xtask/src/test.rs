@@ -105,13 +105,14 @@ fn imports(folder: &Path) -> Result<()> {
 /// Lints and tests what the default features leave out. The whole workspace is named each time, so that the dependencies
 /// have the features that they have in every other build, and are not built once more.
 fn features() -> Result<()> {
-    say("lints and examples without the command line, and with the keyring");
+    say("lints and examples without the command line, without traces, and with the keyring");
     let lints = |features: &[&str]| {
         let mut lint = in_workspace(&root(), &["clippy", "--workspace", "--all-targets", "--quiet"]);
         lint.args(features).args(["--", "--deny", "warnings"]);
         check(&mut lint)
     };
     lints(&["--no-default-features"])?;
+    lints(&["--no-default-features", "--features", "pipepost/cli"])?;
     lints(&["--features", "pipepost/keyring"])?;
     let embedding = ["test", "--workspace", "--no-default-features", "--quiet", "--examples"];
     check(&mut in_workspace(&root(), &embedding))?;

@@ -3,38 +3,54 @@
 use std::io::{BufWriter, Write as _};
 
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::arguments::{LogFormat, Logging};
 use super::disarm::{DisarmingWriter, Form, LogWriter, disarmed, sentence};
+use super::otel::Traces;
 
-/// Starts the log. `PIPEPOST_LOG` overrides what the flags say, in `tracing`'s filter language.
-pub(super) fn start(options: &Logging) {
+/// Starts the log, and the traces if there is somebody to receive them. `PIPEPOST_LOG` overrides what the flags say, in
+/// `tracing`'s filter language.
+pub(super) fn start(options: &Logging, traces: Option<&Traces>) {
     let default = match (options.quiet, options.verbose) {
         (true, _) => "error",
         (false, 0) => "warn,pipepost::pipeline=info",
         (false, 1) => "info,pipepost=debug,pipepost_inbox=info",
         (false, _) => "debug,pipepost=trace",
     };
-    let filter = EnvFilter::try_from_env("PIPEPOST_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_span_events(FmtSpan::NONE)
-        // An event holds what others wrote: no escape sequence in it reaches a terminal, so there is none of ours either.
-        .with_ansi(false);
-    match options.log_format {
-        LogFormat::Json => builder
+    // A line for a machine says to which run and step it belongs; a person who watches one run knows.
+    let spans = match options.log_format {
+        LogFormat::Json => "info",
+        LogFormat::Text => "off",
+    };
+    let filter = EnvFilter::try_from_env("PIPEPOST_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("{default},{}={spans}", pipepost::spans::TARGET)));
+    // An event holds what others wrote: no escape sequence in it reaches a terminal, so there is none of ours either.
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false);
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match options.log_format {
+        LogFormat::Json => layer
             .json()
             .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
             .with_writer(|| LogWriter(Form::Json))
-            .init(),
-        LogFormat::Text => builder
+            .with_filter(filter)
+            .boxed(),
+        LogFormat::Text => layer
             .without_time()
             .with_target(false)
             .with_writer(|| LogWriter(Form::Text))
-            .init(),
-    }
+            .with_filter(filter)
+            .boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(layer);
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(traces.map(Traces::layer));
+    #[cfg(not(feature = "otel"))]
+    let _: Option<&Traces> = traces;
+    subscriber.init();
 }
 
 /// Writes a sentence to standard error. What follows a line break in it is set in.

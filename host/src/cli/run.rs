@@ -73,6 +73,8 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     run.execution = options.execution;
     run.files = options.files;
     run.keep = options.keep;
+    // As CI systems and `otel-cli` hand a trace on.
+    run.trace_parent = std::env::var("TRACEPARENT").ok();
     run.observer = Some(Arc::clone(&watcher) as Arc<dyn pipepost::Observer>);
     run.time_limit = match options.timeout {
         None => TimeLimit::Document,

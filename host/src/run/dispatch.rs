@@ -12,6 +12,7 @@ use pipepost_net::{Route, RunId};
 use pipepost_state::ledger::{Known, Ledger, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 use super::batch_coalescer::Role;
 use super::calls::{Failed, Outcome, PreparedCall, Target};
@@ -21,6 +22,7 @@ use super::permit::AccountPermit;
 use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
 use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
+use super::spans;
 use super::tally::Tally;
 use crate::host::Host;
 
@@ -224,10 +226,13 @@ impl Sender<'_> {
                     counter.one();
                 }
             };
-            under_way.spawn(async move {
+            let span = spans::perform(target, route.as_deref().map(Route::endpoint));
+            let sending = async move {
                 let end = run_batch(&engine, &component, batch, settled).await;
+                spans::batch_ended(&Span::current(), &end);
                 (attempts, route, end)
-            });
+            };
+            under_way.spawn(sending.instrument(span));
         }
         while let Some(joined) = under_way.join_next().await {
             // A task that is gone leaves its calls without an end, and that is what they are told in the end.

@@ -8,6 +8,7 @@ use pipepost_engine::files::RunFiles;
 use pipepost_flowspec::{BranchId, Step, StepKind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::clock::{RunClock, give_way};
 use super::dispatch::Sender;
@@ -16,7 +17,7 @@ use super::observe::{Counter, Observer, StepRecord};
 use super::scopes::{Frame, RunScopes};
 use super::step_context::StepContext;
 use super::tally::Tally;
-use super::{RunError, transform};
+use super::{RunError, spans, transform};
 use crate::host::Prepared;
 
 /// One run under way.
@@ -61,10 +62,14 @@ impl Execution<'_> {
             let mut next = Some(id);
             while let Some(id) = next.take() {
                 for step in &self.prepared.pipeline.branch(id).steps {
+                    let span = spans::step(step);
                     let follows = self
                         .watched(step, frame)
+                        .instrument(span.clone())
                         .await
-                        .map_err(|error| self.or_over(step, error))?;
+                        .map_err(|error| self.or_over(step, error));
+                    spans::ended(&span, &follows);
+                    let follows = follows?;
                     if let Some(alias) = &step.alias {
                         frame.keep(alias);
                     }
