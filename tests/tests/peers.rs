@@ -193,6 +193,65 @@ fn through_postfix_with_tls_from_the_first_byte() {
     text_and_html(&AccountFile::tls(postfix.tls(), postfix.authority()), || postfix.next());
 }
 
+/// What Postfix notifies the sender of.
+fn notification(account: &AccountFile, postfix: &Postfix, params: Value) -> String {
+    run(
+        account,
+        with(json!({"to": "zoe@example.test", "subject": "Order 7"}), params),
+    );
+    let (one, other) = (postfix.next(), postfix.next());
+    let is_report = |message: &Message| message.sender == "MAILER-DAEMON" || message.sender.is_empty();
+    let report = if is_report(&one) { one } else { other };
+    assert!(is_report(&report), "{report:?}");
+    assert_eq!(report.recipients, [USER]);
+    String::from_utf8_lossy(&report.eml).into_owned()
+}
+
+#[test]
+fn postfix_notifies_of_what_the_step_and_the_account_ask_for() {
+    let Some(postfix) = Postfix::start(&PostfixOptions::default()) else {
+        return;
+    };
+    let account = AccountFile::starttls(postfix.starttls(), postfix.authority());
+    let dsn = json!({"notify": ["success", "failure"], "ret": "hdrs", "envid": "order 7 + 1"});
+    let report = notification(&account, &postfix, json!({ "dsn": dsn }));
+    for words in [
+        "multipart/report",
+        "Original-Envelope-Id: order 7 + 1",
+        "Original-Recipient: rfc822;zoe@example.test",
+        "Status: 2.",
+    ] {
+        assert!(report.contains(words), "without `{words}`:\n{report}");
+    }
+    let properties = json!({"mail.smtp.dsn.notify": "SUCCESS", "mail.smtp.dsn.ret": "FULL"});
+    let report = notification(&account.with("properties", properties), &postfix, json!({}));
+    assert!(
+        report.contains("Original-Recipient: rfc822;zoe@example.test"),
+        "{report}"
+    );
+}
+
+#[test]
+fn postfix_takes_a_message_in_chunks_and_texts_in_8_bits() {
+    let Some(postfix) = Postfix::start(&PostfixOptions::default()) else {
+        return;
+    };
+    let properties = json!({"mail.smtp.chunksize": 1024, "mail.smtp.allow8bitmime": true});
+    let account = AccountFile::starttls(postfix.starttls(), postfix.authority()).with("properties", properties);
+    let line = "Schöne Grüße aus Köln, naïve café\n";
+    run(
+        &account,
+        json!({"to": "zoe@example.test", "subject": "Lang", "contentType": "text/plain", "body": line.repeat(200)}),
+    );
+    let message = postfix.next();
+    let text = String::from_utf8_lossy(&message.eml);
+    assert!(text.contains("Content-Transfer-Encoding: 8bit"), "{text}");
+    assert_eq!(text.matches(line.trim_end()).count(), 200);
+    let end = postfix.logs("disconnect from");
+    // 200 lines of 40 octets with the headers.
+    assert!(end.contains(" bdat=8 ") || end.contains(" bdat=9 "), "{end}");
+}
+
 #[test]
 fn through_aiosmtpd_with_starttls() {
     let Some(server) = Aiosmtpd::start(&Options::default()) else {

@@ -74,7 +74,7 @@ fn account(port: u16, tls: bool) -> AccountView {
             recipients_max: None,
             connection_messages_max: None,
             uncertain_max: None,
-            allow_eight_bit: true,
+            allow_eight_bit: false,
             allow_utf8: true,
             dsn_notify: None,
             dsn_ret: None,

@@ -137,11 +137,12 @@ pub struct Delivery {
     pub dsn_notify: Option<String>,
     /// `mail.smtp.dsn.ret`: `FULL` or `HDRS` (RFC 3461, section 4.3).
     pub dsn_ret: Option<String>,
-    /// Whether 8BITMIME may be used where it is offered; true by default.
+    /// Whether texts go in 8 bits where the server offers 8BITMIME, and not as quoted-printable or base64; false by
+    /// default.
     pub allow_8bit: bool,
     /// Whether SMTPUTF8 may be used where it is offered; true by default.
     pub allow_utf8: bool,
-    /// The greatest BDAT chunk in octets (RFC 3030), when the account states one.
+    /// The greatest BDAT chunk in octets (RFC 3030), when the account states one; 0: BDAT is not used.
     pub chunk_size: Option<u32>,
     /// How much of a dialogue is sent together.
     pub pipelining: Pipelining,

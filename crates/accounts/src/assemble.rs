@@ -163,7 +163,7 @@ pub(crate) fn assemble(
             send_partial: properties.send_partial.unwrap_or(true),
             dsn_notify: properties.dsn_notify,
             dsn_ret: properties.dsn_ret,
-            allow_8bit: properties.allow_8bit.unwrap_or(true),
+            allow_8bit: properties.allow_8bit.unwrap_or(false),
             allow_utf8: properties.allow_utf8.unwrap_or(true),
             chunk_size: properties.chunk_size,
             pipelining,

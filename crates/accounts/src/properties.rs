@@ -34,10 +34,6 @@ pub(crate) const HONOURED: [&str; 22] = [
     "allowutf8",
 ];
 
-/// Those of the [`HONOURED`] that are read and checked, and that no message is sent by yet: a warning says so. A test
-/// compares this list with what the connector reads.
-pub(crate) const NOT_YET: [&str; 4] = ["dsn.notify", "dsn.ret", "chunksize", "allow8bitmime"];
-
 /// Names that Jakarta Mail knows and that are refused, by how they begin, each with what to do.
 const REFUSED: [(&str, &str); 19] = [
     (
@@ -167,10 +163,6 @@ impl Properties {
                 "the server's name is always checked; leave it out, or correct \"host\" to the name in the certificate";
             fields.refuse("ssl.checkserveridentity", ErrorKind::Invalid, message, found);
         }
-        for name in NOT_YET.iter().filter(|name| fields.is_written(name)) {
-            let message = "it is checked, and messages are not sent by it yet";
-            fields.warn(name, WarningKind::NoEffect, message, found);
-        }
         fields.finish("the list of supported properties", &HONOURED, found);
         properties
     }
@@ -243,9 +235,21 @@ fn read_timeout(name: &str, fields: &mut Fields, found: &mut Findings) -> Option
         .map(Duration::from_millis)
 }
 
+/// The smallest BDAT: each costs a reply of the server's.
+const CHUNK_OCTETS_MIN: u32 = 1024;
+
+/// Zero and less say, as in Jakarta Mail, that BDAT is not used: returned as zero.
 fn read_chunk_size(fields: &mut Fields, found: &mut Findings) -> Option<u32> {
     let octets = fields.integer("chunksize", -1..=i64::from(u32::MAX), found)?;
-    u32::try_from(octets).ok().filter(|octets| *octets > 0)
+    let octets = u32::try_from(octets).unwrap_or(0);
+    if octets > 0 && octets < CHUNK_OCTETS_MIN {
+        let message = format!(
+            "a BDAT of {octets} octets would cost a reply for each; write {CHUNK_OCTETS_MIN} or more, or 0 for no BDAT"
+        );
+        fields.refuse("chunksize", ErrorKind::Invalid, message, found);
+        return None;
+    }
+    Some(octets)
 }
 
 fn read_notify(text: &str) -> Option<String> {
@@ -357,21 +361,45 @@ mod tests {
 
     use super::*;
 
-    /// Where the value of each property can be seen by what sends messages: a field of the account's view, or code of
-    /// the host's that asks the account itself.
-    const VIEW_FIELDS: [(&str, &str); 8] = [
-        ("from", "envelope_from"),
-        ("sendpartial", "send_partial"),
-        ("allowutf8", "allow_utf8"),
-        ("auth.mechanisms", "mechanisms"),
-        ("dsn.notify", "dsn_notify"),
-        ("dsn.ret", "dsn_ret"),
-        ("chunksize", "chunk_size"),
-        ("allow8bitmime", "allow_8bit"),
+    /// Where the value of each property is read by what sends messages: a word of the connector's code, or code of this
+    /// crate and of the host's, which dials, secures and signs in.
+    const READ_BY: [(&str, Reader); 22] = [
+        ("host", Reader::Host("endpoint")),
+        ("port", Reader::Host("endpoint")),
+        ("user", Reader::Connector("username")),
+        ("from", Reader::Connector("envelope_from")),
+        ("localhost", Reader::Host("client_name")),
+        ("auth", Reader::Host("has_secret")),
+        ("auth.mechanisms", Reader::Connector("mechanisms")),
+        ("connectiontimeout", Reader::Host("connect_timeout")),
+        ("timeout", Reader::Connector("read_timeout_ms")),
+        ("writetimeout", Reader::Connector("write_timeout_ms")),
+        ("ssl.enable", Reader::Host("security")),
+        ("ssl.checkserveridentity", Reader::Here),
+        ("ssl.trust", Reader::Here),
+        ("ssl.protocols", Reader::Host("TlsVersion")),
+        ("starttls.enable", Reader::Host("min_security")),
+        ("starttls.required", Reader::Here),
+        ("sendpartial", Reader::Connector("send_partial")),
+        ("dsn.notify", Reader::Connector("dsn_notify")),
+        ("dsn.ret", Reader::Connector("dsn_ret")),
+        ("chunksize", Reader::Connector("chunk_bytes")),
+        ("allow8bitmime", Reader::Connector("allow_eight_bit")),
+        ("allowutf8", Reader::Connector("allow_utf8")),
     ];
 
+    #[derive(Clone, Copy, Debug)]
+    enum Reader {
+        /// The email connector.
+        Connector(&'static str),
+        /// The host's connections.
+        Host(&'static str),
+        /// Accounts: the property allows one value, or leads to a warning.
+        Here,
+    }
+
     fn sources(folder: &Path, text: &mut String) {
-        for entry in std::fs::read_dir(folder).expect("the connector's sources").flatten() {
+        for entry in std::fs::read_dir(folder).expect("sources").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 sources(&path, text);
@@ -381,22 +409,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_the_connector_does_not_read_is_said_to_have_no_effect() {
+    fn words_of(folder: &str) -> std::collections::HashSet<String> {
         let mut text = String::new();
-        sources(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/email-v2/src"),
-            &mut text,
-        );
-        let words: std::collections::HashSet<&str> =
-            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
-        for (property, field) in VIEW_FIELDS {
-            assert!(HONOURED.contains(&property), "{property}");
-            assert_eq!(
-                !words.contains(field),
-                NOT_YET.contains(&property),
-                "whether the connector reads {field} and what accounts say of {property} differ"
-            );
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut text);
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn every_property_that_is_accepted_is_read_by_what_sends() {
+        let accepted: Vec<&str> = READ_BY.iter().map(|(property, _)| *property).collect();
+        assert_eq!(accepted, HONOURED);
+        let connector = words_of("../../plugins/email-v2/src");
+        let host = words_of("../net/src");
+        let here = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/properties.rs"));
+        let here = here.expect("this file");
+        let (product, _) = here.split_once("mod tests").expect("these tests");
+        for (property, reader) in READ_BY {
+            let is_read = match reader {
+                Reader::Connector(word) => connector.contains(word),
+                Reader::Host(word) => host.contains(word),
+                // In the list, and where it is read.
+                Reader::Here => product.matches(&format!("\"{property}\"")).count() > 1,
+            };
+            assert!(is_read, "{property} is accepted, and {reader:?} reads nothing of it");
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct PublicView {
     pub messages_per_connection: Option<u32>,
     /// The most messages that one lost connection may make uncertain.
     pub max_uncertain: Option<u32>,
-    /// Whether 8BITMIME may be used where it is offered.
+    /// Whether texts go in 8 bits where the server offers 8BITMIME.
     pub allow_8bit: bool,
     /// Whether SMTPUTF8 may be used where it is offered.
     pub allow_utf8: bool,
@@ -73,7 +73,7 @@ pub struct PublicView {
     pub dsn_notify: Option<String>,
     /// RET of RFC 3461, section 4.3.
     pub dsn_ret: Option<String>,
-    /// The largest BDAT chunk in octets (RFC 3030).
+    /// The largest BDAT chunk in octets (RFC 3030); 0: BDAT is not used.
     pub chunk_size: Option<u32>,
 }
 
@@ -106,7 +106,7 @@ impl Default for PublicView {
             recipients_per_message: None,
             messages_per_connection: None,
             max_uncertain: None,
-            allow_8bit: true,
+            allow_8bit: false,
             allow_utf8: true,
             dsn_notify: None,
             dsn_ret: None,

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use pipepost_smtp::{Action, Client, Id, Outcome, ReplyParser, Settled, Transaction};
+use pipepost_smtp::{Action, Client, DsnRequest, Id, Outcome, ReplyParser, Settled, Transaction};
 pub use pipepost_smtp::{Address, AddressError, Capabilities, ClientName, CloseReason, Config, Reply, Security, Stage};
 
 /// A connection that the caller has opened.
@@ -201,6 +201,7 @@ impl Conversation {
                     size: letter.content.len() as u64,
                     eight_bit: false,
                     utf8: false,
+                    dsn: DsnRequest::default(),
                 });
             }
             _ => self.client.quit(),

@@ -112,6 +112,7 @@ fn plan_and_match_32_messages(bencher: Bencher, chunking: bool) {
                     size: content.len() as u64,
                     eight_bit: true,
                     utf8: false,
+                    dsn: pipepost_smtp::DsnRequest::default(),
                 });
                 next += 1;
             }

@@ -330,17 +330,33 @@ impl Client {
         if self.pipeline.is_handed() {
             return;
         }
-        let Some((id, writer)) = supplying(&mut self.flights) else {
-            return;
-        };
-        match writer.write(piece, self.pipeline.buffer()) {
-            Err(error) => self.drop_content(error),
-            Ok(()) if writer.left() == 0 => {
-                writer.finish(self.pipeline.buffer());
-                self.pipeline.commit(id);
-                self.content_complete();
+        let mut rest = piece;
+        while let Some(supplying) = supplying(&mut self.flights) {
+            // More than is left goes to the writer, which refuses it.
+            let most = if rest.len() as u64 > supplying.writer.left() {
+                rest.len()
+            } else {
+                usize::try_from(*supplying.chunk_left).unwrap_or(usize::MAX)
+            };
+            let (now, later) = rest.split_at(rest.len().min(most));
+            if let Err(error) = supplying.writer.write(now, self.pipeline.buffer()) {
+                return self.drop_content(error);
             }
-            Ok(()) => {}
+            *supplying.chunk_left = supplying.chunk_left.saturating_sub(now.len() as u64);
+            let left = supplying.writer.left();
+            if left == 0 {
+                supplying.writer.finish(self.pipeline.buffer());
+                self.pipeline.commit(supplying.id);
+                return self.content_complete();
+            }
+            if *supplying.chunk_left == 0 {
+                self.pipeline.expect(Expect::Chunk);
+                self.begin_chunk(left);
+            }
+            if later.is_empty() {
+                return;
+            }
+            rest = later;
         }
     }
 
@@ -485,9 +501,13 @@ impl Client {
                 self.handle_session_reply(expect, reply);
             }
             Expect::Fence => self.handle_fence_reply(&reply),
-            Expect::Reset | Expect::Sender | Expect::Recipient | Expect::Data | Expect::Lone | Expect::Content => {
-                self.handle_transaction_reply(place, reply);
-            }
+            Expect::Reset
+            | Expect::Sender
+            | Expect::Recipient
+            | Expect::Data
+            | Expect::Lone
+            | Expect::Chunk
+            | Expect::Content => self.handle_transaction_reply(place, reply),
         }
     }
 
@@ -567,11 +587,23 @@ impl Client {
     }
 }
 
+/// What takes content now.
+struct Supplying<'f> {
+    id: Id,
+    writer: &'f mut ContentWriter,
+    /// The octets of its BDAT that are still to come.
+    chunk_left: &'f mut u64,
+}
+
 /// The transaction that takes content now: always the last one begun.
-fn supplying(flights: &mut VecDeque<Flight>) -> Option<(Id, &mut ContentWriter)> {
+fn supplying(flights: &mut VecDeque<Flight>) -> Option<Supplying<'_>> {
     let flight = flights.back_mut()?;
     match &mut flight.stage {
-        flight::Progress::Supplying(writer) => Some((flight.transaction.id, writer)),
+        flight::Progress::Supplying(writer) => Some(Supplying {
+            id: flight.transaction.id,
+            writer,
+            chunk_left: &mut flight.chunk_left,
+        }),
         _ => None,
     }
 }

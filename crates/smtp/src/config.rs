@@ -17,6 +17,9 @@ pub struct Config {
     pub pipelining: Pipelining,
     /// True: BDAT is used if the server offers it.
     pub chunking: bool,
+    /// The maximum number of octets in one BDAT; 0 counts as 1. A larger message is sent in several, each of which costs
+    /// a reply. None: every message is sent in one.
+    pub chunk_octets: Option<u64>,
     /// What may be in flight at once.
     pub window: Window,
     /// The maximum number of transactions on one connection, including those before it was released. After them the
@@ -39,6 +42,7 @@ impl Config {
             mechanisms: Vec::new(),
             pipelining: Pipelining::Full,
             chunking: true,
+            chunk_octets: None,
             window: Window::default(),
             messages_per_connection: None,
             timeouts: Timeouts::default(),

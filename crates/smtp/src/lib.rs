@@ -32,7 +32,7 @@
 //! use std::collections::VecDeque;
 //!
 //! use pipepost_smtp::{
-//!     Action, Address, Client, ClientName, Config, Id, Outcome, Security, Settled, Transaction,
+//!     Action, Address, Client, ClientName, Config, DsnRequest, Id, Outcome, Security, Settled, Transaction,
 //! };
 //!
 //! /// A connection in memory: it answers each command at once, and keeps the messages it is given.
@@ -87,6 +87,7 @@
 //!         size: message.text.len() as u64,
 //!         eight_bit: !message.text.is_ascii(),
 //!         utf8: false,
+//!         dsn: DsnRequest::default(),
 //!     }
 //! }
 //!
@@ -176,6 +177,7 @@ pub mod capabilities;
 mod client;
 mod config;
 mod content;
+mod dsn;
 mod outcome;
 pub mod reply;
 
@@ -184,5 +186,6 @@ pub use capabilities::Capabilities;
 pub use client::{Action, Client};
 pub use config::{Config, Pipelining, Security, Timeouts, Window};
 pub use content::ContentError;
+pub use dsn::{DsnError, DsnRequest, EnvelopeId, Notify, Return};
 pub use outcome::{CloseReason, Id, NotSent, OutOfStep, Outcome, Settled, Stage, Transaction, Verdict};
 pub use reply::{Class, EnhancedCode, Reply, ReplyError, ReplyErrorKind, ReplyParser, parse_reply};

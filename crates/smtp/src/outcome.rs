@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::address::Address;
 use crate::content::ContentError;
+use crate::dsn::DsnRequest;
 use crate::reply::{Reply, ReplyError};
 
 /// The caller's identifier of a transaction, unique among those submitted to one client.
@@ -25,6 +26,8 @@ pub struct Transaction {
     pub eight_bit: bool,
     /// True when the headers hold UTF-8 (RFC 6531). Addresses that need SMTPUTF8 are recognised without this flag.
     pub utf8: bool,
+    /// What is asked of delivery status notifications, where the server offers DSN.
+    pub dsn: DsnRequest,
 }
 
 /// The end of a transaction. Each submitted transaction has exactly one.

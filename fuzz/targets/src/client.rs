@@ -114,6 +114,7 @@ fn transaction(id: Id, content: &[u8]) -> Transaction {
         size: content.len() as u64,
         eight_bit: false,
         utf8: false,
+        dsn: pipepost_smtp::DsnRequest::default(),
     }
 }
 

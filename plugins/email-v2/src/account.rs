@@ -13,6 +13,8 @@ pub struct Account {
     pub from_name: Option<String>,
     /// The address for MAIL FROM, used if the step names none: the account's `mail.smtp.from`.
     pub envelope_from: Option<String>,
+    /// Whether texts go in 8 bits where the server offers 8BITMIME: the account's `mail.smtp.allow8bitmime`.
+    pub eight_bit_texts: bool,
 }
 
 impl Account {
@@ -27,6 +29,7 @@ impl Account {
             from: text(&view.mail.from),
             from_name: text(&view.mail.from_name),
             envelope_from: text(&view.mail.envelope_from),
+            eight_bit_texts: view.mail.allow_eight_bit,
         }
     }
 }

@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use pipepost_sdk::outcomes::InDoubt;
 use pipepost_sdk::{AccountView, Call, FailureKind as ContractKind};
-use pipepost_smtp::{Action, Class, Client, CloseReason, Id, NotSent, Outcome as SmtpOutcome, Settled, Stage};
+use pipepost_smtp::{
+    Action, Class, Client, CloseReason, DsnRequest, Id, NotSent, Outcome as SmtpOutcome, Settled, Stage,
+};
 
 use crate::account::Account;
 use crate::connection_limit::ConnectionLimit;
@@ -58,6 +60,8 @@ pub fn send<H: HostApi>(host: &mut H, account: Option<&AccountView>, calls: Vec<
         messages: HashMap::new(),
         next_message: 0,
         transactions: VecDeque::new(),
+        eight_bit: HashMap::new(),
+        has_told_of_dsn: false,
     };
     batch.run();
 }
@@ -74,6 +78,10 @@ struct Batch<'w, H: HostApi> {
     next_message: usize,
     /// Transactions that are ready to travel.
     transactions: VecDeque<Transaction>,
+    /// The calls of messages whose texts are in 8 bits, to make them anew for a server that takes 7 alone.
+    eight_bit: HashMap<usize, Call>,
+    /// That the server offers no DSN is told once.
+    has_told_of_dsn: bool,
 }
 
 /// What is known when a connection is over.
@@ -228,6 +236,9 @@ impl<H: HostApi> Batch<'_, H> {
                 for warning in &message.prepared.warnings {
                     self.host.warn(call.id, warning);
                 }
+                if message.prepared.eight_bit && !message.prepared.utf8_headers {
+                    self.eight_bit.insert(self.next_message, call.clone());
+                }
                 self.messages.insert(self.next_message, message);
                 self.next_message += 1;
                 self.transactions.extend(transactions);
@@ -236,6 +247,41 @@ impl<H: HostApi> Batch<'_, H> {
                 let failed = Verdict::from(failure).into_failure(None, None);
                 self.host.settled(call.id, Err(&failed));
             }
+        }
+    }
+
+    /// Makes a message anew in 7 bits, for a server that does not offer 8BITMIME. Nothing of it was sent. So are those
+    /// made that follow. Returns whether that is done.
+    fn make_seven_bit(&mut self, number: usize) -> bool {
+        let (Some(call), Some(message)) = (self.eight_bit.remove(&number), self.messages.get_mut(&number)) else {
+            return false;
+        };
+        self.account.eight_bit_texts = false;
+        let seed = MessageSeed {
+            key: &call.key,
+            now: message.prepared.date,
+            seed: self.host.random(),
+        };
+        let made = Parameters::parse(&call.parameters, Some(&self.account))
+            .and_then(|parameters| message::prepare(&parameters, &seed, self.host.files(call.id).as_mut()));
+        match made {
+            Ok(prepared) => {
+                message.prepared = prepared;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Says once that no notification was asked for.
+    fn tell_of_dsn(&mut self, call: u32, asked: &DsnRequest) {
+        if !std::mem::replace(&mut self.has_told_of_dsn, true) {
+            let warning = format!(
+                "the server `{}` does not offer DSN, so the notifications asked for ({asked}) are not asked of it; \
+                 messages go without them",
+                self.settings.host
+            );
+            self.host.warn(call, &warning);
         }
     }
 
@@ -268,10 +314,11 @@ impl<H: HostApi> Batch<'_, H> {
         .run(wire, &facts)
     }
 
-    fn settle_if_over(&mut self, message: usize) {
-        if self.messages.get(&message).is_some_and(OutboundMessage::is_over)
-            && let Some(message) = self.messages.remove(&message)
+    fn settle_if_over(&mut self, number: usize) {
+        if self.messages.get(&number).is_some_and(OutboundMessage::is_over)
+            && let Some(message) = self.messages.remove(&number)
         {
+            self.eight_bit.remove(&number);
             let call = message.call;
             settle(self.host, call, &message.outcome());
         }
@@ -429,7 +476,8 @@ impl<H: HostApi> Conversation<'_, '_, H> {
             message.prepared.content.rewind();
             let id = Id(self.next_id);
             self.next_id += 1;
-            self.client.submit(message.as_smtp(id, &transaction));
+            self.client
+                .submit(message.as_smtp(id, &transaction, &self.batch.settings.dsn));
             self.travelling.insert(id, transaction);
         }
     }
@@ -479,6 +527,11 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                 (true, None) => {}
             }
         }
+        if matches!(settled.outcome, SmtpOutcome::NotSent(NotSent::NeedsEightBitMime))
+            && self.batch.make_seven_bit(transaction.message)
+        {
+            return self.batch.transactions.push_front(transaction);
+        }
         if let SmtpOutcome::Refused { reply, stage } = &settled.outcome
             && transaction.moves < MOVES_MAX
             && replies::asks_for_another_connection(&self.batch.settings.server(), reply, *stage)
@@ -504,11 +557,22 @@ impl<H: HostApi> Conversation<'_, '_, H> {
             SmtpOutcome::Accepted { .. } | SmtpOutcome::Refused { .. }
         );
         let part = message.part(&transaction);
+        let asked = message.dsn(&self.batch.settings.dsn);
+        if matches!(settled.outcome, SmtpOutcome::Accepted { .. })
+            && !asked.is_empty()
+            && !self.client.capabilities().dsn
+        {
+            self.batch.tell_of_dsn(part.call, &asked);
+        }
+        let Some(message) = self.batch.messages.get_mut(&number) else {
+            return;
+        };
         let stop = self.withheld.remove(&settled.id);
         let consequence = message.note(&self.batch.settings.server(), &transaction, settled, stop, wire);
         match consequence.part {
             // Once the whole message is over, the host is told with the output what it has to remember of it.
             PartEnd::Confirmed if message.is_over() => {
+                self.batch.eight_bit.remove(&number);
                 if let Some(message) = self.batch.messages.remove(&number) {
                     let (output, outcome) = said_once(message.outcome());
                     self.batch.host.confirmed(part, output.as_deref());

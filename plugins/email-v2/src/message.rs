@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use pipepost_smtp::Address;
+use pipepost_smtp::{Address, DsnRequest};
 use sha2::{Digest, Sha256};
 
 use crate::address::{AddressList, Mailbox};
@@ -70,11 +70,14 @@ pub struct Prepared {
     pub message_id: String,
     /// The date, in seconds since 1970-01-01 UTC.
     pub date: u64,
-    /// True when the content holds octets beyond ASCII, and so needs `BODY=8BITMIME`. Only a message that needs
-    /// SMTPUTF8 does.
+    /// True when the content holds octets beyond ASCII, and so needs `BODY=8BITMIME`.
     pub eight_bit: bool,
+    /// True when the headers hold UTF-8. Such a message needs SMTPUTF8, and 8BITMIME with it.
+    pub utf8_headers: bool,
     /// True when the envelope or the headers hold an address that needs SMTPUTF8.
     pub utf8: bool,
+    /// What the step asks of delivery status notifications.
+    pub dsn: DsnRequest,
     /// Unusual things that are not a reason to refuse the message: one sentence each.
     pub warnings: Vec<String>,
     /// The step's output, as far as it is known before sending.
@@ -107,8 +110,10 @@ pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn 
         content: built.content,
         message_id,
         date,
-        eight_bit: utf8_in_headers,
+        eight_bit: utf8_in_headers || built.eight_bit,
+        utf8_headers: utf8_in_headers,
         utf8,
+        dsn: parameters.dsn.clone(),
         warnings,
     })
 }

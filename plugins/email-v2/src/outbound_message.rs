@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pipepost_smtp::{Address, Id, Outcome as SmtpOutcome, Settled, Stage, Verdict as RecipientVerdict};
+use pipepost_smtp::{Address, DsnRequest, Id, Outcome as SmtpOutcome, Settled, Stage, Verdict as RecipientVerdict};
 
 use crate::failure::{Failure, FailureKind};
 use crate::message::Prepared;
@@ -123,7 +123,7 @@ impl OutboundMessage {
         // Who needs SMTPUTF8 and is in no header has a transaction apart: a server without it refuses that one alone.
         let (wide, plain): (Vec<Address>, Vec<Address>) = all
             .into_iter()
-            .partition(|recipient| !self.prepared.eight_bit && recipient.needs_smtputf8());
+            .partition(|recipient| !self.prepared.utf8_headers && recipient.needs_smtputf8());
         Ok([plain, wide]
             .iter()
             .flat_map(|alike| alike.chunks(recipients.max(1)))
@@ -143,8 +143,13 @@ impl OutboundMessage {
         }
     }
 
-    /// The transaction as the protocol takes it.
-    pub(crate) fn as_smtp(&self, id: Id, transaction: &Transaction) -> pipepost_smtp::Transaction {
+    /// The transaction as the protocol takes it. `account`: what its account asks of notifications.
+    pub(crate) fn as_smtp(
+        &self,
+        id: Id,
+        transaction: &Transaction,
+        account: &DsnRequest,
+    ) -> pipepost_smtp::Transaction {
         pipepost_smtp::Transaction {
             id,
             sender: self.prepared.envelope.sender.clone(),
@@ -152,7 +157,18 @@ impl OutboundMessage {
             size: self.prepared.content.size(),
             eight_bit: self.prepared.eight_bit,
             // What only its envelope asks for, the protocol sees there.
-            utf8: self.prepared.eight_bit,
+            utf8: self.prepared.utf8_headers,
+            dsn: self.dsn(account),
+        }
+    }
+
+    /// What is asked of notifications: the step's word, else the account's.
+    pub(crate) fn dsn(&self, account: &DsnRequest) -> DsnRequest {
+        let step = &self.prepared.dsn;
+        DsnRequest {
+            notify: step.notify.or(account.notify),
+            ret: step.ret.or(account.ret),
+            envelope_id: step.envelope_id.clone(),
         }
     }
 

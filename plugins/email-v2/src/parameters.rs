@@ -5,6 +5,7 @@
 //! content: addresses, header values, names. Each refusal names its parameter.
 
 use encoding_rs::Encoding;
+use pipepost_smtp::DsnRequest;
 use serde_json::{Map, Value};
 
 use crate::account::Account;
@@ -13,6 +14,7 @@ use crate::failure::{Failure, FailureKind};
 
 mod attachments;
 mod calendar;
+mod dsn;
 mod fields;
 mod headers;
 mod media_type;
@@ -157,6 +159,10 @@ pub struct Parameters {
     pub attachments: Vec<Attachment>,
     /// True when pictures that the HTML holds as `data:` URIs become inline parts.
     pub inline_data_images: bool,
+    /// What the step asks of delivery status notifications; what it leaves out the account may say.
+    pub dsn: DsnRequest,
+    /// True when texts may be sent in 8 bits, which only a server with 8BITMIME accepts. The account says so.
+    pub eight_bit_texts: bool,
     /// Unusual things that are not a reason to refuse the message: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -268,6 +274,8 @@ impl Parameters {
             invitation: calendar::invitation(fields.take("icalEvent"), &mut warnings)?,
             attachments: attachments::parse(fields.take("attachments"), &mut warnings)?,
             inline_data_images: boolean("inlineDataImages", fields.take("inlineDataImages"))?.unwrap_or(false),
+            dsn: dsn::request(fields.take("dsn"))?,
+            eight_bit_texts: account.is_some_and(|account| account.eight_bit_texts),
             warnings,
         };
         parameters.with_warnings_of_unknown(fields)

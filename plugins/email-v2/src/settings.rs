@@ -1,9 +1,10 @@
 //! The part of an account's public view that concerns the conversation with the server.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use pipepost_sdk::AccountView;
-use pipepost_smtp::{ClientName, Config, Pipelining, Security as SmtpSecurity};
+use pipepost_smtp::{ClientName, Config, DsnError, DsnRequest, Pipelining, Security as SmtpSecurity};
 
 use crate::connection_limit::ConnectionLimit;
 use crate::failure::{Failure, FailureKind};
@@ -35,6 +36,10 @@ pub struct Settings {
     /// Messages that one lost connection may make uncertain.
     max_uncertain: Option<usize>,
     allow_utf8: bool,
+    /// What the account asks of delivery status notifications.
+    pub dsn: DsnRequest,
+    /// The maximum number of octets in one BDAT; 0: BDAT is not used.
+    chunk: Option<u32>,
 }
 
 /// RFC 5321, section 4.5.3.1.8: every server takes a hundred. Gmail takes no more.
@@ -76,6 +81,12 @@ impl Settings {
             messages_per_connection: mail.connection_messages_max.filter(|most| *most > 0),
             max_uncertain: some(mail.uncertain_max),
             allow_utf8: mail.allow_utf8,
+            dsn: DsnRequest {
+                notify: dsn("dsn.notify", mail.dsn_notify.as_deref())?,
+                ret: dsn("dsn.ret", mail.dsn_ret.as_deref())?,
+                envelope_id: None,
+            },
+            chunk: mail.chunk_bytes,
         })
     }
 
@@ -115,7 +126,8 @@ impl Settings {
         config.mechanisms = self.mechanisms.clone();
         config.send_partial = self.send_partial;
         config.pipelining = if plain { Pipelining::Off } else { self.pipelining };
-        config.chunking = !plain;
+        config.chunking = !plain && self.chunk != Some(0);
+        config.chunk_octets = self.chunk.map(u64::from);
         if let Some(most) = self.max_uncertain {
             config.window.messages = most;
         }
@@ -144,4 +156,13 @@ impl Settings {
         }
         Ok(config)
     }
+}
+
+/// One of the account's words about notifications.
+fn dsn<T: FromStr<Err = DsnError>>(property: &str, value: Option<&str>) -> Result<Option<T>, Failure> {
+    let parsed = value.map(str::parse).transpose();
+    parsed.map_err(|error| {
+        let message = format!("The account's `mail.smtp.{property}` cannot be asked for: {error}.");
+        Failure::new(FailureKind::Configuration, message)
+    })
 }

@@ -92,7 +92,7 @@ fn is_hint(place: Place, reply: &Reply) -> bool {
     let Place { expect, before, after } = place;
     // A refusal of the content for a reason of addresses could be the last recipient's.
     let is_about_addresses = !reply.is_positive() && reply.enhanced().is_some_and(|code| code.subject == 1);
-    if expect == Expect::Content && is_about_addresses {
+    if matches!(expect, Expect::Chunk | Expect::Content) && is_about_addresses {
         return before == Some(Expect::Recipient);
     }
     named(reply).is_some_and(|named| named != expect && (before == Some(named) || after == Some(named)))

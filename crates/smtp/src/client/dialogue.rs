@@ -13,9 +13,9 @@
 //! is used only where ENHANCEDSTATUSCODES is offered. An outcome is held back until a reply behind it proves the count, or
 //! until no reply is owed any more: this costs no time, as those replies are on their way. It is put in doubt by a sign that
 //! replies have moved, and by nothing else: a server that answers a message and then closes the connection has answered it.
-//! What remains undetected takes two faults at once, or a doubled RCPT reply in a message that is last in flight and has a
-//! last recipient refused for a reason that is not its address, from a server that sends the one reply too many only after
-//! a pause.
+//! What remains undetected takes two faults at once, or a doubled reply in a message that is last in flight, from a server
+//! that sends the one reply too many only after a pause: one to RCPT where the last recipient is refused for a reason that
+//! is not its address, or one to a BDAT that is not the last where the message is refused at its end.
 
 use super::flight::{Commit, Flight, Progress, Sender, weight};
 use super::pipeline::{Expect, Place};
@@ -24,6 +24,7 @@ use super::{Client, FLUSH, Held, Next};
 use crate::capabilities::Capabilities;
 use crate::config::{Pipelining, Window};
 use crate::content::{ContentError, ContentWriter, Framing};
+use crate::dsn;
 use crate::outcome::{CloseReason, NotSent, Outcome, Stage, Transaction, Verdict};
 use crate::reply::{Class, Reply};
 
@@ -156,7 +157,8 @@ impl Client {
         let window = self.config.window;
         let fits = self.unsettled() < window.messages.max(1)
             && self.in_flight.saturating_add(weight) <= window.bytes
-            && self.pipeline.owed() + next.recipients.len() + 3 <= window.replies;
+            && self.pipeline.owed() + next.recipients.len() + self.chunks_before_the_last(next.size) + 3
+                <= window.replies;
         self.filling = (self.filling || self.is_drained()) && (first || fits);
         // A group that does not fit into the write begins the next one, so that what is taken back is always whole.
         let separate = self.pipeline.len() > 0 && self.pipeline.len() as u64 + weight > FLUSH as u64;
@@ -239,13 +241,26 @@ impl Client {
         if transaction.utf8 || addresses.any(|address| address.needs_smtputf8()) {
             self.pipeline.put(&[" SMTPUTF8"]);
         }
+        if self.capabilities.dsn {
+            if let Some(ret) = transaction.dsn.ret {
+                self.pipeline.put(&[" RET=", ret.as_str()]);
+            }
+            if let Some(id) = &transaction.dsn.envelope_id {
+                self.pipeline.put(&[" ENVID=", &id.as_xtext()]);
+            }
+        }
         self.pipeline.put(&["\r\n"]);
         self.pipeline.expect(Expect::Sender);
     }
 
     fn put_recipient(&mut self, transaction: &Transaction, index: usize) {
-        self.pipeline
-            .put(&["RCPT TO:<", transaction.recipients[index].as_str(), ">\r\n"]);
+        let recipient = &transaction.recipients[index];
+        self.pipeline.put(&["RCPT TO:<", recipient.as_str(), ">"]);
+        if self.capabilities.dsn && !transaction.dsn.is_empty() {
+            self.pipeline
+                .put(&[&dsn::recipient_parameters(&transaction.dsn, recipient)]);
+        }
+        self.pipeline.put(&["\r\n"]);
         self.pipeline.expect(Expect::Recipient);
     }
 
@@ -294,18 +309,42 @@ impl Client {
         if flight.begun {
             flight.mark = self.pipeline.mark();
         }
-        if framing == Framing::Chunk {
-            self.pipeline.put(&["BDAT ", &size.to_string(), " LAST\r\n"]);
-        }
         let eight_bit = flight.transaction.eight_bit || flight.transaction.utf8;
         let writer = ContentWriter::new(framing, size, eight_bit);
         if size == 0 {
+            if framing == Framing::Chunk {
+                self.pipeline.put(&["BDAT 0 LAST\r\n"]);
+            }
             writer.finish(self.pipeline.buffer());
             self.pipeline.commit(flight.transaction.id);
             self.content_complete();
-        } else {
-            flight.stage = Progress::Supplying(writer);
+            return;
         }
+        flight.stage = Progress::Supplying(writer);
+        match framing {
+            Framing::Chunk => self.begin_chunk(size),
+            Framing::Dots => flight.chunk_left = size,
+        }
+    }
+
+    /// Begins the next BDAT of the message, of which `left` octets are still to come.
+    pub(super) fn begin_chunk(&mut self, left: u64) {
+        let octets = self.chunk_octets().min(left);
+        let last = if octets == left { " LAST\r\n" } else { "\r\n" };
+        self.pipeline.put(&["BDAT ", &octets.to_string(), last]);
+        if let Some(flight) = self.flights.back_mut() {
+            flight.chunk_left = octets;
+        }
+    }
+
+    fn chunk_octets(&self) -> u64 {
+        self.config.chunk_octets.map_or(u64::MAX, |octets| octets.max(1))
+    }
+
+    /// How many BDAT come before the last one of a message.
+    fn chunks_before_the_last(&self, size: u64) -> usize {
+        let further = size.saturating_sub(1) / self.chunk_octets();
+        usize::try_from(further).unwrap_or(usize::MAX / 2)
     }
 
     pub(super) fn content_complete(&mut self) {
@@ -336,7 +375,8 @@ impl Client {
     pub(super) fn handle_transaction_reply(&mut self, place: Place, reply: Reply) {
         let Place { expect, .. } = place;
         // Of a message that nobody gets, a refusal at its end says nothing new.
-        let is_doomed = expect == Expect::Content && self.flights.front().is_some_and(|flight| flight.doom().is_some());
+        let is_doomed = matches!(expect, Expect::Chunk | Expect::Content)
+            && self.flights.front().is_some_and(|flight| flight.doom().is_some());
         let doubts = self.chunking() && (reply.is_positive() || !is_doomed);
         let is_proof = self.alignment.weigh(place, &reply, doubts);
         // A 354, or a refusal where it could be, has its own place too.
@@ -348,6 +388,7 @@ impl Client {
             Expect::Recipient => self.handle_recipient_reply(reply),
             Expect::Data => self.handle_data_reply(reply),
             Expect::Reset => self.handle_reset_reply(reply),
+            Expect::Chunk => self.handle_chunk_reply(reply),
             _ => self.handle_content_reply(expect, reply),
         }
     }
@@ -468,6 +509,15 @@ impl Client {
                 });
                 self.settle_front(refused, true);
             }
+        }
+    }
+
+    fn handle_chunk_reply(&mut self, reply: Reply) {
+        let Some(flight) = self.flights.front_mut() else { return };
+        match (reply.class(), flight.doom()) {
+            (Class::Intermediate, _) | (Class::Positive, Some(_)) => self.misplaced(Stage::Content, reply),
+            (Class::Positive, None) | (_, Some(_)) => {}
+            (Class::Transient | Class::Permanent, None) => flight.chunk_refused = Some(reply),
         }
     }
 

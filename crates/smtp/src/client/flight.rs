@@ -20,6 +20,10 @@ pub(super) struct Flight {
     /// One for each reply to RCPT.
     pub(super) verdicts: Vec<Verdict>,
     pub(super) accepted: usize,
+    /// The octets of the BDAT that is being supplied that are still to come.
+    pub(super) chunk_left: u64,
+    /// The first refusal of a BDAT that is not the last. The server discards the whole then (RFC 3030, section 2).
+    pub(super) chunk_refused: Option<Reply>,
     /// Its octets, about.
     pub(super) weight: u64,
 }
@@ -74,6 +78,8 @@ impl Flight {
             content_written: false,
             sender: Sender::Unanswered,
             accepted: 0,
+            chunk_left: 0,
+            chunk_refused: None,
             weight,
         }
     }
@@ -107,12 +113,18 @@ impl Flight {
                 stage: Stage::Sender,
             });
         }
-        let reply = self
+        let nobody = self
             .first_rejection()
-            .filter(|_| self.is_answered() && self.accepted == 0)?;
+            .filter(|_| self.is_answered() && self.accepted == 0);
+        if let Some(reply) = nobody {
+            return Some(Outcome::Refused {
+                reply: reply.clone(),
+                stage: Stage::Recipient,
+            });
+        }
         Some(Outcome::Refused {
-            reply: reply.clone(),
-            stage: Stage::Recipient,
+            reply: self.chunk_refused.clone()?,
+            stage: Stage::Content,
         })
     }
 
@@ -150,5 +162,11 @@ pub(super) fn weight(transaction: &Transaction) -> u64 {
         .iter()
         .map(|recipient| recipient.as_str().len() + 16)
         .sum();
+    // The original recipient is said once more.
+    let commands = if transaction.dsn.is_empty() {
+        commands
+    } else {
+        3 * commands
+    };
     transaction.size.saturating_add(commands as u64 + 400)
 }

@@ -23,6 +23,8 @@ pub(super) enum Expect {
     Data,
     /// To a lone dot, where nobody was accepted and DATA was all the same.
     Lone,
+    /// To a BDAT that is not the last of its message.
+    Chunk,
     Content,
 }
 
@@ -36,7 +38,7 @@ impl Expect {
             Self::Sender => Stage::Sender,
             Self::Recipient => Stage::Recipient,
             Self::Data => Stage::Data,
-            Self::Lone | Self::Content => Stage::Content,
+            Self::Lone | Self::Chunk | Self::Content => Stage::Content,
         }
     }
 
@@ -47,7 +49,7 @@ impl Expect {
             Self::Sender => timeouts.mail,
             Self::Recipient => timeouts.rcpt,
             Self::Data => timeouts.data,
-            Self::Lone | Self::Content => timeouts.finish,
+            Self::Lone | Self::Chunk | Self::Content => timeouts.finish,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Transactions in each mode, byte for byte.
 
-use pipepost_smtp::{Action, CloseReason, NotSent, OutOfStep, Outcome, Pipelining, Stage, Verdict};
+use pipepost_smtp::{
+    Action, CloseReason, DsnRequest, EnvelopeId, NotSent, OutOfStep, Outcome, Pipelining, Return, Stage, Verdict,
+};
 
-use crate::driver::message;
+use crate::driver::{Message, message};
 use crate::talk::{CHUNKS, DONE, GROUPS, OK, RCPT_OK, Talk, accepted, partly, piped, plain, two};
 
 #[test]
@@ -421,4 +423,92 @@ fn a_write_that_fails_does_not_hide_what_was_said() {
         &settled[1].outcome,
         Outcome::NotSent(NotSent::Connection(CloseReason::Closing { .. }))
     ));
+}
+
+#[test]
+fn a_chunk_has_no_more_octets_than_it_may() {
+    let mut config = plain();
+    config.chunk_octets = Some(20);
+    let mut talk = Talk::new(config, &CHUNKS, two());
+    talk.commits(
+        "MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nBDAT 20\r\n\
+         Message-ID: <1@test>BDAT 8 LAST\r\n\r\n\r\n.1\r\n\
+         RSET\r\nMAIL FROM:<> SIZE=27\r\nRCPT TO:<d@y.test>\r\nBDAT 20\r\n\
+         Message-ID: <2@test>BDAT 7 LAST\r\n\r\n\r\n2\r\n",
+        &[1, 2],
+    );
+    talk.server(&[OK, RCPT_OK, RCPT_OK, "250 2.0.0 20 octets\r\n", DONE].concat());
+    talk.server(&[DONE, OK, RCPT_OK, "552 5.3.4 Too much\r\n", "503 5.5.1 No\r\n"].concat());
+    let settled = talk.settled();
+    assert!(accepted(&settled[0]));
+    assert!(
+        matches!(&settled[1].outcome, Outcome::Refused { reply, stage: Stage::Content } if reply.code() == 552),
+        "{settled:?}"
+    );
+    talk.client.submit(message(3, "a@x.test", "e@y.test", "").transaction);
+    talk.messages.push(message(3, "a@x.test", "e@y.test", ""));
+    talk.commits(
+        "RSET\r\nMAIL FROM:<a@x.test> SIZE=26\r\nRCPT TO:<e@y.test>\r\nBDAT 20\r\n\
+         Message-ID: <3@test>BDAT 6 LAST\r\n\r\n\r\n\r\n",
+        &[3],
+    );
+}
+
+#[test]
+fn a_message_that_fits_into_a_chunk_is_one() {
+    for octets in [28, 29] {
+        let mut config = plain();
+        config.chunk_octets = Some(octets);
+        let mut talk = Talk::new(config, &CHUNKS, vec![two().remove(0)]);
+        talk.commits(
+            "MAIL FROM:<a@x.test> SIZE=28\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nBDAT 28 LAST\r\n\
+             Message-ID: <1@test>\r\n\r\n.1\r\n",
+            &[1],
+        );
+    }
+}
+
+#[test]
+fn a_message_that_is_taken_after_one_of_its_chunks_was_refused_is_uncertain() {
+    let mut config = plain();
+    config.chunk_octets = Some(20);
+    let mut talk = Talk::new(config, &CHUNKS, vec![two().remove(0)]);
+    assert!(matches!(talk.poll(), Action::Write { .. }));
+    talk.client.written();
+    talk.server(&[OK, RCPT_OK, RCPT_OK, "552 5.3.4 Too much\r\n", DONE].concat());
+    assert!(matches!(talk.one().outcome, Outcome::Uncertain(_)));
+}
+
+/// The messages of [`two`], with everything that RFC 3461 knows.
+fn with_notifications() -> Vec<Message> {
+    let mut messages = two();
+    for message in &mut messages {
+        message.transaction.dsn = DsnRequest {
+            notify: Some("success,failure".parse().unwrap()),
+            ret: Some(Return::Headers),
+            envelope_id: Some(EnvelopeId::parse("run 7").unwrap()),
+        };
+    }
+    messages
+}
+
+#[test]
+fn notifications_are_asked_for_where_dsn_is_offered() {
+    let mut talk = Talk::new(plain(), &["PIPELINING", "DSN"], with_notifications());
+    talk.client(
+        "MAIL FROM:<a@x.test> RET=HDRS ENVID=run+207\r\n\
+         RCPT TO:<b@y.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@y.test\r\n\
+         RCPT TO:<c@y.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;c@y.test\r\nDATA\r\n",
+    );
+    let mut talk = Talk::new(piped(Pipelining::Off), &["DSN", "SIZE 1000"], with_notifications());
+    talk.client("MAIL FROM:<a@x.test> SIZE=28 RET=HDRS ENVID=run+207\r\n");
+    talk.server(OK);
+    talk.client("RCPT TO:<b@y.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@y.test\r\n");
+}
+
+#[test]
+fn no_notification_is_asked_for_where_dsn_is_not_offered_and_where_none_is_wanted() {
+    let plain_group = "MAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\nRCPT TO:<c@y.test>\r\nDATA\r\n";
+    Talk::new(plain(), &["PIPELINING"], with_notifications()).client(plain_group);
+    Talk::new(plain(), &["PIPELINING", "DSN"], two()).client(plain_group);
 }

@@ -27,6 +27,7 @@ pub fn message(id: u32, sender: &str, recipients: &str, body: &str) -> Message {
             size: content.len() as u64,
             eight_bit: !content.is_ascii(),
             utf8: false,
+            dsn: pipepost_smtp::DsnRequest::default(),
         },
         content,
     }

@@ -156,6 +156,28 @@ fn scenes() -> Vec<Scene> {
             }
         }
     }
+    for (pipelining, send_partial) in [
+        (Pipelining::Full, true),
+        (Pipelining::Full, false),
+        (Pipelining::Transaction, true),
+    ] {
+        for (kind, messages) in [("single", single()), ("batch", batch()), ("good batch", good_batch())] {
+            // A doubled reply to a chunk before a refusal is told from the last one's by what follows it, and here nothing does.
+            if pipelining == Pipelining::Transaction && kind == "batch" {
+                continue;
+            }
+            let mut config = config(Security::None);
+            (config.pipelining, config.send_partial) = (pipelining, send_partial);
+            (config.window.messages, config.chunk_octets) = (4, Some(16));
+            scenes.push(Scene {
+                name: format!("BDAT in pieces, {pipelining:?}, {kind}, partial: {send_partial}"),
+                config,
+                manners: Manners::default(),
+                messages,
+                warm: false,
+            });
+        }
+    }
     scenes
 }
 

@@ -119,6 +119,9 @@ pub struct Server {
     output: Vec<u8>,
     mode: Mode,
     content: Vec<u8>,
+    /// Some BDAT of the transaction were taken, and not the last.
+    in_chunks: bool,
+    chunk_failed: bool,
     sender: Option<String>,
     recipients: Vec<String>,
     greeted: bool,
@@ -145,6 +148,8 @@ impl Server {
             output: Vec::new(),
             mode: Mode::Commands,
             content: Vec::new(),
+            in_chunks: false,
+            chunk_failed: false,
             sender: None,
             recipients: Vec::new(),
             greeted: false,
@@ -236,7 +241,9 @@ impl Server {
                     left,
                     last: words.next() == Some("LAST"),
                 };
-                self.content.clear();
+                if !std::mem::replace(&mut self.in_chunks, true) {
+                    self.content.clear();
+                }
             }
             "DATA" => self.act(|server| {
                 if server.sender.is_none() || server.recipients.is_empty() {
@@ -393,10 +400,21 @@ impl Server {
             return false;
         }
         self.mode = Mode::Commands;
-        assert!(last, "this client sends one chunk a message");
+        if !last {
+            // What is refused is discarded with all that follows (RFC 3030, section 2).
+            let failed = std::mem::replace(&mut self.chunk_failed, true);
+            self.act(|server| {
+                if server.sender.is_none() || server.recipients.is_empty() || failed {
+                    return "503 5.5.1 RCPT first".into();
+                }
+                server.chunk_failed = false;
+                "250 2.0.0 Go on".into()
+            });
+            return true;
+        }
         let taken = self.stored.len();
         self.act(|server| {
-            if server.sender.is_none() || server.recipients.is_empty() {
+            if server.sender.is_none() || server.recipients.is_empty() || server.chunk_failed {
                 return "503 5.5.1 RCPT first".into();
             }
             let reply = server.take();
@@ -451,6 +469,7 @@ impl Server {
     fn reset(&mut self) {
         self.sender = None;
         self.recipients.clear();
+        (self.in_chunks, self.chunk_failed) = (false, false);
     }
 
     /// Does what a command asks for and replies, unless a fault is due.

@@ -28,6 +28,8 @@ const PIECE: usize = 1 << 16;
 pub(super) struct Built {
     pub(super) content: Content,
     pub(super) charset: Charset,
+    /// One of its texts is in 8 bits.
+    pub(super) eight_bit: bool,
 }
 
 /// What the parts are made with.
@@ -38,6 +40,8 @@ pub(super) struct Parts<'a> {
     warnings: &'a mut Vec<String>,
     /// The files whose tokens stand in the frame, in their order.
     files: Vec<Placed>,
+    /// One of the texts is in 8 bits, and so is every part that holds it (RFC 2045, section 6.4).
+    eight_bit: bool,
 }
 
 /// A file, and what stands in its place.
@@ -72,6 +76,7 @@ impl<'a> Parts<'a> {
             unique,
             warnings,
             files: Vec::new(),
+            eight_bit: false,
         }
     }
 
@@ -142,6 +147,7 @@ impl<'a> Parts<'a> {
         Ok(Built {
             content: self.content(&message)?,
             charset,
+            eight_bit: self.eight_bit,
         })
     }
 
@@ -175,29 +181,54 @@ impl<'a> Parts<'a> {
         let count = usize::from(html) + usize::from(!plain.is_empty() || !html) + usize::from(event.is_some());
         if count == 1 {
             let (kind, text) = if html { ("html", body) } else { ("plain", plain) };
-            return Part::Single(text_part(kind, text, charset, is_whole));
+            return Part::Single(self.text_part(parameters, kind, text, charset, is_whole));
         }
-        let mut alternative = self.multipart("alternative", None);
+        let mut parts = Vec::new();
         if !plain.is_empty() || !html {
-            alternative = alternative.singlepart(text_part("plain", plain, charset, false));
+            parts.push(self.text_part(parameters, "plain", plain, charset, false));
         }
         if html {
-            alternative = alternative.singlepart(text_part("html", body, charset, false));
+            parts.push(self.text_part(parameters, "html", body, charset, false));
         }
         if let Some(event) = event {
             let content_type = format!("text/calendar; charset=utf-8; method={}", event.method);
             let part = SinglePart::builder().header(ContentType::single(content_type));
-            alternative = alternative.singlepart(part.body(text::body(event.content.as_bytes(), false)));
+            parts.push(part.body(self.body(parameters, event.content.as_bytes(), false)));
         }
+        let alternative = self.multipart("alternative", None);
+        let alternative = parts.into_iter().fold(alternative, MultiPart::singlepart);
         Part::Multi(alternative, "multipart/alternative")
     }
 
     fn multipart(&mut self, kind: &str, root: Option<&str>) -> MultiPart {
         // `=_` stands in no base64 and no quoted-printable text.
         let boundary = self.token("=_");
-        MultiPart::builder()
-            .header(ContentType::multipart(kind, &boundary, root))
-            .build()
+        let mut multipart = MultiPart::builder().header(ContentType::multipart(kind, &boundary, root));
+        if self.eight_bit {
+            multipart = multipart.header(ContentTransferEncoding::EightBit);
+        }
+        multipart.build()
+    }
+
+    fn text_part(
+        &mut self,
+        parameters: &Parameters,
+        kind: &str,
+        text: &str,
+        charset: &'static Encoding,
+        is_whole: bool,
+    ) -> SinglePart {
+        let octets = text::in_charset(text, charset).unwrap_or(Cow::Borrowed(text.as_bytes()));
+        let content_type = format!("text/{kind}; charset={}", text::charset_name(charset, &octets));
+        SinglePart::builder()
+            .header(ContentType::single(content_type))
+            .body(self.body(parameters, &octets, is_whole))
+    }
+
+    fn body(&mut self, parameters: &Parameters, octets: &[u8], is_whole: bool) -> Body {
+        let body = text::body(octets, is_whole, parameters.eight_bit_texts);
+        self.eight_bit |= body.encoding() == ContentTransferEncoding::EightBit;
+        body
     }
 
     fn token(&mut self, prefix: &str) -> String {
@@ -404,14 +435,6 @@ fn plain_text<'a>(parameters: &'a Parameters, body: &str) -> Cow<'a, str> {
         (BodyType::Plain, Some(text)) if parameters.body.is_empty() => Cow::Borrowed(text),
         (BodyType::Plain, _) => Cow::Borrowed(&parameters.body),
     }
-}
-
-fn text_part(kind: &str, text: &str, charset: &'static Encoding, is_whole: bool) -> SinglePart {
-    let octets = text::in_charset(text, charset).unwrap_or(Cow::Borrowed(text.as_bytes()));
-    let content_type = format!("text/{kind}; charset={}", text::charset_name(charset, &octets));
-    SinglePart::builder()
-        .header(ContentType::single(content_type))
-        .body(text::body(&octets, is_whole))
 }
 
 /// The same object once more as a file: clients that do not act on the alternative can open it.

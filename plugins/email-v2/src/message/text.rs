@@ -1,7 +1,8 @@
 //! Text parts: the character set, the line ends, and the transfer encoding (RFC 2045, section 6).
 //!
 //! Whatever line ends a text has, it is sent with CRLF. Plain ASCII in lines that fit is sent unchanged. Any other text
-//! is quoted-printable, or base64 if most of it would have to be quoted.
+//! is quoted-printable, or base64 if most of it would have to be quoted; or it is sent unchanged in 8 bits, if that is
+//! allowed and its lines fit.
 
 use std::borrow::Cow;
 
@@ -64,8 +65,8 @@ pub(super) fn charset_name(charset: &'static Encoding, octets: &[u8]) -> String 
 /// The text as the body of a part, in the encoding that suits it best.
 ///
 /// `is_whole` says that it is the message's only part: lettre ends it with a CRLF, which is then the text's own last
-/// line end, and not that of a boundary.
-pub(super) fn body(octets: &[u8], is_whole: bool) -> Body {
+/// line end, and not that of a boundary. `allows_eight_bit` says that only servers with 8BITMIME get the message.
+pub(super) fn body(octets: &[u8], is_whole: bool, allows_eight_bit: bool) -> Body {
     let mut lines = with_crlf(octets);
     let drops_end = is_whole && lines.ends_with(b"\r\n");
     if drops_end {
@@ -73,6 +74,9 @@ pub(super) fn body(octets: &[u8], is_whole: bool) -> Body {
     }
     match Shape::of(&lines) {
         Shape::Plain => Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit),
+        Shape::Quoted | Shape::Base64 if allows_eight_bit && is_eight_bit(&lines) => {
+            Body::dangerous_pre_encoded(lines, ContentTransferEncoding::EightBit)
+        }
         Shape::Quoted => {
             Body::dangerous_pre_encoded(quoted_printable(&lines), ContentTransferEncoding::QuotedPrintable)
         }
@@ -126,6 +130,11 @@ impl Shape {
 /// Printable ASCII, the blank, the tab, and what line ends are made of. Without branches, for the same reason.
 const fn is_plain(octet: u8) -> bool {
     (octet.wrapping_sub(b' ') <= b'~' - b' ') | (octet == b'\t') | (octet == b'\r') | (octet == b'\n')
+}
+
+/// Text as it may travel in 8 bits (RFC 6152): lines that fit, without control characters.
+fn is_eight_bit(lines: &[u8]) -> bool {
+    lines.iter().all(|&octet| is_plain(octet) || octet >= 0x80) && fits(lines)
 }
 
 fn fits(lines: &[u8]) -> bool {

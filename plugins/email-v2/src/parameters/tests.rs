@@ -113,6 +113,7 @@ fn the_account_supplies_the_sender() {
         from: from.map(str::to_owned),
         from_name: Some("Ops, Inc.".into()),
         envelope_from: Some("bounces@x.example".into()),
+        ..Account::default()
     };
     let sent = |account: &Account| Parameters::from_value(json!({"to": "b@y.example"}), Some(account));
     let parameters = sent(&account(Some("from@x.example"), "user@x.example")).expect("the account's sender");

@@ -21,6 +21,10 @@ struct Server {
     in_data: bool,
     content: String,
     replies: VecDeque<&'static str>,
+    /// Its reply to EHLO.
+    offers: Option<&'static str>,
+    /// MAIL and RCPT as they came.
+    envelope: Vec<String>,
     /// The messages that it took.
     taken: Vec<String>,
     /// After so many messages the next reply is lost, once.
@@ -52,6 +56,11 @@ impl Server {
                 Some("DATA") => {
                     self.in_data = true;
                     self.replies.push_back("354 go\r\n");
+                }
+                Some("EHLO") => self.replies.push_back(self.offers.unwrap_or("250 ok\r\n")),
+                Some("MAIL FROM" | "MAIL" | "RCPT") => {
+                    self.envelope.push(line);
+                    self.replies.push_back("250 ok\r\n");
                 }
                 _ => self.replies.push_back("250 ok\r\n"),
             }
@@ -104,6 +113,7 @@ struct Net {
     in_doubt: Vec<(u32, Value)>,
     confirmed: HashMap<u32, String>,
     settled: Vec<(u32, Result<String, Failure>)>,
+    warnings: Vec<String>,
 }
 
 impl HostApi for Net {
@@ -147,7 +157,9 @@ impl HostApi for Net {
         Box::new(Memory::default())
     }
 
-    fn warn(&mut self, _: u32, _: &str) {}
+    fn warn(&mut self, _: u32, message: &str) {
+        self.warnings.push(message.to_owned());
+    }
 
     fn now(&self) -> u64 {
         1_790_000_000
@@ -252,4 +264,112 @@ fn who_needs_smtputf8_and_is_in_no_header_is_refused_alone() {
     // In a header it makes the whole message one that such a server cannot take.
     let (taken, whole) = outcome(json!({"from": "a@x.example", "to": "b@y.example, josé@y.example"}));
     assert_eq!((taken, whole.is_err()), (0, true));
+}
+
+/// Sends through a server that offers this: MAIL and RCPT, the messages it took, and what was warned of.
+fn sent(
+    offers: &'static str,
+    account: &pipepost_sdk::AccountView,
+    parameters: &[Value],
+) -> (Vec<String>, Vec<String>, Net) {
+    let mut net = Net::default();
+    net.server.borrow_mut().offers = Some(offers);
+    let calls = (1..)
+        .zip(parameters)
+        .map(|(id, parameters)| call(id, &format!("run/{id}"), &parameters.to_string()));
+    send(&mut net, Some(account), calls.collect());
+    assert!(
+        net.settled.iter().all(|(_, outcome)| outcome.is_ok()),
+        "{:?}",
+        net.settled
+    );
+    let server = net.server.take();
+    (server.envelope, server.taken, net)
+}
+
+#[test]
+fn the_step_and_the_account_ask_for_notifications_where_dsn_is_offered() {
+    let mut account = account();
+    account.mail.dsn_notify = Some("FAILURE".to_owned());
+    account.mail.dsn_ret = Some("HDRS".to_owned());
+    let plain = json!({"from": "a@x.example", "to": "b@y.example"});
+    let mut own = plain.clone();
+    own["dsn"] = json!({"notify": ["success", "delay"], "envid": "order 7"});
+    let mut as_text = plain.clone();
+    as_text["dsn"] = json!(r#"{"notify": "never", "ret": "full"}"#);
+    let all = [plain, own, as_text];
+    let (envelope, _, net) = sent("250-mx\r\n250 DSN\r\n", &account, &all);
+    assert_eq!(
+        envelope,
+        [
+            "MAIL FROM:<a@x.example> RET=HDRS",
+            "RCPT TO:<b@y.example> NOTIFY=FAILURE ORCPT=rfc822;b@y.example",
+            "MAIL FROM:<a@x.example> RET=HDRS ENVID=order+207",
+            "RCPT TO:<b@y.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b@y.example",
+            "MAIL FROM:<a@x.example> RET=FULL",
+            "RCPT TO:<b@y.example> NOTIFY=NEVER ORCPT=rfc822;b@y.example",
+        ]
+    );
+    assert_eq!(net.warnings, Vec::<String>::new());
+
+    let (envelope, taken, net) = sent("250 mx\r\n", &account, &all);
+    assert_eq!(envelope[..2], ["MAIL FROM:<a@x.example>", "RCPT TO:<b@y.example>"]);
+    assert_eq!(taken.len(), 3);
+    let [warning] = net.warnings.as_slice() else {
+        panic!("{:?}", net.warnings);
+    };
+    assert!(
+        warning.contains("`mx.test` does not offer DSN") && warning.contains("NOTIFY=FAILURE RET=HDRS"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn what_is_no_request_for_notifications_is_refused_by_name() {
+    for (dsn, name) in [
+        (json!({"notify": "always"}), "`dsn.notify`"),
+        (json!({"notify": ["never", "failure"]}), "`dsn.notify`"),
+        (json!({"ret": "headers"}), "`dsn.ret`"),
+        (json!({"envid": "a\r\nRCPT TO:<x@y.example>"}), "`dsn.envid`"),
+        (json!({"envid": "x".repeat(101)}), "`dsn.envid`"),
+        (json!({"id": "7"}), "no `id`"),
+        (json!("success"), "`dsn`"),
+    ] {
+        let mut net = Net::default();
+        let parameters = json!({"from": "a@x.example", "to": "b@y.example", "dsn": dsn});
+        send(
+            &mut net,
+            Some(&account()),
+            vec![call(1, "run/1", &parameters.to_string())],
+        );
+        let Err(failure) = &net.settled[0].1 else {
+            panic!("{dsn} was sent")
+        };
+        assert_eq!(failure.kind, ContractKind::Invalid, "{failure:?}");
+        assert!(failure.message.contains(name), "{dsn}: {}", failure.message);
+        assert_eq!(net.server.borrow().connections, 0);
+    }
+}
+
+#[test]
+fn texts_go_in_8_bits_where_account_and_server_allow_it_and_in_7_elsewhere() {
+    let both = json!({"from": "a@x.example", "to": "b@y.example", "body": "<p>Olá, está aí?</p>"});
+    let all = [both.clone(), both];
+    let mut allows = account();
+    allows.mail.allow_eight_bit = true;
+    for (account, offers, is_eight_bit) in [
+        (&allows, "250-mx\r\n250 8BITMIME\r\n", true),
+        (&allows, "250 mx\r\n", false),
+        (&account(), "250-mx\r\n250 8BITMIME\r\n", false),
+    ] {
+        let (envelope, taken, _) = sent(offers, account, &all);
+        assert_eq!(taken.len(), 2);
+        for (mail, content) in envelope.iter().step_by(2).zip(&taken) {
+            assert_eq!(mail.contains(" BODY=8BITMIME"), is_eight_bit, "{mail}");
+            assert_eq!(content.contains("Olá, está aí?"), is_eight_bit, "{content}");
+            // The parts, and the multipart that holds them.
+            let marks = content.matches("Content-Transfer-Encoding: 8bit").count();
+            assert_eq!(marks, if is_eight_bit { 3 } else { 0 }, "{content}");
+        }
+    }
 }

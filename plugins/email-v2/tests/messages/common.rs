@@ -145,7 +145,7 @@ pub(crate) fn account() -> AccountView {
             recipients_max: None,
             connection_messages_max: None,
             uncertain_max: None,
-            allow_eight_bit: true,
+            allow_eight_bit: false,
             allow_utf8: true,
             dsn_notify: None,
             dsn_ret: None,
