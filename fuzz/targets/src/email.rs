@@ -208,6 +208,7 @@ fn converse(prepared: &mut Prepared, content: &[u8]) {
         size: prepared.content.size(),
         eight_bit: prepared.eight_bit,
         utf8: prepared.utf8,
+        dsn: prepared.dsn.clone(),
     };
     let mut expected = vec!["EHLO client.test".to_owned()];
     let path = |address: &Address| format!("<{address}>");
