@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod message;
 pub mod prefer;
 pub mod problem;
+pub mod schedule;
 mod sd_notify;
 pub mod tokens;
 
