@@ -5,7 +5,9 @@
 pub mod cloud_events;
 mod encoded;
 pub mod idempotency;
+pub mod listen;
 pub mod message;
+pub mod metrics;
 pub mod prefer;
 pub mod problem;
 pub mod schedule;

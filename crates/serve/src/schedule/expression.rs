@@ -232,7 +232,7 @@ impl Field {
             None => (part, None),
             Some((range, step)) => (range, Some(self.step(step)?)),
         };
-        if range.contains(['L', 'W', '#', '*', '?']) && !self.names.iter().any(|name| range == *name) {
+        if range.contains(['L', 'W', '#', '*', '?']) && !self.names.contains(&range) {
             return Ok(self.numbered(part));
         }
         let Some((from, to)) = range.split_once('-') else {
