@@ -9,8 +9,12 @@ Its one argument is a JSON object:
     rotate       true: each refresh token is good for one use, and the answer brings another
     service      true: there is a service account too, whose key is written to `directory`/key.json
     refuse       an OAuth error code with which every request for a token is refused, or null; `directory`/refuse
-                 overrides it while the file is there
+                 overrides it while the file is there. A JSON object instead of a code is the whole answer
     deny         true: the person refuses at the authorization endpoint
+    tenant       a tenant: `/TENANT/oauth2/v2.0/token` and `/TENANT/oauth2/v2.0/authorize` serve it, and a client may sign in
+                 as itself there, for the scope that ends in `/.default`; other tenants are answered as Microsoft does
+    issuer       the `iss` of each authorization response (RFC 9207); "own" is this provider's address
+    demand_scope true: a refresh that names no scope is refused
 
 On stdout it writes {"event": "listening", "port": N}, then one JSON object for each request. It ends when its stdin does.
 """
@@ -24,7 +28,7 @@ import secrets
 import sys
 import threading
 import time
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
@@ -50,7 +54,7 @@ def tell(event, **facts):
 
 class Client(ClientMixin):
     client_id = options["client"]["id"]
-    scope = "https://mail.google.com/ openid email"
+    scope = "https://mail.google.com/ openid email https://outlook.office365.com/.default"
 
     def get_client_id(self):
         return self.client_id
@@ -143,6 +147,10 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):
             refresh_tokens.pop(refresh_token.token, None)
 
 
+class ClientCredentialsGrant(grants.ClientCredentialsGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_post"]
+
+
 class ServiceAccountGrant(JWTBearerGrant):
     def resolve_issuer_client(self, issuer):
         return Client()
@@ -182,7 +190,7 @@ def generate(grant_type, client, user=None, scope=None, expires_in=None, include
 def save(token, request):
     # On disk before the client has it, so that a mail server that is asked knows it.
     with lock, open(directory / "tokens", "a", encoding="utf-8") as file:
-        file.write(f"{request.user} {token['access_token']}\n")
+        file.write(f"{request.user or options['user']} {token['access_token']}\n")
     if "refresh_token" in token:
         refresh_tokens[token["refresh_token"]] = RefreshToken(token["refresh_token"], token["scope"])
 
@@ -192,6 +200,8 @@ server = AuthorizationServer(app, query_client=lambda _: Client(), save_token=sa
 server.register_token_generator("default", generate)
 server.register_grant(AuthorizationCodeGrant, [CodeChallenge(required=True)])
 server.register_grant(RefreshTokenGrant)
+if options.get("tenant"):
+    server.register_grant(ClientCredentialsGrant)
 if options.get("service"):
     service_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     server.register_grant(ServiceAccountGrant)
@@ -199,20 +209,34 @@ for known in options.get("known", []):
     refresh_tokens[known] = RefreshToken(known, "https://mail.google.com/")
 
 
+def aadsts(code, number, words, status=400):
+    """An answer in the form that Microsoft's token endpoint gives it."""
+    said = f"AADSTS{number}: {words} Trace ID: t Correlation ID: c Timestamp: 2026-01-01 00:00:00Z"
+    return jsonify(error=code, error_description=said, error_codes=[number], trace_id="t", correlation_id="c"), status
+
+
 @app.get("/authorize")
-def authorize():
+@app.get("/<tenant>/oauth2/v2.0/authorize")
+def authorize(tenant=None):
     tell("authorize", login_hint=request.args.get("login_hint"), prompt=request.args.get("prompt"))
     grant = server.get_consent_grant(end_user=options["user"])
-    return server.create_authorization_response(
+    response = server.create_authorization_response(
         grant_user=None if options.get("deny") else options["user"], grant=grant
     )
+    issuer = options.get("issuer")
+    if issuer and "Location" in response.headers:
+        issuer = request.host_url.rstrip("/") if issuer == "own" else issuer
+        response.headers["Location"] += "&" + urlencode({"iss": issuer})
+    return response
 
 
 @app.post("/token")
-def token():
+@app.post("/<tenant>/oauth2/v2.0/token")
+def token(tenant=None):
     refuse = directory / "refuse"
     code = refuse.read_text().strip() if refuse.exists() else options.get("refuse")
-    tell("token", grant=request.form.get("grant_type"), refused=code)
+    grant, scope = request.form.get("grant_type"), request.form.get("scope")
+    tell("token", grant=grant, scope=scope, tenant=tenant, refused=code)
     if code == "late":
         # Until the test has it otherwise.
         while refuse.exists():
@@ -220,8 +244,21 @@ def token():
         return server.create_token_response()
     if code == "silence":
         time.sleep(120)
+    if code and code.startswith("{"):
+        return jsonify(json.loads(code)), 400
     if code:
         return jsonify(error=code, error_description="as the test wishes"), 400
+    if tenant not in (None, options.get("tenant")):
+        return aadsts("invalid_request", 90002, f"Tenant '{tenant}' not found.")
+    if grant == "client_credentials":
+        if tenant is None:
+            return aadsts("invalid_request", 9001023, "The grant type is not supported over the /common endpoint.")
+        if not (scope or "").endswith("/.default"):
+            return aadsts("invalid_scope", 1002012, "The provided value for scope is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier.")
+        if request.form.get("client_secret") != options["client"]["secret"]:
+            return aadsts("invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.", 401)
+    if grant == "refresh_token" and options.get("demand_scope") and not scope:
+        return aadsts("invalid_request", 900144, "The request body must contain the following parameter: 'scope'.")
     return server.create_token_response()
 
 

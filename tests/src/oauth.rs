@@ -31,6 +31,12 @@ pub struct ProviderOptions {
     pub service: bool,
     /// The person refuses.
     pub deny: bool,
+    /// The tenant that it serves, where a client may sign in as itself.
+    pub tenant: Option<String>,
+    /// The `iss` of its authorization responses; `own` is its own address.
+    pub issuer: Option<String>,
+    /// A refresh has to name its scopes.
+    pub demand_scope: bool,
 }
 
 impl Default for ProviderOptions {
@@ -41,6 +47,9 @@ impl Default for ProviderOptions {
             rotate: false,
             service: false,
             deny: false,
+            tenant: None,
+            issuer: None,
+            demand_scope: false,
         }
     }
 }
@@ -73,6 +82,9 @@ impl Provider {
             "rotate": options.rotate,
             "service": options.service,
             "deny": options.deny,
+            "tenant": options.tenant,
+            "issuer": options.issuer,
+            "demand_scope": options.demand_scope,
         });
         Some(Self {
             peer: Peer::start(&PROGRAM, &argument)?,
@@ -103,7 +115,8 @@ impl Provider {
         self.folder.path().join("key.json")
     }
 
-    /// Refuses every request for a token from now on with this code; `None` refuses no more.
+    /// Refuses every request for a token from now on with this code, or with this JSON object as the whole answer; `None`
+    /// refuses no more.
     pub fn refuse(&self, code: Option<&str>) {
         let file = self.folder.path().join("refuse");
         match code {

@@ -1,6 +1,7 @@
 //! From the fields of one object to one [`Account`].
 
 mod connection;
+mod oauth;
 mod revision;
 mod sign_in;
 
@@ -43,14 +44,17 @@ const SERVER: [&str; 6] = [
     "allow_plaintext_auth",
 ];
 const PASSWORD: [&str; 1] = ["password"];
-const OAUTH: [&str; 7] = [
+const OAUTH: [&str; 10] = [
     "provider",
+    "tenant",
+    "grant",
     "client_id",
     "client_secret",
     "refresh_token",
     "scopes",
     "token_endpoint",
     "authorization_endpoint",
+    "issuer",
 ];
 const GOOGLE_KEY: [&str; 4] = ["key", "subject", "scopes", "token_endpoint"];
 /// The fields that hold secrets, of any type.

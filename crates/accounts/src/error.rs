@@ -95,6 +95,9 @@ pub enum ErrorKind {
     Secret,
     /// The provider refused to give an access token; the sentence contains its reason.
     Token,
+    /// The provider does not accept the request for a token as the account has it: its client, tenant, scopes or endpoints
+    /// do not fit. The sentence names the field.
+    TokenRequest,
     /// The provider could not be asked for an access token now; trying again later can help.
     TokenUnavailable,
     /// The provider's token endpoint may not be asked from here: the operator's policy or the egress rule forbids it.

@@ -47,6 +47,7 @@ mod network;
 pub mod oauth;
 mod presets;
 mod properties;
+mod provider;
 mod reference;
 pub mod sasl;
 mod schema;

@@ -8,6 +8,7 @@ mod callback;
 mod client_file;
 mod explain;
 mod http;
+mod provider_error;
 mod token_request;
 mod tokens;
 
@@ -16,12 +17,14 @@ pub use client_file::ClientFile;
 pub use http::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse, SystemClock};
 pub use tokens::{Granted, RefreshTokenSink, TokenId, Tokens};
 
-pub use crate::sign_in::{OAuthClient, Provider, ServiceAccount};
+pub use crate::provider::{GrantType, Provider};
+pub use crate::sign_in::{OAuthClient, ServiceAccount};
 
 /// Which way a token is asked for; what a refusal means depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grant {
     RefreshToken,
+    ClientCredentials,
     ServiceAccount,
     AuthorizationCode,
 }

@@ -1,10 +1,9 @@
 //! How an account signs in, as data: the sources of its secrets, unread, and who issues its tokens.
 
-use std::fmt;
-
 use pipepost_core::egress::is_loopback_host;
 use url::Url;
 
+use crate::provider::{GrantType, Provider};
 use crate::reference::SecretSource;
 
 /// How the account signs in. Secrets are sources that are not read yet.
@@ -15,82 +14,23 @@ pub enum SignIn {
     None,
     /// With a user name and a password; under XOAUTH2 or OAUTHBEARER the password is used directly as the access token.
     Password(SecretSource),
-    /// With access tokens that are obtained with a refresh token.
+    /// With access tokens that are obtained with a refresh token, or as a client of its own.
     OAuth(Box<OAuthClient>),
     /// With access tokens that are obtained with a service account's signed assertion.
     ServiceAccount(Box<ServiceAccount>),
 }
 
-/// A provider that issues tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Provider {
-    /// Google: Gmail and Workspace.
-    Google,
-    /// Microsoft: Outlook and Exchange Online.
-    Microsoft,
-}
-
-impl Provider {
-    pub(crate) const NAMES: [&str; 2] = ["google", "microsoft"];
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "google" => Some(Self::Google),
-            "microsoft" => Some(Self::Microsoft),
-            _ => None,
-        }
-    }
-
-    /// Returns `google` or `microsoft`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Google => "google",
-            Self::Microsoft => "microsoft",
-        }
-    }
-
-    pub(crate) fn smtp_host(self) -> &'static str {
-        match self {
-            Self::Google => crate::gmail::HOST,
-            Self::Microsoft => "smtp.office365.com",
-        }
-    }
-
-    pub(crate) fn token_endpoint(self) -> &'static str {
-        match self {
-            Self::Google => "https://oauth2.googleapis.com/token",
-            Self::Microsoft => "https://login.microsoftonline.com/common/oauth2/v2.0/token",
-        }
-    }
-
-    pub(crate) fn authorization_endpoint(self) -> &'static str {
-        match self {
-            Self::Google => "https://accounts.google.com/o/oauth2/v2/auth",
-            Self::Microsoft => "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
-        }
-    }
-
-    /// The only scope that the provider's SMTP servers accept; Microsoft gives a refresh token only when it is asked.
-    pub(crate) fn scopes(self) -> &'static [&'static str] {
-        match self {
-            Self::Google => &["https://mail.google.com/"],
-            Self::Microsoft => &["https://outlook.office.com/SMTP.Send", "offline_access"],
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// An OAuth client and what was granted to it (RFC 6749, section 6).
+/// An OAuth client and what was granted to it (RFC 6749, sections 4.4 and 6).
 #[derive(Debug)]
 pub struct OAuthClient {
     /// The provider that issues the tokens, when it is a known one.
     pub provider: Option<Provider>,
+    /// How the client gets its tokens.
+    pub grant: GrantType,
+    /// The tenant in Microsoft's endpoints; `None` means every tenant and personal accounts (`common`).
+    pub tenant: Option<String>,
+    /// The issuer that every authorization response has to name (RFC 9207); `None` where the account states none.
+    pub issuer: Option<String>,
     /// The client's public name.
     pub client_id: String,
     /// The client's secret; public clients have none.
@@ -99,7 +39,7 @@ pub struct OAuthClient {
     pub refresh_token: Option<SecretSource>,
     /// The scopes to request.
     pub scopes: Vec<String>,
-    /// The endpoint that issues tokens.
+    /// The endpoint that issues tokens. It gets the code, the client's secret and the refresh token.
     pub token_endpoint: Url,
     /// The address at which a person signs in; `None` when the provider is unknown and the account names none.
     pub authorization_endpoint: Option<Url>,

@@ -117,13 +117,6 @@ fn a_dead_refresh_token_is_explained_and_an_absent_provider_is_not_taken_for_one
     assert_eq!(test(&["--json"]).json()["failure"]["remedy"], authorize);
     let shown = test(&[]).to_string();
     assert!(shown.contains("`pipepost accounts authorize mail`"), "{shown}");
-    // Google's rules are told of Google's accounts.
-    let mut google = account.clone();
-    google["provider"] = "google".into();
-    run(&google, &[])
-        .with_code(77)
-        .says(&["7 days", "6 months", "password"]);
-
     provider.refuse(Some("temporarily_unavailable"));
     run(&account, &[])
         .with_code(75)
@@ -135,6 +128,172 @@ fn a_dead_refresh_token_is_explained_and_an_absent_provider_is_not_taken_for_one
     let mut unread = account.clone();
     unread["refresh_token"] = "${env:NOT_SET_ANYWHERE}".into();
     run(&unread, &[]).with_code(78).says(&["NOT_SET_ANYWHERE"]);
+    assert_eq!(server.messages().len(), 0);
+}
+
+#[test]
+fn a_known_providers_account_asks_nobody_else() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let foreign = provider.account(&server.account());
+    for (name, field) in [("google", "token_endpoint"), ("microsoft", "authorization_endpoint")] {
+        let mut account = foreign.clone();
+        account["provider"] = name.into();
+        let ending = run(&account, &[]).with_code(78).says(&[name, field, "\"custom\""]);
+        ending.is_a_sentence("a foreign endpoint");
+    }
+    // Nor is Google's page shown for an endpoint that is elsewhere.
+    let mut trap = foreign.clone();
+    trap["provider"] = "custom".into();
+    trap["authorization_endpoint"] = "https://accounts.google.com/o/oauth2/v2/auth".into();
+    run(&trap, &[]).with_code(78).says(&["google", "token_endpoint"]);
+    assert_eq!((provider.given(), server.messages().len()), (0, 0));
+
+    let mut custom = foreign;
+    custom["provider"] = "custom".into();
+    run(&custom, &[]).with_code(0);
+    assert_eq!((provider.given(), server.messages().len()), (1, 1));
+}
+
+/// An account of the application itself, without a person.
+fn application(provider: &Provider, server: &Catcher) -> Value {
+    let mut account = provider.account(&server.account());
+    for field in ["refresh_token", "authorization_endpoint"] {
+        account.as_object_mut().expect("an object").shift_remove(field);
+    }
+    account["provider"] = "custom".into();
+    account["grant"] = "client_credentials".into();
+    account["tenant"] = TENANT.into();
+    account["token_endpoint"] = provider.url("{tenant}/oauth2/v2.0/token").into();
+    account["scopes"] = json!(["https://outlook.office365.com/.default"]);
+    account
+}
+
+const TENANT: &str = "contoso.onmicrosoft.com";
+
+fn with_tenant() -> ProviderOptions {
+    ProviderOptions {
+        tenant: Some(TENANT.to_owned()),
+        ..ProviderOptions::default()
+    }
+}
+
+#[test]
+fn an_application_signs_in_as_itself_in_its_tenant() {
+    let Some((provider, server)) = peers(&with_tenant(), Script::new()) else {
+        return;
+    };
+    let account = application(&provider, &server);
+    let ending = run(&account, &[]).with_code(0);
+    assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+    assert_eq!((provider.given(), server.messages().len()), (1, 1));
+
+    // What the provider says of another tenant, secret, scope or endpoint becomes kind, cause and cure.
+    let with = |field: &str, value: &str| {
+        let mut account = account.clone();
+        account[field] = value.into();
+        account
+    };
+    for (wrong, code, words) in [
+        (
+            with("tenant", "fabrikam.com"),
+            78,
+            ["AADSTS90002", "correct \"tenant\""],
+        ),
+        (
+            with("client_secret", "PLANTED-wrong"),
+            77,
+            ["AADSTS7000215", "the secret's value"],
+        ),
+        (
+            with("scopes", "https://mail.google.com/"),
+            78,
+            ["AADSTS1002012", "/.default"],
+        ),
+        (
+            with("token_endpoint", &provider.url("token")),
+            78,
+            ["AADSTS9001023", "into \"tenant\""],
+        ),
+    ] {
+        let ending = run(&wrong, &[]).with_code(code).says(&words);
+        ending.is_a_sentence("a refused application");
+        assert!(!ending.to_string().contains("accounts authorize"), "{ending}");
+    }
+    assert_eq!((provider.given(), server.messages().len()), (1, 1));
+
+    let scratch = Scratch::new()
+        .secret(Provider::MARK)
+        .variable("PIPEPOST_STORE", "accounts.age")
+        .variable("PIPEPOST_STORE_KEY_FILE", "store.key");
+    scratch.write("accounts.json", account.to_string());
+    scratch
+        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .with_code(0);
+    scratch
+        .pipepost(&["accounts", "authorize", "mail"])
+        .with_code(78)
+        .says(&["nobody has to sign in"]);
+}
+
+#[test]
+fn a_provider_that_demands_scopes_in_a_refresh_gets_them() {
+    let demanding = ProviderOptions {
+        demand_scope: true,
+        ..ProviderOptions::default()
+    };
+    let Some((provider, server)) = peers(&demanding, Script::new()) else {
+        return;
+    };
+    let account = provider.account(&server.account());
+    run(&account, &[]).with_code(0);
+    assert_eq!((provider.given(), server.messages().len()), (1, 1));
+}
+
+#[test]
+fn a_providers_numbers_and_subtypes_are_read() {
+    let Some((provider, server)) = peers(&ProviderOptions::default(), Script::new()) else {
+        return;
+    };
+    let account = provider.account(&server.account());
+    for (answer, code, words) in [
+        (
+            json!({"error": "invalid_grant", "error_codes": [50076], "error_description": "AADSTS50076: MFA. Trace ID: x"}),
+            77,
+            ["second factor", "pipepost accounts authorize mail"],
+        ),
+        (
+            json!({"error": "invalid_grant", "suberror": "message_only", "error_codes": [53003]}),
+            77,
+            ["Conditional Access", "AADSTS53003"],
+        ),
+        (
+            json!({"error": "invalid_request", "error_description": "AADSTS50194: not multitenant"}),
+            78,
+            ["AADSTS50194", "into \"tenant\""],
+        ),
+        (
+            json!({"error": "invalid_grant", "error_subtype": "invalid_rapt", "error_description": "reauth related error"}),
+            77,
+            ["invalid_rapt", "session control"],
+        ),
+        (
+            json!({"error": "deleted_client", "error_description": "The OAuth client was deleted."}),
+            77,
+            ["deleted_client", "30 days"],
+        ),
+        (
+            json!({"error": "invalid_request", "error_codes": [90055]}),
+            75,
+            ["AADSTS90055", "too many requests"],
+        ),
+    ] {
+        provider.refuse(Some(&answer.to_string()));
+        let ending = run(&account, &[]).with_code(code).says(&words);
+        ending.is_a_sentence("a refusal with numbers");
+        assert!(!ending.to_string().contains("Trace ID"), "{ending}");
+    }
     assert_eq!(server.messages().len(), 0);
 }
 
@@ -376,5 +535,45 @@ fn another_address_and_a_person_who_refuses_are_told() {
         running.told(&format!("{address}\n"));
         let ending = running.end(&[Provider::MARK]).with_code(77).says(&[words]);
         ending.is_a_sentence("a refused authorization");
+    }
+}
+
+#[test]
+fn an_answer_of_another_issuer_sends_the_code_nowhere() {
+    for (issuer, code) in [("own", 0), ("https://accounts.google.com", 77)] {
+        let options = ProviderOptions {
+            issuer: Some(issuer.to_owned()),
+            ..ProviderOptions::default()
+        };
+        let Some((provider, server)) = peers(&options, Script::new()) else {
+            return;
+        };
+        let scratch = Scratch::new()
+            .secret(Provider::MARK)
+            .variable("PIPEPOST_STORE", "accounts.age")
+            .variable("PIPEPOST_STORE_KEY_FILE", "store.key")
+            .variable("BROWSER", "true");
+        let mut account = provider.account(&server.account());
+        account["provider"] = "custom".into();
+        account["scopes"] = json!(["https://mail.google.com/", "openid"]);
+        scratch.write("accounts.json", account.to_string());
+        scratch
+            .pipepost(&["accounts", "add", "--from", "accounts.json"])
+            .with_code(0);
+        let running = scratch.start(&["accounts", "authorize", "mail"]);
+        // Where the secret will go is said before the browser opens.
+        let told = running.complains("the client secret go");
+        let host = provider.url("");
+        let host = host.trim_start_matches("http://").trim_end_matches('/');
+        assert!(
+            told.contains(&format!("to {host},")) && told.contains(&format!("page is at {host}.")),
+            "{told}"
+        );
+        let url = running.says("/authorize?");
+        pipepost_tests::browse(&url);
+        let ending = running.end(&[Provider::MARK]).with_code(code);
+        let is_refused = ending.stderr.contains("from the issuer https://accounts.google.com");
+        assert_eq!(is_refused, code != 0, "{ending}");
+        assert_eq!(provider.given(), usize::from(code == 0));
     }
 }

@@ -163,6 +163,9 @@ impl Digest {
     fn client(&mut self, client: &OAuthClient) {
         let OAuthClient {
             provider,
+            grant,
+            tenant,
+            issuer,
             client_id,
             client_secret,
             refresh_token,
@@ -171,6 +174,9 @@ impl Digest {
             authorization_endpoint,
         } = client;
         self.text(provider.map(|provider| provider.as_str()));
+        self.text(Some(grant.as_str()));
+        self.text(tenant.as_deref());
+        self.text(issuer.as_deref());
         self.text(Some(client_id));
         self.source(client_secret.as_ref());
         self.source(refresh_token.as_ref());

@@ -1,14 +1,15 @@
 //! Who signs in, with what, by which mechanisms.
 
-use super::agreed;
+use super::{agreed, oauth};
 use crate::account::AccountType;
 use crate::error::{ErrorKind, WarningKind};
 use crate::fields::{Fields, Findings};
 use crate::presets::{Filled, Preset};
 use crate::properties::{Auth, Properties, not_spoken, read_address, read_auth};
+use crate::provider::{GrantType, Provider};
 use crate::reference::SecretSource;
 use crate::sasl::Mechanism;
-use crate::sign_in::{OAuthClient, Provider, ServiceAccount, SignIn, read_endpoint};
+use crate::sign_in::{ServiceAccount, SignIn, read_endpoint};
 
 /// The sign-in as read; an account is made from it only when no error was found.
 pub(super) struct Reading {
@@ -21,7 +22,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// With a user name that may be seen.
-    fn of(
+    pub(super) fn of(
         shown: Option<String>,
         way: SignIn,
         mechanisms: Vec<Mechanism>,
@@ -40,7 +41,7 @@ impl Reading {
         }
     }
 
-    fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self {
             username: None,
             username_shown: None,
@@ -64,13 +65,13 @@ pub(super) fn read(
         AccountType::SmtpAuthAndProperties | AccountType::Basic => {
             read_password(kind, auth, fields, properties, preset, found)
         }
-        AccountType::OAuth2 => read_oauth(auth, fields, properties, found),
+        AccountType::OAuth2 => oauth::read(auth, fields, properties, found),
         AccountType::GoogleKey => read_google_key(auth, fields, properties, found),
     }
 }
 
 /// What `auth` and its properties say: whether to sign in, and by which mechanisms.
-struct AuthSetting {
+pub(super) struct AuthSetting {
     on: Option<bool>,
     mechanisms: Option<Vec<Mechanism>>,
 }
@@ -166,7 +167,7 @@ fn read_password(
     Reading::of(shown, way, mechanisms, None, fields)
 }
 
-fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Option<String> {
+pub(super) fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Option<String> {
     let name = agreed(
         fields.text("username", found),
         properties.user.clone(),
@@ -185,7 +186,7 @@ fn read_username(fields: &mut Fields, properties: &Properties, found: &mut Findi
     name
 }
 
-fn token_mechanisms(auth: AuthSetting, fields: &Fields, found: &mut Findings) -> Vec<Mechanism> {
+pub(super) fn token_mechanisms(auth: AuthSetting, fields: &Fields, found: &mut Findings) -> Vec<Mechanism> {
     if auth.on == Some(false) {
         let message = "an account with tokens signs in with them; leave it out";
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
@@ -196,57 +197,6 @@ fn token_mechanisms(auth: AuthSetting, fields: &Fields, found: &mut Findings) ->
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
     }
     mechanisms
-}
-
-fn read_scopes(fields: &mut Fields, provider: Option<Provider>, found: &mut Findings) -> Vec<String> {
-    let scopes = fields.list("scopes", found);
-    if !scopes.is_empty() {
-        return scopes;
-    }
-    provider.map_or(Vec::new(), |provider| {
-        provider.scopes().iter().map(|scope| (*scope).to_owned()).collect()
-    })
-}
-
-const ENDPOINT: &str = "an https address (http only to a loopback address)";
-
-fn read_oauth(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
-    let provider = fields.parsed("provider", &Provider::NAMES.join(" or "), Provider::from_name, found);
-    let client_id = fields.text("client_id", found);
-    if client_id.is_none() && !fields.is_written("client_id") {
-        let message = "it is needed to obtain tokens; write the client id that the provider's console shows";
-        fields.refuse("client_id", ErrorKind::Missing, message, found);
-    }
-    let client_secret = fields
-        .secret("client_secret", found)
-        .filter(|source| !source.is_blank());
-    let refresh_token = fields
-        .secret("refresh_token", found)
-        .filter(|source| !source.is_blank());
-    let scopes = read_scopes(fields, provider, found);
-    let own_token = fields.parsed("token_endpoint", ENDPOINT, read_endpoint, found);
-    let own_authorization = fields.parsed("authorization_endpoint", ENDPOINT, read_endpoint, found);
-    let token_endpoint = own_token.or_else(|| read_endpoint(provider?.token_endpoint()));
-    let authorization_endpoint = own_authorization.or_else(|| read_endpoint(provider?.authorization_endpoint()));
-    if token_endpoint.is_none() && !fields.is_written("provider") && !fields.is_written("token_endpoint") {
-        let message = "it is needed to obtain tokens; write google or microsoft, or a \"token_endpoint\"";
-        fields.refuse("provider", ErrorKind::Missing, message, found);
-    }
-    let mechanisms = token_mechanisms(auth, fields, found);
-    let shown = read_username(fields, properties, found);
-    let (Some(client_id), Some(token_endpoint)) = (client_id, token_endpoint) else {
-        return Reading::none();
-    };
-    let client = OAuthClient {
-        provider,
-        client_id,
-        client_secret,
-        refresh_token,
-        scopes,
-        token_endpoint,
-        authorization_endpoint,
-    };
-    Reading::of(shown, SignIn::OAuth(Box::new(client)), mechanisms, provider, fields)
 }
 
 fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
@@ -260,8 +210,8 @@ fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properti
         let message = "it is needed, since a service account has no mailbox; write the address of the user to act for";
         fields.refuse("subject", ErrorKind::Missing, message, found);
     }
-    let scopes = read_scopes(fields, Some(Provider::Google), found);
-    let token_endpoint = fields.parsed("token_endpoint", ENDPOINT, read_endpoint, found);
+    let scopes = oauth::read_scopes(fields, Some(Provider::Google), GrantType::RefreshToken, found);
+    let token_endpoint = fields.parsed("token_endpoint", oauth::ENDPOINT, read_endpoint, found);
     let mechanisms = token_mechanisms(auth, fields, found);
     let named = agreed(
         fields.text("username", found),

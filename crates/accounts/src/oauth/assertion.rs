@@ -17,7 +17,8 @@ use super::token_request::TokenRequest;
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind};
-use crate::sign_in::{Provider, ServiceAccount, read_endpoint};
+use crate::provider::{EndpointKind, Provider};
+use crate::sign_in::{ServiceAccount, read_endpoint};
 
 /// The longest life that Google takes.
 const LIFE: Duration = Duration::from_secs(3600);
@@ -40,7 +41,7 @@ pub(crate) fn request(
     let key = service.key.resolve(environment)?;
     let file = read_key_file(key.expose()).map_err(|message| fail(&message))?;
     let endpoint = service.token_endpoint.clone().or(file.token_endpoint.clone());
-    let endpoint = endpoint.or_else(|| read_endpoint(Provider::Google.token_endpoint()));
+    let endpoint = endpoint.or_else(|| read_endpoint(&Provider::Google.endpoint(EndpointKind::Token, None)));
     let endpoint = endpoint.ok_or_else(|| fail("no token endpoint is known; write \"token_endpoint\""))?;
     let assertion = sign(&file, service, &endpoint, now)
         .ok_or_else(|| fail("the key cannot sign; download a new one from the service account's page"))?;

@@ -15,16 +15,18 @@ use url::Url;
 
 use super::Grant;
 use super::callback::{Listener, Verdict};
-use super::explain::explain;
+use super::explain::{Explanation, explain};
 use super::http::HttpPost;
+use super::provider_error::ProviderError;
 use super::token_request::TokenRequest;
 use super::tokens::ask;
 use crate::account::Account;
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place, Remedy};
+use crate::provider::{GrantType, Provider};
 use crate::secret::Secret;
-use crate::sign_in::{OAuthClient, Provider, SignIn};
+use crate::sign_in::{OAuthClient, SignIn};
 
 /// The time for which the listener waits for the browser.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -67,6 +69,10 @@ impl<'a> Flow<'a> {
             );
             return Err(fail(ErrorKind::Invalid, message));
         };
+        if client.grant == GrantType::ClientCredentials {
+            let message = "the application signs in as itself (\"grant\": \"client_credentials\"), so nobody has to sign in to this account";
+            return Err(fail(ErrorKind::Invalid, message.to_owned()));
+        }
         let endpoint = client.authorization_endpoint.clone().ok_or_else(|| {
             fail(
                 ErrorKind::Invalid,
@@ -136,6 +142,27 @@ impl<'a> Flow<'a> {
         &self.url
     }
 
+    /// Returns the host, and an unusual port, of the page where the person signs in.
+    pub fn sign_in_host(&self) -> &str {
+        host(&self.url)
+    }
+
+    /// Returns the host, and an unusual port, of the token endpoint. It gets the code, the PKCE verifier and the client's
+    /// secret once the person has signed in: show it before you open [`Flow::url`].
+    pub fn token_host(&self) -> &str {
+        host(&self.client.token_endpoint)
+    }
+
+    /// Checks whether the client has a secret, which then goes to [`Flow::token_host`].
+    pub fn has_client_secret(&self) -> bool {
+        self.client.client_secret.is_some()
+    }
+
+    /// Returns the provider whose endpoints these are, when it is a known one.
+    pub fn provider(&self) -> Option<Provider> {
+        self.client.provider
+    }
+
     /// Returns the redirect address, which must be registered for clients that are Web applications.
     pub fn redirect(&self) -> &Url {
         &self.redirect
@@ -158,7 +185,7 @@ impl<'a> Flow<'a> {
         };
         let result = match answer {
             Ok(code) => self.exchange(&code, http).await,
-            Err(message) => Err(self.error(message)),
+            Err(refused) => Err(self.refused(refused)),
         };
         browser
             .finish(result.as_ref().map(|_| ()).map_err(|error| error.message()))
@@ -180,35 +207,96 @@ impl<'a> Flow<'a> {
         let address = Url::parse(address.trim()).map_err(|_| foreign())?;
         match self.judge(&address) {
             Verdict::Code(code) => self.exchange(&code, http).await,
-            Verdict::Refused(message) => Err(self.error(message)),
+            Verdict::Refused(refused) => Err(self.refused(refused)),
             Verdict::Foreign => Err(foreign()),
         }
     }
 
     /// Whether an address is this sign-in's end, and which.
     fn judge(&self, address: &Url) -> Verdict {
-        let value = |name: &str| {
-            address
-                .query_pairs()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned())
+        let values = |name: &str| {
+            let named = address.query_pairs().filter(|(key, _)| key == name);
+            named.map(|(_, value)| value.into_owned()).collect::<Vec<_>>()
         };
-        let is_ours = value("state").is_some_and(|state| is_same(state.as_bytes(), self.state.secret().as_bytes()));
         let is_here = address.path() == self.redirect.path() && address.port() == self.redirect.port();
+        // No parameter may be there twice (RFC 6749, section 3.1): which of two is meant nobody can say.
+        let known = [
+            "state",
+            "code",
+            "iss",
+            "error",
+            "error_subtype",
+            "suberror",
+            "error_description",
+        ];
+        let [state, code, issuer, error, google, microsoft, description] = known.map(values);
+        if [&state, &code, &issuer, &error].iter().any(|values| values.len() > 1) {
+            return Verdict::Foreign;
+        }
+        let first = |values: Vec<String>| values.into_iter().next();
+        let is_ours = first(state).is_some_and(|state| is_same(state.as_bytes(), self.state.secret().as_bytes()));
         if !is_ours || !is_here {
             return Verdict::Foreign;
         }
-        if let Some(code) = value("error") {
-            let code: String = code.chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
-            let said = value("error_description")
-                .map(|text| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>());
-            let message = explain(Grant::AuthorizationCode, self.client.provider, &code, said.as_deref());
-            return Verdict::Refused(message);
+        if let Err(refused) = self.check_issuer(first(issuer).as_deref()) {
+            return Verdict::Refused(refused);
         }
-        match value("code").filter(|code| !code.is_empty()) {
+        if let Some(code) = first(error) {
+            let subtype = first(google).or_else(|| first(microsoft));
+            let error = ProviderError::of_address(&code, subtype.as_deref(), first(description).as_deref());
+            return Verdict::Refused(explain(Grant::AuthorizationCode, self.client.provider, &error, false));
+        }
+        match first(code).filter(|code| !code.is_empty()) {
             Some(code) => Verdict::Code(Secret::new(code)),
             None => Verdict::Foreign,
         }
+    }
+
+    /// The answer has to come from the provider whose token endpoint gets the code (RFC 9207, section 2.4). A known
+    /// provider's issuer is known; a custom one's is what the account states, else it has to be where both endpoints are.
+    fn check_issuer(&self, issuer: Option<&str>) -> Result<(), Explanation> {
+        let client = self.client;
+        let refuse = |message: String| Explanation {
+            message,
+            kind: ErrorKind::Token,
+            remedy: None,
+        };
+        let Some(issuer) = issuer else {
+            return match &client.issuer {
+                Some(expected) => Err(refuse(format!(
+                    "the answer of the browser names no issuer, and the account expects {expected}; nothing was sent to the token endpoint; correct \"issuer\", or leave it out if the provider names none"
+                ))),
+                None => Ok(()),
+            };
+        };
+        let (is_right, expected) = match (client.provider, &client.issuer) {
+            (Some(provider), _) => (
+                provider.is_issuer(issuer, client.tenant.as_deref()),
+                format!("{provider}'s"),
+            ),
+            (None, Some(expected)) => (issuer == expected, expected.clone()),
+            (None, None) => {
+                let origin = Url::parse(issuer).ok().map(|issuer| issuer.origin());
+                let endpoints = [Some(&client.token_endpoint), client.authorization_endpoint.as_ref()];
+                let is_right = endpoints
+                    .into_iter()
+                    .flatten()
+                    .all(|endpoint| Some(endpoint.origin()) == origin);
+                (is_right, format!("that of {}", host(&client.token_endpoint)))
+            }
+        };
+        if is_right {
+            return Ok(());
+        }
+        let issuer: String = issuer.chars().filter(|c| !c.is_control()).take(100).collect();
+        let cure = if client.provider.is_some() {
+            "sign in once more, from the address that is shown"
+        } else {
+            "if both belong to one provider, write its issuer into \"issuer\""
+        };
+        Err(refuse(format!(
+            "the answer of the browser is from the issuer {issuer}, and not {expected}; nothing was sent to the token endpoint; {cure}"
+        )))
     }
 
     async fn exchange(&self, code: &Secret, http: &dyn HttpPost) -> Result<Authorization, Error> {
@@ -237,6 +325,14 @@ impl<'a> Flow<'a> {
             self.error("the provider gave no refresh token; withdraw the app's access in the security settings of the person's account, then sign in once more".to_owned())
         })?;
         Ok(Authorization { refresh_token, address })
+    }
+
+    fn refused(&self, refused: Explanation) -> Error {
+        let error = Error::new(refused.kind, self.place.clone(), refused.message);
+        match refused.remedy {
+            Some(remedy) => error.with_remedy(remedy),
+            None => error,
+        }
     }
 
     fn error(&self, message: String) -> Error {
@@ -268,6 +364,11 @@ fn signed_in(id_token: &str) -> Option<String> {
     claim("email")
         .or_else(|| claim("preferred_username"))
         .filter(|address| !address.chars().any(char::is_control))
+}
+
+/// An address's host, with the port where it is not the usual one.
+fn host(address: &Url) -> &str {
+    &address[url::Position::BeforeHost..url::Position::AfterPort]
 }
 
 /// Compares without telling by time how far two texts agree.

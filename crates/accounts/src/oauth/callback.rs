@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::explain::Explanation;
 use crate::secret::Secret;
 
 /// A request line and its headers; a code is a few hundred octets.
@@ -25,8 +26,8 @@ const MAX_CONNECTIONS: usize = 32;
 pub(crate) enum Verdict {
     /// Its end, with the code.
     Code(Secret),
-    /// Its end, refused: a sentence.
-    Refused(String),
+    /// Its end, refused.
+    Refused(Explanation),
     /// Not its end.
     Foreign,
 }
@@ -55,7 +56,7 @@ impl Listener {
         &self,
         redirect: &Url,
         judge: impl Fn(&Url) -> Verdict,
-    ) -> (Result<Secret, String>, Browser) {
+    ) -> (Result<Secret, Explanation>, Browser) {
         let mut requests = JoinSet::new();
         loop {
             tokio::select! {
@@ -72,7 +73,7 @@ impl Listener {
                     let browser = Browser(stream);
                     match parse_request(&request, redirect).map_or(Verdict::Foreign, |address| judge(&address)) {
                         Verdict::Code(code) => return (Ok(code), browser),
-                        Verdict::Refused(message) => return (Err(message), browser),
+                        Verdict::Refused(refused) => return (Err(refused), browser),
                         Verdict::Foreign => browser.send("404 Not Found", "Not here", "This address serves one sign-in and nothing else.").await,
                     }
                 }

@@ -7,13 +7,14 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::Grant;
-use super::explain::{explain, remedy};
+use super::explain::explain;
 use super::http::{HttpRequest, HttpResponse};
+use super::provider_error::ProviderError;
 use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place, Remedy};
+use crate::provider::Provider;
 use crate::sasl::SecretPatterns;
 use crate::secret::Secret;
-use crate::sign_in::Provider;
 
 /// The life of a token of which the provider says nothing: short, so that it is never used dead.
 const UNSTATED_LIFE: Duration = Duration::from_secs(300);
@@ -41,8 +42,6 @@ pub(crate) struct TokenAnswer {
 pub(crate) struct Refusal {
     pub(crate) message: String,
     pub(crate) kind: ErrorKind,
-    /// The provider's error code, when it gave one.
-    pub(crate) code: Option<String>,
     /// What helps in the program around this library.
     pub(crate) remedy: Option<Remedy>,
 }
@@ -62,6 +61,7 @@ impl TokenRequest {
     pub(crate) fn new(grant: Grant, provider: Option<Provider>, endpoint: Url) -> Self {
         let name = match grant {
             Grant::RefreshToken => "refresh_token",
+            Grant::ClientCredentials => "client_credentials",
             Grant::ServiceAccount => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Grant::AuthorizationCode => "authorization_code",
         };
@@ -107,12 +107,8 @@ impl TokenRequest {
                 _ => None,
             })
         };
-        if let Some(code) = text("error") {
-            return Err(self.refusal(
-                response.status,
-                &code,
-                text("error_description").as_deref().map(String::as_str),
-            ));
+        if let Some(error) = ProviderError::of_document(&document, |text| self.scrubbed(text)) {
+            return Err(self.refusal(response.status, &error));
         }
         let is_token =
             |token: &Zeroizing<String>| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -139,18 +135,12 @@ impl TokenRequest {
         })
     }
 
-    fn refusal(&self, status: u16, code: &str, description: Option<&str>) -> Refusal {
-        let is_transient = matches!(code, "temporarily_unavailable" | "server_error") || is_transient(status);
-        let code: String = code.chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
-        let said = description
-            .map(|text| self.scrubbed(text))
-            .filter(|text| !text.is_empty());
-        let message = explain(self.grant, self.provider, &code, said.as_deref());
+    fn refusal(&self, status: u16, error: &ProviderError) -> Refusal {
+        let explained = explain(self.grant, self.provider, error, is_transient(status));
         Refusal {
-            message,
-            kind: kind_of(is_transient),
-            remedy: remedy(self.grant, &code),
-            code: Some(code),
+            message: explained.message,
+            kind: explained.kind,
+            remedy: explained.remedy,
         }
     }
 
@@ -167,15 +157,7 @@ impl TokenRequest {
     fn scrubbed(&self, text: &str) -> String {
         let patterns = SecretPatterns::new();
         self.secrets().for_each(|secret| patterns.insert(secret.as_bytes()));
-        let bytes = patterns.scrub(text.as_bytes());
-        let text = String::from_utf8_lossy(&bytes);
-        text.split(|c: char| c.is_control() || c.is_whitespace())
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
-            .chars()
-            .take(200)
-            .collect()
+        String::from_utf8_lossy(&patterns.scrub(text.as_bytes())).into_owned()
     }
 
     fn not_an_answer(&self, status: u16) -> Refusal {
@@ -185,7 +167,6 @@ impl TokenRequest {
                 "{endpoint} answered HTTP {status} and no token; correct \"token_endpoint\", or try again later"
             ),
             kind: kind_of(is_transient(status)),
-            code: None,
             remedy: None,
         }
     }

@@ -13,6 +13,7 @@ use super::token_request::{Refusal, TokenAnswer, TokenRequest};
 use super::{Grant, assertion};
 use crate::account::{Account, Revision};
 use crate::error::{Error, ErrorKind, Remedy};
+use crate::provider::{GrantType, Provider};
 use crate::sasl::{Credentials, SecretPatterns};
 use crate::secret::Secret;
 use crate::sign_in::{OAuthClient, SignIn};
@@ -141,7 +142,8 @@ impl Tokens {
     ///
     /// # Errors
     /// Returns the same errors as [`Account::credentials`]; [`ErrorKind::Token`] when the provider refuses;
-    /// [`ErrorKind::TokenUnavailable`] when it cannot be asked now; [`ErrorKind::EgressDenied`] when it may not be
+    /// [`ErrorKind::TokenRequest`] when the account's client does not fit; [`ErrorKind::TokenUnavailable`] when the
+    /// provider cannot be asked now; [`ErrorKind::EgressDenied`] when it may not be
     /// asked from here.
     pub async fn sign_in(&self, account: &Account, host: &str) -> Result<Option<Granted>, Error> {
         match account.sign_in() {
@@ -211,7 +213,7 @@ impl Tokens {
 
     async fn renew(&self, account: &Account, state: &mut State, now: SystemTime) -> Result<(), Error> {
         let request = match account.sign_in() {
-            SignIn::OAuth(client) => refresh_request(account, client, state.rotated.as_ref())?,
+            SignIn::OAuth(client) => client_request(account, client, state.rotated.as_ref())?,
             SignIn::ServiceAccount(service) => assertion::request(service, &account.environment, now)?,
             SignIn::None | SignIn::Password(_) => return Ok(()),
         };
@@ -219,7 +221,7 @@ impl Tokens {
             .secrets()
             .for_each(|secret| self.secrets.insert(secret.as_bytes()));
         let answer = ask(self.http.as_ref(), &request).await.map_err(|refusal| {
-            if refusal.kind == ErrorKind::Token {
+            if matches!(refusal.kind, ErrorKind::Token | ErrorKind::TokenRequest) {
                 // The source may hold a newer one by now.
                 state.rotated = None;
             }
@@ -280,27 +282,37 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
             Err(Refusal {
                 message,
                 kind,
-                code: None,
                 remedy: None,
             })
         }
     }
 }
 
-fn refresh_request(account: &Account, client: &OAuthClient, rotated: Option<&Secret>) -> Result<TokenRequest, Error> {
-    let Some(source) = &client.refresh_token else {
-        let place = account.place.with_field("refresh_token");
-        let message = "nobody has signed in to this account yet";
-        return Err(Error::new(ErrorKind::Token, place, message).with_remedy(Remedy::Authorize));
-    };
-    let mut request = TokenRequest::new(Grant::RefreshToken, client.provider, client.token_endpoint.clone());
-    request = match rotated {
-        Some(token) => request.with("refresh_token", token.expose()),
-        None => request.with("refresh_token", source.resolve(&account.environment)?.expose()),
+fn client_request(account: &Account, client: &OAuthClient, rotated: Option<&Secret>) -> Result<TokenRequest, Error> {
+    let of = |grant| TokenRequest::new(grant, client.provider, client.token_endpoint.clone());
+    let mut request = match client.grant {
+        GrantType::ClientCredentials => of(Grant::ClientCredentials),
+        GrantType::RefreshToken => {
+            let token = match (rotated, &client.refresh_token) {
+                (Some(token), _) => Secret::from(Zeroizing::new(token.expose().to_owned())),
+                (None, Some(source)) => source.resolve(&account.environment)?,
+                (None, None) => {
+                    let place = account.place.with_field("refresh_token");
+                    let message = "nobody has signed in to this account yet";
+                    return Err(Error::new(ErrorKind::Token, place, message).with_remedy(Remedy::Authorize));
+                }
+            };
+            of(Grant::RefreshToken).with("refresh_token", token.expose())
+        }
     };
     request = request.with("client_id", &client.client_id);
     if let Some(secret) = &client.client_secret {
         request = request.with("client_secret", secret.resolve(&account.environment)?.expose());
+    }
+    let names_scopes =
+        client.grant == GrantType::ClientCredentials || client.provider.is_none_or(Provider::refreshes_with_scopes);
+    if names_scopes && !client.scopes.is_empty() {
+        request = request.with("scope", &client.scopes.join(" "));
     }
     Ok(request)
 }

@@ -119,6 +119,8 @@ async fn whatever_is_not_the_callback_is_ignored() {
         get(&redirect, "/?state=guessed&code=c"),
         get(&redirect, &good.replacen("/?", "/other?", 1)),
         get(&redirect, &good.replace("code=c", "code=")),
+        get(&redirect, &format!("{good}&code=d")),
+        get(&redirect, &format!("{good}&state=guessed")),
         get(&redirect, &good).replacen("GET", "POST", 1),
         get(&redirect, &good).replacen("Host: 127.0.0.1", "Host: evil.example", 1),
         get(&redirect, &format!("//evil.example{good}")),
@@ -240,7 +242,7 @@ async fn an_exchange_that_fails_is_explained() {
     for (answer, kind, expected) in [
         (
             refusal(400, "redirect_uri_mismatch", ""),
-            ErrorKind::Token,
+            ErrorKind::TokenRequest,
             "add it in the provider's console",
         ),
         (
@@ -292,4 +294,129 @@ async fn only_accounts_of_people_are_authorized() {
     let account = account(json!({"label": "b", "type": "basic", "username": "me@gmail.com", "password": "x"}));
     let error = Flow::begin(&account, None).await.expect_err("no OAuth").to_string();
     assert!(error.contains("only oauth-2"), "{error}");
+}
+
+/// The account of a custom provider with its endpoints at one host.
+fn custom(more: &[(&str, &str)]) -> Value {
+    let mut account = json!({
+        "label": "c", "type": "oauth-2", "provider": "custom", "host": "smtp.example.com", "username": "me@example.com",
+        "client_id": "the-id", "client_secret": "PLANTED-client", "token_endpoint": "https://login.example/token",
+        "authorization_endpoint": "https://login.example/authorize",
+    });
+    for (name, value) in more {
+        account[*name] = (*value).into();
+    }
+    account
+}
+
+/// How a sign-in ends whose answer has this `iss`, and how often the token endpoint was asked.
+async fn ended_with(document: Value, issuer: Option<&str>) -> (Result<(), String>, usize) {
+    let provider = Provider::new(vec![granted(document["username"].as_str().expect("a name"))]);
+    let account = account(document);
+    let flow = begin(&account).await;
+    let mut more = "code=PLANTED-code".to_owned();
+    if let Some(issuer) = issuer {
+        let encoded: String = url::form_urlencoded::byte_serialize(issuer.as_bytes()).collect();
+        more.push_str(&format!("&iss={encoded}"));
+    }
+    let address = format!(
+        "{}{}",
+        flow.redirect().as_str().trim_end_matches('/'),
+        callback(&flow, &more)
+    );
+    let ended = flow.run_with(&address, provider.as_ref()).await;
+    (
+        ended.map(drop).map_err(|error| error.to_string()),
+        provider.asked().len(),
+    )
+}
+
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_refused_before_its_code_is_sent() {
+    let tenant = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+    let mut microsoft = google();
+    microsoft["provider"] = "microsoft".into();
+    microsoft["tenant"] = tenant.into();
+    let of_tenant = |tenant: &str| format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    let stated = custom(&[("issuer", "https://login.example/")]);
+    let elsewhere = custom(&[("token_endpoint", "https://tokens.example/token")]);
+    for (document, issuer, good) in [
+        (google(), None, true),
+        (google(), Some("https://accounts.google.com".to_owned()), true),
+        (
+            google(),
+            Some("https://accounts.google.com.evil.example".to_owned()),
+            false,
+        ),
+        (google(), Some("https://login.example".to_owned()), false),
+        (microsoft.clone(), Some(of_tenant(tenant)), true),
+        (
+            microsoft.clone(),
+            Some(of_tenant("00000000-2b34-4da1-9baa-8bc8c9d6a490")),
+            false,
+        ),
+        (microsoft, Some("https://accounts.google.com".to_owned()), false),
+        (custom(&[]), None, true),
+        (custom(&[]), Some("https://login.example".to_owned()), true),
+        (custom(&[]), Some("https://login.example/realms/a".to_owned()), true),
+        (custom(&[]), Some("https://honest.example".to_owned()), false),
+        (custom(&[]), Some(String::new()), false),
+        (elsewhere, Some("https://login.example".to_owned()), false),
+        (stated.clone(), Some("https://login.example/".to_owned()), true),
+        (stated.clone(), Some("https://login.example".to_owned()), false),
+        (stated, None, false),
+    ] {
+        let (ended, asked) = ended_with(document.clone(), issuer.as_deref()).await;
+        assert_eq!(ended.is_ok(), good, "{document} {issuer:?}: {ended:?}");
+        assert_eq!(asked, usize::from(good), "{document} {issuer:?}");
+        if let Err(error) = ended {
+            assert!(error.contains("issuer") && !error.contains("PLANTED"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_the_code_and_the_secret_will_go_is_known_before_the_browser_opens() {
+    let document = custom(&[("token_endpoint", "https://tokens.example:8443/token")]);
+    let account = account(document);
+    let flow = begin(&account).await;
+    assert_eq!(
+        (flow.sign_in_host(), flow.token_host()),
+        ("login.example", "tokens.example:8443")
+    );
+    assert!(flow.has_client_secret() && flow.provider().is_none());
+}
+
+#[tokio::test]
+async fn nobody_signs_in_to_an_application() {
+    let document = custom(&[("grant", "client_credentials")]);
+    let error = Flow::begin(&account(document), None)
+        .await
+        .expect_err("nobody")
+        .to_string();
+    assert!(error.contains("nobody has to sign in"), "{error}");
+}
+
+#[tokio::test]
+async fn what_microsoft_says_in_the_browser_is_explained_too() {
+    let mut document = google();
+    document["provider"] = "microsoft".into();
+    let account = account(document);
+    let flow = begin(&account).await;
+    let more = "error=access_denied&error_subcode=cancel&error_description=AADSTS65004%3A+User+declined+to+consent.%0D%0ATrace+ID%3A+0";
+    let address = format!(
+        "{}{}",
+        flow.redirect().as_str().trim_end_matches('/'),
+        callback(&flow, more)
+    );
+    let provider = Provider::new(vec![]);
+    let error = flow.run_with(&address, provider.as_ref()).await.expect_err("refused");
+    assert_eq!(
+        (error.kind(), error.remedy()),
+        (ErrorKind::Token, Some(Remedy::Authorize))
+    );
+    assert!(
+        error.to_string().contains("did not consent") && !error.to_string().contains("Trace"),
+        "{error}"
+    );
 }

@@ -224,7 +224,7 @@ async fn refusals_are_explained() {
         ),
         (
             refusal(400, "invalid_scope", ""),
-            ErrorKind::Token,
+            ErrorKind::TokenRequest,
             "https://mail.google.com/",
         ),
         (
@@ -244,7 +244,7 @@ async fn refusals_are_explained() {
         (Ok((404, json!({"access_token": "one"}))), ErrorKind::Token, "HTTP 404"),
         (
             refusal(400, "invalid_request", "bad PLANTED-refresh and PLANTED-CLIENT\r\n"),
-            ErrorKind::Token,
+            ErrorKind::TokenRequest,
             "bad *** and ***",
         ),
     ] {

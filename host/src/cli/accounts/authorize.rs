@@ -65,6 +65,7 @@ pub(super) async fn execute(options: AuthorizeOptions) -> Result<(), CliError> {
             flow.redirect()
         ));
     }
+    tell_where_it_goes(&flow);
     let http = HttpClient::new(EgressGate::new(setup::policy(options.policy.as_deref())?));
     let url = flow.url().as_str().to_owned();
     let authorization = if options.no_browser {
@@ -89,6 +90,25 @@ pub(super) async fn execute(options: AuthorizeOptions) -> Result<(), CliError> {
         account.username().is_none(),
         authorization.map_err(told)?,
     )
+}
+
+/// Who signs in at one provider's page sees nothing of where the code and the secret go then: it is said before.
+fn tell_where_it_goes(flow: &Flow<'_>) {
+    let secret = if flow.has_client_secret() {
+        ", its PKCE verifier and the client secret go"
+    } else {
+        " and its PKCE verifier go"
+    };
+    let to = flow.token_host();
+    match flow.provider() {
+        Some(provider) => say(&format!(
+            "After the sign-in, the code{secret} to {to}, the token endpoint of {provider}."
+        )),
+        None => say(&format!(
+            "The sign-in page is at {}. After the sign-in, the code{secret} to {to}, the token endpoint that the account names: go on only if both are your provider's.",
+            flow.sign_in_host()
+        )),
+    }
 }
 
 /// What is not in the store may lie in a file, which is not written here.
