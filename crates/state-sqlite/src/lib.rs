@@ -12,6 +12,7 @@ mod owner;
 mod quotas;
 mod reader;
 mod runs;
+mod server_limits;
 mod writer;
 
 use std::fs::File;
@@ -28,10 +29,12 @@ use pipepost_state::ledger::{Ledger, LedgerReader};
 use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
 use pipepost_state::runs::RunStore;
+use pipepost_state::server_limits::ServerLimitStore;
 use pipepost_state::{Answer, Redact, StateError, StateStore};
 use quotas::SqliteQuotas;
 use reader::SqliteReader;
 use runs::SqliteRuns;
+use server_limits::SqliteServerLimits;
 use tokio::sync::oneshot;
 use writer::{Job, Writer};
 
@@ -193,6 +196,13 @@ impl StateStore for SqliteStore {
 
     fn quotas(&self) -> Arc<dyn QuotaStore> {
         Arc::clone(&self.quotas) as Arc<dyn QuotaStore>
+    }
+
+    fn server_limits(&self) -> Arc<dyn ServerLimitStore> {
+        Arc::new(SqliteServerLimits::new(
+            &self.book.directory,
+            Arc::clone(&self.book.clock),
+        ))
     }
 
     fn objects(&self) -> Arc<dyn ObjectStore> {

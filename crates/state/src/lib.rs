@@ -24,6 +24,7 @@ mod memory;
 pub mod object;
 pub mod quota;
 pub mod runs;
+pub mod server_limits;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;

@@ -13,6 +13,7 @@ use crate::ledger::{
 use crate::object::{MemoryObjects, ObjectStore};
 use crate::quota::{MemoryQuotas, QuotaStore};
 use crate::runs::{MemoryRuns, RunStore};
+use crate::server_limits::{MemoryServerLimits, ServerLimitStore};
 use crate::store::{Redact, StateStore};
 
 /// A store that lives as long as its process. A handle: clones share it.
@@ -20,6 +21,7 @@ use crate::store::{Redact, StateStore};
 pub struct MemoryStore {
     book: Arc<Book>,
     quotas: Arc<MemoryQuotas>,
+    server_limits: Arc<MemoryServerLimits>,
     objects: Arc<MemoryObjects>,
     runs: Arc<MemoryRuns>,
 }
@@ -56,6 +58,7 @@ impl MemoryStore {
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
             quotas: Arc::new(MemoryQuotas::with_clock(Arc::clone(&clock))),
+            server_limits: Arc::new(MemoryServerLimits::with_clock(Arc::clone(&clock))),
             objects: Arc::default(),
             runs: Arc::new(MemoryRuns::with_clock(Arc::clone(&clock))),
             book: Arc::new(Book {
@@ -147,6 +150,10 @@ impl StateStore for MemoryStore {
 
     fn quotas(&self) -> Arc<dyn QuotaStore> {
         Arc::clone(&self.quotas) as Arc<dyn QuotaStore>
+    }
+
+    fn server_limits(&self) -> Arc<dyn ServerLimitStore> {
+        Arc::clone(&self.server_limits) as Arc<dyn ServerLimitStore>
     }
 
     fn objects(&self) -> Arc<dyn ObjectStore> {

@@ -9,6 +9,7 @@ use crate::ledger::{Ledger, LedgerReader};
 use crate::object::ObjectStore;
 use crate::quota::QuotaStore;
 use crate::runs::RunStore;
+use crate::server_limits::ServerLimitStore;
 
 /// A function that removes from an output (JSON) what may not be written down.
 #[derive(Clone)]
@@ -61,6 +62,9 @@ pub trait StateStore: Send + Sync + fmt::Debug {
 
     /// Returns the limits and pauses of accounts. Nothing is opened or made before it is needed.
     fn quotas(&self) -> Arc<dyn QuotaStore>;
+
+    /// Returns what servers have taught of their limits. Nothing is opened or made before it is needed.
+    fn server_limits(&self) -> Arc<dyn ServerLimitStore>;
 
     /// Returns the collections of objects. Nothing is opened or made before it is needed.
     fn objects(&self) -> Arc<dyn ObjectStore>;

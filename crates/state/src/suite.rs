@@ -9,6 +9,7 @@ mod ledger;
 mod object;
 mod quota;
 mod runs;
+mod server_limits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,6 +19,7 @@ pub use ledger::*;
 pub use object::*;
 pub use quota::*;
 pub use runs::*;
+pub use server_limits::*;
 use tokio::time::Instant;
 
 use crate::StateStore;
@@ -128,6 +130,9 @@ macro_rules! expand_suite {
             a_shorter_pause_does_not_end_a_longer_one,
             a_person_ends_a_pause,
             what_waits_for_its_turn_is_woken_by_an_end,
+            what_a_server_teaches_is_known_to_the_next_process,
+            what_a_server_taught_is_forgotten_with_its_age,
+            a_person_sees_and_forgets_what_servers_taught,
             objects_are_there_for_the_next_process_in_their_order,
             collections_do_not_run_into_each_other,
             a_change_keeps_the_place_of_what_it_replaces,
