@@ -13,6 +13,7 @@ use pipepost_flowspec::{
 };
 use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
 use pipepost_state::StateStore;
+use pipepost_state::object::{MemoryObjects, ObjectStore};
 use serde_json::Value;
 
 use crate::connectors::{self, Connector, Connectors, ConnectorsError};
@@ -49,6 +50,8 @@ pub struct Host {
     pub(crate) state: Option<Arc<dyn StateStore>>,
     /// What accounts may send.
     pub(crate) quotas: Quotas,
+    /// The objects that pipelines keep.
+    pub(crate) objects: Arc<dyn ObjectStore>,
 }
 
 /// The reason why a host could not be made.
@@ -72,6 +75,7 @@ pub struct HostBuilder {
     environment: Option<String>,
     dry_run: Option<DryRun>,
     state: Option<Arc<dyn StateStore>>,
+    objects: Option<Arc<dyn ObjectStore>>,
     limits: Option<Limits>,
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
@@ -126,10 +130,17 @@ impl HostBuilder {
     /// Keeps in this store, for all processes that share it: what is sent under an execution's key, so that nothing is
     /// sent twice; what accounts with limits have sent; and which accounts pause. Without a store, limits and pauses
     /// are known only within this host, and what was sent only for the duration of one run. What is sent without an
-    /// execution key is always known only that long.
+    /// execution key is always known only that long. The objects that pipelines keep are in the store, too.
     #[must_use]
     pub fn state(mut self, store: Arc<dyn StateStore>) -> Self {
         self.state = Some(store);
+        self
+    }
+
+    /// Keeps the objects of pipelines in these collections, instead of those of the state.
+    #[must_use]
+    pub fn objects(mut self, objects: Arc<dyn ObjectStore>) -> Self {
+        self.objects = Some(objects);
         self
     }
 
@@ -205,6 +216,9 @@ impl HostBuilder {
             Some(store) => Quotas::in_store(store.quotas()),
             None => Quotas::default(),
         };
+        let objects = self
+            .objects
+            .or_else(|| self.state.as_ref().map(|store| store.objects()));
         Ok(Host {
             engine,
             connectors,
@@ -215,6 +229,7 @@ impl HostBuilder {
             dry_run: self.dry_run,
             state: self.state,
             quotas,
+            objects: objects.unwrap_or_else(|| Arc::new(MemoryObjects::default())),
         })
     }
 }

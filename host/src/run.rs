@@ -11,6 +11,7 @@ mod expressions;
 mod file_writer;
 mod mask;
 mod merge;
+mod objects;
 mod observe;
 mod paths;
 mod permit;
@@ -25,6 +26,7 @@ mod steps;
 mod tally;
 mod tracks;
 mod transform;
+mod validate;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pipepost::state::StateStore;
+use pipepost::state::object::{ObjectStore, RehearsalObjects};
 use pipepost::{FailureKind, Host, HostBuilder, RunOptions as Run, RunReport, TimeLimit, states_limits};
 use pipepost_state_sqlite::SqliteStore;
 
@@ -31,10 +32,11 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     };
     let host = match &catcher {
         Some(catcher) => {
-            let host = setup::builder(&options.host)?
-                .dry_run(catcher.dry_run())
-                .build()
-                .await?;
+            let mut builder = setup::builder(&options.host)?.dry_run(catcher.dry_run());
+            if let Some(objects) = rehearsal(&options) {
+                builder = builder.objects(objects);
+            }
+            let host = builder.build().await?;
             if host.accounts().iter().next().is_some() {
                 host
             } else {
@@ -127,6 +129,16 @@ async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<Pat
         "The limits that accounts state are kept within this run alone: {trouble} Name a directory that can be written with --state."
     );
     Ok(None)
+}
+
+/// What a dry run sees of the objects that earlier runs kept. It changes none of them, and makes no state where there is none.
+fn rehearsal(options: &RunOptions) -> Option<Arc<dyn ObjectStore>> {
+    let directory = options.state.clone().or_else(super::paths::state)?;
+    let is_there = directory.join(pipepost_state_sqlite::FILE).exists();
+    is_there.then(|| {
+        let real = SqliteStore::new(directory).objects();
+        Arc::new(RehearsalObjects::of(real)) as Arc<dyn ObjectStore>
+    })
 }
 
 /// What was typed about files and directories.

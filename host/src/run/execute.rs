@@ -127,9 +127,9 @@ impl Execution<'_> {
         if frame.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let failure = Failure::new(
                 FailureKind::Limit,
-                "The time of the retry around it is over; this step did not start.",
+                "The time of the retry or the loop around it is over; this step did not start.",
             )
-            .advise("Give the retry a longer `timeout`.");
+            .advise("Give the step around it a longer `timeout`.");
             return Err(RunError::new(place(step), failure));
         }
         tracing::debug!(step = %place(step), "begins");
@@ -153,7 +153,10 @@ impl Execution<'_> {
             StepKind::ForEach(each) => self.for_each(step, each, frame).await?,
             StepKind::Block(tracks) => return self.block(step, tracks, frame).await.map(|()| Next::Step),
             StepKind::Retry(retry) => self.retry(step, retry, frame).await?,
+            StepKind::DoWhile(repeat) => return self.do_while(step, repeat, frame).await.map(|()| Next::Step),
             StepKind::Parallel(parallel) => self.parallel(step, parallel, frame).await?,
+            StepKind::ObjectStore(store) => self.object_store(step, store, frame).await?,
+            StepKind::Validator(validator) => self.at(step, frame).validate(validator)?,
             StepKind::FileWriter(writer) => self.at(step, frame).write_file(writer)?,
             StepKind::Pinned(pin) => self.prepared.pins.get(pin).cloned().unwrap_or_default(),
             _ => {

@@ -1,4 +1,4 @@
-//! Steps with tracks: the block, the retry, and branches side by side.
+//! Steps with tracks: the block, the retry, the loop that ends by its own word, and branches side by side.
 //!
 //! The message keys of a track contain the step around it and the track's own name, so that two steps may share a
 //! branch. They never contain the number of an attempt.
@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use pipepost_core::{Failure, FailureKind};
-use pipepost_flowspec::{Aggregation, BranchId, Parallel, Retry, Step, Tracks};
+use pipepost_flowspec::{Aggregation, BranchId, DoWhile, Parallel, Retry, SettingValue as _, Step, Tracks};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::RunError;
+use super::clock::give_way;
 use super::execute::{Execution, place, succeeded};
 use super::scopes::Frame;
 
@@ -95,6 +96,81 @@ impl Execution<'_> {
         }
     }
 
+    /// Runs the work until it says `loopBreak`, or often enough. The number of a run is a part of its messages' keys.
+    pub(super) async fn do_while(&self, step: &Step, repeat: &DoWhile, frame: &mut Frame) -> Result<(), RunError> {
+        let most = self.at(step, frame).setting("iteration", &repeat.iterations)?;
+        let timeout = self.at(step, frame).setting("timeout", &repeat.timeout)?;
+        let (outer, path) = (frame.deadline, frame.path.clone());
+        let own = Instant::now().checked_add(Duration::from_millis(timeout));
+        frame.deadline = [outer, own.filter(|_| timeout > 0)].into_iter().flatten().min();
+        let counter = self.counter(step, usize::try_from(most).unwrap_or(usize::MAX));
+        let key = frame.key(step);
+        let mut result = Ok(());
+        for number in 1..=most {
+            give_way().await;
+            if self.clock.is_over() {
+                result = Err(RunError::new(place(step), self.clock.over()));
+                break;
+            }
+            if frame.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let message = format!("The loop's time of {timeout} ms is over after {} runs.", number - 1);
+                let failure = Failure::new(FailureKind::Limit, message).advise("Give it a longer `timeout`.");
+                result = Err(RunError::new(place(step), failure));
+                break;
+            }
+            if repeat.shows_index
+                && let Value::Object(message) = Arc::make_mut(&mut frame.message)
+            {
+                message.insert("loopIndex".to_owned(), number.into());
+            }
+            frame.path = format!("{key}/{number}");
+            let ended = self.turn(step, repeat, number, frame).await;
+            counter.one();
+            match ended {
+                Ok(Turn::Next) => {}
+                Ok(Turn::Last) => break,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        (frame.deadline, frame.path) = (outer, path);
+        result
+    }
+
+    /// One run of a loop's track, and what follows an error in it. An error in `onException` goes up.
+    async fn turn(&self, step: &Step, repeat: &DoWhile, number: u64, frame: &mut Frame) -> Result<Turn, RunError> {
+        let error = match self.branch(repeat.tracks.on_process, frame).await {
+            Ok(()) => {
+                let breaks = frame.message.get("loopBreak").and_then(bool::from_value);
+                return Ok(if breaks == Some(true) { Turn::Last } else { Turn::Next });
+            }
+            Err(error) => error,
+        };
+        if self.clock.is_over() || (repeat.tracks.on_exception.is_none() && repeat.interrupt_on_error) {
+            return Err(error);
+        }
+        if repeat.tracks.on_exception.is_none() {
+            self.tally
+                .tolerate(format!("{}, run {number}", place(step)), error.tolerated());
+        }
+        let mut object = error.object;
+        if let Value::Object(members) = &mut object {
+            members.insert("loopIndex".to_owned(), number.into());
+        }
+        frame.message = Arc::new(object);
+        if let Some(on_exception) = repeat.tracks.on_exception {
+            frame.path.push_str("-exception");
+            self.branch(on_exception, frame).await?;
+        }
+        Ok(if repeat.interrupt_on_error {
+            Turn::Last
+        } else {
+            Turn::Next
+        })
+    }
+
     /// Runs branches side by side, each with the message as it is, and joins what they leave.
     pub(super) async fn parallel(&self, step: &Step, parallel: &Parallel, frame: &Frame) -> Result<Value, RunError> {
         let fan_out = frame.fan_out.clone().unwrap_or_default();
@@ -151,6 +227,12 @@ impl Execution<'_> {
             Aggregation::Summary => json!({ "total": total, "success": total - failed, "failed": failed }),
         })
     }
+}
+
+/// Whether a loop goes on after a run of its track.
+enum Turn {
+    Next,
+    Last,
 }
 
 /// An exception as it stands among results.

@@ -222,6 +222,51 @@ fn schemas_are_printed_for_editors() {
     assert_eq!(desk.pipepost(&["schema", "nonsense"]).code, 64);
 }
 
+/// What an editor shows beside a name, for every name of every schema.
+#[test]
+fn every_property_of_every_schema_is_described() {
+    fn undescribed(schema: &Value, at: &str, missing: &mut Vec<String>) {
+        if !schema.is_object() {
+            return;
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let at = format!("{at}.{name}");
+            let has_text = property["description"].as_str().is_some_and(|text| !text.is_empty());
+            // A reference is described where it leads, and a condition's constant by its step.
+            if !has_text && property.get("$ref").is_none() && property.get("const").is_none() {
+                missing.push(at.clone());
+            }
+            undescribed(property, &at, missing);
+        }
+        for keyword in ["items", "additionalProperties"] {
+            undescribed(&schema[keyword], at, missing);
+        }
+        for keyword in ["anyOf", "oneOf", "allOf", "prefixItems"] {
+            for option in schema[keyword].as_array().into_iter().flatten() {
+                undescribed(option, at, missing);
+            }
+        }
+        for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+            undescribed(definition, &format!("{at}#{name}"), missing);
+        }
+    }
+    let desk = Desk::new();
+    let mut missing = Vec::new();
+    for of in [
+        "document",
+        "account",
+        "email-connector-v2",
+        "json-to-csv-connector-v2",
+        "object-store-connector",
+        "choice",
+    ] {
+        let said = desk.pipepost(&["schema", of]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        undescribed(&serde_json::from_str(&said.out).expect("JSON"), of, &mut missing);
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn check_tells_what_a_document_wants() {
     let desk = Desk::new();

@@ -4,6 +4,8 @@
 mod fixture;
 // Email bodies: templates, files beside the document, escaping.
 mod bodies;
+// The validator.
+mod checking;
 // What the command line builds on: dry runs, traces, pinned steps, expressions, schemas.
 mod command_line;
 // The account's limit for connections, over runs at the same time.
@@ -16,8 +18,12 @@ mod documents;
 mod files;
 // Named executions: a second run repeats nothing.
 mod ledger;
+// The loop that ends by its own word.
+mod looping;
 // The bounds of a run that never waits.
 mod limits;
+// The object store.
+mod objects;
 // Mail merge: one message for each element.
 mod merge;
 // Another attempt within a step: by kind of failure, and only what is left.

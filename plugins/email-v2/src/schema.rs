@@ -57,6 +57,22 @@ mod tests {
     }
 
     #[test]
+    fn every_member_of_the_output_is_described() {
+        fn check(schema: &Value, at: &str) {
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                let at = format!("{at}.{name}");
+                assert!(
+                    property["description"].as_str().is_some_and(|text| text.len() > 10),
+                    "{at}"
+                );
+                check(property, &at);
+                check(&property["items"], &at);
+            }
+        }
+        check(&parsed(OUTPUT), "output");
+    }
+
+    #[test]
     fn the_parser_reads_exactly_what_the_schema_names() {
         let schema = parsed(PARAMETERS);
         let mut object = serde_json::Map::new();

@@ -41,6 +41,7 @@ mod json_text;
 mod merge_items;
 mod nearest;
 mod nesting;
+mod object_query;
 pub mod parameters;
 mod pipeline;
 mod positions;
@@ -55,6 +56,7 @@ mod sidecar;
 mod step;
 mod step_reader;
 mod steps;
+mod unsupported;
 
 pub use body::{Body, BodyError};
 pub use catalogue::{
@@ -64,6 +66,7 @@ pub use catalogue::{
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
 pub use document::{Report, check, parse};
 pub use merge_items::{ItemsSource, MergeItems};
+pub use object_query::{MemberChange, OBJECT_ID, ObjectOrder, ObjectQuery, ObjectUpdate};
 pub use pipeline::{Branch, Form, Pipeline, PipelineMetadata};
 pub use pipepost_freemarker::{Escape, template_markdown};
 pub use problem::{Kind, Place, Position, Problem, Problems, Severity, StepPlace};

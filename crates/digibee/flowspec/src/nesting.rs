@@ -45,6 +45,7 @@ fn tracks(step: &Step) -> Vec<BranchId> {
         StepKind::ForEach(each) => both(&each.tracks),
         StepKind::Block(tracks) => both(tracks),
         StepKind::Retry(retry) => both(&retry.tracks),
+        StepKind::DoWhile(repeat) => both(&repeat.tracks),
         StepKind::Parallel(parallel) => parallel.executions.iter().map(|execution| execution.target).collect(),
         _ => Vec::new(),
     }

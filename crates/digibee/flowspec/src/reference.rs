@@ -48,6 +48,22 @@ const MESSAGES: &[(&str, &str)] = &[
         "After it the message is `{\"fileName\": ..., \"success\": true}`.",
     ),
     (
+        "object-store-connector",
+        "After it the message is `{\"data\": [...], \"rowCount\": ...}` with the objects that were found, each with its id as `_oId`; after a change `{\"data\": [], \"updateCount\": ...}` with the number of objects that were changed. Queries have `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin`, `$exists`, `$and`, `$or`; updates `$set`, `$setOnInsert`, `$unset`, `$inc`, `$push`. Any other operator is refused by its name.",
+    ),
+    (
+        "validator",
+        "After it the message is the value that was checked. A value that does not conform gives `{\"success\": false, \"validation\": [{\"type\": ..., \"path\": ..., \"schemaPath\": ..., \"message\": ...}]}`, or ends the run.",
+    ),
+    (
+        "validator-connector-v2",
+        "After it the message is the value that was checked. A value that does not conform gives `{\"success\": false, \"validation\": [{\"type\": ..., \"path\": ..., \"schemaPath\": ..., \"message\": ...}]}`, or ends the run.",
+    ),
+    (
+        "do-while-connector",
+        "The first run begins with the message as it is, each further one with what the run before left. A run that leaves `\"loopBreak\": true` is the last one. An error ends the loop and goes up, unless `onException` is there to leave the loop's output instead. With `interruptLoopOnError` off, the next run begins with what `onException` left, or with the error. After the step the message is what the last run left.",
+    ),
+    (
         "choice",
         "The branch that is chosen begins with the message as it is; nothing follows the step in its own branch.",
     ),

@@ -39,7 +39,10 @@ pub fn document(catalogue: &dyn Catalogue) -> Value {
     let step = json!({
         "type": "object",
         "required": ["type"],
-        "properties": {"type": {"enum": types}, "name": {"enum": names}},
+        "properties": {
+            "type": {"enum": types, "description": step_key("type")},
+            "name": {"enum": names, "description": step_key("name")},
+        },
         "if": {"properties": {"type": {"const": "connector"}}},
         "then": {"required": ["name"]},
         "allOf": rules,
@@ -77,15 +80,16 @@ fn top_level(definitions: Map<String, Value>) -> Value {
         "type": "object",
         "required": ["flowSpec"],
         "properties": {
-            "$schema": {"type": "string"},
+            "$schema": {"type": "string", "description": "This schema, for editors."},
             "name": {"type": "string", "description": "`metadata.pipeline.name` of expressions."},
-            "id": {"type": "string"},
-            "versionMajor": {"type": ["integer", "string"]},
-            "versionMinor": {"type": ["integer", "string"]},
-            "description": {"type": "string"},
+            "id": {"type": "string", "description": "`metadata.pipeline.id` of expressions."},
+            "versionMajor": {"type": ["integer", "string"], "description": "`metadata.pipeline.versionMajor` of expressions."},
+            "versionMinor": {"type": ["integer", "string"], "description": "`metadata.pipeline.versionMinor` of expressions."},
+            "description": {"type": "string", "description": "`metadata.pipeline.description` of expressions."},
             "meta": {"type": "object", "description": "Where the platform's canvas draws the steps."},
             "triggerSpec": {
                 "type": "object",
+                "description": "What starts the pipeline on the platform; its `timeout` holds here too.",
                 "properties": {"timeout": {
                     "description": "How long a run may take, in milliseconds; 30000 by default, 900000 at most.",
                     "anyOf": [
@@ -101,6 +105,7 @@ fn top_level(definitions: Map<String, Value>) -> Value {
             },
             "flowSpec": {
                 "type": "object",
+                "description": "The branches, each a list of steps, by their names.",
                 "additionalProperties": branch,
                 "anyOf": [{"required": ["start"]}, {"not": no_root}]
             }
@@ -145,7 +150,9 @@ fn step_with(summary: &str, params: Value, inactive: &[Inactive]) -> Value {
         .and_then(Value::as_array)
         .is_some_and(|required| !required.is_empty());
     let mut properties = common(inactive);
-    properties.insert("params".to_owned(), nullable(params));
+    let mut params = nullable(params);
+    params["description"] = json!("The step's parameters.");
+    properties.insert("params".to_owned(), params);
     let required: &[&str] = if is_needed { &["params"] } else { &[] };
     let step = json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
     described(step, summary)
@@ -163,17 +170,31 @@ fn common(inactive: &[Inactive]) -> Map<String, Value> {
     let mut properties = Map::new();
     for name in steps::STEP_KEYS {
         let property = match *name {
-            "key" | "position" | "__documentation__" => json!({}),
+            "key" | "position" | "__documentation__" => {
+                json!({"description": "Written by the platform's canvas; without effect."})
+            }
             "accountLabel" => json!({"type": ["string", "null"], "description": "The label of the step's account."}),
             "doubleBracesAlias" => json!({
                 "type": ["string", "null"], "description": "Expressions read the step's output as {{ step.<alias> }}."
             }),
-            _ => json!({"type": ["string", "null"]}),
+            name => json!({"type": ["string", "null"], "description": step_key(name)}),
         };
         properties.insert((*name).to_owned(), property);
     }
+    let failure = any_form(&steps::fail_on_error(false), &Value::Null, 0);
+    properties.insert("failOnError".to_owned(), failure);
     add_inactive(&mut properties, inactive);
     properties
+}
+
+fn step_key(name: &str) -> &'static str {
+    match name {
+        "type" => "The type of the step; `connector` for those that have a `name`.",
+        "name" => "The connector's name.",
+        "id" => "The step's id; part of the keys of its messages.",
+        "stepName" => "The step's name for people.",
+        _ => "A note for people.",
+    }
 }
 
 fn add_inactive(properties: &mut Map<String, Value>, inactive: &[Inactive]) {
@@ -182,7 +203,7 @@ fn add_inactive(properties: &mut Map<String, Value>, inactive: &[Inactive]) {
             Inactive::Always(name) => (name, json!({"description": "Has no effect."})),
             Inactive::WhenOff(name) => (
                 name,
-                json!({"enum": [false, "", "false", null, [], {}], "description": "Has no effect."}),
+                json!({"enum": [false, "", "false", null, 0, [], {}], "description": "Has no effect."}),
             ),
         };
         properties.entry((*name).to_owned()).or_insert(allowed);
@@ -257,7 +278,8 @@ fn any_form(schema: &Value, root: &Value, depth: usize) -> Value {
     }
     if schema.get("x-pipepost-file") == Some(&Value::Bool(true)) {
         forms.push(json!({
-            "type": "object", "required": ["file"], "properties": {"file": {"type": "string"}},
+            "type": "object", "required": ["file"],
+            "properties": {"file": {"type": "string", "description": "The file's name, relative to the document's folder."}},
             "additionalProperties": false, "description": "A file beside the document."
         }));
     }

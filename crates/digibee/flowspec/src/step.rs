@@ -1,8 +1,13 @@
 //! The typed steps: one struct for each step type, with its settings in the form that a run uses.
 
+mod object_store;
+mod validator;
+
+pub use object_store::{ObjectOperation, ObjectStore};
 use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
 use pipepost_jsonpath::JsonPath;
 use serde_json::Value;
+pub use validator::{CompiledSchema, SchemaDraft, SchemaSource, SchemaViolation, Validator};
 
 use crate::body::Body;
 use crate::condition::Condition;
@@ -97,6 +102,12 @@ pub enum StepKind {
     Retry(Retry),
     /// `parallel-execution-connector`
     Parallel(Parallel),
+    /// `do-while-connector`
+    DoWhile(DoWhile),
+    /// `object-store-connector`
+    ObjectStore(Box<ObjectStore>),
+    /// `validator`, `validator-connector-v2`
+    Validator(Box<Validator>),
     /// `file-writer-connector`
     FileWriter(FileWriter),
     /// A step of any type whose output the caller provides; the text is the pin that names it.
@@ -415,6 +426,21 @@ pub struct Retry {
     pub timeout: Setting<u64>,
     /// Whether a last failure ends the run.
     pub fail_on_error: bool,
+    /// The tracks.
+    pub tracks: Tracks,
+}
+
+/// A step that runs a track again and again, until the track says that it is enough.
+#[derive(Debug, Clone)]
+pub struct DoWhile {
+    /// The largest number of runs.
+    pub iterations: Setting<u64>,
+    /// The time limit for all runs together, in milliseconds.
+    pub timeout: Setting<u64>,
+    /// Whether each run's message gets its number as `loopIndex`, from 1.
+    pub shows_index: bool,
+    /// Whether an error in a run is the last one of the loop.
+    pub interrupt_on_error: bool,
     /// The tracks.
     pub tracks: Tracks,
 }

@@ -12,7 +12,7 @@ use crate::problem::{Problem, StepPlace};
 use crate::reader::{Findings, Reader, Reported, Shared};
 use crate::step::{BranchId, Step, StepKind, StepPath};
 use crate::steps::{self, Builtin, INACTIVE_ANYWHERE, Inactive, Level, STEP_KEYS};
-use crate::{connector_reader, nearest};
+use crate::{connector_reader, nearest, unsupported};
 
 /// Reads a branch's steps. Each is read whatever the others hold.
 pub(crate) fn steps(
@@ -182,11 +182,15 @@ fn unsupported(
         known.push(&connector.name);
         known.extend(connector.aliases.iter().map(String::as_str));
     }
+    let at = if level == Level::Params { "/name" } else { "/type" };
+    if let Some(reason) = unsupported::reason(name) {
+        let message = format!("steps of type `{name}` are not supported: {reason}");
+        return reader.report(at, Problem::invalid(message).advise(unsupported::advice(name)));
+    }
     let advice = nearest::advise(name, known).unwrap_or_else(|| match level {
         Level::Params => "install a connector of this name, or pin the step to an output to try the rest".to_owned(),
         Level::Step => "pin the step to an output to try the rest".to_owned(),
     });
-    let at = if level == Level::Params { "/name" } else { "/type" };
     reader.report(
         at,
         Problem::invalid(format!("steps of type `{name}` are not supported")).advise(advice),
@@ -213,9 +217,14 @@ fn branch_names(value: &Value, ids: &BTreeMap<String, BranchId>, found: &mut BTr
 fn read_builtin(reader: &mut Reader<'_>, step: &Map<String, Value>, builtin: &Builtin) -> Result<StepKind, Reported> {
     let schema = (builtin.schema)();
     let written = settings(reader, step, builtin.level, &schema, builtin.inactive);
-    if step
-        .get("accountLabel")
-        .is_some_and(|label| label.as_str() != Some("") && !label.is_null())
+    let is_written_by_the_canvas = builtin
+        .inactive
+        .iter()
+        .any(|rule| matches!(rule, Inactive::Always("accountLabel")));
+    if !is_written_by_the_canvas
+        && step
+            .get("accountLabel")
+            .is_some_and(|label| label.as_str() != Some("") && !label.is_null())
     {
         reader.report_key(
             "/accountLabel",
@@ -252,15 +261,23 @@ pub(crate) fn settings(
         .filter(|(key, _)| !STEP_KEYS.contains(&key.as_str()) && (level == Level::Step || *key != "params"))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let beside = without_inactive(reader, beside, schema, inactive);
+    let mut beside = without_inactive(reader, beside, schema, inactive);
+    let is_parameter = |name: &str| {
+        schema
+            .get("properties")
+            .is_some_and(|properties| properties.get(name).is_some())
+    };
+    // The platform writes it on any step, also on those that end the run whenever they fail.
+    let own = if level == Level::Params || !is_parameter(FAIL_ON_ERROR) {
+        beside.shift_remove(FAIL_ON_ERROR)
+    } else {
+        None
+    };
     if level == Level::Step {
         return Ok(without_params(reader, beside));
     }
     for key in beside.keys() {
-        let is_parameter = schema
-            .get("properties")
-            .is_some_and(|properties| properties.get(key).is_some());
-        let advice = if is_parameter {
+        let advice = if is_parameter(key) {
             Some(format!("`{key}` belongs under `params`"))
         } else {
             nearest::advise(key, STEP_KEYS.iter().copied().chain(["params"]))
@@ -273,12 +290,28 @@ pub(crate) fn settings(
     reader.base = "/params";
     let text = step.get("params").and_then(Value::as_str);
     let parsed = text.and_then(|text| serde_json::from_str(text).ok());
-    match parsed.as_ref().or(step.get("params")) {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(params)) => Ok(without_inactive(reader, params.clone(), schema, inactive)),
-        Some(_) => Err(reader.report("/params", Problem::invalid("`params` is not an object"))),
+    let mut params = match parsed.as_ref().or(step.get("params")) {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(params)) => without_inactive(reader, params.clone(), schema, inactive),
+        Some(_) => return Err(reader.report("/params", Problem::invalid("`params` is not an object"))),
+    };
+    match (params.get(FAIL_ON_ERROR), own) {
+        // Where both are written, the parameter counts.
+        (Some(written), Some(own)) if *written != own && !written.is_null() => {
+            let problem = Problem::warning("`failOnError` is written on the step and under `params`, with two values")
+                .advise("remove one of them: the one under `params` counts");
+            reader.report_key(&format!("/{FAIL_ON_ERROR}"), problem);
+        }
+        (None | Some(Value::Null), Some(own)) if is_parameter(FAIL_ON_ERROR) => {
+            params.insert(FAIL_ON_ERROR.to_owned(), own);
+        }
+        _ => {}
     }
+    Ok(params)
 }
+
+/// The key that says whether a step's failure ends the run.
+const FAIL_ON_ERROR: &str = "failOnError";
 
 fn without_params(reader: &mut Reader<'_>, mut beside: Map<String, Value>) -> Map<String, Value> {
     if beside.remove("params").is_some_and(|params| !is_off(&params)) {
@@ -325,6 +358,7 @@ fn is_off(value: &Value) -> bool {
         Value::String(text) => text.is_empty() || text.eq_ignore_ascii_case("false"),
         Value::Array(elements) => elements.is_empty(),
         Value::Object(members) => members.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Bool(true) => false,
     }
 }

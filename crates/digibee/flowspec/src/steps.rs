@@ -3,6 +3,7 @@
 //! The keys are those that deployed pipelines use. If none was found, the key is our own: `fieldPath` of the JSON
 //! string transformers.
 
+mod data_steps;
 mod flow_steps;
 mod plain_steps;
 
@@ -41,7 +42,10 @@ pub(crate) struct Builtin {
 
 /// All of them.
 pub(crate) fn builtins() -> impl Iterator<Item = &'static Builtin> {
-    plain_steps::STEPS.iter().chain(flow_steps::STEPS)
+    plain_steps::STEPS
+        .iter()
+        .chain(data_steps::STEPS)
+        .chain(flow_steps::STEPS)
 }
 
 /// The step type of this name.
@@ -80,6 +84,6 @@ fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
-fn fail_on_error(default: bool) -> Value {
+pub(crate) fn fail_on_error(default: bool) -> Value {
     json!({ "type": "boolean", "default": default, "description": "Whether a failure ends the run." })
 }

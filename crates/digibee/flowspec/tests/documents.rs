@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::with_context;
 use pipepost_double_braces::{Context, Scope};
 use pipepost_flowspec::parameters::Grant;
-use pipepost_flowspec::{CheckContext, Form, JsonSource, Pipeline, Setting, StepKind, check, parse};
+use pipepost_flowspec::{CheckContext, Form, JsonSource, Pipeline, Setting, StepKind, check, parse, schema};
 use serde_json::{Value, json};
 
 const ORDER: &str = include_str!("documents/order-confirmation.json");
@@ -315,4 +315,69 @@ fn what_the_canvas_writes_is_known_at_every_depth() {
     }});
     let report = with_context(&[], |context| check(&text.to_string(), context));
     assert!(report.problems.is_empty(), "{}", report.problems);
+}
+
+/// The canvas writes `failOnError` on any step: it is a parameter where the step has one, and says nothing elsewhere.
+#[test]
+fn fail_on_error_may_stand_on_every_step() {
+    let names = schema::document(&common::connectors());
+    let kinds: Vec<(String, Value)> = names["$defs"].as_object().unwrap().clone().into_iter().collect();
+    assert!(kinds.len() > 20);
+    for value in [json!(true), json!(false), json!("true")] {
+        let steps = json!([
+            {"type": "connector", "name": "json-generator-connector", "failOnError": value, "params": {"json": "{}"}},
+            {"type": "connector", "name": "email-connector-v2", "failOnError": value, "accountLabel": "mailer",
+             "params": {"from": "a@b.example", "to": "c@d.example"}},
+            {"type": "connector", "name": "log-connector", "failOnError": value, "params": {}},
+            {"type": "delayer", "failOnError": value},
+            {"type": "session-management", "operation": "GET", "fields": ["a"], "failOnError": value},
+            {"type": "template-transformer", "template": "x", "failOnError": value},
+            {"type": "json-path-transformer", "jsonPath": "$", "failOnError": value},
+            {"type": "connector", "name": "block-execution-connector", "failOnError": value, "params": {"onProcess": "a"}},
+            {"type": "connector", "name": "do-while-connector", "failOnError": value, "params": {"onProcess": "a"}},
+            {"type": "connector", "name": "object-store-connector", "failOnError": value,
+             "params": {"operation": "DELETE", "objectStore": "a", "objectId": "1"}},
+            {"type": "validator", "jsonSchema": "{}", "failOnError": value},
+            {"type": "choice", "when": [{"jsonPath": "$.a", "target": "b"}], "failOnError": value},
+        ]);
+        let document = json!({"flowSpec": {
+            "start": steps,
+            "a": [{"type": "connector", "name": "log-connector", "params": {}}],
+            "b": [{"type": "connector", "name": "throw-error-connector", "failOnError": value, "params": {"errorMessage": "x"}}],
+        }});
+        let report = with_context(&[], |context| check(&document.to_string(), context));
+        assert!(report.problems.is_empty(), "{}", report.problems);
+        let validator = jsonschema::validator_for(&names).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let pipeline = report.pipeline.unwrap();
+        let expected = value != json!(false);
+        let mut seen = 0;
+        for step in pipeline.steps() {
+            let found = match &step.kind {
+                StepKind::JsonGenerator(generator) => generator.fail_on_error,
+                StepKind::JsonPathTransformer(transformer) => transformer.fail_on_error,
+                StepKind::ObjectStore(store) => store.fail_on_error,
+                StepKind::Validator(validator) => validator.fail_on_error,
+                StepKind::Connector(connector) => matches!(connector.fail_on_error, Setting::Fixed(true)),
+                _ => continue,
+            };
+            assert_eq!(found, expected, "{}", step.label());
+            seen += 1;
+        }
+        assert_eq!(seen, 5);
+    }
+    // Where both are written, the parameter counts, and the other is told.
+    let text = json!({"flowSpec": {"start": [
+        {"type": "connector", "name": "json-generator-connector", "failOnError": true, "params": {"json": "{}", "failOnError": false}},
+    ]}});
+    let report = with_context(&[], |context| check(&text.to_string(), context));
+    assert!(
+        report.problems.to_string().contains("two values"),
+        "{}",
+        report.problems
+    );
 }

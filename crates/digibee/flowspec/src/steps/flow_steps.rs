@@ -8,7 +8,7 @@ use crate::parameters::is_dynamic;
 use crate::problem::Problem;
 use crate::reader::{Reader, Reported};
 use crate::step::{
-    Aggregation, BranchId, Choice, Elements, Execution, ForEach, Parallel, Retry, StepKind, Tracks, When,
+    Aggregation, BranchId, Choice, DoWhile, Elements, Execution, ForEach, Parallel, Retry, StepKind, Tracks, When,
 };
 
 /// The platform writes the tracks of its editor on some steps, as null.
@@ -97,6 +97,22 @@ pub(super) static STEPS: &[Builtin] = &[
                 tracks: tracks?,
             }))
         },
+    },
+    Builtin {
+        name: "do-while-connector",
+        level: Level::Params,
+        summary: "Runs a track again and again, until it says that it is enough.",
+        schema: || {
+            with_tracks(json!({
+                "iteration": {"type": "integer", "minimum": 0, "default": 10, "description": "How often the track runs at most."},
+                "timeout": {"type": "integer", "minimum": 0, "default": 300_000, "description": "How long all runs together may take, in milliseconds."},
+                "showLoopIndex": {"type": "boolean", "default": false, "description": "Whether the message of each run gets its number as `loopIndex`, from 1."},
+                "interruptLoopOnError": {"type": "boolean", "default": true, "description": "Whether an error in a run ends the loop."},
+                "failOnError": fail_on_error(false),
+            }))
+        },
+        inactive: TRACKS,
+        read: read_do_while,
     },
     Builtin {
         name: "parallel-execution-connector",
@@ -248,6 +264,21 @@ fn read_elements(reader: &mut Reader<'_>) -> Result<Elements, Reported> {
     reader
         .json_path(&reader.parameter("jsonPath"), &path)
         .map(Elements::JsonPath)
+}
+
+fn read_do_while(reader: &mut Reader<'_>) -> Result<StepKind, Reported> {
+    let iterations = reader.setting("iteration", 10);
+    let timeout = reader.setting("timeout", 300_000);
+    let shows_index = reader.bool("showLoopIndex", false);
+    let interrupt_on_error = reader.bool("interruptLoopOnError", true);
+    let tracks = tracks(reader);
+    Ok(StepKind::DoWhile(DoWhile {
+        iterations: iterations?,
+        timeout: timeout?,
+        shows_index: shows_index?,
+        interrupt_on_error: interrupt_on_error?,
+        tracks: tracks?,
+    }))
 }
 
 fn read_parallel(reader: &mut Reader<'_>) -> Result<StepKind, Reported> {
