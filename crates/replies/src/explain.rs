@@ -9,7 +9,7 @@ use crate::link::first_link;
 use crate::meaning::{Class, Retry, Scope};
 use crate::normal::normal_text;
 use crate::registry::{Detail, detail_of};
-use crate::reply_code::{CodeMeaning, meaning_of};
+use crate::reply_code::{CodeMeaning, meaning_at, meaning_of};
 use crate::rows::{MINUTE, Question, Row, find};
 use crate::{EnhancedCode, Provider, Stage};
 
@@ -72,21 +72,31 @@ pub(crate) fn explain_parts(
         Provider::Other => provider.unwrap_or(Provider::Other),
         spoken => spoken,
     };
-    if let Some(row) = find(&Question {
+    let question = Question {
         code,
         enhanced,
         normal_text: &normal,
         stage,
         provider,
-    }) {
-        return by_row(row, text);
+    };
+    let code = question.code_or_class();
+    match find(&question) {
+        Some(row) if row.by_class && code < 500 => for_now(row, code, text),
+        Some(row) => by_row(row, text),
+        None => by_standard(code, enhanced, text, stage),
     }
-    let code = code.unwrap_or(match enhanced {
-        Some((4, ..)) => 450,
-        Some((2, ..)) => 250,
-        _ => 550,
-    });
-    by_standard(code, enhanced, text, stage)
+}
+
+/// A row whose meaning is permanent, in a reply that says that it may pass.
+fn for_now(row: &'static Row, code: u16, text: &str) -> Explanation {
+    let retry = stated_wait(text).map_or(Retry::Soon, Retry::After);
+    Explanation {
+        kind: FailureKind::Transient,
+        retry,
+        classes: classes_of(FailureKind::Transient, retry, code),
+        cure: if_it_lasts(row.cure),
+        ..by_row(row, text)
+    }
 }
 
 fn by_row(row: &'static Row, text: &str) -> Explanation {
@@ -112,8 +122,11 @@ fn by_standard(code: u16, enhanced: Option<EnhancedCode>, text: &str, stage: Opt
     let at_auth = stage == Some(Stage::Auth) || matches!(code, 432 | 534 | 535 | 538);
     // An enhanced code of another class than the code's contradicts it, and the code counts (RFC 2034, section 4).
     let enhanced = enhanced.filter(|(class, ..)| u16::from(*class) == code / 100);
-    let detail = enhanced.and_then(|(_, subject, detail)| telling_detail(code, subject, detail, at_auth));
-    let meaning = meaning_of(meant_code(code, at_auth));
+    let placed = stage.and_then(|stage| meaning_at(stage, code, enhanced));
+    let detail = enhanced
+        .filter(|_| placed.is_none())
+        .and_then(|(_, subject, detail)| telling_detail(code, subject, detail, at_auth));
+    let meaning = placed.unwrap_or_else(|| meaning_of(meant_code(code, at_auth)));
 
     let temporary = (400..500).contains(&code);
     let too_many_recipients = !is_about_the_session(text)
@@ -277,15 +290,17 @@ fn classes_of(kind: FailureKind, retry: Retry, code: u16) -> &'static [Class] {
 
 fn cure_of(temporary: bool, detail: Option<&'static Detail>, meaning: &'static CodeMeaning) -> Cow<'static, str> {
     match detail {
-        // Entries begin with a verb in plain ASCII, so the first letter can be made small.
-        Some(detail) if temporary => {
-            let (first, rest) = detail.cure.split_at(1);
-            Cow::Owned(format!(
-                "Try again later; if it lasts, {}{rest}",
-                first.to_ascii_lowercase()
-            ))
-        }
+        Some(detail) if temporary => if_it_lasts(detail.cure),
         Some(detail) => Cow::Borrowed(detail.cure),
         None => Cow::Borrowed(meaning.cure),
     }
+}
+
+/// Cures begin with a verb in plain ASCII, so the first letter can be made small.
+fn if_it_lasts(cure: &str) -> Cow<'static, str> {
+    let (first, rest) = cure.split_at(1);
+    Cow::Owned(format!(
+        "Try again later; if it lasts, {}{rest}",
+        first.to_ascii_lowercase()
+    ))
 }

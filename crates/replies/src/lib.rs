@@ -9,8 +9,8 @@
 //! it is compiled into the plugin unchanged. Nothing that a server says comes out of it, except a checked link.
 //!
 //! The order of calls: give the reply's parts to [`explain`], or to [`explain_for`] if the server's provider is known
-//! ([`Provider::of_host`]). Give the results of the protocol's state machine to [`explain_reply`] and
-//! [`explain_close`]. Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the table,
+//! ([`Provider::of_host`]). Give the results of the protocol's state machine to [`explain_reply`],
+//! [`explain_sign_in`] and [`explain_close`]. Text that a person pasted goes through [`PastedReply::parse`] first. [`rows`] lists the table,
 //! for documentation and tests.
 //!
 //! ```
@@ -36,6 +36,7 @@ mod reply_code;
 mod rows;
 mod session;
 mod stage;
+mod words;
 
 pub use explain::{Explanation, explain, explain_for};
 pub use meaning::{Class, Retry, Scope};
@@ -44,5 +45,5 @@ pub use pipepost_core::FailureKind;
 pub use provider::Provider;
 pub use reply_code::EnhancedCode;
 pub use rows::{Row, rows};
-pub use session::{SessionFailure, explain_close, explain_reply};
+pub use session::{SessionFailure, explain_close, explain_reply, explain_sign_in};
 pub use stage::Stage;

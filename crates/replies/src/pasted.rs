@@ -149,10 +149,10 @@ fn find_code(text: &str) -> Option<Found> {
         })
 }
 
-/// A reply code of RFC 5321 that stands at `at` as a word of its own. `rest` lies behind it and its enhanced code.
+/// A reply code of RFC 5321, or one such as 571 that many servers send, that stands at `at` as a word of its own. `rest` lies behind it and its enhanced code.
 fn code_at(text: &str, at: usize) -> Option<Found> {
     let bytes = text.as_bytes();
-    let [b'2'..=b'5', b'0'..=b'5', b'0'..=b'9'] = bytes.get(at..at + 3)? else {
+    let [b'2'..=b'5', b'0'..=b'5' | b'7', b'0'..=b'9'] = bytes.get(at..at + 3)? else {
         return None;
     };
     let before = at.checked_sub(1).map(|index| bytes[index]);

@@ -3,6 +3,7 @@
 
 use pipepost_core::FailureKind;
 
+use crate::Stage;
 use crate::meaning::Scope;
 
 /// An enhanced status code (RFC 3463): class, subject and detail.
@@ -27,7 +28,7 @@ const fn code(code: u16, kind: FailureKind, scope: Scope, cause: &'static str, c
     }
 }
 
-use FailureKind::{Authentication, Configuration, Refused, Transient};
+use FailureKind::{Authentication, Configuration, Invalid, Refused, Transient};
 use Scope::{Account, Connection, Recipient, Transaction};
 
 #[rustfmt::skip]
@@ -114,6 +115,81 @@ pub(crate) const NO_CODE: CodeMeaning = code(
     "This is not a reply of a mail server.",
     "Check that host and port are those of a mail submission server, and that TLS begins there as the account says.",
 );
+
+/// A refusal of EHLO.
+const EHLO_REFUSED: CodeMeaning = code(
+    550,
+    Configuration,
+    Connection,
+    "The server refused EHLO, mostly because it does not accept the name that this machine gives there.",
+    "Set mail.smtp.localhost to this machine's full public name, and check that host and port are those of a mail \
+     submission server.",
+);
+/// A refusal of STARTTLS.
+const TLS_REFUSED: CodeMeaning = code(
+    554,
+    Configuration,
+    Connection,
+    "The server refused to begin TLS.",
+    "Use the server's TLS port (465), where TLS begins by itself.",
+);
+/// A refusal before any command.
+const GREETING_REFUSED: CodeMeaning = code(
+    554,
+    Refused,
+    Connection,
+    "The server takes no mail from this machine's address, or no mail at all.",
+    "Check that host and port are those of a mail submission server, and ask its administrator about this machine's public \
+     address if they are.",
+);
+/// A refusal of MAIL, which speaks of the sender: no recipient has been named yet.
+const SENDER_REFUSED: CodeMeaning = code(
+    550,
+    Configuration,
+    Transaction,
+    "The server does not take mail from this sender.",
+    "Set from and envelopeFrom to an address that the account may send from, and look in the provider's console for a \
+     notice about the account.",
+);
+/// A MAIL command that the server could not read.
+const SENDER_UNREADABLE: CodeMeaning = code(
+    501,
+    Invalid,
+    Transaction,
+    "The server cannot read the sender's address, or a parameter of it.",
+    "Give from and envelopeFrom as bare addresses, such as ann@example.com.",
+);
+/// A message that is announced as larger than the server takes.
+const SIZE_REFUSED: CodeMeaning = code(
+    552,
+    Refused,
+    Transaction,
+    "The message is larger than the server takes.",
+    "Make the attachments smaller, spread them over several messages, or send a link to the file.",
+);
+
+/// What a refusal for good means at a place of the dialogue, where the place tells more than the codes. Enhanced codes
+/// are registered for a recipient's server: what they say of recipients cannot be meant before RCPT.
+pub(crate) fn meaning_at(stage: Stage, code: u16, enhanced: Option<EnhancedCode>) -> Option<&'static CodeMeaning> {
+    let of_address = |(_, subject, detail): EnhancedCode| match subject {
+        0 | 2 | 4 => true,
+        1 => detail != 7 && detail != 8,
+        7 => matches!(detail, 0..=2 | 17..=19),
+        // No subject that is registered.
+        other => other > 7,
+    };
+    match (stage, code) {
+        (_, 530 | 538) => None,
+        (Stage::Greeting, 500..=599) => Some(&GREETING_REFUSED),
+        (Stage::Ehlo, 500..=599) => Some(&EHLO_REFUSED),
+        (Stage::StartTls, 500..=599) => Some(&TLS_REFUSED),
+        (Stage::Mail, 552) if enhanced.is_none() => Some(&SIZE_REFUSED),
+        (Stage::Mail, 501 | 555) if enhanced.is_none_or(|(_, subject, _)| subject == 5) => Some(&SENDER_UNREADABLE),
+        (Stage::Mail, 550..=599) if enhanced.is_none_or(of_address) => Some(&SENDER_REFUSED),
+        (Stage::Mail, 500..=599) if enhanced.is_some_and(of_address) => Some(&SENDER_REFUSED),
+        _ => None,
+    }
+}
 
 /// The meaning of a code, at least by its first digit.
 pub(crate) fn meaning_of(reply: u16) -> &'static CodeMeaning {

@@ -5,6 +5,7 @@
 use pipepost_core::FailureKind;
 use pipepost_smtp::{CloseReason, OutOfStep, Reply, ReplyError, ReplyErrorKind, Stage as SmtpStage};
 
+use crate::link::first_link;
 use crate::{Provider, Retry, Stage, explain_for};
 
 /// What happened in a session, and what to do now.
@@ -39,6 +40,75 @@ impl SessionFailure {
     }
 }
 
+/// What an account signs in with, by the mechanism.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Credential {
+    Password,
+    Token,
+    Certificate,
+}
+
+impl Credential {
+    fn of(mechanism: &str) -> Self {
+        let is = |name: &str| mechanism.eq_ignore_ascii_case(name);
+        if is("XOAUTH2") || is("OAUTHBEARER") {
+            Self::Token
+        } else if is("EXTERNAL") {
+            Self::Certificate
+        } else {
+            Self::Password
+        }
+    }
+
+    /// Cause and cure where the table's speak of passwords.
+    fn refused(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Password => None,
+            Self::Token => Some((
+                "The server did not accept the access token.",
+                "Check that username is the mailbox that the token was made for, that the account's scopes allow SMTP, and \
+                 that this mailbox may sign in over SMTP; then sign in to the provider again for this account.",
+            )),
+            Self::Certificate => Some((
+                "The server did not accept the client certificate for this user.",
+                "Check that client_certificate is one that the server trusts, and that username is the user whom it names.",
+            )),
+        }
+    }
+}
+
+/// Explains a reply of `host` that refuses a sign-in by `mechanism`. A refused token is no matter of a password.
+pub fn explain_sign_in(host: &str, mechanism: &str, reply: &Reply) -> SessionFailure {
+    let explained = explain_reply(host, reply, SmtpStage::SignIn);
+    let speaks_of_passwords = [Some(&explained.message), explained.advice.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|text| text.to_ascii_lowercase().contains("password"));
+    match Credential::of(mechanism).refused() {
+        Some((cause, cure)) if speaks_of_passwords => {
+            let is_passing = explained.kind.is_temporary();
+            let cause = if is_passing {
+                "The server takes no sign-in at the moment."
+            } else {
+                cause
+            };
+            let cure = if is_passing {
+                "Wait before the next try; each one prolongs the time."
+            } else {
+                cure
+            };
+            SessionFailure {
+                message: format!("{cause} `{host}` said: \"{reply}\"."),
+                advice: Some(cure.to_owned()),
+                // The table's pages are about passwords; the server's own may be about anything.
+                link: first_link(&reply.text(), None),
+                ..explained
+            }
+        }
+        _ => explained,
+    }
+}
+
 /// Explains a reply of `host` that refuses the command of `stage`.
 pub fn explain_reply(host: &str, reply: &Reply, stage: SmtpStage) -> SessionFailure {
     let enhanced = reply.enhanced().map(|code| (code.class, code.subject, code.detail));
@@ -65,7 +135,7 @@ pub fn explain_close(host: &str, reason: &CloseReason) -> SessionFailure {
         ))
         .advising("Use its TLS port (465)."),
         CloseReason::StartTlsRefused(reply) => explain_reply(host, reply, SmtpStage::StartTls),
-        CloseReason::SignInRefused { reply: Some(reply), .. } => explain_reply(host, reply, SmtpStage::SignIn),
+        CloseReason::SignInRefused { mechanism, reply: Some(reply) } => explain_sign_in(host, mechanism, reply),
         CloseReason::SignInRefused { mechanism, reply: None } => SessionFailure::new(
             FailureKind::Authentication,
             format!("The sign-in at `{host}` by {mechanism} failed."),
@@ -119,5 +189,63 @@ impl From<SmtpStage> for Stage {
             SmtpStage::Content => Self::Content,
             SmtpStage::Reset | SmtpStage::Idle => Self::Other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipepost_smtp::parse_reply;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_token_is_no_matter_of_a_password() {
+        for text in [
+            "535 5.7.8 Username and Password not accepted. https://support.google.com/mail/?p=BadCredentials a1 - gsmtp",
+            "534-5.7.9 Application-specific password required. a1 - gsmtp\r\n534 5.7.9 a1 - gsmtp",
+            "535 5.7.3 Authentication unsuccessful [LO2P265CA0483.GBRP265.PROD.OUTLOOK.COM]",
+            "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect.",
+            "535 Authentication failed",
+            "535 5.7.0 (#AUTH005) Too many bad auth attempts.",
+            "550 5.7.1 Access denied",
+            "454 4.7.0 Too many login attempts, please try again later. a1 - gsmtp",
+            "421 4.7.0 Too many authentication failures",
+            "534 5.7.9 Mechanism too weak",
+        ] {
+            let reply = parse_reply(text).expect(text);
+            for (mechanism, matter) in [
+                ("XOAUTH2", "token"),
+                ("oauthbearer", "token"),
+                ("EXTERNAL", "certificate"),
+            ] {
+                let told = explain_sign_in("mail.example", mechanism, &reply);
+                let advice = told.advice.unwrap_or_default();
+                let own = told.message.split("said:").next().unwrap_or_default();
+                for said in [own, &advice] {
+                    assert!(!said.to_lowercase().contains("password"), "{mechanism} {text}: {said}");
+                }
+                assert!(
+                    told.kind.is_temporary() || own.contains(matter),
+                    "{mechanism} {text}: {own}"
+                );
+                assert_eq!(
+                    told.kind,
+                    explain_sign_in("mail.example", "PLAIN", &reply).kind,
+                    "{text}"
+                );
+            }
+        }
+        let reply = parse_reply("535 5.7.8 Bad credentials").expect("a reply");
+        let told = explain_sign_in("mail.example", "LOGIN", &reply);
+        assert!(told.advice.unwrap_or_default().contains("password"));
+    }
+
+    #[test]
+    fn what_a_setting_forbids_is_said_of_a_token_too() {
+        let reply = parse_reply(
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
+        );
+        let told = explain_sign_in("smtp.office365.com", "XOAUTH2", &reply.expect("a reply"));
+        assert!(told.message.contains("turned off"), "{}", told.message);
     }
 }

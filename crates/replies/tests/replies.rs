@@ -118,8 +118,11 @@ fn every_row_is_reached() {
         .iter()
         .filter_map(|case| case.field("row").map(str::to_owned))
         .collect();
-    let table: BTreeSet<_> = rows().map(|row| row.id.to_owned()).collect();
-    assert_eq!(played, table);
+    // The families, which are known by their words, are reached in `field.rs`.
+    let (families, table): (Vec<_>, Vec<_>) = rows().partition(|row| !row.words.is_empty());
+    let is_family = |id: &String| families.iter().any(|family| family.id == id);
+    let of_table: BTreeSet<_> = played.into_iter().filter(|id| !is_family(id)).collect();
+    assert_eq!(of_table, table.iter().map(|row| row.id.to_owned()).collect());
 }
 
 #[test]
@@ -194,8 +197,9 @@ fn every_row_says_something_of_its_own_in_whole_sentences() {
                 row.id
             );
         }
+        let is_known_by_words = !row.words.is_empty() && row.texts.is_empty();
         assert!(
-            !row.texts.is_empty() && !row.codes.is_empty() && !row.classes.is_empty(),
+            (is_known_by_words || !row.texts.is_empty() && !row.codes.is_empty()) && !row.classes.is_empty(),
             "{}",
             row.id
         );

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pipepost_replies::{Retry, SessionFailure, explain_close, explain_reply};
+use pipepost_replies::{Retry, SessionFailure, explain_close, explain_reply, explain_sign_in};
 use pipepost_smtp::{CloseReason, NotSent, OutOfStep, Reply, Stage};
 
 use crate::failure::{Failure, FailureKind};
@@ -79,8 +79,13 @@ impl fmt::Display for Server<'_> {
 
 /// Returns the meaning of a reply of this server.
 pub fn of_reply(server: &Server<'_>, reply: &Reply, stage: Stage) -> Verdict {
-    let mut explained = explain_reply(server.host, reply, stage);
-    if let (Stage::SignIn, Some(label)) = (stage, server.account) {
+    explain_reply(server.host, reply, stage).into()
+}
+
+/// Returns the meaning of a reply that refuses the account's sign-in.
+fn of_sign_in(server: &Server<'_>, mechanism: &str, reply: &Reply) -> Verdict {
+    let mut explained = explain_sign_in(server.host, mechanism, reply);
+    if let Some(label) = server.account {
         explained.message = format!("The account `{label}` could not sign in. {}", explained.message);
     }
     explained.into()
@@ -124,7 +129,13 @@ pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&Transpo
     match (reason, wire) {
         // What the server said tells more than how the connection broke.
         (CloseReason::Lost(_), Some(error)) => of_wire(server, error),
-        (CloseReason::SignInRefused { reply: Some(reply), .. }, _) => of_reply(server, reply, Stage::SignIn),
+        (
+            CloseReason::SignInRefused {
+                mechanism,
+                reply: Some(reply),
+            },
+            _,
+        ) => of_sign_in(server, mechanism, reply),
         (CloseReason::Lost(_) | CloseReason::OutOfStep(OutOfStep::Misplaced { .. } | OutOfStep::Unasked), _) => {
             Failure::new(
                 FailureKind::Transient,

@@ -76,3 +76,53 @@ fn each_reply_of_the_table_is_explained_on_the_command_line() {
     }
     assert!(explained > 90, "only {explained} replies were known as they stand");
 }
+
+/// A reply as a person pastes it, without its place in the dialogue: what the account's owner has to do, whatever the
+/// codes say.
+#[test]
+fn matters_of_the_account_are_told_from_those_of_recipients() {
+    let scratch = Scratch::new();
+    for (reply, kind, words) in [
+        (
+            "550 Domain example.com has exceeded the max emails per hour (150/150 (100%)) allowed.  Message discarded.",
+            "quota",
+            "in an hour",
+        ),
+        (
+            "550-Requested action not taken: mailbox unavailable\r\n550 Sender address is not allowed.",
+            "configuration",
+            "Set from",
+        ),
+        (
+            "550 5.7.1 Unconfigured Sending Domain <example.com>",
+            "configuration",
+            "Verify the sender's",
+        ),
+        (
+            "421 Domain mg.example.com is not allowed to send: Please activate your account.",
+            "configuration",
+            "activate",
+        ),
+        ("525 5.7.1 Unauthorized IP address", "configuration", "public address"),
+        (
+            "550 Access denied - Invalid HELO name (See RFC2821 4.1.1.1)",
+            "configuration",
+            "mail.smtp.localhost",
+        ),
+        (
+            "451 Authentication failed: Could not authenticate",
+            "authentication",
+            "username and password",
+        ),
+        (
+            "550 5.1.1 <bob@sender.example>: user does not exist",
+            "refused",
+            "no mailbox",
+        ),
+    ] {
+        let told = scratch.pipepost(&["explain", "--json", reply]).with_code(0).json();
+        assert_eq!(told["kind"], kind, "{reply}: {told:#}");
+        let advice = format!("{} {}", told["cause"], told["cure"]);
+        assert!(advice.contains(words), "{reply}: `{words}` is not told: {advice}");
+    }
+}

@@ -317,7 +317,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Connection,
         retry: Retry::NewConnection,
         cause: "The server read something that breaks the rules of SMTP, such as commands sent ahead of a reply.",
-        cure: "Set the account's pipelining to false and try again, and report it with a transcript.",
+        cure: "Set the account's pipelining to off and try again, and report it with a transcript.",
         ..GMAIL
     },
     Row {

@@ -1,8 +1,8 @@
-//! The well-known replies of other providers, and those of common mail server software.
+//! The well-known replies of other providers.
 
 use pipepost_core::FailureKind;
 
-use super::{DAY, GMAIL, HOUR, MINUTE, Row};
+use super::{DAY, GMAIL, Row};
 use crate::meaning::{Class, Retry, Scope};
 use crate::provider::Provider;
 
@@ -45,11 +45,6 @@ const ZOHO: Row = Row {
     provider: Provider::Zoho,
     ..SIGN_IN
 };
-const ANY: Row = Row {
-    provider: Provider::Other,
-    ..SIGN_IN
-};
-
 pub(super) const ROWS: &[Row] = &[
     // Outlook.com and Microsoft 365.
     Row {
@@ -326,100 +321,5 @@ pub(super) const ROWS: &[Row] = &[
         cause: "Zoho sends only from the addresses and aliases of the account that signed in.",
         cure: "Use one of them as from, or add the address as an alias of the account.",
         ..ZOHO
-    },
-    // Common mail server software.
-    Row {
-        id: "starttls-first",
-        codes: &[530],
-        texts: &["must issue a starttls command first"],
-        kind: FailureKind::Configuration,
-        cause: "The server takes neither sign-in nor mail before TLS, and this account does not turn TLS on.",
-        cure: "Set starttls_enable to true with port 587, or use port 465, where TLS begins by itself.",
-        ..ANY
-    },
-    Row {
-        id: "authentication-required",
-        codes: &[530],
-        enhanced: &[(5, 5, 1), (5, 7, 0), (5, 7, 1)],
-        texts: &["authentication required"],
-        cause: "The server takes mail only after a sign-in, and this connection is not signed in.",
-        cure: "Give the account username and password, and do not set its auth to false.",
-        ..ANY
-    },
-    Row {
-        id: "relay-denied",
-        codes: &[454, 550, 553, 554],
-        texts: &[
-            "relay access denied",
-            "relay not permitted",
-            "relaying denied",
-            "relaying not allowed",
-        ],
-        kind: FailureKind::Configuration,
-        scope: Scope::Recipient,
-        cause: "The server does not pass mail on to this recipient's domain, mostly because nobody has signed in.",
-        cure: "Give the account username and password and do not set its auth to false, or name the server that is meant \
-               for outgoing mail.",
-        ..ANY
-    },
-    Row {
-        id: "sender-not-owned",
-        codes: &[550, 553, 554],
-        enhanced: &[(5, 7, 1)],
-        texts: &["not owned by user", "not logged in"],
-        kind: FailureKind::Configuration,
-        cause: "The account that signed in may not send from the address in MAIL FROM.",
-        cure: "Send from the account's own address, or have the server's administrator allow this sender for it.",
-        ..ANY
-    },
-    Row {
-        id: "ehlo-name-rejected",
-        codes: &[450, 504, 550, 554],
-        texts: &["helo command rejected"],
-        kind: FailureKind::Configuration,
-        scope: Scope::Connection,
-        cause: "The server does not accept the name that this machine gives in EHLO, or does not find it in the DNS.",
-        cure: "Set mail.smtp.localhost to a full public name of this machine that resolves in the DNS.",
-        ..ANY
-    },
-    Row {
-        id: "blocklisted",
-        codes: &[521, 550, 554],
-        texts: &["blocked using", "spamhaus"],
-        classes: &[Class::Permanent],
-        kind: FailureKind::Refused,
-        scope: Scope::Connection,
-        cause: "This machine's public address stands on a blocklist that the server asks.",
-        cure: "Send through your provider's submission server with a sign-in, or ask the blocklist to take the address off.",
-        ..ANY
-    },
-    Row {
-        id: "greylisted",
-        codes: &[450, 451],
-        texts: &["greylist", "graylist"],
-        classes: &[Class::Transient],
-        kind: FailureKind::Transient,
-        scope: Scope::Recipient,
-        retry: Retry::After(5 * MINUTE),
-        cause: "The server lets unknown senders wait before it takes their first message (greylisting).",
-        cure: "Send it again in five minutes or more; nothing needs to be changed.",
-        ..ANY
-    },
-    Row {
-        id: "too-many-sign-ins",
-        codes: &[421, 454],
-        texts: &[
-            "too many authentication failures",
-            "too many failed login",
-            "too many failed sign",
-            "too many auth",
-        ],
-        classes: &[Class::Transient],
-        kind: FailureKind::Transient,
-        retry: Retry::After(HOUR),
-        cause: "The server takes no sign-in for a while, because too many have failed.",
-        cure: "Check username and password once, then wait an hour before the next try, because each failed one prolongs the \
-               time.",
-        ..ANY
     },
 ];

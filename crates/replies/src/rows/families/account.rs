@@ -1,0 +1,358 @@
+//! The account at the provider: its quotas, and whether it may send at all.
+
+use pipepost_core::FailureKind;
+
+use super::ACCOUNT;
+use crate::Stage;
+use crate::meaning::{Class, Retry, Scope};
+use crate::rows::{DAY, HOUR, MINUTE, Row};
+
+/// What is used up.
+const QUOTA: Row = Row {
+    classes: &[Class::Quota],
+    kind: FailureKind::Quota,
+    ..ACCOUNT
+};
+
+/// Words of a limit, where a time is named.
+const LIMITS: &[&str] = &[
+    "limit*",
+    "exceed*",
+    "quota*",
+    "reached",
+    "max",
+    "maximum",
+    "too many",
+    "allowed",
+    "overlimit",
+    "over limit",
+    "exhausted",
+    "used",
+    "allowance",
+    "throttl*",
+    "only make",
+    "per day",
+    "ratio",
+];
+
+pub(super) const QUOTAS: &[Row] = &[
+    Row {
+        id: "sender-throttled",
+        words: &[&["throttled"], &["mailbox full", "continuous", "bounces", "complaints"]],
+        classes: &[Class::Transient],
+        kind: FailureKind::Transient,
+        retry: Retry::After(HOUR),
+        cause: "The provider slows this account down, because many of its messages come back.",
+        cure: "Take the addresses that are full or do not exist off the list of recipients, and send again in an hour or more.",
+        ..ACCOUNT
+    },
+    Row {
+        id: "sending-rate-second",
+        words: &[&["per second", "a second", "requests per second"], LIMITS],
+        retry: Retry::After(1),
+        cause: "The account sent more messages in one second than its provider allows.",
+        cure: "Set the account's limits.messages_per_second to what the provider allows.",
+        ..QUOTA
+    },
+    Row {
+        id: "sending-rate-minute",
+        words: &[
+            &[
+                "per minute",
+                "a minute",
+                "too much mail",
+                "too many recipients from",
+                "too many messages from",
+            ],
+            &[
+                "limit*", "exceed*", "quota*", "reached", "max", "maximum", "too many", "too much", "allowed",
+            ],
+        ],
+        retry: Retry::After(MINUTE),
+        cause: "More messages came from here in a minute than the server takes from one sender.",
+        cure: "Wait a minute, and set the account's limits.messages_per_second lower.",
+        ..QUOTA
+    },
+    Row {
+        id: "sending-limit-hour",
+        words: &[
+            &[
+                "per hour",
+                "an hour",
+                "hourly",
+                "1h",
+                "1 h",
+                "this hour",
+                "last hour",
+                "emails hour",
+                "messages hour",
+                "mails hour",
+            ],
+            LIMITS,
+        ],
+        retry: Retry::After(HOUR),
+        cause: "The account has sent as much in an hour as its provider allows.",
+        cure: "Wait for the next hour, spread the mail over more time with limits.messages_per_second, or ask the provider for \
+               a higher limit.",
+        ..QUOTA
+    },
+    Row {
+        id: "sending-limit-day",
+        words: &[
+            &[
+                "per day",
+                "a day",
+                "daily",
+                "24 hour",
+                "24 hours",
+                "24h",
+                "today",
+                "day",
+                "monthly",
+                "per month",
+                "this month",
+                "weekly",
+                "credits",
+                "credit",
+                "plan",
+                "allowance",
+            ],
+            &[
+                "limit*",
+                "exceed*",
+                "quota*",
+                "reached",
+                "max",
+                "maximum",
+                "too many",
+                "overlimit",
+                "exhausted",
+                "used",
+                "out of",
+                "ran out",
+                "not enough",
+                "insufficient",
+            ],
+        ],
+        unless: &["line", "size"],
+        retry: Retry::After(DAY),
+        cause: "The account has sent as much as its provider or its plan allows for now.",
+        cure: "Wait for the next day or the plan's next period and set limits.messages_per_day, or ask the provider for a \
+               higher limit.",
+        ..QUOTA
+    },
+    Row {
+        id: "sending-limit",
+        words: &[
+            &[
+                "quota*",
+                "limit",
+                "limits",
+                "limited",
+                "ratelimit*",
+                "rate limit*",
+                "rate",
+                "overlimit",
+                "threshold",
+                "too many messages",
+                "too many emails",
+                "too many mails",
+                "too many requests",
+                "bad outbound sender",
+                "frequency",
+                "sending too fast",
+                "slow down",
+                "unusual sending activity",
+                "submission.exception submissionquotaexceededexception",
+            ],
+            &[
+                "exceed*",
+                "reached",
+                "over",
+                "overlimit",
+                "exhausted",
+                "used",
+                "limited",
+                "too many",
+                "too fast",
+                "slow down",
+                "hit",
+                "bad outbound sender",
+                "try after",
+                "throttl*",
+                "ratelimit*",
+                "too fast",
+                "slow down",
+            ],
+        ],
+        unless: &[
+            "#5.2.2",
+            "#4.2.2",
+            "timeout",
+            "time limit",
+            "line",
+            "hop",
+            "hops",
+            "size",
+            "attempts",
+            "unusual activity",
+        ],
+        retry: Retry::After(HOUR),
+        cause: "The account has reached a sending limit of its provider.",
+        cure: "Wait an hour or what the reply says, send more slowly with limits.messages_per_second, and look in the \
+               provider's console for the account's limits or a block for unusual sending.",
+        ..QUOTA
+    },
+];
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "account-not-activated",
+        words: &[&[
+            "activate",
+            "activated",
+            "activation",
+            "pending approval",
+            "under review",
+            "trial account*",
+            "trial accounts",
+            "testing emails",
+            "test emails",
+            "free accounts",
+            "sandbox*",
+            "sandbox",
+            "demo domain*",
+            "validate your account",
+            "verify your account",
+            "confirm your account",
+            "account is not active",
+            "test purposes",
+            "account owners",
+            "own email address",
+        ]],
+        cause: "The account at the provider is not released for sending yet: it is new or on trial, or waits for a \
+                confirmation.",
+        cure: "Sign in to the provider's console and activate, verify or upgrade the account; until then it sends to its own \
+               or authorized addresses at most.",
+        ..ACCOUNT
+    },
+    Row {
+        id: "account-blocked",
+        words: &[
+            &[
+                "your account",
+                "this account",
+                "account",
+                "accounts",
+                "subscription",
+                "smtp service",
+                "smtp account",
+                "smtp access",
+                "smtp service",
+                "smtp account",
+                "tenant",
+                "smtp access",
+                "sending",
+                "outgoing",
+                "outbound",
+                "server is",
+                "api key",
+                "from this mailbox",
+                "sender",
+            ],
+            &[
+                "suspended",
+                "disabled",
+                "blocked",
+                "locked",
+                "deactivated",
+                "paused",
+                "closed",
+                "terminated",
+                "restricted",
+                "frozen",
+                "expired",
+                "not enabled",
+                "not active",
+                "inactive",
+                "unusual",
+                "suspicious",
+                "compromised",
+                "abuse",
+                "on hold",
+                "disabled by user",
+                "banned",
+            ],
+        ],
+        unless: &[
+            "tried to reach",
+            "message contains",
+            "local mailbox",
+            "invalid mailbox",
+            "mailbox closed",
+            "mailbox disabled",
+            "mailbox inactive",
+            "recipient*",
+            "helo",
+            "blocked senders",
+            "using",
+            "#5.2.1",
+            "banned sender @ip",
+            "unregistered domains",
+            "reputation",
+            "authorized to",
+            "blocked list",
+        ],
+        // There it is the sign-in that such an account is refused.
+        never_at: &[Stage::Auth],
+        cause: "The provider has blocked the account that sends, or one of its rights.",
+        cure: "Sign in to the provider's console, read the notice about the account and answer it; if it names unusual \
+               activity, change the account's password first.",
+        ..ACCOUNT
+    },
+    Row {
+        id: "account-rights",
+        words: &[&[
+            "not authorized to perform",
+            "configuration set",
+            "does not allow external forwarding",
+            "by your organization",
+            "your organization does not allow",
+            "your administrator has",
+            "payment required",
+            "billing",
+            "overdue",
+            "spam abuse detected",
+            "payment required",
+            "billing",
+            "overdue",
+            "unpaid",
+        ]],
+        cause: "A setting of the account or of its organisation at the provider forbids this.",
+        cure: "Ask the administrator of the account at the provider to allow it.",
+        ..ACCOUNT
+    },
+    Row {
+        id: "address-not-authorized",
+        words: &[
+            &["ip", "@ip", "ips", "ip address"],
+            &[
+                "unauthorized",
+                "not authorized",
+                "not authorised",
+                "whitelist*",
+                "allow list",
+                "allowlist*",
+                "allowed list",
+                "not allowed",
+                "not permitted",
+                "not registered",
+            ],
+        ],
+        unless: &["relay*", "spf", "to send mail from"],
+        scope: Scope::Connection,
+        cause: "The account takes mail from listed addresses only, and this machine's public address is not on the list.",
+        cure: "Add this machine's public address to the authorized addresses in the account's settings at the provider.",
+        ..ACCOUNT
+    },
+];

@@ -1,0 +1,120 @@
+//! What is held against this machine's address, and against the sender's domain.
+
+use super::REFUSED;
+use crate::meaning::Scope;
+use crate::rows::Row;
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "blocklisted",
+        words: &[&[
+            "@blocklist",
+            "blocked using",
+            "blacklist*",
+            "black list*",
+            "blocklist*",
+            "block list*",
+            "block listed",
+            "rbl",
+            "rbls",
+            "spamhaus*",
+            "spamhauss",
+            "barracuda reputation",
+            "reputation",
+            "banned sending ip",
+            "banned sender @ip",
+            "ip is blocked",
+            "@ip is blocked",
+            "address is blocked",
+            "ip address is listed",
+            "connections will not be accepted",
+            "not accepted from this ip",
+            "dynamic ip*",
+            "block for spam",
+            "user complaints",
+            "unexpected volume",
+            "dnsbl*",
+            "bad dns ptr",
+            "blocked see",
+            "ip frequency",
+        ]],
+        unless: &[
+            "address blacklisted",
+            "recipient blacklisted",
+            "badmailfrom",
+            "your account",
+            "sender address rejected",
+        ],
+        never_at: &[],
+        scope: Scope::Connection,
+        cause: "This machine's public address stands on a blocklist, or has a bad name with this server.",
+        cure: "Send through your provider's submission server with a sign-in, or ask the blocklist or the server's owner to \
+               take the address off.",
+        ..REFUSED
+    },
+    Row {
+        id: "address-without-name",
+        words: &[&[
+            "reverse dns",
+            "rdns",
+            "ptr",
+            "cannot find your hostname",
+            "cannot find your reverse hostname",
+            "reverse lookup",
+            "reverse hostname",
+        ]],
+        unless: &["relay*"],
+        never_at: &[],
+        scope: Scope::Connection,
+        cause: "This machine's public address has no name in the DNS that leads back to it.",
+        cure: "Send through your provider's submission server with a sign-in, or have the owner of the address set its PTR \
+               record.",
+        ..REFUSED
+    },
+    Row {
+        id: "domain-authentication",
+        words: &[
+            &[
+                "spf",
+                "dkim",
+                "dmarc",
+                "sender policy framework",
+                "authentication level",
+                "unauthenticated email",
+                "domainkeys",
+                "sender id pra",
+            ],
+            &[
+                "fail*",
+                "reject*",
+                "policy",
+                "not pass*",
+                "doesnt pass",
+                "denied",
+                "refused",
+                "unauthenticated",
+                "meet",
+                "align*",
+                "not authorized",
+                "not allowed",
+                "not accepted",
+                "invalid",
+                "error",
+                "missing",
+                "required",
+                "requires",
+                "not signed",
+                "limited",
+                "check*",
+                "verif*",
+                "not permitted",
+            ],
+        ],
+        unless: &["in your account", "verified in your", "no valid spf"],
+        scope: Scope::Account,
+        cause: "The message is not authenticated as coming from the sender's domain: SPF, DKIM or DMARC fails.",
+        cure: "Add the SPF and DKIM records of the server that you send through to the sender's domain in the DNS, or send \
+               through the provider of that domain.",
+        ..REFUSED
+    },
+];

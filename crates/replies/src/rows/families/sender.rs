@@ -1,0 +1,205 @@
+//! The sender's address: whether it exists, and whether the account may send from it.
+
+use super::{ACCOUNT, BEFORE_MAIL};
+use crate::meaning::Scope;
+use crate::rows::Row;
+
+const SENDER: Row = Row {
+    scope: Scope::Transaction,
+    never_at: BEFORE_MAIL,
+    ..ACCOUNT
+};
+
+/// Senders that the server has asked about.
+pub(super) const UNVERIFIABLE: &[Row] = &[
+    Row {
+        id: "sender-verify",
+        words: &[
+            &[
+                "sender verif*",
+                "verification failed for",
+                "verify sender",
+                "callback",
+                "callout",
+            ],
+            &["fail*", "could not", "rejected", "denied", "not", "unable"],
+        ],
+        by_class: true,
+        cause: "The server asked the sender's own mail server for the sender's address, and got no agreement.",
+        cure: "Set from and envelopeFrom to addresses that exist and receive mail.",
+        ..SENDER
+    },
+    Row {
+        id: "sender-domain-unknown",
+        words: &[
+            &[
+                "sender",
+                "senders",
+                "domain of sender",
+                "mail from",
+                "return path",
+                "from domain",
+                "invalid dns mx",
+            ],
+            &[
+                "domain not found",
+                "domain does not exist",
+                "does not exist",
+                "not resolve",
+                "undeliverable",
+                "no valid",
+                "not have a valid",
+                "no mx",
+                "invalid dns mx",
+                "unresolvable",
+                "non existent",
+                "need fully qualified address",
+            ],
+        ],
+        unless: &[
+            "helo",
+            "ehlo",
+            "spf",
+            "user does not exist",
+            "recipient address rejected",
+        ],
+        cause: "The domain of the sender's address does not exist in the DNS, or receives no mail.",
+        cure: "Set from and envelopeFrom to addresses whose domain exists and receives mail.",
+        ..SENDER
+    },
+];
+
+/// Senders that the account does not have.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "sender-unverified",
+        words: &[
+            &[
+                "sender*",
+                "from address",
+                "from",
+                "email address",
+                "domain",
+                "identity",
+                "identities",
+                "address",
+                "sending domain",
+            ],
+            &[
+                "verified",
+                "unverified",
+                "unvalidated",
+                "verify",
+                "validated",
+                "validate",
+                "confirm",
+                "confirmed",
+                "unconfigured",
+                "not configured",
+                "unregistered",
+                "not registered",
+                "sender signature",
+            ],
+        ],
+        unless: &[
+            "#5.1.1",
+            "recipient address",
+            "dns lookup",
+            "address verification",
+            "unverified address",
+        ],
+        cause: "The provider sends only from addresses and domains that the account has verified, and the sender's is not one.",
+        cure: "Verify the sender's address or its domain in the provider's console, or set from to one that is verified.",
+        ..SENDER
+    },
+    Row {
+        id: "sender-not-owned",
+        words: &[
+            &[
+                "sender*",
+                "senders",
+                "from address",
+                "from header",
+                "header from",
+                "from field",
+                "from domain",
+                "mail from",
+                "mailfrom",
+                "return path",
+                "envelope from",
+                "sending domain",
+                "send as",
+                "send from",
+                "send mail as",
+                "sent from",
+                "sending from",
+                "own addresses",
+                "one of your",
+                "authorized user",
+                "authenticated user",
+                "authorization user",
+                "auth user",
+                "authorized to send",
+                "allowed to send",
+                "permitted to send",
+                "authorised to send",
+                "header address",
+                "mittente",
+            ],
+            &[
+                "own",
+                "owned",
+                "own addresses",
+                "allowed",
+                "permitted",
+                "authorized",
+                "authorised",
+                "authorize",
+                "unauthorized",
+                "rejected",
+                "denied",
+                "denies",
+                "invalid",
+                "not valid",
+                "mismatch",
+                "match",
+                "must",
+                "equal",
+                "not one of",
+                "not local",
+                "not logged in",
+                "blocked",
+                "banned",
+                "disallow*",
+                "refused",
+                "unknown",
+                "not found",
+                "missing",
+                "not listed",
+                "not in",
+                "permission*",
+                "permissions",
+                "same as",
+                "badmailfrom",
+                "not accepted",
+                "prohibited",
+                "forbidden",
+            ],
+        ],
+        unless: &[
+            "recipient address rejected",
+            "mail from @ip",
+            "rejected as spam",
+            "under suspicion",
+            "spam message",
+            "valid from",
+            "from header are",
+            "virus*",
+            "attachment*",
+        ],
+        cause: "The account that signed in may not send from the sender's address.",
+        cure: "Set from and envelopeFrom to the account's own address, or have the server's administrator allow this sender \
+               for it.",
+        ..SENDER
+    },
+];
