@@ -138,6 +138,38 @@ impl Store {
         })
     }
 
+    /// Writes an account, given as JSON of its fields: it replaces the one with this label, or is added. A text that is
+    /// `***` stays as it is stored, so that what [`Store::show`] returned can be changed and written back. References
+    /// (`${env:}`, `${file:}`, `${keyring:}`) are refused unless they are stored there already: whoever writes an account
+    /// this way must not read the operator's files. Returns whether the account is new.
+    ///
+    /// # Errors
+    /// Returns every problem that the account would have. Nothing is changed then.
+    pub fn put(&self, label: &str, fields: &str) -> Result<bool, Errors> {
+        let place = Place::file(&self.path).with_label(label);
+        let invalid = |message: &str| Error::new(ErrorKind::Invalid, place.clone(), message);
+        let Ok(Node::Object(mut account)) = Node::parse(fields) else {
+            return Err(invalid("the account is not a JSON object of fields").into());
+        };
+        if document::label(&account).is_some_and(|own| own != label) {
+            return Err(invalid("the field \"label\" names another account; leave it out").into());
+        }
+        let mut is_new = false;
+        self.change(|accounts| {
+            document::set_label(&mut account, label);
+            let at = accounts.iter().position(|other| document::label(other) == Some(label));
+            document::keep_hidden(&mut account, at.map(|at| &accounts[at]), &place)?;
+            self.check(&account)?;
+            is_new = at.is_none();
+            match at {
+                Some(at) => accounts[at] = account,
+                None => accounts.push(account),
+            }
+            Ok(())
+        })?;
+        Ok(is_new)
+    }
+
     /// Copies an account under another label.
     ///
     /// # Errors

@@ -526,3 +526,95 @@ fn what_is_written_is_its_owners_alone() {
     assert_eq!(mode(&folder.path().join("key.txt")), 0o600);
     assert_eq!(mode(&folder.path().join("pipepost")), 0o700);
 }
+
+/// What is stored of an account, in clear.
+fn exported(store: &Store, label: &str) -> Value {
+    let text = store.export(&[label]).expect("exported");
+    let all: Value = serde_json::from_str(text.expose()).expect("JSON");
+    all[0].clone()
+}
+
+#[test]
+fn an_account_that_was_shown_is_changed_and_put_back_with_its_secret() {
+    let folder = folder();
+    let store = store(&folder);
+    store.add("gmail", &gmail()).expect("added");
+    let mut shown = store.show("gmail").expect("shown");
+    assert_eq!(shown["password"], "***");
+    shown["from_name"] = "Shop".into();
+    assert!(!store.put("gmail", &shown.to_string()).expect("put"));
+    let kept = exported(&store, "gmail");
+    assert_eq!(
+        (&kept["password"], &kept["from_name"]),
+        (&json!("PLANTED-password"), &json!("Shop"))
+    );
+    shown["password"] = "a${new}one".into();
+    assert!(!store.put("gmail", &shown.to_string()).expect("put"));
+    let accounts = Accounts::load_with_store([""; 0], &store, &Environment::process()).expect("loaded");
+    let account = accounts.get("gmail").expect("there");
+    let credentials = account.credentials("smtp.gmail.com").expect("resolved").expect("some");
+    assert!(!format!("{credentials:?}").contains("a${new}one"));
+    assert_eq!(exported(&store, "gmail")["password"], "a$${new}one");
+}
+
+#[test]
+fn a_new_account_is_put_and_a_field_that_is_left_out_is_gone() {
+    let folder = folder();
+    let store = store(&folder);
+    let account = json!({
+        "type": "smtp-auth-and-properties", "host": "mail.example.com", "port": 587, "starttls_enable": true,
+        "username": "me", "password": "PLANTED-password", "limits": {"messages_per_day": 10},
+    });
+    assert!(store.put("shop", &account.to_string()).expect("put"));
+    assert_eq!(exported(&store, "shop")["limits"]["messages_per_day"], 10);
+    let less = json!({
+        "label": "shop", "type": "smtp-auth-and-properties", "host": "mail.example.com", "port": 587,
+        "starttls_enable": true, "username": "me", "password": "***",
+    });
+    assert!(!store.put("shop", &less.to_string()).expect("put"));
+    assert_eq!(exported(&store, "shop").get("limits"), None);
+}
+
+#[test]
+fn who_puts_an_account_reads_no_file_and_no_variable() {
+    let folder = folder();
+    let store = store(&folder);
+    for (field, value, told) in [
+        ("password", "${file:/etc/passwd}", "reference"),
+        ("password", "x${env:HOME}", "reference"),
+        ("username", "${keyring:x}", "reference"),
+        ("ca_file", "/etc/ssl/cert.pem", "file of this machine"),
+        ("password", "***", "none is stored"),
+        ("label", "other", "another account"),
+        (
+            "environments",
+            r#"{"prod": {"password": "${file:/etc/passwd}"}}"#,
+            "reference",
+        ),
+    ] {
+        let mut account = json!({
+            "type": "smtp-auth-and-properties", "host": "mail.example.com", "port": 587, "starttls_enable": true,
+            "username": "me", "password": "x",
+        });
+        account[field] = value.into();
+        let errors = store.put("shop", &account.to_string()).expect_err(value);
+        assert!(errors.to_string().contains(told), "{field}: {errors}");
+    }
+    assert!(store.put("shop", "[]").is_err());
+    assert_eq!(labels(&store), [""; 0]);
+    // What the operator wrote stays.
+    store
+        .add(
+            "gmail",
+            &[
+                Change::set("type", secret("smtp-auth-and-properties")),
+                Change::set("preset", secret("gmail")),
+                Change::set("username", secret("me@gmail.com")),
+                Change::set("password", secret("${env:PIPEPOST_TEST_NOWHERE}")),
+            ],
+        )
+        .expect("added");
+    let shown = store.show("gmail").expect("shown");
+    assert!(!store.put("gmail", &shown.to_string()).expect("put"));
+    assert_eq!(exported(&store, "gmail")["password"], "${env:PIPEPOST_TEST_NOWHERE}");
+}

@@ -205,6 +205,71 @@ fn root_value(is_path: bool, value: &mut Node, base: &Path, place: &Place) -> Re
     Ok(())
 }
 
+/// What a reference begins with, in any field and within a set of fields that is written as text.
+const REFERENCES: [&str; 3] = ["${env:", "${file:", "${keyring:"];
+
+/// Puts what is stored in the place of each text that only shows it, and refuses references that are not stored already.
+pub(super) fn keep_hidden(document: &mut Document, stored: Option<&Document>, place: &Place) -> Result<(), Error> {
+    let shown = stored.map(shown);
+    for (key, value) in document {
+        let old = stored.and_then(|stored| stored.iter().find(|(other, _)| normal(other) == normal(key)));
+        let old_shown = old.and_then(|(other, _)| shown.as_ref()?.get(other));
+        keep_hidden_value(value, old.map(|(_, old)| old), old_shown, &place.with_field(key))?;
+    }
+    Ok(())
+}
+
+fn keep_hidden_value(
+    value: &mut Node,
+    stored: Option<&Node>,
+    shown: Option<&Value>,
+    place: &Place,
+) -> Result<(), Error> {
+    match value {
+        Node::Text(text) => {
+            let is_shown = shown.and_then(Value::as_str) == Some(text.as_str());
+            if let (true, Some(stored)) = (is_shown, stored) {
+                *value = stored.clone();
+                return Ok(());
+            }
+            if text.as_str() == "***" {
+                let message = "\"***\" stands for a stored secret, and none is stored here; write the secret itself";
+                return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+            }
+            if REFERENCES.iter().any(|reference| text.contains(reference)) {
+                let message =
+                    "a reference cannot be written here; write the value itself, or let the operator add the account";
+                return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+            }
+            let is_file = place.field().is_some_and(|field| normal(field) == "ca_file");
+            if is_file && !text.is_empty() {
+                let message = "a file of this machine cannot be named here; let the operator add the account";
+                return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+            }
+            // A password may hold it.
+            *text = Zeroizing::new(text.replace("${", "$${"));
+        }
+        Node::List(items) => {
+            for item in items {
+                keep_hidden_value(item, None, None, place)?;
+            }
+        }
+        Node::Object(entries) => {
+            let old = match stored {
+                Some(Node::Object(old)) => Some(old),
+                _ => None,
+            };
+            for (key, value) in entries {
+                let old = old.and_then(|old| old.iter().find(|(other, _)| normal(other) == normal(key)));
+                let old_shown = old.and_then(|(other, _)| shown?.get(other));
+                keep_hidden_value(value, old.map(|(_, old)| old), old_shown, &place.with_field(key))?;
+            }
+        }
+        Node::Null | Node::Bool(_) | Node::Number(_) => {}
+    }
+    Ok(())
+}
+
 /// The account without its secrets: literal ones are `***`, references stay.
 pub(super) fn shown(document: &Document) -> Value {
     let user_is_secret = text(document, "preset")
