@@ -2,7 +2,8 @@
 //! RFC 8252, section 7.3).
 //!
 //! The order of calls: [`Flow::begin`]; show or open [`Flow::url`]; [`Flow::run`], which waits for the browser, or
-//! [`Flow::run_with`] with the address at which a browser on another machine ended; keep the refresh token.
+//! [`Flow::run_with`] with the address at which a browser on another machine ended; keep the refresh token. A caller that
+//! listens itself begins with [`Flow::begin_at`].
 
 use std::fmt;
 use std::time::Duration;
@@ -37,7 +38,8 @@ pub struct Flow<'a> {
     username: Option<&'a str>,
     environment: &'a Environment,
     place: Place,
-    listener: Listener,
+    /// None where the caller listens.
+    listener: Option<Listener>,
     redirect: Url,
     url: Url,
     state: CsrfToken,
@@ -60,32 +62,12 @@ impl<'a> Flow<'a> {
     /// Returns [`ErrorKind::Invalid`] for an account of another type or without an authorization endpoint, and
     /// [`ErrorKind::File`] when the port is not available.
     pub async fn begin(account: &'a Account, port: Option<u16>) -> Result<Self, Error> {
-        let place = account.place.clone();
-        let fail = |kind, message: String| Error::new(kind, place.clone(), message);
-        let SignIn::OAuth(client) = account.sign_in() else {
-            let message = format!(
-                "nobody signs in to an account of the type {}; only oauth-2 accounts are authorized",
-                account.kind()
-            );
-            return Err(fail(ErrorKind::Invalid, message));
-        };
-        if client.grant == GrantType::ClientCredentials {
-            let message = "the application signs in as itself (\"grant\": \"client_credentials\"), so nobody has to sign in to this account";
-            return Err(fail(ErrorKind::Invalid, message.to_owned()));
-        }
-        let endpoint = client.authorization_endpoint.clone().ok_or_else(|| {
-            fail(
-                ErrorKind::Invalid,
-                "it is not known where to sign in; write \"authorization_endpoint\"".to_owned(),
-            )
-        })?;
+        let place = &account.place;
+        let (client, endpoint) = client_of(account)?;
         let listener = Listener::bind(port).await.map_err(|error| {
             let which = port.map_or("a loopback port".to_owned(), |port| format!("port {port}"));
-            fail(
-                ErrorKind::File,
-                format!("{which} cannot be listened on ({error}); choose another"),
-            )
-            .with_remedy(Remedy::ChoosePort)
+            let message = format!("{which} cannot be listened on ({error}); choose another");
+            Error::new(ErrorKind::File, place.clone(), message).with_remedy(Remedy::ChoosePort)
         })?;
         // Microsoft ignores the port of a registered redirect for this name alone, Google for the address.
         let host = if client.provider == Some(Provider::Microsoft) {
@@ -93,14 +75,46 @@ impl<'a> Flow<'a> {
         } else {
             "127.0.0.1"
         };
-        let invalid = |_| {
-            fail(
-                ErrorKind::Invalid,
-                "the redirect address cannot be made; correct \"authorization_endpoint\"".to_owned(),
-            )
-        };
-        let redirect = Url::parse(&format!("http://{host}:{}/", listener.port())).map_err(invalid)?;
+        let redirect = Url::parse(&format!("http://{host}:{}/", listener.port())).map_err(|_| {
+            let message = "the redirect address cannot be made; correct \"authorization_endpoint\"";
+            Error::new(ErrorKind::Invalid, place.clone(), message)
+        })?;
+        Ok(Self::begun(account, client, endpoint, redirect, Some(listener)))
+    }
 
+    /// Makes the address to open, for a caller that listens itself: the provider sends the person back to `redirect`. Then
+    /// comes [`Flow::run_with`].
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Invalid`] for an account of another type or without an authorization endpoint, and for a
+    /// `redirect` that is neither `https` nor a loopback address (RFC 8252, section 7.3).
+    pub fn begin_at(account: &'a Account, redirect: &str) -> Result<Self, Error> {
+        let (client, endpoint) = client_of(account)?;
+        let is_usable = |url: &Url| match url.host() {
+            Some(url::Host::Ipv4(address)) if address.is_loopback() => true,
+            Some(url::Host::Ipv6(address)) if address.is_loopback() => true,
+            Some(url::Host::Domain("localhost")) => true,
+            Some(_) => url.scheme() == "https",
+            None => false,
+        };
+        let parsed = Url::parse(redirect).ok();
+        let redirect = parsed
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none() && is_usable(url))
+            .ok_or_else(|| {
+                let message =
+                    "the redirect address is neither https nor a loopback address, or has a fragment; name another";
+                Error::new(ErrorKind::Invalid, account.place.clone(), message)
+            })?;
+        Ok(Self::begun(account, client, endpoint, redirect, None))
+    }
+
+    fn begun(
+        account: &'a Account,
+        client: &'a OAuthClient,
+        endpoint: Url,
+        redirect: Url,
+        listener: Option<Listener>,
+    ) -> Self {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let oauth = BasicClient::new(ClientId::new(client.client_id.clone()))
             .set_auth_uri(AuthUrl::from_url(endpoint))
@@ -124,17 +138,17 @@ impl<'a> Flow<'a> {
             request = request.add_extra_param("login_hint", username);
         }
         let (url, state) = request.url();
-        Ok(Self {
+        Self {
             client,
             username,
             environment: &account.environment,
-            place,
+            place: account.place.clone(),
             listener,
             redirect,
             url,
             state,
             verifier,
-        })
+        }
     }
 
     /// Returns the address to open in a browser.
@@ -175,7 +189,10 @@ impl<'a> Flow<'a> {
     /// or when another address than the account's signed in.
     pub async fn run(self, http: &dyn HttpPost) -> Result<Authorization, Error> {
         let judge = |query: &Url| self.judge(query);
-        let waited = tokio::time::timeout(PATIENCE, self.listener.wait(&self.redirect, judge)).await;
+        let Some(listener) = &self.listener else {
+            return Err(self.error("the caller itself waits for the browser, and has to bring the address".to_owned()));
+        };
+        let waited = tokio::time::timeout(PATIENCE, listener.wait(&self.redirect, judge)).await;
         let Ok((answer, browser)) = waited else {
             let message = format!(
                 "nobody signed in within {} minutes; begin once more",
@@ -346,6 +363,26 @@ impl fmt::Debug for Flow<'_> {
             .field("redirect", &self.redirect.as_str())
             .finish_non_exhaustive()
     }
+}
+
+/// The OAuth client of an account, and where a person signs in with it.
+fn client_of(account: &Account) -> Result<(&OAuthClient, Url), Error> {
+    let fail = |message: String| Error::new(ErrorKind::Invalid, account.place.clone(), message);
+    let SignIn::OAuth(client) = account.sign_in() else {
+        return Err(fail(format!(
+            "nobody signs in to an account of the type {}; only oauth-2 accounts are authorized",
+            account.kind()
+        )));
+    };
+    if client.grant == GrantType::ClientCredentials {
+        let message = "the application signs in as itself (\"grant\": \"client_credentials\"), so nobody has to sign in to this account";
+        return Err(fail(message.to_owned()));
+    }
+    let endpoint = client
+        .authorization_endpoint
+        .clone()
+        .ok_or_else(|| fail("it is not known where to sign in; write \"authorization_endpoint\"".to_owned()))?;
+    Ok((client, endpoint))
 }
 
 /// The address in an ID token. It came over TLS from the token endpoint itself, which is what vouches for it (OpenID

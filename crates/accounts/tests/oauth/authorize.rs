@@ -420,3 +420,41 @@ async fn what_microsoft_says_in_the_browser_is_explained_too() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_caller_that_listens_itself_brings_the_address() {
+    let account = account(google());
+    let redirect = "http://127.0.0.1:8726/oauth/callback";
+    let flow = Flow::begin_at(&account, redirect).expect("a flow");
+    let asked = query(flow.url());
+    assert_eq!(asked["redirect_uri"], redirect);
+    let provider = Provider::new(vec![granted("me@gmail.com")]);
+    let address = format!("{redirect}?state={}&code=the-code", asked["state"]);
+    let authorization = flow.run_with(&address, provider.as_ref()).await.expect("granted");
+    assert_eq!(authorization.refresh_token.expose(), "PLANTED-new");
+    // Nothing listens for it here.
+    let flow = Flow::begin_at(&account, redirect).expect("a flow");
+    assert!(flow.run(provider.as_ref()).await.is_err());
+}
+
+#[test]
+fn a_redirect_is_https_or_loopback() {
+    let account = account(google());
+    for good in [
+        "https://mail.example.com/oauth/callback",
+        "http://localhost:1/x",
+        "http://[::1]:8726/",
+    ] {
+        assert!(Flow::begin_at(&account, good).is_ok(), "{good}");
+    }
+    for wrong in [
+        "",
+        "http://mail.example.com/",
+        "javascript:alert(1)",
+        "https://a.example/#x",
+        "http://127.0.0.1.a.example/",
+    ] {
+        let error = Flow::begin_at(&account, wrong).expect_err(wrong);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}
