@@ -17,7 +17,7 @@ use pipepost_state::object::{MemoryObjects, ObjectStore};
 use serde_json::Value;
 
 use crate::connectors::{self, Connector, Connectors, ConnectorsError};
-use crate::run::{self, Quotas, RunOptions, RunReport};
+use crate::run::{self, Quotas, RunOptions, RunReport, ServerMemory};
 
 /// Everything that the pipelines of one operator share. Make one per process, and run any number of pipelines on it.
 ///
@@ -52,6 +52,8 @@ pub struct Host {
     pub(crate) quotas: Quotas,
     /// The objects that pipelines keep.
     pub(crate) objects: Arc<dyn ObjectStore>,
+    /// What servers have taught of their limits.
+    pub(crate) server_memory: ServerMemory,
 }
 
 /// The reason why a host could not be made.
@@ -219,6 +221,10 @@ impl HostBuilder {
         let objects = self
             .objects
             .or_else(|| self.state.as_ref().map(|store| store.objects()));
+        let server_memory = match &self.state {
+            Some(store) => ServerMemory::in_store(store.server_limits()),
+            None => ServerMemory::default(),
+        };
         Ok(Host {
             engine,
             connectors,
@@ -230,6 +236,7 @@ impl HostBuilder {
             state: self.state,
             quotas,
             objects: objects.unwrap_or_else(|| Arc::new(MemoryObjects::default())),
+            server_memory,
         })
     }
 }

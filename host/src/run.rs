@@ -20,6 +20,7 @@ mod repeat;
 mod retry;
 mod route;
 mod scopes;
+mod server_memory;
 pub mod spans;
 mod step_context;
 mod steps;
@@ -49,6 +50,7 @@ pub(crate) use quotas::Quotas;
 pub use quotas::states_limits;
 use scopes::RunScopes;
 use serde_json::{Value, json};
+pub(crate) use server_memory::ServerMemory;
 use tally::Tally;
 use tracing::Instrument as _;
 

@@ -225,6 +225,31 @@ impl Connections {
         self.state().capacities.get(&key).copied().unwrap_or_default()
     }
 
+    /// Lets the route's server begin with what an earlier process has learned. What this process has learned stays.
+    pub fn recall_capacity(&self, route: &Route, capacity: ServerCapacity) {
+        let key = (route.owner(), route.endpoint().clone());
+        self.state().capacities.entry(key).or_insert(capacity);
+    }
+
+    /// Lets no more than `most` connections of the route's account live, as an earlier process has learned.
+    pub fn recall_connections(&self, route: &Route, most: u32) {
+        let places = self.places(route);
+        let _state = self.state();
+        let (before, most) = (places.most.load(Ordering::Relaxed), most.max(1) as usize);
+        if most < before {
+            let gone = places.live.forget_permits(before - most);
+            places.most.store(before - gone, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many connections of the route's account the server accepts, if it has refused one more.
+    pub fn lowered(&self, route: &Route) -> Option<u32> {
+        let most = self.places(route).most.load(Ordering::Relaxed);
+        u32::try_from(most)
+            .ok()
+            .filter(|most| *most < route.max_connections.max(1))
+    }
+
     pub(crate) fn note_capacity(&self, route: &Route, note: impl FnOnce(&mut ServerCapacity)) {
         let key = (route.owner(), route.endpoint().clone());
         let mut state = self.state();

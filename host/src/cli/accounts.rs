@@ -2,6 +2,7 @@
 
 mod authorize;
 mod change;
+mod limits;
 mod test;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use authorize::AuthorizeOptions;
 use change::Changes;
 use clap::{Args, Subcommand};
+use limits::LimitsOptions;
 use pipepost::FailureKind;
 use pipepost::state::StateStore as _;
 use pipepost_accounts::Errors;
@@ -96,6 +98,11 @@ pub(super) enum AccountsCommand {
         #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
         state: Option<PathBuf>,
     },
+    /// Show what servers have taught of their limits, such as messages on one connection, or forget it
+    #[command(
+        after_help = "What an account states in `limits` is used in place of what its server has taught.\n\nExample:\n  pipepost accounts limits gmail --forget"
+    )]
+    Limits(LimitsOptions),
     /// Export accounts as an accounts file, with their secrets in clear
     Export {
         /// The accounts' labels; the default is all
@@ -155,6 +162,7 @@ pub(super) async fn execute(command: AccountsCommand) -> Result<u8, CliError> {
         AccountsCommand::Authorize(options) => authorize::execute(options).await?,
         AccountsCommand::Test(options) => return test::execute(options).await,
         AccountsCommand::Resume { label, state } => resume(&label, state).await?,
+        AccountsCommand::Limits(options) => limits::execute(options).await?,
         AccountsCommand::Export { labels, output, store } => export(&labels, output.as_deref(), &store)?,
     }
     Ok(0)

@@ -213,6 +213,9 @@ impl Sender<'_> {
             let Some(Admitted { route, attempts }) = self.admit(target, endpoint, lot, &mut results).await else {
                 continue;
             };
+            if let Some(route) = &route {
+                self.host.server_memory.recall(&self.host.connections, route).await;
+            }
             let mut batch = self.batch(
                 target,
                 route.clone(),
@@ -245,6 +248,9 @@ impl Sender<'_> {
             if let (Some(account), Some(route), Some(reply)) = (&target.account, &route, &refused_sign_in) {
                 let quotas = &self.host.quotas;
                 quotas.note_sign_in(account, &route.endpoint().host, reply).await;
+            }
+            if let Some(route) = &route {
+                self.host.server_memory.note(&self.host.connections, route).await;
             }
             let account = route.as_ref().and(target.account.as_ref());
             results.extend(attempts.into_iter().zip(0..).map(|(attempt, id)| {

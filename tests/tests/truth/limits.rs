@@ -61,3 +61,52 @@ fn a_limit_costs_one_window_in_a_whole_run() {
     // And the last step has nothing uncertain left.
     assert_eq!(ending.json()["sent"], 30, "{ending}");
 }
+
+/// What `pipepost accounts limits` says of the account's server.
+fn learned(scratch: &Scratch, more: &[&str]) -> Value {
+    let arguments = [&["accounts", "limits", "--json", "mail"], more].concat();
+    scratch.pipepost(&arguments).with_code(0).json()
+}
+
+#[test]
+fn what_a_server_taught_of_messages_is_known_to_the_next_run_until_it_is_forgotten() {
+    let server = Scripted::start(Dialogue::streaming().limited_to(5, ""));
+    let scratch = Scratch::with(&document(&[numbered(40, json!({}))]), &one_connection(server.account()));
+    let first = scratch.run(&[]).json();
+    assert_ne!(first["uncertain"], 0, "nobody knew: {first}");
+    let known = learned(&scratch, &[]);
+    assert_eq!(known[0]["messagesPerConnection"], 5, "{known}");
+    assert_eq!(known[0]["messagesPerConnectionSuspected"], false, "{known}");
+
+    let (taken, connections) = (server.seen().taken.len(), server.seen().connections);
+    let second = scratch.run(&[]).with_code(0);
+    assert_eq!(second.json()["sent"], 40, "{second}");
+    assert_eq!(server.seen().taken.len() - taken, 40);
+    assert_eq!(server.seen().connections - connections, 8);
+
+    assert_eq!(learned(&scratch, &["--forget"]), known);
+    assert_eq!(learned(&scratch, &[]), json!([]));
+    assert_ne!(scratch.run(&[]).json()["uncertain"], 0, "it is asked anew");
+}
+
+#[test]
+fn what_a_server_taught_of_connections_is_known_to_the_next_run_and_what_the_account_states_wins() {
+    let server = Scripted::start(Dialogue::streaming().with_connections(2, "421 4.7.0 Too many connections"));
+    let scratch = Scratch::with(&document(&[numbered(400, json!({}))]), &server.account());
+    scratch.run(&[]).with_code(0);
+    let known = learned(&scratch, &[]);
+    let most = known[0]["maxConnections"].as_u64().unwrap_or_else(|| panic!("{known}"));
+    assert!((1..=2).contains(&most), "{known}");
+
+    let connections = server.seen().connections;
+    scratch.run(&[]).with_code(0);
+    let opened = server.seen().connections - connections;
+    assert!(opened <= 2, "{opened} were opened");
+
+    let stated = server.account().with("limits", json!({"max_connections": 3}));
+    scratch.write("accounts.json", stated.json().to_string());
+    let connections = server.seen().connections;
+    scratch.run(&[]).with_code(0);
+    assert!(server.seen().connections - connections > 2, "the third is refused");
+    assert_eq!(learned(&scratch, &[]), known, "nothing is learned in place of it");
+}
