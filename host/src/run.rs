@@ -88,6 +88,8 @@ pub struct RunOptions {
     pub observer: Option<Arc<dyn Observer>>,
     /// The time limit.
     pub time_limit: TimeLimit,
+    /// Whether mail merges may take their rows from the process's standard input (`"items": {"file": "-"}`).
+    pub standard_input: bool,
     /// The name of the pipeline in logs and traces; if none, the document's own name.
     pub name: Option<String>,
     /// The `traceparent` of the request that began the run (W3C Trace Context); its trace goes on in the run's.
@@ -311,6 +313,7 @@ async fn run_within(
         observer: options.observer.take(),
         scopes,
         tally: Arc::clone(&tally),
+        has_input: options.standard_input,
     };
     let result = execution.work().await;
     drop(alarm);

@@ -17,20 +17,32 @@ const CONNECTIONS: u64 = 3;
 
 #[test]
 fn a_thousand_messages_and_fifteen_kills() {
-    killed_at_random(1_000, 15);
+    killed_at_random(Source::List, 1_000, 15);
+}
+
+#[test]
+fn five_hundred_rows_of_a_file_and_five_kills() {
+    killed_at_random(Source::File, 500, 5);
 }
 
 #[test]
 #[ignore = "it takes minutes: `cargo xtask soak` runs it"]
 fn ten_thousand_messages_and_a_hundred_kills() {
-    killed_at_random(10_000, 100);
+    killed_at_random(Source::List, 10_000, 100);
 }
 
-fn killed_at_random(messages: usize, kills: usize) {
+/// Where the elements come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    List,
+    File,
+}
+
+fn killed_at_random(source: Source, messages: usize, kills: usize) {
     let seed = seed();
     let mut random = Random(seed);
     let (server, bell) = Server::start();
-    let scratch = server.scratch(messages);
+    let scratch = server.scratch(source, messages);
     let (mut with_open_claims, mut most_open) = (0, 0);
     for kill in 1..=kills {
         // What is left is shared out among the kills that are left, and the run that nobody kills.
@@ -136,6 +148,8 @@ fn run(scratch: &Scratch, bell: &Receiver<()>) -> Option<Ending> {
         "soak",
         "--timeout",
         "none",
+        "--files",
+        ".",
         "--quiet",
     ]);
     running.kill_at(bell)
@@ -206,9 +220,16 @@ impl Server {
         (server, bell)
     }
 
-    fn scratch(&self, messages: usize) -> Scratch {
+    fn scratch(&self, source: Source, messages: usize) -> Scratch {
         let scratch = Scratch::new();
-        let items: Vec<usize> = (0..messages).collect();
+        let items = match source {
+            Source::List => json!((0..messages).collect::<Vec<usize>>()),
+            Source::File => {
+                let rows: String = (0..messages).map(|number| format!("{number}\n")).collect();
+                scratch.write("rows.ndjson", rows);
+                json!({ "file": "rows.ndjson" })
+            }
+        };
         let step = json!({
             "type": "connector",
             "name": "email-connector-v2",

@@ -119,15 +119,28 @@ impl RunFiles {
         Ok(target)
     }
 
+    /// Opens a file of the run's own directory to append to it; it is made if it does not exist, and so are missing
+    /// sub-directories.
+    ///
+    /// # Errors
+    /// Returns a [`WriteError`].
+    pub fn open_to_append(&self, name: &str) -> Result<impl io::Write + Send + std::fmt::Debug + use<>, WriteError> {
+        self.append_to(name)
+    }
+
+    fn append_to(&self, name: &str) -> Result<File, WriteError> {
+        self.own_path(name)?;
+        let relative = relative(name).map_err(|_| WriteError::NotAllowed)?;
+        Ok(beneath::open(&self.own, &relative, Access::Append)?)
+    }
+
     /// Writes a whole file into the run's own directory, or appends to it. Missing sub-directories are made.
     ///
     /// # Errors
     /// Returns a [`WriteError`]; the file is then as it was before.
     pub fn write(&self, name: &str, bytes: &[u8], existing: Existing) -> Result<(), WriteError> {
         if existing == Existing::Append {
-            self.own_path(name)?;
-            let relative = relative(name).map_err(|_| WriteError::NotAllowed)?;
-            let mut file = beneath::open(&self.own, &relative, Access::Append)?;
+            let mut file = self.append_to(name)?;
             // In one piece, so that steps that run side by side do not write into each other's lines.
             return Ok(file.write_all(bytes)?);
         }
@@ -201,6 +214,11 @@ impl OpenFile {
     /// Returns the media type by the ending of the file's name; none for an unknown ending.
     pub fn media_type(&self) -> Option<&'static str> {
         self.media_type
+    }
+
+    /// Returns the file's content from its beginning, to be read once.
+    pub fn into_reader(self) -> impl io::Read + Send {
+        self.file
     }
 
     /// Reads at most `max` bytes from `offset`. The result is empty at the end of the file.

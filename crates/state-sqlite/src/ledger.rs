@@ -110,6 +110,10 @@ impl Ledger for SqliteLedger {
         self.note(Note::Record(key.to_owned(), digest, kept));
     }
 
+    fn let_go(&self, keys: &[String]) {
+        self.state().let_go(keys);
+    }
+
     fn close(&self) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
             let (done, answer) = oneshot::channel();

@@ -118,6 +118,10 @@ pub trait Ledger: Send + Sync {
     /// Notes how a whole message ended. The method does not wait.
     fn record(&self, key: &str, recorded: Recorded);
 
+    /// Takes these messages out of memory, if they have ended: the run does not come back to them. What was written down
+    /// stays, and the next owner finds it.
+    fn let_go(&self, _keys: &[String]) {}
+
     /// Makes everything that was noted durable, and frees the execution for another owner.
     ///
     /// The answer may fail with the reason, worded as the end of a sentence.

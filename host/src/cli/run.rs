@@ -75,6 +75,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     run.execution = options.execution;
     run.files = options.files;
     run.keep = options.keep;
+    run.standard_input = options.input.as_deref() != Some(Path::new("-"));
     // As CI systems and `otel-cli` hand a trace on.
     run.trace_parent = std::env::var("TRACEPARENT").ok();
     run.observer = Some(Arc::clone(&watcher) as Arc<dyn pipepost::Observer>);

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_engine::files::RunFiles;
@@ -31,6 +32,8 @@ pub(super) struct Execution<'a> {
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) scopes: RunScopes,
     pub(super) tally: Arc<Tally>,
+    /// The rows of a merge may come from the process's standard input.
+    pub(super) has_input: bool,
 }
 
 /// Recursion through tracks needs a box.
@@ -53,7 +56,14 @@ impl Execution<'_> {
 
     /// Counts the elements that a step works through.
     pub(super) fn counter(&self, step: &Step, total: usize) -> Arc<Counter> {
-        Counter::new(self.observer.clone(), place(step), total)
+        let counter = self.counter_of_rows(step, None);
+        counter.set_total(total);
+        counter
+    }
+
+    /// Counts elements whose number is not known yet. `read`: how much of their file was read, and its length.
+    pub(super) fn counter_of_rows(&self, step: &Step, read: Option<(Arc<AtomicU64>, u64)>) -> Arc<Counter> {
+        Counter::new(self.observer.clone(), place(step), read)
     }
 
     /// Runs a branch, and the branches that its choices lead to; the frame's message is then the last output.

@@ -1,10 +1,11 @@
 //! Mail merge: one call for each element, handed over in large batches over several connections.
 //!
-//! Messages are made one batch at a time, so that the memory does not grow with the list. With `failOnError` they are
-//! sent one by one, because no message may follow one that fails.
+//! Elements are taken and messages are made one batch at a time, so that the memory does not grow with the list. With
+//! `failOnError` they are sent one by one, because no message may follow one that fails.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+mod results;
+mod rows;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,11 +13,14 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use pipepost_accounts::Limits;
 use pipepost_core::{Failure, FailureKind};
-use pipepost_flowspec::MergeItems;
-use serde_json::{Value, json};
+use pipepost_double_braces::Context;
+use pipepost_flowspec::{Items, MergeItems};
+use serde_json::Value;
 
+use self::results::{RESULTS_MAX, Results};
+use self::rows::{Chunk, Cursor, Elements, FileRows};
 use super::RunError;
-use super::calls::{Failed, Outcome, Target};
+use super::calls::{Outcome, Target};
 use super::clock::give_way;
 use super::execute::{Execution, place};
 use super::observe::Counter;
@@ -29,7 +33,17 @@ const BATCH_CALLS_MAX: usize = 256;
 const BATCH_CALLS_MIN: usize = 64;
 
 /// One batch under way.
-type Sending<'s> = Pin<Box<dyn Future<Output = (Range<usize>, Vec<Outcome>)> + Send + 's>>;
+type Sending<'s> = Pin<Box<dyn Future<Output = (Chunk<'s>, Vec<Outcome>)> + Send + 's>>;
+
+/// Why no further message begins.
+enum Stopped {
+    /// An earlier one failed, and failures end the run.
+    ByFailure,
+    /// The time is over, or somebody ends the run.
+    ByRun,
+    /// What the merge needs besides the connector is gone.
+    Broken(Failure),
+}
 
 impl Execution<'_> {
     /// Performs the step for each element. One that fails does not stop the rest, unless failures end the run.
@@ -43,97 +57,240 @@ impl Execution<'_> {
         let scopes = self
             .at(target.step, frame)
             .see(target.connector.account_label.as_deref(), None);
-        let elements = match items.evaluate(&scopes) {
-            Ok(elements) => elements,
-            Err(reason) => {
-                let failure = Failure::new(
-                    FailureKind::Invalid,
-                    format!("The parameter `{}`: {reason}.", items.parameter),
-                );
+        let opened = self
+            .merge_elements(items, &scopes)
+            .and_then(|elements| Ok((self.merge_results(target, &scopes, &elements)?, elements)));
+        let (mut results, mut elements) = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
                 return self
                     .at(target.step, frame)
                     .end_in(stops, RunError::new(place(target.step), failure));
             }
         };
+        let read = match &elements {
+            Elements::List(_) => None,
+            Elements::File(rows) => rows.progress(),
+        };
+        let counter = self.counter_of_rows(target.step, read);
+        let mut cursor = elements.cursor();
+        let stopped = self
+            .work_through(target, frame, &mut cursor, &mut results, &counter, stops)
+            .await;
+        match &stopped {
+            None | Some(Stopped::Broken(_)) => {}
+            // Whoever feeds standard input may never end.
+            Some(_) if cursor.is_endless() => {}
+            Some(stopped) => self.leave_out(stopped, &mut cursor, &mut results, &counter).await,
+        }
+        let broken = match stopped {
+            Some(Stopped::Broken(failure)) => Some(failure),
+            Some(_) if cursor.is_endless() => {
+                let message = "What followed on standard input was not read.";
+                Some(Failure::new(FailureKind::Limit, message))
+            }
+            _ => cursor.trouble().map(|reason| {
+                let message = format!("The parameter `{}`: {reason}.", items.parameter);
+                Failure::new(FailureKind::Invalid, message)
+            }),
+        };
+        let flushed = results.flush().map_err(|error| unwritable(&error)).err();
+        let summary = results.summary(stops, broken.or(flushed));
+        match summary.failure {
+            None => Ok(summary.output),
+            Some(failure) if stops => Err(RunError::new(place(target.step), failure).with(summary.output)),
+            Some(failure) => {
+                self.tally.tolerate(place(target.step), failure);
+                Ok(summary.output)
+            }
+        }
+    }
+
+    /// The elements: a list, or a file that is opened.
+    fn merge_elements<'i>(&self, items: &'i MergeItems, scopes: &'i dyn Context) -> Result<Elements<'i>, Failure> {
+        let found = match items.evaluate(scopes) {
+            Ok(Items::List(elements)) => Ok(Elements::List(elements)),
+            Ok(Items::File(file)) => FileRows::open(&file, &self.files, self.has_input).map(Elements::File),
+            Err(reason) => Err(reason),
+        };
+        found.map_err(|reason| {
+            let message = format!("The parameter `{}`: {reason}.", items.parameter);
+            Failure::new(FailureKind::Invalid, message)
+        })
+    }
+
+    /// Where the results go.
+    fn merge_results(
+        &self,
+        target: &Target<'_>,
+        scopes: &dyn Context,
+        elements: &Elements<'_>,
+    ) -> Result<Results, Failure> {
+        let Some((parameter, template)) = &target.connector.results else {
+            return match elements {
+                Elements::List(elements) if elements.len() > RESULTS_MAX => Err(too_many()),
+                _ => Ok(Results::in_output()),
+            };
+        };
+        let described = template.evaluate(scopes).map_err(|error| {
+            let message = format!("The parameter `{parameter}{}`: {}.", error.pointer, error.error);
+            Failure::new(FailureKind::Invalid, message)
+        })?;
+        let (columns, delimiter) = match elements {
+            Elements::List(_) => (Arc::default(), b','),
+            Elements::File(rows) => (Arc::clone(&rows.columns), rows.delimiter),
+        };
+        Results::in_files(parameter, &described, &self.files, columns, delimiter)
+    }
+
+    /// Sends until the elements end, or something ends it before.
+    async fn work_through<'s>(
+        &'s self,
+        target: &'s Target<'s>,
+        frame: &'s Frame,
+        cursor: &mut Cursor<'s>,
+        results: &mut Results,
+        counter: &'s Arc<Counter>,
+        stops: bool,
+    ) -> Option<Stopped> {
         let lanes = target
             .account
             .as_ref()
             .and_then(|account| account.limits().max_connections)
             .unwrap_or(Limits::MAX_CONNECTIONS_DEFAULT)
             .max(1) as usize;
-        let (lanes, size) = if stops {
-            (1, 1)
-        } else {
-            (
-                lanes,
-                elements.len().div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX),
-            )
+        let total = cursor.total(lanes * BATCH_CALLS_MAX).await;
+        let (lanes, size) = match total {
+            _ if stops => (1, 1),
+            Some(total) => (lanes, total.div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX)),
+            None => (lanes, BATCH_CALLS_MAX),
         };
-        let target = &Target {
-            lanes: lanes.min(elements.len().div_ceil(size)).max(1),
-            ..*target
-        };
+        let lanes_used = total.map_or(lanes, |total| lanes.min(total.div_ceil(size)).max(1));
         // Two batches more than there are connections: while the others are sent, the messages of one are made and the
         // parameters of the next.
         let ahead = if stops { 1 } else { lanes + 2 };
-        let counter = self.counter(target.step, elements.len());
-        let mut outcomes: Vec<Option<Outcome>> = elements.iter().map(|_| None).collect();
-        let mut begun = 0;
-        let mut stopped = false;
-        let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
+        let mut stopped = self.clock.is_over().then_some(Stopped::ByRun);
+        let mut is_over = false;
+        let mut sending: FuturesUnordered<Sending<'s>> = FuturesUnordered::new();
         loop {
-            while sending.len() < ahead && begun < elements.len() && !stopped && !self.clock.is_over() {
-                let range = begun..(begun + size).min(elements.len());
-                begun = range.end;
-                sending.push(Box::pin(self.part(target, frame, &elements, range, &counter)));
+            let takes = sending.len() < ahead && !is_over && stopped.is_none();
+            if !takes && sending.is_empty() {
+                return stopped;
             }
-            let Some((range, ended)) = sending.next().await else {
-                break;
+            // Who waits for rows hears of batches that end, and of the run's end.
+            let chunk = tokio::select! {
+                biased;
+                Some(ended) = sending.next() => {
+                    stopped = self.take_batch(target, frame, results, ended, stops).or(stopped);
+                    continue;
+                }
+                chunk = cursor.next(size), if takes => chunk,
+                () = self.clock.token().requested(), if takes => {
+                    stopped = Some(Stopped::ByRun);
+                    continue;
+                }
             };
-            stopped |= stops && ended.iter().any(Result::is_err);
-            for (slot, outcome) in outcomes[range].iter_mut().zip(ended) {
-                *slot = Some(outcome);
+            let Some(chunk) = chunk else {
+                is_over = true;
+                continue;
+            };
+            if let Some(total) = cursor.total(0).await {
+                counter.set_total(total);
+            }
+            if self.clock.is_over() {
+                stopped = Some(Stopped::ByRun);
+            } else if results.are_held() && chunk.range().end > RESULTS_MAX {
+                stopped = Some(Stopped::Broken(too_many()));
+            }
+            match &stopped {
+                None => sending.push(Box::pin(self.part(target, lanes_used, frame, chunk, counter))),
+                Some(stopped) => self.leave_chunk(stopped, &chunk, results, counter),
             }
         }
-        let rest = || match stopped {
-            true => Failure::new(
-                FailureKind::Limit,
-                "An earlier message failed, and `failOnError` stops the rest.",
-            ),
-            false => self.clock.over(),
-        };
-        let outcomes = outcomes.into_iter().map(|outcome| {
-            outcome.unwrap_or_else(|| {
-                let failure = rest();
-                self.tally.count(Some(failure.kind));
-                Err(failure.into())
-            })
-        });
-        let outcomes = outcomes.collect();
-        self.summary(target, frame, outcomes, stops)
     }
 
-    /// Makes the messages of some elements, and hands them over together.
-    async fn part(
+    /// Takes what became of a batch.
+    fn take_batch(
         &self,
         target: &Target<'_>,
         frame: &Frame,
-        elements: &[Value],
-        range: Range<usize>,
+        results: &mut Results,
+        (chunk, ended): (Chunk<'_>, Vec<Outcome>),
+        stops: bool,
+    ) -> Option<Stopped> {
+        let has_failed = ended.iter().any(Result::is_err);
+        let mut written = Ok(());
+        for (index, outcome) in chunk.range().zip(ended) {
+            if let Ok(output) = &outcome {
+                results.refused += self.note_refused(target, frame, output);
+            }
+            let added = results.add(index, chunk.element(index), outcome);
+            written = written.and(added);
+        }
+        match written.and_then(|()| results.flush()) {
+            Err(error) => Some(Stopped::Broken(unwritable(&error))),
+            Ok(()) => (stops && has_failed).then_some(Stopped::ByFailure),
+        }
+    }
+
+    /// Counts the elements that nothing was begun for, to the last one, so that none is missing in the results.
+    async fn leave_out(
+        &self,
+        stopped: &Stopped,
+        cursor: &mut Cursor<'_>,
+        results: &mut Results,
         counter: &Arc<Counter>,
-    ) -> (Range<usize>, Vec<Outcome>) {
+    ) {
+        while let Some(chunk) = cursor.next(BATCH_CALLS_MAX).await {
+            give_way().await;
+            self.leave_chunk(stopped, &chunk, results, counter);
+        }
+    }
+
+    fn leave_chunk(&self, stopped: &Stopped, chunk: &Chunk<'_>, results: &mut Results, counter: &Arc<Counter>) {
+        for index in chunk.range() {
+            let failure = match stopped {
+                Stopped::ByFailure => Failure::new(
+                    FailureKind::Limit,
+                    "An earlier message failed, and `failOnError` stops the rest.",
+                ),
+                Stopped::ByRun => self.clock.over(),
+                Stopped::Broken(failure) => failure.clone(),
+            };
+            self.tally.count(Some(failure.kind));
+            counter.one();
+            // A file that cannot be written was told of when it broke, or will be when it is flushed.
+            let _ = results.add(index, chunk.element(index), Err(failure.into()));
+        }
+    }
+
+    /// Makes the messages of some elements, and hands them over together.
+    async fn part<'c>(
+        &self,
+        target: &Target<'_>,
+        lanes: usize,
+        frame: &Frame,
+        chunk: Chunk<'c>,
+        counter: &Arc<Counter>,
+    ) -> (Chunk<'c>, Vec<Outcome>) {
+        let target = &Target { lanes, ..*target };
+        let range = chunk.range();
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(range.len());
         let mut calls = Vec::with_capacity(range.len());
-        for index in range.clone() {
+        for index in range {
             give_way().await;
-            if self.clock.is_over() {
-                let failure = self.clock.over();
-                self.tally.count(Some(failure.kind));
-                counter.one();
-                outcomes.push(Some(Err(failure.into())));
-                continue;
-            }
-            match self.resolve(target, frame, Some((index, &elements[index]))) {
+            let made = if self.clock.is_over() {
+                Err(self.clock.over())
+            } else {
+                match chunk.element(index) {
+                    Ok(element) => self.resolve(target, frame, Some((index, element))),
+                    Err(bad) => {
+                        let message = format!("The row cannot be read: {}.", bad.reason);
+                        Err(Failure::new(FailureKind::Invalid, message))
+                    }
+                }
+            };
+            match made {
                 Ok(ready) => {
                     calls.push(Arc::new(ready));
                     outcomes.push(None);
@@ -145,101 +302,29 @@ impl Execution<'_> {
                 }
             }
         }
-        let mut ended = self
-            .sender
-            .dispatch(target, frame, &calls, Some(counter))
-            .await
-            .into_iter();
+        let ended = self.sender.dispatch(target, frame, &calls, Some(counter)).await;
+        if !frame.repeats {
+            let keys: Vec<String> = calls.iter().map(|call| call.key.clone()).collect();
+            self.sender.ledger.let_go(&keys);
+        }
+        let mut ended = ended.into_iter();
         let outcomes: Vec<Outcome> = outcomes
             .into_iter()
             .filter_map(|outcome| outcome.or_else(|| ended.next()))
             .collect();
         counter.failed(outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64);
-        (range, outcomes)
-    }
-
-    fn summary(
-        &self,
-        target: &Target<'_>,
-        frame: &Frame,
-        outcomes: Vec<Outcome>,
-        stops: bool,
-    ) -> Result<Value, RunError> {
-        let (mut sent, mut failed, mut uncertain) = (0_usize, 0_usize, 0_usize);
-        let mut refused = 0;
-        let mut wrongs = Wrongs::default();
-        let mut results = Vec::with_capacity(outcomes.len());
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            match outcome {
-                Ok(output) => {
-                    sent += 1;
-                    refused += self.note_refused(target, frame, &output);
-                    results.push(output);
-                }
-                Err(wrong) => {
-                    let is_uncertain = wrong.failure.kind == FailureKind::Uncertain;
-                    *(if is_uncertain { &mut uncertain } else { &mut failed }) += 1;
-                    results.push(wrong.output());
-                    wrongs.add(index, wrong);
-                }
-            }
-        }
-        let total = results.len();
-        let failure = wrongs.chief(stops).map(|(index, failure)| {
-            let many = failed + uncertain;
-            let message = format!(
-                "{many} of {total} messages {} not confirmed as sent; item {}: {}",
-                if many == 1 { "was" } else { "were" },
-                index + 1,
-                failure.message
-            );
-            Failure { message, ..failure }
-        });
-        let output = json!({
-            "total": total,
-            "sent": sent,
-            "failed": failed,
-            "uncertain": uncertain,
-            "refusedRecipients": refused,
-            "success": failure.is_none(),
-            "failure": failure,
-            "results": results,
-        });
-        match failure {
-            None => Ok(output),
-            Some(failure) if stops => Err(RunError::new(place(target.step), failure).with(output)),
-            Some(failure) => {
-                self.tally.tolerate(place(target.step), failure);
-                Ok(output)
-            }
-        }
+        (chunk, outcomes)
     }
 }
 
-/// Failures by their kind: how many, and the first of them.
-#[derive(Default)]
-struct Wrongs {
-    kinds: BTreeMap<FailureKind, (usize, usize, Failure)>,
+/// An output cannot hold the results of so many messages.
+fn too_many() -> Failure {
+    let message = format!("An output holds the results of at most {RESULTS_MAX} messages.");
+    Failure::new(FailureKind::Limit, message)
+        .advise("Send the results to a file: `\"results\": {\"file\": \"results.ndjson\"}`.")
 }
 
-impl Wrongs {
-    fn add(&mut self, index: usize, wrong: Failed) {
-        let kind = wrong.failure.kind;
-        let (count, ..) = self.kinds.entry(kind).or_insert((0, index, wrong.failure));
-        *count += 1;
-    }
-
-    /// The failure that stands for all, with its element: the first, where it stopped the rest; else one that nobody
-    /// can tell the outcome of, else the first of the most frequent kind.
-    fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
-        let uncertain = self.kinds.remove(&FailureKind::Uncertain);
-        let others = self.kinds.into_values();
-        let chief = if stops {
-            others.chain(uncertain).min_by_key(|(_, index, _)| *index)
-        } else {
-            let most = others.max_by_key(|(count, index, _)| (*count, std::cmp::Reverse(*index)));
-            uncertain.or(most)
-        };
-        chief.map(|(_, index, failure)| (index, failure))
-    }
+fn unwritable(error: &std::io::Error) -> Failure {
+    let message = format!("The results cannot be written ({error}), so nothing further was sent.");
+    Failure::new(FailureKind::Configuration, message)
 }

@@ -1,7 +1,7 @@
 //! What a run reports to an observer: every step with its input and output, and the progress of long work.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -58,8 +58,11 @@ pub struct StepRecord<'a> {
 pub struct Progress<'a> {
     /// The branch and the step.
     pub place: &'a str,
-    /// The number of elements.
-    pub total: u64,
+    /// The number of elements; none while a file's rows are read and not yet counted.
+    pub total: Option<u64>,
+    /// How much of the file that has the elements was read, and its length, in octets. None for a list, and for standard
+    /// input.
+    pub read: Option<(u64, u64)>,
     /// The number of elements that are done, including those that failed.
     pub done: u64,
     /// The number of elements that failed.
@@ -71,20 +74,32 @@ pub struct Progress<'a> {
 pub(super) struct Counter {
     observer: Option<Arc<dyn Observer>>,
     place: String,
-    total: u64,
+    total: OnceLock<u64>,
+    read: Option<(Arc<AtomicU64>, u64)>,
     done: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Counter {
-    pub(super) fn new(observer: Option<Arc<dyn Observer>>, place: String, total: usize) -> Arc<Self> {
+    pub(super) fn new(
+        observer: Option<Arc<dyn Observer>>,
+        place: String,
+        read: Option<(Arc<AtomicU64>, u64)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             observer,
             place,
-            total: total as u64,
+            total: OnceLock::new(),
+            read,
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         })
+    }
+
+    /// There are so many in all.
+    pub(super) fn set_total(&self, total: usize) {
+        // It does not change once it is known.
+        let _ = self.total.set(total as u64);
     }
 
     /// One more is over.
@@ -103,11 +118,14 @@ impl Counter {
 
     fn tell(&self) {
         if let Some(observer) = &self.observer {
+            let total = self.total.get().copied();
+            let read = self.read.as_ref();
             observer.progress(&Progress {
                 place: &self.place,
-                total: self.total,
+                total,
+                read: read.map(|(read, size)| (read.load(Ordering::Relaxed), *size)),
                 // What a connector was stopped in is settled twice.
-                done: self.done.load(Ordering::Relaxed).min(self.total),
+                done: self.done.load(Ordering::Relaxed).min(total.unwrap_or(u64::MAX)),
                 failed: self.failed.load(Ordering::Relaxed),
             });
         }

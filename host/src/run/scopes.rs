@@ -102,6 +102,8 @@ pub(super) struct Frame {
     pub(super) coalescer: Option<Arc<BatchCoalescer>>,
     /// The executions side by side that began within the outermost step of theirs around this frame; none outside of one.
     pub(super) fan_out: Option<Arc<AtomicUsize>>,
+    /// A step around this one may run it again under the same keys.
+    pub(super) repeats: bool,
     /// Recipients whom messages of this frame went out without.
     pub(super) refused: Arc<AtomicU64>,
 }
@@ -118,6 +120,7 @@ impl Frame {
             deadline: None,
             coalescer: None,
             fan_out: None,
+            repeats: false,
             refused: Arc::default(),
         }
     }
@@ -133,6 +136,7 @@ impl Frame {
             deadline: self.deadline,
             coalescer: self.coalescer.clone(),
             fan_out: self.fan_out.clone(),
+            repeats: self.repeats,
             refused: Arc::clone(&self.refused),
         }
     }

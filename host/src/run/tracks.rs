@@ -64,6 +64,7 @@ impl Execution<'_> {
         let own = Instant::now().checked_add(Duration::from_millis(timeout));
         let own = own.filter(|_| timeout > 0);
         frame.deadline = [outer, own].into_iter().flatten().min();
+        let repeats = std::mem::replace(&mut frame.repeats, true);
         let mut last = Ok(());
         let mut tries = 0;
         while tries < most.max(1) {
@@ -76,6 +77,7 @@ impl Execution<'_> {
             tracing::debug!(step = %place(step), tries, "a try without success");
         }
         frame.deadline = outer;
+        frame.repeats = repeats;
         match last {
             Err(error) if self.clock.is_over() => Err(error),
             Err(error) => self.at(step, frame).end_in(retry.fail_on_error, error),

@@ -26,6 +26,8 @@ mod limits;
 mod objects;
 // Mail merge: one message for each element.
 mod merge;
+// Mail merge over the rows of a file, and its results in files.
+mod merge_files;
 // Another attempt within a step: by kind of failure, and only what is left.
 mod resending;
 // The retry step.

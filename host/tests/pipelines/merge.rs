@@ -39,7 +39,7 @@ struct Seen(Mutex<Vec<(u64, u64, u64)>>);
 impl Observer for Seen {
     fn progress(&self, progress: &Progress<'_>) {
         let mut seen = self.0.lock().expect("no panic while it is held");
-        seen.push((progress.total, progress.done, progress.failed));
+        seen.push((progress.total.unwrap_or_default(), progress.done, progress.failed));
     }
 }
 

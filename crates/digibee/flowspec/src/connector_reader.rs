@@ -11,6 +11,7 @@ use crate::merge_items::{ItemsSource, MergeItems};
 use crate::parameters::{Annotations, BodyRole, is_dynamic};
 use crate::problem::Problem;
 use crate::reader::{BodySource, Reader, Reported};
+use crate::rows_file::RowsFile;
 use crate::segments::SegmentedParameter;
 use crate::step::{CompiledConnector, ConnectorId, EndpointParameter, Setting, SettingValue as _, StepKind};
 use crate::step_reader::{settings, take};
@@ -46,6 +47,7 @@ pub(crate) fn read(
         bodies: parts.bodies,
         texts: parts.texts,
         items: parts.items,
+        results: parts.results,
         media_type: parts.media_type,
         fail_on_error,
         endpoint,
@@ -67,6 +69,7 @@ struct Parts {
     bodies: Vec<(String, Body)>,
     texts: Vec<(String, String)>,
     items: Option<MergeItems>,
+    results: Option<(String, ValueTemplate)>,
     media_type: Option<(String, &'static str)>,
 }
 
@@ -92,6 +95,7 @@ impl Parts {
         let mut rest = Map::new();
         let (mut segmented, mut warn_empty) = (Vec::new(), Vec::new());
         let (mut bodies, mut texts, mut items, mut media_type) = (Vec::new(), Vec::new(), None, None);
+        let mut results = None;
         let mut refused = None;
         for (name, value) in written {
             let parameter = reader.parameter(name);
@@ -103,6 +107,15 @@ impl Parts {
                 if is_given(value) {
                     match read_items(reader, &parameter, name, value) {
                         Ok(found) => items = Some(found),
+                        Err(reported) => refused = Some(reported),
+                    }
+                }
+                continue;
+            }
+            if is_marked(described, "x-pipepost-results") {
+                if is_given(value) {
+                    match reader.parse_value(&parameter, value) {
+                        Ok(found) => results = Some((name.clone(), found)),
                         Err(reported) => refused = Some(reported),
                     }
                 }
@@ -159,6 +172,11 @@ impl Parts {
             }
         }
         let params = reader.parse_value(reader.base, &Value::Object(rest));
+        if let (Some((name, _)), None, None) = (&results, &items, &refused) {
+            let problem = Problem::invalid("it belongs to a mail merge, and there is none here");
+            let advice = "write `items`, or leave it out: the output of one message is the result";
+            refused = Some(reader.report(&reader.parameter(name), problem.advise(advice)));
+        }
         if let Some(reported) = refused {
             return Err(reported);
         }
@@ -170,6 +188,7 @@ impl Parts {
             bodies,
             texts,
             items,
+            results,
             media_type,
         })
     }
@@ -282,7 +301,21 @@ fn escape(reader: &mut Reader<'_>, name: &str, written: &Map<String, Value>) -> 
 }
 
 fn read_items(reader: &mut Reader<'_>, parameter: &str, name: &str, value: &Value) -> Result<MergeItems, Reported> {
+    // As JSON text, which the platform's canvas writes, an object is still the document's own.
+    let json = value
+        .as_str()
+        .filter(|text| text.trim_start().starts_with('{') && !text.trim_start().starts_with("{{"))
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let value = json.as_ref().filter(|json| json.get("file").is_some()).unwrap_or(value);
     let source = match value {
+        Value::Object(members) if members.contains_key("file") => {
+            if !holds_expression(value)
+                && let Some(Err(reason)) = RowsFile::read(value)
+            {
+                return Err(reader.report(parameter, Problem::invalid(reason)));
+            }
+            ItemsSource::File(reader.parse_value(parameter, value)?)
+        }
         Value::String(text) => {
             let template = Template::parse(text).map_err(|error| reader.expression_error(parameter, &error))?;
             if template.pieces().len() == 1 {
@@ -344,7 +377,11 @@ fn endpoint(annotations: &Annotations, written: &Map<String, Value>) -> Vec<Endp
 }
 
 fn is_items(property: Option<&Value>) -> bool {
-    property.and_then(|property| property.get("x-pipepost-items")) == Some(&Value::Bool(true))
+    is_marked(property, "x-pipepost-items")
+}
+
+fn is_marked(property: Option<&Value>, keyword: &str) -> bool {
+    property.and_then(|property| property.get(keyword)) == Some(&Value::Bool(true))
 }
 
 fn is_given(value: &Value) -> bool {

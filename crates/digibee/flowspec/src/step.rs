@@ -229,6 +229,8 @@ pub struct CompiledConnector {
     pub texts: Vec<(String, String)>,
     /// The elements of a mail merge; `None` for a step that is one call.
     pub items: Option<MergeItems>,
+    /// Where the results of a mail merge go, with its parameter's name; `None`: into the output.
+    pub results: Option<(String, ValueTemplate)>,
     /// The name of the media type parameter, and the media type derived from the body's source, if the document does
     /// not set it.
     pub media_type: Option<(String, &'static str)>,

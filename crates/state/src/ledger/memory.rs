@@ -84,6 +84,13 @@ impl Ledger for MemoryLedger {
         self.state().record(key, recorded);
     }
 
+    fn let_go(&self, keys: &[String]) {
+        // A store is the only record of what it keeps.
+        if !self.is_kept {
+            self.state().let_go(keys);
+        }
+    }
+
     fn close(&self) -> Answer<'_, Result<(), String>> {
         self.release();
         Box::pin(std::future::ready(Ok(())))

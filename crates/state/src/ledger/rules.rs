@@ -109,6 +109,18 @@ impl LedgerState {
         state
     }
 
+    /// Forgets these messages, unless they are still open.
+    pub fn let_go(&mut self, keys: &[String]) {
+        for key in keys {
+            let is_open = |entry: &MessageEntry| {
+                entry.ended.is_none() && entry.parts.values().any(|part| *part == PartState::Claimed)
+            };
+            if !self.messages.get(key).is_some_and(is_open) {
+                self.messages.remove(key);
+            }
+        }
+    }
+
     /// Makes what is claimed uncertain: its owner is gone.
     fn take_over(&mut self) {
         for entry in self.messages.values_mut() {

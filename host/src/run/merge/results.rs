@@ -1,0 +1,406 @@
+//! What becomes of the messages of a merge: totals, and the results in the output or in files.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::sync::{Arc, OnceLock};
+
+use pipepost_core::{Failure, FailureKind};
+use pipepost_engine::files::{RunFiles, WriteError};
+use serde_json::{Map, Value, json};
+
+use super::rows::BadRow;
+use crate::run::calls::{Failed, Outcome};
+
+/// The results that an output holds. Beyond them they belong into a file.
+pub(super) const RESULTS_MAX: usize = 250_000;
+
+/// The failures that an output shows where the results go into files.
+const FAILURES_MAX: usize = 1000;
+
+/// The column of the reason in the file of what failed.
+const REASON: &str = "failure";
+
+/// Where the results go, besides the totals.
+enum Kept {
+    /// Into the output, in the order of the elements.
+    Output(Vec<Option<Value>>),
+    /// Into files, in the order in which they end. The output shows the first failures.
+    Files(Box<Files>),
+}
+
+struct Files {
+    /// One line for each message.
+    lines: Option<Box<dyn Write + Send>>,
+    failed: Option<FailedRows>,
+    failures: Vec<Value>,
+}
+
+/// The results of one merge.
+pub(super) struct Results {
+    kept: Kept,
+    total: usize,
+    sent: usize,
+    failed: usize,
+    uncertain: usize,
+    pub(super) refused: usize,
+    wrongs: Wrongs,
+}
+
+/// The totals, the failure that stands for all, and the output.
+pub(super) struct Summary {
+    pub(super) output: Value,
+    pub(super) failure: Option<Failure>,
+}
+
+impl Results {
+    fn new(kept: Kept) -> Self {
+        Self {
+            kept,
+            total: 0,
+            sent: 0,
+            failed: 0,
+            uncertain: 0,
+            refused: 0,
+            wrongs: Wrongs::default(),
+        }
+    }
+
+    /// All go into the output.
+    pub(super) fn in_output() -> Self {
+        Self::new(Kept::Output(Vec::new()))
+    }
+
+    /// They go into the files that the document names, `{file, failed}`. `columns`: those of the source.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be opened.
+    pub(super) fn in_files(
+        parameter: &str,
+        described: &Value,
+        files: &RunFiles,
+        columns: Arc<OnceLock<Vec<String>>>,
+        delimiter: u8,
+    ) -> Result<Self, Failure> {
+        let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
+        let mut members = match described {
+            Value::Object(members) => members.clone(),
+            _ => {
+                return Err(invalid(format!(
+                    "The parameter `{parameter}` is an object such as `{{\"file\": \"results.ndjson\"}}`."
+                )));
+            }
+        };
+        let mut name = |member: &str| match members.shift_remove(member) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(name)) if !name.trim().is_empty() => Ok(Some(name)),
+            Some(_) => Err(invalid(format!(
+                "The parameter `{parameter}.{member}` is the name of a file of the run."
+            ))),
+        };
+        let (lines, failed) = (name("file")?, name("failed")?);
+        if let Some(unknown) = members.keys().next() {
+            return Err(invalid(format!(
+                "The parameter `{parameter}` has `{unknown}`, which is not known there; known are `file` and `failed`."
+            )));
+        }
+        if lines.is_none() && failed.is_none() {
+            return Err(invalid(format!(
+                "The parameter `{parameter}` names no file: give it `file`, `failed` or both."
+            )));
+        }
+        let open = |name: &str| {
+            let opened = files.open_to_append(name);
+            let file = opened.map_err(|error| {
+                let kind = match error {
+                    WriteError::Io(_) => FailureKind::Configuration,
+                    _ => FailureKind::Invalid,
+                };
+                Failure::new(
+                    kind,
+                    format!("The file `{name}` of `{parameter}` cannot be written: {error}."),
+                )
+            })?;
+            Ok::<Box<dyn Write + Send>, Failure>(Box::new(BufWriter::with_capacity(64 * 1024, file)))
+        };
+        let lines = lines.as_deref().map(open).transpose()?;
+        let failed = match failed {
+            None => None,
+            Some(name) => Some(FailedRows::new(&name, open(&name)?, columns, delimiter)),
+        };
+        Ok(Self::new(Kept::Files(Box::new(Files {
+            lines,
+            failed,
+            failures: Vec::new(),
+        }))))
+    }
+
+    /// Returns whether the output holds all results.
+    pub(super) fn are_held(&self) -> bool {
+        matches!(self.kept, Kept::Output(_))
+    }
+
+    /// Adds how a message ended. `index`: the place of its element.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be written.
+    pub(super) fn add(&mut self, index: usize, element: Result<&Value, &BadRow>, outcome: Outcome) -> io::Result<()> {
+        self.total += 1;
+        let failure = outcome.as_ref().err().map(|wrong| wrong.failure.kind);
+        match failure {
+            None => self.sent += 1,
+            Some(FailureKind::Uncertain) => self.uncertain += 1,
+            Some(_) => self.failed += 1,
+        }
+        let (output, reason) = match outcome {
+            Ok(output) => (output, None),
+            Err(wrong) => {
+                let output = wrong.output();
+                let reason = wrong.failure.message.clone();
+                self.wrongs.add(index, wrong);
+                (output, Some(reason))
+            }
+        };
+        match &mut self.kept {
+            Kept::Output(results) => {
+                if results.len() <= index {
+                    results.resize_with(index + 1, || None);
+                }
+                results[index] = Some(output);
+                Ok(())
+            }
+            Kept::Files(files) => {
+                let Files {
+                    lines,
+                    failed,
+                    failures,
+                } = &mut **files;
+                let output = numbered(index, output);
+                if let Some(lines) = lines {
+                    serde_json::to_writer(&mut *lines, &output)?;
+                    lines.write_all(b"\n")?;
+                }
+                // Who sends an uncertain one again may send it twice.
+                if let (Some(failed), Some(reason)) = (failed, &reason)
+                    && failure != Some(FailureKind::Uncertain)
+                {
+                    failed.add(element, reason)?;
+                }
+                if reason.is_some() && failures.len() < FAILURES_MAX {
+                    failures.push(output);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands what was written so far to the operating system, so that it outlives this process.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be written.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let Kept::Files(files) = &mut self.kept else {
+            return Ok(());
+        };
+        if let Some(lines) = &mut files.lines {
+            lines.flush()?;
+        }
+        files.failed.as_mut().map_or(Ok(()), FailedRows::flush)
+    }
+
+    /// Sums up. `stops`: a failure ends the run. `broken`: why the merge ended before its last element.
+    pub(super) fn summary(self, stops: bool, broken: Option<Failure>) -> Summary {
+        let Self {
+            kept,
+            total,
+            sent,
+            failed,
+            uncertain,
+            refused,
+            wrongs,
+        } = self;
+        let chief = wrongs.chief(stops).map(|(index, failure)| {
+            let many = failed + uncertain;
+            let message = format!(
+                "{many} of {total} messages {} not confirmed as sent; item {}: {}",
+                if many == 1 { "was" } else { "were" },
+                index + 1,
+                failure.message
+            );
+            Failure { message, ..failure }
+        });
+        // What nobody can tell the outcome of is never hidden behind another failure.
+        let failure = match (chief, broken) {
+            (Some(chief), Some(broken)) if chief.kind == FailureKind::Uncertain => {
+                let message = format!("{} {}", chief.message, broken.message);
+                Some(Failure { message, ..chief })
+            }
+            (Some(chief), Some(broken)) => {
+                let message = format!("{} {}", broken.message, chief.message);
+                Some(Failure { message, ..broken })
+            }
+            (chief, broken) => chief.or(broken),
+        };
+        let mut output = json!({
+            "total": total,
+            "sent": sent,
+            "failed": failed,
+            "uncertain": uncertain,
+            "refusedRecipients": refused,
+            "success": failure.is_none(),
+            "failure": failure,
+        });
+        if let Value::Object(members) = &mut output {
+            match kept {
+                Kept::Output(results) => {
+                    let results = results.into_iter().flatten().collect();
+                    members.insert("results".to_owned(), Value::Array(results));
+                }
+                Kept::Files(files) => {
+                    members.insert("failures".to_owned(), Value::Array(files.failures));
+                }
+            }
+        }
+        Summary { output, failure }
+    }
+}
+
+/// An output with the number of its element, which comes first.
+fn numbered(index: usize, output: Value) -> Value {
+    let mut numbered = Map::new();
+    numbered.insert("item".to_owned(), (index + 1).into());
+    match output {
+        Value::Object(members) => numbered.extend(members),
+        other => drop(numbered.insert("output".to_owned(), other)),
+    }
+    Value::Object(numbered)
+}
+
+/// The elements whose messages were not sent, as their source has them, with the reason.
+enum FailedRows {
+    Csv {
+        writer: Box<csv::Writer<Box<dyn Write + Send>>>,
+        columns: Arc<OnceLock<Vec<String>>>,
+        has_begun: bool,
+    },
+    Ndjson(Box<dyn Write + Send>),
+}
+
+impl FailedRows {
+    fn new(name: &str, file: Box<dyn Write + Send>, columns: Arc<OnceLock<Vec<String>>>, delimiter: u8) -> Self {
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        let delimiter = match ending.as_deref() {
+            Some("tsv") => b'\t',
+            _ => delimiter,
+        };
+        match ending.as_deref() {
+            Some("csv" | "tsv") => Self::Csv {
+                writer: Box::new(
+                    csv::WriterBuilder::new()
+                        .delimiter(delimiter)
+                        .flexible(true)
+                        .from_writer(file),
+                ),
+                columns,
+                has_begun: false,
+            },
+            _ => Self::Ndjson(file),
+        }
+    }
+
+    fn add(&mut self, element: Result<&Value, &BadRow>, reason: &str) -> io::Result<()> {
+        match self {
+            Self::Ndjson(file) => {
+                let row = match element {
+                    Ok(Value::Object(members)) => {
+                        let mut members = members.clone();
+                        members.insert(REASON.to_owned(), reason.into());
+                        Value::Object(members)
+                    }
+                    Ok(other) => json!({ "item": other, REASON: reason }),
+                    Err(bad) => json!({ "item": bad.raw, REASON: reason }),
+                };
+                serde_json::to_writer(&mut *file, &row)?;
+                file.write_all(b"\n")
+            }
+            Self::Csv {
+                writer,
+                columns,
+                has_begun,
+            } => {
+                // A source that has no columns gives those of its first element.
+                let columns = columns.get_or_init(|| match element {
+                    Ok(Value::Object(members)) => members.keys().cloned().collect(),
+                    _ => Vec::new(),
+                });
+                // A file that is sent again has the reason of the last time.
+                let own = || columns.iter().filter(|name| *name != REASON);
+                if !std::mem::replace(has_begun, true) && !columns.is_empty() {
+                    writer.write_record(own().map(String::as_str).chain([REASON]))?;
+                }
+                let mut fields: Vec<String> = match element {
+                    Ok(Value::Object(members)) => own().map(|name| field(members.get(name))).collect(),
+                    Ok(Value::Array(elements)) => elements.iter().map(|element| field(Some(element))).collect(),
+                    Ok(other) => vec![field(Some(other))],
+                    Err(bad) => match &bad.raw {
+                        Value::Array(fields) => fields.iter().map(|one| field(Some(one))).collect(),
+                        other => vec![field(Some(other))],
+                    },
+                };
+                // The reason keeps to its column where fields are missing.
+                fields.resize(fields.len().max(own().count()), String::new());
+                writer.write_record(fields.iter().map(String::as_str).chain([reason]))?;
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Csv { writer, .. } => writer.flush(),
+            Self::Ndjson(file) => file.flush(),
+        }
+    }
+}
+
+fn field(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Failures by their kind: how many, and the first of them.
+#[derive(Default)]
+struct Wrongs {
+    kinds: BTreeMap<FailureKind, (usize, usize, Failure)>,
+}
+
+impl Wrongs {
+    fn add(&mut self, index: usize, wrong: Failed) {
+        let kind = wrong.failure.kind;
+        let (count, first, failure) = self
+            .kinds
+            .entry(kind)
+            .or_insert_with(|| (0, usize::MAX, wrong.failure.clone()));
+        *count += 1;
+        // They come in the order of their ends.
+        if index < *first {
+            (*first, *failure) = (index, wrong.failure);
+        }
+    }
+
+    /// The failure that stands for all, with its element: the first, where it stopped the rest; else one that nobody
+    /// can tell the outcome of, else the first of the most frequent kind.
+    fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
+        let uncertain = self.kinds.remove(&FailureKind::Uncertain);
+        let others = self.kinds.into_values();
+        let chief = if stops {
+            others.chain(uncertain).min_by_key(|(_, index, _)| *index)
+        } else {
+            let most = others.max_by_key(|(count, index, _)| (*count, std::cmp::Reverse(*index)));
+            uncertain.or(most)
+        };
+        chief.map(|(_, index, failure)| (index, failure))
+    }
+}

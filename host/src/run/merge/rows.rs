@@ -1,0 +1,748 @@
+//! The elements of a merge, a batch at a time: from a list that is there, or from a file that is read as it is sent.
+//!
+//! A file is read by a thread of its own, a few hundred rows ahead of the connector, and no further. So what is held of it
+//! does not depend on its length.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use pipepost_engine::files::{FileError, RunFiles};
+use pipepost_flowspec::{Header, RowsFile, RowsFormat, repeated};
+use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+/// Rows that the reader hands over together.
+const LOT_ROWS: usize = 64;
+
+/// Lots that wait for the merge.
+const LOTS: usize = 8;
+
+/// The longest row, in octets: a connector takes no longer parameters either.
+const ROW_BYTES_MAX: u64 = 32 << 20;
+
+/// One row: an element, or why it is none.
+pub(super) type Row = Result<Value, BadRow>;
+
+/// A row that is no element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadRow {
+    /// Why, as the end of a sentence.
+    pub(super) reason: String,
+    /// What the file has there: the fields, or the line.
+    pub(super) raw: Value,
+}
+
+/// The elements of a merge.
+pub(super) enum Elements<'a> {
+    List(Cow<'a, [Value]>),
+    File(FileRows),
+}
+
+impl Elements<'_> {
+    /// Begins at the first.
+    pub(super) fn cursor(&mut self) -> Cursor<'_> {
+        match self {
+            Self::List(elements) => Cursor::List { elements, next: 0 },
+            Self::File(rows) => Cursor::File(rows),
+        }
+    }
+}
+
+/// Some elements that follow each other.
+pub(super) struct Chunk<'a> {
+    /// The place of the first among all elements.
+    pub(super) first: usize,
+    rows: Rows<'a>,
+}
+
+enum Rows<'a> {
+    Borrowed(&'a [Value]),
+    Read(Vec<Row>),
+}
+
+impl Chunk<'_> {
+    pub(super) fn range(&self) -> Range<usize> {
+        let length = match &self.rows {
+            Rows::Borrowed(elements) => elements.len(),
+            Rows::Read(rows) => rows.len(),
+        };
+        self.first..self.first + length
+    }
+
+    /// The element at a place among all.
+    pub(super) fn element(&self, index: usize) -> Result<&Value, &BadRow> {
+        match &self.rows {
+            Rows::Borrowed(elements) => Ok(&elements[index - self.first]),
+            Rows::Read(rows) => rows[index - self.first].as_ref(),
+        }
+    }
+}
+
+/// Goes through the elements.
+pub(super) enum Cursor<'a> {
+    List { elements: &'a [Value], next: usize },
+    File(&'a mut FileRows),
+}
+
+impl<'a> Cursor<'a> {
+    /// Returns how many elements there are; for a file only once all were read ahead.
+    pub(super) async fn total(&mut self, most: usize) -> Option<usize> {
+        match self {
+            Self::List { elements, .. } => Some(elements.len()),
+            Self::File(rows) => {
+                rows.read_ahead(most).await;
+                rows.is_over.then_some(rows.next + rows.ahead.len())
+            }
+        }
+    }
+
+    /// Returns whether the elements may never end.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self, Self::File(rows) if rows.size.is_none())
+    }
+
+    /// Returns why the elements ended before their end, as the end of a sentence.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::List { .. } => None,
+            Self::File(rows) => rows.broken.as_deref(),
+        }
+    }
+
+    /// Returns at most so many of the next elements; none at the end. Given up, it has taken none.
+    pub(super) async fn next(&mut self, most: usize) -> Option<Chunk<'a>> {
+        match self {
+            Self::List { elements, next } => {
+                let first = *next;
+                *next = (first + most).min(elements.len());
+                (first < *next).then(|| Chunk {
+                    first,
+                    rows: Rows::Borrowed(&elements[first..*next]),
+                })
+            }
+            Self::File(rows) => rows.next(most).await,
+        }
+    }
+}
+
+/// The rows of a file, as they come from its reader.
+#[derive(Debug)]
+pub(super) struct FileRows {
+    lots: mpsc::Receiver<Result<Vec<Row>, String>>,
+    ahead: VecDeque<Row>,
+    next: usize,
+    is_over: bool,
+    /// Why the file ended before its end.
+    pub(super) broken: Option<String>,
+    read: Arc<AtomicU64>,
+    /// The file's length in octets; standard input has none.
+    size: Option<u64>,
+    /// The columns, once they are known, for files in the source's own form.
+    pub(super) columns: Arc<OnceLock<Vec<String>>>,
+    /// What is between the fields of a CSV file.
+    pub(super) delimiter: u8,
+}
+
+impl FileRows {
+    /// Opens the file and begins to read it.
+    ///
+    /// # Errors
+    /// Returns a clause without a full stop.
+    pub(super) fn open(file: &RowsFile, files: &RunFiles, has_input: bool) -> Result<Self, String> {
+        let name = &file.name;
+        let encoding = match &file.encoding {
+            None => UTF_8,
+            Some(label) => Encoding::for_label(label.as_bytes())
+                .ok_or_else(|| format!("there is no encoding `{label}`; usual ones are `utf-8` and `windows-1252`"))?,
+        };
+        let (source, size): (Box<dyn Read + Send>, _) = if name == RowsFile::STANDARD_INPUT {
+            if !has_input {
+                return Err(
+                    "the rows cannot come from standard input here: it is not there, or it is the run's message"
+                        .to_owned(),
+                );
+            }
+            (Box::new(io::stdin()), None)
+        } else {
+            let opened = files.open(name).map_err(|error| match error {
+                FileError::NotFound => format!("there is no file `{name}` among the files of the run"),
+                other => format!("the file `{name}`: {other}"),
+            })?;
+            let size = opened.size();
+            (Box::new(opened.into_reader()), Some(size))
+        };
+        let (sender, lots) = mpsc::channel(LOTS);
+        let read = Arc::new(AtomicU64::new(0));
+        let columns = Arc::default();
+        let work = Reading {
+            format: file.format.clone(),
+            encoding,
+            is_stated: file.encoding.is_some(),
+            output: Output {
+                sender,
+                lot: Vec::with_capacity(LOT_ROWS),
+            },
+            columns: Arc::clone(&columns),
+        };
+        let counted = Counted {
+            source,
+            read: Arc::clone(&read),
+        };
+        // It ends with the file, or when nobody takes its rows any more.
+        tokio::task::spawn_blocking(move || work.run(counted));
+        Ok(Self {
+            lots,
+            ahead: VecDeque::new(),
+            next: 0,
+            is_over: false,
+            broken: None,
+            read,
+            size,
+            columns,
+            delimiter: match file.format {
+                RowsFormat::Csv { delimiter, .. } => delimiter,
+                RowsFormat::Ndjson | RowsFormat::Json => b',',
+            },
+        })
+    }
+
+    /// How much of the file was read, and its length, in octets; none for standard input.
+    pub(super) fn progress(&self) -> Option<(Arc<AtomicU64>, u64)> {
+        Some((Arc::clone(&self.read), self.size?))
+    }
+
+    async fn read_ahead(&mut self, most: usize) {
+        while !self.is_over && self.ahead.len() < most {
+            match self.lots.recv().await {
+                Some(Ok(rows)) => self.ahead.extend(rows),
+                Some(Err(reason)) => self.broken = Some(reason),
+                None => self.is_over = true,
+            }
+        }
+    }
+
+    async fn next<'a>(&mut self, most: usize) -> Option<Chunk<'a>> {
+        self.read_ahead(most).await;
+        let count = self.ahead.len().min(most);
+        let first = self.next;
+        self.next += count;
+        (count > 0).then(|| Chunk {
+            first,
+            rows: Rows::Read(self.ahead.drain(..count).collect()),
+        })
+    }
+}
+
+/// Why no further row is read.
+enum Stop {
+    /// Nobody takes them.
+    Abandoned,
+    /// The file is not what it should be, or cannot be read.
+    Broken(String),
+}
+
+/// The reader's side of the hand-over.
+struct Output {
+    sender: mpsc::Sender<Result<Vec<Row>, String>>,
+    lot: Vec<Row>,
+}
+
+impl Output {
+    fn row(&mut self, row: Row) -> Result<(), Stop> {
+        self.lot.push(row);
+        if self.lot.len() < LOT_ROWS {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        let lot = std::mem::replace(&mut self.lot, Vec::with_capacity(LOT_ROWS));
+        if lot.is_empty() {
+            return Ok(());
+        }
+        self.sender.blocking_send(Ok(lot)).map_err(|_| Stop::Abandoned)
+    }
+}
+
+/// What the reader's thread does.
+struct Reading {
+    format: RowsFormat,
+    encoding: &'static Encoding,
+    is_stated: bool,
+    output: Output,
+    columns: Arc<OnceLock<Vec<String>>>,
+}
+
+impl Reading {
+    fn run(mut self, source: Counted) {
+        let end = self.read(source).and_then(|()| self.output.flush());
+        if let Err(Stop::Broken(reason)) = end
+            && self.output.flush().is_ok()
+        {
+            // Nobody is left to tell otherwise.
+            let _ = self.output.sender.blocking_send(Err(reason));
+        }
+    }
+
+    fn read(&mut self, source: Counted) -> Result<(), Stop> {
+        let in_row = Rc::new(Cell::new(0));
+        let text = BufReader::with_capacity(
+            64 * 1024,
+            Text::new(source, self.encoding, self.is_stated, Rc::clone(&in_row)),
+        );
+        match self.format.clone() {
+            RowsFormat::Csv { delimiter, header } => self.csv(text, delimiter, header, &in_row),
+            RowsFormat::Ndjson => self.ndjson(text, &in_row),
+            RowsFormat::Json => self.json(text, &in_row),
+        }
+    }
+
+    fn csv(&mut self, text: impl Read, delimiter: u8, header: Header, in_row: &Cell<u64>) -> Result<(), Stop> {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text);
+        let mut record = csv::StringRecord::new();
+        let mut next = |record: &mut csv::StringRecord| {
+            in_row.set(0);
+            reader
+                .read_record(record)
+                .map_err(|error| Stop::Broken(csv_trouble(&error)))
+        };
+        let columns = match header {
+            Header::Absent => None,
+            Header::Named(names) => Some(names),
+            Header::FirstRow => {
+                if !next(&mut record)? {
+                    return Ok(());
+                }
+                let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
+                check_columns(&names, delimiter).map_err(Stop::Broken)?;
+                Some(names)
+            }
+        };
+        if let Some(columns) = &columns {
+            // Set once: there is one reader.
+            let _ = self.columns.set(columns.clone());
+        }
+        while next(&mut record)? {
+            let line = record.position().map_or(0, csv::Position::line);
+            let row = match &columns {
+                None => Ok(Value::Array(record.iter().map(Value::from).collect())),
+                Some(names) if names.len() != record.len() => Err(BadRow {
+                    reason: format!(
+                        "line {line} has another number of fields ({}) than the header ({})",
+                        record.len(),
+                        names.len()
+                    ),
+                    raw: record.iter().map(Value::from).collect(),
+                }),
+                Some(names) => {
+                    let fields = names.iter().cloned().zip(record.iter().map(Value::from));
+                    Ok(Value::Object(fields.collect::<Map<_, _>>()))
+                }
+            };
+            self.output.row(row)?;
+        }
+        Ok(())
+    }
+
+    fn ndjson(&mut self, mut text: impl BufRead, in_row: &Cell<u64>) -> Result<(), Stop> {
+        let mut line = Vec::new();
+        let mut number = 0;
+        loop {
+            line.clear();
+            in_row.set(0);
+            let length = text
+                .read_until(b'\n', &mut line)
+                .map_err(|error| Stop::Broken(error.to_string()))?;
+            if length == 0 {
+                return Ok(());
+            }
+            number += 1;
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let row = serde_json::from_slice(&line).map_err(|error| BadRow {
+                reason: format!("line {number} is not JSON: {}", json_trouble(&error)),
+                raw: String::from_utf8_lossy(&line).trim_end().into(),
+            });
+            self.output.row(row)?;
+        }
+    }
+
+    fn json(&mut self, text: impl Read, in_row: &Cell<u64>) -> Result<(), Stop> {
+        let mut stopped = None;
+        let visitor = EachElement {
+            in_row,
+            each: &mut |element| match self.output.row(Ok(element)) {
+                Ok(()) => true,
+                Err(stop) => {
+                    stopped = Some(stop);
+                    false
+                }
+            },
+        };
+        let mut deserializer = serde_json::Deserializer::from_reader(text);
+        let read = deserializer.deserialize_any(visitor).and_then(|()| deserializer.end());
+        match (stopped, read) {
+            (Some(stop), _) => Err(stop),
+            (None, Err(error)) => Err(Stop::Broken(format!("it is not one JSON array: {error}"))),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}
+
+/// The position that serde_json counts is within the one line that it was given.
+fn json_trouble(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+fn csv_trouble(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => error.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// A header that nobody can mean.
+fn check_columns(names: &[String], delimiter: u8) -> Result<(), String> {
+    if let Some(name) = repeated(names) {
+        return Err(format!(
+            "its header has the name `{name}` twice; name the columns yourself with `\"header\": [\"…\"]` and leave that row out"
+        ));
+    }
+    let other = [b';', b'\t', b',', b'|']
+        .into_iter()
+        .find(|other| *other != delimiter && names.len() == 1 && names[0].as_bytes().contains(other));
+    match other {
+        Some(b'\t') => Err(format!(
+            "its header is one column, `{}`; say `\"delimiter\": \"\\t\"`",
+            names[0].escape_debug()
+        )),
+        Some(other) => Err(format!(
+            "its header is one column, `{}`; say `\"delimiter\": \"{}\"`",
+            names[0],
+            char::from(other)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Takes the elements of a JSON array as they are read.
+struct EachElement<'e, F> {
+    in_row: &'e Cell<u64>,
+    each: &'e mut F,
+}
+
+impl<'de, F: FnMut(Value) -> bool> Visitor<'de> for EachElement<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        self.in_row.set(0);
+        while let Some(element) = elements.next_element_seed(Plain)? {
+            self.in_row.set(0);
+            if !(self.each)(element) {
+                return Err(serde::de::Error::custom("nobody takes it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Plain;
+
+impl<'de> DeserializeSeed<'de> for Plain {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        serde::Deserialize::deserialize(deserializer)
+    }
+}
+
+/// Counts what is read of the file.
+struct Counted {
+    source: Box<dyn Read + Send>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// The file as UTF-8, without a byte order mark. It bounds the row that is being read. It is read through a buffer: the
+/// decoder needs room for a character.
+struct Text {
+    source: Counted,
+    decoder: Decoder,
+    raw: Vec<u8>,
+    /// What of `raw` is to be decoded.
+    left: Range<usize>,
+    is_at_end: bool,
+    is_finished: bool,
+    is_malformed: bool,
+    in_row: Rc<Cell<u64>>,
+}
+
+impl Text {
+    fn new(source: Counted, encoding: &'static Encoding, is_stated: bool, in_row: Rc<Cell<u64>>) -> Self {
+        // A stated encoding stands; else a byte order mark says more than a default.
+        let decoder = match is_stated {
+            true => encoding.new_decoder_with_bom_removal(),
+            false => encoding.new_decoder(),
+        };
+        Self {
+            source,
+            decoder,
+            raw: vec![0; 32 * 1024],
+            left: 0..0,
+            is_at_end: false,
+            is_finished: false,
+            is_malformed: false,
+            in_row,
+        }
+    }
+}
+
+impl Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.is_malformed {
+                let encoding = self.decoder.encoding().name();
+                let message =
+                    format!("it has octets that are not {encoding}; say its `encoding`, such as `windows-1252`");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            if self.is_finished {
+                return Ok(0);
+            }
+            if self.left.is_empty() && !self.is_at_end {
+                let count = self.source.read(&mut self.raw)?;
+                self.left = 0..count;
+                self.is_at_end = count == 0;
+            }
+            let (result, read, written) =
+                self.decoder
+                    .decode_to_utf8_without_replacement(&self.raw[self.left.clone()], buffer, self.is_at_end);
+            self.left.start += read;
+            match result {
+                // What came before it is text.
+                DecoderResult::Malformed(..) => self.is_malformed = true,
+                DecoderResult::InputEmpty => self.is_finished = self.is_at_end,
+                DecoderResult::OutputFull => {}
+            }
+            if written > 0 {
+                let in_row = self.in_row.get() + written as u64;
+                self.in_row.set(in_row);
+                if in_row > ROW_BYTES_MAX + 128 * 1024 {
+                    let message = format!(
+                        "a row is longer than {} MiB; a quote may be missing before it",
+                        ROW_BYTES_MAX >> 20
+                    );
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                }
+                return Ok(written);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    async fn read(name: &str, content: &[u8], further: Value) -> (Vec<Row>, Option<String>) {
+        let files = RunFiles::temporary(None).expect("a folder");
+        files
+            .write(name, content, pipepost_engine::files::Existing::Fail)
+            .expect("a file");
+        let mut described = json!({ "file": name });
+        if let (Value::Object(all), Value::Object(further)) = (&mut described, further) {
+            all.extend(further);
+        }
+        let file = RowsFile::read(&described).expect("a file").expect("a good one");
+        let mut rows = FileRows::open(&file, &files, false).expect("it opens");
+        let mut all = Vec::new();
+        while let Some(chunk) = rows.next(100).await {
+            assert_eq!(chunk.first, all.len());
+            for index in chunk.range() {
+                all.push(chunk.element(index).cloned().map_err(Clone::clone));
+            }
+        }
+        (all, rows.broken)
+    }
+
+    async fn good(name: &str, content: &[u8], further: Value) -> Vec<Value> {
+        let (rows, broken) = read(name, content, further).await;
+        assert_eq!(broken, None);
+        rows.into_iter().map(|row| row.expect("an element")).collect()
+    }
+
+    #[tokio::test]
+    async fn each_format_gives_its_rows() {
+        let both = vec![json!({"name": "Ann", "n": "1"}), json!({"name": "B\nb", "n": ""})];
+        let csv = "name,n\nAnn,1\n\"B\nb\",\n";
+        assert_eq!(good("a.csv", csv.as_bytes(), json!({})).await, both);
+        let other = csv.replace(',', ";");
+        assert_eq!(good("a.csv", other.as_bytes(), json!({"delimiter": ";"})).await, both);
+        assert_eq!(good("a.tsv", csv.replace(',', "\t").as_bytes(), json!({})).await, both);
+        assert_eq!(
+            good("a.csv", b"Ann,1\n", json!({"header": false})).await,
+            vec![json!(["Ann", "1"])]
+        );
+        assert_eq!(
+            good("a.csv", b"Ann,1\n", json!({"header": ["name", "n"]})).await,
+            vec![json!({"name": "Ann", "n": "1"})]
+        );
+        assert_eq!(good("a.csv", b"", json!({})).await, Vec::<Value>::new());
+        assert_eq!(
+            good("a.ndjson", b"{\"n\": 1}\r\n\n[2]", json!({})).await,
+            vec![json!({"n": 1}), json!([2])]
+        );
+        assert_eq!(
+            good("a.json", b" [1, {\"n\": [2]} ] \n", json!({})).await,
+            vec![json!(1), json!({"n": [2]})]
+        );
+        assert_eq!(good("a.json", b"[]", json!({})).await, Vec::<Value>::new());
+    }
+
+    #[tokio::test]
+    async fn encodings_and_marks_are_read() {
+        let expected = vec![json!({"name": "José"})];
+        assert_eq!(
+            good("a.csv", "\u{feff}name\nJosé".as_bytes(), json!({})).await,
+            expected
+        );
+        assert_eq!(
+            good("a.csv", b"name\nJos\xe9", json!({"encoding": "windows-1252"})).await,
+            expected
+        );
+        let utf16: Vec<u8> = "\u{feff}name\nJosé".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(good("a.csv", &utf16, json!({})).await, expected);
+        let (rows, broken) = read("a.csv", b"name\nAnn\nJos\xe9", json!({})).await;
+        assert_eq!(rows, vec![Ok(json!({"name": "Ann"}))]);
+        assert_eq!(
+            broken.as_deref(),
+            Some("it has octets that are not UTF-8; say its `encoding`, such as `windows-1252`")
+        );
+    }
+
+    #[tokio::test]
+    async fn thousands_of_rows_come_in_order() {
+        let csv: String = std::iter::once("n\n".to_owned())
+            .chain((0..5000).map(|n| format!("{n}\n")))
+            .collect();
+        let rows = good("a.csv", csv.as_bytes(), json!({})).await;
+        assert_eq!(rows.len(), 5000);
+        assert!(rows.iter().zip(0..).all(|(row, n)| *row == json!({"n": n.to_string()})));
+        let list = Value::Array(rows.clone());
+        assert_eq!(good("a.json", list.to_string().as_bytes(), json!({})).await, rows);
+    }
+
+    #[tokio::test]
+    async fn one_bad_row_leaves_the_others() {
+        let (rows, broken) = read("a.csv", b"a,b\n1,2\n3\n4,5\n", json!({})).await;
+        assert_eq!(broken, None);
+        assert_eq!(
+            rows,
+            vec![
+                Ok(json!({"a": "1", "b": "2"})),
+                Err(BadRow {
+                    reason: "line 3 has another number of fields (1) than the header (2)".to_owned(),
+                    raw: json!(["3"]),
+                }),
+                Ok(json!({"a": "4", "b": "5"})),
+            ]
+        );
+        let (rows, broken) = read("a.ndjson", b"1\n{\n3\n", json!({})).await;
+        assert_eq!(broken, None);
+        assert_eq!(rows[0], Ok(json!(1)));
+        assert_eq!(
+            rows[1],
+            Err(BadRow {
+                reason: "line 2 is not JSON: EOF while parsing an object".to_owned(),
+                raw: json!("{"),
+            })
+        );
+        assert_eq!(rows[2], Ok(json!(3)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_such_file_is_said() {
+        for (name, content, words) in [
+            ("a.csv", "name;email\nAnn;a@b\n", "say `\"delimiter\": \";\"`"),
+            ("a.csv", "a,a\n1,2\n", "the name `a` twice"),
+            (
+                "a.json",
+                "{\"rows\": []}",
+                "it is not one JSON array: invalid type: map, expected an array",
+            ),
+            ("a.json", "[1, 2", "it is not one JSON array: EOF"),
+            ("a.json", "[1] 2", "it is not one JSON array: trailing"),
+        ] {
+            let (_, broken) = read(name, content.as_bytes(), json!({})).await;
+            let broken = broken.unwrap_or_default();
+            assert!(broken.contains(words), "{content}: {broken}");
+        }
+        let (rows, broken) = read("a.json", b"[1, 2", json!({})).await;
+        assert_eq!(
+            (rows, broken.is_some()),
+            (vec![Ok(json!(1)), Ok(json!(2))], true),
+            "what came before it stands"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_quote_that_never_ends_is_no_row_of_gigabytes() {
+        let mut content = b"a,b\n\"".to_vec();
+        content.resize(40 << 20, b'x');
+        let (rows, broken) = read("a.csv", &content, json!({})).await;
+        assert_eq!(rows, vec![]);
+        assert_eq!(
+            broken.as_deref(),
+            Some("a row is longer than 32 MiB; a quote may be missing before it")
+        );
+    }
+
+    #[tokio::test]
+    async fn who_stops_taking_ends_the_reader() {
+        let files = RunFiles::temporary(None).expect("a folder");
+        let csv = format!("n\n{}", "1\n".repeat(100_000));
+        files
+            .write("a.csv", csv.as_bytes(), pipepost_engine::files::Existing::Fail)
+            .expect("a file");
+        let file = RowsFile::read(&json!({ "file": "a.csv" }))
+            .expect("a file")
+            .expect("a good one");
+        let mut rows = FileRows::open(&file, &files, false).expect("it opens");
+        assert!(rows.next(10).await.is_some());
+        let (read, size) = rows.progress().expect("a file");
+        drop(rows);
+        // The thread lets go of its count when it has ended.
+        while Arc::strong_count(&read) > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(read.load(Ordering::Relaxed) < size, "it read no further");
+    }
+}
