@@ -22,6 +22,7 @@ mod progress;
 mod remedy;
 mod run;
 mod schema;
+mod serve;
 mod setup;
 mod signals;
 mod store;
@@ -101,6 +102,7 @@ fn dispatch(arguments: Arguments, traces: Option<&otel::Traces>) -> Result<u8, C
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Run(options) => run::execute(*options, &arguments.logging).await,
+            Command::Serve(options) => serve::execute(*options).await,
             Command::Accounts(command) => accounts::execute(command).await,
             Command::Check(options) => check::execute(options).await,
             Command::Schema(options) => schema::execute(&options).await,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
-use pipepost_core::{EgressGate, Limits, Policy};
+use pipepost_core::{EgressGate, Failure, Limits, Policy};
 use pipepost_engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
 use pipepost_flowspec::{
     self as flowspec, CheckContext, CompiledConnector, Pipeline, Problem, Problems, Report, Requirements,
@@ -257,6 +257,8 @@ pub struct Prepared {
     /// The digest of its document.
     pub(crate) digest: Arc<str>,
     pub(crate) requirements: Requirements,
+    /// The files beside the document that it names, with their texts.
+    pub(crate) files: BTreeMap<String, String>,
     /// By the ids of the pipeline's connectors.
     targets: Vec<Target>,
     /// The accounts that expressions and steps name, by label.
@@ -283,6 +285,19 @@ impl Prepared {
     /// Returns warnings about the document. They do not keep it from running.
     pub fn warnings(&self) -> &Problems {
         self.pipeline.warnings()
+    }
+
+    /// Returns the files beside the document that it names, with the texts that were read.
+    pub fn files(&self) -> &BTreeMap<String, String> {
+        &self.files
+    }
+
+    /// Returns a message as people may see it: without secrets, and without the fields that the document calls sensitive.
+    ///
+    /// # Errors
+    /// Fails when a secret of an account cannot be read.
+    pub fn shown(&self, message: &Value) -> Result<Value, Failure> {
+        run::shown(self, message)
     }
 
     /// Returns what the document requires from outside.
@@ -340,6 +355,7 @@ impl Host {
         pipeline: Pipeline,
         digest: Arc<str>,
         requirements: Requirements,
+        files: BTreeMap<String, String>,
         pins: BTreeMap<String, Value>,
     ) -> Result<Prepared, Problem> {
         let account = |label: &str| {
@@ -365,6 +381,7 @@ impl Host {
             pipeline,
             digest,
             requirements,
+            files,
             targets,
             accounts,
             pins,
@@ -389,7 +406,7 @@ impl Host {
             return Err(report.problems);
         };
         let digest = connectors::digest(document.as_bytes()).into();
-        let prepared = self.resolve(pipeline, digest, report.requirements, preparation.pins);
+        let prepared = self.resolve(pipeline, digest, report.requirements, report.files, preparation.pins);
         prepared.map_err(|problem| Problems::from_iter([problem]))
     }
 

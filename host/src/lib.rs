@@ -12,6 +12,8 @@ pub mod connectors;
 mod exit_code;
 mod host;
 mod run;
+#[cfg(feature = "cli")]
+pub mod serve;
 pub mod token_sink;
 
 pub use exit_code::exit_code;

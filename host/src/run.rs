@@ -94,6 +94,8 @@ pub struct RunOptions {
     pub name: Option<String>,
     /// The `traceparent` of the request that began the run (W3C Trace Context); its trace goes on in the run's.
     pub trace_parent: Option<String>,
+    /// Whether this execution began before in a process that died: `{{ metadata.execution.redelivery }}`.
+    pub redelivery: bool,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
@@ -124,22 +126,30 @@ pub struct RunReport {
     pub counts: Counts,
     /// Failures after which the pipeline continued, with their places.
     pub tolerated: Vec<(String, Failure)>,
+    /// Whether somebody ended the run early, by [`RunOptions::interruptible`].
+    pub interrupted: bool,
 }
 
 impl RunReport {
+    /// Returns the failure that an output reports of itself with `success: false`: its kind, if it names one.
+    pub fn reported_failure(&self) -> Option<Option<FailureKind>> {
+        match &self.result {
+            Ok(output) if output.get("success") == Some(&Value::Bool(false)) => {
+                Some(["/failure/kind", "/exception", "/error"].iter().find_map(|place| {
+                    let name = output.pointer(place)?.as_str()?;
+                    FailureKind::from_name(name)
+                }))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the process exit code: 0, the number of the failure's kind, or 1 for an error that the pipeline itself
     /// threw. An output that says `success: false` counts as its failure.
     pub fn exit_code(&self) -> u8 {
         match &self.result {
             Err(error) => error.exit_code(),
-            Ok(output) if output.get("success") == Some(&Value::Bool(false)) => {
-                let kind = ["/failure/kind", "/exception", "/error"].iter().find_map(|place| {
-                    let name = output.pointer(place)?.as_str()?;
-                    FailureKind::from_name(name)
-                });
-                kind.map_or(1, exit_code)
-            }
-            Ok(_) => 0,
+            Ok(_) => self.reported_failure().map_or(0, |kind| kind.map_or(1, exit_code)),
         }
     }
 }
@@ -273,6 +283,7 @@ async fn run_within(
         result: Err(RunError::new("", failure)),
         counts: Counts::default(),
         tolerated: Vec::new(),
+        interrupted: false,
     };
     if let Err(failure) = check_depth(&mut options) {
         return over(failure);
@@ -316,6 +327,7 @@ async fn run_within(
         has_input: options.standard_input,
     };
     let result = execution.work().await;
+    let interrupted = execution.clock.was_interrupted();
     drop(alarm);
     if let Err(reason) = ledger.close().await {
         // What is missing in it reads as uncertain, never as not sent.
@@ -327,7 +339,15 @@ async fn run_within(
         result,
         counts,
         tolerated,
+        interrupted,
     }
+}
+
+/// A message as people may see it.
+pub(crate) fn shown(prepared: &Prepared, message: &Value) -> Result<Value, Failure> {
+    let accounts = scopes::accounts(prepared)?;
+    let mask = Mask::new(prepared.pipeline.sensitive(), scopes::secrets(&accounts));
+    Ok(mask.apply(message))
 }
 
 /// What the run is given nests no deeper than what its steps make.

@@ -2,16 +2,28 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 pub mod cloud_events;
+pub mod dispatcher;
 mod encoded;
+mod events;
+mod health;
+pub mod host;
 pub mod idempotency;
 pub mod listen;
 pub mod message;
 pub mod metrics;
+mod outcome;
+pub mod pipelines;
 pub mod prefer;
 pub mod problem;
 pub mod schedule;
+mod schedules;
 mod sd_notify;
+pub mod service;
 pub mod tokens;
+pub mod trigger;
+mod triggers;
 
 pub use sd_notify::ServiceManager;
+pub use service::{Service, Settings, StartError};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::accounts::AccountsCommand;
+use super::serve::ServeOptions;
 use super::store::StoreOptions;
 
 /// Sends email from integration pipelines through a sandbox.
@@ -60,6 +61,11 @@ pub(super) enum Command {
         after_help = "Examples:\n  pipepost run welcome.json --accounts accounts.json --input order.json\n  echo '{\"email\":\"ada@example.com\"}' | pipepost run welcome.json --accounts accounts.json --input -\n  pipepost run report.json --accounts accounts.json --files ./attachments --global month=May\n  pipepost run welcome.json --accounts accounts.json --input order.json --dry-run --out ./rehearsed"
     )]
     Run(Box<RunOptions>),
+    /// Run the pipelines of a directory with their own triggers, until it is ended
+    #[command(
+        after_help = "Example:\n  pipepost serve ./pipelines --accounts accounts.json\nIt prints where it listens, and a token. POST a message to /pipeline/NAME to run a pipeline.\nSIGTERM ends it in order, SIGHUP reads the directory anew."
+    )]
+    Serve(Box<ServeOptions>),
     /// Print the value of an expression or a template
     #[command(
         after_help = "Examples:\n  pipepost eval --list\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"

@@ -16,7 +16,7 @@ use super::otel::Traces;
 pub(super) fn start(options: &Logging, traces: Option<&Traces>) {
     let default = match (options.quiet, options.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn,pipepost::pipeline=info",
+        (false, 0) => "warn,pipepost::pipeline=info,pipepost_serve=info",
         (false, 1) => "info,pipepost=debug,pipepost_inbox=info",
         (false, _) => "debug,pipepost=trace",
     };

@@ -50,6 +50,45 @@ impl Signals {
     }
 }
 
+/// The signal that asks to read everything anew.
+#[cfg(unix)]
+pub(super) struct Reload(Option<tokio::signal::unix::Signal>);
+
+/// Listens for SIGHUP.
+#[cfg(unix)]
+pub(super) fn reload() -> Reload {
+    use tokio::signal::unix::{SignalKind, signal};
+    Reload(signal(SignalKind::hangup()).ok())
+}
+
+#[cfg(unix)]
+impl Reload {
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// There is none here.
+#[cfg(not(unix))]
+pub(super) struct Reload;
+
+#[cfg(not(unix))]
+pub(super) fn reload() -> Reload {
+    Reload
+}
+
+#[cfg(not(unix))]
+impl Reload {
+    /// Never over.
+    pub(super) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
 /// Waits until nobody reads standard output any more. Never over where it is a file, or a thing that has no reader.
 #[cfg(unix)]
 pub(super) async fn reader_gone() {

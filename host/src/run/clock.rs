@@ -112,6 +112,11 @@ impl RunClock {
         Ok(())
     }
 
+    /// Whether somebody ended the run early, and not one of its own bounds.
+    pub(super) fn was_interrupted(&self) -> bool {
+        self.token.is_requested() && self.overrun.get().is_none()
+    }
+
     /// Ends the run for a value that nests too deeply.
     pub(super) fn end_for_depth(&self) {
         self.end(Overrun::Depth);

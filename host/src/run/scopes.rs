@@ -55,15 +55,10 @@ impl RunScopes {
                 "key": key,
                 "timeout": time_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
                 "startTimestamp": timestamp(),
-                "redelivery": false,
+                "redelivery": options.redelivery,
             },
         });
-        let mut accounts = HashMap::new();
-        for (label, account) in &prepared.accounts {
-            let view = account.expression_view();
-            let view = view.map_err(|error| Failure::new(FailureKind::Configuration, format!("{error}.")))?;
-            accounts.insert(label.clone(), view);
-        }
+        let accounts = accounts(prepared)?;
         Ok(Self {
             globals: Value::Object(std::mem::take(&mut options.globals)),
             metadata,
@@ -73,16 +68,32 @@ impl RunScopes {
         })
     }
 
-    /// Secrets that accounts expose to expressions: they may be sent, and are still not shown.
+    /// See [`secrets`].
     pub(super) fn secrets(&self) -> Vec<String> {
-        let fields = |account: &Value| {
-            SECRET_FIELDS
-                .iter()
-                .filter_map(|name| Some(account.get(name)?.as_str()?.to_owned()))
-                .collect::<Vec<_>>()
-        };
-        self.accounts.values().flat_map(fields).collect()
+        secrets(&self.accounts)
     }
+}
+
+/// What expressions may read of each account, by label.
+pub(super) fn accounts(prepared: &Prepared) -> Result<HashMap<String, Value>, Failure> {
+    let mut accounts = HashMap::new();
+    for (label, account) in &prepared.accounts {
+        let view = account.expression_view();
+        let view = view.map_err(|error| Failure::new(FailureKind::Configuration, format!("{error}.")))?;
+        accounts.insert(label.clone(), view);
+    }
+    Ok(accounts)
+}
+
+/// Secrets that accounts expose to expressions: they may be sent, and are still not shown.
+pub(super) fn secrets(accounts: &HashMap<String, Value>) -> Vec<String> {
+    let fields = |account: &Value| {
+        SECRET_FIELDS
+            .iter()
+            .filter_map(|name| Some(account.get(name)?.as_str()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    accounts.values().flat_map(fields).collect()
 }
 
 /// What changes from step to step, and belongs to one branch of the run.

@@ -349,7 +349,10 @@ fn read_sidecar(
         let problem = Problem::invalid("the name of a file beside the document cannot be an expression");
         return Err(reader.report(parameter, problem.advise("write the name itself")));
     }
-    sidecar::read(context.document_dir, name).map_err(|reason| reader.report(parameter, Problem::invalid(reason)))
+    let text = sidecar::read(context.document_dir, name)
+        .map_err(|reason| reader.report(parameter, Problem::invalid(reason)))?;
+    reader.findings.files.insert(name.to_owned(), text.clone());
+    Ok(text)
 }
 
 /// Whether a failure ends the run. Where the document's own value cannot be told, it does.

@@ -26,6 +26,8 @@ pub struct Report {
     pub problems: Problems,
     /// What the document requires from outside, as far as the document could be read.
     pub requirements: Requirements,
+    /// The files beside the document that it names, with the texts that were read.
+    pub files: BTreeMap<String, String>,
 }
 
 /// Reads a document.
@@ -62,7 +64,12 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Report {
     }
     .read();
     let requirements = Requirements::of(&mut findings);
-    let problems = Problems::sorted(findings.problems.into_iter().map(|(_, problem)| problem).collect());
+    let problems = Problems::sorted(
+        std::mem::take(&mut findings.problems)
+            .into_iter()
+            .map(|(_, problem)| problem)
+            .collect(),
+    );
     let pipeline = pipeline
         .ok()
         .filter(|_| !problems.has_errors())
@@ -74,6 +81,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Report {
         pipeline,
         problems,
         requirements,
+        files: findings.files,
     }
 }
 
@@ -94,6 +102,7 @@ fn refused(problem: Problem) -> Report {
         pipeline: None,
         problems: Problems::sorted(vec![problem]),
         requirements: Requirements::default(),
+        files: BTreeMap::new(),
     }
 }
 

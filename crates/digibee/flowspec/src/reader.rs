@@ -63,6 +63,8 @@ pub(crate) struct Findings {
     /// Paths into the message that bodies read.
     pub(crate) body_paths: Vec<(BranchId, String)>,
     pub(crate) used_pins: BTreeSet<String>,
+    /// The files beside the document that it names, with their texts.
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 /// What all steps of a document have in common.

@@ -1,0 +1,437 @@
+//! Performs what was accepted: bounds how much is under way, takes what is due, and writes down how it ended.
+//!
+//! A run is written down before it begins. If there is room it begins at once; else it waits in the state, and is taken
+//! when room is free or its time has come. A run's end is written down before anybody hears of it.
+
+mod perform;
+mod room;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pipepost_core::shutdown::{GRACE, ShutdownHandle};
+use pipepost_state::StateError;
+use pipepost_state::clock::{Clock, SystemClock, duration};
+use pipepost_state::runs::{Accepted, Decided, Lease, NewRun, Run, RunFailure, RunId, RunStore};
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use self::perform::Prepared;
+use self::room::{Rooms, Slot};
+use crate::pipelines::Pipelines;
+use crate::trigger::{Start, Trigger};
+
+/// How often the state is asked what is due, if nothing says that something is: another process may have changed it.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long to wait before a state that could not be used is tried again.
+const STATE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many runs of one pipeline are under way at once, where the document says nothing: the platform's smallest size.
+const DEFAULT_CONSUMERS: usize = 10;
+
+/// How a run ended, for those who wait for it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The run as it was written down.
+    pub run: Run,
+    /// The last message, whole.
+    pub output: Option<Value>,
+}
+
+/// The answer to an order.
+#[derive(Debug)]
+pub enum Submitted {
+    /// It is under way, or waits. Tells its end, if it ends while this process runs.
+    New(Run, oneshot::Receiver<Arc<Ended>>),
+    /// The order is known.
+    Known(Run),
+    /// The key belongs to other content.
+    OtherContent(RunId),
+    /// Another run of the pipeline waits already.
+    Skipped,
+}
+
+/// What may wait in the state and be due.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Runs of these pipelines.
+    of: BTreeSet<String>,
+    /// Perhaps others too: it is worth a look.
+    unknown: bool,
+}
+
+/// Performs runs.
+#[derive(Debug)]
+pub struct Dispatcher {
+    runs: Arc<dyn RunStore>,
+    pipelines: Arc<Pipelines>,
+    rooms: Arc<Rooms>,
+    /// Held while what is due is taken, so that a run that begins at once does not overtake what waits.
+    taking: tokio::sync::Mutex<()>,
+    wake: Notify,
+    /// What may wait in the state.
+    waiting: Mutex<Waiting>,
+    waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<Arc<Ended>>>>>,
+    under_way: Mutex<HashMap<RunId, ShutdownHandle>>,
+    pinned: Mutex<HashMap<String, Prepared>>,
+    /// How many runs wait, as far as this process knows.
+    queued: AtomicU64,
+    is_draining: AtomicBool,
+    /// What is under way is asked to end.
+    is_ending: AtomicBool,
+    is_usable: AtomicBool,
+}
+
+impl Dispatcher {
+    /// Makes one for the runs of this state, with at most `concurrency` under way.
+    pub fn new(runs: Arc<dyn RunStore>, pipelines: Arc<Pipelines>, concurrency: usize) -> Arc<Self> {
+        Arc::new(Self {
+            runs,
+            pipelines,
+            rooms: Arc::new(Rooms::new(concurrency)),
+            taking: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+            waiting: Mutex::new(Waiting {
+                unknown: true,
+                ..Waiting::default()
+            }),
+            waiters: Mutex::default(),
+            under_way: Mutex::default(),
+            pinned: Mutex::default(),
+            queued: AtomicU64::new(0),
+            is_draining: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
+            is_usable: AtomicBool::new(true),
+        })
+    }
+
+    /// Returns the record of runs.
+    pub fn runs(&self) -> &Arc<dyn RunStore> {
+        &self.runs
+    }
+
+    /// Returns how many runs are under way.
+    pub fn running(&self) -> usize {
+        self.rooms.used()
+    }
+
+    /// Returns how many runs wait, as far as this process knows.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the state could be used the last time.
+    pub fn is_usable(&self) -> bool {
+        self.is_usable.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether nothing new begins.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+
+    /// Writes an order down. It begins at once if there is room.
+    ///
+    /// # Errors
+    /// Fails when the state cannot be used. Then nothing was begun.
+    pub async fn submit(self: &Arc<Self>, order: NewRun) -> Result<Submitted, StateError> {
+        let slot = self.slot_for(&order);
+        let waiter = self.wait_for(&order.id);
+        let id = order.id.clone();
+        let is_due = order.due.is_none();
+        let accepted = self.runs.accept(order, slot.is_some()).await;
+        self.note_use(&accepted);
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.nobody_waits(&id);
+                return Err(error);
+            }
+        };
+        match accepted {
+            Accepted::Begun(lease) => {
+                let run = lease.run.clone();
+                if let Some(slot) = slot {
+                    self.begin(lease, slot);
+                }
+                Ok(Submitted::New(run, waiter))
+            }
+            Accepted::Queued(run) => {
+                drop(slot);
+                self.queued.fetch_add(1, Ordering::Relaxed);
+                if is_due {
+                    self.one_waits(&run.pipeline);
+                } else {
+                    self.something_waits();
+                }
+                Ok(Submitted::New(run, waiter))
+            }
+            Accepted::Known(run) => {
+                self.nobody_waits(&id);
+                Ok(Submitted::Known(run))
+            }
+            Accepted::OtherContent(other) => {
+                self.nobody_waits(&id);
+                Ok(Submitted::OtherContent(other))
+            }
+            Accepted::Skipped => {
+                self.nobody_waits(&id);
+                Ok(Submitted::Skipped)
+            }
+        }
+    }
+
+    /// Lets a run that failed or was cancelled go on under its key. Tells its end, if it can go on.
+    ///
+    /// # Errors
+    /// Fails when the state cannot be used.
+    pub async fn resume(
+        self: &Arc<Self>,
+        id: &RunId,
+    ) -> Result<(Decided, Option<oneshot::Receiver<Arc<Ended>>>), StateError> {
+        let waiter = self.wait_for(id);
+        let decided = self.runs.resume(id).await;
+        self.note_use(&decided);
+        match decided {
+            Ok(Decided::Done(run)) => {
+                self.one_waits(&run.pipeline);
+                Ok((Decided::Done(run), Some(waiter)))
+            }
+            // Others may wait for it.
+            Ok(decided) => Ok((decided, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a run that waits. A run that is under way goes on.
+    ///
+    /// # Errors
+    /// Fails when the state cannot be used.
+    pub async fn cancel(&self, id: &RunId, failure: Option<RunFailure>) -> Result<Decided, StateError> {
+        let decided = self.runs.cancel(id, failure).await;
+        self.note_use(&decided);
+        if let Ok(Decided::Done(run)) = &decided {
+            self.tell(Ended {
+                run: run.clone(),
+                output: None,
+            });
+        }
+        decided
+    }
+
+    /// Asks a run that is under way to end early: nothing new of it starts. Returns whether it is under way here.
+    pub fn end_early(&self, id: &RunId) -> bool {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        match under_way.get(id) {
+            Some(handle) => {
+                handle.request(GRACE);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notices that something may be due: a person or another process changed the state.
+    pub fn something_waits(&self) {
+        self.waiting().unknown = true;
+        self.wake.notify_one();
+    }
+
+    fn one_waits(&self, pipeline: &str) {
+        self.waiting().of.insert(pipeline.to_owned());
+        self.wake.notify_one();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something waits that could begin now, as far as this process knows.
+    fn is_worth_a_look(&self) -> bool {
+        let waiting = self.waiting();
+        let has_room = |pipeline: &String| self.rooms.used_by(pipeline) < self.consumers(pipeline);
+        waiting.unknown || waiting.of.iter().any(has_room)
+    }
+
+    /// Takes what is due and performs it, until [`Dispatcher::drain`].
+    pub async fn work(self: Arc<Self>) {
+        while !self.is_draining() {
+            let pause = match self.take().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::error!(%error, "the state cannot be used; nothing begins");
+                    self.waiting().unknown = true;
+                    Some(STATE_RETRY_INTERVAL)
+                }
+            };
+            let Some(pause) = pause else { continue };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => self.waiting().unknown = true,
+            }
+        }
+    }
+
+    /// Takes what is due. Returns how long to wait before it is worth another look; none if there may be more now.
+    async fn take(self: &Arc<Self>) -> Result<Option<Duration>, StateError> {
+        if self.rooms.free() == 0 || !self.is_worth_a_look() {
+            return Ok(Some(POLL_INTERVAL));
+        }
+        let _taking = self.taking.lock().await;
+        // Whatever is accepted from here on says so again.
+        let before = std::mem::take(&mut *self.waiting());
+        let length = self.runs.length().await;
+        self.note_use(&length);
+        let now = SystemClock.now();
+        let length = length?;
+        self.queued.store(length.queued, Ordering::Relaxed);
+        match length.next_due {
+            None => return Ok(Some(POLL_INTERVAL)),
+            Some(due) if due > now => return Ok(Some(duration(due - now).min(POLL_INTERVAL))),
+            Some(_) => {}
+        }
+        let served = self.pipelines.current();
+        let limits = served
+            .pipelines
+            .iter()
+            .map(|(name, served)| (name.clone(), consumers(&served.trigger)));
+        let room = self.rooms.room(limits, DEFAULT_CONSUMERS);
+        let leases = self.runs.take(room.clone()).await;
+        self.note_use(&leases);
+        let leases = leases?;
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        for lease in &leases {
+            *taken.entry(lease.run.pipeline.clone()).or_default() += 1;
+        }
+        {
+            let mut waiting = self.waiting();
+            if leases.len() == room.runs {
+                waiting.unknown = true;
+                waiting.of.extend(before.of);
+            }
+            // What filled its room may have left something behind.
+            let of_room = |pipeline: &String| taken.get(pipeline).copied().unwrap_or_default() >= room.of(pipeline);
+            let full = room.by_pipeline.keys().chain(taken.keys()).filter(|name| of_room(name));
+            waiting.of.extend(full.cloned());
+        }
+        let is_empty = leases.is_empty();
+        for lease in leases {
+            let slot = self.rooms.force(&lease.run.pipeline, self.on_free());
+            self.begin(lease, slot);
+        }
+        Ok(is_empty.then_some(POLL_INTERVAL))
+    }
+
+    /// How many runs of a pipeline may be under way.
+    fn consumers(&self, pipeline: &str) -> usize {
+        self.pipelines
+            .get(pipeline)
+            .map_or(DEFAULT_CONSUMERS, |served| consumers(&served.trigger))
+    }
+
+    /// Room for an order that may begin at once.
+    fn slot_for(self: &Arc<Self>, order: &NewRun) -> Option<Slot> {
+        if order.due.is_some() || order.unless_waiting || self.is_draining() {
+            return None;
+        }
+        // While others are taken, it gets in line behind them; while others wait, too.
+        let _taking = self.taking.try_lock().ok()?;
+        if self.is_worth_a_look() {
+            return None;
+        }
+        let pipeline = &order.document.pipeline;
+        self.rooms.reserve(pipeline, self.consumers(pipeline), self.on_free())
+    }
+
+    fn on_free(self: &Arc<Self>) -> Box<dyn Fn() + Send + Sync> {
+        let dispatcher = Arc::downgrade(self);
+        Box::new(move || {
+            if let Some(dispatcher) = dispatcher.upgrade() {
+                dispatcher.wake.notify_one();
+            }
+        })
+    }
+
+    fn wait_for(&self, id: &RunId) -> oneshot::Receiver<Arc<Ended>> {
+        let (teller, waiter) = oneshot::channel();
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_run = waiters.entry(id.clone()).or_default();
+        of_run.retain(|teller| !teller.is_closed());
+        of_run.push(teller);
+        waiter
+    }
+
+    fn nobody_waits(&self, id: &RunId) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        waiters.remove(id);
+    }
+
+    fn tell(&self, ended: Ended) {
+        let waiting = {
+            let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            waiters.remove(&ended.run.id)
+        };
+        let ended = Arc::new(ended);
+        for teller in waiting.into_iter().flatten() {
+            // Whoever no longer listens need not be told.
+            let _ = teller.send(Arc::clone(&ended));
+        }
+    }
+
+    fn note_use<T>(&self, result: &Result<T, StateError>) {
+        self.is_usable.store(result.is_ok(), Ordering::Relaxed);
+    }
+
+    /// Begins nothing new.
+    pub fn stop_taking(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Begins nothing new, gives what is under way `grace` to end, and waits for it.
+    pub async fn drain(&self, grace: Duration) {
+        self.stop_taking();
+        self.is_ending.store(true, Ordering::Release);
+        {
+            let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            for handle in under_way.values() {
+                handle.request(grace);
+            }
+        }
+        self.rooms.until_empty().await;
+    }
+
+    /// Performs a run on a task of its own.
+    fn begin(self: &Arc<Self>, lease: Lease, slot: Slot) {
+        let dispatcher = Arc::clone(self);
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            let id = lease.run.id.clone();
+            tracing::debug!(run = %id, pipeline = lease.run.pipeline, attempt = lease.run.attempt, "begins");
+            let ended = perform::perform(&dispatcher, lease).await;
+            if let Some(ended) = ended {
+                tracing::info!(
+                    run = %id, pipeline = ended.run.pipeline, state = ended.run.state.as_str(),
+                    milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "ended"
+                );
+                dispatcher.tell(ended);
+            } else {
+                // It waits again; whoever waits for it is told so by the end of its channel.
+                dispatcher.nobody_waits(&id);
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// How many runs of a pipeline may be under way.
+fn consumers(trigger: &Trigger) -> usize {
+    match &trigger.start {
+        Start::Schedule(schedule) if !schedule.concurrent => 1,
+        _ => trigger.consumers.unwrap_or(DEFAULT_CONSUMERS),
+    }
+}

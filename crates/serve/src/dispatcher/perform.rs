@@ -1,0 +1,261 @@
+//! Performs one run, and decides how it goes on: it ends, or it waits for another try.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use pipepost_core::shutdown;
+use pipepost_core::{Failure, FailureKind};
+use pipepost_state::clock::{Clock as _, SystemClock, length};
+use pipepost_state::runs::{Lease, QueueAgain, Run, RunEnd, RunFailure, RunState, backoff};
+use serde_json::{Map, Value, json};
+
+use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL};
+use crate::host::{Order, PerformFailure, Performed, PreparedPipeline, Source, SourceFiles};
+use crate::trigger::Trigger;
+
+/// How many documents of earlier texts are kept prepared.
+const PINNED_MAX: usize = 64;
+
+/// The kind of an error that the pipeline itself threw.
+pub(crate) const PIPELINE_ERROR: &str = "pipeline-error";
+
+/// What performs the runs of one document.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pipeline: Arc<dyn PreparedPipeline>,
+    trigger: Trigger,
+}
+
+/// The way a run goes on.
+enum Next {
+    End(RunEnd),
+    Again(QueueAgain),
+}
+
+/// Performs a run, and writes down how it goes on. Returns its end, if it has ended.
+pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> Option<Ended> {
+    let run = &lease.run;
+    let (performed, retries) = match prepare(dispatcher, run).await {
+        Ok(prepared) => {
+            let performed = AssertUnwindSafe(attempt(dispatcher, &prepared, run))
+                .catch_unwind()
+                .await;
+            let performed = performed.unwrap_or_else(|_| {
+                failed(
+                    Failure::new(
+                        FailureKind::Limit,
+                        "The host ended the run because of an error of its own.",
+                    )
+                    .advise("Look into the log, and report it."),
+                )
+            });
+            (performed, run.retries)
+        }
+        Err(failure) => (failed(failure), 0),
+    };
+    let output = performed.output.clone();
+    let next = decide(run, performed, retries);
+    write_down(dispatcher, &lease, next)
+        .await
+        .map(|run| Ended { run, output })
+}
+
+/// Performs one attempt.
+async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Performed {
+    if run.expires.is_some_and(|expires| expires < SystemClock.now()) {
+        let message = "The run's time to begin was over before there was room for it.";
+        return failed(Failure::new(FailureKind::Limit, message).advise("Continue it, if it still has a purpose."));
+    }
+    let parse = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let globals = match parse(&run.globals) {
+        Some(Value::Object(globals)) => globals,
+        _ => Map::new(),
+    };
+    let ending = shutdown::channel();
+    {
+        let mut under_way = dispatcher.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.insert(run.id.clone(), ending.0.clone());
+    }
+    if dispatcher.is_ending.load(Ordering::Acquire) {
+        // It was taken as the last one.
+        ending.0.request(shutdown::GRACE);
+    }
+    let order = Order {
+        pipeline: run.pipeline.clone(),
+        key: run.key.clone(),
+        message: parse(&run.message).unwrap_or_default(),
+        globals,
+        limit: prepared.trigger.timeout,
+        redelivery: run.redelivery,
+        ending,
+    };
+    let performed = prepared.pipeline.perform(order).await;
+    let mut under_way = dispatcher.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+    under_way.remove(&run.id);
+    performed
+}
+
+fn failed(failure: Failure) -> Performed {
+    Performed {
+        output: None,
+        shown: None,
+        failure: Some(PerformFailure {
+            kind: Some(failure.kind),
+            wait: None,
+            object: json!(failure),
+        }),
+        counts: pipepost_state::runs::RunCounts::default(),
+        interrupted: false,
+    }
+}
+
+/// Finds or makes what performs the document to which a run is pinned.
+async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Failure> {
+    if let Some(served) = dispatcher.pipelines.get(&run.pipeline)
+        && served.document.digest == run.document
+    {
+        return Ok(Prepared {
+            pipeline: Arc::clone(&served.prepared),
+            trigger: served.trigger.clone(),
+        });
+    }
+    let known = {
+        let pinned = dispatcher.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.get(&run.document).cloned()
+    };
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let configuration = |message: String| Failure::new(FailureKind::Configuration, message);
+    let document = dispatcher.runs.document(&run.document).await;
+    let document = document
+        .map_err(|error| configuration(error.to_string()))?
+        .ok_or_else(|| configuration("The document to which the run is pinned is gone from the state.".to_owned()))?;
+    let files: BTreeMap<String, String> = serde_json::from_str(&document.files).unwrap_or_default();
+    let source = Source {
+        text: document.text.clone(),
+        files: SourceFiles::Pinned(files),
+    };
+    let host = Arc::clone(dispatcher.pipelines.host());
+    let prepared = tokio::task::spawn_blocking(move || {
+        let pipeline = host.prepare(&source)?;
+        let trigger = Trigger::of(pipeline.document())?;
+        Ok(Prepared { pipeline, trigger })
+    });
+    let prepared: Result<Prepared, Vec<String>> = prepared
+        .await
+        .unwrap_or_else(|error| Err(vec![format!("it cannot be read: {error}")]));
+    let prepared = prepared.map_err(|problems| {
+        let message = format!(
+            "The document to which the run is pinned does not check any more: {}",
+            problems.join("; ")
+        );
+        configuration(message)
+            .advise("Mend what it needs (an account, a connector, the policy), then continue the run.")
+    })?;
+    let mut pinned = dispatcher.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+    if pinned.len() >= PINNED_MAX {
+        pinned.clear();
+    }
+    pinned.insert(run.document.clone(), prepared.clone());
+    Ok(prepared)
+}
+
+/// Decides how a run goes on after an attempt.
+fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
+    let Performed {
+        shown,
+        failure,
+        counts,
+        interrupted,
+        ..
+    } = performed;
+    if interrupted && (failure.is_some() || counts.failed > 0) {
+        // What is left is sent after the restart.
+        return Next::Again(QueueAgain {
+            wait: Duration::ZERO,
+            failure: None,
+            counts,
+        });
+    }
+    let kind = failure.as_ref().and_then(|failure| failure.kind);
+    let is_temporary = kind.is_some_and(FailureKind::is_temporary);
+    let output = shown.map(|shown| shown.to_string());
+    let recorded = failure.as_ref().map(|failure| RunFailure {
+        kind: failure.kind.map_or(PIPELINE_ERROR, FailureKind::as_str).to_owned(),
+        object: failure.object.to_string(),
+    });
+    let is_uncertain = counts.uncertain > 0 || kind == Some(FailureKind::Uncertain);
+    if is_temporary && !is_uncertain && retries > 0 {
+        let wait = failure
+            .as_ref()
+            .and_then(|failure| failure.wait)
+            .unwrap_or_else(|| backoff(run.attempt));
+        let at = SystemClock.now().saturating_add(length(wait));
+        if run.expires.is_none_or(|expires| at <= expires) {
+            return Next::Again(QueueAgain {
+                wait,
+                failure: recorded,
+                counts,
+            });
+        }
+    }
+    let state = match (is_uncertain, &recorded) {
+        (true, _) => RunState::Uncertain,
+        (false, Some(_)) => RunState::Failed,
+        (false, None) => RunState::Done,
+    };
+    Next::End(RunEnd {
+        state,
+        output,
+        failure: recorded,
+        counts,
+    })
+}
+
+/// Writes down how a run goes on, and tries until it is written: what was sent is in the ledger meanwhile. Returns the run
+/// if it has ended.
+async fn write_down(dispatcher: &Dispatcher, lease: &Lease, next: Next) -> Option<Run> {
+    loop {
+        let written = match &next {
+            Next::End(end) => dispatcher.runs.finish(lease, end.clone()).await,
+            Next::Again(again) => dispatcher.runs.queue_again(lease, again.clone()).await,
+        };
+        dispatcher.note_use(&written);
+        match (written, next_is_end(&next)) {
+            (Ok(true), Some(end)) => {
+                let mut run = lease.run.clone();
+                run.finish(end.clone(), SystemClock.now());
+                return Some(run);
+            }
+            (Ok(true), None) => {
+                dispatcher.something_waits();
+                return None;
+            }
+            (Ok(false), _) => {
+                tracing::warn!(run = %lease.run.id, "somebody else has the run; its end here is not written down");
+                return None;
+            }
+            (Err(error), _) if dispatcher.is_draining() => {
+                // It is found as a run whose server died, and replayed from the ledger.
+                tracing::error!(run = %lease.run.id, %error, "the end of a run could not be written down");
+                return None;
+            }
+            (Err(error), _) => {
+                tracing::error!(run = %lease.run.id, %error, "the end of a run waits for the state");
+                tokio::time::sleep(STATE_RETRY_INTERVAL).await;
+            }
+        }
+    }
+}
+
+fn next_is_end(next: &Next) -> Option<&RunEnd> {
+    match next {
+        Next::End(end) => Some(end),
+        Next::Again(_) => None,
+    }
+}

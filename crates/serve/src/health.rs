@@ -1,0 +1,42 @@
+//! Whether the process turns, and whether it takes work. Mail servers are no part of it: a provider's outage must not
+//! restart this process.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::service::Service;
+
+/// `GET /livez`.
+pub(crate) async fn live() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// `GET /readyz`.
+pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Response {
+    let state = service.runs.length().await;
+    let directory = service.pipelines.current();
+    let is_draining = !service.is_ready();
+    let is_ready = state.is_ok() && service.dispatcher.is_usable() && !is_draining;
+    let body = json!({
+        "status": if is_ready { "ok" } else { "unavailable" },
+        "checks": {
+            "state": match &state {
+                Ok(_) => "ok".to_owned(),
+                Err(error) => error.to_string(),
+            },
+            "pipelines": { "served": directory.pipelines.len(), "withProblems": directory.problems.len() },
+            "draining": is_draining,
+        },
+    });
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,107 @@
+//! What the service knows of the pipelines that it runs: it hands documents and messages to a host, and gets reports.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipepost_core::shutdown::{ShutdownHandle, ShutdownToken};
+use pipepost_state::runs::RunCounts;
+use serde_json::{Map, Value};
+
+/// An answer that may take as long as a run.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A document, and where the files are that it names.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The document.
+    pub text: String,
+    /// The files that it names.
+    pub files: SourceFiles,
+}
+
+/// Where a document's files are.
+#[derive(Debug, Clone)]
+pub enum SourceFiles {
+    /// In this folder.
+    Folder(PathBuf),
+    /// As they were when the document was pinned: relative names and texts.
+    Pinned(BTreeMap<String, String>),
+}
+
+/// What checks documents and performs runs.
+pub trait PipelineHost: Send + Sync + Debug {
+    /// Checks a document, and prepares it for runs.
+    ///
+    /// # Errors
+    /// Returns every problem that keeps it from running, each as a sentence.
+    fn prepare(&self, source: &Source) -> Result<Arc<dyn PreparedPipeline>, Vec<String>>;
+}
+
+/// A document that was checked and can run.
+pub trait PreparedPipeline: Send + Sync + Debug {
+    /// Returns the document as JSON.
+    fn document(&self) -> &Value;
+
+    /// Returns the files that the document names: relative names and texts.
+    fn files(&self) -> &BTreeMap<String, String>;
+
+    /// Returns warnings about the document. They do not keep it from running.
+    fn warnings(&self) -> Vec<String>;
+
+    /// Returns a message as people may see it.
+    fn shown(&self, message: &Value) -> Value;
+
+    /// Performs a run to its end.
+    fn perform(&self, order: Order) -> Answer<'_, Performed>;
+}
+
+/// One run to perform.
+#[derive(Debug)]
+pub struct Order {
+    /// The pipeline's name, for logs and traces.
+    pub pipeline: String,
+    /// The execution's key: what was sent under it before is not sent again.
+    pub key: String,
+    /// The first step's message.
+    pub message: Value,
+    /// The values of `{{ global.name }}`, laid over those of the service.
+    pub globals: Map<String, Value>,
+    /// The time limit.
+    pub limit: Duration,
+    /// Whether the run began before in a process that died.
+    pub redelivery: bool,
+    /// Ends the run early, and tells it so.
+    pub ending: (ShutdownHandle, ShutdownToken),
+}
+
+/// The report on a run.
+#[derive(Debug)]
+pub struct Performed {
+    /// The last message, if there is one.
+    pub output: Option<Value>,
+    /// The last message as people may see it.
+    pub shown: Option<Value>,
+    /// The reason, if the run did not end as it should.
+    pub failure: Option<PerformFailure>,
+    /// The numbers of messages.
+    pub counts: RunCounts,
+    /// Whether it was ended early, by the order's handle.
+    pub interrupted: bool,
+}
+
+/// The reason why a run did not end as it should.
+#[derive(Debug, Clone)]
+pub struct PerformFailure {
+    /// The failure's kind; none for an error that the pipeline itself threw.
+    pub kind: Option<pipepost_core::FailureKind>,
+    /// How long to wait before another try is useful, if that is known.
+    pub wait: Option<Duration>,
+    /// The failure as it is reported: `kind`, `message`, and where they are known `advice`, `link`, `wait`, `place`,
+    /// `code`.
+    pub object: Value,
+}

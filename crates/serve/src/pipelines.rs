@@ -1,0 +1,325 @@
+//! The pipelines of a directory: read, checked, and kept as they were when a newer text does not check.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use pipepost_state::runs::PinnedDocument;
+use serde_json::Value;
+
+use crate::host::{PipelineHost, PreparedPipeline, Source, SourceFiles};
+use crate::idempotency::ContentDigest;
+use crate::trigger::Trigger;
+
+/// A pipeline that is served.
+#[derive(Debug)]
+pub struct ServedPipeline {
+    /// Its name.
+    pub name: String,
+    /// Its file, relative to the directory.
+    pub file: String,
+    /// What starts it.
+    pub trigger: Trigger,
+    /// What performs it.
+    pub prepared: Arc<dyn PreparedPipeline>,
+    /// The document to which its runs are pinned.
+    pub document: Arc<PinnedDocument>,
+}
+
+/// What is wrong with a file of the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileProblem {
+    /// The file, relative to the directory.
+    pub file: String,
+    /// The pipeline's name, as far as the document could be read.
+    pub pipeline: String,
+    /// Everything that keeps it from being served, each as a sentence.
+    pub problems: Vec<String>,
+    /// Whether an older text of it is being served.
+    pub keeps_older: bool,
+}
+
+/// What the directory held at the last look.
+#[derive(Debug, Default)]
+pub struct Directory {
+    /// By name.
+    pub pipelines: BTreeMap<String, Arc<ServedPipeline>>,
+    /// What is not served as it is written.
+    pub problems: Vec<FileProblem>,
+}
+
+/// What a look at the directory changed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// The names of pipelines that are new or have another document.
+    pub loaded: Vec<String>,
+    /// The names of pipelines that are gone.
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    /// Returns whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.loaded.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// The pipelines of a directory. Shared, and read by every request.
+#[derive(Debug)]
+pub struct Pipelines {
+    folder: PathBuf,
+    host: Arc<dyn PipelineHost>,
+    current: RwLock<Arc<Directory>>,
+    /// How the files looked when they were read. Held while they are read.
+    seen: Mutex<Option<Seen>>,
+}
+
+/// Names, sizes and times of everything in the directory: a template is a file too.
+type Seen = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+impl Pipelines {
+    /// Makes the pipelines of this directory. Nothing is read yet.
+    pub fn new(folder: impl Into<PathBuf>, host: Arc<dyn PipelineHost>) -> Self {
+        Self {
+            folder: folder.into(),
+            host,
+            current: RwLock::default(),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Returns the directory's path.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns what performs runs.
+    pub fn host(&self) -> &Arc<dyn PipelineHost> {
+        &self.host
+    }
+
+    /// Returns what the directory held at the last look.
+    pub fn current(&self) -> Arc<Directory> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns a pipeline by its name.
+    pub fn get(&self, name: &str) -> Option<Arc<ServedPipeline>> {
+        self.current().pipelines.get(name).cloned()
+    }
+
+    /// Reads the directory anew if something in it looks different. It reads files, so it may block.
+    ///
+    /// # Errors
+    /// Fails when the directory cannot be read; then everything stays as it is.
+    pub fn look(&self) -> Result<Changes, std::io::Error> {
+        self.read(false)
+    }
+
+    /// Reads the directory anew. It reads files, so it may block.
+    ///
+    /// # Errors
+    /// Fails when the directory cannot be read; then everything stays as it is.
+    pub fn reload(&self) -> Result<Changes, std::io::Error> {
+        self.read(true)
+    }
+
+    fn read(&self, always: bool) -> Result<Changes, std::io::Error> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = look_around(&self.folder)?;
+        if !always && seen.as_ref() == Some(&found) {
+            return Ok(Changes::default());
+        }
+        let older = self.current();
+        let read = self.read_files(&found, &older);
+        let changes = differences(&older, &read);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+        *seen = Some(found);
+        Ok(changes)
+    }
+
+    fn read_files(&self, found: &Seen, older: &Directory) -> Directory {
+        let mut read = Directory::default();
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        for path in found.keys().filter(|path| is_document(path)) {
+            let file = path.to_string_lossy().into_owned();
+            let (name, result) = self.read_file(path, older);
+            let result = match files.get(&name) {
+                Some(other) if result.is_ok() => Err(vec![format!(
+                    "`{other}` is a pipeline of the name `{name}` too; give one of them another `name`."
+                )]),
+                _ => result,
+            };
+            match result {
+                Ok(pipeline) => {
+                    files.insert(name.clone(), file);
+                    read.pipelines.insert(name, pipeline);
+                }
+                Err(problems) => {
+                    let kept = older
+                        .pipelines
+                        .values()
+                        .find(|pipeline| pipeline.file == file && !files.contains_key(&pipeline.name));
+                    if let Some(kept) = kept {
+                        files.insert(kept.name.clone(), file.clone());
+                        read.pipelines.insert(kept.name.clone(), Arc::clone(kept));
+                    }
+                    read.problems.push(FileProblem {
+                        file,
+                        pipeline: name,
+                        problems,
+                        keeps_older: kept.is_some(),
+                    });
+                }
+            }
+        }
+        read
+    }
+
+    /// Reads one document: its name, and what is served of it.
+    fn read_file(&self, path: &Path, older: &Directory) -> (String, Result<Arc<ServedPipeline>, Vec<String>>) {
+        let file = path.to_string_lossy().into_owned();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = match fs::read_to_string(self.folder.join(path)) {
+            Ok(text) => text,
+            Err(error) => return (stem, Err(vec![format!("`{file}` cannot be read: {error}.")])),
+        };
+        let source = Source {
+            text,
+            files: SourceFiles::Folder(self.folder.clone()),
+        };
+        let prepared = match self.host.prepare(&source) {
+            Ok(prepared) => prepared,
+            Err(problems) => return (stem, Err(problems)),
+        };
+        let name = name_of(prepared.document()).unwrap_or(stem);
+        let document = pinned(&name, source.text, &*prepared);
+        if let Some(same) = older.pipelines.get(&name)
+            && same.document.digest == document.digest
+            && same.file == file
+        {
+            // The accounts may be other ones, so what performs it is new.
+            let pipeline = ServedPipeline {
+                name: name.clone(),
+                file,
+                trigger: same.trigger.clone(),
+                prepared,
+                document: Arc::clone(&same.document),
+            };
+            return (name, Ok(Arc::new(pipeline)));
+        }
+        let trigger = check_name(&name).and_then(|()| Trigger::of(prepared.document()));
+        let pipeline = trigger.map(|trigger| {
+            Arc::new(ServedPipeline {
+                name: name.clone(),
+                file,
+                trigger,
+                prepared,
+                document: Arc::new(document),
+            })
+        });
+        (name, pipeline)
+    }
+}
+
+/// A document with the files that it names, and the digest of all that.
+fn pinned(name: &str, text: String, prepared: &dyn PreparedPipeline) -> PinnedDocument {
+    let files = serde_json::to_string(prepared.files()).unwrap_or_default();
+    let digest = ContentDigest::of_parts(&[name.as_bytes(), text.as_bytes(), files.as_bytes()]);
+    PinnedDocument {
+        digest: format!("sha256:{}", hexadecimal(digest.as_bytes())),
+        pipeline: name.to_owned(),
+        text,
+        files,
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name that the document says, if it says one.
+fn name_of(document: &Value) -> Option<String> {
+    let name = document.get("name")?.as_str()?.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// A name is a part of a path and a label of metrics.
+fn check_name(name: &str) -> Result<(), Vec<String>> {
+    let wrong = |clause: &str| Err(vec![format!("The pipeline's name `{name}` {clause}.")]);
+    if name.len() > 200 {
+        return wrong("is longer than 200 bytes");
+    }
+    match name
+        .chars()
+        .find(|character| *character == '/' || character.is_control())
+    {
+        Some('/') => wrong("has a `/` in it; choose another `name`"),
+        Some(_) => wrong("has a control character in it; choose another `name`"),
+        None => Ok(()),
+    }
+}
+
+fn is_document(path: &Path) -> bool {
+    let is_hidden = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    // Templates may lie in folders; documents lie in the directory itself.
+    !is_hidden && path.components().count() == 1 && path.extension().is_some_and(|extension| extension == "json")
+}
+
+/// Everything in the directory, with what tells whether it changed.
+fn look_around(folder: &Path) -> Result<Seen, std::io::Error> {
+    /// A directory of pipelines is no file system.
+    const ENTRIES_MAX: usize = 10_000;
+    let mut seen = Seen::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(below) = folders.pop() {
+        let entries = match fs::read_dir(folder.join(&below)) {
+            Ok(entries) => entries,
+            Err(error) if below.as_os_str().is_empty() => return Err(error),
+            // It may be gone again, or somebody else's.
+            Err(_) => continue,
+        };
+        for entry in entries.flatten() {
+            let path = below.join(entry.file_name());
+            // What a link leads to counts: a mounted volume's files are links.
+            let Ok(about) = fs::metadata(folder.join(&path)) else {
+                continue;
+            };
+            if about.is_dir() {
+                let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                if !is_link && seen.len() < ENTRIES_MAX {
+                    folders.push(path);
+                }
+            } else if seen.len() < ENTRIES_MAX {
+                seen.insert(path, (about.len(), about.modified().ok()));
+            }
+        }
+    }
+    Ok(seen)
+}
+
+fn differences(older: &Directory, newer: &Directory) -> Changes {
+    let digest = |directory: &Directory, name: &String| {
+        let pipeline = directory.pipelines.get(name)?;
+        Some(pipeline.document.digest.clone())
+    };
+    Changes {
+        loaded: newer
+            .pipelines
+            .keys()
+            .filter(|name| digest(older, name) != digest(newer, name))
+            .cloned()
+            .collect(),
+        removed: older
+            .pipelines
+            .keys()
+            .filter(|name| !newer.pipelines.contains_key(*name))
+            .cloned()
+            .collect(),
+    }
+}

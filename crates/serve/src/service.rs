@@ -1,0 +1,263 @@
+//! The service as a whole: what its two listeners share, and their routes.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::{any, get, post};
+use pipepost_state::StateError;
+use pipepost_state::clock::{Clock as _, SystemClock, length};
+use pipepost_state::runs::RunStore;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::dispatcher::Dispatcher;
+use crate::host::PipelineHost;
+use crate::pipelines::Pipelines;
+use crate::problem::Problem;
+use crate::tokens::{Caller, Need, Tokens};
+use crate::{api, events, health, schedules, triggers};
+
+/// How often the directory is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often old runs are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// The settings of a service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory of pipelines.
+    pub directory: PathBuf,
+    /// How many runs are under way at once.
+    pub concurrency: usize,
+    /// How many runs wait at once.
+    pub queue_max: u64,
+    /// How long a run is kept after its end.
+    pub keep: Duration,
+    /// How long a run's message and output are kept after its end.
+    pub keep_payloads: Duration,
+    /// Whether the operator allows pipelines that need no token.
+    pub allow_public: bool,
+}
+
+/// What the listeners share.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) settings: Settings,
+    pub(crate) runs: Arc<dyn RunStore>,
+    pub(crate) pipelines: Arc<Pipelines>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    tokens: RwLock<Arc<Tokens>>,
+    is_ready: AtomicBool,
+}
+
+/// The reason why a service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The directory cannot be read.
+    #[error("The directory `{}` cannot be read: {source}.", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+}
+
+impl Service {
+    /// Reads the directory, takes the state, finds what a server that died left, and begins to perform what waits.
+    ///
+    /// # Errors
+    /// Fails when the directory or the state cannot be used.
+    pub async fn start(
+        settings: Settings,
+        host: Arc<dyn PipelineHost>,
+        runs: Arc<dyn RunStore>,
+        tokens: Tokens,
+    ) -> Result<Arc<Self>, StartError> {
+        runs.serve().await?;
+        let pipelines = Arc::new(Pipelines::new(&settings.directory, host));
+        let read = Arc::clone(&pipelines);
+        let looked = tokio::task::spawn_blocking(move || read.reload()).await;
+        looked
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|source| StartError::Directory {
+                directory: settings.directory.clone(),
+                source,
+            })?;
+        for problem in &pipelines.current().problems {
+            tell(problem);
+        }
+        for run in runs.recover().await? {
+            tracing::warn!(
+                run = %run.id, pipeline = run.pipeline, state = run.state.as_str(), deaths = run.deaths,
+                "a run whose server ended"
+            );
+        }
+        let dispatcher = Dispatcher::new(Arc::clone(&runs), Arc::clone(&pipelines), settings.concurrency);
+        let service = Arc::new(Self {
+            settings,
+            runs,
+            pipelines,
+            dispatcher,
+            tokens: RwLock::new(Arc::new(tokens)),
+            is_ready: AtomicBool::new(true),
+        });
+        tokio::spawn(Arc::clone(&service.dispatcher).work());
+        tokio::spawn(schedules::work(Arc::clone(&service)));
+        tokio::spawn(Arc::clone(&service).look());
+        tokio::spawn(Arc::clone(&service).forget());
+        Ok(service)
+    }
+
+    /// Returns the routes of the listener for triggers.
+    pub fn trigger_routes(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/pipeline/{*path}", any(triggers::by_path))
+            .route("/events", post(events::publish))
+            .route("/api/v1/runs/{id}", get(api::runs::show))
+            .route("/livez", get(health::live))
+            .route("/readyz", get(health::ready))
+            .fallback(triggers::by_route)
+            .with_state(Arc::clone(self))
+    }
+
+    /// Returns the routes of the listener for operators.
+    pub fn admin_routes(self: &Arc<Self>) -> Router {
+        api::routes()
+            .route("/livez", get(health::live))
+            .route("/readyz", get(health::ready))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Returns the pipelines.
+    pub fn pipelines(&self) -> &Arc<Pipelines> {
+        &self.pipelines
+    }
+
+    /// Returns the dispatcher.
+    pub fn dispatcher(&self) -> &Arc<Dispatcher> {
+        &self.dispatcher
+    }
+
+    /// Takes other tokens from now on.
+    pub fn set_tokens(&self, tokens: Tokens) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+    }
+
+    /// Returns who asks, if the token may do this.
+    pub(crate) fn caller(&self, headers: &HeaderMap, need: Need<'_>) -> Result<Caller, Problem> {
+        let caller = self.any_caller(headers)?;
+        caller.require(need)?;
+        Ok(caller)
+    }
+
+    /// Returns who asks.
+    pub(crate) fn any_caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let tokens = Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner));
+        tokens.caller(headers)
+    }
+
+    /// Returns whether new work is taken.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Says that the service is about to end: it is not ready any more.
+    pub fn stop_being_ready(&self) {
+        self.is_ready.store(false, Ordering::Release);
+    }
+
+    /// Ends the service in order: it is not ready any more and takes nothing new. For the time of `drain`, what is under
+    /// way goes on; then it gets `grace` to be confirmed, and what is left of it waits in the state.
+    pub async fn end(&self, drain: Duration, grace: Duration) {
+        self.stop_being_ready();
+        self.dispatcher.stop_taking();
+        // Callers and load balancers learn meanwhile that it ends.
+        tokio::time::sleep(drain).await;
+        self.dispatcher.drain(grace).await;
+    }
+
+    /// Reads the directory anew, and says what changed.
+    pub async fn reload(self: &Arc<Self>) {
+        self.look_with(Pipelines::reload).await;
+    }
+
+    async fn look_with(self: &Arc<Self>, look: fn(&Pipelines) -> Result<crate::pipelines::Changes, std::io::Error>) {
+        let pipelines = Arc::clone(&self.pipelines);
+        let before = pipelines.current();
+        let looked = tokio::task::spawn_blocking(move || look(&pipelines)).await;
+        match looked.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(changes) => {
+                let now = self.pipelines.current();
+                for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
+                    tell(problem);
+                }
+                if !changes.is_empty() {
+                    tracing::info!(
+                        loaded = changes.loaded.join(", "),
+                        removed = changes.removed.join(", "),
+                        "the directory changed"
+                    );
+                    self.dispatcher.something_waits();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(directory = %self.settings.directory.display(), %error, "the directory cannot be read");
+            }
+        }
+    }
+
+    async fn look(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            self.look_with(Pipelines::look).await;
+        }
+    }
+
+    async fn forget(self: Arc<Self>) {
+        loop {
+            let before = |kept: Duration| SystemClock.now().saturating_sub(length(kept));
+            let forgotten = self
+                .runs
+                .forget(before(self.settings.keep_payloads), before(self.settings.keep))
+                .await;
+            match forgotten {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "forgot old runs"),
+                Err(error) => tracing::warn!(%error, "old runs are not forgotten"),
+            }
+            tokio::time::sleep(FORGET_INTERVAL).await;
+        }
+    }
+}
+
+/// Answers at this listener until `stopped` is true, and then what is under way.
+pub async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        // An error means that nobody can say it any more.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    });
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "a listener ended");
+    }
+}
+
+fn tell(problem: &crate::pipelines::FileProblem) {
+    let outcome = if problem.keeps_older {
+        "its older text is served on"
+    } else {
+        "it is not served"
+    };
+    for sentence in &problem.problems {
+        tracing::warn!(file = problem.file, "{outcome}: {sentence}");
+    }
+}

@@ -1,0 +1,376 @@
+//! Requests that start pipelines.
+//!
+//! A caller that waits owns the retry: it gets 503 or 429 and asks again with the same key. A caller that does not wait
+//! (`Prefer: respond-async`) leaves it to the service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use pipepost_core::{Failure, FailureKind};
+use pipepost_state::runs::{Decided, NewRun, Run, RunFailure, RunId, RunOrigin, RunState};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::dispatcher::{Ended, Submitted};
+use crate::encoded::percent_decoded;
+use crate::idempotency::{ContentDigest, IdempotencyKey};
+use crate::message::{BodyError, HttpTrigger, Received, read_body, too_large};
+use crate::outcome::{REPLAYED_HEADER, location, named, of_run, of_state};
+use crate::pipelines::{ServedPipeline, hexadecimal};
+use crate::prefer::Prefer;
+use crate::problem::{Problem, ProblemKind};
+use crate::service::Service;
+use crate::tokens::Need;
+use crate::trigger::{HttpStart, Start};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A pipeline that a request is for, and what its path says.
+struct Target {
+    pipeline: Arc<ServedPipeline>,
+    parameters: Vec<(String, String)>,
+}
+
+/// `/pipeline/{name}` and `/pipeline/{realm}/v{major}/{name}`.
+pub(crate) async fn by_path(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    match target_of_path(&service, &path) {
+        Ok(target) => answered(&service, target, request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The routes that documents name.
+pub(crate) async fn by_route(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    match target_of_route(&service, &path) {
+        Some(target) => answered(&service, target, request).await,
+        None => Problem::new(ProblemKind::NotFound, format!("There is nothing at `{path}`.")).into_response(),
+    }
+}
+
+fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
+    let parts: Vec<String> = path
+        .trim_start_matches("/pipeline/")
+        .split('/')
+        .map(|part| percent_decoded(part).unwrap_or_else(|| part.to_owned()))
+        .collect();
+    let (name, version) = match &*parts {
+        [name] => (name, None),
+        [_realm, version, name] => (name, version.strip_prefix('v')),
+        _ => return target_of_route(service, path).ok_or_else(|| unknown_pipeline(path)),
+    };
+    let pipeline = service.pipelines.get(name).filter(|pipeline| {
+        let major = pipeline
+            .prepared
+            .document()
+            .get("versionMajor")
+            .map(|major| match major {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+        version.is_none() || major.is_none() || version == major.as_deref()
+    });
+    match pipeline {
+        Some(pipeline) => Ok(Target {
+            pipeline,
+            parameters: Vec::new(),
+        }),
+        None => target_of_route(service, path).ok_or_else(|| unknown_pipeline(name)),
+    }
+}
+
+fn unknown_pipeline(name: &str) -> Problem {
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("There is no pipeline `{name}` that a request starts."),
+    )
+}
+
+fn target_of_route(service: &Service, path: &str) -> Option<Target> {
+    let directory = service.pipelines.current();
+    let mut found = Vec::new();
+    for pipeline in directory.pipelines.values() {
+        if let Start::Http(http) = &pipeline.trigger.start {
+            for route in &http.routes {
+                if let Some(parameters) = route.parameters(path) {
+                    found.push((route.rank(), Arc::clone(pipeline), parameters));
+                }
+            }
+        }
+    }
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    let (_, pipeline, parameters) = found.into_iter().next()?;
+    Some(Target { pipeline, parameters })
+}
+
+async fn answered(service: &Arc<Service>, target: Target, request: Request) -> Response {
+    match respond(service, target, request).await {
+        Ok(response) => response,
+        Err(response) => *response,
+    }
+}
+
+type Answer = Result<Response, Box<Response>>;
+
+fn refused(problem: Problem) -> Box<Response> {
+    Box::new(problem.into_response())
+}
+
+async fn respond(service: &Arc<Service>, target: Target, request: Request) -> Answer {
+    let received = Instant::now();
+    let pipeline = &target.pipeline;
+    let Start::Http(http) = &pipeline.trigger.start else {
+        return Err(refused(unknown_pipeline(&pipeline.name)));
+    };
+    let (head, body) = request.into_parts();
+    if !http.methods.contains(&head.method) {
+        let allowed: Vec<&str> = http.methods.iter().map(Method::as_str).collect();
+        return Err(refused(Problem::method_not_allowed(head.method.as_str(), &allowed)));
+    }
+    let is_public = pipeline.trigger.public && service.settings.allow_public;
+    if !is_public {
+        service
+            .caller(&head.headers, Need::Run(&pipeline.name))
+            .map_err(refused)?;
+    }
+    if !service.is_ready() {
+        return Err(refused(draining()));
+    }
+    let key = IdempotencyKey::of(&head.headers).map_err(refused)?;
+    let prefer = Prefer::of(&head.headers);
+    let body = whole(body, http).await?;
+    let content_type = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let digest = ContentDigest::of_request(&head.method, path_and_query, content_type, &body);
+    let message = http
+        .trigger
+        .message(Received {
+            method: &head.method,
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            headers: &head.headers,
+            body: &body,
+            route_parameters: &target.parameters,
+        })
+        .map_err(refused)?;
+    let order = order(
+        pipeline,
+        key.map(|key| key.as_str().to_owned()),
+        &digest,
+        match http.trigger {
+            HttpTrigger::Http => RunOrigin::Http,
+            HttpTrigger::Rest { .. } => RunOrigin::Rest,
+        },
+        &message,
+        prefer.respond_async,
+    );
+    let caller = Waiting {
+        service,
+        pipeline,
+        trigger: http.trigger,
+        prefer,
+        until: received + pipeline.trigger.timeout,
+    };
+    caller.answer(order).await
+}
+
+async fn whole(body: Body, http: &HttpStart) -> Result<axum::body::Bytes, Box<Response>> {
+    match read_body(body, http.body_limit, BODY_TIMEOUT).await {
+        Ok(body) => Ok(body),
+        Err(BodyError::TooLarge { .. }) => Err(Box::new(too_large())),
+        Err(error) => Err(refused(error.into())),
+    }
+}
+
+/// An order for a run of this pipeline.
+pub(crate) fn order(
+    pipeline: &ServedPipeline,
+    key: Option<String>,
+    digest: &ContentDigest,
+    origin: RunOrigin,
+    message: &Value,
+    retried_here: bool,
+) -> NewRun {
+    let id = RunId::next();
+    let shown = pipeline.prepared.shown(message);
+    NewRun {
+        key: match key {
+            // Two pipelines may be given the same key.
+            Some(key) => format!("key/{}/{key}", pipeline.name),
+            None => id.to_string(),
+        },
+        id,
+        document: Arc::clone(&pipeline.document),
+        digest: hexadecimal(digest.as_bytes()),
+        origin,
+        shown: (shown != *message).then(|| shown.to_string()),
+        message: message.to_string(),
+        globals: None,
+        due: None,
+        expiration: retried_here.then_some(pipeline.trigger.expiration),
+        retries: if retried_here {
+            pipeline.trigger.retries_of_queued()
+        } else {
+            0
+        },
+        allow_redelivery: pipeline.trigger.allow_redelivery,
+        unless_waiting: false,
+    }
+}
+
+fn draining() -> Problem {
+    Problem::new(
+        ProblemKind::Draining,
+        "The service is about to end and takes nothing new.",
+    )
+    .wait(5)
+}
+
+/// A caller that waits for its answer.
+struct Waiting<'s> {
+    service: &'s Arc<Service>,
+    pipeline: &'s ServedPipeline,
+    trigger: HttpTrigger,
+    prefer: Prefer,
+    until: Instant,
+}
+
+impl Waiting<'_> {
+    async fn answer(&self, order: NewRun) -> Answer {
+        check_queue(self.service).map_err(refused)?;
+        let submitted = self.service.dispatcher.submit(order).await;
+        match submitted.map_err(|error| refused(of_state(&error)))? {
+            Submitted::New(run, ended) => self.ended(run, ended).await,
+            Submitted::Known(run) => self.known(run).await,
+            Submitted::OtherContent(id) => Err(refused(key_reused(&id))),
+            Submitted::Skipped => Err(refused(Problem::new(
+                ProblemKind::Conflict,
+                "Another run of the pipeline waits already.",
+            ))),
+        }
+    }
+
+    async fn ended(&self, run: Run, ended: oneshot::Receiver<Arc<Ended>>) -> Answer {
+        if self.prefer.respond_async {
+            return Ok(accepted(&run));
+        }
+        let wait = self.prefer.wait.map(|wait| Instant::now() + wait);
+        let until = wait.map_or(self.until, |wait| wait.min(self.until));
+        match tokio::time::timeout_at(until, ended).await {
+            Ok(Ok(ended)) => Ok(of_run(self.trigger, &ended.run, ended.output.as_ref())),
+            Ok(Err(_)) => Err(Box::new(named(draining().about(location(&run)).into_response(), &run))),
+            // The caller wished to wait so long and no longer (RFC 7240, section 4.3).
+            Err(_) if until < self.until => Ok(accepted(&run)),
+            Err(_) => self.overdue(&run).await,
+        }
+    }
+
+    /// The caller's time is over.
+    async fn overdue(&self, run: &Run) -> Answer {
+        let failure = Failure::new(
+            FailureKind::Transient,
+            "The run did not begin within its time, and was cancelled.",
+        );
+        let failure = RunFailure {
+            kind: failure.kind.as_str().to_owned(),
+            object: json!(failure).to_string(),
+        };
+        let decided = self.service.dispatcher.cancel(&run.id, Some(failure)).await;
+        match decided.map_err(|error| refused(of_state(&error)))? {
+            Decided::Done(run) => Ok(of_run(self.trigger, &run, None)),
+            Decided::NotNow(run) if run.state.is_end() => Ok(of_run(self.trigger, &run, None)),
+            Decided::NotNow(_) | Decided::Unknown => {
+                let detail = format!(
+                    "The run is still under way after {} s; it goes on to its end.",
+                    self.pipeline.trigger.timeout.as_secs_f64()
+                );
+                let problem = Problem::new(ProblemKind::TimedOut, detail)
+                    .advise("Ask again with the same key, or look at the run.")
+                    .about(location(run));
+                Err(Box::new(named(problem.into_response(), run)))
+            }
+        }
+    }
+
+    /// The same order was given before.
+    async fn known(&self, run: Run) -> Answer {
+        if !run.state.is_end() {
+            if self.prefer.respond_async {
+                return Ok(accepted(&run));
+            }
+            let problem = Problem::new(ProblemKind::InProgress, "The run with this key has not ended.")
+                .wait(1)
+                .about(location(&run));
+            return Err(Box::new(named(problem.into_response(), &run)));
+        }
+        if is_to_be_tried_again(&run) {
+            let resumed = self.service.dispatcher.resume(&run.id).await;
+            if let (Decided::Done(run), Some(ended)) = resumed.map_err(|error| refused(of_state(&error)))? {
+                return self.ended(run, ended).await;
+            }
+        }
+        let mut response = if self.prefer.respond_async {
+            accepted(&run)
+        } else {
+            of_run(self.trigger, &run, None)
+        };
+        response
+            .headers_mut()
+            .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+}
+
+/// Whether the caller that owns the retry makes it now: the run failed in a way that may pass, or never began.
+pub(crate) fn is_to_be_tried_again(run: &Run) -> bool {
+    let may_pass = run
+        .failure
+        .as_ref()
+        .is_some_and(|failure| FailureKind::from_name(&failure.kind).is_some_and(FailureKind::is_temporary));
+    matches!(run.state, RunState::Failed | RunState::Cancelled) && may_pass
+}
+
+/// Refuses an order that would have to wait behind too many others.
+pub(crate) fn check_queue(service: &Service) -> Result<(), Problem> {
+    if service.dispatcher.queued() < service.settings.queue_max {
+        return Ok(());
+    }
+    let detail = format!("{} runs wait already.", service.settings.queue_max);
+    Err(Problem::new(ProblemKind::Busy, detail).wait(10))
+}
+
+pub(crate) fn key_reused(id: &RunId) -> Problem {
+    Problem::new(
+        ProblemKind::KeyReused,
+        "The key was used before, for a request with other content.",
+    )
+    .advise("Use another key for another request.")
+    .about(format!("/api/v1/runs/{id}"))
+}
+
+/// The answer to a caller that does not wait (RFC 7240, section 4.1).
+pub(crate) fn accepted(run: &Run) -> Response {
+    let body = json!({ "id": run.id.as_str(), "state": run.state.as_str() });
+    let mut response = (StatusCode::ACCEPTED, axum::Json(body)).into_response();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&location(run)) {
+        headers.insert(LOCATION, value);
+    }
+    headers.insert(
+        HeaderName::from_static("preference-applied"),
+        HeaderValue::from_static("respond-async"),
+    );
+    named(response, run)
+}

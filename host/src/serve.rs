@@ -1,0 +1,210 @@
+//! The host as the service sees it: documents are prepared on it, and runs performed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipepost_core::{Failure, FailureKind};
+use pipepost_serve::host::{
+    Answer, Order, PerformFailure, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles,
+};
+use pipepost_state::runs::RunCounts;
+use serde_json::{Map, Value, json};
+
+use crate::host::{Host, Preparation, Prepared};
+use crate::run::{RunError, RunOptions, RunReport, TimeLimit};
+
+/// A host whose pipelines a service runs.
+#[derive(Debug, Clone)]
+pub struct ServedHost {
+    host: Arc<Host>,
+    globals: Arc<Map<String, Value>>,
+}
+
+/// A document that was prepared for the service.
+#[derive(Debug)]
+struct ServedPipeline {
+    host: ServedHost,
+    prepared: Prepared,
+    document: Value,
+}
+
+impl ServedHost {
+    /// Makes one of this host. `globals` are the values of `{{ global.name }}` of every run.
+    pub fn new(host: Arc<Host>, globals: Map<String, Value>) -> Self {
+        Self {
+            host,
+            globals: Arc::new(globals),
+        }
+    }
+
+    fn prepared(&self, source: &Source) -> Result<Prepared, Vec<String>> {
+        let sentences = |problems: pipepost_flowspec::Problems| problems.iter().map(ToString::to_string).collect();
+        match &source.files {
+            SourceFiles::Folder(folder) => {
+                let preparation = Preparation {
+                    document_dir: Some(folder.clone()),
+                    ..Preparation::default()
+                };
+                self.host.prepare_with(&source.text, preparation).map_err(sentences)
+            }
+            SourceFiles::Pinned(files) => {
+                let unwritable = |error: std::io::Error| vec![format!("its files cannot be written: {error}")];
+                // Its texts are compiled into what is prepared, so the files are needed no longer than that.
+                let folder = tempfile::tempdir().map_err(unwritable)?;
+                for (name, text) in files {
+                    let path = folder.path().join(name);
+                    if let Some(parent) = path.parent() {
+                        std::fs::create_dir_all(parent).map_err(unwritable)?;
+                    }
+                    std::fs::write(path, text).map_err(unwritable)?;
+                }
+                let preparation = Preparation {
+                    document_dir: Some(folder.path().to_owned()),
+                    ..Preparation::default()
+                };
+                self.host.prepare_with(&source.text, preparation).map_err(sentences)
+            }
+        }
+    }
+}
+
+impl PipelineHost for ServedHost {
+    fn prepare(&self, source: &Source) -> Result<Arc<dyn PreparedPipeline>, Vec<String>> {
+        let prepared = self.prepared(source)?;
+        let text = source.text.strip_prefix('\u{FEFF}').unwrap_or(&source.text);
+        let document = serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
+        Ok(Arc::new(ServedPipeline {
+            host: self.clone(),
+            prepared,
+            document,
+        }))
+    }
+}
+
+impl PreparedPipeline for ServedPipeline {
+    fn document(&self) -> &Value {
+        &self.document
+    }
+
+    fn files(&self) -> &BTreeMap<String, String> {
+        self.prepared.files()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.prepared.warnings().iter().map(ToString::to_string).collect()
+    }
+
+    fn shown(&self, message: &Value) -> Value {
+        // What cannot be masked is not shown.
+        self.prepared.shown(message).unwrap_or(Value::Null)
+    }
+
+    fn perform(&self, order: Order) -> Answer<'_, Performed> {
+        Box::pin(async move {
+            let mut globals = Map::clone(&self.host.globals);
+            globals.extend(order.globals);
+            let options = RunOptions {
+                globals,
+                execution: Some(order.key),
+                time_limit: TimeLimit::After(order.limit),
+                name: Some(order.pipeline),
+                redelivery: order.redelivery,
+                ending: Some(order.ending),
+                ..RunOptions::new(order.message)
+            };
+            let report = self.host.host.run(&self.prepared, options).await;
+            self.performed(report)
+        })
+    }
+}
+
+impl ServedPipeline {
+    fn performed(&self, report: RunReport) -> Performed {
+        let reported = report.reported_failure();
+        let counts = RunCounts {
+            sent: report.counts.sent,
+            failed: report.counts.failed,
+            uncertain: report.counts.uncertain,
+        };
+        let interrupted = report.interrupted;
+        let (output, failure) = match report.result {
+            Err(error) => (None, Some(self.failure(&error))),
+            Ok(output) => {
+                let failure = reported.map(|kind| self.reported(kind, &output));
+                (Some(output), failure)
+            }
+        };
+        Performed {
+            shown: output.as_ref().map(|output| self.shown(output)),
+            output,
+            failure,
+            counts,
+            interrupted,
+        }
+    }
+
+    fn failure(&self, error: &RunError) -> PerformFailure {
+        match &error.failure {
+            Some(failure) => of_failure(failure, &error.place),
+            None => {
+                let object = self.shown(&error.object);
+                let message = match object.get("error").or_else(|| object.get("message")) {
+                    Some(Value::String(text)) => text.clone(),
+                    _ => object.to_string(),
+                };
+                PerformFailure {
+                    kind: None,
+                    wait: None,
+                    object: json!({
+                        "kind": "pipeline-error", "message": message, "place": error.place,
+                        "code": object.get("code").cloned().unwrap_or_default(), "error": object,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// The failure that a last output reports of itself.
+    fn reported(&self, kind: Option<FailureKind>, output: &Value) -> PerformFailure {
+        let shown = self.shown(output);
+        let failure = shown.get("failure").filter(|failure| failure.is_object());
+        let text = |name: &str| {
+            let of_failure = failure.and_then(|failure| failure.get(name));
+            of_failure
+                .or_else(|| shown.get(name))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let message = text("message").unwrap_or_else(|| "The last step says that it did not succeed.".to_owned());
+        match kind {
+            Some(kind) => {
+                let mut made = Failure::new(kind, message);
+                made.advice = text("advice");
+                made.link = text("link");
+                made.wait = failure
+                    .and_then(|failure| failure.get("wait"))
+                    .and_then(Value::as_u64)
+                    .and_then(|wait| u32::try_from(wait).ok());
+                of_failure(&made, "")
+            }
+            None => PerformFailure {
+                kind: None,
+                wait: None,
+                object: json!({ "kind": "pipeline-error", "message": message }),
+            },
+        }
+    }
+}
+
+fn of_failure(failure: &Failure, place: &str) -> PerformFailure {
+    let mut object = json!(failure);
+    if let (Value::Object(members), false) = (&mut object, place.is_empty()) {
+        members.insert("place".to_owned(), place.into());
+    }
+    PerformFailure {
+        kind: Some(failure.kind),
+        wait: failure.wait.map(|wait| Duration::from_secs(wait.into())),
+        object,
+    }
+}
