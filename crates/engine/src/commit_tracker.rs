@@ -90,6 +90,8 @@ pub(crate) struct CommitTracker {
     wire_log: WireLog,
     /// How many parts are announced and not settled. Every wait on the connection asks for it.
     open: usize,
+    /// How many parts are settled as uncertain.
+    uncertain: usize,
     /// Success means that something was confirmed: true of connectors that hold a connection.
     must_commit: bool,
 }
@@ -115,6 +117,7 @@ impl CommitTracker {
             calls,
             wire_log: WireLog::default(),
             open: 0,
+            uncertain: 0,
             must_commit,
         }
     }
@@ -130,6 +133,17 @@ impl CommitTracker {
     /// Whether anything announced is still open.
     pub(crate) fn has_open_parts(&self) -> bool {
         self.open > 0
+    }
+
+    /// How many more messages may end in what is written now: one for each part that is announced, or recorded as uncertain,
+    /// and has none yet.
+    pub(crate) fn messages_max(&self) -> u64 {
+        self.accountable().saturating_sub(self.wire_log.unclaimed())
+    }
+
+    /// The messages that may be with the server beyond those that are confirmed, without one that nobody knows of.
+    fn accountable(&self) -> u64 {
+        (self.open + self.uncertain) as u64
     }
 
     /// Whether these parts may be announced, as far as the ledger's rules decide. An `Err` of the outer kind is a breach of the
@@ -204,6 +218,8 @@ impl CommitTracker {
         };
         let is_open = |status: Option<Status>| usize::from(matches!(status, Some(Status::Announced(_))));
         self.open = self.open + is_open(status) - is_open(before);
+        let is_uncertain = |status: Option<Status>| usize::from(status == Some(Status::Uncertain));
+        self.uncertain = self.uncertain + is_uncertain(status) - is_uncertain(before);
         before
     }
 
@@ -232,10 +248,14 @@ impl CommitTracker {
         .unwrap_or_default())
     }
 
-    /// The connector says that a part was refused, and by which reply.
+    /// The connector says that a part was refused, and by which reply. Every message that the server has taken, or may take,
+    /// must then belong to another part.
     pub(crate) fn refused(&mut self, call: u32, number: u32, evidence: &str) -> Result<(), String> {
+        let others = self.accountable().saturating_sub(1);
         self.judge(call, number, None, |wire_log, announced| {
-            if wire_log.take_refusal(evidence, announced) || !wire_log.wrote_since(announced) {
+            let is_accounted_for = wire_log.unclaimed() <= others;
+            let is_proven = wire_log.take_refusal(evidence, announced) && is_accounted_for;
+            if is_proven || !wire_log.wrote_since(announced) {
                 Status::Refused
             } else {
                 Status::Uncertain
@@ -338,6 +358,10 @@ impl CommitTracker {
                 .map(|state| state.parts.values().filter(is_open).count())
         };
         debug_assert_eq!(self.open, open().sum::<usize>(), "open parts are counted");
+        debug_assert!(
+            self.wire_log.unclaimed() <= self.accountable(),
+            "a message is with the server that no part accounts for"
+        );
     }
 
     fn end(&self, state: CallState, stopped: &Failure) -> CallEnd {

@@ -1,15 +1,20 @@
-//! Records what an instance's connections carried: how many bytes left, and which replies the connector has read since.
+//! Records what an instance's connections carried: how many bytes left, how many messages ended in them, and which
+//! replies the connector has read since.
 //!
-//! A reply is evidence for a part when it was read after bytes of the part left, on the connection on which the first
-//! of them left. It is evidence only once: it proves one confirmation or one refusal. The exception is a 421, which
-//! closes the session and so applies to everything in it that has no reply (RFC 5321, section 3.8).
+//! A confirmation is a 2yz reply to the end of a message's content that left after the part was announced. A refusal is
+//! a 4yz or 5yz reply that was read after bytes of the part left, on the connection on which the first of them left. A
+//! reply is evidence only once: it proves one confirmation or one refusal. The exception is a 421, which closes the
+//! session and so applies to everything in it that has no reply (RFC 5321, section 3.8).
 //!
-//! The host cannot tell which command a reply belongs to, because it does not follow the dialogue.
+//! Whatever is evidence of what, no more messages are sent than parts are recorded as sent or uncertain: the end of a
+//! message leaves only while a part is announced for it, and a refusal is believed only while enough other parts are
+//! left for all the messages that the server has taken or may take.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pipepost_net::{Answers, Connection};
 use pipepost_smtp::{Reply, ReplyParser};
 
 /// Replies that are kept to look for evidence in; the oldest go first.
@@ -18,18 +23,48 @@ const REPLIES_MAX: usize = 16 * 1024;
 /// Bytes of refusals that are kept; the oldest go first. One reply has at most 64 KiB.
 pub(super) const REFUSAL_BYTES_MAX: usize = 256 * 1024;
 
-/// The bytes and replies of an instance's connections.
+/// A count that a connection keeps of itself, over all connections of an instance.
 #[derive(Debug, Default)]
-pub(crate) struct WireLog {
-    /// Bytes written on connections that are gone.
-    settled_written: u64,
+struct Counter {
+    /// Of connections that are gone.
+    gone: u64,
     /// Of the live connection.
     live: Option<Arc<AtomicU64>>,
     live_base: u64,
+}
+
+impl Counter {
+    fn follow(&mut self, live: Arc<AtomicU64>) {
+        self.gone = self.total();
+        self.live_base = live.load(Ordering::Relaxed);
+        self.live = Some(live);
+    }
+
+    fn total(&self) -> u64 {
+        let live = self.live.as_ref();
+        self.gone + live.map_or(0, |live| live.load(Ordering::Relaxed) - self.live_base)
+    }
+}
+
+/// The bytes, messages and replies of an instance's connections.
+#[derive(Debug, Default)]
+pub(crate) struct WireLog {
+    bytes: Counter,
+    /// Messages whose content left to its end.
+    messages: Counter,
     /// Bytes written when the live connection began.
     began: u64,
+    /// Messages whose end is answered, or was on a connection that is gone: the next reply to the end of a message
+    /// answers the one with this number.
+    answered: u64,
+    /// Messages that a server has refused.
+    refused: u64,
+    /// Messages that a part was confirmed by.
+    confirmed: u64,
     /// Of what the live connection brings. After something that is not a reply, nothing more is evidence.
     parser: ReplyParser,
+    /// Replies and what they answer did not agree: nothing more is evidence on this connection.
+    is_lost: bool,
     /// Replies that were read and prove nothing yet.
     replies: VecDeque<Received>,
     refusal_bytes: usize,
@@ -40,6 +75,8 @@ pub(crate) struct WireLog {
 struct Received {
     /// A refusal as it came, to compare with; none for a 2yz.
     refusal: Option<String>,
+    /// The number of the message whose end it answers; none for a reply to a command.
+    message: Option<u64>,
     /// Bytes written when its connection began.
     began: u64,
     /// Bytes written when it was read.
@@ -51,46 +88,65 @@ impl Received {
     fn may_answer(&self, announced: Announced) -> bool {
         self.began <= announced.written && announced.written < self.written
     }
+
+    /// Whether it takes a message whose end left after a part was announced.
+    fn may_confirm(&self, announced: Announced) -> bool {
+        self.refusal.is_none() && self.message.is_some_and(|message| message >= announced.messages)
+    }
 }
 
 impl WireLog {
-    /// From here on the counter of a connection counts, which has just begun.
-    pub(crate) fn follow(&mut self, counter: Arc<AtomicU64>) {
-        self.settled_written = self.written();
-        self.live_base = counter.load(Ordering::Relaxed);
-        self.live = Some(counter);
-        self.began = self.settled_written;
+    /// From here on this connection counts, which has just begun, in clear or under TLS.
+    pub(crate) fn follow(&mut self, connection: &Connection) {
+        self.follow_counters(connection.written_counter(), connection.messages_counter());
+    }
+
+    pub(super) fn follow_counters(&mut self, bytes: Arc<AtomicU64>, messages: Arc<AtomicU64>) {
+        self.bytes.follow(bytes);
+        self.messages.follow(messages);
+        self.began = self.bytes.total();
+        // Nobody will hear how those ended that have no answer yet.
+        self.answered = self.messages.total();
         self.parser = ReplyParser::new();
+        self.is_lost = false;
     }
 
-    /// Returns the bytes that left so far.
-    pub(crate) fn written(&self) -> u64 {
-        let live = self
-            .live
-            .as_ref()
-            .map_or(0, |live| live.load(Ordering::Relaxed) - self.live_base);
-        self.settled_written + live
-    }
-
-    /// The connector has read these bytes.
-    pub(crate) fn received(&mut self, bytes: &[u8]) {
+    /// The connector has read these bytes, and with them the ends of replies that answer this.
+    pub(crate) fn received(&mut self, bytes: &[u8], answers: &[Answers]) {
         self.parser.push(bytes);
+        let mut answers = answers.iter();
         while let Ok(Some(reply)) = self.parser.next_reply() {
-            self.keep(&reply);
+            match answers.next() {
+                Some(answers) if !self.is_lost => self.keep(&reply, *answers),
+                _ => self.is_lost = true,
+            }
         }
+        self.is_lost |= answers.next().is_some();
     }
 
-    fn keep(&mut self, reply: &Reply) {
+    fn keep(&mut self, reply: &Reply, answers: Answers) {
+        let ends_session = reply.code() == 421;
+        let message = (answers == Answers::Content && self.answered < self.messages.total()).then(|| {
+            self.answered += 1;
+            self.answered - 1
+        });
         let refusal = match reply.code() {
             200..300 => None,
             400..600 => Some(normal(&reply.verbatim())),
             _ => return,
         };
+        self.refused += u64::from(message.is_some() && refusal.is_some());
+        if ends_session {
+            // The server has taken none of those that have no reply.
+            self.refused += self.messages.total() - self.answered;
+            self.answered = self.messages.total();
+        }
         self.refusal_bytes += refusal.as_ref().map_or(0, String::len);
         self.replies.push_back(Received {
             refusal,
+            message,
             began: self.began,
-            written: self.written(),
+            written: self.bytes.total(),
         });
         while self.replies.len() > REPLIES_MAX || self.refusal_bytes > REFUSAL_BYTES_MAX {
             self.take(0);
@@ -113,24 +169,30 @@ impl WireLog {
 
     /// Returns whether bytes have left since a part was announced.
     pub(super) fn wrote_since(&self, announced: Announced) -> bool {
-        self.written() > announced.written
+        self.bytes.total() > announced.written
     }
 
     /// Returns what is known at this moment, for a part that is announced now.
     pub(super) fn now(&self) -> Announced {
         Announced {
-            written: self.written(),
+            written: self.bytes.total(),
+            messages: self.messages.total(),
         }
     }
 
-    /// Looks for a 2yz that may confirm a part, and takes the first: it confirms no other.
+    /// Returns how many messages a server has taken, or may have taken, that no part was confirmed by.
+    pub(super) fn unclaimed(&self) -> u64 {
+        let unclaimed = self.messages.total().checked_sub(self.refused + self.confirmed);
+        debug_assert!(unclaimed.is_some(), "a message is refused or confirmed once");
+        unclaimed.unwrap_or_default()
+    }
+
+    /// Looks for a reply that takes a message of a part, and takes the first: it confirms no other.
     pub(super) fn take_confirmation(&mut self, announced: Announced) -> bool {
-        let found = self
-            .replies
-            .iter()
-            .position(|reply| reply.refusal.is_none() && reply.may_answer(announced));
+        let found = self.replies.iter().position(|reply| reply.may_confirm(announced));
         if let Some(index) = found {
             self.take(index);
+            self.confirmed += 1;
         }
         found.is_some()
     }
@@ -167,4 +229,5 @@ fn normal(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Announced {
     written: u64,
+    messages: u64,
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
 use crate::pool::Key;
+use crate::reply_count::Answers;
 use crate::route::{Route, TransportGrant};
 use crate::session::{IdleConnection, Session};
 use crate::sign_in_gate::{First, RefusedBefore};
@@ -325,6 +326,16 @@ impl Connection {
         &self.transport.route
     }
 
+    /// Returns the shared count of messages whose content has left to its end.
+    pub fn messages_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.session.messages)
+    }
+
+    /// Returns what the replies answer that were read to their ends since this was called last, in their order.
+    pub fn take_answers(&mut self) -> Vec<Answers> {
+        self.session.replies.take_answers()
+    }
+
     /// Returns the shared count of bytes that left.
     pub fn written_counter(&self) -> Arc<AtomicU64> {
         let socket = self.session.socket.as_ref();
@@ -352,12 +363,13 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Writes all bytes, if they may leave now.
+    /// Writes all bytes, if they may leave now and no more than `messages_max` messages end in them.
     ///
     /// # Errors
-    /// Returns [`ConnectionError::Denied`] for bytes that may not leave before the sign-in,
-    /// [`ConnectionError::Closed`], or [`ConnectionError::Io`].
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+    /// Returns [`ConnectionError::Denied`] for bytes that may not leave before the sign-in, and, after which the connection
+    /// is closed, for the end of a message too many and for what a server could read in another way than the host. Returns
+    /// [`ConnectionError::Closed`] also where a reply came that nothing had asked for, and [`ConnectionError::Io`].
+    pub async fn write(&mut self, bytes: &[u8], messages_max: u64) -> Result<(), ConnectionError> {
         if self.is_gated() {
             let denied = |reason: String| ConnectionError::Denied(format!("These bytes may not leave yet: {reason}."));
             let lines = preauth_filter::check(bytes, &self.session.client_name).map_err(denied)?;
@@ -369,7 +381,7 @@ impl Connection {
             self.spoke = true;
         }
         self.wrote = true;
-        let written = self.session.write(bytes).await;
+        let written = self.session.write(bytes, messages_max).await;
         self.ended_by_server |= written.as_ref().is_err_and(ConnectionError::is_closed);
         written
     }

@@ -1,38 +1,105 @@
-//! Whether every command has its reply: how much each side has said, without its meaning.
+//! Follows the dialogue as far as it shows which replies are still to come, what each of them answers, and where the
+//! content of a message ends.
 //!
-//! When a reply is still to come, the next user of the connection would read it as the reply to something else. So
-//! lines that leave and replies that arrive are counted. After a `354` there is content up to its dot (RFC 5321,
-//! section 4.1.1.4), and after BDAT as many octets as it states (RFC 3030). When a connector does not keep this order,
-//! nothing is known about the connection, and it is closed.
+//! When a reply is still to come, the next user of the connection would read it as the reply to something else. And a
+//! message may be sent only by a part that was announced, and confirmed only by the reply to the end of its content. So
+//! the host has to know which octets are commands and which are content. After a `354` there is content up to its dot
+//! (RFC 5321, section 4.1.1.4), and after BDAT as many octets as it states (RFC 3030). What a server could read in
+//! another way than the host does not leave: a line end that is not CRLF, a command that is not known here, anything
+//! between DATA and its reply, and BDAT where the server did not offer it.
 
-/// The longest beginning of a line that is looked at: a verb and a length.
-const LINE_BYTES_MAX: usize = 64;
+use std::collections::VecDeque;
+
+/// The longest command line. One with the parameters of every extension that is used here has less than half of it.
+const COMMAND_BYTES_MAX: usize = 2048;
+
+/// How much of a command line is looked at: a verb and a length.
+const COMMAND_BYTES_KEPT: usize = 64;
+
+/// Replies that may be to come at one time. Nobody asks for so many before reading one.
+const OUTSTANDING_MAX: usize = 64 * 1024;
+
+/// What a reply answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// The end of a message's content: with this reply the server takes the message or refuses it (RFC 5321, section
+    /// 4.2.5).
+    Content,
+    /// The greeting that was waited for, or a command.
+    Command,
+}
+
+/// The reason why bytes may not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfOrder {
+    /// The connector keeps to no order that the host can follow: a clause.
+    Connector(&'static str),
+    /// The server does not, so that its next reply may answer anything.
+    Server,
+}
 
 /// The commands and replies of one connection.
 #[derive(Debug)]
 pub(crate) struct ReplyCount {
-    /// Replies that are still to come.
-    outstanding: u64,
+    /// What is not answered yet, in order.
+    asked: VecDeque<Asked>,
+    answers: Vec<Answers>,
     mode: Mode,
-    /// The beginning of the line that is being written.
+    /// The beginning of the line that is being written, and its length.
     line: Vec<u8>,
+    line_bytes: usize,
+    ends_in_cr: bool,
     /// DATA has left, and what it was answered with has not come.
     asked_for_content: bool,
-    /// The end of what was written, to find the end of content by.
-    tail: [u8; 5],
+    /// Recipients that the server has accepted for the transaction. Without one there is nobody to take a message.
+    recipients: u32,
+    offers_chunking: bool,
     /// A write that has not come to its end.
     is_writing: bool,
+    /// The order is lost: nothing more is known.
     is_lost: bool,
     reading: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Greeting,
+    Ehlo,
+    Mail,
+    Recipient,
+    Reset,
+    StartTls,
+    Data,
+    Content,
+    /// The dot of a message that has no recipient.
+    NoContent,
+    Command,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Commands,
     /// Up to the dot.
-    Content,
+    Content {
+        at: At,
+        has_recipients: bool,
+    },
     /// So many octets more.
-    Chunk(u64),
+    Chunk {
+        left: u64,
+        is_last: bool,
+    },
+}
+
+/// Where in content the next octet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    LineStart,
+    Dot,
+    /// Behind the CR of the dot's line.
+    DotCr,
+    Line,
+    Cr,
 }
 
 /// Where in a reply's line the next octet is.
@@ -41,61 +108,51 @@ struct Reading {
     column: usize,
     code: u16,
     is_last: bool,
+    /// The beginning of its text.
+    keyword: Vec<u8>,
+    /// A line of this reply offers CHUNKING.
+    offers_chunking: bool,
 }
+
+const CHUNKING: &[u8] = b"CHUNKING";
 
 impl ReplyCount {
     /// Of a connection whose server speaks first.
     pub(crate) fn new() -> Self {
         Self {
-            outstanding: 1,
+            asked: VecDeque::from([Asked::Greeting]),
+            answers: Vec::new(),
             mode: Mode::Commands,
             line: Vec::new(),
+            line_bytes: 0,
+            ends_in_cr: false,
             asked_for_content: false,
-            tail: [0; 5],
+            recipients: 0,
+            offers_chunking: false,
             is_writing: false,
             is_lost: false,
             reading: Reading::default(),
         }
     }
 
-    /// Bytes are about to leave.
-    pub(crate) fn writing(&mut self, bytes: &[u8]) {
-        self.is_lost |= self.is_writing;
+    /// Bytes are about to leave. Returns how many messages end in them.
+    ///
+    /// # Errors
+    /// Fails when they may not leave: the connection is of no more use then.
+    pub(crate) fn writing(&mut self, bytes: &[u8]) -> Result<u32, OutOfOrder> {
+        if self.is_lost && !bytes.eq_ignore_ascii_case(b"QUIT\r\n") {
+            return Err(OutOfOrder::Server);
+        }
+        let ended = if self.is_writing {
+            Err("an earlier write did not come to its end")
+        } else {
+            self.follow(bytes)
+        };
         self.is_writing = true;
-        let mut rest = bytes;
-        while let Some((first, after)) = rest.split_first() {
-            match self.mode {
-                Mode::Chunk(left) => {
-                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                    rest = &rest[taken..];
-                    let left = left - taken as u64;
-                    self.mode = if left == 0 { Mode::Commands } else { Mode::Chunk(left) };
-                }
-                Mode::Content => rest = self.content(rest),
-                Mode::Commands => {
-                    // What is said before it is known whether content is asked for can be either.
-                    self.is_lost |= self.asked_for_content;
-                    if *first == b'\n' {
-                        self.command();
-                    } else if self.line.len() < LINE_BYTES_MAX {
-                        self.line.push(*first);
-                    }
-                    rest = after;
-                }
-            }
-        }
-    }
-
-    /// Content is about to leave. Returns what follows its end.
-    fn content<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let end = memchr::memchr_iter(b'\n', bytes).find(|at| ends_content(self.tail, &bytes[..=*at]));
-        let (content, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
-        self.tail = last_octets(self.tail, content);
-        if end.is_some() {
-            self.mode = Mode::Commands;
-            self.outstanding += 1;
-        }
-        rest
+        ended.map_err(|reason| {
+            self.is_lost = true;
+            OutOfOrder::Connector(reason)
+        })
     }
 
     /// They have left.
@@ -103,24 +160,115 @@ impl ReplyCount {
         self.is_writing = false;
     }
 
-    /// A command line has ended.
-    fn command(&mut self) {
-        self.outstanding += 1;
-        let line = std::mem::take(&mut self.line);
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let verb = words.next().unwrap_or_default();
-        if verb.eq_ignore_ascii_case(b"DATA") {
-            self.asked_for_content = true;
-        } else if verb.eq_ignore_ascii_case(b"BDAT") {
-            let length = words
-                .next()
-                .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
-            match length {
-                Some(0) => {}
-                Some(length) => self.mode = Mode::Chunk(length),
-                None => self.is_lost = true,
+    fn follow(&mut self, bytes: &[u8]) -> Result<u32, &'static str> {
+        let mut ended = 0;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.mode {
+                Mode::Chunk { left, is_last } => {
+                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+                    rest = &rest[taken..];
+                    let left = left - taken as u64;
+                    self.mode = Mode::Chunk { left, is_last };
+                    if left == 0 {
+                        ended += self.chunk_ended(is_last)?;
+                    }
+                }
+                Mode::Content { at, has_recipients } => {
+                    let (at, after) = next_in_content(at, rest)?;
+                    rest = after;
+                    self.mode = match at {
+                        Some(at) => Mode::Content { at, has_recipients },
+                        None => Mode::Commands,
+                    };
+                    if at.is_none() {
+                        ended += u32::from(has_recipients);
+                        self.ask(if has_recipients {
+                            Asked::Content
+                        } else {
+                            Asked::NoContent
+                        })?;
+                    }
+                }
+                Mode::Commands => {
+                    // It can be content or a command, as the server likes.
+                    if self.asked_for_content {
+                        return Err("nothing may leave between DATA and its reply");
+                    }
+                    let (first, after) = rest.split_at(1);
+                    rest = after;
+                    ended += self.command_octet(first[0])?;
+                }
             }
         }
+        Ok(ended)
+    }
+
+    fn command_octet(&mut self, octet: u8) -> Result<u32, &'static str> {
+        match (octet, std::mem::replace(&mut self.ends_in_cr, octet == b'\r')) {
+            (b'\n', true) => return self.command(),
+            (b'\n', false) | (_, true) => return Err("a line ends with CR and LF, and neither is used in another way"),
+            (b'\r', false) => return Ok(0),
+            _ => {}
+        }
+        self.line_bytes += 1;
+        if self.line_bytes > COMMAND_BYTES_MAX {
+            return Err("a command line is longer than a server has to read");
+        }
+        if self.line.len() < COMMAND_BYTES_KEPT {
+            self.line.push(octet);
+        }
+        Ok(0)
+    }
+
+    /// A command line has ended. Returns whether a message has: with BDAT and without octets.
+    fn command(&mut self) -> Result<u32, &'static str> {
+        let is_long = std::mem::take(&mut self.line_bytes) > COMMAND_BYTES_KEPT;
+        let line = std::mem::take(&mut self.line);
+        let mut words = line.split(|octet| *octet == b' ').filter(|word| !word.is_empty());
+        let verb = words.next().unwrap_or_default().to_ascii_uppercase();
+        let asked = match verb.as_slice() {
+            b"DATA" => Asked::Data,
+            b"BDAT" => {
+                let length = words.next().and_then(octets);
+                let is_last = match words.next() {
+                    None => Some(false),
+                    Some(word) => word.eq_ignore_ascii_case(b"LAST").then_some(true),
+                };
+                let (Some(left), Some(is_last), None, false) = (length, is_last, words.next(), is_long) else {
+                    return Err("BDAT is followed by a number of octets, and by LAST or nothing");
+                };
+                if !self.offers_chunking {
+                    return Err("the server did not offer CHUNKING in its last reply to EHLO");
+                }
+                self.mode = Mode::Chunk { left, is_last };
+                return if left == 0 { self.chunk_ended(is_last) } else { Ok(0) };
+            }
+            b"EHLO" | b"HELO" => Asked::Ehlo,
+            b"RSET" => Asked::Reset,
+            b"STARTTLS" => Asked::StartTls,
+            b"MAIL" => Asked::Mail,
+            b"RCPT" => Asked::Recipient,
+            b"NOOP" | b"QUIT" | b"VRFY" | b"EXPN" | b"HELP" => Asked::Command,
+            _ => return Err("only the commands of RFC 5321, STARTTLS and BDAT may leave"),
+        };
+        self.asked_for_content = asked == Asked::Data;
+        self.ask(asked)?;
+        Ok(0)
+    }
+
+    fn chunk_ended(&mut self, is_last: bool) -> Result<u32, &'static str> {
+        self.mode = Mode::Commands;
+        self.ask(if is_last { Asked::Content } else { Asked::Command })?;
+        Ok(u32::from(is_last))
+    }
+
+    fn ask(&mut self, asked: Asked) -> Result<(), &'static str> {
+        if self.asked.len() >= OUTSTANDING_MAX {
+            return Err("too many commands wait for their replies");
+        }
+        self.asked.push_back(asked);
+        Ok(())
     }
 
     /// The connector has read these bytes.
@@ -128,15 +276,7 @@ impl ReplyCount {
         for byte in bytes {
             let reading = &mut self.reading;
             match (reading.column, byte) {
-                (_, b'\n') => {
-                    let (code, is_reply) = (reading.code, reading.column >= 3);
-                    let is_last = reading.is_last || reading.column == 3;
-                    *reading = Reading::default();
-                    self.is_lost |= !is_reply;
-                    if is_reply && is_last {
-                        self.reply(code);
-                    }
-                }
+                (_, b'\n') => self.line_was_read(),
                 (_, b'\r') => {}
                 (0..3, b'0'..=b'9') => {
                     reading.code = reading.code * 10 + u16::from(byte - b'0');
@@ -150,69 +290,148 @@ impl ReplyCount {
                     reading.is_last = *mark != b'-';
                     reading.column += 1;
                 }
-                _ => {}
+                (_, byte) => {
+                    if reading.keyword.len() <= CHUNKING.len() {
+                        reading.keyword.push(*byte);
+                    }
+                }
             }
         }
     }
 
-    fn reply(&mut self, code: u16) {
-        match self.outstanding.checked_sub(1) {
-            Some(left) => self.outstanding = left,
-            None => self.is_lost = true,
+    fn line_was_read(&mut self) {
+        let reading = std::mem::take(&mut self.reading);
+        let is_last = reading.is_last || reading.column == 3;
+        let offers_chunking = reading.offers_chunking || reading.keyword.eq_ignore_ascii_case(CHUNKING);
+        self.is_lost |= reading.column < 3;
+        if reading.column >= 3 && is_last {
+            self.reply(reading.code, offers_chunking);
+        } else {
+            self.reading.offers_chunking = offers_chunking;
+        }
+    }
+
+    fn reply(&mut self, code: u16, offers_chunking: bool) {
+        let Some(asked) = self.asked.pop_front() else {
+            self.is_lost = true;
+            return;
+        };
+        let is_positive = (200..300).contains(&code);
+        self.answers.push(match asked {
+            Asked::Content => Answers::Content,
+            _ => Answers::Command,
+        });
+        match asked {
+            Asked::Ehlo => self.offers_chunking = is_positive && offers_chunking,
+            // What was offered before TLS is forgotten (RFC 3207, section 4.2).
+            Asked::StartTls if is_positive => self.offers_chunking = false,
+            Asked::Recipient if is_positive => self.recipients = self.recipients.saturating_add(1),
+            _ => {}
+        }
+        // What was refused may have left the transaction as it was.
+        if is_positive
+            && matches!(
+                asked,
+                Asked::Ehlo | Asked::Reset | Asked::StartTls | Asked::Mail | Asked::Content
+            )
+        {
+            self.recipients = 0;
         }
         // DATA is the last command of its group (RFC 2920, section 3.1), so its reply is the last one.
-        if self.asked_for_content && self.outstanding == 0 {
+        if asked == Asked::Data {
             self.asked_for_content = false;
             if code == 354 {
-                self.mode = Mode::Content;
-                self.tail = *b"\0\0\0\r\n";
+                self.mode = Mode::Content {
+                    at: At::LineStart,
+                    has_recipients: self.recipients > 0,
+                };
             }
         }
+    }
+
+    /// Returns what the replies answer that were read since this was called, in their order.
+    pub(crate) fn take_answers(&mut self) -> Vec<Answers> {
+        std::mem::take(&mut self.answers)
     }
 
     /// Returns whether every line was whole and has its reply.
     pub(crate) fn is_even(&self) -> bool {
         !self.is_lost
             && !self.is_writing
-            && self.outstanding == 0
+            && self.asked.is_empty()
             && self.mode == Mode::Commands
-            && self.line.is_empty()
+            && self.line_bytes == 0
+            && !self.ends_in_cr
             && self.reading.column == 0
     }
 }
 
-/// Returns the last octets of what was written, `tail` before `bytes`.
-fn last_octets(mut tail: [u8; 5], bytes: &[u8]) -> [u8; 5] {
-    let new = &bytes[bytes.len().saturating_sub(tail.len())..];
-    tail.rotate_left(new.len());
-    let old = tail.len() - new.len();
-    tail[old..].copy_from_slice(new);
-    tail
+/// Goes on in content: to the next octet that means something, or over one. Without a place the content has ended.
+fn next_in_content(at: At, rest: &[u8]) -> Result<(Option<At>, &[u8]), &'static str> {
+    if at == At::Line {
+        let end = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n'));
+        let end = end.unwrap_or(rest.len());
+        if end > 0 {
+            return Ok((Some(At::Line), &rest[end..]));
+        }
+    }
+    let (first, after) = rest.split_at(1);
+    let next = match (at, first[0]) {
+        (At::DotCr, b'\n') => None,
+        (At::Cr, b'\n') => Some(At::LineStart),
+        (At::DotCr | At::Cr, _) | (_, b'\n') => {
+            return Err("in content a line ends with CR and LF, and neither is used in another way");
+        }
+        (At::Dot, b'\r') => Some(At::DotCr),
+        (_, b'\r') => Some(At::Cr),
+        (At::LineStart, b'.') => Some(At::Dot),
+        _ => Some(At::Line),
+    };
+    Ok((next, after))
 }
 
-/// Returns whether content ends with these bytes, `tail` being what was written before.
-fn ends_content(tail: [u8; 5], bytes: &[u8]) -> bool {
-    last_octets(tail, bytes) == *b"\r\n.\r\n"
+/// A number as RFC 3030 writes it: digits.
+fn octets(word: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(word).ok()?;
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is left after this dialogue: `C` writes, `S` is read.
-    fn is_even_after(dialogue: &[(char, &str)]) -> bool {
+    use Answers::{Command, Content};
+
+    /// The greeting, and an EHLO whose reply offers CHUNKING.
+    fn begun() -> ReplyCount {
         let mut count = ReplyCount::new();
         count.received(b"220 hello\r\n");
+        assert_eq!(count.writing(b"EHLO x\r\n"), Ok(0));
+        count.written();
+        count.received(b"250-mail.example.com\r\n250-chunking\r\n250 SIZE 9\r\n");
+        assert_eq!(count.take_answers(), [Command, Command]);
+        count
+    }
+
+    /// The count after this dialogue, and the messages that ended in it: `C` writes, `S` is read.
+    fn after(dialogue: &[(char, &str)]) -> (ReplyCount, u32) {
+        let mut count = begun();
+        let mut messages = 0;
         for (side, bytes) in dialogue {
             match side {
                 'C' => {
-                    count.writing(bytes.as_bytes());
+                    messages += count.writing(bytes.as_bytes()).expect("it may leave");
                     count.written();
                 }
                 _ => count.received(bytes.as_bytes()),
             }
         }
-        count.is_even()
+        (count, messages)
+    }
+
+    fn is_even_after(dialogue: &[(char, &str)]) -> bool {
+        after(dialogue).0.is_even()
     }
 
     const SENT: [(char, &str); 4] = [
@@ -249,16 +468,117 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_content_is_found_however_it_is_cut() {
-        let content = "a\r\n..\r\n.b\r\n\n.\r\n.\n.\r\n\r\n.\r\nNOOP\r\n";
-        for first in 0..=content.len() {
-            for second in first..=content.len() {
-                let pieces = [&content[..first], &content[first..second], &content[second..]];
-                let mut dialogue = vec![('C', "DATA\r\n"), ('S', "354 go\r\n")];
-                dialogue.extend(pieces.map(|piece| ('C', piece)));
-                dialogue.push(('S', "250 taken\r\n250 x\r\n"));
-                assert!(is_even_after(&dialogue), "{pieces:?}");
-            }
+    fn each_reply_answers_what_was_asked_first() {
+        let (mut count, messages) = after(&SENT);
+        assert_eq!(messages, 1);
+        assert_eq!(count.take_answers(), [Command, Command, Command, Content, Command]);
+
+        // A NOOP behind the content is answered behind it, and a chunk is no message until the last.
+        let (mut count, messages) = after(&[
+            ('C', "BDAT 1\r\nxbdat 1 last\r\nyNOOP\r\nBDAT 0 LAST\r\n"),
+            ('S', "250 chunk\r\n550 message\r\n250 noop\r\n250 message\r\n"),
+        ]);
+        assert_eq!(messages, 2);
+        assert_eq!(count.take_answers(), [Command, Content, Command, Content]);
+    }
+
+    #[test]
+    fn content_that_nobody_gets_is_no_message() {
+        let doomed = |recipient: &'static str| {
+            [
+                ('C', "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+                ('S', "250 x\r\n"),
+                ('S', recipient),
+                ('S', "354 go\r\n"),
+                ('C', ".\r\n"),
+                ('S', "554 nobody\r\n"),
+            ]
+        };
+        for (recipient, messages, answer) in [("550 no\r\n", 0, Command), ("250 yes\r\n", 1, Content)] {
+            let (mut count, ended) = after(&doomed(recipient));
+            assert_eq!((ended, count.take_answers().last()), (messages, Some(&answer)));
+        }
+        // A MAIL that is refused leaves the recipients of the transaction before it.
+        let (_, ended) = after(&[
+            ('C', "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nMAIL FROM:<a@b>\r\nDATA\r\n"),
+            ('S', "250 x\r\n250 y\r\n503 nested\r\n354 go\r\n"),
+            ('C', ".\r\n"),
+        ]);
+        assert_eq!(ended, 1);
+    }
+
+    #[test]
+    fn what_a_server_could_read_in_another_way_does_not_leave() {
+        let flood = "NOOP\r\n".repeat(OUTSTANDING_MAX + 1);
+        let long = format!("NOOP {}\r\n", "x".repeat(COMMAND_BYTES_MAX));
+        let hidden = format!("BDAT 5{}LAST\r\n", " ".repeat(COMMAND_BYTES_KEPT));
+        for (first, then) in [
+            (flood.as_str(), ""),
+            (long.as_str(), ""),
+            (hidden.as_str(), ""),
+            ("NOOP\n", ""),
+            ("NOOP\rRSET\r\n", ""),
+            ("NOOP\r", "NOOP\r\n"),
+            ("NOOP\r\r\n", ""),
+            ("BDAT five\r\n", ""),
+            ("BDAT +5\r\n", ""),
+            ("BDAT 5 FIRST\r\n", ""),
+            ("BDAT 5 LAST LAST\r\n", ""),
+            ("BDAT 5\tLAST\r\n", ""),
+            ("BDAT 99999999999999999999999\r\n", ""),
+            ("BURL imap://x LAST\r\n", ""),
+            ("XEXCH50 9 2\r\n", ""),
+            ("AUTH PLAIN x\r\n", ""),
+            ("DATA\tx\r\n", ""),
+            ("\r\n", ""),
+            // What is content here, and what a command, hangs on a reply that has not come.
+            ("DATA\r\nNOOP\r\n", ""),
+            ("DATA\r\n", "NOOP\r\n"),
+        ] {
+            let mut count = begun();
+            let ended = count.writing(first.as_bytes()).and_then(|_| {
+                count.written();
+                count.writing(then.as_bytes())
+            });
+            assert!(matches!(ended, Err(OutOfOrder::Connector(_))), "{first:?}");
+            assert_eq!(count.writing(b"NOOP\r\n"), Err(OutOfOrder::Server), "{first:?}");
+            assert!(!count.is_even());
+        }
+        for content in ["x\n", "x\rx", "\n.\r\n", ".\n", ".\r.", "\r\r\n", ".\r\r\n"] {
+            let (mut count, _) = after(&SENT[..2]);
+            let ended = count.writing(content.as_bytes());
+            assert!(matches!(ended, Err(OutOfOrder::Connector(_))), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_leave_only_where_the_server_offers_them_now() {
+        let chunk = b"BDAT 1 LAST\r\nx";
+        assert_eq!(begun().writing(chunk), Ok(1));
+        for dialogue in [
+            [
+                ('C', "EHLO x\r\n"),
+                ('S', "250-x\r\n250-CHUNKINGS\r\n250 XCHUNKING\r\n"),
+            ],
+            [('C', "EHLO x\r\n"), ('S', "550-CHUNKING\r\n550 CHUNKING\r\n")],
+            [('C', "HELO x\r\n"), ('S', "250 x\r\n")],
+            [('C', "STARTTLS\r\n"), ('S', "220 go\r\n")],
+        ] {
+            let (mut count, _) = after(&dialogue);
+            assert!(count.writing(chunk).is_err(), "{dialogue:?}");
+        }
+        let (mut count, _) = after(&[('C', "RSET\r\n"), ('S', "250 x\r\n")]);
+        assert_eq!(count.writing(chunk), Ok(1));
+    }
+
+    #[test]
+    fn content_ends_at_its_dot_however_it_is_cut() {
+        let content = b".x\r\n..\r\n \r\n.\r\n";
+        for cut in 0..content.len() {
+            let (mut count, _) = after(&SENT[..2]);
+            assert_eq!(count.writing(&content[..cut]), Ok(0), "{cut}");
+            count.written();
+            assert_eq!(count.writing(&content[cut..]), Ok(1), "{cut}");
         }
     }
 
@@ -268,6 +588,7 @@ mod tests {
         for dialogue in [
             vec![('C', "NOOP\r\n")],
             vec![('C', "NOOP")],
+            vec![('C', "NOOP\r")],
             vec![('C', flood.as_str()), ('S', "250 x\r\n")],
             vec![('C', "NOOP\r\n"), ('S', "250-x\r\n")],
             vec![('C', "NOOP\r\n"), ('S', "250 x")],
@@ -275,19 +596,23 @@ mod tests {
             vec![('C', "NOOP\r\n"), ('S', "hello\r\n")],
             vec![('C', "DATA\r\n"), ('S', "354 go\r\n")],
             vec![('C', "DATA\r\n"), ('S', "354 go\r\n"), ('C', "x.\r\n")],
-            // What is content here, and what a command, hangs on a reply that has not come.
-            vec![('C', "DATA\r\nNOOP\r\n"), ('S', "354 go\r\n250 x\r\n")],
             vec![('C', "BDAT 5\r\nab"), ('S', "250 x\r\n")],
-            vec![('C', "BDAT five\r\n"), ('S', "501 x\r\n")],
         ] {
             assert!(!is_even_after(&dialogue), "{dialogue:?}");
         }
         let mut count = ReplyCount::new();
         assert!(!count.is_even(), "the greeting is to come");
         count.received(b"220 x\r\n");
-        count.writing(b"NOOP\r\n");
+        assert_eq!(count.writing(b"NOOP\r\n"), Ok(0));
         // The write was given up.
         count.received(b"250 x\r\n");
         assert!(!count.is_even());
+    }
+
+    #[test]
+    fn after_a_reply_that_nobody_asked_for_only_a_farewell_leaves() {
+        let (mut count, _) = after(&[('S', "421 going\r\n")]);
+        assert_eq!(count.writing(b"MAIL FROM:<a@b>\r\n"), Err(OutOfOrder::Server));
+        assert_eq!(count.writing(b"quit\r\n"), Ok(0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::sasl::SecretPatterns;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::buffered_stream::BufferedStream;
 use crate::connection::ConnectionError;
-use crate::reply_count::ReplyCount;
+use crate::reply_count::{OutOfOrder, ReplyCount};
 use crate::route::RunId;
 use crate::secret_redactor::SecretRedactor;
 use crate::transcript::Dialogue;
@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) pipeline: Option<Arc<str>>,
     /// Whether everything that was said has its reply.
     pub(crate) replies: ReplyCount,
+    /// Messages whose content has left to its end.
+    pub(crate) messages: Arc<AtomicU64>,
     pub(crate) opened: Instant,
     /// Keeps the secrets of the process out of what the server says.
     pub(crate) redactor: SecretRedactor,
@@ -63,6 +65,7 @@ impl Session {
             carried: Arc::default(),
             pipeline: None,
             replies: ReplyCount::new(),
+            messages: Arc::default(),
             opened: Instant::now(),
             redactor: SecretRedactor::new(secrets),
             dialogue,
@@ -92,14 +95,33 @@ impl Session {
         Ok(bytes)
     }
 
-    /// Writes all of it.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+    /// Writes all of it, if no more than `messages_max` messages end in it. What may not leave ends the connection: from
+    /// there on nothing would be known about it.
+    pub(crate) async fn write(&mut self, bytes: &[u8], messages_max: u64) -> Result<(), ConnectionError> {
+        let refused = match self.replies.writing(bytes) {
+            Ok(ended) if u64::from(ended) <= messages_max => {
+                // Before the first of the bytes: a write that is given up may have been enough.
+                self.messages.fetch_add(ended.into(), Ordering::Relaxed);
+                None
+            }
+            Ok(_) => Some(ConnectionError::Denied(
+                "The end of a message may leave only after its part was announced.".to_owned(),
+            )),
+            Err(OutOfOrder::Connector(reason)) => {
+                Some(ConnectionError::Denied(format!("These bytes may not leave: {reason}.")))
+            }
+            Err(OutOfOrder::Server) => Some(ConnectionError::Closed),
+        };
+        if let Some(error) = refused {
+            self.note(format_args!("{error}"));
+            self.socket = None;
+            return Err(error);
+        }
         if let Some(dialogue) = &mut self.dialogue {
             // What an account exposes may stand in a message; in a transcript it does not.
             dialogue.sent(&self.redactor.redacted(bytes));
         }
         let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
-        self.replies.writing(bytes);
         socket.write_all(bytes).await?;
         self.replies.written();
         Ok(())
@@ -109,7 +131,7 @@ impl Session {
     /// no other reply.
     pub(crate) async fn reset(&mut self) -> bool {
         let resetting = async {
-            self.write(b"RSET\r\n").await?;
+            self.write(b"RSET\r\n", 0).await?;
             let mut reply = Vec::new();
             while !reply.ends_with(b"\n") && reply.len() <= READ_BYTES_MAX {
                 let bytes = self.read(READ_BYTES_MAX).await?;
@@ -128,6 +150,8 @@ impl Session {
             }
             Err(_) => false,
         };
+        // The next user did not ask for it.
+        drop(self.replies.take_answers());
         is_reset && self.replies.is_even() && !self.has_unread_input().await
     }
 
@@ -151,7 +175,7 @@ impl Session {
     pub(crate) async fn close(&mut self, farewell: &[u8]) {
         let closing = async {
             if !farewell.is_empty() {
-                let said = self.write(farewell).await;
+                let said = self.write(farewell, 0).await;
                 let answer = self.read(READ_BYTES_MAX).await;
                 if let Err(error) = said.and(answer.map(drop)) {
                     tracing::debug!(%error, "the connection was gone before its farewell");

@@ -118,7 +118,7 @@ impl Connection for HostWire {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), WireTrouble> {
-        Self::within(self.patience, self.link.write(bytes)).await
+        Self::within(self.patience, self.link.write(bytes, 0)).await
     }
 
     async fn start_tls(&mut self) -> Result<(), WireTrouble> {

@@ -93,16 +93,24 @@ impl Failed {
         Value::Object(fields)
     }
 
-    /// What became of a message of which something was confirmed: what failed in the end was the rest of it.
+    /// What became of a message of which something was confirmed: what failed in the end was the rest of it. A connector
+    /// whose output says otherwise is not believed, because the message would be sent again.
     pub(super) fn or_sent(mut self) -> Outcome {
+        if self.failure.kind == FailureKind::Uncertain {
+            return Err(self);
+        }
         match &mut self.output {
-            Some(Value::Object(output))
-                if output.get("success") == Some(&Value::Bool(true)) && self.failure.kind != FailureKind::Uncertain =>
-            {
+            Some(Value::Object(output)) if output.get("success") == Some(&Value::Bool(true)) => {
                 output.insert("attempts".to_owned(), self.attempts.into());
                 Ok(self.output.unwrap_or_default())
             }
-            _ => Err(self),
+            _ => {
+                let said = &self.failure.message;
+                let message = format!("The server took at least a part of the message, and the connector says: {said}");
+                self.failure = Failure::new(FailureKind::Uncertain, message)
+                    .advise("Look for it in the sender's Sent folder or the server's log before sending it again.");
+                Err(self)
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ mod caller;
 mod claims;
 // An inbox, an account for it, and runs of one step.
 mod common;
+// Connectors whose words a server could read otherwise than the host.
+mod dialogue;
 // Servers that repeat secrets, to a connector that repeats what it reads.
 mod echoes;
 // What one run leaves on a connection for the next.

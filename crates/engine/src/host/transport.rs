@@ -145,7 +145,7 @@ impl transport::HostConnection for StoreData {
             Err(error) => return Ok(Err(error)),
         };
         let batch = self.batch()?;
-        batch.tracker.wire_log().follow(link.written_counter());
+        batch.tracker.wire_log().follow(&link);
         batch.has_connection = true;
         batch.carried = Some(link.carried_counter());
         Ok(Ok(self.table.push(link).map_err(bad_handle)?))
@@ -179,7 +179,8 @@ impl transport::HostConnection for StoreData {
     ) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
         let result = self.wait_on(&link, async |link| link.read(max_bytes).await).await?;
         if let Ok(bytes) = &result {
-            self.batch()?.tracker.wire_log().received(bytes);
+            let answers = self.table.get_mut(&link).map_err(bad_handle)?.take_answers();
+            self.batch()?.tracker.wire_log().received(bytes, &answers);
         }
         Ok(result)
     }
@@ -189,13 +190,21 @@ impl transport::HostConnection for StoreData {
         link: Resource<Connection>,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), TransportError>> {
-        self.wait_on(&link, async |link| link.write(&bytes).await).await
+        let messages_max = self.batch()?.tracker.messages_max();
+        self.wait_on(&link, async |link| link.write(&bytes, messages_max).await)
+            .await
     }
 
     async fn start_tls(&mut self, link: Resource<Connection>) -> wasmtime::Result<Result<(), TransportError>> {
         let result = self.wait_on(&link, async |link| link.start_tls().await).await?;
-        let counter = self.table.get(&link).map_err(bad_handle)?.written_counter();
-        self.batch()?.tracker.wire_log().follow(counter);
+        let batch = self
+            .batch
+            .as_mut()
+            .ok_or_else(|| violation("it called its host while it described itself"))?;
+        batch
+            .tracker
+            .wire_log()
+            .follow(self.table.get(&link).map_err(bad_handle)?);
         Ok(result)
     }
 

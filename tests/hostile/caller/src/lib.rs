@@ -181,6 +181,8 @@ fn on_connection(connection: &Connection, words: &[&str]) -> String {
         ["read"] => of(connection.read(4096), |bytes| {
             String::from_utf8_lossy(&bytes).into_owned()
         }),
+        // As many whole replies, however they arrive.
+        ["replies", count] => replies(connection, count.parse().unwrap_or(0)),
         ["start-tls"] => of(connection.start_tls(), |()| "ok".to_owned()),
         ["sign-in", mechanism] => of(connection.sign_in(mechanism), |reply| {
             String::from_utf8_lossy(&reply).into_owned()
@@ -198,6 +200,23 @@ fn on_connection(connection: &Connection, words: &[&str]) -> String {
         }
         _ => format!("there is no act {words:?}"),
     }
+}
+
+fn replies(connection: &Connection, count: usize) -> String {
+    let mut text = String::new();
+    let whole = |text: &str| {
+        let lines = text.split_inclusive('\n');
+        lines
+            .filter(|line| line.ends_with('\n') && line.as_bytes().get(3) != Some(&b'-'))
+            .count()
+    };
+    while whole(&text) < count {
+        match connection.read(4096) {
+            Ok(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+            Err(error) => return format!("{text}{}", told(error)),
+        }
+    }
+    text
 }
 
 fn of<T>(result: Result<T, TransportError>, show: impl FnOnce(T) -> String) -> String {
