@@ -27,25 +27,24 @@ pub(crate) fn explain(problem: &CertificateError, address: &Endpoint) -> String 
             not_yet_valid(address, seconds(*time), seconds(*not_before))
         }
         CertificateError::Expired => {
-            format!("The certificate of {address} has expired. If it has not, this machine's clock is wrong.")
+            format!(
+                "The certificate of {address} has expired. The server's operator has to renew it; if it has not expired, set this machine's clock."
+            )
         }
         CertificateError::NotValidYet => {
-            format!("The certificate of {address} is not valid yet. Most often this machine's clock is wrong.")
+            format!("The certificate of {address} is not valid yet. Most often this machine's clock is wrong: set it.")
         }
         CertificateError::NotValidForName => format!(
             "The certificate of {address} is not issued for `{host}`. Name the host as its certificate does. {STRANGER}"
         ),
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = presented
-                .iter()
-                .take(5)
-                .map(|name| format!("`{}`", name.escape_debug()))
-                .collect::<Vec<_>>()
-                .join(", ");
-            format!(
+        CertificateError::NotValidForNameContext { presented, .. } => match names(presented) {
+            Some(names) => format!(
                 "The certificate of {address} is not issued for `{host}` but for {names}. Name the host as its certificate does. {STRANGER}"
-            )
-        }
+            ),
+            None => format!(
+                "The certificate of {address} names no host, so it cannot be for `{host}`; a common name alone does not count. The server's operator has to give it a certificate with that name (a subject alternative name). {STRANGER}"
+            ),
+        },
         // The last two: an authority of that name is trusted, and it is not the one that signed this.
         CertificateError::UnknownIssuer
         | CertificateError::BadSignature
@@ -55,9 +54,139 @@ pub(crate) fn explain(problem: &CertificateError, address: &Endpoint) -> String 
         CertificateError::Other(other) if other.0.to_string().contains("CaUsedAsEndEntity") => format!(
             "{address} shows a certificate that is itself an authority's (`openssl req -x509` makes such). Give the server a certificate that this authority has signed, and name the authority's in `ca_file`."
         ),
-        CertificateError::Revoked => format!("The certificate of {address} has been revoked."),
-        other => format!("The certificate of {address} is not valid: {other}."),
+        CertificateError::Other(other) => built_wrongly(address, &other.0.to_string()),
+        CertificateError::Revoked => format!(
+            "The certificate of {address} has been revoked by its authority. The server's operator has to give it a new one."
+        ),
+        #[expect(deprecated, reason = "rustls may still give it")]
+        CertificateError::UnsupportedSignatureAlgorithm => signed_weakly(address, None),
+        CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id, ..
+        } => signed_weakly(address, algorithm(signature_algorithm_id)),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
+            "The certificate of {address} is not made for servers (its extended key usage lacks server authentication). The server's operator has to give it one that is."
+        ),
+        CertificateError::UnknownRevocationStatus
+        | CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. }
+        | CertificateError::InvalidOcspResponse => format!(
+            "Whether the certificate of {address} has been revoked is not known, because what the server or its authority says of it is too old or unreadable. Tell the server's operator."
+        ),
+        CertificateError::BadEncoding => built_wrongly(address, "BadDer"),
+        CertificateError::UnhandledCriticalExtension => built_wrongly(address, "UnsupportedCriticalExtension"),
+        _ => built_wrongly(address, ""),
     }
+}
+
+/// The names of a certificate, from the form in which rustls gives them: `DnsName("mail.example")`, `IpAddress(...)`.
+fn names(presented: &[String]) -> Option<String> {
+    /// More names tell a person nothing.
+    const SHOWN_MAX: usize = 5;
+    let bare = |name: &String| {
+        let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        let bare = inside.unwrap_or(name).trim_matches('"').escape_debug().to_string();
+        (!bare.is_empty()).then(|| format!("`{bare}`"))
+    };
+    let mut names: Vec<String> = presented.iter().filter_map(bare).collect();
+    let more = names.len().saturating_sub(SHOWN_MAX);
+    names.truncate(SHOWN_MAX);
+    let listed = match names.as_slice() {
+        [] => return None,
+        [only] => only.clone(),
+        [first @ .., last] if more == 0 => format!("{} and {last}", first.join(", ")),
+        all => all.join(", "),
+    };
+    Some(if more == 0 {
+        listed
+    } else {
+        format!("{listed} and {more} more")
+    })
+}
+
+/// The signature algorithms that certificates were signed with and are no longer, or not yet, taken: the object identifier
+/// as DER, and the name.
+const ALGORITHMS: &[(&[u8], &str)] = &[
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x02], "MD2 with RSA"),
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04], "MD5 with RSA"),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05],
+        "SHA-1 with RSA",
+    ),
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a], "RSA-PSS"),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b],
+        "SHA-256 with RSA",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0c],
+        "SHA-384 with RSA",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d],
+        "SHA-512 with RSA",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0e],
+        "SHA-224 with RSA",
+    ),
+    (&[0x2b, 0x0e, 0x03, 0x02, 0x1d], "SHA-1 with RSA"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x03], "SHA-1 with DSA"),
+    (
+        &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x02],
+        "SHA-256 with DSA",
+    ),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01], "SHA-1 with ECDSA"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x01], "SHA-224 with ECDSA"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02], "SHA-256 with ECDSA"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03], "SHA-384 with ECDSA"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04], "SHA-512 with ECDSA"),
+    (&[0x2b, 0x65, 0x70], "Ed25519"),
+    (&[0x2b, 0x65, 0x71], "Ed448"),
+];
+
+/// The name of an algorithm. Its identifier begins with an object identifier in DER: tag 6, length, value.
+fn algorithm(identifier: &[u8]) -> Option<&'static str> {
+    let value = match identifier {
+        [6, length, rest @ ..] => rest.get(..usize::from(*length))?,
+        bare => bare,
+    };
+    let known = ALGORITHMS.iter().find(|(object, _)| *object == value);
+    known.map(|(_, name)| *name)
+}
+
+fn signed_weakly(address: &Endpoint, algorithm: Option<&str>) -> String {
+    let how = match algorithm {
+        Some(name) => format!("by {name}"),
+        None => "by an algorithm".to_owned(),
+    };
+    format!(
+        "The certificate of {address}, or its authority's, is signed {how}, which is not taken here. The server's operator has to give it one that is signed by SHA-256 with RSA or ECDSA, or stronger."
+    )
+}
+
+/// What webpki finds in a certificate beyond signature, name and time. `finding` is the name of its error.
+fn built_wrongly(address: &Endpoint, finding: &str) -> String {
+    let has = |names: &[&str]| names.iter().any(|name| finding.contains(name));
+    let what = if has(&["EndEntityUsedAsCa"]) {
+        "is signed by a certificate that is no authority's"
+    } else if has(&["NameConstraint"]) {
+        "is for a name that its authority may not certify"
+    } else if has(&["PathLen", "MaximumPath", "MaximumSignature"]) {
+        "has a longer chain of authorities than is allowed"
+    } else if has(&["UnsupportedCertVersion"]) {
+        "is of an old version (X.509 version 3 is required)"
+    } else if has(&["UnsupportedCriticalExtension"]) {
+        "has an extension that has to be understood, and that this program does not know"
+    } else if has(&["SignatureAlgorithmMismatch"]) {
+        "names two signature algorithms that contradict each other"
+    } else if has(&["Eku", "Purpose"]) {
+        "is not made for servers"
+    } else if has(&["CertDistrusted"]) {
+        "is of an authority that this machine distrusts"
+    } else {
+        "is not built as a certificate must be (RFC 5280)"
+    };
+    format!("The certificate of {address} {what}. The server's operator has to give it another one. {STRANGER}")
 }
 
 /// A stranger in the server's place.

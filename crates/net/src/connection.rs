@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
+use crate::plain_io;
 use crate::pool::Key;
 use crate::reply_count::Answers;
 use crate::route::{Route, TransportGrant};
@@ -51,7 +52,7 @@ pub enum ConnectionError {
     #[error("{0}")]
     TokenUnavailable(String),
     /// The operating system reported an error.
-    #[error("The connection failed: {0}.")]
+    #[error("The connection failed: {}.", plain_io::cause(.0))]
     Io(#[from] std::io::Error),
 }
 

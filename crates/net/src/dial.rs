@@ -10,6 +10,8 @@ use pipepost_core::egress::{AdmittedEndpoint, ForbiddenAddress};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::plain_io;
+
 /// How long an attempt has before the next one begins in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
@@ -20,7 +22,7 @@ const ADDRESSES_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The name is unknown, or the resolver does not respond.
-    #[error("The name `{host}` does not resolve: {source}.")]
+    #[error("The name `{host}` does not resolve: {}.", plain_io::cause(source))]
     Unresolved {
         /// The host, as it was named.
         host: String,
@@ -38,7 +40,7 @@ pub enum DialError {
         reason: ForbiddenAddress,
     },
     /// No address accepted the connection.
-    #[error("No connection to {endpoint}: {source}.")]
+    #[error("No connection to {endpoint}: {}.", plain_io::cause(source))]
     Refused {
         /// The endpoint that was dialled.
         endpoint: Endpoint,

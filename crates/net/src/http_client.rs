@@ -5,6 +5,7 @@
 //! the time. The operator's policy and the egress rule are asked before anything is dialled.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::buffered_stream::Stream;
 use crate::dial::{self, DialError};
+use crate::plain_io;
 use crate::tls::TlsConfigs;
 
 /// The whole exchange.
@@ -231,11 +233,11 @@ fn explain(error: &hyper::Error) -> String {
         return "it closed the connection before its answer was whole".to_owned();
     }
     if error.is_parse() {
-        return format!("{NOT_HTTP} ({error})");
+        return NOT_HTTP.to_owned();
     }
-    match error.source() {
-        Some(source) => format!("the connection failed: {source}"),
-        None => format!("the connection failed: {error}"),
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(source) => format!("the connection failed: {}", plain_io::cause(source)),
+        None => "the connection failed".to_owned(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! TLS: which certificates are trusted, which versions are used, and what a failed handshake means to a person.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex};
 
 use pipepost_accounts::{TlsSettings, TlsVersion};
@@ -12,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::certificate_trouble;
+use crate::handshake_trouble;
 use crate::trust::Trust;
 
 /// The reason why TLS could not be started. Each is a whole sentence.
@@ -111,7 +110,7 @@ impl TlsConfigs {
         TlsConnector::from(config)
             .connect(name, stream)
             .await
-            .map_err(|error| explain(&error, address))
+            .map_err(|error| handshake_trouble::explain(&error, address))
     }
 }
 
@@ -125,7 +124,7 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
     let trust = Arc::new(Trust::new(&settings.ca, Arc::clone(&provider)));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
-        .map_err(|error| TlsError::Handshake(format!("TLS cannot be set up: {error}.")))?
+        .map_err(|_| TlsError::Handshake("No version of TLS is left that the account allows.".to_owned()))?
         // Not a weaker one: it asks rustls's own twice at most.
         .dangerous()
         .with_custom_certificate_verifier(trust)
@@ -133,36 +132,4 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
     // A replayed early flight could be a replayed message.
     config.enable_early_data = false;
     Ok(config)
-}
-
-/// What a failed handshake means, and what to do about it.
-fn explain(error: &io::Error, address: &Endpoint) -> TlsError {
-    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let sentence = match rustls {
-        Some(rustls::Error::InvalidCertificate(problem)) => {
-            return TlsError::Certificate(certificate_trouble::explain(problem, address));
-        }
-        Some(rustls::Error::InvalidMessage(_)) => format!(
-            "{address} does not begin with TLS there: it answers in clear. Port 587 begins in clear (STARTTLS), port 465 with TLS."
-        ),
-        Some(
-            rustls::Error::PeerIncompatible(_)
-            | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion),
-        ) => {
-            format!("{address} and this client have no TLS version or cipher in common; TLS 1.2 is the least: {error}.")
-        }
-        Some(other) => format!("The TLS handshake with {address} failed: {other}."),
-        None if matches!(
-            error.kind(),
-            io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-        ) =>
-        {
-            return TlsError::Lost(format!("{address} closed the connection during the TLS handshake."));
-        }
-        None => format!("The TLS handshake with {address} failed: {error}."),
-    };
-    TlsError::Handshake(sentence)
 }

@@ -13,7 +13,10 @@ fn wrong_expired_and_self_signed_certificates() {
             (Flaw::Expired, "has expired"),
             (Flaw::NotYetValid, "is not valid yet"),
             (Flaw::SelfSigned, "signed by nobody this machine trusts"),
-            (Flaw::WrongName, "is not issued for `127.0.0.1`"),
+            (
+                Flaw::WrongName,
+                "is not issued for `127.0.0.1` but for `somebody-else.example`. Name the host",
+            ),
         ] {
             Attack::new(security, Script::new())
                 .flawed(flaw)
