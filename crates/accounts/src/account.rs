@@ -210,12 +210,12 @@ impl fmt::Display for Revision {
 ///
 /// [`Accounts::load`](crate::Accounts::load) makes it. It holds no resolved secret: [`Account::credentials`] reads the
 /// sources each time it is called. [`Account::endpoint_for`] decides where it may sign in.
-#[derive(Debug)]
 pub struct Account {
     pub(crate) label: String,
     pub(crate) kind: AccountType,
     pub(crate) description: Option<String>,
     pub(crate) environment: Environment,
+    pub(crate) is_stored: bool,
     pub(crate) place: Place,
     pub(crate) server: Server,
     pub(crate) tls: TlsSettings,
@@ -227,10 +227,24 @@ pub struct Account {
     pub(crate) limits: Limits,
     pub(crate) username: Option<SecretSource>,
     pub(crate) username_shown: Option<String>,
+    pub(crate) masked: Masked,
     pub(crate) sign_in: SignIn,
     pub(crate) mechanisms: Vec<Mechanism>,
     pub(crate) exposed_fields: Vec<String>,
     pub(crate) revision: Revision,
+}
+
+/// The fields that documents and connectors could see and whose values come from references: they are as secret as what the
+/// references point to, unless the account exposes them. Numbers and switches are not among them.
+#[derive(Debug, Default)]
+pub(crate) struct Masked(pub(crate) Vec<(&'static str, Secret)>);
+
+impl Masked {
+    pub(crate) const FIELDS: [&'static str; 5] = ["host", "username", "from", "from_name", "mail.smtp.from"];
+
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.0.iter().any(|(name, _)| *name == field)
+    }
 }
 
 /// A host of `allowed_hosts`, with one port or any.
@@ -252,6 +266,22 @@ pub(crate) struct Server {
     pub(crate) allowed_networks: Vec<IpNet>,
 }
 
+/// Nothing that connectors must not see is in it.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("label", &self.label)
+            .field("kind", &self.kind)
+            .field("place", &self.place)
+            .field("seen", &self.public_view())
+            .field("tls", &self.tls)
+            .field("limits", &self.limits)
+            .field("sign_in", &self.sign_in)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Account {
     /// Returns the name by which steps and expressions choose the account.
     pub fn label(&self) -> &str {
@@ -271,6 +301,11 @@ impl Account {
     /// Returns the file that the account was read from.
     pub fn origin(&self) -> Option<&Path> {
         self.place.path()
+    }
+
+    /// Checks whether the account is in the encrypted store, where new refresh tokens are kept.
+    pub fn is_stored(&self) -> bool {
+        self.is_stored
     }
 
     /// Returns the TLS versions and the additional roots.
@@ -313,9 +348,15 @@ impl Account {
         &self.mechanisms
     }
 
-    /// Returns the user name, unless it is itself the secret (as with Postmark's server tokens).
+    /// Returns the user name, unless it is itself the secret (as with Postmark's server tokens), or comes from a reference and
+    /// is not exposed.
     pub fn username(&self) -> Option<&str> {
         self.username_shown.as_deref()
+    }
+
+    /// Checks whether documents and connectors must not see the account's host: it comes from a reference, and is not exposed.
+    pub fn hides_host(&self) -> bool {
+        self.masked.has("host")
     }
 
     /// Returns how the account signs in.

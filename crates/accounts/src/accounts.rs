@@ -11,6 +11,7 @@ use crate::document::{Node, parse_objects};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place, Remedy, Warning, WarningKind};
 use crate::fields::Findings;
+use crate::reference::References;
 use crate::store::Store;
 use crate::suggest::{nearest, quoted};
 
@@ -66,7 +67,7 @@ impl Accounts {
         let mut loading = Loading::new(environment);
         let place = Place::default();
         for object in parse_objects(json, &place)? {
-            loading.add(object, &place, base);
+            loading.add(object, &place, base, &References::Every);
         }
         loading.finish()
     }
@@ -143,7 +144,7 @@ impl<'a> Loading<'a> {
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let before = self.accounts.len();
         for object in objects {
-            self.add(object, &place, &base);
+            self.add(object, &place, &base, &References::Every);
         }
         let holds_secret = |account: &Arc<Account>| account.secrets().iter().any(|(_, source)| source.has_literal());
         if self.accounts[before..].iter().any(holds_secret) && is_open_to_others(path) {
@@ -158,15 +159,16 @@ impl<'a> Loading<'a> {
         match store.read() {
             Ok(documents) => {
                 let (place, base) = (Place::file(store.path()), store.folder());
-                documents
-                    .into_iter()
-                    .for_each(|document| self.add(document, &place, &base));
+                for document in documents {
+                    let references = store.references_of(&document);
+                    self.add(document, &place, &base, &references);
+                }
             }
             Err(error) => self.found.errors.push(error),
         }
     }
 
-    fn add(&mut self, object: Vec<(String, Node)>, place: &Place, base: &Path) {
+    fn add(&mut self, object: Vec<(String, Node)>, place: &Place, base: &Path, references: &References) {
         let label = object.iter().find_map(|(name, value)| match value {
             Node::Text(text) if crate::fields::normal(name) == "label" => Some(text.trim().to_owned()),
             _ => None,
@@ -185,7 +187,7 @@ impl<'a> Loading<'a> {
             }
             self.labels.push((label, here));
         }
-        if let Some(account) = assemble(object, place, base, self.environment, &mut self.found) {
+        if let Some(account) = assemble(object, place, base, self.environment, references, &mut self.found) {
             self.accounts.push(Arc::new(account));
         }
     }

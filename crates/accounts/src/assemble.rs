@@ -8,13 +8,15 @@ mod sign_in;
 use std::path::Path;
 
 use self::revision::Identity;
-use crate::account::{Account, AccountType, Delivery, Limits, Pipelining, Timeouts};
+use crate::account::{Account, AccountType, Delivery, Limits, Masked, Pipelining, Timeouts};
 use crate::document::Node;
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, Place, Remedy};
+use crate::error::{Error, ErrorKind, Place, Remedy, Warning, WarningKind};
 use crate::fields::{Context, Fields, Findings, into_object, lay_over, normal};
 use crate::presets::Preset;
 use crate::properties::{Properties, read_address};
+use crate::reference::References;
+use crate::secret::Secret;
 use crate::suggest::{advice, quoted};
 
 /// Fields of every type.
@@ -84,6 +86,7 @@ pub(crate) fn assemble(
     place: &Place,
     base: &Path,
     environment: &Environment,
+    references: &References,
     found: &mut Findings,
 ) -> Option<Account> {
     let before = found.errors.len();
@@ -98,6 +101,7 @@ pub(crate) fn assemble(
         environment: environment.clone(),
         base: base.to_path_buf(),
         place: place.clone(),
+        references: references.clone(),
     };
     let mut fields = Fields::new(object, context.clone(), "", found);
     for name in ["label", "type", "environments"] {
@@ -119,10 +123,21 @@ pub(crate) fn assemble(
     let pipelining = fields
         .parsed("pipelining", "full, transaction or off", read_pipelining, found)
         .unwrap_or_default();
-    let exposed_fields = fields
+    let exposed_fields: Vec<String> = fields
         .list("exposed_fields", found)
         .iter()
         .map(|name| normal(name))
+        .collect();
+    let written_by_reference: Vec<&'static str> = Masked::FIELDS
+        .into_iter()
+        .filter(|name| match *name {
+            "host" => fields.is_reference("host") || properties.is_reference("host"),
+            "username" => {
+                fields.is_reference("username") || fields.is_reference("subject") || properties.is_reference("user")
+            }
+            "mail.smtp.from" => properties.is_reference("from"),
+            name => fields.is_reference(name),
+        })
         .collect();
     refuse_fields_of_other_types(kind, &mut fields, &known, found);
     fields.finish(&format!("the type {kind}"), &known, found);
@@ -148,11 +163,12 @@ pub(crate) fn assemble(
         .revision(&place)
         .map_err(|error| found.errors.push(error))
         .ok()?;
-    let account = Account {
+    let mut account = Account {
         label,
         kind,
         description,
         environment: environment.clone(),
+        is_stored: matches!(references, References::Only(_)),
         place,
         server,
         tls,
@@ -177,12 +193,14 @@ pub(crate) fn assemble(
         limits,
         username: sign_in.username,
         username_shown: sign_in.username_shown,
+        masked: Masked::default(),
         sign_in: sign_in.way,
         mechanisms: sign_in.mechanisms,
         exposed_fields,
         revision,
     };
-    check_exposed(&account, found);
+    check_exposed(&account, &written_by_reference, found);
+    mask(&mut account, &written_by_reference, found);
     (found.errors.len() == before).then_some(account)
 }
 
@@ -396,9 +414,54 @@ fn refuse_fields_of_other_types(kind: AccountType, fields: &mut Fields, known: &
     }
 }
 
-/// What may be exposed is a secret of this account; anything else there is a typing error.
-fn check_exposed(account: &Account, found: &mut Findings) {
-    let secrets: Vec<&str> = account.secrets().into_iter().map(|(name, _)| name).collect();
+/// A value that comes from a reference is not shown to documents and connectors, unless the account exposes its field.
+fn mask(account: &mut Account, written_by_reference: &[&'static str], found: &mut Findings) {
+    let hidden: Vec<&'static str> = written_by_reference
+        .iter()
+        .copied()
+        .filter(|name| !account.exposed_fields.iter().any(|exposed| exposed == name))
+        .collect();
+    let mut masked = Masked::default();
+    for name in &hidden {
+        let value = match *name {
+            "host" => account.server.host.clone(),
+            "username" => account.username_shown.take(),
+            "from" => account.from.clone(),
+            "from_name" => account.from_name.clone(),
+            _ => account.delivery.envelope_from.clone(),
+        };
+        masked.0.extend(value.map(|value| (*name, Secret::new(value))));
+    }
+    account.masked = masked;
+    // What is only there to be seen by whoever receives the message has no effect so.
+    for name in hidden {
+        let is_for_readers = match name {
+            "host" => false,
+            "username" => account.from.is_none(),
+            _ => true,
+        };
+        if is_for_readers && account.masked.has(name) {
+            let field = if name == "mail.smtp.from" {
+                "properties.mail.smtp.from"
+            } else {
+                name
+            };
+            let message = format!(
+                "its value comes from a reference, so documents and connectors do not see it, and no message can have it as its sender's; add \"{name}\" to \"exposed_fields\" if they may"
+            );
+            found.warnings.push(Warning::new(
+                WarningKind::Masked,
+                account.place.with_field(field),
+                message,
+            ));
+        }
+    }
+}
+
+/// What may be exposed is a secret of this account, or comes from a reference; anything else there is a typing error.
+fn check_exposed(account: &Account, written_by_reference: &[&'static str], found: &mut Findings) {
+    let mut secrets: Vec<&str> = account.secrets().into_iter().map(|(name, _)| name).collect();
+    secrets.extend(written_by_reference);
     for name in account
         .exposed_fields
         .iter()

@@ -93,6 +93,8 @@ pub enum ErrorKind {
     Environment,
     /// A secret cannot be read: an unset variable, an empty file, a missing keyring entry.
     Secret,
+    /// An account of the store refers to something that the operator's policy does not allow it.
+    NotAllowed,
     /// The provider refused to give an access token; the sentence contains its reason.
     Token,
     /// The provider does not accept the request for a token as the account has it: its client, tenant, scopes or endpoints
@@ -119,8 +121,12 @@ pub enum Remedy {
     ChoosePort,
     /// Name another store.
     NameStore,
+    /// Name a policy that allows it.
+    NamePolicy,
     /// Have a person sign in to the account at its provider, once more if somebody did.
     Authorize,
+    /// The same of an account that is in a file, where no refresh token is kept: put it into the store first.
+    StoreThenAuthorize,
 }
 
 /// One problem of one account: what it is, where it is, and what to do now. It never holds a secret.
@@ -246,6 +252,8 @@ pub enum WarningKind {
     NoEffect,
     /// The account would sign in without TLS; the host refuses that unless the step asks for TLS.
     PlaintextSignIn,
+    /// A value comes from a reference and is hidden where it would have to be seen.
+    Masked,
     /// The provider no longer accepts passwords, or only special ones.
     Provider,
 }

@@ -4,12 +4,12 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind};
-use crate::reference::SecretSource;
+use crate::reference::{References, SecretSource};
 use crate::suggest::{advice, quoted};
 
 /// Names accepted in every object, and ignored: they are for editors and people.
@@ -33,6 +33,7 @@ pub(crate) struct Context {
     /// The folder that relative paths start at.
     pub(crate) base: PathBuf,
     pub(crate) place: Place,
+    pub(crate) references: References,
 }
 
 /// The fields of one object, each taken at most once.
@@ -185,6 +186,7 @@ impl Fields {
             text
         };
         SecretSource::parse(&text, &self.context.base, self.place(name))
+            .and_then(|source| source.within(&self.context.references))
             .map_err(|error| found.errors.push(error))
             .ok()
     }
@@ -292,7 +294,9 @@ impl Fields {
     pub(crate) fn is_reference(&self, name: &str) -> bool {
         fn holds(value: &Node) -> bool {
             match value {
-                Node::Text(text) => text.contains("${"),
+                // What cannot be read may be a reference that was mistyped.
+                Node::Text(text) => SecretSource::parse(text, Path::new(""), Place::default())
+                    .map_or(true, |source| source.has_reference()),
                 Node::List(items) => items.iter().any(holds),
                 _ => false,
             }
@@ -315,7 +319,8 @@ impl Fields {
     fn resolved(&self, name: &str, value: &Node) -> Result<String, Error> {
         match value {
             Node::Text(text) => {
-                let source = SecretSource::parse(text, &self.context.base, self.place(name))?;
+                let source = SecretSource::parse(text, &self.context.base, self.place(name))?
+                    .within(&self.context.references)?;
                 Ok(source.resolve(&self.context.environment)?.expose().to_owned())
             }
             Node::Number(number) => Ok(number.to_string()),

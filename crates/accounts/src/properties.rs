@@ -99,6 +99,8 @@ const WITHOUT_EFFECT: [&str; 5] = [
 /// What the properties say; none is not said.
 #[derive(Default)]
 pub(crate) struct Properties {
+    /// Those whose values come from references, without their prefix.
+    pub(crate) references: Vec<&'static str>,
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) user: Option<String>,
@@ -122,10 +124,16 @@ pub(crate) struct Properties {
 }
 
 impl Properties {
+    /// Whether the value of a property, without its prefix, comes from a reference.
+    pub(crate) fn is_reference(&self, name: &str) -> bool {
+        self.references.contains(&name)
+    }
+
     pub(crate) fn read(object: Vec<(String, Node)>, context: &Context, found: &mut Findings) -> Self {
         let mut fields = Fields::named_by(without_prefix, object, context.clone(), "properties.", found);
         refuse_known(&mut fields, found);
         let properties = Self {
+            references: HONOURED.into_iter().filter(|name| fields.is_reference(name)).collect(),
             host: fields.parsed("host", "a host name or an address", crate::endpoint::parse_host, found),
             port: fields.integer("port", 1..=u16::MAX, found),
             user: fields.text("user", found),

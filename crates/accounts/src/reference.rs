@@ -6,11 +6,14 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use pipepost_core::beneath::{self, Access, OpenError};
+use pipepost_core::policy::AllowedReferences;
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind, Place, Remedy};
 use crate::secret::Secret;
 use crate::suggest::advice;
 
@@ -24,6 +27,17 @@ pub struct SecretSource {
     pieces: Vec<Piece>,
     base: PathBuf,
     place: Place,
+    references: References,
+}
+
+/// What an account may refer to.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum References {
+    /// An account of the operator's: everything that the process may read.
+    #[default]
+    Every,
+    /// An account of the store: what the operator allows its label.
+    Only(Arc<AllowedReferences>),
 }
 
 enum Piece {
@@ -41,7 +55,45 @@ impl SecretSource {
             pieces,
             base: base.to_path_buf(),
             place,
+            references: References::Every,
         })
+    }
+
+    /// The same, for an account that may hold no other references than these.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::NotAllowed`] for another reference.
+    pub(crate) fn within(mut self, references: &References) -> Result<Self, Error> {
+        self.references = references.clone();
+        match self.pieces.iter().find(|piece| !self.allows(piece)) {
+            None => Ok(self),
+            Some(piece) => Err(self.not_allowed(piece)),
+        }
+    }
+
+    fn allows(&self, piece: &Piece) -> bool {
+        let References::Only(allowed) = &self.references else {
+            return true;
+        };
+        match piece {
+            Piece::Literal(_) => true,
+            Piece::Variable(name) => allowed.variables.contains(name),
+            Piece::File(path) => allowed.folder_of(&self.base.join(path)).is_some(),
+            Piece::Keyring(name) => allowed.keyring_entries.contains(name),
+        }
+    }
+
+    fn not_allowed(&self, piece: &Piece) -> Error {
+        let key = match piece {
+            Piece::Literal(_) | Piece::Variable(_) => "variables",
+            Piece::File(_) => "folders",
+            Piece::Keyring(_) => "keyring_entries",
+        };
+        let message = format!(
+            "it refers to {}, which the operator's policy does not allow an account of the store; write the value itself, or have the operator allow it under \"stored_accounts\", this label, \"{key}\"",
+            piece.describe()
+        );
+        Error::new(ErrorKind::NotAllowed, self.place.clone(), message).with_remedy(Remedy::NamePolicy)
     }
 
     /// A text that was resolved already.
@@ -51,6 +103,7 @@ impl SecretSource {
             pieces,
             base: PathBuf::new(),
             place,
+            references: References::Every,
         }
     }
 
@@ -139,11 +192,14 @@ impl SecretSource {
     ///
     /// # Errors
     /// Returns [`ErrorKind::Secret`] when a variable is unset, a file is unreadable, a keyring entry is missing, or the
-    /// whole text is empty. The sentence names the reference, never a value.
+    /// whole text is empty, and [`ErrorKind::NotAllowed`] when the account may not hold the reference. The sentence names the reference, never a value.
     pub fn resolve(&self, environment: &Environment) -> Result<Secret, Error> {
         let fail = |message: String| Error::new(ErrorKind::Secret, self.place.clone(), message);
         let mut value = Zeroizing::new(String::new());
         for piece in &self.pieces {
+            if !self.allows(piece) {
+                return Err(self.not_allowed(piece));
+            }
             let part = self.resolve_piece(piece, environment).map_err(fail)?;
             if part.is_empty() {
                 return Err(fail(format!("{} is empty; put the value there", piece.describe())));
@@ -173,11 +229,43 @@ impl SecretSource {
         match piece {
             Piece::Literal(text) => Ok(text.clone()),
             Piece::Variable(name) => environment.variable(name).map(Zeroizing::new),
-            Piece::File(path) => read_text(&self.base.join(path)),
+            Piece::File(path) => self.read_file(&self.base.join(path)),
             Piece::Keyring(name) => environment
                 .keyring(name)
                 .map(|secret| Zeroizing::new(secret.expose().to_owned())),
         }
+    }
+}
+
+impl SecretSource {
+    /// Whether the value comes from outside of the document, in part or whole.
+    pub(crate) fn has_reference(&self) -> bool {
+        self.pieces.iter().any(|piece| !matches!(piece, Piece::Literal(_)))
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Zeroizing<String>, String> {
+        let shown = path.display();
+        let unreadable =
+            |error: std::io::Error| format!("the file {shown} cannot be read ({error}); correct the path or its mode");
+        let References::Only(allowed) = &self.references else {
+            return read_text(path, std::fs::File::open(path).map_err(unreadable)?);
+        };
+        // The folder is a wall: neither a name nor a link leads out, also one that is exchanged meanwhile.
+        let (folder, inside) = allowed
+            .folder_of(path)
+            .ok_or_else(|| format!("the file {shown} is not in a folder that the policy allows; name another"))?;
+        let file = beneath::open(folder, inside, Access::Read).map_err(|error| match error {
+            OpenError::NotFound => unreadable(std::io::ErrorKind::NotFound.into()),
+            OpenError::Outside => {
+                format!(
+                    "the file {shown} leads out of the folder {} that the policy allows; name another",
+                    folder.display()
+                )
+            }
+            OpenError::NotAFile => format!("{shown} is not a file; name another"),
+            OpenError::Io(error) => unreadable(error),
+        })?;
+        read_text(path, file)
     }
 }
 
@@ -265,11 +353,10 @@ fn parse_reference(inside: &str) -> Result<Piece, String> {
 }
 
 /// The text of a file, less one trailing line break.
-fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+fn read_text(path: &Path, file: std::fs::File) -> Result<Zeroizing<String>, String> {
     let shown = path.display();
     let unreadable =
         |error: std::io::Error| format!("the file {shown} cannot be read ({error}); correct the path or its mode");
-    let file = std::fs::File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     if size > MAX_FILE {
         return Err(format!(

@@ -11,11 +11,14 @@ mod document;
 mod file;
 mod key;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use document::Change;
 use document::Document;
 pub use key::StoreKey;
+use pipepost_core::policy::AllowedReferences;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -24,6 +27,7 @@ use crate::document::{Node, parse_objects};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Errors, Place};
 use crate::fields::Findings;
+use crate::reference::References;
 use crate::secret::Secret;
 use crate::suggest::{nearest, quoted};
 
@@ -35,6 +39,7 @@ const VERSION: u64 = 1;
 pub struct Store {
     path: PathBuf,
     key: StoreKey,
+    references: BTreeMap<String, Arc<AllowedReferences>>,
 }
 
 /// The entry of a stored account in a list, without secrets.
@@ -53,7 +58,28 @@ pub struct StoredAccount {
 impl Store {
     /// Makes a store at `path`; the file need not exist yet.
     pub fn new(path: impl Into<PathBuf>, key: StoreKey) -> Self {
-        Self { path: path.into(), key }
+        Self {
+            path: path.into(),
+            key,
+            references: BTreeMap::new(),
+        }
+    }
+
+    /// Allows accounts references, by label. Without this no account of the store holds any: whoever may add one must not
+    /// read what the process may read. It is checked when an account is added or changed, and when one is loaded.
+    #[must_use]
+    pub fn with_references(mut self, allowed: &BTreeMap<String, AllowedReferences>) -> Self {
+        self.references = allowed
+            .iter()
+            .map(|(label, allowed)| (label.clone(), Arc::new(allowed.clone())))
+            .collect();
+        self
+    }
+
+    /// What an account of the store may refer to.
+    pub(crate) fn references_of(&self, account: &Document) -> References {
+        let allowed = document::label(account).and_then(|label| self.references.get(label));
+        References::Only(allowed.cloned().unwrap_or_default())
     }
 
     /// Returns the path of the store's file.
@@ -85,13 +111,13 @@ impl Store {
         Ok(document::shown(&accounts[self.find(&accounts, label)?]))
     }
 
-    /// Adds the accounts of a file: one account, or an array of accounts. Relative paths in them become absolute, since
-    /// the store is in another folder.
+    /// Adds the accounts of a file, or only the one with this label: the file holds one account, or an array of accounts.
+    /// Relative paths in them become absolute, since the store is in another folder.
     ///
     /// # Errors
-    /// Returns every problem of the file, as loading it would, and an error for a label that the store already has.
-    /// Nothing is added then.
-    pub fn add_file(&self, path: &Path) -> Result<Vec<String>, Errors> {
+    /// Returns every problem of the accounts, as loading them would, an error for a label that the store already has, and
+    /// [`ErrorKind::NoSuchAccount`] for a label that the file does not have. Nothing is added then.
+    pub fn add_file(&self, path: &Path, label: Option<&str>) -> Result<Vec<String>, Errors> {
         let place = Place::file(path);
         let unreadable = |error| {
             Error::new(
@@ -104,7 +130,15 @@ impl Store {
         // A bare file name has an empty folder, which cannot be made absolute.
         let whole = std::path::absolute(path).map_err(unreadable)?;
         let folder = whole.parent().unwrap_or(Path::new("")).to_path_buf();
-        self.add_documents(parse_objects(&text, &place)?, &place, &folder)
+        let mut accounts = parse_objects(&text, &place)?;
+        if let Some(label) = label {
+            accounts.retain(|account| document::label(account) == Some(label));
+            if accounts.is_empty() {
+                let message = format!("the file has no account {}; correct the label", quoted(label));
+                return Err(Error::new(ErrorKind::NoSuchAccount, place, message).into());
+            }
+        }
+        self.add_documents(accounts, &place, &folder)
     }
 
     /// Adds one account with this label, made of the changes.
@@ -301,7 +335,7 @@ impl Store {
                     self.refuse_taken(accounts, &label)?;
                 }
                 document::root(&mut account, base, &place.with_label(&label))?;
-                check(&account, place, base)?;
+                check(&account, place, base, &self.references_of(&account))?;
                 labels.push(label);
                 accounts.push(account);
             }
@@ -342,7 +376,8 @@ impl Store {
     }
 
     fn check(&self, account: &Document) -> Result<(), Errors> {
-        check(account, &Place::file(&self.path), &self.folder())
+        let references = self.references_of(account);
+        check(account, &Place::file(&self.path), &self.folder(), &references)
     }
 
     fn closed(&self, sealed: &[u8], error: &age::DecryptError) -> Error {
@@ -385,7 +420,7 @@ impl Store {
 
 /// Checks an account in each of its environments, as loading would. That a variable is not set here and now is no
 /// fault of the account.
-fn check(account: &Document, place: &Place, base: &Path) -> Result<(), Errors> {
+fn check(account: &Document, place: &Place, base: &Path, references: &References) -> Result<(), Errors> {
     let names = document::environments(account);
     let environments = match names.as_slice() {
         [] => vec![Environment::process()],
@@ -397,7 +432,7 @@ fn check(account: &Document, place: &Place, base: &Path) -> Result<(), Errors> {
             errors: Vec::new(),
             warnings: Vec::new(),
         };
-        assemble(account.clone(), place, base, environment, &mut found);
+        assemble(account.clone(), place, base, environment, references, &mut found);
         let new = found
             .errors
             .into_iter()

@@ -20,7 +20,8 @@ use crate::suggest::nearest;
 pub enum FieldAccess {
     /// The field is in [`Account::expression_view`] under this name.
     Allowed(&'static str),
-    /// The field is a secret that the account does not list under `exposed_fields`.
+    /// The field is a secret, or its value comes from a reference, and the account does not list it under
+    /// `exposed_fields`.
     Refused(&'static str),
     /// The account has no such field. Holds the nearest field that it has, if one is near.
     Unknown(Option<&'static str>),
@@ -151,17 +152,17 @@ impl Account {
             label: Some(self.label().to_owned()),
             account_type: Some(self.kind().as_str().to_owned()),
             port: endpoint.as_ref().map(|endpoint| endpoint.port),
-            host: endpoint.map(|endpoint| endpoint.host),
+            host: endpoint.filter(|_| !self.hides_host()).map(|endpoint| endpoint.host),
             security: self.least_security(),
             username: self.username().map(str::to_owned),
-            from: self.from().map(str::to_owned),
-            from_name: self.from_name().map(str::to_owned),
+            from: self.seen("from", self.from()),
+            from_name: self.seen("from_name", self.from_name()),
             mechanisms: self
                 .mechanisms()
                 .iter()
                 .map(|mechanism| mechanism.as_str().to_owned())
                 .collect(),
-            envelope_from: delivery.envelope_from.clone(),
+            envelope_from: self.seen("mail.smtp.from", delivery.envelope_from.as_deref()),
             send_partial: delivery.send_partial,
             timeouts: self.timeouts().into(),
             pipelining: delivery.pipelining,
@@ -187,12 +188,17 @@ impl Account {
         put("label", self.label().into());
         put("type", self.kind().as_str().into());
         put("description", self.description().into());
-        put("host", endpoint.as_ref().map(|endpoint| endpoint.host.clone()).into());
+        if !self.hides_host() {
+            put("host", endpoint.as_ref().map(|endpoint| endpoint.host.clone()).into());
+        }
         put("port", endpoint.as_ref().map(|endpoint| endpoint.port).into());
         put("starttls_enable", self.server.starttls.into());
         put("auth", self.has_secret().into());
-        put("from", self.from().into());
-        put("from_name", self.from_name().into());
+        for (name, value) in [("from", self.from()), ("from_name", self.from_name())] {
+            if !self.masked.has(name) {
+                put(name, value.into());
+            }
+        }
         if let Some(username) = self.username() {
             put("username", username.into());
         }
@@ -219,9 +225,15 @@ impl Account {
             "from_name",
         ];
         let name = normal(name);
-        let public = || PUBLIC.into_iter().chain(self.username().map(|_| "username"));
+        let public = || {
+            let shown = PUBLIC.into_iter().filter(|field| !self.masked.has(field));
+            shown.chain(self.username().map(|_| "username"))
+        };
         if let Some(field) = public().find(|field| *field == name) {
             return FieldAccess::Allowed(field);
+        }
+        if let Some((field, _)) = self.masked.0.iter().find(|(field, _)| *field == name) {
+            return FieldAccess::Refused(field);
         }
         match self
             .secrets()
@@ -256,6 +268,11 @@ impl Account {
             secrets.push(("username", username));
         }
         secrets
+    }
+
+    /// A value for a connector, unless it comes from a reference and is not exposed.
+    fn seen(&self, field: &str, value: Option<&str>) -> Option<String> {
+        value.filter(|_| !self.masked.has(field)).map(str::to_owned)
     }
 
     fn exposes(&self, field: &str) -> bool {

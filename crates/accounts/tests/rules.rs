@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipepost_accounts::oauth::{BoxFuture, HttpFailure, HttpPost, HttpRequest, HttpResponse, Tokens};
 use pipepost_accounts::{
     Account, Accounts, Endpoint, Environment, FieldAccess, Keyring, NamedBy, Secret, Security, SignIn, WarningKind,
 };
@@ -197,6 +198,84 @@ fn a_secret_is_exposed_only_when_the_account_says_so() {
         !account.public_view().to_string().contains("PLANTED"),
         "connectors see none all the same"
     );
+}
+
+/// An account all of whose visible texts come from one variable.
+fn of_references(exposed: &[&str]) -> Result<Accounts, pipepost_accounts::Errors> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let variables = [("NAME", "planted-name@planted.example"), ("HOST", "planted.example")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = Environment::process().with_variables(variables.into());
+    let document = smtp(json!({
+        "host": "${env:HOST}", "username": "${env:NAME}", "from": "${env:NAME}", "from_name": "Ada ${env:NAME}",
+        "properties": {"mail.smtp.from": "${env:NAME}"}, "exposed_fields": exposed,
+    }));
+    Accounts::load([write(folder.path(), &document)], &environment)
+}
+
+#[test]
+fn what_a_reference_stood_for_is_seen_by_no_document_and_no_connector() {
+    let accounts = of_references(&[]).expect("good");
+    let account = accounts.iter().next().expect("one");
+    for text in [
+        account.public_view().to_string(),
+        account.expression_view().expect("no secret is needed").to_string(),
+        format!("{account:?}"),
+        format!("{:?}", accounts.warnings()),
+    ] {
+        assert!(!text.to_lowercase().contains("planted"), "{text}");
+    }
+    for field in ["host", "username", "from", "from_name"] {
+        assert_eq!(account.field_access(field), FieldAccess::Refused(field));
+    }
+    // It signs in all the same, and at its own host.
+    assert_eq!(account.endpoint().expect("its own").host, "planted.example");
+    assert!(account.credentials("planted.example").expect("readable").is_some());
+    let warned: Vec<_> = accounts
+        .warnings()
+        .iter()
+        .filter(|warning| warning.kind() == WarningKind::Masked)
+        .filter_map(|warning| warning.place().field())
+        .collect();
+    assert_eq!(warned, ["from", "from_name", "properties.mail.smtp.from"]);
+}
+
+#[test]
+fn a_server_that_says_what_a_reference_stood_for_is_not_heard() {
+    let accounts = of_references(&[]).expect("good");
+    let tokens = Tokens::new(Arc::new(Nobody));
+    tokens.expect(accounts.iter().next().expect("one"));
+    let heard = tokens.secrets().scrub(b"250 planted-name@planted.example, hello");
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(!heard.contains("planted") && heard.ends_with(", hello"), "{heard}");
+}
+
+/// A client that is never asked.
+struct Nobody;
+
+impl HttpPost for Nobody {
+    fn post(&self, _: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
+        unreachable!("no token is needed")
+    }
+}
+
+#[test]
+fn an_account_may_expose_what_a_reference_stood_for() {
+    let all = ["host", "username", "from", "from-name", "mail.smtp.from"];
+    let accounts = of_references(&all).expect("good");
+    let account = accounts.iter().next().expect("one");
+    let view = account.public_view();
+    assert_eq!(view.host.as_deref(), Some("planted.example"));
+    assert_eq!(view.username.as_deref(), Some("planted-name@planted.example"));
+    assert_eq!(view.from_name.as_deref(), Some("Ada planted-name@planted.example"));
+    assert_eq!(view.envelope_from.as_deref(), Some("planted-name@planted.example"));
+    assert_eq!(account.field_access("from"), FieldAccess::Allowed("from"));
+    assert_eq!(account.expression_view().expect("readable")["host"], "planted.example");
+    let masked = |warning: &pipepost_accounts::Warning| warning.kind() == WarningKind::Masked;
+    assert!(!accounts.warnings().iter().any(masked));
+    // A doubled dollar is no reference.
+    let account = self::account(smtp(json!({"from_name": "Cost $${x}"})));
+    assert_eq!(account.public_view().from_name.as_deref(), Some("Cost ${x}"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The encrypted store: what it keeps, what it shows, what it refuses.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pipepost_accounts::store::{Change, Store, StoreKey};
-use pipepost_accounts::{Accounts, Environment, ErrorKind, Keyring, Secret};
+use pipepost_accounts::{Account, Accounts, Environment, ErrorKind, Keyring, Remedy, Secret, SignIn};
+use pipepost_core::policy::AllowedReferences;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -46,6 +48,25 @@ fn labels(store: &Store) -> Vec<String> {
         .into_iter()
         .map(|account| account.label)
         .collect()
+}
+
+/// What an operator allows accounts with these labels.
+fn allow(labels: &[&str], folder: &Path, variables: &[&str]) -> BTreeMap<String, AllowedReferences> {
+    let mut allowed = AllowedReferences::default();
+    allowed.folders.push(folder.to_path_buf());
+    allowed.variables = variables.iter().map(|name| (*name).to_owned()).collect();
+    labels
+        .iter()
+        .map(|label| ((*label).to_owned(), allowed.clone()))
+        .collect()
+}
+
+/// What an account signs in with.
+fn password(account: &Account) -> Result<String, pipepost_accounts::Error> {
+    let SignIn::Password(source) = account.sign_in() else {
+        panic!("it has no password")
+    };
+    Ok(source.resolve(&Environment::process())?.expose().to_owned())
 }
 
 fn write(path: &Path, document: &Value) {
@@ -202,7 +223,8 @@ fn what_loading_would_refuse_is_not_kept() {
 #[test]
 fn a_file_is_taken_in_whole_with_its_paths() {
     let folder = folder();
-    let store = store(&folder);
+    let allowed = allow(&["one", "two"], folder.path(), &["NOT_SET_ANYWHERE"]);
+    let store = store(&folder).with_references(&allowed);
     let source = folder.path().join("accounts.json");
     std::fs::write(folder.path().join("pw"), "PLANTED\n").expect("written");
     let one = json!({
@@ -211,7 +233,7 @@ fn a_file_is_taken_in_whole_with_its_paths() {
     });
     let two = json!({"label": "two", "type": "basic", "username": "me@gmail.com", "password": "${file:pw}"});
     write(&source, &json!([one, two]));
-    assert_eq!(store.add_file(&source).expect("added"), ["one", "two"]);
+    assert_eq!(store.add_file(&source, None).expect("added"), ["one", "two"]);
     let environment = Environment::process().named("prod");
     let accounts = Accounts::load_with_store(Vec::<PathBuf>::new(), &store, &environment).expect("good");
     for label in ["one", "two"] {
@@ -232,10 +254,133 @@ fn a_file_is_taken_in_whole_with_its_paths() {
         &json!([{"label": "three", "type": "basic", "username": "me@gmail.com", "password": "x"}, one]),
     );
     assert_eq!(
-        store.add_file(&source).expect_err("taken")[0].kind(),
+        store.add_file(&source, None).expect_err("taken")[0].kind(),
         ErrorKind::DuplicateLabel
     );
     assert_eq!(labels(&store), ["one", "two"], "all of a file or nothing of it");
+}
+
+#[test]
+fn an_account_of_the_store_holds_no_reference_that_the_operator_does_not_allow() {
+    let folder = folder();
+    std::fs::write(folder.path().join("pw"), "PLANTED").expect("written");
+    let store = store(&folder);
+    store.add("gmail", &gmail()).expect("added");
+    let before = std::fs::read(store_path(&folder)).expect("a file");
+    let file = format!("${{file:{}}}", folder.path().join("pw").display());
+    // In each kind of reference, and in each kind of field: a secret one, a visible one, a nested one, one of an environment.
+    for reference in ["${env:HOME}", file.as_str(), "${keyring:mail}", "x${env:HOME}y"] {
+        for field in [
+            "password",
+            "username",
+            "host",
+            "from_name",
+            "limits.messages_per_day",
+            "properties.mail.smtp.from",
+            "environments.test.password",
+        ] {
+            let change = || Change::set(field, secret(reference));
+            for errors in [
+                store.edit("gmail", &[change()]).expect_err("not allowed"),
+                store
+                    .add("other", &gmail().into_iter().chain([change()]).collect::<Vec<_>>())
+                    .expect_err("not allowed"),
+            ] {
+                let error = errors
+                    .iter()
+                    .find(|error| error.kind() == ErrorKind::NotAllowed)
+                    .unwrap_or_else(|| panic!("{field} {reference}: {errors}"));
+                assert_eq!(error.remedy(), Some(Remedy::NamePolicy), "{field} {reference}");
+                assert!(error.message().contains("stored_accounts"), "{error}");
+                assert!(!errors.to_string().contains("PLANTED"), "{errors}");
+            }
+        }
+    }
+    assert_eq!(
+        std::fs::read(store_path(&folder)).expect("a file"),
+        before,
+        "nothing was changed"
+    );
+
+    // Allowed under one label, it is allowed under no other, also when the account takes the other's label.
+    let allowing = self::store(&folder).with_references(&allow(&["gmail"], folder.path(), &["HOME"]));
+    allowing
+        .edit("gmail", &[Change::set("password", secret(&file))])
+        .expect("allowed");
+    let errors = allowing.copy("gmail", "other").expect_err("another label");
+    assert_eq!(errors[0].kind(), ErrorKind::NotAllowed);
+    let errors = allowing.rename("gmail", "other").expect_err("another label");
+    assert_eq!(errors[0].kind(), ErrorKind::NotAllowed);
+    let load = |store: &Store| Accounts::load_with_store(Vec::<PathBuf>::new(), store, &Environment::process());
+    let accounts = load(&allowing).expect("good");
+    assert_eq!(
+        password(accounts.get("gmail").expect("there")).as_deref(),
+        Ok("PLANTED")
+    );
+    // What was added under one policy is not used under another.
+    let errors = load(&store).expect_err("not allowed any more");
+    assert!(
+        errors.iter().all(|error| error.kind() == ErrorKind::NotAllowed),
+        "{errors}"
+    );
+    // A file of the operator's is free.
+    let source = folder.path().join("accounts.json");
+    write(
+        &source,
+        &json!({"label": "own", "type": "basic", "username": "me@gmail.com", "password": file}),
+    );
+    Accounts::load([&source], &Environment::process()).expect("the operator's");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_name_and_no_link_leads_out_of_the_folder_that_is_allowed() {
+    use std::os::unix::fs::symlink;
+    let folder = folder();
+    let inside = folder.path().join("secrets");
+    std::fs::create_dir_all(inside.join("..data")).expect("a folder");
+    std::fs::write(folder.path().join("outside"), "PLANTED").expect("written");
+    std::fs::write(inside.join("..data/pw"), "good").expect("written");
+    symlink("..data/pw", inside.join("pw")).expect("a link that stays");
+    symlink("../outside", inside.join("out")).expect("a link that leads out");
+    symlink(folder.path().join("outside"), inside.join("absolute")).expect("another");
+    symlink(folder.path(), inside.join("up")).expect("another");
+    let made = std::process::Command::new("mkfifo").arg(inside.join("pipe")).status();
+    assert!(made.expect("mkfifo is there").success());
+    let store = store(&folder).with_references(&allow(&["gmail"], &inside, &[]));
+    store.add("gmail", &gmail()).expect("added");
+    let read = |name: &str| {
+        let reference = format!("${{file:{}}}", inside.join(name).display());
+        store.edit("gmail", &[Change::set("password", secret(&reference))])?;
+        let accounts = Accounts::load_with_store(Vec::<PathBuf>::new(), &store, &Environment::process())?;
+        Ok::<String, pipepost_accounts::Errors>(password(accounts.get("gmail")?)?)
+    };
+    assert_eq!(read("pw").as_deref(), Ok("good"));
+    for name in [
+        "out",
+        "absolute",
+        "up/outside",
+        "../outside",
+        "pw/../../outside",
+        "pipe",
+        ".",
+    ] {
+        let errors = read(name).expect_err(name).to_string();
+        assert!(!errors.contains("PLANTED"), "{errors}");
+    }
+}
+
+#[test]
+fn one_account_of_a_file_is_taken_alone() {
+    let folder = folder();
+    let store = store(&folder);
+    let source = folder.path().join("accounts.json");
+    let account = |label: &str| json!({"label": label, "type": "basic", "username": "me@gmail.com", "password": "x"});
+    write(&source, &json!([account("one"), account("two")]));
+    assert_eq!(store.add_file(&source, Some("two")).expect("added"), ["two"]);
+    let errors = store.add_file(&source, Some("three")).expect_err("not there");
+    assert_eq!(errors[0].kind(), ErrorKind::NoSuchAccount);
+    assert_eq!(labels(&store), ["two"]);
 }
 
 #[test]
@@ -313,7 +458,7 @@ fn every_secret_is_hidden_when_shown() {
         "password": "PLANTED-7",
     });
     write(&file, &json!([oauth, key, postmark, token]));
-    store.add_file(&file).expect("added");
+    store.add_file(&file, None).expect("added");
     for label in labels(&store) {
         let shown = store.show(&label).expect("there").to_string();
         assert!(!shown.contains("PLANTED") && shown.contains("***"), "{shown}");

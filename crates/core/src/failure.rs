@@ -85,6 +85,10 @@ pub enum Remedy {
     AuthorizeAccount {
         /// The account's label.
         account: String,
+        /// The file that the account is in, where no refresh token is kept: put the account into the store first. `None`
+        /// for an account of the store. It is not in the JSON.
+        #[cfg_attr(feature = "host", serde(skip))]
+        file: Option<std::path::PathBuf>,
     },
     /// End the account's pause, if it may send again.
     ResumeAccount {

@@ -2,12 +2,14 @@
 //!
 //! [`FailureKind`] and [`Failure`] say what went wrong, and every decision depends on the kind. The feature `host` (on
 //! by default) adds what a host needs below all its layers: [`Endpoint`] and the one egress rule ([`EgressRule`]),
-//! [`Limits`] and [`Policy`], and [`shutdown`]. Connectors are built without it.
+//! [`Limits`] and [`Policy`], files that are opened below a directory only ([`beneath`]), and [`shutdown`]. Connectors are built without it.
 //!
 //! This crate depends on no other crate of Pipepost. It opens no connection and knows no exit codes.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "host")]
+pub mod beneath;
 #[cfg(feature = "host")]
 pub mod egress;
 #[cfg(feature = "host")]

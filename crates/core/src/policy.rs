@@ -3,8 +3,8 @@
 //! A step may reach only what its account and the policy both allow; neither can extend the other. Without a policy,
 //! only the accounts decide.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -19,7 +19,29 @@ pub struct Policy {
     networks: Vec<IpNet>,
     limits: LimitsFile,
     connectors: Option<BTreeMap<String, Option<Vec<String>>>>,
+    stored_accounts: BTreeMap<String, AllowedReferences>,
 }
+
+/// The references that one account of the store may hold. The default is none: what others put into the store must not
+/// read the operator's files, environment or keyring.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedReferences {
+    /// Folders, as absolute paths: `${file:}` reads what is in or below one of them, and no link leads out.
+    #[serde(default)]
+    pub folders: Vec<PathBuf>,
+    /// Names that `${env:}` reads.
+    #[serde(default)]
+    pub variables: BTreeSet<String>,
+    /// Names that `${keyring:}` reads.
+    #[serde(default)]
+    pub keyring_entries: BTreeSet<String>,
+    #[serde(rename = "description", default)]
+    _description: Option<String>,
+}
+
+/// The JSON Schema (draft 2020-12) of a policy file.
+pub const POLICY_SCHEMA: &str = include_str!("../schema/policy.schema.json");
 
 /// What the policy says about one connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +96,8 @@ struct PolicyFile {
     #[serde(default)]
     limits: LimitsFile,
     connectors: Option<Vec<ConnectorFile>>,
+    #[serde(default)]
+    stored_accounts: BTreeMap<String, AllowedReferences>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -96,7 +120,8 @@ struct ConnectorFile {
 impl Policy {
     /// Reads a policy file (JSON): `hosts` (`name`, `name:port`, `*.domain`), `networks` (CIDR: the inner networks that
     /// may contain hosts which only a step names), `limits` (`memory_mib`, `cpu_seconds`, `instances`), `connectors`
-    /// (`digest`, `grants`). What is left out is not limited.
+    /// (`digest`, `grants`). What is left out is not limited. `stored_accounts` allows an account of the store, by its
+    /// label, references (`folders`, `variables`, `keyring_entries`); what is left out there is not allowed.
     ///
     /// # Errors
     /// Returns an error when the file cannot be read or is not a valid policy.
@@ -137,11 +162,20 @@ impl Policy {
                 .get_or_insert_with(BTreeMap::new)
                 .insert(connector.digest.to_ascii_lowercase(), connector.grants);
         }
+        for (label, allowed) in &file.stored_accounts {
+            if let Some(folder) = allowed.folders.iter().find(|folder| !is_whole(folder)) {
+                return Err(format!(
+                    "the folder `{}` of the stored account `{label}` is not an absolute path without `..`; write it from the root",
+                    folder.display()
+                ));
+            }
+        }
         Ok(Self {
             hosts,
             networks: file.networks,
             limits: file.limits,
             connectors,
+            stored_accounts: file.stored_accounts,
         })
     }
 
@@ -184,6 +218,11 @@ impl Policy {
         }
     }
 
+    /// Returns the references that accounts of the store may hold, by label. A label that is not there may hold none.
+    pub fn stored_accounts(&self) -> &BTreeMap<String, AllowedReferences> {
+        &self.stored_accounts
+    }
+
     /// Returns the limits of every instance: the policy's, or the defaults where the policy sets none.
     pub fn limits(&self) -> Limits {
         self.limits_over(Limits::default())
@@ -202,6 +241,24 @@ impl Policy {
             limits.instances = instances.max(1);
         }
         limits
+    }
+}
+
+/// Whether a path begins at the root and goes only down from there.
+fn is_whole(path: &Path) -> bool {
+    path.is_absolute() && !path.components().any(|part| part == Component::ParentDir)
+}
+
+impl AllowedReferences {
+    /// Returns the first of the folders that a file is in or below, and the file's path from there. The path is compared as
+    /// it is written; whoever opens the file does it with [`crate::beneath`].
+    pub fn folder_of<'a>(&'a self, file: &'a Path) -> Option<(&'a Path, &'a Path)> {
+        if !is_whole(file) {
+            return None;
+        }
+        self.folders
+            .iter()
+            .find_map(|folder| Some((folder.as_path(), file.strip_prefix(folder).ok()?)))
     }
 }
 
@@ -293,6 +350,15 @@ mod tests {
             (r#"{"networks": ["10.0.0.0/99"]}"#, "line 1"),
             (r#"{"connectors": [{"digest": "sha256:12"}]}"#, "is not a digest"),
             (r#"{"hosts": ["a:b"]}"#, "port"),
+            (
+                r#"{"stored_accounts": {"a": {"folders": ["secrets"]}}}"#,
+                "absolute path",
+            ),
+            (
+                r#"{"stored_accounts": {"a": {"folders": ["/a/../b"]}}}"#,
+                "absolute path",
+            ),
+            (r#"{"stored_accounts": {"a": {"files": []}}}"#, "unknown field `files`"),
             ("", "EOF"),
         ] {
             let error = Policy::from_json(text).unwrap_err();
@@ -312,5 +378,58 @@ mod tests {
         );
         assert_eq!(policy.connector("sha256:00"), ConnectorRule::Refused);
         assert_eq!(Policy::default().connector(&digest), ConnectorRule::Open);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_stored_account_may_refer_to_what_is_listed_under_its_label() {
+        let text = r#"{"stored_accounts": {"mail": {"folders": ["/run/secrets"], "variables": ["PASSWORD"], "description": "x"}}}"#;
+        let policy = Policy::from_json(text).expect("a policy");
+        assert!(!policy.stored_accounts().contains_key("other"));
+        let allowed = &policy.stored_accounts()["mail"];
+        assert!(allowed.variables.contains("PASSWORD") && allowed.keyring_entries.is_empty());
+        for (file, found) in [
+            ("/run/secrets/a", Some("a")),
+            ("/run/secrets/a/b", Some("a/b")),
+            ("/run/secrets-of-others/a", None),
+            ("/run/secrets/../a", None),
+            ("run/secrets/a", None),
+            ("/etc/shadow", None),
+        ] {
+            let inside = allowed.folder_of(Path::new(file)).map(|(_, inside)| inside);
+            assert_eq!(inside, found.map(Path::new), "{file}");
+        }
+    }
+
+    #[test]
+    fn the_schema_lists_exactly_the_keys_of_a_policy() {
+        let schema: serde_json::Value = serde_json::from_str(POLICY_SCHEMA).expect("JSON");
+        let keys = |schema: &serde_json::Value| -> Vec<String> {
+            schema["properties"]
+                .as_object()
+                .expect("properties")
+                .keys()
+                .cloned()
+                .collect()
+        };
+        for key in keys(&schema) {
+            let value = match key.as_str() {
+                "$schema" | "description" => "\"x\"",
+                "hosts" | "networks" | "connectors" => "[]",
+                _ => "{}",
+            };
+            Policy::from_json(&format!(r#"{{"{key}": {value}}}"#)).expect("a key that is known");
+        }
+        let unknown = Policy::from_json(r#"{"x": 1}"#).unwrap_err();
+        assert!(
+            keys(&schema).iter().all(|key| unknown.contains(&format!("`{key}`"))),
+            "{unknown}"
+        );
+        let stored = &schema["properties"]["stored_accounts"]["additionalProperties"];
+        let unknown = Policy::from_json(r#"{"stored_accounts": {"a": {"x": 1}}}"#).unwrap_err();
+        assert!(
+            keys(stored).iter().all(|key| unknown.contains(&format!("`{key}`"))),
+            "{unknown}"
+        );
     }
 }

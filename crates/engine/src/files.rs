@@ -3,14 +3,12 @@
 //! Names are relative and stay inside: an absolute name, `..`, and a link that leads out are refused. The run's own
 //! directory is searched first, then the given one.
 
-mod beneath;
-
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use self::beneath::{Access, OpenError};
+use pipepost_core::beneath::{self, Access, OpenError};
 
 /// The reason why a file was not opened, read or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

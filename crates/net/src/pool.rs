@@ -1,6 +1,7 @@
 //! The process's connections: pooled ones that wait for use, places for live ones, and how often an account signs in.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -162,12 +163,16 @@ impl Connections {
 
     /// Returns what helps with the account's last access token, where none could be had and something does.
     pub fn remedy(&self, account: &Account) -> Option<Remedy> {
-        match self.tokens.remedy(account)? {
-            pipepost_accounts::Remedy::Authorize => Some(Remedy::AuthorizeAccount {
-                account: account.label().to_owned(),
-            }),
-            _ => None,
-        }
+        use pipepost_accounts::Remedy::{Authorize, StoreThenAuthorize};
+        let file = match self.tokens.remedy(account)? {
+            Authorize => None,
+            StoreThenAuthorize => account.origin().map(Path::to_path_buf),
+            _ => return None,
+        };
+        Some(Remedy::AuthorizeAccount {
+            account: account.label().to_owned(),
+            file,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

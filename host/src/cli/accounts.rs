@@ -22,13 +22,13 @@ use test::TestOptions;
 
 use super::error::CliError;
 use super::logging::{answer, answer_json, answer_json_text, say};
-use super::store::{self, StoreOptions, told};
+use super::store::{self, PolicyOptions, StoreOptions, told};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountsCommand {
     /// Add an account to the store: from a file, from fields, or from answers on a terminal
     #[command(
-        after_help = "Examples:\n  pipepost accounts add gmail\n  pipepost accounts add gmail --set preset=gmail --set username=you@gmail.com --password-stdin < app-password\n  pipepost accounts add --from accounts.json"
+        after_help = "Examples:\n  pipepost accounts add gmail\n  pipepost accounts add gmail --set preset=gmail --set username=you@gmail.com --password-stdin < app-password\n  pipepost accounts add --from accounts.json\n  pipepost accounts add --from accounts.json gmail"
     )]
     Add(AddOptions),
     /// List the accounts in the store, without their secrets
@@ -54,6 +54,8 @@ pub(super) enum AccountsCommand {
         changes: Changes,
         #[command(flatten)]
         store: StoreOptions,
+        #[command(flatten)]
+        policy: PolicyOptions,
     },
     /// Copy an account under another label
     Copy {
@@ -63,6 +65,8 @@ pub(super) enum AccountsCommand {
         new: String,
         #[command(flatten)]
         store: StoreOptions,
+        #[command(flatten)]
+        policy: PolicyOptions,
     },
     /// Change an account's label
     Rename {
@@ -72,6 +76,8 @@ pub(super) enum AccountsCommand {
         new: String,
         #[command(flatten)]
         store: StoreOptions,
+        #[command(flatten)]
+        policy: PolicyOptions,
     },
     /// Remove an account from the store
     Remove {
@@ -117,16 +123,18 @@ pub(super) enum AccountsCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct AddOptions {
-    /// The account's label
+    /// The account's label; with --from, the one account of the file to add
     #[arg(required_unless_present = "from")]
     label: Option<String>,
     /// Add the accounts of this file, with their own labels
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "set", "password_stdin"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["set", "unset", "password_stdin", "client"])]
     from: Option<PathBuf>,
     #[command(flatten)]
     changes: Changes,
     #[command(flatten)]
     store: StoreOptions,
+    #[command(flatten)]
+    policy: PolicyOptions,
 }
 
 pub(super) async fn execute(command: AccountsCommand) -> Result<u8, CliError> {
@@ -137,22 +145,43 @@ pub(super) async fn execute(command: AccountsCommand) -> Result<u8, CliError> {
             let account = store::open(&store)?.show(&label).map_err(told)?;
             answer_json(&account).map_err(|error| CliError::io("standard output", &error))?;
         }
-        AccountsCommand::Edit { label, changes, store } => {
+        AccountsCommand::Edit {
+            label,
+            changes,
+            store,
+            policy,
+        } => {
             let changes = changes.read()?;
             if changes.is_empty() {
                 return Err(CliError::usage(
                     "Nothing was named to change; write --set FIELD=VALUE, --unset FIELD or --password-stdin.",
                 ));
             }
-            store::open(&store)?.edit(&label, &changes).map_err(all_told)?;
+            store::open_within(&store, &policy)?
+                .edit(&label, &changes)
+                .map_err(all_told)?;
             say(&format!("pipepost: changed {label}."));
         }
-        AccountsCommand::Copy { label, new, store } => {
-            store::open(&store)?.copy(&label, &new).map_err(all_told)?;
+        AccountsCommand::Copy {
+            label,
+            new,
+            store,
+            policy,
+        } => {
+            store::open_within(&store, &policy)?
+                .copy(&label, &new)
+                .map_err(all_told)?;
             say(&format!("pipepost: copied {label} to {new}."));
         }
-        AccountsCommand::Rename { label, new, store } => {
-            store::open(&store)?.rename(&label, &new).map_err(all_told)?;
+        AccountsCommand::Rename {
+            label,
+            new,
+            store,
+            policy,
+        } => {
+            store::open_within(&store, &policy)?
+                .rename(&label, &new)
+                .map_err(all_told)?;
             say(&format!("pipepost: {label} is now {new}."));
         }
         AccountsCommand::Remove { label, store } => {
@@ -177,8 +206,8 @@ fn add(options: AddOptions) -> Result<(), CliError> {
                 &std::io::ErrorKind::NotFound.into(),
             ));
         }
-        let store = store::open(&options.store)?;
-        let labels = store.add_file(file).map_err(all_told)?;
+        let store = store::open_within(&options.store, &options.policy)?;
+        let labels = store.add_file(file, options.label.as_deref()).map_err(all_told)?;
         say(&format!(
             "pipepost: added {} to {}; the file `{}` still holds what it held.",
             labels.join(", "),
@@ -189,7 +218,7 @@ fn add(options: AddOptions) -> Result<(), CliError> {
     }
     let label = options.label.unwrap_or_default();
     let changes = options.changes.of_a_new_account()?;
-    let store = store::open(&options.store)?;
+    let store = store::open_within(&options.store, &options.policy)?;
     store.add(&label, &changes).map_err(all_told)?;
     say(&format!("pipepost: added {label} to {}.", store.path().display()));
     Ok(())

@@ -71,9 +71,9 @@ pub(super) enum Command {
         after_help = "Examples:\n  pipepost eval --list\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"
     )]
     Eval(EvalOptions),
-    /// Print the JSON Schema of pipeline documents, of a step's parameters, or of account files, for editors
+    /// Print the JSON Schema of pipeline documents, of a step's parameters, of account files, or of policies, for editors
     #[command(
-        after_help = "Examples:\n  pipepost schema > pipeline.schema.json\n  pipepost schema email-connector-v2\n  pipepost schema account > accounts.schema.json"
+        after_help = "Examples:\n  pipepost schema > pipeline.schema.json\n  pipepost schema email-connector-v2\n  pipepost schema account > accounts.schema.json\n  pipepost schema policy > policy.schema.json"
     )]
     Schema(SchemaOptions),
     /// List every problem of a pipeline, with its branch, step and parameter; run nothing
@@ -126,7 +126,7 @@ pub(super) struct HostOptions {
     /// A directory of connectors (*.wasm), in addition to the built-in ones. May be given more than once
     #[arg(long, value_name = "DIR", env = "PIPEPOST_PLUGINS", value_delimiter = ':')]
     pub(super) plugins: Vec<PathBuf>,
-    /// The operator's policy: hosts, networks, limits, connectors
+    /// The operator's policy: hosts, networks, limits, connectors, references of stored accounts
     #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
     pub(super) policy: Option<PathBuf>,
 }
@@ -212,8 +212,8 @@ pub(super) struct EvalOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaOptions {
-    /// `document`, `account`, or the type or connector name of a step
-    #[arg(default_value = "document", value_name = "document|account|STEP")]
+    /// `document`, `account`, `policy`, or the type or connector name of a step
+    #[arg(default_value = "document", value_name = "document|account|policy|STEP")]
     pub(super) of: String,
     #[command(flatten)]
     pub(super) host: HostOptions,

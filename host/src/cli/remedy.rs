@@ -1,19 +1,44 @@
 //! What helps with a failure, as the command or the option of this command line.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use pipepost::{Failure, Remedy};
 
 /// What helps, as a sentence.
 pub(super) fn sentence(remedy: &Remedy) -> Option<String> {
     Some(match remedy {
-        Remedy::AuthorizeAccount { account } => format!("To sign in again: `pipepost accounts authorize {account}`."),
+        Remedy::AuthorizeAccount { account, file } => {
+            format!("To sign in again: {}.", authorize(account, file.as_deref()))
+        }
         Remedy::ResumeAccount { account } => format!("To end the pause: `pipepost accounts resume {account}`."),
         Remedy::SettleMessage { key } => format!("To settle it: `pipepost ledger settle {key} --as sent|not-sent`."),
         Remedy::NamePolicy => "To name a policy: --policy FILE.".to_owned(),
         Remedy::RaiseTimeLimit => "To give one run more time: --timeout.".to_owned(),
         _ => return None,
     })
+}
+
+/// How a person signs in to an account. What they grant is kept in the store, so an account of a file goes there first.
+pub(super) fn authorize(label: &str, file: Option<&Path>) -> String {
+    let authorize = format!("`pipepost accounts authorize {}`", word(label));
+    match file {
+        None => authorize,
+        Some(file) => format!(
+            "put the account into the store, which keeps what the person grants (`pipepost accounts add --from {} {}`), take it out of the file, and run {authorize}",
+            word(&file.display().to_string()),
+            word(label)
+        ),
+    }
+}
+
+/// A text as one word of a shell.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/@+:,=".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// What was said of a failure, with what helps.
@@ -30,6 +55,18 @@ mod tests {
     use pipepost::FailureKind;
 
     use super::*;
+
+    #[test]
+    fn an_account_of_a_file_goes_into_the_store_first() {
+        assert_eq!(authorize("mail", None), "`pipepost accounts authorize mail`");
+        let told = authorize("my mail", Some(Path::new("a b.json")));
+        assert!(
+            told.contains("`pipepost accounts add --from 'a b.json' 'my mail'`"),
+            "{told}"
+        );
+        assert!(told.ends_with("`pipepost accounts authorize 'my mail'`"), "{told}");
+        assert_eq!(word("it's"), r"'it'\''s'");
+    }
 
     #[test]
     fn what_helps_follows_what_was_said() {

@@ -10,6 +10,7 @@ use super::setup;
 pub(super) async fn execute(options: &SchemaOptions) -> Result<u8, CliError> {
     let text = match options.of.as_str() {
         "account" => pipepost_accounts::ACCOUNT_SCHEMA.trim_end().to_owned(),
+        "policy" => pipepost::policy::POLICY_SCHEMA.trim_end().to_owned(),
         "document" => {
             let host = setup::host(&options.host).await?;
             format!("{:#}", schema::document(host.connectors()))
@@ -18,7 +19,7 @@ pub(super) async fn execute(options: &SchemaOptions) -> Result<u8, CliError> {
             let host = setup::host(&options.host).await?;
             let schema = schema::parameters(host.connectors(), step).ok_or_else(|| {
                 let sentence = format!(
-                    "There is no schema of `{step}`: name a step's type, such as `email-connector-v2` or `choice`, or `document`, or `account`."
+                    "There is no schema of `{step}`: name a step's type, such as `email-connector-v2` or `choice`, or `document`, `account` or `policy`."
                 );
                 CliError::usage(sentence)
             })?;

@@ -35,7 +35,7 @@ pub(super) fn transcript(path: &Path) -> Result<Transcript, CliError> {
 /// The same, not yet built.
 pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, CliError> {
     let policy = policy(options.policy.as_deref())?;
-    let store = store::beside(&options.store, &options.accounts)?;
+    let store = store::beside(&options.store, &options.accounts, &policy)?;
     let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     // One run needs no thousand instances at once, and room for them takes longer to lay out than a message to send.
     let limits = policy.limits_over(Limits {

@@ -4,14 +4,14 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pipepost::FailureKind;
+use pipepost::{FailureKind, Policy};
 use pipepost_accounts::store::{Store, StoreKey};
 use pipepost_accounts::{ErrorKind, Remedy, Secret};
 use pipepost_core::sentence::{capitalised, ended};
 
 use super::error::CliError;
 use super::logging::say;
-use super::paths;
+use super::{paths, remedy, setup};
 
 /// Where the store is and what opens it.
 #[derive(Debug, Default, Args)]
@@ -63,7 +63,7 @@ impl StoreOptions {
 
 /// The store that a run reads beside its account files: one that was named, or the usual one when it is there and can be
 /// opened without being in the way.
-pub(super) fn beside(options: &StoreOptions, files: &[PathBuf]) -> Result<Option<Store>, CliError> {
+pub(super) fn beside(options: &StoreOptions, files: &[PathBuf], policy: &Policy) -> Result<Option<Store>, CliError> {
     if options.store.is_none() {
         let usual = paths::store().filter(|path| path.exists());
         let may_ask = files.is_empty() && is_terminal();
@@ -75,7 +75,7 @@ pub(super) fn beside(options: &StoreOptions, files: &[PathBuf]) -> Result<Option
     if !path.exists() {
         return Err(CliError::no_input("store", &path, &std::io::ErrorKind::NotFound.into()));
     }
-    open(options).map(Some)
+    Ok(Some(open(options)?.with_references(policy.stored_accounts())))
 }
 
 /// The store that a command works on; it need not be there yet.
@@ -83,6 +83,20 @@ pub(super) fn open(options: &StoreOptions) -> Result<Store, CliError> {
     let path = options.path()?;
     let key = key(options, &path)?;
     Ok(Store::new(path, key))
+}
+
+/// The store for a command that adds or changes accounts: the policy says what they may refer to.
+pub(super) fn open_within(options: &StoreOptions, policy: &PolicyOptions) -> Result<Store, CliError> {
+    let policy = setup::policy(policy.policy.as_deref())?;
+    Ok(open(options)?.with_references(policy.stored_accounts()))
+}
+
+/// The operator's policy, where accounts are added or changed.
+#[derive(Debug, Default, Args)]
+pub(super) struct PolicyOptions {
+    /// The operator's policy: what accounts of the store may refer to (`stored_accounts`)
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
+    policy: Option<PathBuf>,
 }
 
 fn key(options: &StoreOptions, store: &Path) -> Result<StoreKey, CliError> {
@@ -195,10 +209,15 @@ pub(super) fn clause(error: &pipepost_accounts::Error) -> String {
         Some(Remedy::ChooseEnvironment) => format!("{error} with --environment"),
         Some(Remedy::ChoosePort) => format!("{error} with --port"),
         Some(Remedy::NameStore) => format!("{error} with --store"),
+        Some(Remedy::NamePolicy) => format!("{error}; name the policy with --policy"),
         Some(Remedy::Authorize) => match error.place().label() {
-            Some(label) => format!("{error}; run `pipepost accounts authorize {label}`"),
+            Some(label) => format!("{error}; run {}", remedy::authorize(label, None)),
             None => format!("{error}; run `pipepost accounts authorize`"),
         },
+        Some(Remedy::StoreThenAuthorize) => {
+            let label = error.place().label().unwrap_or_default();
+            format!("{error}; {}", remedy::authorize(label, error.place().path()))
+        }
         _ => error.to_string(),
     }
 }

@@ -363,7 +363,9 @@ fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>, lanes: usi
         return view;
     };
     let mut view = view.unwrap_or_default();
-    view.host = Some(route.endpoint().host.clone());
+    if !account.is_some_and(|account| account.hides_host()) {
+        view.host = Some(route.endpoint().host.clone());
+    }
     view.port = Some(route.endpoint().port);
     // The server of a dry run is inside this process, and a connection to it counts as secured from its first byte.
     view.security = if route.is_dry_run() {

@@ -51,7 +51,7 @@ enum Start {
     /// It is performed.
     Send(Share),
     /// It has its outcome already.
-    Ended(Outcome),
+    Ended(Box<Outcome>),
 }
 
 /// What became of attempts before anything was handed to the connector.
@@ -97,7 +97,7 @@ impl Sender<'_> {
             match self.begin(&calls[index], known).await {
                 Start::Send(share) => first.push(Attempt::first(index, share)),
                 Start::Ended(outcome) => {
-                    outcomes[index] = Some(outcome);
+                    outcomes[index] = Some(*outcome);
                     if let Some(counter) = counter {
                         counter.one();
                     }
@@ -138,7 +138,7 @@ impl Sender<'_> {
         match known {
             Known::Nothing => Start::Send(Share::Whole),
             Known::Left(remainder) => Start::Send(Share::Rest(remainder)),
-            Known::OtherContent => Start::Ended(Err(other_content(&call.key).into())),
+            Known::OtherContent => Start::Ended(Box::new(Err(other_content(&call.key).into()))),
             Known::Ended(recorded) if recorded.uncertain && call.retry.resend => {
                 tracing::warn!(
                     key = call.key,
@@ -146,10 +146,10 @@ impl Sender<'_> {
                 );
                 match self.claim_again(call).await {
                     Some(share) => Start::Send(share),
-                    None => Start::Ended(self.replayed(&call.key, recorded)),
+                    None => Start::Ended(Box::new(self.replayed(&call.key, recorded))),
                 }
             }
-            Known::Ended(recorded) => Start::Ended(self.replayed(&call.key, recorded)),
+            Known::Ended(recorded) => Start::Ended(Box::new(self.replayed(&call.key, recorded))),
         }
     }
 

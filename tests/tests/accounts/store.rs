@@ -171,19 +171,26 @@ fn a_secret_in_an_argument_and_a_question_without_a_terminal_are_refused() {
         .pipepost(&["accounts", "add", "mail"])
         .with_code(64)
         .says(&["terminal"]);
-    // A reference is no secret.
+    // A reference is no secret, and the operator has to allow it.
+    let add = [
+        "accounts",
+        "add",
+        "mail",
+        "--set",
+        "preset=gmail",
+        "--set",
+        "username=you@gmail.com",
+        "--set",
+        "password=${env:GMAIL}",
+    ];
     scratch
-        .pipepost(&[
-            "accounts",
-            "add",
-            "mail",
-            "--set",
-            "preset=gmail",
-            "--set",
-            "username=you@gmail.com",
-            "--set",
-            "password=${env:GMAIL}",
-        ])
+        .pipepost(&add)
+        .with_code(78)
+        .says(&["environment variable GMAIL", "--policy"]);
+    let policy = json!({ "stored_accounts": { "mail": { "variables": ["GMAIL"] } } });
+    scratch.write("policy.json", policy.to_string());
+    scratch
+        .pipepost(&[&add[..], &["--policy", "policy.json"]].concat())
         .with_code(0);
     let keyless = Scratch::new().variable("PIPEPOST_STORE", "accounts.age");
     keyless
@@ -232,4 +239,78 @@ fn a_run_takes_accounts_from_the_store_beside_those_of_files() {
     assert_eq!(ending.json()["outcome"], "sent", "{ending}");
     assert_eq!(server.messages().len(), 1);
     scratch.pipepost(&["check", "pipeline.json"]).with_code(0);
+}
+
+#[test]
+fn an_account_of_the_store_reads_nothing_that_the_operator_did_not_allow() {
+    let server = Catcher::start(Script::new());
+    let scratch = scratch().variable("SMTP_PASSWORD", PASSWORD);
+    let secrets = scratch.folder().canonicalize().expect("a folder").join("secrets");
+    scratch.write("secrets/password", PASSWORD);
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    let file = format!("${{file:{}}}", secrets.join("password").display());
+    for (reference, key, value) in [
+        ("${env:SMTP_PASSWORD}", "variables", json!(["SMTP_PASSWORD"])),
+        (file.as_str(), "folders", json!([secrets])),
+    ] {
+        let mut account = server.account();
+        account["password"] = reference.into();
+        scratch.write("accounts.json", account.to_string());
+        let policy = |label: &str| json!({ "stored_accounts": { label: { key: value } } }).to_string();
+        let run = ["run", "pipeline.json", "--policy", "policy.json"];
+        let add = ["accounts", "add", "--from", "accounts.json", "--policy", "policy.json"];
+
+        // Neither when it is added, without a word of the policy or with one on another label ...
+        for text in ["{}".to_owned(), policy("other")] {
+            scratch.write("policy.json", text);
+            let ending = scratch.pipepost(&add).with_code(78).says(&["stored_accounts", key]);
+            ending.is_a_sentence("a reference that is not allowed");
+        }
+        scratch.write("policy.json", policy("mail"));
+        scratch.pipepost(&add).with_code(0);
+        let before = server.messages().len();
+        scratch.pipepost(&run).with_code(0);
+        assert_eq!(server.messages().len(), before + 1);
+        // ... nor when it is used, after the policy changed.
+        scratch.write("policy.json", "{}");
+        let ending = scratch.pipepost(&run).with_code(78).says(&["stored_accounts", key]);
+        ending.is_a_sentence("a reference that is not allowed any more");
+        scratch
+            .pipepost(&["accounts", "test", "mail"])
+            .with_code(78)
+            .says(&["stored_accounts"]);
+        assert_eq!(server.messages().len(), before + 1);
+        // The operator's own file may hold it.
+        scratch.pipepost(&["accounts", "remove", "mail"]).with_code(0);
+        scratch.run(&[]).with_code(0);
+        assert_eq!(server.messages().len(), before + 2);
+    }
+}
+
+#[test]
+fn what_a_reference_stood_for_is_not_seen_by_a_document() {
+    let server = Catcher::start(Script::new());
+    let planted = "PLANTED-name@example.test";
+    let scratch = Scratch::new().secret("PLANTED-name").variable("SECRET", planted);
+    let mut account = server.account();
+    account["from"] = "${env:SECRET}".into();
+    scratch.write("accounts.json", account.to_string());
+    for field in ["from", "From"] {
+        let step = email(json!({ "subject": format!("{{{{ account.mail.{field} }}}}") }));
+        scratch.write("pipeline.json", document(&[step]).to_string());
+        scratch.run(&[]).with_code(78).says(&["exposed_fields"]);
+    }
+    // A connector does not see it either, so the step has no sender but its own.
+    scratch.write(
+        "pipeline.json",
+        document(&[email(json!({ "from": "own@example.test" }))]).to_string(),
+    );
+    scratch.run(&[]).with_code(0).says(&["\"from\" to \"exposed_fields\""]);
+
+    account["exposed_fields"] = json!(["from"]);
+    let scratch = Scratch::new().variable("SECRET", planted);
+    scratch.write("accounts.json", account.to_string());
+    scratch.write("pipeline.json", document(&[email(json!({ "from": null }))]).to_string());
+    let ending = scratch.run(&[]).with_code(0);
+    assert!(ending.stdout.contains(planted), "{ending}");
 }

@@ -261,7 +261,7 @@ fn a_providers_numbers_and_subtypes_are_read() {
         (
             json!({"error": "invalid_grant", "error_codes": [50076], "error_description": "AADSTS50076: MFA. Trace ID: x"}),
             77,
-            ["second factor", "pipepost accounts authorize mail"],
+            ["second factor", "pipepost accounts add --from accounts.json mail"],
         ),
         (
             json!({"error": "invalid_grant", "suberror": "message_only", "error_codes": [53003]}),
@@ -369,7 +369,9 @@ fn a_person_signs_in_and_the_account_sends() {
     }
     account["client_id"] = "to-be-replaced".into();
     account["scopes"] = json!(["https://mail.google.com/", "openid"]);
-    scratch.write("accounts.json", account.to_string());
+    let mut other = server.account();
+    other["label"] = "other".into();
+    scratch.write("accounts.json", json!([other, account]).to_string());
     scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
     let client = json!({ "installed": { "client_id": Provider::CLIENT, "client_secret": Provider::CLIENT_SECRET } });
     scratch.write("client.json", client.to_string());
@@ -379,9 +381,19 @@ fn a_person_signs_in_and_the_account_sends() {
         .pipepost(&["accounts", "authorize", "mail", "--accounts", "accounts.json"])
         .with_code(78)
         .says(&["pipepost accounts add --from accounts.json"]);
+    // What is advised can be followed, also where the file holds other accounts.
+    let ending = scratch.run(&[]).with_code(77);
+    let advice = "pipepost accounts add --from accounts.json mail";
+    assert!(
+        ending
+            .says(&[advice])
+            .stderr
+            .contains("pipepost accounts authorize mail")
+    );
     scratch
-        .pipepost(&["accounts", "add", "--from", "accounts.json"])
+        .pipepost(&advice.split(' ').skip(1).collect::<Vec<_>>())
         .with_code(0);
+    scratch.write("accounts.json", other.to_string());
     scratch
         .pipepost(&["run", "pipeline.json"])
         .with_code(77)

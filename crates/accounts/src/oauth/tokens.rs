@@ -116,7 +116,8 @@ impl Tokens {
     }
 
     /// Adds to [`Tokens::secrets`] what an account will sign in with, as far as it is written in its document or in the
-    /// environment: a server may know it from an earlier process. What is read from files, keyrings and providers is
+    /// environment, and the values of references that documents and connectors must not see: a server may know them from an
+    /// earlier process. What is read from files, keyrings and providers is
     /// added when it is first used.
     pub fn expect(&self, account: &Account) {
         let sources = match account.sign_in() {
@@ -129,6 +130,9 @@ impl Tokens {
             .filter_map(|source| source.at_hand(&account.environment))
         {
             self.secrets.insert(secret.expose().as_bytes());
+        }
+        for (_, value) in &account.masked.0 {
+            self.secrets.insert(value.expose().as_bytes());
         }
     }
 
@@ -174,6 +178,7 @@ impl Tokens {
                 return Err(failure.clone());
             }
             let renewed = self.renew(account, &mut state, now).await;
+            let renewed = renewed.map_err(|error| of_a_file(account, error));
             slot.ended.fetch_add(1, Ordering::SeqCst);
             state.failure = renewed.as_ref().err().cloned();
             *slot.remedy.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -261,6 +266,16 @@ impl Token {
             expires: Some(self.expires),
             token: Some(TokenId(self.id)),
         })
+    }
+}
+
+/// A person can sign in only to an account of the store, where what they grant is kept.
+fn of_a_file(account: &Account, error: Error) -> Error {
+    match error.remedy() {
+        Some(Remedy::Authorize) if !account.is_stored() && account.origin().is_some() => {
+            error.with_remedy(Remedy::StoreThenAuthorize)
+        }
+        _ => error,
     }
 }
 

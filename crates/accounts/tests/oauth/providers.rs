@@ -95,7 +95,7 @@ async fn a_refresh_names_its_scopes_where_the_provider_demands_them() {
 #[tokio::test]
 async fn microsofts_numbers_become_kind_cause_and_cure() {
     use ErrorKind::{Token, TokenRequest, TokenUnavailable};
-    let again = Some(Remedy::Authorize);
+    let again = Some(Remedy::StoreThenAuthorize);
     for (code, number, kind, remedy, cure) in [
         (
             "invalid_client",
@@ -213,8 +213,12 @@ async fn an_application_without_consent_needs_an_administrator() {
 #[tokio::test]
 async fn microsofts_suberrors_speak_where_its_numbers_do_not() {
     for (suberror, remedy, cure) in [
-        ("consent_required", Some(Remedy::Authorize), "consent"),
-        ("user_password_expired", Some(Remedy::Authorize), "new password"),
+        ("consent_required", Some(Remedy::StoreThenAuthorize), "consent"),
+        (
+            "user_password_expired",
+            Some(Remedy::StoreThenAuthorize),
+            "new password",
+        ),
         ("protection_policy_required", None, "devices"),
         ("message_only", None, "administrator"),
     ] {
@@ -231,7 +235,7 @@ async fn microsofts_suberrors_speak_where_its_numbers_do_not() {
 #[tokio::test]
 async fn googles_codes_and_subtypes_become_kind_cause_and_cure() {
     use ErrorKind::{Token, TokenRequest, TokenUnavailable};
-    let again = Some(Remedy::Authorize);
+    let again = Some(Remedy::StoreThenAuthorize);
     for (code, subtype, words, kind, remedy, cure) in [
         (
             "invalid_grant",

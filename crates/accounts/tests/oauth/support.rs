@@ -1,10 +1,12 @@
 //! A scripted provider, a simulated clock, accounts.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipepost_accounts::oauth::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse};
+use pipepost_accounts::store::{Store, StoreKey};
 use pipepost_accounts::{Account, Accounts, Environment};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -90,6 +92,20 @@ pub(crate) fn account(document: Value) -> Arc<Account> {
     std::fs::write(&path, document.to_string()).expect("written");
     let accounts = Accounts::load([path], &Environment::process()).expect("a good account");
     accounts.iter().next().expect("one").clone()
+}
+
+/// The same account in the encrypted store.
+pub(crate) fn stored(document: Value) -> Arc<Account> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, key) = (folder.path().join("accounts.json"), folder.path().join("key"));
+    std::fs::write(&file, document.to_string()).expect("written");
+    let store = Store::new(
+        folder.path().join("accounts.age"),
+        StoreKey::create_key_file(&key).expect("a key"),
+    );
+    store.add_file(&file, None).expect("added");
+    let accounts = Accounts::load_with_store(Vec::<PathBuf>::new(), &store, &Environment::process());
+    accounts.expect("a good account").iter().next().expect("one").clone()
 }
 
 pub(crate) fn google() -> Value {

@@ -10,7 +10,7 @@ use pipepost_accounts::sasl::{Exchange, Mechanism};
 use pipepost_accounts::{Account, ErrorKind, Remedy, Secret};
 use serde_json::{Value, json};
 
-use crate::support::{Provider, Still, account, google, refusal, token};
+use crate::support::{Provider, Still, account, google, refusal, stored, token};
 
 /// The token that the credentials hold, as it goes over the wire.
 async fn signed_in(tokens: &Tokens, account: &Account) -> Result<String, pipepost_accounts::Error> {
@@ -264,12 +264,18 @@ async fn refusals_are_explained() {
 async fn an_account_that_nobody_signed_in_to_says_so() {
     let mut document = google();
     document["refresh_token"] = Value::Null;
-    let (tokens, account) = (Tokens::new(Provider::new(vec![])), account(document));
-    assert_eq!(tokens.remedy(&account), None);
-    let error = signed_in(&tokens, &account).await.expect_err("nothing to use");
-    assert_eq!(error.message(), "nobody has signed in to this account yet");
-    assert_eq!(error.remedy(), Some(Remedy::Authorize));
-    assert_eq!(tokens.remedy(&account), Some(Remedy::Authorize));
+    // In a file nothing that a person grants is kept, so the remedy is another one than in the store.
+    for (account, remedy) in [
+        (account(document.clone()), Remedy::StoreThenAuthorize),
+        (stored(document), Remedy::Authorize),
+    ] {
+        let tokens = Tokens::new(Provider::new(vec![]));
+        assert_eq!(tokens.remedy(&account), None);
+        let error = signed_in(&tokens, &account).await.expect_err("nothing to use");
+        assert_eq!(error.message(), "nobody has signed in to this account yet");
+        assert_eq!(error.remedy(), Some(remedy));
+        assert_eq!(tokens.remedy(&account), Some(remedy));
+    }
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use super::all_told;
 use super::change::of_client_file;
 use crate::cli::error::CliError;
 use crate::cli::logging::{answer, say};
-use crate::cli::setup;
 use crate::cli::store::{self, StoreOptions, told};
+use crate::cli::{remedy, setup};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AuthorizeOptions {
@@ -38,13 +38,14 @@ pub(in crate::cli) struct AuthorizeOptions {
     environment: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
-    /// The operator's policy: the token endpoint has to be among its hosts
+    /// The operator's policy: the token endpoint has to be among its hosts, and what the account refers to be allowed
     #[arg(long, value_name = "FILE", env = "PIPEPOST_POLICY")]
     policy: Option<PathBuf>,
 }
 
 pub(super) async fn execute(options: AuthorizeOptions) -> Result<(), CliError> {
-    let store = store::open(&options.store)?;
+    let policy = setup::policy(options.policy.as_deref())?;
+    let store = store::open(&options.store)?.with_references(policy.stored_accounts());
     let label = options.label.as_str();
     refuse_label_of_a_file(&options, &store)?;
     if let Some(file) = &options.client {
@@ -66,7 +67,7 @@ pub(super) async fn execute(options: AuthorizeOptions) -> Result<(), CliError> {
         ));
     }
     tell_where_it_goes(&flow);
-    let http = HttpClient::new(EgressGate::new(setup::policy(options.policy.as_deref())?));
+    let http = HttpClient::new(EgressGate::new(policy));
     let url = flow.url().as_str().to_owned();
     let authorization = if options.no_browser {
         say("Open this address in a browser, on any machine, and sign in:");
@@ -113,21 +114,21 @@ fn tell_where_it_goes(flow: &Flow<'_>) {
 
 /// What is not in the store may lie in a file, which is not written here.
 fn refuse_label_of_a_file(options: &AuthorizeOptions, store: &Store) -> Result<(), CliError> {
-    let Err(error) = store.show(&options.label) else {
+    let label = options.label.as_str();
+    let Err(error) = store.show(label) else {
         return Ok(());
     };
     if error.kind() == ErrorKind::NoSuchAccount {
         for file in &options.accounts {
             let surroundings = setup::surroundings(options.environment.as_deref());
-            let there = Accounts::load([file], &surroundings).is_ok_and(|all| all.get(&options.label).is_ok());
+            let there = Accounts::load([file], &surroundings).is_ok_and(|all| all.get(label).is_ok());
             if there {
                 return Err(CliError::new(
                     FailureKind::Configuration,
                     format!(
-                        "The account `{}` lies in the file `{}`, and the refresh token is kept in the store alone; run `pipepost accounts add --from {}`, take the account out of the file, and authorize again.",
-                        options.label,
+                        "The account `{label}` is in the file `{}`, and a refresh token is kept only in the store; {}.",
                         file.display(),
-                        file.display()
+                        remedy::authorize(label, Some(file))
                     ),
                 ));
             }

@@ -17,8 +17,8 @@ const LONGEST: u64 = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Changes {
-    /// Set a field, such as `preset=gmail` or `limits.messages_per_day=400`. A secret is a reference here, such as
-    /// `password=${env:SMTP_PASSWORD}`. May be given more than once
+    /// Set a field, such as `preset=gmail` or `limits.messages_per_day=400`. A secret is a reference here that the policy
+    /// allows, such as `password=${env:SMTP_PASSWORD}`. May be given more than once
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
     /// Remove a field. May be given more than once
@@ -46,7 +46,7 @@ impl Changes {
             let change = Change::set(field.trim(), Secret::new(value.to_owned()));
             if change.is_secret_in_clear() {
                 return Err(CliError::usage(format!(
-                    "The field `{}` is a secret, and arguments can be seen by others on this machine; use --password-stdin or --from FILE, or a reference such as --set '{}=${{env:NAME}}'.",
+                    "The field `{}` is a secret, and arguments can be seen by others on this machine; use --password-stdin or --from FILE, or a reference that the policy allows, such as --set '{}=${{env:NAME}}'.",
                     field.trim(),
                     field.trim()
                 )));

@@ -42,8 +42,9 @@ pub(in crate::cli) struct TestOptions {
 }
 
 pub(super) async fn execute(options: TestOptions) -> Result<u8, CliError> {
-    let gate = EgressGate::new(setup::policy(options.policy.as_deref())?);
-    let store = store::beside(&options.store, &options.accounts)?;
+    let policy = setup::policy(options.policy.as_deref())?;
+    let store = store::beside(&options.store, &options.accounts, &policy)?;
+    let gate = EgressGate::new(policy);
     let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     let account = accounts.get(&options.label).map_err(told)?;
     let transcript = options.transcript.as_deref().map(setup::transcript).transpose()?;

@@ -11,16 +11,16 @@ use std::path::Path;
 
 /// What the file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub enum Access {
     /// It has to exist.
     Read,
     /// What is written is added to its end; it is made if it does not exist.
     Append,
 }
 
-/// Why a file was not opened.
+/// The reason why a file was not opened.
 #[derive(Debug)]
-pub(super) enum OpenError {
+pub enum OpenError {
     /// There is no such file.
     NotFound,
     /// The path leads out of the directory.
@@ -34,8 +34,8 @@ pub(super) enum OpenError {
 /// Opens a regular file at a relative path below `root`. It never waits: a pipe or a device is refused at once.
 ///
 /// # Errors
-/// An [`OpenError`].
-pub(super) fn open(root: &Path, relative: &Path, access: Access) -> Result<File, OpenError> {
+/// Returns an [`OpenError`].
+pub fn open(root: &Path, relative: &Path, access: Access) -> Result<File, OpenError> {
     regular(imp::open(root, relative, access)?)
 }
 
