@@ -23,6 +23,7 @@ mod certificates;
 mod collector;
 pub mod connector;
 mod document;
+pub mod http;
 mod inbox;
 mod lines;
 mod message;
@@ -34,6 +35,7 @@ mod redact;
 mod relay;
 mod scratch;
 mod scripted;
+mod served;
 mod source;
 mod terminal;
 
@@ -52,6 +54,7 @@ pub use redact::redact;
 pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use scripted::{Account as ServerAccount, CLOSE, Dialogue, Scripted, numbered};
+pub use served::Served;
 pub use source::{lines_of_code, root};
 pub use terminal::{Answer, Shown};
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use pipepost_state::runs::PinnedDocument;
 use serde_json::Value;
 
@@ -210,7 +211,7 @@ impl Pipelines {
             };
             return (name, Ok(Arc::new(pipeline)));
         }
-        let trigger = check_name(&name).and_then(|()| Trigger::of(prepared.document()));
+        let trigger = check_name(&name).and_then(|()| Trigger::of(prepared.document(), Timestamp::now()));
         let pipeline = trigger.map(|trigger| {
             Arc::new(ServedPipeline {
                 name: name.clone(),

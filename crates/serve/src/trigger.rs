@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::message::{DEFAULT_BODY_LIMIT, HttpTrigger, Route};
+use crate::schedule::Schedule;
 
 /// How long a run may take where the document says nothing.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,12 +73,10 @@ pub struct HttpStart {
 }
 
 /// A `scheduler` trigger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ScheduleStart {
-    /// `cronExpression`, as it was written.
-    pub cron: String,
-    /// `timeZone`: an IANA name; UTC by default.
-    pub zone: Option<String>,
+    /// `cronExpression`, in the zone of `timeZone`.
+    pub schedule: Box<Schedule>,
     /// Whether a run may begin while the one before is under way.
     pub concurrent: bool,
 }
@@ -85,8 +85,8 @@ impl Trigger {
     /// Reads the trigger of a document.
     ///
     /// # Errors
-    /// Returns everything that is wrong with it, each as a sentence.
-    pub fn of(document: &Value) -> Result<Self, Vec<String>> {
+    /// Returns everything that is wrong with it, each as a sentence: also a schedule of which no time comes after `now`.
+    pub fn of(document: &Value, now: Timestamp) -> Result<Self, Vec<String>> {
         let parsed = match document.get("triggerSpec") {
             // The platform may write it as JSON text.
             Some(Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
@@ -95,6 +95,7 @@ impl Trigger {
         };
         let none = Map::new();
         let mut reading = Reading {
+            now,
             members: parsed.as_object().unwrap_or(&none),
             problems: Vec::new(),
         };
@@ -117,6 +118,7 @@ impl Trigger {
 }
 
 struct Reading<'d> {
+    now: Timestamp,
     members: &'d Map<String, Value>,
     problems: Vec<String>,
 }
@@ -124,7 +126,7 @@ struct Reading<'d> {
 impl Reading<'_> {
     fn trigger(&mut self) -> Trigger {
         let start = self.start();
-        let is_schedule = matches!(start, Start::Schedule(_));
+        let is_schedule = self.members.get("type").is_some_and(|kind| kind == "scheduler");
         let trigger = Trigger {
             timeout: self.milliseconds("timeout", TIMEOUT_MAX).unwrap_or(DEFAULT_TIMEOUT),
             retries: self.whole("retries", 100).and_then(|count| u32::try_from(count).ok()),
@@ -173,7 +175,7 @@ impl Reading<'_> {
                 Start::Http(self.http(HttpTrigger::Rest { text_body }))
             }
             "http" => Start::Http(self.http(HttpTrigger::Http)),
-            "scheduler" => Start::Schedule(self.schedule()),
+            "scheduler" => self.schedule(),
             "event" => match self.text("eventName").filter(|name| !name.is_empty()) {
                 Some(name) => Start::Event(name),
                 None => {
@@ -224,15 +226,23 @@ impl Reading<'_> {
         }
     }
 
-    fn schedule(&mut self) -> ScheduleStart {
+    fn schedule(&mut self) -> Start {
         let cron = self.text("cronExpression").unwrap_or_default();
+        let zone = self.text("timeZone").filter(|zone| !zone.is_empty());
+        let concurrent = self.flag("concurrentScheduling").unwrap_or(false);
         if cron.is_empty() {
             self.wrong("cronExpression", "is missing; `0 0 8 * * ?` is every day at 8");
+            return Start::Api;
         }
-        ScheduleStart {
-            cron,
-            zone: self.text("timeZone").filter(|zone| !zone.is_empty()),
-            concurrent: self.flag("concurrentScheduling").unwrap_or(false),
+        match Schedule::new(&cron, zone.as_deref(), self.now) {
+            Ok(schedule) => Start::Schedule(ScheduleStart {
+                schedule: Box::new(schedule),
+                concurrent,
+            }),
+            Err(error) => {
+                self.problems.push(format!("In `triggerSpec`: {error}"));
+                Start::Api
+            }
         }
     }
 
@@ -324,7 +334,7 @@ mod tests {
     use super::*;
 
     fn of(trigger: Value) -> Result<Trigger, Vec<String>> {
-        Trigger::of(&json!({ "triggerSpec": trigger }))
+        Trigger::of(&json!({ "triggerSpec": trigger }), Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -337,8 +347,8 @@ mod tests {
         let Start::Schedule(schedule) = &trigger.start else {
             panic!("it is a schedule");
         };
-        assert_eq!(schedule.cron, "0 */5 * ? * *");
-        assert_eq!((schedule.zone.as_deref(), schedule.concurrent), (None, false));
+        assert_eq!(schedule.schedule.expression(), "0 */5 * ? * *");
+        assert_eq!((schedule.schedule.zone(), schedule.concurrent), ("UTC", false));
         assert_eq!(trigger.timeout, Duration::from_secs(300));
         assert_eq!((trigger.retries, trigger.allow_redelivery), (Some(0), false));
         assert_eq!(trigger.retries_of_queued(), 0);
@@ -359,7 +369,7 @@ mod tests {
         );
         assert!(trigger.allow_redelivery && !trigger.public);
         assert_eq!(trigger.retries_of_queued(), 5);
-        assert!(matches!(Trigger::of(&json!({})).expect("none").start, Start::Api));
+        assert!(matches!(of(Value::Null).expect("none").start, Start::Api));
     }
 
     #[test]

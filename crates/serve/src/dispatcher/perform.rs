@@ -143,7 +143,8 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Failure
     let host = Arc::clone(dispatcher.pipelines.host());
     let prepared = tokio::task::spawn_blocking(move || {
         let pipeline = host.prepare(&source)?;
-        let trigger = Trigger::of(pipeline.document())?;
+        // A schedule without a further time has begun its runs before.
+        let trigger = Trigger::of(pipeline.document(), jiff::Timestamp::UNIX_EPOCH)?;
         Ok(Prepared { pipeline, trigger })
     });
     let prepared: Result<Prepared, Vec<String>> = prepared

@@ -1,0 +1,8 @@
+//! `pipepost serve`, through the binary.
+
+#[path = "serve/answers.rs"]
+mod answers;
+#[path = "serve/fixture.rs"]
+mod fixture;
+#[path = "serve/life.rs"]
+mod life;

@@ -1,0 +1,89 @@
+//! How a service begins, changes and ends.
+
+use pipepost_tests::Served;
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, sending, subject};
+
+fn rest() -> Value {
+    json!({ "type": "rest" })
+}
+
+#[test]
+fn a_second_server_on_one_state_is_refused_with_a_sentence() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let second = fixture.scratch.pipepost(&Served::arguments()).with_code(78);
+    second.is_a_sentence("a second server");
+    let own = format!("number {}", served.running().id());
+    assert!(second.stderr.contains(&own), "{second}");
+}
+
+#[test]
+fn a_bad_document_never_replaces_a_good_one() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    fixture.scratch.write("pipelines/welcome.json", "{");
+    fixture.write("another", &sending(&rest()));
+    served.running().signal("HUP");
+    served.running().complains("its older text is served on");
+    served.post("welcome", &[], &subject("still here")).with_status(200);
+    served.running().complains("the directory changed");
+    served.post("another", &[], &subject("new")).with_status(200);
+    let ready = served.api("GET", "/readyz", &Value::Null).with_status(200).json();
+    assert_eq!(
+        ready["checks"]["pipelines"],
+        json!({ "served": 2, "withProblems": 1 }),
+        "{ready}"
+    );
+}
+
+#[test]
+fn an_event_starts_each_pipeline_that_waits_for_it_once() {
+    let trigger = json!({ "type": "event", "eventName": "order.paid" });
+    let document = json!({ "triggerSpec": trigger, "flowSpec": { "start": [{
+        "type": "connector", "name": "email-connector-v2", "stepName": "Send", "accountLabel": "mail",
+        "params": { "from": "tester@example.test", "to": "someone@example.test", "subject": "{{ message.subject }}",
+                    "text": "x", "body": "" },
+    }] } });
+    let fixture = Fixture::new().pipeline("one", &document).pipeline("two", &document);
+    let served = Served::start(&fixture.scratch, &[]);
+    let token = format!("Bearer {}", served.token());
+    let headers = [
+        ("Authorization", token.as_str()),
+        ("Content-Type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "order.paid"),
+        ("ce-source", "/shop"),
+        ("ce-id", "7"),
+    ];
+    for _ in 0..2 {
+        let body = subject("paid").to_string();
+        let reply = pipepost_tests::http::request(served.triggers, "POST", "/events", &headers, &body);
+        let runs = reply.expect("an answer").with_status(202).json();
+        for run in runs["runs"].as_array().expect("runs") {
+            served.run_until(run["id"].as_str().expect("an id"), "done");
+        }
+        assert_eq!(fixture.arrived("paid"), 2);
+    }
+}
+
+#[test]
+fn a_schedule_starts_its_pipeline() {
+    let document = json!({
+        "triggerSpec": { "type": "scheduler", "cronExpression": "* * * * * ?" },
+        "flowSpec": { "start": [{ "type": "connector", "name": "log-connector", "params": { "message": "tick" } }] },
+    });
+    let fixture = Fixture::new().pipeline("tick", &document);
+    let served = Served::start(&fixture.scratch, &[]);
+    loop {
+        let runs = served.api("GET", "/api/v1/runs?state=done", &Value::Null).json();
+        if let Some(run) = runs["runs"].as_array().and_then(|runs| runs.first()) {
+            assert_eq!(run["origin"], "schedule", "{run}");
+            let key = run["key"].as_str().expect("a key");
+            assert!(key.starts_with("schedule/tick/20"), "{key}");
+            break;
+        }
+        std::thread::yield_now();
+    }
+}
