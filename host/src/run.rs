@@ -9,6 +9,7 @@ mod dispatch;
 mod execute;
 mod expressions;
 mod file_writer;
+mod groups;
 mod mask;
 mod merge;
 mod objects;

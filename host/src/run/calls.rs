@@ -126,6 +126,8 @@ pub(super) struct Target<'e> {
     pub(super) account: Option<&'e Arc<Account>>,
     /// How many batches of the step are sent side by side, each over a connection of its own.
     pub(super) lanes: usize,
+    /// For a merge by groups, what stands in their messages' keys in the place of a number.
+    pub(super) groups: Option<&'e [String]>,
     /// The member of an output that lists who was refused.
     pub(super) refused: Option<&'e str>,
 }
@@ -139,6 +141,7 @@ impl Execution<'_> {
             loaded: &target.connector,
             account: target.account.as_ref(),
             lanes: 1,
+            groups: None,
             refused: target.refused.as_deref(),
         }
     }
@@ -189,7 +192,10 @@ impl Execution<'_> {
         };
         let mut key = format!("{}{}", self.key, frame.key(target.step));
         if let Some((index, _)) = item {
-            key.push_str(&format!("/{index}"));
+            match target.groups.and_then(|keys| keys.get(index)) {
+                Some(group) => key.push_str(&format!("/{group}")),
+                None => key.push_str(&format!("/{index}")),
+            }
         }
         let retry = Retry::read(&parameters)?;
         let (parameters, digest) = written(connector, &parameters);

@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use pipepost_accounts::Limits;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
-use pipepost_flowspec::{Items, MergeItems};
+use pipepost_flowspec::{GroupBy, Items, MergeItems};
 use serde_json::Value;
 
 use self::results::{RESULTS_MAX, Results};
@@ -23,6 +23,7 @@ use super::RunError;
 use super::calls::{Outcome, Target};
 use super::clock::give_way;
 use super::execute::{Execution, place};
+use super::groups::Groups;
 use super::observe::Counter;
 use super::scopes::Frame;
 
@@ -31,6 +32,9 @@ const BATCH_CALLS_MAX: usize = 256;
 
 /// A batch is not made smaller than this to use more connections: each costs a sign-in.
 const BATCH_CALLS_MIN: usize = 64;
+
+/// How many elements are grouped before others have their turn.
+const ELEMENTS_AT_ONCE: usize = 256;
 
 /// One batch under way.
 type Sending<'s> = Pin<Box<dyn Future<Output = (Chunk<'s>, Vec<Outcome>)> + Send + 's>>;
@@ -67,6 +71,22 @@ impl Execution<'_> {
                     .at(target.step, frame)
                     .end_in(stops, RunError::new(place(target.step), failure));
             }
+        };
+        let mut keys = None;
+        if let Some(group_by) = &items.group_by {
+            match self.grouped(target, frame, group_by, &elements).await {
+                Ok(groups) => {
+                    let (found, groups) = groups.into_parts();
+                    keys = Some(found);
+                    elements = Elements::List(groups.into());
+                }
+                Err(error) if self.clock.is_over() => return Err(error),
+                Err(error) => return self.at(target.step, frame).end_in(stops, error),
+            }
+        }
+        let target = &Target {
+            groups: keys.as_deref(),
+            ..*target
         };
         let read = match &elements {
             Elements::List(_) => None,
@@ -117,6 +137,41 @@ impl Execution<'_> {
             let message = format!("The parameter `{}`: {reason}.", items.parameter);
             Failure::new(FailureKind::Invalid, message)
         })
+    }
+
+    /// Groups the elements by what the expression gives for each.
+    async fn grouped(
+        &self,
+        target: &Target<'_>,
+        frame: &Frame,
+        group_by: &GroupBy,
+        elements: &Elements<'_>,
+    ) -> Result<Groups, RunError> {
+        let invalid = |reason: String| {
+            let message = format!("The parameter `{}`{reason}.", group_by.parameter);
+            RunError::new(place(target.step), Failure::new(FailureKind::Invalid, message))
+        };
+        let Elements::List(elements) = elements else {
+            return Err(invalid(
+                ": the rows of a file are sent as they are read, and not grouped".to_owned(),
+            ));
+        };
+        let mut groups = Groups::default();
+        for (index, element) in elements.iter().enumerate() {
+            if index % ELEMENTS_AT_ONCE == 0 {
+                give_way().await;
+                if self.clock.is_over() {
+                    return Err(RunError::new(place(target.step), self.clock.over()));
+                }
+            }
+            let scopes = self
+                .at(target.step, frame)
+                .see(target.connector.account_label.as_deref(), Some(element));
+            let value = group_by.expression.evaluate(&scopes);
+            let value = value.map_err(|error| invalid(format!(", item {}: {error}", index + 1)))?;
+            groups.add(value, element);
+        }
+        Ok(groups)
     }
 
     /// Where the results go.

@@ -146,3 +146,92 @@ async fn items_are_an_array_in_any_form_or_an_error() {
     let told = output["message"].as_str().expect("a sentence");
     assert!(told.contains("`items`") && told.contains("an object"), "{told}");
 }
+
+/// One mail per owner from a flat list.
+fn by_owner(further: Value) -> Value {
+    let mut params = json!({
+        "items": "{{ message.payments }}",
+        "groupBy": "{{ item.owner }}",
+        "to": "{{ item.key }}",
+        "subject": "failed payments",
+        "body": "<#list item.rows as row>${row.order}<#sep>, </#list>",
+    });
+    for (name, value) in further.as_object().expect("parameters") {
+        params[name] = value.clone();
+    }
+    steps(json!([email(params)]))
+}
+
+fn payments(list: &[(&str, u64)]) -> Value {
+    let rows: Vec<Value> = list
+        .iter()
+        .map(|(owner, order)| json!({ "owner": owner, "order": order }))
+        .collect();
+    json!({ "payments": rows })
+}
+
+#[tokio::test]
+async fn elements_of_one_value_make_one_message_in_their_order() {
+    let bench = Fixture::new(Script::new()).await;
+    let list = payments(&[("b@example.com", 3), ("a@example.com", 1), ("b@example.com", 2)]);
+    let output = bench.run(&by_owner(json!({})), list).await.expect("an output");
+    assert_eq!((&output["total"], &output["sent"]), (&json!(2), &json!(2)));
+    assert_eq!(output["results"][0]["to"], "b@example.com");
+    let texts: Vec<String> = bench.subjects();
+    assert_eq!(texts.len(), 2);
+    let text = bench
+        .inbox
+        .messages()
+        .iter()
+        .map(|message| String::from_utf8_lossy(&message.content).into_owned())
+        .collect::<String>();
+    assert!(text.contains("3, 2") && text.contains("\r\n1\r\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_rerun_knows_a_group_by_its_value_and_not_by_its_place() {
+    let bench = Fixture::new(Script::new()).await;
+    let first = payments(&[("b@example.com", 2)]);
+    bench
+        .named("day-1", &by_owner(json!({})), first)
+        .await
+        .result
+        .expect("an output");
+    // Another owner comes first now: the one who has a message gets none again.
+    let again = payments(&[("a@example.com", 1), ("b@example.com", 2)]);
+    let report = bench.named("day-1", &by_owner(json!({})), again).await;
+    let output = report.result.expect("an output");
+    assert_eq!(
+        (&output["sent"], &output["results"][1]["replayed"]),
+        (&json!(2), &json!(true))
+    );
+    assert_eq!(bench.inbox.messages().len(), 2);
+    // Another row for an owner who has a message is another content under the same key.
+    let changed = payments(&[("b@example.com", 2), ("b@example.com", 9)]);
+    let output = bench
+        .named("day-1", &by_owner(json!({})), changed)
+        .await
+        .result
+        .expect("an output");
+    assert_eq!(output["failure"]["kind"], "configuration");
+    assert_eq!(bench.inbox.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn an_element_without_a_value_to_group_by_is_named() {
+    let bench = Fixture::new(Script::new()).await;
+    let document = by_owner(json!({ "groupBy": "{{ UPPERCASE(ABS(item.owner)) }}" }));
+    let output = bench.run(&document, payments(&[("x", 1)])).await.expect("an output");
+    let message = output["message"].as_str().expect("a message");
+    assert!(message.contains("`groupBy`") && message.contains("item 1"), "{message}");
+    for (further, reason) in [
+        (json!({ "groupBy": "owner" }), "no expression"),
+        (json!({ "items": null }), "no `items`"),
+    ] {
+        let problems = bench
+            .host
+            .prepare(&by_owner(further).to_string())
+            .expect_err("it is refused");
+        assert!(problems.to_string().contains(reason), "{problems}");
+    }
+}

@@ -37,6 +37,7 @@ const NOT_OURS: &[&str] = &[
     "accountLabel",
     "accountName",
     "escape",
+    "groupBy",
     "items",
     "onUncertain",
     "retry",

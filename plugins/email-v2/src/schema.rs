@@ -12,6 +12,7 @@
 //! | `x-pipepost-warn-empty` | the run warns when a value leaves it empty |
 //! | `x-pipepost-items` | mail merge: an array of elements, each of which becomes a separate call |
 //! | `x-pipepost-results` | mail merge: where the results go |
+//! | `x-pipepost-group-by` | mail merge: an expression by whose values the elements are grouped |
 //! | `x-pipepost-body` | what it says about the body template: `escape`, `media-type` or `plain-alternative` |
 //! | `x-pipepost-file` | it may be `{"file": name}`, the content of a file next to the document |
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::body::Body;
 use crate::catalogue::{CheckContext, ConnectorDescription};
-use crate::merge_items::{ItemsSource, MergeItems};
+use crate::merge_items::{GroupBy, ItemsSource, MergeItems};
 use crate::parameters::{Annotations, BodyRole, is_dynamic};
 use crate::problem::Problem;
 use crate::reader::{BodySource, Reader, Reported};
@@ -96,6 +96,7 @@ impl Parts {
         let (mut segmented, mut warn_empty) = (Vec::new(), Vec::new());
         let (mut bodies, mut texts, mut items, mut media_type) = (Vec::new(), Vec::new(), None, None);
         let mut results = None;
+        let mut group_by = None;
         let mut refused = None;
         for (name, value) in written {
             let parameter = reader.parameter(name);
@@ -116,6 +117,15 @@ impl Parts {
                 if is_given(value) {
                     match reader.parse_value(&parameter, value) {
                         Ok(found) => results = Some((name.clone(), found)),
+                        Err(reported) => refused = Some(reported),
+                    }
+                }
+                continue;
+            }
+            if is_marked(described, "x-pipepost-group-by") {
+                if is_given(value) {
+                    match read_group_by(reader, &parameter, name, value, merges) {
+                        Ok(found) => group_by = Some(found),
                         Err(reported) => refused = Some(reported),
                     }
                 }
@@ -181,6 +191,16 @@ impl Parts {
             return Err(reported);
         }
         escape?;
+        if let Some(items) = &mut items {
+            items.group_by = group_by;
+        }
+        if let Some(items) = &items
+            && let (Some(group_by), ItemsSource::File(_)) = (&items.group_by, &items.source)
+        {
+            let problem = Problem::invalid("the rows of a file are sent as they are read, and not grouped")
+                .advise("read the file into the message first, or sort and group it where it is made");
+            return Err(reader.report(&reader.parameter(&group_by.parameter), problem));
+        }
         Ok(Self {
             params: params?,
             segmented,
@@ -336,6 +356,34 @@ fn read_items(reader: &mut Reader<'_>, parameter: &str, name: &str, value: &Valu
     Ok(MergeItems {
         parameter: name.to_owned(),
         source,
+        group_by: None,
+    })
+}
+
+fn read_group_by(
+    reader: &mut Reader<'_>,
+    parameter: &str,
+    name: &str,
+    value: &Value,
+    merges: bool,
+) -> Result<GroupBy, Reported> {
+    let text = value.as_str().unwrap_or_default();
+    if !merges {
+        let problem = Problem::invalid("there are no `items` to group").advise("give `items`, or remove it");
+        return Err(reader.report(parameter, problem));
+    }
+    if !is_dynamic(text) {
+        let problem = Problem::invalid("it holds no expression, so that all elements would be one group");
+        return Err(reader.report(
+            parameter,
+            problem.advise("write an expression, such as `{{ item.owner }}`"),
+        ));
+    }
+    let expression = Template::parse(text).map_err(|error| reader.expression_error(parameter, &error))?;
+    reader.note_uses(parameter, expression.references());
+    Ok(GroupBy {
+        parameter: name.to_owned(),
+        expression,
     })
 }
 

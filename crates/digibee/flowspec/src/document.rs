@@ -15,7 +15,7 @@ use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
 use crate::requirements::Requirements;
 use crate::step::{BranchId, SettingValue, Step};
-use crate::{flow, json_text, nearest, nesting, step_reader};
+use crate::{canvas, flow, json_text, nearest, nesting, step_reader};
 
 /// The complete result of a check of a document.
 #[derive(Debug)]
@@ -47,7 +47,21 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Report {
         Ok((document, repeats)) => (with_native_parts(document), repeats),
         Err(error) => return refused(not_json(&error)),
     };
-    let positions = Positions::of(text);
+    let mut positions = Positions::of(text);
+    let document = if canvas::is_drawing(&document) {
+        match canvas::read(&document) {
+            Ok(drawn) => {
+                positions.move_to(drawn.moved);
+                drawn.document
+            }
+            Err((pointer, problem)) => {
+                let position = positions.value(&pointer);
+                return refused(problem.at(Place::default(), position));
+            }
+        }
+    } else {
+        document
+    };
     let mut findings = Findings::default();
     for pointer in repeats.then(|| positions.duplicates()).into_iter().flatten() {
         let name = unescaped(pointer.rsplit('/').next().unwrap_or_default());

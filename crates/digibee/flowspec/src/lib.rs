@@ -1,7 +1,8 @@
 //! The pipeline document: parses it, checks it, and shows the position of each problem.
 //!
 //! The document is Digibee's flowSpec in both its forms, the platform's (`{name, ..., flowSpec}`, which begins at the
-//! branch `start`) and the clipboard's (`{meta, flowSpec}`, which begins at `disconnected-root:<id>`). [`parse`] turns
+//! branch `start`) and the clipboard's (`{meta, flowSpec}`, which begins at `disconnected-root:<id>`; the canvas's older
+//! clipboard, an array of nodes and edges, is read as one). [`parse`] turns
 //! its text into a [`Pipeline`]: every step typed, every expression, path and condition parsed, every branch found.
 //! Everything that is wrong is returned as [`Problems`], each with its branch, step, parameter, line and column.
 //!
@@ -32,6 +33,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod body;
+mod canvas;
 mod catalogue;
 mod condition;
 mod connector_reader;
@@ -66,7 +68,7 @@ pub use catalogue::{
 };
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
 pub use document::{Report, check, parse};
-pub use merge_items::{Items, ItemsSource, MergeItems};
+pub use merge_items::{GroupBy, Items, ItemsSource, MergeItems};
 pub use object_query::{MemberChange, OBJECT_ID, ObjectOrder, ObjectQuery, ObjectUpdate};
 pub use pipeline::{Branch, Form, Pipeline, PipelineMetadata};
 pub use pipepost_freemarker::{Escape, template_markdown};

@@ -14,6 +14,17 @@ pub struct MergeItems {
     pub parameter: String,
     /// The source of the list.
     pub source: ItemsSource,
+    /// How elements are grouped; `None` for a call for each element.
+    pub group_by: Option<GroupBy>,
+}
+
+/// The expression by whose values the elements of a mail merge are grouped.
+#[derive(Debug, Clone)]
+pub struct GroupBy {
+    /// The parameter's name.
+    pub parameter: String,
+    /// The expression; the element is its `item`.
+    pub expression: Template,
 }
 
 /// The source of the list of a mail merge.

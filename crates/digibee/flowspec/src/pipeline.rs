@@ -12,7 +12,7 @@ use crate::step::{BranchId, CompiledConnector, ConnectorId, Step, StepKind};
 pub enum Form {
     /// `{name, id, versionMajor, ..., flowSpec}`, which begins at the branch `start`.
     Platform,
-    /// `{meta, flowSpec}`, which begins at a branch `disconnected-root:<uuid>`.
+    /// `{meta, flowSpec}`, which begins at a branch `disconnected-root:<uuid>`; or the older array of nodes and edges.
     Clipboard,
 }
 

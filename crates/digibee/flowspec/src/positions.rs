@@ -3,6 +3,7 @@
 //! The scanner goes over a text that serde_json has accepted, so it may rely on valid syntax; it still never panics on
 //! any other text. It scans once, and only on request: a document without errors is not scanned.
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
@@ -16,6 +17,8 @@ pub(crate) struct Positions<'a> {
     /// How far the last call of [`Positions::within`] came: problems of one text are found from its start to its end, and
     /// each would walk the text anew.
     reached: RefCell<Reached>,
+    /// Places of the document that the text has elsewhere: the document's pointer, and the text's.
+    moved: HashMap<String, String>,
 }
 
 /// A place within the text that a string of the document holds.
@@ -87,6 +90,29 @@ impl<'a> Positions<'a> {
             text,
             scan: OnceCell::new(),
             reached: RefCell::default(),
+            moved: HashMap::new(),
+        }
+    }
+
+    /// Says where the text has what the document has under other pointers.
+    pub(crate) fn move_to(&mut self, moved: Vec<(String, String)>) {
+        self.moved = moved.into_iter().collect();
+    }
+
+    /// The pointer in the text.
+    fn in_text<'p>(&self, pointer: &'p str) -> Cow<'p, str> {
+        if self.moved.is_empty() {
+            return Cow::Borrowed(pointer);
+        }
+        let mut prefix = pointer;
+        loop {
+            if let Some(place) = self.moved.get(prefix) {
+                return Cow::Owned(format!("{place}{}", &pointer[prefix.len()..]));
+            }
+            match prefix.rfind('/') {
+                Some(end) => prefix = &prefix[..end],
+                None => return Cow::Borrowed(pointer),
+            }
         }
     }
 
@@ -107,12 +133,13 @@ impl<'a> Positions<'a> {
 
     /// Where the value begins, or the nearest value around it (a pointer may lead into JSON text within a string).
     pub(crate) fn value(&self, pointer: &str) -> Option<Position> {
-        nearest_around(pointer, &self.scan().values).map(|(_, offset)| self.position(offset))
+        let pointer = self.in_text(pointer);
+        nearest_around(&pointer, &self.scan().values).map(|(_, offset)| self.position(offset))
     }
 
     /// Where the key of this member begins.
     pub(crate) fn key(&self, pointer: &str) -> Option<Position> {
-        match self.scan().keys.get(pointer) {
+        match self.scan().keys.get(&*self.in_text(pointer)) {
             Some(offset) => Some(self.position(*offset)),
             None => self.value(pointer),
         }
@@ -120,6 +147,7 @@ impl<'a> Positions<'a> {
 
     /// The document's position of `inner`, a position within the text that the string at `pointer` holds.
     pub(crate) fn within(&self, pointer: &str, inner: Position) -> Option<Position> {
+        let pointer = &*self.in_text(pointer);
         let (found, start) = nearest_around(pointer, &self.scan().values)?;
         if found != pointer || self.text.as_bytes().get(start) != Some(&b'"') {
             return Some(self.position(start));
