@@ -227,6 +227,7 @@ async fn an_element_without_a_value_to_group_by_is_named() {
     for (further, reason) in [
         (json!({ "groupBy": "owner" }), "no expression"),
         (json!({ "items": null }), "no `items`"),
+        (json!({ "items": { "file": "a.csv" } }), "not grouped"),
     ] {
         let problems = bench
             .host

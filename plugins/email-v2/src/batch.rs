@@ -220,7 +220,9 @@ impl<H: HostApi> Batch<'_, H> {
                 seed: self.host.random(),
             };
             let prepared = message::prepare(&parameters, &seed, self.host.files(call.id).as_mut())?;
-            if prepared.utf8 && !self.settings.allows_utf8() {
+            let is_turned_off = prepared.utf8 && !self.settings.allows_utf8();
+            let sender = prepared.envelope.sender.as_ref();
+            if is_turned_off && (prepared.utf8_headers || sender.is_some_and(|sender| sender.needs_smtputf8())) {
                 return Err(Failure::new(
                     FailureKind::Invalid,
                     "The message needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
@@ -228,7 +230,10 @@ impl<H: HostApi> Batch<'_, H> {
             }
             let remainder = call.remainder.as_deref().map(Remainder::parse).transpose()?;
             let mut message = OutboundMessage::new(call.id, prepared, remainder);
-            let transactions = message.transactions(self.next_message, self.settings.recipients)?;
+            let mut transactions = message.transactions(self.next_message, self.settings.recipients)?;
+            if is_turned_off {
+                transactions = message.without_beyond_ascii(transactions)?;
+            }
             Ok((message, transactions))
         });
         match made {

@@ -131,6 +131,32 @@ impl OutboundMessage {
             .collect())
     }
 
+    /// Leaves out the transactions with recipients who need SMTPUTF8, which the account turns off: they are rejected, and
+    /// the others get the message.
+    ///
+    /// # Errors
+    /// When there are no others.
+    pub(crate) fn without_beyond_ascii(&mut self, transactions: Vec<Transaction>) -> Result<Vec<Transaction>, Failure> {
+        let (wide, plain): (Vec<Transaction>, Vec<Transaction>) = transactions
+            .into_iter()
+            .partition(|transaction| transaction.recipients.iter().any(Address::needs_smtputf8));
+        for transaction in wide {
+            let names: Vec<&str> = transaction.recipients.iter().map(Address::as_str).collect();
+            let failure = Failure::new(
+                FailureKind::Invalid,
+                format!(
+                    "`{}` needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
+                    names.join("`, `")
+                ),
+            );
+            if plain.is_empty() {
+                return Err(failure);
+            }
+            self.fail(&transaction, &failure.into());
+        }
+        Ok(plain)
+    }
+
     fn transaction(&mut self, message: usize, recipients: Vec<Address>) -> Transaction {
         let part = self.next_part;
         self.next_part += 1;

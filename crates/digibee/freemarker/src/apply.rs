@@ -3,10 +3,14 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
+use pipepost_java_format::time_zone;
+
 use crate::ast::{Expr, ExprKind, Operator};
 use crate::builtins::Builtin;
 use crate::error::{Position, RenderError};
 use crate::eval::unexpected;
+use crate::iso::IsoStyle;
 use crate::number::Number;
 use crate::render::{Run, missing};
 use crate::settings::{NumberStyle, computer};
@@ -60,6 +64,7 @@ impl<'a> Run<'a> {
             B::Date | B::DateTime | B::Time | B::NumberToDate | B::NumberToDateTime | B::NumberToTime => {
                 return self.date(target, builtin, arguments).map(Some);
             }
+            B::Iso | B::IsoLocal | B::IsoUtc => return self.iso(target, builtin, arguments).map(Some),
             B::Long => {
                 return match self.value(target)? {
                     Value::Date(date) => Ok(Some(Value::Number(Number::Integer(
@@ -227,6 +232,26 @@ impl<'a> Run<'a> {
                 format!("{} cannot be written with this format", other.kind()),
             )),
         }
+    }
+
+    /// The first argument is what the built-in's name says besides: `m_nz`.
+    fn iso(&mut self, target: &'a Expr, builtin: Builtin, arguments: &'a [Expr]) -> Result<Value<'a>, RenderError> {
+        let date = match self.value(target)? {
+            Value::Date(date) => date,
+            other => return Err(unexpected(target, "a date", &other)),
+        };
+        let form = self.argument(arguments, 0)?.unwrap_or_default();
+        let zone = match (builtin, arguments.get(1)) {
+            (Builtin::IsoUtc, _) => TimeZone::UTC,
+            (Builtin::Iso, Some(written)) => {
+                let name = self.text(written)?;
+                let unknown = || RenderError::invalid(written.position, format!("the time zone '{name}' is not known"));
+                time_zone(&name).ok_or_else(unknown)?
+            }
+            _ => self.settings.zone.clone(),
+        };
+        let style = IsoStyle::of_builtin(&form);
+        Ok(Value::text(style.write(&date.when.with_time_zone(zone), date.kind)))
     }
 
     fn for_machines(&mut self, target: &'a Expr) -> Result<Value<'a>, RenderError> {

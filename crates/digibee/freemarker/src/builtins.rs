@@ -33,7 +33,7 @@ builtins! {
     First "first" 0 0, Floor "floor" 0 0, HasContent "has_content" 0 0, HasNext "has_next" 0 0, Html "html" 0 0,
     IfExists "if_exists" 0 0, Index "index" 0 0, IndexOf "index_of" 1 2, Int "int" 0 0, IsBoolean "is_boolean" 0 0,
     IsDate "is_date" 0 0, IsEnumerable "is_enumerable" 0 0, IsEvenItem "is_even_item" 0 0, IsFirst "is_first" 0 0,
-    IsHash "is_hash" 0 0, IsIndexable "is_indexable" 0 0, IsInfinite "is_infinite" 0 0, IsLast "is_last" 0 0,
+    IsHash "is_hash" 0 0, Iso "iso" 1 1, IsoLocal "iso_local" 0 0, IsoUtc "iso_utc" 0 0, IsIndexable "is_indexable" 0 0, IsInfinite "is_infinite" 0 0, IsLast "is_last" 0 0,
     IsNan "is_nan" 0 0, IsNumber "is_number" 0 0, IsOddItem "is_odd_item" 0 0, IsSequence "is_sequence" 0 0,
     IsString "is_string" 0 0, ItemCycle "item_cycle" 1 255, ItemParity "item_parity" 0 0,
     ItemParityCap "item_parity_cap" 0 0, Join "join" 1 3, JsString "js_string" 0 0, JsonString "json_string" 0 0,
@@ -88,10 +88,6 @@ pub(crate) const NOT_SUPPORTED: &[&str] = &[
     "is_time",
     "is_transform",
     "is_unknown_date_like",
-    "iso",
-    "iso_h",
-    "iso_local",
-    "iso_utc",
     "lower_abc",
     "markup_string",
     "namespace",
@@ -131,6 +127,31 @@ pub(crate) fn snake_case(name: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
+}
+
+/// The ISO 8601 built-in of a name that also says how much is written: `iso_utc_m_nz` is `iso_utc` with `m_nz`. The name is
+/// in snake case, where `isoUtcNZ` has become `iso_utc_n_z`.
+pub(crate) fn iso_family(name: &str) -> Option<(Builtin, String)> {
+    const FORMS: [&str; 8] = ["", "nz", "ms", "ms_nz", "m", "m_nz", "h", "h_nz"];
+    let rest = name.strip_prefix("iso")?;
+    let (builtin, form) = if let Some(form) = rest.strip_prefix("_utc") {
+        (Builtin::IsoUtc, form)
+    } else if let Some(form) = rest.strip_prefix("_local") {
+        (Builtin::IsoLocal, form)
+    } else {
+        (Builtin::Iso, rest)
+    };
+    let form = form
+        .replace("_n_z", "_nz")
+        .replace("_m_s", "_ms")
+        .replace("_f_z", "_fz");
+    let form = match form.strip_prefix('_') {
+        Some(form) => form.to_owned(),
+        None if form.is_empty() => form,
+        None => return None,
+    };
+    let is_known = FORMS.contains(&form.as_str()) || (builtin == Builtin::IsoUtc && form == "fz");
+    is_known.then_some((builtin, form))
 }
 
 impl Builtin {
@@ -214,6 +235,9 @@ impl Builtin {
                 | Self::NumberToDateTime
                 | Self::NumberToTime
                 | Self::NoEsc
+                | Self::Iso
+                | Self::IsoLocal
+                | Self::IsoUtc
         )
     }
 }

@@ -34,6 +34,7 @@ mod builtins;
 mod directives;
 mod error;
 mod eval;
+mod iso;
 mod layout;
 mod number;
 mod parse_assign;

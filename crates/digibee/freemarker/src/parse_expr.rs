@@ -324,7 +324,8 @@ impl Parser {
             return Err(self.error_here("the name of a built-in is expected after '?'"));
         };
         let name = builtins::snake_case(&written);
-        let Some(builtin) = Builtin::from_name(&name) else {
+        let iso = builtins::iso_family(&name);
+        let Some(builtin) = iso.as_ref().map(|(builtin, _)| *builtin).or(Builtin::from_name(&name)) else {
             return Err(self.unknown_builtin(at, &name));
         };
         if builtin.is_loop() && !matches!(&target.kind, ExprKind::Variable(name) if self.scope.contains(name)) {
@@ -344,7 +345,7 @@ impl Parser {
             builtin,
             Builtin::String | Builtin::Date | Builtin::DateTime | Builtin::Time
         );
-        let arguments = match self.source.char(self.at) {
+        let mut arguments = match self.source.char(self.at) {
             Some('(') if builtin.takes_lambda() => vec![self.lambda(&name)?],
             Some('(') => self.arguments()?,
             Some('[') if with_format => vec![self.bracketed()?],
@@ -371,6 +372,10 @@ impl Parser {
             ));
         }
         self.check_flags(builtin, &arguments)?;
+        if let Some((_, form)) = iso {
+            // What the name says besides goes in front of what is written.
+            arguments.insert(0, self.text_node(form, at)?);
+        }
         self.node(
             ExprKind::Builtin {
                 target: Box::new(target),

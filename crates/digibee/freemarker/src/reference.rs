@@ -402,6 +402,24 @@ const BUILTINS: &[(&str, &[TemplateReference])] = &[
                 "1970-01-01",
             ),
             row(
+                "iso_utc",
+                "Writes a date as ISO 8601 has it, in UTC. The name may go on: `_nz` (without the offset), `_ms`, `_m`, `_h` (how exactly) and both, such as `iso_utc_m_nz`.",
+                "${0?number_to_datetime?iso_utc}",
+                "1970-01-01T00:00:00Z",
+            ),
+            row(
+                "iso_local",
+                "As `iso_utc`, in the time zone of the setting.",
+                "${0?number_to_datetime?iso_local}",
+                "1970-01-01T00:00:00Z",
+            ),
+            row(
+                "iso",
+                "As `iso_utc`, in the time zone that is named. A format does the same: `?string.iso`, `?string.iso_m_nz`, with `h`, `m`, `s`, `ms`, `fz`, `nz` and `u` (UTC).",
+                "${0?number_to_datetime?iso(\"Asia/Tokyo\")}",
+                "1970-01-01T09:00:00+09:00",
+            ),
+            row(
                 "number_to_time",
                 "Makes milliseconds since 1970 a time.",
                 "${0?number_to_time?string(\"HH:mm\")}",

@@ -1,10 +1,10 @@
 //! The settings that `<#setting>` changes, and the conversion of numbers and dates to text.
 
-use jiff::Zoned;
 use jiff::tz::TimeZone;
 use pipepost_java_format::{DatePattern, Locale, NumberPattern, Style, time_zone};
 
 use crate::ast::Setting;
+use crate::iso::IsoStyle;
 use crate::number::Number;
 use crate::value::{DateKind, DateValue};
 
@@ -35,7 +35,7 @@ pub(crate) enum NumberStyle {
 #[derive(Debug, Clone)]
 pub(crate) enum DateStyle {
     Styles(Style, Style),
-    Iso,
+    Iso(IsoStyle),
     Pattern(DatePattern),
 }
 
@@ -174,8 +174,8 @@ impl DateStyle {
             "full" => Some(Style::Full),
             _ => None,
         };
-        if matches!(text, "iso" | "xs") {
-            return Ok(Self::Iso);
+        if let Some(style) = IsoStyle::parse(text) {
+            return style.map(Self::Iso);
         }
         if text.is_empty() {
             return Ok(Self::Styles(Style::Medium, Style::Medium));
@@ -183,14 +183,6 @@ impl DateStyle {
         let (date, time) = text.split_once('_').unwrap_or((text, text));
         if let (Some(date), Some(time)) = (style(date), style(time)) {
             return Ok(Self::Styles(date, time));
-        }
-        if ["iso", "xs"]
-            .iter()
-            .any(|name| text.starts_with(&format!("{name} ")) || text.starts_with(&format!("{name}_")))
-        {
-            return Err(format!(
-                "of the ISO formats only 'iso' and 'xs' are supported, not '{text}'"
-            ));
         }
         DatePattern::parse(text)
             .map(Self::Pattern)
@@ -200,7 +192,7 @@ impl DateStyle {
     pub(crate) fn write(&self, date: &DateValue, settings: &Settings) -> String {
         let when = date.when.with_time_zone(settings.zone.clone());
         match self {
-            Self::Iso => iso(&when, date.kind),
+            Self::Iso(style) => style.write(&when, date.kind),
             Self::Pattern(pattern) => pattern.format(&when, settings.locale),
             Self::Styles(..) => self
                 .pattern(date.kind, settings.locale)
@@ -212,7 +204,7 @@ impl DateStyle {
     /// The pattern behind the style; none for ISO.
     pub(crate) fn pattern(&self, kind: DateKind, locale: Locale) -> Option<DatePattern> {
         match self {
-            Self::Iso => None,
+            Self::Iso(_) => None,
             Self::Pattern(pattern) => Some(pattern.clone()),
             Self::Styles(date, time) => Some(match kind {
                 DateKind::Date => DatePattern::of_style(Some(*date), None, locale),
@@ -220,33 +212,5 @@ impl DateStyle {
                 DateKind::DateTime => DatePattern::of_style(Some(*date), Some(*time), locale),
             }),
         }
-    }
-}
-
-fn iso(when: &Zoned, kind: DateKind) -> String {
-    let date = format!("{:04}-{:02}-{:02}", when.year(), when.month(), when.day());
-    if kind == DateKind::Date {
-        return date;
-    }
-    let mut time = format!("{:02}:{:02}:{:02}", when.hour(), when.minute(), when.second());
-    let millisecond = when.subsec_nanosecond() / 1_000_000;
-    if millisecond > 0 {
-        time.push_str(format!(".{millisecond:03}").trim_end_matches('0'));
-    }
-    let seconds = when.offset().seconds();
-    if seconds == 0 {
-        time.push('Z');
-    } else {
-        let sign = if seconds < 0 { '-' } else { '+' };
-        time.push_str(&format!(
-            "{sign}{:02}:{:02}",
-            seconds.abs() / 3600,
-            seconds.abs() / 60 % 60
-        ));
-    }
-    if kind == DateKind::Time {
-        time
-    } else {
-        format!("{date}T{time}")
     }
 }

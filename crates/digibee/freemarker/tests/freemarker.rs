@@ -24,6 +24,12 @@ fn templates_of_the_field_give_what_freemarker_gives() {
     compare(include_str!("facts/field.tsv"));
 }
 
+/// Dates as ISO 8601 and XML Schema have them, by formats and by built-ins.
+#[test]
+fn iso_dates_are_what_freemarker_writes() {
+    compare(include_str!("facts/iso.tsv"));
+}
+
 fn compare(table: &str) {
     let model: Value = serde_json::from_str(include_str!("facts/model.json")).expect("the model is JSON");
     let mut wrong = Vec::new();

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8};
 use fastrand::Rng;
 use lettre::message::header::{ContentId, ContentTransferEncoding};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
@@ -193,7 +193,7 @@ impl<'a> Parts<'a> {
         if let Some(event) = event {
             let content_type = format!("text/calendar; charset=utf-8; method={}", event.method);
             let part = SinglePart::builder().header(ContentType::single(content_type));
-            parts.push(part.body(self.body(parameters, event.content.as_bytes(), false)));
+            parts.push(part.body(self.body(parameters, event.content.as_bytes(), UTF_8, false)));
         }
         let alternative = self.multipart("alternative", None);
         let alternative = parts.into_iter().fold(alternative, MultiPart::singlepart);
@@ -222,11 +222,11 @@ impl<'a> Parts<'a> {
         let content_type = format!("text/{kind}; charset={}", text::charset_name(charset, &octets));
         SinglePart::builder()
             .header(ContentType::single(content_type))
-            .body(self.body(parameters, &octets, is_whole))
+            .body(self.body(parameters, &octets, charset, is_whole))
     }
 
-    fn body(&mut self, parameters: &Parameters, octets: &[u8], is_whole: bool) -> Body {
-        let body = text::body(octets, is_whole, parameters.eight_bit_texts);
+    fn body(&mut self, parameters: &Parameters, octets: &[u8], charset: &'static Encoding, is_whole: bool) -> Body {
+        let body = text::body(octets, charset, is_whole, parameters.eight_bit_texts);
         self.eight_bit |= body.encoding() == ContentTransferEncoding::EightBit;
         body
     }

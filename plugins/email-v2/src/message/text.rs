@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, WINDOWS_1252};
 use lettre::message::Body;
 use lettre::message::header::ContentTransferEncoding;
 use memchr::{memchr, memchr2};
@@ -17,6 +17,8 @@ mod legacy;
 
 /// The longest line that SMTP carries, less its CRLF (RFC 5321, section 4.5.3.1.6).
 const LONGEST_LINE: usize = 998;
+/// What each escape sequence of ISO-2022-JP begins with.
+const ESCAPE: u8 = 0x1B;
 /// The longest line of quoted-printable, less its CRLF (RFC 2045, section 6.7).
 const QUOTED_LINE: usize = 76;
 
@@ -66,11 +68,15 @@ pub(super) fn charset_name(charset: &'static Encoding, octets: &[u8]) -> String 
 ///
 /// `is_whole` says that it is the message's only part: lettre ends it with a CRLF, which is then the text's own last
 /// line end, and not that of a boundary. `allows_eight_bit` says that only servers with 8BITMIME get the message.
-pub(super) fn body(octets: &[u8], is_whole: bool, allows_eight_bit: bool) -> Body {
+/// ISO-2022-JP is a set of seven bits that switches by escape sequences, and travels as it is (RFC 1468).
+pub(super) fn body(octets: &[u8], charset: &'static Encoding, is_whole: bool, allows_eight_bit: bool) -> Body {
     let mut lines = with_crlf(octets);
     let drops_end = is_whole && lines.ends_with(b"\r\n");
     if drops_end {
         lines.truncate(lines.len() - 2);
+    }
+    if charset == ISO_2022_JP && lines.iter().all(|&octet| is_plain(octet) || octet == ESCAPE) && fits(&lines) {
+        return Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
     }
     match Shape::of(&lines) {
         Shape::Plain => Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit),

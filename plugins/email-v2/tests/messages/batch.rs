@@ -266,6 +266,44 @@ fn who_needs_smtputf8_and_is_in_no_header_is_refused_alone() {
     assert_eq!((taken, whole.is_err()), (0, true));
 }
 
+#[test]
+fn who_needs_what_the_account_turns_off_and_is_in_no_header_is_refused_alone() {
+    let mut account = account();
+    account.mail.allow_utf8 = false;
+    let mut outcome = |parameters: Value| {
+        let mut net = Net::default();
+        net.server.borrow_mut().offers = Some("250-ok\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n");
+        send(
+            &mut net,
+            Some(&account),
+            vec![call(1, "run/1", &parameters.to_string())],
+        );
+        let taken = net.server.borrow().taken.len();
+        (taken, net.settled.remove(0).1)
+    };
+    let (taken, alone) =
+        outcome(json!({"from": "a@x.example", "to": "b@y.example", "bcc": "josé@y.example, c@y.example"}));
+    let output: Value = serde_json::from_str(&alone.expect("the others have it")).expect("JSON");
+    assert_eq!(output["accepted"], json!(["b@y.example", "c@y.example"]));
+    assert_eq!(output["rejected"][0]["recipient"], "josé@y.example", "{output}");
+    assert!(
+        output["rejected"][0]["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("allowutf8")),
+        "{output}"
+    );
+    assert_eq!((taken, output["outcome"].as_str()), (1, Some("sent")));
+    // Where nobody else is left, or a header or the sender needs it, nothing is sent.
+    for parameters in [
+        json!({"from": "a@x.example", "bcc": "josé@y.example"}),
+        json!({"from": "a@x.example", "to": "b@y.example", "cc": "josé@y.example"}),
+        json!({"from": "a@x.example", "to": "b@y.example", "envelopeFrom": "josé@y.example"}),
+    ] {
+        let (taken, whole) = outcome(parameters);
+        assert_eq!((taken, whole.is_err()), (0, true));
+    }
+}
+
 /// Sends through a server that offers this: MAIL and RCPT, the messages it took, and what was warned of.
 fn sent(
     offers: &'static str,
