@@ -13,7 +13,7 @@ use super::store::StoreOptions;
 #[derive(Debug, Parser)]
 #[command(name = "pipepost", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a local server and shows what arrived.\n\nReference: `pipepost help functions`, `pipepost help template`, `pipepost help steps`.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
+    after_help = "Begin with `pipepost demo`: it sends the example pipeline's message to a local server and shows what arrived.\n\nReference: `pipepost help functions`, `pipepost help template`, `pipepost help steps`, `pipepost help inbox`.\n\nExit codes: 0 done, 1 an error that the pipeline itself threw, 64 usage, 65 invalid, 66 no such input, 69 refused,\n70 limit, 74 uncertain, 75 try again, 77 authentication, 78 configuration."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]

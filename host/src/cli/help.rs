@@ -1,4 +1,4 @@
-//! `pipepost help functions|template|steps`: the reference documentation, as docs/reference/ has it.
+//! `pipepost help functions|template|steps|inbox`: the reference documentation, as docs/reference/ has it.
 
 use super::error::CliError;
 use super::logging::answer_text;
@@ -9,6 +9,7 @@ pub(super) enum Topic {
     Functions,
     Template,
     Steps,
+    Inbox,
 }
 
 impl Topic {
@@ -19,6 +20,7 @@ impl Topic {
             ("help", "functions", None) => Some(Self::Functions),
             ("help", "template" | "templates", None) => Some(Self::Template),
             ("help", "steps", None) => Some(Self::Steps),
+            ("help", "inbox", None) => Some(Self::Inbox),
             _ => None,
         }
     }
@@ -29,6 +31,7 @@ pub(super) fn print(topic: Topic) -> Result<u8, CliError> {
         Topic::Functions => pipepost_double_braces::functions_markdown(),
         Topic::Template => pipepost_flowspec::template_markdown(),
         Topic::Steps => pipepost_flowspec::steps_markdown(),
+        Topic::Inbox => pipepost_inbox::script_markdown(),
     };
     answer_text(text.trim_end()).map_err(|error| CliError::io("standard output", &error))?;
     Ok(0)
@@ -44,6 +47,7 @@ mod tests {
         assert_eq!(asked("pipepost help functions"), Some(Topic::Functions));
         assert_eq!(asked("pipepost help template"), Some(Topic::Template));
         assert_eq!(asked("pipepost help steps"), Some(Topic::Steps));
+        assert_eq!(asked("pipepost help inbox"), Some(Topic::Inbox));
         for text in [
             "pipepost help",
             "pipepost help run",

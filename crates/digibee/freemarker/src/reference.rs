@@ -4,8 +4,11 @@
 
 use std::fmt::Write as _;
 
+use pipepost_java_format::Locale;
+use serde_json::Value;
+
 use crate::builtins::{NAMES, NOT_SUPPORTED};
-use crate::directives;
+use crate::{Context, Model, Options, Piece, Template, directives};
 
 /// One built-in or directive, as the reference shows it.
 #[derive(Debug, Clone, Copy)]
@@ -722,8 +725,8 @@ pub fn template_markdown() -> String {
          The part of FreeMarker 2.3 that bodies take. `${{expression}}` inserts a value, `<#name ...>` is a directive and\n\
          `value?name` a built-in. A missing value is an error unless `!` or `??` deals with it. `{{{{ }}}}` in a body is an\n\
          expression of its own: its value is inserted as text and never read as a template.\n\n\
-         The locales are en_US (the default), pt_BR, es, de and fr; dates are written in UTC unless `<#setting time_zone=\"...\">`\n\
-         says otherwise. The model of the worked cases is\n\n\
+         Numbers and dates are written in the locale en_US and in UTC, unless `<#setting>` says otherwise: see [Locales](#locales).\n\
+         The model of the worked cases is\n\n\
          ```json\n{EXAMPLE_MODEL}\n```\n\n\
          ## Directives\n"
     );
@@ -736,16 +739,65 @@ pub fn template_markdown() -> String {
             write_row(&mut text, &format!("?{}", builtin.name), builtin);
         }
     }
+    text.push_str(&locales());
     let _ = write!(
         text,
         "\n## Not supported\n\n\
          These are refused by name when a pipeline is checked.\n\n\
          Directives: {}.\n\n\
-         Built-ins: {}, and all that begin with `iso_`.\n\n\
+         Built-ins: {}.\n\n\
          Macros and functions, includes, the syntax with square brackets, `#{{...}}` and output formats are not supported either.\n",
         directives::NOT_SUPPORTED.join(", "),
         NOT_SUPPORTED.join(", ")
     );
+    text
+}
+
+/// What each locale makes of a number and a date, written by the renderer itself.
+fn locales() -> String {
+    const SAMPLES: [(&str, &str); 6] = [
+        ("a number", "${1234567.891}"),
+        ("an amount", "${1234.5?string.currency}"),
+        ("a share", "${0.125?string.percent}"),
+        (
+            "a date, `short`",
+            "${\"2026-11-28T16:05:09Z\"?datetime.iso?date?string.short}",
+        ),
+        (
+            "a date, `long`",
+            "${\"2026-11-28T16:05:09Z\"?datetime.iso?date?string.long}",
+        ),
+        ("both, as they are", "${\"2026-11-28T16:05:09Z\"?datetime.iso}"),
+    ];
+    let mut text = String::from(
+        "\n## Locales\n\n\
+         `<#setting locale=\"pt_BR\">` holds from there to the template's end, and so do `number_format`, `date_format`,\n\
+         `time_format`, `datetime_format`, `boolean_format` and `time_zone`. The message does not choose the locale, and neither does\n\
+         the machine: without the setting it is en_US everywhere, and the time zone is UTC. A tag is written `pt_BR` or `pt-BR`, or\n\
+         without the region; another region is refused, since it writes dates in another way. `?c` and `{{ }}` write numbers for\n\
+         machines in every locale (`1234567.891`). What stands in a format's pattern follows the locale too: its separators, and the\n\
+         names of months and days.\n\n|  |",
+    );
+    for locale in Locale::ALL {
+        let _ = write!(text, " {} |", locale.tag());
+    }
+    text.push_str("\n| --- | --- | --- | --- | --- | --- |\n");
+    for (what, sample) in SAMPLES {
+        let _ = write!(text, "| {what} |");
+        for locale in Locale::ALL {
+            let source = format!("<#setting locale=\"{}\">{sample}", locale.tag());
+            let rendered = Template::parse(&[Piece::Source(&source)], &Options::default())
+                .ok()
+                .and_then(|template| {
+                    template
+                        .render(&Model::new(&Value::Null), &[], &Context::default())
+                        .ok()
+                });
+            let shown = rendered.unwrap_or_default().replace(['\u{a0}', '\u{202f}'], " ");
+            let _ = write!(text, " {shown} |");
+        }
+        text.push('\n');
+    }
     text
 }
 

@@ -487,7 +487,7 @@ fn what_freemarker_has_is_told_from_what_nobody_has() {
     for text in [
         "${x?eval}",
         "${x?truncate(3)}",
-        "${x?iso_local_nz}",
+        "${x?interpret}",
         "${x?with_args_last([1])}",
         "<#macro m></#macro>",
     ] {
