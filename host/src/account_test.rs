@@ -89,7 +89,7 @@ pub async fn test_account(
     gate: &EgressGate,
     connections: &Arc<Connections>,
     recipient: Option<&str>,
-    tell: &mut (dyn FnMut(&Check) + Send),
+    tell: &mut (dyn FnMut(&Check) + Send + Sync),
 ) -> Report {
     let mut test = Test {
         account,
@@ -116,7 +116,7 @@ struct Test<'a> {
     server: Option<String>,
     checks: Vec<Check>,
     since: Instant,
-    tell: &'a mut (dyn FnMut(&Check) + Send),
+    tell: &'a mut (dyn FnMut(&Check) + Send + Sync),
 }
 
 type Ended = Result<(), Box<Failure>>;

@@ -13,6 +13,8 @@ use pipepost_flowspec::{
 };
 use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
 use pipepost_state::StateStore;
+#[cfg(feature = "cli")]
+use pipepost_state::object::RehearsalObjects;
 use pipepost_state::object::{MemoryObjects, ObjectStore};
 use serde_json::Value;
 
@@ -53,7 +55,7 @@ pub struct Host {
     /// The objects that pipelines keep.
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// What servers have taught of their limits.
-    pub(crate) server_memory: ServerMemory,
+    pub(crate) server_memory: Arc<ServerMemory>,
 }
 
 /// The reason why a host could not be made.
@@ -236,7 +238,7 @@ impl HostBuilder {
             state: self.state,
             quotas,
             objects: objects.unwrap_or_else(|| Arc::new(MemoryObjects::default())),
-            server_memory,
+            server_memory: Arc::new(server_memory),
         })
     }
 }
@@ -327,6 +329,39 @@ impl Host {
     pub fn with_accounts(mut self, accounts: Accounts) -> Self {
         self.accounts = accounts;
         self
+    }
+
+    /// Returns a host with other accounts that shares everything else with this one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn having(&self, accounts: Accounts) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            connectors: self.connectors.clone(),
+            accounts,
+            gate: self.gate.clone(),
+            connections: Arc::clone(&self.connections),
+            environment: self.environment.clone(),
+            dry_run: self.dry_run.clone(),
+            state: self.state.clone(),
+            quotas: self.quotas.clone(),
+            objects: Arc::clone(&self.objects),
+            server_memory: Arc::clone(&self.server_memory),
+        }
+    }
+
+    /// Returns a host for one dry run: it sends nothing, counts nothing, keeps nothing, and shares no connection.
+    #[cfg(feature = "cli")]
+    pub(crate) fn rehearsal(&self, dry_run: DryRun) -> Self {
+        let tokens = Tokens::new(Arc::new(HttpClient::new(self.gate.clone())));
+        Self {
+            connections: Arc::new(Connections::new(tokens, None)),
+            dry_run: Some(dry_run),
+            state: None,
+            quotas: Quotas::default(),
+            server_memory: Arc::default(),
+            objects: Arc::new(RehearsalObjects::of(Arc::clone(&self.objects))),
+            ..self.having(self.accounts.clone())
+        }
     }
 
     /// Returns every problem of a document, and what it requires from outside. Runs nothing.

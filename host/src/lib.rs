@@ -9,6 +9,8 @@
 
 pub mod account_test;
 pub mod connectors;
+#[cfg(feature = "cli")]
+pub mod dry_run;
 mod exit_code;
 mod host;
 mod run;

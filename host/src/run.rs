@@ -48,6 +48,8 @@ use pipepost_net::RunId;
 use pipepost_state::ledger::{Ledger, MemoryLedger};
 use pipepost_state::{Redact, StateError};
 pub(crate) use quotas::Quotas;
+#[cfg(feature = "cli")]
+pub(crate) use quotas::quota_key;
 pub use quotas::states_limits;
 use scopes::RunScopes;
 use serde_json::{Value, json};

@@ -1,5 +1,8 @@
 //! The host as the service sees it: documents are prepared on it, and runs performed.
 
+mod current;
+mod operator;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,74 +11,82 @@ use pipepost_core::{Failure, FailureKind};
 use pipepost_serve::host::{
     Answer, Order, PerformFailure, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles,
 };
+use pipepost_serve::journal::StepSink;
 use pipepost_state::runs::RunCounts;
 use serde_json::{Map, Value, json};
 
+pub use self::current::CurrentHost;
+pub use self::operator::{AccountSources, HostOperator};
 use crate::host::{Host, Preparation, Prepared};
-use crate::run::{RunError, RunOptions, RunReport, TimeLimit};
+use crate::run::{Observer, RunError, RunOptions, RunReport, StepRecord, TimeLimit};
 
 /// A host whose pipelines a service runs.
 #[derive(Debug, Clone)]
 pub struct ServedHost {
-    host: Arc<Host>,
+    host: CurrentHost,
     globals: Arc<Map<String, Value>>,
 }
 
 /// A document that was prepared for the service.
 #[derive(Debug)]
 struct ServedPipeline {
-    host: ServedHost,
+    /// The host as it was when the document was prepared.
+    host: Arc<Host>,
+    globals: Arc<Map<String, Value>>,
     prepared: Prepared,
     document: Value,
 }
 
 impl ServedHost {
     /// Makes one of this host. `globals` are the values of `{{ global.name }}` of every run.
-    pub fn new(host: Arc<Host>, globals: Map<String, Value>) -> Self {
+    pub fn new(host: CurrentHost, globals: Map<String, Value>) -> Self {
         Self {
             host,
             globals: Arc::new(globals),
         }
     }
+}
 
-    fn prepared(&self, source: &Source) -> Result<Prepared, Vec<String>> {
-        let sentences = |problems: pipepost_flowspec::Problems| problems.iter().map(ToString::to_string).collect();
-        match &source.files {
-            SourceFiles::Folder(folder) => {
-                let preparation = Preparation {
-                    document_dir: Some(folder.clone()),
-                    ..Preparation::default()
-                };
-                self.host.prepare_with(&source.text, preparation).map_err(sentences)
-            }
-            SourceFiles::Pinned(files) => {
-                let unwritable = |error: std::io::Error| vec![format!("its files cannot be written: {error}")];
-                // Its texts are compiled into what is prepared, so the files are needed no longer than that.
-                let folder = tempfile::tempdir().map_err(unwritable)?;
-                for (name, text) in files {
-                    let path = folder.path().join(name);
-                    if let Some(parent) = path.parent() {
-                        std::fs::create_dir_all(parent).map_err(unwritable)?;
-                    }
-                    std::fs::write(path, text).map_err(unwritable)?;
+/// Prepares a document on a host.
+fn prepared(host: &Host, source: &Source) -> Result<Prepared, Vec<String>> {
+    let sentences = |problems: pipepost_flowspec::Problems| problems.iter().map(ToString::to_string).collect();
+    match &source.files {
+        SourceFiles::Folder(folder) => {
+            let preparation = Preparation {
+                document_dir: Some(folder.clone()),
+                ..Preparation::default()
+            };
+            host.prepare_with(&source.text, preparation).map_err(sentences)
+        }
+        SourceFiles::Pinned(files) => {
+            let unwritable = |error: std::io::Error| vec![format!("its files cannot be written: {error}")];
+            // Its texts are compiled into what is prepared, so the files are needed no longer than that.
+            let folder = tempfile::tempdir().map_err(unwritable)?;
+            for (name, text) in files {
+                let path = folder.path().join(name);
+                if let Some(parent) = path.parent() {
+                    std::fs::create_dir_all(parent).map_err(unwritable)?;
                 }
-                let preparation = Preparation {
-                    document_dir: Some(folder.path().to_owned()),
-                    ..Preparation::default()
-                };
-                self.host.prepare_with(&source.text, preparation).map_err(sentences)
+                std::fs::write(path, text).map_err(unwritable)?;
             }
+            let preparation = Preparation {
+                document_dir: Some(folder.path().to_owned()),
+                ..Preparation::default()
+            };
+            host.prepare_with(&source.text, preparation).map_err(sentences)
         }
     }
 }
 
 impl PipelineHost for ServedHost {
     fn prepare(&self, source: &Source) -> Result<Arc<dyn PreparedPipeline>, Vec<String>> {
-        let prepared = self.prepared(source)?;
+        let host = self.host.get();
+        let prepared = prepared(&host, source)?;
         let text = source.text.strip_prefix('\u{FEFF}').unwrap_or(&source.text);
         let document = serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
         Ok(Arc::new(ServedPipeline {
-            host: self.clone(),
+            host,
+            globals: Arc::clone(&self.globals),
             prepared,
             document,
         }))
@@ -102,7 +113,7 @@ impl PreparedPipeline for ServedPipeline {
 
     fn perform(&self, order: Order) -> Answer<'_, Performed> {
         Box::pin(async move {
-            let mut globals = Map::clone(&self.host.globals);
+            let mut globals = Map::clone(&self.globals);
             globals.extend(order.globals);
             let options = RunOptions {
                 globals,
@@ -111,9 +122,10 @@ impl PreparedPipeline for ServedPipeline {
                 name: Some(order.pipeline),
                 redelivery: order.redelivery,
                 ending: Some(order.ending),
+                observer: Some(Arc::new(StepObserver(order.steps))),
                 ..RunOptions::new(order.message)
             };
-            let report = self.host.host.run(&self.prepared, options).await;
+            let report = self.host.run(&self.prepared, options).await;
             self.performed(report)
         })
     }
@@ -206,5 +218,19 @@ fn of_failure(failure: &Failure, place: &str) -> PerformFailure {
         kind: Some(failure.kind),
         wait: failure.wait.map(|wait| Duration::from_secs(wait.into())),
         object,
+    }
+}
+
+/// Hands each step to the service.
+#[derive(Debug)]
+struct StepObserver(StepSink);
+
+impl Observer for StepObserver {
+    fn wants_steps(&self) -> bool {
+        true
+    }
+
+    fn step(&self, record: &StepRecord<'_>) {
+        self.0.step(json!(record));
     }
 }

@@ -19,7 +19,7 @@ use crate::suggest::{nearest, quoted};
 const MAX_FILE: u64 = 16 << 20;
 
 /// All accounts of a run, by label.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Accounts {
     accounts: Vec<Arc<Account>>,
     warnings: Vec<Warning>,

@@ -14,13 +14,15 @@ use std::time::Duration;
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock, SystemClock, duration};
-use pipepost_state::runs::{Accepted, Decided, Lease, NewRun, Run, RunFailure, RunId, RunStore};
+use pipepost_state::runs::{Accepted, Decided, Lease, NewRun, QueueAgain, Run, RunFailure, RunId, RunState, RunStore};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use self::perform::Prepared;
 use self::room::{Rooms, Slot};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
 use crate::pipelines::Pipelines;
 use crate::trigger::{Start, Trigger};
 
@@ -64,10 +66,20 @@ struct Waiting {
     unknown: bool,
 }
 
+/// What is told of every run.
+#[derive(Debug)]
+pub struct Watching {
+    /// Steps, log and events.
+    pub journal: Arc<Journal>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Performs runs.
 #[derive(Debug)]
 pub struct Dispatcher {
     runs: Arc<dyn RunStore>,
+    watching: Watching,
     pipelines: Arc<Pipelines>,
     rooms: Arc<Rooms>,
     /// Held while what is due is taken, so that a run that begins at once does not overtake what waits.
@@ -88,9 +100,15 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Makes one for the runs of this state, with at most `concurrency` under way.
-    pub fn new(runs: Arc<dyn RunStore>, pipelines: Arc<Pipelines>, concurrency: usize) -> Arc<Self> {
+    pub fn new(
+        runs: Arc<dyn RunStore>,
+        pipelines: Arc<Pipelines>,
+        concurrency: usize,
+        watching: Watching,
+    ) -> Arc<Self> {
         Arc::new(Self {
             runs,
+            watching,
             pipelines,
             rooms: Arc::new(Rooms::new(concurrency)),
             taking: tokio::sync::Mutex::default(),
@@ -155,6 +173,7 @@ impl Dispatcher {
         match accepted {
             Accepted::Begun(lease) => {
                 let run = lease.run.clone();
+                self.watching.reached(&run);
                 if let Some(slot) = slot {
                     self.begin(lease, slot);
                 }
@@ -162,6 +181,7 @@ impl Dispatcher {
             }
             Accepted::Queued(run) => {
                 drop(slot);
+                self.watching.reached(&run);
                 self.queued.fetch_add(1, Ordering::Relaxed);
                 if is_due {
                     self.one_waits(&run.pipeline);
@@ -370,7 +390,13 @@ impl Dispatcher {
         waiters.remove(id);
     }
 
+    /// Prepares documents of earlier texts anew before they are performed again: their accounts changed.
+    pub(crate) fn forget_prepared(&self) {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn tell(&self, ended: Ended) {
+        self.watching.ended(&ended.run);
         let waiting = {
             let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
             waiters.remove(&ended.run.id)
@@ -411,6 +437,8 @@ impl Dispatcher {
         tokio::spawn(async move {
             let begun = Instant::now();
             let id = lease.run.id.clone();
+            let pipeline = lease.run.pipeline.clone();
+            dispatcher.watching.begins(&lease.run);
             tracing::debug!(run = %id, pipeline = lease.run.pipeline, attempt = lease.run.attempt, "begins");
             let ended = perform::perform(&dispatcher, lease).await;
             if let Some(ended) = ended {
@@ -418,6 +446,7 @@ impl Dispatcher {
                     run = %id, pipeline = ended.run.pipeline, state = ended.run.state.as_str(),
                     milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "ended"
                 );
+                dispatcher.watching.metrics.observe_run(&pipeline, begun.elapsed());
                 dispatcher.tell(ended);
             } else {
                 // It waits again; whoever waits for it is told so by the end of its channel.
@@ -426,6 +455,82 @@ impl Dispatcher {
             drop(slot);
         });
     }
+}
+
+impl Watching {
+    /// A run was accepted.
+    fn reached(&self, run: &Run) {
+        self.metrics
+            .count_run(&run.pipeline, run.origin.as_str(), RunState::Queued.as_str());
+        if run.state == RunState::Queued {
+            self.journal.tell_run(run);
+        }
+    }
+
+    /// An attempt begins.
+    fn begins(&self, run: &Run) {
+        self.metrics
+            .count_run(&run.pipeline, run.origin.as_str(), RunState::Running.as_str());
+        let text = match run.redelivery {
+            true => format!("attempt {} begins, after its process died", run.attempt),
+            false => format!("attempt {} begins", run.attempt),
+        };
+        self.journal.log(&run.id, "info", text);
+        self.journal.tell_run(run);
+    }
+
+    /// A run waits for another try.
+    fn waits_again(&self, run: &Run, again: &QueueAgain) {
+        let why = again.failure.as_ref().map_or("it was interrupted".to_owned(), sentence);
+        let text = format!("waits {} s for another attempt: {why}", again.wait.as_secs());
+        self.journal.log(&run.id, "warn", text);
+        self.count_failure(again.failure.as_ref());
+        let waiting = Run {
+            state: RunState::Queued,
+            ..run.clone()
+        };
+        self.journal.tell_run(&waiting);
+    }
+
+    /// A run ended.
+    fn ended(&self, run: &Run) {
+        self.metrics
+            .count_run(&run.pipeline, run.origin.as_str(), run.state.as_str());
+        self.count_failure(run.failure.as_ref());
+        let (level, why) = match (&run.failure, run.state) {
+            (Some(failure), _) => ("error", format!(": {}", sentence(failure))),
+            (None, RunState::Done) => ("info", String::new()),
+            (None, _) => ("warn", String::new()),
+        };
+        let counts = run.counts;
+        let text = format!(
+            "{}; messages sent {}, failed {}, uncertain {}{why}",
+            run.state.as_str(),
+            counts.sent,
+            counts.failed,
+            counts.uncertain
+        );
+        self.journal.log(&run.id, level, text);
+        self.journal.tell_run(run);
+    }
+
+    fn count_failure(&self, failure: Option<&RunFailure>) {
+        if let Some(failure) = failure {
+            let object: Value = serde_json::from_str(&failure.object).unwrap_or_default();
+            let account = object
+                .pointer("/remedy/account")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            self.metrics.count_failure(account, &failure.kind);
+        }
+    }
+}
+
+/// A failure's own sentence.
+fn sentence(failure: &RunFailure) -> String {
+    let object: Value = serde_json::from_str(&failure.object).unwrap_or_default();
+    let message = object.get("message").and_then(Value::as_str);
+    message.unwrap_or(&failure.kind).to_owned()
 }
 
 /// How many runs of a pipeline may be under way.

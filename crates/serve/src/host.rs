@@ -12,6 +12,8 @@ use pipepost_core::shutdown::{ShutdownHandle, ShutdownToken};
 use pipepost_state::runs::RunCounts;
 use serde_json::{Map, Value};
 
+use crate::journal::StepSink;
+
 /// An answer that may take as long as a run.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -77,6 +79,8 @@ pub struct Order {
     pub redelivery: bool,
     /// Ends the run early, and tells it so.
     pub ending: (ShutdownHandle, ShutdownToken),
+    /// Takes each step that is over.
+    pub steps: StepSink,
 }
 
 /// The report on a run.

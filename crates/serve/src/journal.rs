@@ -2,7 +2,7 @@
 //! newest runs, within bounds; what must outlive the process is in the state.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use pipepost_state::runs::{Run, RunId};
@@ -90,7 +90,10 @@ impl Journal {
     pub fn log(&self, run: &RunId, level: &str, text: impl Into<String>) {
         let mut text = text.into();
         if text.len() > ENTRY_MAX {
-            let end = (0..=ENTRY_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+            let end = (0..=ENTRY_MAX)
+                .rev()
+                .find(|&at| text.is_char_boundary(at))
+                .unwrap_or_default();
             text.truncate(end);
         }
         let bytes = text.len();
@@ -128,6 +131,28 @@ impl Journal {
     }
 }
 
+/// Takes the steps of one run.
+#[derive(Debug, Clone)]
+pub struct StepSink {
+    journal: Arc<Journal>,
+    run: RunId,
+}
+
+impl StepSink {
+    /// Makes one for this run.
+    pub fn new(journal: &Arc<Journal>, run: &RunId) -> Self {
+        Self {
+            journal: Arc::clone(journal),
+            run: run.clone(),
+        }
+    }
+
+    /// Keeps a step. `record` is as people may see it.
+    pub fn step(&self, record: Value) {
+        self.journal.step(&self.run, record);
+    }
+}
+
 impl Kept {
     fn add(&mut self, run: &RunId, bytes: usize, list: impl FnOnce(&mut OfRun) -> &mut Vec<Value>, entry: Value) {
         if !self.runs.contains_key(run) {
@@ -162,9 +187,15 @@ mod tests {
         journal.step(&run, json!({"step": "one"}));
         journal.step(&run, json!({"step": "two"}));
         journal.log(&run, "info", "begins");
-        assert_eq!(journal.steps(&run), Some(vec![json!({"step": "one"}), json!({"step": "two"})]));
+        assert_eq!(
+            journal.steps(&run),
+            Some(vec![json!({"step": "one"}), json!({"step": "two"})])
+        );
         let lines = journal.lines(&run).expect("lines");
-        assert_eq!((&lines[0]["level"], &lines[0]["text"]), (&json!("info"), &json!("begins")));
+        assert_eq!(
+            (&lines[0]["level"], &lines[0]["text"]),
+            (&json!("info"), &json!("begins"))
+        );
     }
 
     #[test]

@@ -10,9 +10,11 @@ mod events;
 mod health;
 pub mod host;
 pub mod idempotency;
+pub mod journal;
 pub mod listen;
 pub mod message;
 pub mod metrics;
+pub mod operator;
 mod outcome;
 pub mod pipelines;
 pub mod prefer;
@@ -26,4 +28,4 @@ pub mod trigger;
 mod triggers;
 
 pub use sd_notify::ServiceManager;
-pub use service::{Service, Settings, StartError};
+pub use service::{Operating, Service, Settings, StartError};

@@ -39,8 +39,12 @@ pub trait Operator: Send + Sync + Debug {
 
     /// Tests an account, and sends each check to `tell` as it ends. With `to`, a message is sent at the end. Returns the
     /// report.
-    fn test_account<'o>(&'o self, label: &'o str, to: Option<String>, tell: UnboundedSender<Value>)
-    -> Answer<'o, Value>;
+    fn test_account<'o>(
+        &'o self,
+        label: &'o str,
+        to: Option<String>,
+        tell: UnboundedSender<Value>,
+    ) -> Answer<'o, Value>;
 
     /// Lets the account send nothing for this time. Returns the pause: `until`, `why`.
     fn pause_account<'o>(&'o self, label: &'o str, why: &'o str, lasts: Duration) -> Answer<'o, Value>;

@@ -1,26 +1,34 @@
 //! The service as a whole: what its two listeners share, and their routes.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderMap;
+use axum::middleware::{self, Next};
 use axum::routing::{any, get, post};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, SystemClock, length};
+use pipepost_state::ledger::LedgerReader;
 use pipepost_state::runs::RunStore;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{Dispatcher, Watching};
 use crate::host::PipelineHost;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::operator::Operator;
 use crate::pipelines::Pipelines;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::tokens::{Caller, Need, Tokens};
 use crate::{api, events, health, schedules, triggers};
+
+/// How long a body may take to arrive.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the directory is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -41,8 +49,21 @@ pub struct Settings {
     pub keep: Duration,
     /// How long a run's message and output are kept after its end.
     pub keep_payloads: Duration,
+    /// The address to which OAuth providers send people back, if it is known.
+    pub callback: Option<String>,
     /// Whether the operator allows pipelines that need no token.
     pub allow_public: bool,
+}
+
+/// What the API for operators works with, beside the runs.
+#[derive(Debug)]
+pub struct Operating {
+    /// Accounts, connectors, checks and previews.
+    pub operator: Arc<dyn Operator>,
+    /// What was sent, by message.
+    pub ledger: Arc<dyn LedgerReader>,
+    /// What a monitoring system sees.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the listeners share.
@@ -52,8 +73,12 @@ pub struct Service {
     pub(crate) runs: Arc<dyn RunStore>,
     pub(crate) pipelines: Arc<Pipelines>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) operator: Arc<dyn Operator>,
+    pub(crate) ledger: Arc<dyn LedgerReader>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) journal: Arc<Journal>,
     tokens: RwLock<Arc<Tokens>>,
-    is_ready: AtomicBool,
+    is_ready: watch::Sender<bool>,
 }
 
 /// The reason why a service does not start.
@@ -82,6 +107,7 @@ impl Service {
         host: Arc<dyn PipelineHost>,
         runs: Arc<dyn RunStore>,
         tokens: Tokens,
+        operating: Operating,
     ) -> Result<Arc<Self>, StartError> {
         runs.serve().await?;
         let pipelines = Arc::new(Pipelines::new(&settings.directory, host));
@@ -102,14 +128,27 @@ impl Service {
                 "a run whose server ended"
             );
         }
-        let dispatcher = Dispatcher::new(Arc::clone(&runs), Arc::clone(&pipelines), settings.concurrency);
+        let journal = Arc::new(Journal::default());
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&runs),
+            Arc::clone(&pipelines),
+            settings.concurrency,
+            Watching {
+                journal: Arc::clone(&journal),
+                metrics: Arc::clone(&operating.metrics),
+            },
+        );
         let service = Arc::new(Self {
             settings,
             runs,
             pipelines,
             dispatcher,
             tokens: RwLock::new(Arc::new(tokens)),
-            is_ready: AtomicBool::new(true),
+            operator: operating.operator,
+            ledger: operating.ledger,
+            metrics: operating.metrics,
+            journal,
+            is_ready: watch::Sender::new(true),
         });
         tokio::spawn(Arc::clone(&service.dispatcher).work());
         tokio::spawn(schedules::work(Arc::clone(&service)));
@@ -120,22 +159,42 @@ impl Service {
 
     /// Returns the routes of the listener for triggers.
     pub fn trigger_routes(self: &Arc<Self>) -> Router {
-        Router::new()
+        let routes = Router::new()
             .route("/pipeline/{*path}", any(triggers::by_path))
             .route("/events", post(events::publish))
             .route("/api/v1/runs/{id}", get(api::runs::show))
             .route("/livez", get(health::live))
             .route("/readyz", get(health::ready))
             .fallback(triggers::by_route)
-            .with_state(Arc::clone(self))
+            .method_not_allowed_fallback(api::other_method)
+            .with_state(Arc::clone(self));
+        self.counted(routes)
     }
 
     /// Returns the routes of the listener for operators.
     pub fn admin_routes(self: &Arc<Self>) -> Router {
-        api::routes()
+        let routes = api::routes()
             .route("/livez", get(health::live))
             .route("/readyz", get(health::ready))
-            .with_state(Arc::clone(self))
+            .fallback(api::unknown)
+            .method_not_allowed_fallback(api::other_method)
+            .with_state(Arc::clone(self));
+        self.counted(routes)
+    }
+
+    /// Counts each answer by its route's pattern.
+    fn counted(self: &Arc<Self>, routes: Router) -> Router {
+        let metrics = Arc::clone(&self.metrics);
+        routes.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let metrics = Arc::clone(&metrics);
+            let pattern = request.extensions().get::<MatchedPath>();
+            let route = pattern.map_or_else(|| "other".to_owned(), |pattern| pattern.as_str().to_owned());
+            async move {
+                let response = next.run(request).await;
+                metrics.count_request(&route, response.status().as_u16());
+                response
+            }
+        }))
     }
 
     /// Returns the pipelines.
@@ -168,12 +227,37 @@ impl Service {
 
     /// Returns whether new work is taken.
     pub fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire)
+        *self.is_ready.borrow()
+    }
+
+    /// Waits until the service is about to end.
+    pub(crate) async fn until_not_ready(&self) {
+        // The sender is here, so there is no error.
+        let _ = self.is_ready.subscribe().wait_for(|is_ready| !is_ready).await;
+    }
+
+    /// Refuses what is new while the service ends.
+    pub(crate) fn check_ready(&self) -> Result<(), Problem> {
+        if self.is_ready() {
+            return Ok(());
+        }
+        Err(Problem::new(
+            ProblemKind::Draining,
+            "The service is about to end and takes nothing new.",
+        )
+        .wait(5))
+    }
+
+    /// Prepares the pipelines anew, with the accounts as they are now.
+    pub(crate) async fn accounts_changed(self: &Arc<Self>, label: &str) {
+        self.dispatcher.forget_prepared();
+        self.reload().await;
+        self.journal.tell("accounts", serde_json::json!({ "label": label }));
     }
 
     /// Says that the service is about to end: it is not ready any more.
     pub fn stop_being_ready(&self) {
-        self.is_ready.store(false, Ordering::Release);
+        self.is_ready.send_replace(false);
     }
 
     /// Ends the service in order: it is not ready any more and takes nothing new. For the time of `drain`, what is under
@@ -207,6 +291,8 @@ impl Service {
                         removed = changes.removed.join(", "),
                         "the directory changed"
                     );
+                    let data = serde_json::json!({ "loaded": changes.loaded, "removed": changes.removed });
+                    self.journal.tell("pipelines", data);
                     self.dispatcher.something_waits();
                 }
             }

@@ -238,6 +238,27 @@ fn draining() -> Problem {
     .wait(5)
 }
 
+/// Gives an order for a caller that waits, unless it prefers not to, and returns its answer.
+pub(crate) async fn answer_of_order(
+    service: &Arc<Service>,
+    pipeline: &ServedPipeline,
+    trigger: HttpTrigger,
+    prefer: Prefer,
+    order: NewRun,
+) -> Response {
+    let waiting = Waiting {
+        service,
+        pipeline,
+        trigger,
+        prefer,
+        until: Instant::now() + pipeline.trigger.timeout,
+    };
+    match waiting.answer(order).await {
+        Ok(response) => response,
+        Err(response) => *response,
+    }
+}
+
 /// A caller that waits for its answer.
 struct Waiting<'s> {
     service: &'s Arc<Service>,

@@ -2,28 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use pipepost::net::DryRun;
 use pipepost::{FailureKind, Host, Preparation};
 use pipepost_accounts::{Accounts, Environment};
 use pipepost_flowspec::parameters::Grant;
 use pipepost_flowspec::{CheckContext, CompiledConnector};
-use pipepost_inbox::{Security, Service, Session, Settings, Signal, Store};
+use pipepost_inbox::Store;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::error::CliError;
 use super::logging::{say, say_text};
 
-/// How much may be under way in a connection that is none.
-const BUFFER: usize = 256 * 1024;
-
 /// Catches what would have been sent.
 pub(super) struct Catcher {
-    service: Arc<Service>,
-    store: Store,
+    inner: pipepost::dry_run::Catcher,
     written: bool,
 }
 
@@ -39,32 +32,21 @@ impl Catcher {
             })?,
             None => Store::new(),
         };
-        let settings = Settings {
-            require_auth: Some(false),
-            ..Settings::default()
-        };
         Ok(Self {
-            service: Arc::new(Service::new(settings)),
-            store,
+            inner: pipepost::dry_run::Catcher::with_store(store),
             written: out.is_some(),
         })
     }
 
     /// Where the run's connections lead.
     pub(super) fn dry_run(&self) -> DryRun {
-        let (service, store) = (Arc::clone(&self.service), self.store.clone());
-        DryRun::new(move || {
-            let (client, server) = tokio::io::duplex(BUFFER);
-            let session = service.session(Security::Plain);
-            tokio::spawn(serve(session, server, store.clone()));
-            client
-        })
+        self.inner.dry_run()
     }
 
     /// Tells what was caught, and prints it where it was not written.
     pub(super) fn tell(&self, out: Option<&Path>) {
-        let count = self.store.count();
-        for message in self.store.messages().iter().filter(|_| !self.written) {
+        let count = self.inner.count();
+        for message in self.inner.messages().iter().filter(|_| !self.written) {
             say(&format!(
                 "-- envelope: from <{}> to {}",
                 message.envelope.from,
@@ -143,29 +125,4 @@ fn stand_in(label: &str, steps: &[&CompiledConnector]) -> Value {
     json!({
         "label": label, "type": "basic", "username": STAND_IN, "password": "none", "allowed_hosts": [host],
     })
-}
-
-/// The server's end of one connection.
-async fn serve(mut session: Session, mut stream: DuplexStream, store: Store) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    session.set_unix_time(now.map_or(0, |elapsed| elapsed.as_secs()));
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        // The session has answered the client with a 452 when its message could not be kept.
-        if let Err(error) = store.collect(&mut session) {
-            say(&format!("pipepost: a message could not be written: {error}."));
-        }
-        while let Some(bytes) = session.poll_transmit() {
-            if stream.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-        if let Some(Signal::Close { .. }) = session.poll_signal() {
-            return;
-        }
-        match stream.read(&mut buffer).await {
-            Ok(count) if count > 0 => session.handle_bytes(&buffer[..count]),
-            _ => return,
-        }
-    }
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use options::ServeOptions;
-use pipepost::serve::ServedHost;
+use pipepost::serve::{CurrentHost, HostOperator, ServedHost};
 use pipepost::state::StateStore as _;
 use pipepost::{FailureKind, shutdown};
+use pipepost_serve::metrics::Metrics;
 use pipepost_serve::tokens::{TokenFile, Tokens};
-use pipepost_serve::{Service, ServiceManager, Settings, StartError};
+use pipepost_serve::{Operating, Service, ServiceManager, Settings, StartError};
 use pipepost_state_sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         .await
         .inspect(setup::tell_replaced)?;
     let host = Arc::new(host);
+    let current = CurrentHost::new(Arc::clone(&host));
+    let operator = HostOperator::new(current.clone(), setup::sources(&options.host)?, globals.clone());
     let (tokens, ephemeral) = match &options.tokens {
         Some(path) => {
             let tokens = TokenFile::new(path).load();
@@ -58,10 +61,19 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         queue_max: options.queue,
         keep: DAY * u32::from(options.keep),
         keep_payloads: DAY * u32::from(options.keep_payloads),
+        callback: admin
+            .local_addr()
+            .ok()
+            .map(|address| format!("http://{address}/oauth/callback")),
         allow_public: false,
     };
-    let served = Arc::new(ServedHost::new(Arc::clone(&host), globals));
-    let service = Service::start(settings, served, store.runs(), tokens)
+    let served = Arc::new(ServedHost::new(current, globals));
+    let operating = Operating {
+        operator: Arc::new(operator),
+        ledger: store.reader(),
+        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
+    };
+    let service = Service::start(settings, served, store.runs(), tokens, operating)
         .await
         .map_err(not_started)?;
     let (stop, stopped) = watch::channel(false);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pipepost::net::Transcript;
 use pipepost::policy::PolicyError;
+use pipepost::serve::AccountSources;
 use pipepost::token_sink::StoreTokenSink;
 use pipepost::{FailureKind, Host, HostBuilder, Limits, Policy, Preparation};
 use pipepost_accounts::store::Store;
@@ -56,6 +57,16 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, CliError> {
         builder = builder.cache(cache);
     }
     Ok(builder)
+}
+
+/// Where the accounts come from that were named, so that they can be read again.
+pub(super) fn sources(options: &HostOptions) -> Result<AccountSources, CliError> {
+    let policy = policy(options.policy.as_deref())?;
+    Ok(AccountSources {
+        files: options.accounts.clone(),
+        store: store::beside(&options.store, &options.accounts, &policy)?.map(Arc::new),
+        environment: surroundings(options.environment.as_deref()),
+    })
 }
 
 /// The policy that was named, else the one that allows whatever the accounts do.

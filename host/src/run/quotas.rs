@@ -43,6 +43,12 @@ pub(super) fn key_of(account: &Account) -> AccountKey {
     }
 }
 
+/// An account's key among limits and pauses, and what it states.
+#[cfg(feature = "cli")]
+pub(crate) fn quota_key(account: &Account) -> (AccountKey, SendLimits) {
+    (key_of(account), limits_of(account))
+}
+
 /// What every account has sent of late, and which accounts pause. A handle: clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Quotas {
@@ -81,6 +87,12 @@ impl Quotas {
                 complained: AtomicBool::new(false),
             }),
         }
+    }
+
+    /// Returns the store of limits and pauses.
+    #[cfg(feature = "cli")]
+    pub(crate) fn store(&self) -> &Arc<dyn QuotaStore> {
+        &self.inner.store
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<AccountKey, (Standing, Instant)>> {

@@ -13,8 +13,10 @@ use pipepost_state::runs::{Decided, NewRun, Run, RunFilter, RunId, RunOrigin, Ru
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::answers::{Page, answer};
 use crate::dispatcher::Submitted;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
+use crate::journal::Journal;
 use crate::outcome::{location, of_state};
 use crate::problem::{Problem, ProblemKind};
 use crate::service::Service;
@@ -181,7 +183,7 @@ pub(crate) async fn show(State(service): State<Arc<Service>>, Path(id): Path<Str
 }
 
 /// Whoever may start a pipeline may look at its runs.
-async fn found(service: &Service, id: &str, headers: &HeaderMap) -> Result<Run, Problem> {
+pub(crate) async fn found(service: &Service, id: &str, headers: &HeaderMap) -> Result<Run, Problem> {
     let caller = service.any_caller(headers)?;
     let run = lookup(service, id).await?;
     if !caller.may(Need::Run(&run.pipeline)) {
@@ -195,6 +197,54 @@ async fn lookup(service: &Service, id: &str) -> Result<Run, Problem> {
     let id = RunId::parse(id).ok_or_else(unknown)?;
     let run = service.runs.run(&id).await.map_err(|error| of_state(&error))?;
     run.ok_or_else(unknown)
+}
+
+/// `GET /api/v1/runs/{id}/steps`.
+pub(crate) async fn steps(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    answer(kept(&service, &id, &query, &headers, "steps", Journal::steps).await)
+}
+
+/// `GET /api/v1/runs/{id}/log`.
+pub(crate) async fn log(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    answer(kept(&service, &id, &query, &headers, "lines", Journal::lines).await)
+}
+
+/// A page of what this process saw of a run. `kept` is false for a run that it saw nothing of, or forgot.
+async fn kept(
+    service: &Service,
+    id: &str,
+    query: &str,
+    headers: &HeaderMap,
+    name: &str,
+    entries: fn(&Journal, &RunId) -> Option<Vec<Value>>,
+) -> Result<Value, Problem> {
+    let page = Page::of(query, &[])?;
+    let run = found(service, id, headers).await?;
+    let entries = entries(&service.journal, &run.id);
+    let is_kept = entries.is_some();
+    let numbered = entries.unwrap_or_default().into_iter().enumerate().collect();
+    let mut list = page.cut(
+        name,
+        numbered,
+        |(number, _): &(usize, Value)| number.to_string(),
+        |(_, entry)| entry,
+    );
+    if let Value::Object(members) = &mut list {
+        members.insert("kept".to_owned(), is_kept.into());
+    }
+    Ok(list)
 }
 
 /// `POST /api/v1/runs/{id}/cancel`.

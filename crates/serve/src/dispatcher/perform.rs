@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL};
 use crate::host::{Order, PerformFailure, Performed, PreparedPipeline, Source, SourceFiles};
+use crate::journal::StepSink;
 use crate::trigger::Trigger;
 
 /// How many documents of earlier texts are kept prepared.
@@ -92,6 +93,7 @@ async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Per
         limit: prepared.trigger.timeout,
         redelivery: run.redelivery,
         ending,
+        steps: StepSink::new(&dispatcher.watching.journal, &run.id),
     };
     let performed = prepared.pipeline.perform(order).await;
     let mut under_way = dispatcher.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,6 +236,9 @@ async fn write_down(dispatcher: &Dispatcher, lease: &Lease, next: Next) -> Optio
                 return Some(run);
             }
             (Ok(true), None) => {
+                if let Next::Again(again) = &next {
+                    dispatcher.watching.waits_again(&lease.run, again);
+                }
                 dispatcher.something_waits();
                 return None;
             }

@@ -1,0 +1,147 @@
+//! What every route of the API shares: how a body is read, and how a page is made.
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::message::read_body;
+use crate::problem::{Problem, ProblemKind};
+use crate::service::BODY_TIMEOUT;
+
+/// How many bytes a body of the API has at most.
+const BODY_MAX: usize = 5 * 1024 * 1024;
+
+/// How many entries a page has, if nobody says it, and at most.
+pub(crate) const PAGE: usize = 50;
+pub(crate) const PAGE_MAX: usize = 200;
+
+/// The answer: JSON with 200, or the problem.
+pub(crate) fn answer(result: Result<Value, Problem>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The answer: nothing with 204, or the problem.
+pub(crate) fn nothing(result: Result<(), Problem>) -> Response {
+    match result {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Reads a body of JSON. An empty body is an empty object, for requests that need say nothing.
+pub(crate) async fn json_body<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let bytes = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
+    let text = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
+    serde_json::from_slice(text)
+        .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("The body cannot be read: {error}.")))
+}
+
+/// What a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// The conditions, by name.
+    pub(crate) conditions: Map<String, Value>,
+    /// The last entry of the page before.
+    pub(crate) after: Option<String>,
+    /// How many entries to return.
+    pub(crate) limit: usize,
+}
+
+impl Page {
+    /// Reads the query. Other names than `known`, `after` and `limit` are refused, because a misspelt condition would give
+    /// a list that nobody asked for.
+    pub(crate) fn of(query: &str, known: &[&str]) -> Result<Self, Problem> {
+        let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
+        let mut page = Self {
+            conditions: Map::new(),
+            after: None,
+            limit: PAGE,
+        };
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "after" if value.is_empty() => {}
+                "after" => page.after = Some(value.into_owned()),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
+                    page.limit =
+                        limit.ok_or_else(|| bad(format!("`limit` is `{value}`; it must be from 1 to {PAGE_MAX}.")))?;
+                }
+                name if known.contains(&name) => {
+                    if !value.is_empty() {
+                        page.conditions.insert(name.to_owned(), value.into_owned().into());
+                    }
+                }
+                other => return Err(bad(format!("The list does not know `{other}`."))),
+            }
+        }
+        Ok(page)
+    }
+
+    /// Returns a condition.
+    pub(crate) fn condition(&self, name: &str) -> Option<&str> {
+        self.conditions.get(name).and_then(Value::as_str)
+    }
+
+    /// Cuts a page out of a list that is in order of `key`, and names it `name`.
+    pub(crate) fn cut<T>(
+        &self,
+        name: &str,
+        all: Vec<T>,
+        key: impl Fn(&T) -> String,
+        shown: impl Fn(T) -> Value,
+    ) -> Value {
+        let begins = match &self.after {
+            None => 0,
+            Some(after) => all
+                .iter()
+                .position(|entry| key(entry) == *after)
+                .map_or(all.len(), |at| at + 1),
+        };
+        let mut rest: Vec<T> = all.into_iter().skip(begins).take(self.limit + 1).collect();
+        let has_more = rest.len() > self.limit;
+        rest.truncate(self.limit);
+        let next = rest.last().filter(|_| has_more).map(&key);
+        let entries: Vec<Value> = rest.into_iter().map(shown).collect();
+        json!({ name: entries, "next": next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_to_the_end() {
+        let all = || vec!["a", "b", "c"];
+        let mut after = String::new();
+        let mut seen = Vec::new();
+        loop {
+            let page = Page::of(&format!("limit=2&after={after}"), &[]).expect("a page");
+            let cut = page.cut("letters", all(), |letter| (*letter).to_owned(), |letter| letter.into());
+            seen.extend(cut["letters"].as_array().expect("letters").clone());
+            match cut["next"].as_str() {
+                Some(next) => after = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(seen, all());
+    }
+
+    #[test]
+    fn a_list_refuses_what_it_does_not_know() {
+        for wrong in ["limit=0", "limit=201", "limit=x", "stat=done"] {
+            assert_eq!(Page::of(wrong, &["state"]).expect_err(wrong).status().as_u16(), 400);
+        }
+        let page = Page::of("state=done&limit=200&q=", &["state", "q"]).expect("a page");
+        assert_eq!(
+            (page.condition("state"), page.condition("q"), page.limit),
+            (Some("done"), None, 200)
+        );
+    }
+}
