@@ -150,7 +150,7 @@ impl Test<'_> {
                 return self.fail("account", failure);
             }
         };
-        let signs_in = route.signs_in();
+        let signs_in = route.may_sign_in();
         let transport = TransportGrant {
             route: Arc::new(route),
             connections: Arc::clone(self.connections),
@@ -211,6 +211,9 @@ impl Test<'_> {
             Ok(()) => {
                 if !signs_in {
                     self.check("sign-in", State::Skipped, "the account does not sign in".to_owned());
+                } else if !events.contains(&"sign-in") {
+                    let found = "the server offers no EXTERNAL; the client certificate was for the TLS handshake only";
+                    self.check("sign-in", State::Skipped, found.to_owned());
                 }
                 self.sender();
                 match recipient {
@@ -388,6 +391,8 @@ impl Test<'_> {
             ProbeError::Connection(WireTrouble::Connection(error)) => {
                 let place = if matches!(error, ConnectionError::Tls(_)) {
                     "tls"
+                } else if wire.link().sign_in_not_offered().is_some() {
+                    "sign-in"
                 } else {
                     place
                 };

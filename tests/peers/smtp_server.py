@@ -6,7 +6,10 @@ Its one argument is a JSON object:
     tls          "starttls", "implicit" or "none"
     certificate  PEM, with `key`; not read when tls is "none"
     users        {name: password}; null offers no AUTH
-    mechanisms   the AUTH mechanisms to offer
+    mechanisms   the AUTH mechanisms to offer: PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256, EXTERNAL
+    client_authority  PEM: clients must show a certificate that this authority has signed
+    tls_version  "1.2" or "1.3": the only version that is spoken
+    iterations   the count that SCRAM-SHA-256 asks for
     refuse       recipients to refuse with 550 5.1.1
     size         the limit to announce as SIZE, in bytes
     echo         true: final replies repeat what the client has just said, as some appliances do
@@ -17,14 +20,18 @@ before the client is told so. It ends when its stdin does.
 """
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import logging
 import pathlib
 import re
+import secrets
 import ssl
 import sys
 
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult, LoginPassword
 
 
 def tell(event, **facts):
@@ -72,6 +79,51 @@ class Server(SMTP):
     """With what the options ask for beyond aiosmtpd's own."""
 
     echo = False
+    users = {}
+    iterations = 4096
+
+    async def auth_CRAM__MD5(self, _, args):
+        challenge = f"<{secrets.token_hex(8)}@aiosmtpd.example>"
+        answer = await self.challenge_auth(challenge)
+        if answer is MISSING:
+            return AuthResult(success=False)
+        user, digest = answer.decode().rsplit(" ", 1)
+        password = self.users.get(user, "")
+        right = hmac.new(password.encode(), challenge.encode(), "md5").hexdigest()
+        known = user in self.users and hmac.compare_digest(digest, right)
+        return AuthResult(success=known, handled=False, auth_data=LoginPassword(user.encode(), b""))
+
+    async def auth_SCRAM__SHA__256(self, _, args):
+        first = base64.b64decode(args[1]) if len(args) > 1 else await self.challenge_auth("")
+        bare = first.decode().removeprefix("n,,")
+        name, nonce = re.fullmatch("n=([^,]*),r=([^,]*)", bare).groups()
+        user = name.replace("=2C", ",").replace("=3D", "=")
+        salt = secrets.token_bytes(16)
+        nonce += secrets.token_urlsafe(12)
+        challenge = f"r={nonce},s={base64.b64encode(salt).decode()},i={self.iterations}"
+        last = await self.challenge_auth(challenge)
+        if last is MISSING:
+            return AuthResult(success=False, handled=True)
+        without_proof, proof = last.decode().rsplit(",p=", 1)
+        assert without_proof == f"c=biws,r={nonce}", without_proof
+        digest = lambda key, text: hmac.new(key, text, "sha256").digest()
+        salted = hashlib.pbkdf2_hmac("sha256", self.users.get(user, "").encode(), salt, self.iterations)
+        signed = f"{bare},{challenge},{without_proof}".encode()
+        stored = hashlib.sha256(digest(salted, b"Client Key")).digest()
+        key = bytes(a ^ b for a, b in zip(base64.b64decode(proof), digest(stored, signed)))
+        if user not in self.users or hashlib.sha256(key).digest() != stored:
+            return AuthResult(success=False, handled=False)
+        signature = digest(digest(salted, b"Server Key"), signed)
+        await self.challenge_auth("v=" + base64.b64encode(signature).decode())
+        return AuthResult(success=True, handled=False, auth_data=LoginPassword(user.encode(), b""))
+
+    async def auth_EXTERNAL(self, _, args):
+        certificate = self.transport.get_extra_info("peercert") or {}
+        names = dict(pair for part in certificate.get("subject", ()) for pair in part)
+        user = names.get("commonName", "")
+        wanted = "" if args[1:] in ([], ["="]) else base64.b64decode(args[1]).decode()
+        known = user != "" and wanted in ("", user)
+        return AuthResult(success=known, handled=False, auth_data=LoginPassword(user.encode(), b""))
 
     def _cb_client_connected(self, reader, writer):
         super()._cb_client_connected(reader, writer)
@@ -108,11 +160,20 @@ async def serve(options):
     if options["tls"] != "none":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options["certificate"], options["key"])
+        if options.get("client_authority"):
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(options["client_authority"])
+        if options.get("tls_version"):
+            version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[options["tls_version"]]
+            context.minimum_version = context.maximum_version = version
     implicit = options["tls"] == "implicit"
     users = options.get("users")
-    unwanted = {"PLAIN", "LOGIN"} - set(options.get("mechanisms", ["PLAIN", "LOGIN"]))
+    mechanisms = {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "EXTERNAL"}
+    unwanted = mechanisms - set(options.get("mechanisms", ["PLAIN", "LOGIN"]))
     mailbox = Mailbox(options["directory"], options.get("refuse", []))
     Server.echo = options.get("echo", False)
+    Server.users = users or {}
+    Server.iterations = options.get("iterations", 4096)
     Server.line_length_limit = 65536
 
     def session():
@@ -124,7 +185,7 @@ async def serve(options):
             tls_context=None if implicit else context,
             # aiosmtpd knows of the TLS that STARTTLS began, and of no other.
             auth_require_tls=options["tls"] == "starttls",
-            auth_exclude_mechanism=unwanted if users is not None else {"PLAIN", "LOGIN"},
+            auth_exclude_mechanism=unwanted if users is not None else mechanisms,
             authenticator=authenticator(users or {}),
         )
 

@@ -41,6 +41,12 @@ pub struct Options {
     pub size: usize,
     /// Final replies repeat what the client has just said.
     pub echo: bool,
+    /// Clients have to show a certificate of the server's own authority.
+    pub client_certificates: bool,
+    /// The only TLS version that is spoken, as `1.2` or `1.3`.
+    pub tls_version: Option<&'static str>,
+    /// The iterations that SCRAM-SHA-256 asks for.
+    pub iterations: u32,
 }
 
 impl Default for Options {
@@ -51,6 +57,9 @@ impl Default for Options {
             mechanisms: vec!["PLAIN", "LOGIN"],
             size: 1 << 25,
             echo: false,
+            client_certificates: false,
+            tls_version: None,
+            iterations: 4096,
         }
     }
 }
@@ -60,6 +69,7 @@ pub struct Aiosmtpd {
     peer: Peer,
     folder: TempDir,
     certificate: Certificate,
+    client: Certificate,
 }
 
 /// What a server has seen, after it ended.
@@ -75,7 +85,9 @@ impl Aiosmtpd {
     /// Starts a server on a port of the system's choice; none, in plain sight, where Python has no aiosmtpd.
     pub fn start(options: &Options) -> Option<Self> {
         let folder = TempDir::new().expect("a folder for temporary files");
-        let certificate = Authority::new().issue(options.flaw, folder.path());
+        let authority = Authority::new();
+        let certificate = authority.issue(options.flaw, folder.path());
+        let client = authority.issue_client(USER, folder.path());
         let users = (!options.mechanisms.is_empty()).then(|| json!({ USER: PASSWORD }));
         let argument = json!({
             "directory": folder.path(),
@@ -91,11 +103,15 @@ impl Aiosmtpd {
             "refuse": [REFUSED],
             "size": options.size,
             "echo": options.echo,
+            "client_authority": options.client_certificates.then_some(&client.authority),
+            "tls_version": options.tls_version,
+            "iterations": options.iterations,
         });
         Some(Self {
             peer: Peer::start(&PROGRAM, &argument)?,
             folder,
             certificate,
+            client,
         })
     }
 
@@ -107,6 +123,11 @@ impl Aiosmtpd {
     /// What a client has to trust.
     pub fn authority(&self) -> &Path {
         &self.certificate.authority
+    }
+
+    /// A certificate of [`USER`] that the server's own authority has issued.
+    pub fn client(&self) -> &Certificate {
+        &self.client
     }
 
     /// The next message, waited for.

@@ -4,6 +4,7 @@
 //! `sasl2-bin`. The machine's own Postfix, running or not, is not touched: configuration, queue, data and mail are in a
 //! temporary folder, and the ports are the system's choice.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -12,6 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -26,6 +28,10 @@ pub struct PostfixOptions {
     pub size: usize,
     /// The mechanisms offered.
     pub mechanisms: &'static str,
+    /// Clients have to show a certificate of the server's own authority, and need no sign-in then.
+    pub client_certificates: bool,
+    /// The only TLS version that is spoken, as `1.2` or `1.3`.
+    pub tls_version: Option<&'static str>,
 }
 
 impl Default for PostfixOptions {
@@ -33,6 +39,8 @@ impl Default for PostfixOptions {
         Self {
             size: 1 << 25,
             mechanisms: "PLAIN LOGIN",
+            client_certificates: false,
+            tls_version: None,
         }
     }
 }
@@ -41,11 +49,14 @@ impl Default for PostfixOptions {
 pub struct Postfix {
     child: Child,
     log: Lines,
+    /// Lines of the log that were waited for and not looked at.
+    kept: Mutex<VecDeque<String>>,
     arrivals: Lines,
     /// Keeps the way open that arrivals are told on, and says goodbye on it.
     announce: fs::File,
     folder: TempDir,
     certificate: Certificate,
+    client: Certificate,
     starttls_port: u16,
     tls_port: u16,
 }
@@ -90,7 +101,7 @@ impl Postfix {
             return None;
         }
         let folder = TempDir::new().expect("a folder for temporary files");
-        let certificate = lay_out(folder.path(), options, &saslpasswd2);
+        let (certificate, client) = lay_out(folder.path(), options, &saslpasswd2);
         // Open for both ways: so there is never an end of it, and never a wait for the other side.
         let way = folder.path().join("conf/arrivals");
         let announce = fs::OpenOptions::new()
@@ -115,10 +126,12 @@ impl Postfix {
         let mut instance = Self {
             child,
             log,
+            kept: Mutex::default(),
             arrivals,
             announce,
             folder,
             certificate,
+            client,
             starttls_port: 0,
             tls_port: 0,
         };
@@ -142,6 +155,11 @@ impl Postfix {
         &self.certificate.authority
     }
 
+    /// A certificate of [`USER`] that the server's own authority has issued.
+    pub fn client(&self) -> &Certificate {
+        &self.client
+    }
+
     /// The next message, waited for.
     ///
     /// # Panics
@@ -156,16 +174,26 @@ impl Postfix {
             String::from_utf8(Message::read(&mail.join(format!("{id}.envelope")))).expect("the script writes text");
         let mut lines = envelope.lines().map(str::to_owned);
         let sender = lines.next().unwrap_or_default();
-        let log = self.log.seen();
-        let user = log
-            .lines()
-            .find(|line| line.contains(&format!("{id}: client=")))
-            .and_then(|line| Some(line.split_once("sasl_username=")?.1.trim().to_owned()));
+        let user = self.client_of(&id);
         Message {
             sender,
             recipients: lines.collect(),
             user,
             eml: Message::read(&mail.join(format!("{id}.eml"))),
+        }
+    }
+
+    /// The user who signed in for a message. The log may come after the message.
+    fn client_of(&self, id: &str) -> Option<String> {
+        let words = format!("{id}: client=");
+        loop {
+            let log = self.log.seen();
+            if let Some(line) = log.lines().find(|line| line.contains(&words)) {
+                return Some(line.split_once("sasl_username=")?.1.trim().to_owned());
+            }
+            let line = self.log.next();
+            let line = line.unwrap_or_else(|| panic!("Postfix ended without `{words}`:\n{log}"));
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).push_back(line);
         }
     }
 
@@ -175,7 +203,8 @@ impl Postfix {
     /// When it ends without.
     pub fn logs(&self, words: &str) -> String {
         loop {
-            match self.log.next() {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            match kept.or_else(|| self.log.next()) {
                 Some(line) if line.contains(words) => return line,
                 Some(_) => {}
                 None => panic!("Postfix ended without `{words}`:\n{}", self.log.seen()),
@@ -232,7 +261,7 @@ impl Drop for Postfix {
 }
 
 /// Makes the folder: configuration, queue, users, certificate, and the place where mail ends.
-fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> Certificate {
+fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> (Certificate, Certificate) {
     let write = |path: PathBuf, text: String| fs::write(path, text).expect("a writable folder");
     let conf = folder.join("conf");
     for name in ["conf/sasl", "queue", "data", "mail"] {
@@ -245,10 +274,12 @@ fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> Certi
     run(Command::new("mkfifo").arg(conf.join("arrivals")));
     run(Command::new("chown").arg("nobody").arg(conf.join("arrivals")));
 
-    let certificate = Authority::new().issue(Flaw::None, &conf);
+    let authority = Authority::new();
+    let certificate = authority.issue(Flaw::None, &conf);
+    let client = authority.issue_client(USER, folder);
     let shown = folder.display();
     write(conf.join("main.cf"), main_cf(folder, &certificate, options));
-    write(conf.join("master.cf"), master_cf(folder));
+    write(conf.join("master.cf"), master_cf(folder, options));
     write(conf.join("deliver"), DELIVER.to_owned());
     fs::set_permissions(conf.join("deliver"), fs::Permissions::from_mode(0o755)).expect("a file of our own");
 
@@ -275,12 +306,22 @@ fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> Certi
         .expect("saslpasswd2 reads");
     assert!(child.wait().is_ok_and(|status| status.success()), "saslpasswd2 failed");
     run(Command::new("chown").arg("postfix").arg(&users));
-    certificate
+    (certificate, client)
 }
 
 fn main_cf(folder: &Path, certificate: &Certificate, options: &PostfixOptions) -> String {
     let (folder, size) = (folder.display(), options.size);
     let (cert, key) = (certificate.certificate.display(), certificate.key.display());
+    let protocols = match options.tls_version {
+        Some(version) => format!(">=TLSv{version}, <=TLSv{version}"),
+        None => ">=TLSv1.2".to_owned(),
+    };
+    let authority = certificate.authority.display();
+    let (demanded, permitted) = if options.client_certificates {
+        ("yes", "permit_tls_all_clientcerts, ")
+    } else {
+        ("no", "")
+    };
     format!(
         "compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -301,25 +342,31 @@ local_header_rewrite_clients =
 smtpd_peername_lookup = no
 smtpd_tls_cert_file = {cert}
 smtpd_tls_key_file = {key}
+smtpd_tls_CAfile = {authority}
+smtpd_tls_req_ccert = {demanded}
+smtpd_tls_protocols = {protocols}
+smtpd_tls_mandatory_protocols = {protocols}
 smtpd_tls_auth_only = yes
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_path = smtpd
 smtpd_sasl_local_domain = example.test
 cyrus_sasl_config_path = {folder}/conf/sasl
-smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_relay_restrictions = {permitted}permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ {REFUSED} = 550 5.1.1 No such user here }} }},
-  permit_sasl_authenticated, reject
+  {permitted}permit_sasl_authenticated, reject
 message_size_limit = {size}
 "
     )
 }
 
 /// Postfix's usual services without those that send mail on, and with one that keeps it.
-fn master_cf(folder: &Path) -> String {
+fn master_cf(folder: &Path, options: &PostfixOptions) -> String {
     let folder = folder.display();
+    // A demand for certificates is a demand for TLS.
+    let level = if options.client_certificates { "encrypt" } else { "may" };
     let mut text = format!(
         "postlog unix-dgram n - n - 1 postlogd
-{STARTTLS_ADDRESS}:0 inet n - n - - smtpd -o smtpd_tls_security_level=may
+{STARTTLS_ADDRESS}:0 inet n - n - - smtpd -o smtpd_tls_security_level={level}
 {TLS_ADDRESS}:0 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
 catch unix - n n - - pipe flags= user=nobody argv={folder}/conf/deliver {folder}/mail {folder}/conf/arrivals
   ${{queue_id}} ${{sender}} ${{recipient}}

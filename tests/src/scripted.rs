@@ -22,7 +22,8 @@ pub struct Dialogue {
     replies: HashMap<String, VecDeque<String>>,
     per_connection: Option<(usize, String)>,
     connections: Option<(usize, String)>,
-    signs_in: bool,
+    /// The mechanisms by which it demands a sign-in; none: it demands none.
+    mechanisms: Option<String>,
 }
 
 /// Closes the connection without a word, in the place of a reply. Behind a reply it closes after that.
@@ -49,6 +50,7 @@ impl Dialogue {
 
     /// Its replies to `verb`, one after the other over all connections; the last one stays. `GREETING` and `END` name the
     /// greeting and the reply to the end of a message, and an empty reply is the usual one. A reply may end in [`CLOSE`].
+    /// `AUTH` is the reply to every sign-in, and `AUTH LOGIN` and the like the reply to that mechanism at once.
     #[must_use]
     pub fn says(mut self, verb: &str, replies: &[&str]) -> Self {
         let replies = replies.iter().map(|reply| (*reply).to_owned()).collect();
@@ -79,8 +81,14 @@ impl Dialogue {
 
     /// It demands a sign-in.
     #[must_use]
-    pub fn signing_in(mut self) -> Self {
-        self.signs_in = true;
+    pub fn signing_in(self) -> Self {
+        self.signing_in_by("PLAIN")
+    }
+
+    /// It demands a sign-in, and offers these mechanisms.
+    #[must_use]
+    pub fn signing_in_by(mut self, mechanisms: &str) -> Self {
+        self.mechanisms = Some(mechanisms.to_owned());
         self
     }
 }
@@ -94,6 +102,8 @@ pub struct Account {
     pub connections: usize,
     /// The sign-ins that were tried.
     pub sign_ins: usize,
+    /// Their mechanisms, in order.
+    pub mechanisms: Vec<String>,
     live: usize,
 }
 
@@ -146,7 +156,7 @@ impl Scripted {
         let account = AccountFile::starttls(("127.0.0.1", self.port), std::path::Path::new("none"))
             .with("ca_file", Value::Null)
             .with("starttls_enable", "false");
-        if lock(&self.shared).dialogue.signs_in {
+        if lock(&self.shared).dialogue.mechanisms.is_some() {
             account.with("allow_plaintext_auth", true)
         } else {
             account
@@ -161,6 +171,7 @@ impl Scripted {
         let shared = lock(&self.shared);
         Account {
             taken: shared.seen.taken.clone(),
+            mechanisms: shared.seen.mechanisms.clone(),
             ..shared.seen
         }
     }
@@ -230,24 +241,13 @@ impl<'s> Session<'s> {
                 {
                     let shared = lock(self.shared);
                     lines.extend(shared.dialogue.offers.iter().cloned());
-                    if shared.dialogue.signs_in {
-                        lines.push("AUTH PLAIN".to_owned());
-                    }
+                    lines.extend(shared.dialogue.mechanisms.iter().map(|names| format!("AUTH {names}")));
                 }
                 let last = lines.pop().unwrap_or_default();
                 let all: String = lines.iter().map(|line| format!("250-{line}\r\n")).collect();
                 Ok(self.reply("EHLO", &format!("{all}250 {last}"))?.1)
             }
-            "AUTH" => {
-                lock(self.shared).seen.sign_ins += 1;
-                let expected = STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
-                let usual = if line.ends_with(&expected) {
-                    "235 2.7.0 Accepted"
-                } else {
-                    "535 5.7.8 Not accepted"
-                };
-                Ok(self.reply("AUTH", usual)?.1)
-            }
+            "AUTH" => self.sign_in(line),
             "MAIL" => {
                 let limit = lock(self.shared).dialogue.per_connection.clone();
                 if let Some((_, reply)) = limit.filter(|(most, _)| self.ended >= *most) {
@@ -291,6 +291,44 @@ impl<'s> Session<'s> {
             "QUIT" => self.say(&format!("221 2.0.0 Bye{CLOSE}")),
             _ => self.say("500 5.5.2 What"),
         }
+    }
+
+    fn sign_in(&mut self, line: &str) -> Turn {
+        let mut words = line.split(' ').skip(1);
+        let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
+        {
+            let seen = &mut lock(self.shared).seen;
+            seen.sign_ins += 1;
+            seen.mechanisms.push(mechanism.clone());
+        }
+        let refused = self.next(&format!("AUTH {mechanism}"), "");
+        if !refused.is_empty() {
+            return self.say(&refused);
+        }
+        let is_good = match mechanism.as_str() {
+            "PLAIN" => words.next() == Some(&STANDARD.encode(format!("\0{USER}\0{PASSWORD}"))),
+            "LOGIN" => {
+                self.ask("VXNlcm5hbWU6")? == STANDARD.encode(USER)
+                    && self.ask("UGFzc3dvcmQ6")? == STANDARD.encode(PASSWORD)
+            }
+            // Who asks for what, and whether it is right, real servers show.
+            _ => !self.ask(&STANDARD.encode("<1896.697170952@mx.test>"))?.is_empty(),
+        };
+        let usual = if is_good {
+            "235 2.7.0 Accepted"
+        } else {
+            "535 5.7.8 Not accepted"
+        };
+        Ok(self.reply("AUTH", usual)?.1)
+    }
+
+    fn ask(&mut self, prompt: &str) -> std::io::Result<String> {
+        self.say(&format!("334 {prompt}"))?;
+        let mut line = Vec::new();
+        if self.input.read_until(b'\n', &mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
     fn dotted(&mut self) -> std::io::Result<String> {

@@ -5,6 +5,13 @@ use pipepost_tests::{
 };
 use serde_json::{Value, json};
 
+mod peers {
+    // What TLS shows of the client, and what the server shows.
+    mod certificates;
+    // Mechanisms with a challenge, and what a server does that does not like one.
+    mod mechanisms;
+}
+
 const SUBJECT: &str =
     "Grüße aus Köln, 你好 und Добрий день: ein Betreff, der länger ist als eine Zeile von 78 Zeichen 🎉";
 const TEXT: &str = "Schöne Grüße\n\n.\n..punkt am Anfang\nFrom here it goes on: naïve café, 東京";
@@ -278,7 +285,7 @@ fn through_aiosmtpd_with_tls_from_the_first_byte() {
 
 #[test]
 fn signs_in_with_the_mechanism_that_both_sides_have() {
-    for mechanism in ["PLAIN", "LOGIN"] {
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
         let options = Options {
             mechanisms: vec![mechanism],
             ..Options::default()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 
+use crate::client_certificate::{ClientCertificate, ClientIdentity};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place};
 use crate::reference::SecretSource;
@@ -219,6 +220,7 @@ pub struct Account {
     pub(crate) place: Place,
     pub(crate) server: Server,
     pub(crate) tls: TlsSettings,
+    pub(crate) certificate: Option<ClientCertificate>,
     pub(crate) timeouts: Timeouts,
     pub(crate) client_name: Option<String>,
     pub(crate) delivery: Delivery,
@@ -230,6 +232,9 @@ pub struct Account {
     pub(crate) masked: Masked,
     pub(crate) sign_in: SignIn,
     pub(crate) mechanisms: Vec<Mechanism>,
+    /// The sign-in is made where the server offers it, and mail is sent without it where not: TLS has shown the client's
+    /// certificate already.
+    pub(crate) sign_in_is_optional: bool,
     pub(crate) exposed_fields: Vec<String>,
     pub(crate) revision: Revision,
 }
@@ -364,9 +369,38 @@ impl Account {
         &self.sign_in
     }
 
-    /// Checks whether the account signs in at all. If it does, only the account can name the endpoint.
+    /// Checks whether the account has a secret: it signs in, or shows a client certificate. If so, only the account can
+    /// name the endpoint.
     pub fn has_secret(&self) -> bool {
+        self.signs_in() || self.certificate.is_some()
+    }
+
+    /// Checks whether the account signs in at all.
+    pub fn signs_in(&self) -> bool {
         !matches!(self.sign_in, SignIn::None)
+    }
+
+    /// Checks whether nothing may be sent before the account has signed in. Only an account with nothing but a client
+    /// certificate, whose `auth` does not say more, sends without a sign-in where the server offers no EXTERNAL.
+    pub fn must_sign_in(&self) -> bool {
+        self.signs_in() && !self.sign_in_is_optional
+    }
+
+    /// Reads the certificate and the key to show to a server that asks for them, where the account has them.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Secret`] when one of them cannot be read or is not what it should be.
+    pub fn client_identity(&self) -> Result<Option<ClientIdentity>, Error> {
+        self.certificate
+            .as_ref()
+            .map(|certificate| certificate.resolve(&self.environment))
+            .transpose()
+    }
+
+    /// Checks whether the account's password is an access token.
+    fn has_token_as_password(&self) -> bool {
+        let mut mechanisms = self.mechanisms.iter().filter(|one| **one != Mechanism::External);
+        mechanisms.all(|mechanism| mechanism.takes_token())
     }
 
     /// Checks whether the account may sign in without TLS, which is possible only at a loopback address.
@@ -401,7 +435,7 @@ impl Account {
             self.check_gmail_username(host, username.expose())?;
         }
         let secret = source.resolve(&self.environment)?;
-        if self.mechanisms.iter().all(|mechanism| mechanism.takes_token()) {
+        if self.has_token_as_password() {
             return Ok(Some(Credentials::token(username, secret)));
         }
         let secret = if crate::gmail::is_gmail(host) {
@@ -410,6 +444,23 @@ impl Account {
             secret
         };
         Ok(Some(Credentials::password(username, secret)))
+    }
+
+    /// Returns what EXTERNAL says beside the certificate: the user to act as, where the account names one and has no
+    /// password that the name belongs to.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Secret`] when a reference cannot be read.
+    pub fn certificate_credentials(&self) -> Result<Credentials, Error> {
+        let named = self
+            .username
+            .as_ref()
+            .filter(|_| matches!(self.sign_in, SignIn::Certificate));
+        let identity = match named {
+            Some(source) => source.resolve(&self.environment)?,
+            None => Secret::new(String::new()),
+        };
+        Ok(Credentials::certificate(identity))
     }
 
     /// Returns the user name and the given access token, for a sign-in.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use self::revision::Identity;
 use crate::account::{Account, AccountType, Delivery, Limits, Masked, Pipelining, Timeouts};
+use crate::client_certificate::{self, ClientCertificate};
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Place, Remedy, Warning, WarningKind};
@@ -37,7 +38,9 @@ const COMMON: [&str; 15] = [
     "exposed_fields",
     "auth",
 ];
-const SERVER: [&str; 6] = [
+const SERVER: [&str; 8] = [
+    client_certificate::CERTIFICATE,
+    client_certificate::KEY,
     "host",
     "port",
     "starttls_enable",
@@ -60,7 +63,13 @@ const OAUTH: [&str; 10] = [
 ];
 const GOOGLE_KEY: [&str; 4] = ["key", "subject", "scopes", "token_endpoint"];
 /// The fields that hold secrets, of any type.
-pub(crate) const SECRET_FIELDS: [&str; 4] = ["password", "client_secret", "refresh_token", "key"];
+pub(crate) const SECRET_FIELDS: [&str; 5] = [
+    "password",
+    "client_secret",
+    "refresh_token",
+    "key",
+    client_certificate::KEY,
+];
 const LIMITS: [&str; 6] = [
     "max_connections",
     "messages_per_second",
@@ -116,7 +125,19 @@ pub(crate) fn assemble(
         Preset::read(&mut fields, found)
     };
     let limits = read_limits(&mut fields, preset.as_ref().map(|filled| filled.preset), found);
-    let sign_in = sign_in::read(kind, &mut fields, &properties, preset.as_ref(), found);
+    let certificate = match kind {
+        AccountType::Basic => None,
+        _ => ClientCertificate::read(&mut fields, found),
+    };
+    let shows_certificate = certificate.is_some() || fields.is_written(client_certificate::CERTIFICATE);
+    let sign_in = sign_in::read(
+        kind,
+        shows_certificate,
+        &mut fields,
+        &properties,
+        preset.as_ref(),
+        found,
+    );
     let server = connection::read_server(kind, &mut fields, &properties, &sign_in, preset.as_ref(), found);
     let tls = connection::read_tls(&mut fields, &properties, found);
     let (from, from_name) = read_sender(&mut fields, found);
@@ -154,6 +175,7 @@ pub(crate) fn assemble(
         environment: environment.name(),
         server: &server,
         tls: &tls,
+        certificate: certificate.as_ref(),
         client_name: properties.client_name.as_deref(),
         username: sign_in.username.as_ref(),
         sign_in: &sign_in.way,
@@ -172,6 +194,7 @@ pub(crate) fn assemble(
         place,
         server,
         tls,
+        certificate,
         timeouts: Timeouts {
             connect: properties.connect,
             read: properties.read,
@@ -196,6 +219,7 @@ pub(crate) fn assemble(
         masked: Masked::default(),
         sign_in: sign_in.way,
         mechanisms: sign_in.mechanisms,
+        sign_in_is_optional: sign_in.is_optional,
         exposed_fields,
         revision,
     };
@@ -460,7 +484,21 @@ fn mask(account: &mut Account, written_by_reference: &[&'static str], found: &mu
 
 /// What may be exposed is a secret of this account, or comes from a reference; anything else there is a typing error.
 fn check_exposed(account: &Account, written_by_reference: &[&'static str], found: &mut Findings) {
-    let mut secrets: Vec<&str> = account.secrets().into_iter().map(|(name, _)| name).collect();
+    if account
+        .exposed_fields
+        .iter()
+        .any(|name| name == client_certificate::KEY)
+    {
+        let message = "a private key is for the TLS handshake and for nothing else; leave client_key out";
+        let place = account.place.with_field("exposed_fields");
+        return found.errors.push(Error::new(ErrorKind::Invalid, place, message));
+    }
+    let mut secrets: Vec<&str> = account
+        .secrets()
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| *name != client_certificate::KEY)
+        .collect();
     secrets.extend(written_by_reference);
     for name in account
         .exposed_fields

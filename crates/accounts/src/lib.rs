@@ -9,7 +9,7 @@
 //!
 //! The order of calls: [`Accounts::load`], or [`Accounts::load_with_store`]; [`Accounts::get`] for a step's label;
 //! [`Account::endpoint_for`] with what the step names; [`pipepost_core::EgressRule`] for each of its addresses; dial,
-//! with [`Account::tls`]; [`oauth::Tokens::sign_in`] for the credentials (or [`Account::credentials`], where only
+//! with [`Account::tls`] and [`Account::client_identity`]; [`oauth::Tokens::sign_in`] for the credentials (or [`Account::credentials`], where only
 //! passwords are in use); a [`sasl::Exchange`] over the connection. Reading a secret may read a file or ask the
 //! keyring, which blocks.
 //!
@@ -34,6 +34,7 @@
 mod account;
 mod accounts;
 mod assemble;
+mod client_certificate;
 mod document;
 mod endpoint;
 mod environment;
@@ -62,6 +63,7 @@ pub use account::{
     Account, AccountType, Delivery, Limits, Pipelining, Revision, Security, Timeouts, TlsSettings, TlsVersion,
 };
 pub use accounts::Accounts;
+pub use client_certificate::ClientIdentity;
 pub use endpoint::{Denied, Endpoint, NamedBy};
 pub use environment::{Environment, Keyring};
 pub use error::{Error, ErrorKind, Errors, Place, Remedy, Warning, WarningKind};

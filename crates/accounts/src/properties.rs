@@ -63,10 +63,7 @@ const REFUSED: [(&str, &str); 19] = [
         "auth.digest-md5",
         "name the mechanisms you want in mail.smtp.auth.mechanisms",
     ),
-    (
-        "auth.ntlm",
-        "NTLM is not spoken; use PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER",
-    ),
+    ("auth.ntlm", NTLM),
     (
         "auth.xoauth2",
         "name XOAUTH2 in mail.smtp.auth.mechanisms, or use an oauth-2 account",
@@ -294,9 +291,26 @@ fn read_mechanisms(fields: &mut Fields, found: &mut Findings) -> Option<Vec<Mech
     (!mechanisms.is_empty()).then_some(mechanisms)
 }
 
-/// The sentence for a mechanism that accounts cannot use.
+/// What to do instead of signing in with the name that a Windows domain knows.
+const NTLM: &str = "NTLM is not spoken, since its proofs are easy to break; use LOGIN or PLAIN over TLS, which Exchange offers once basic authentication is on for its receive connector, or an oauth-2 account";
+
+/// The clause for a mechanism that accounts cannot use: what it is, and what to do.
 pub(crate) fn not_spoken(name: &str) -> String {
-    format!("the mechanism {name} is not spoken; write PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER")
+    const SPOKEN: &str = "PLAIN, LOGIN, SCRAM-SHA-256, CRAM-MD5, XOAUTH2, OAUTHBEARER or EXTERNAL";
+    let bare = name.trim_matches('"').to_ascii_uppercase();
+    let remedy = match bare.as_str() {
+        "NTLM" | "MSN" => return NTLM.to_owned(),
+        "GSSAPI" | "GSS-SPNEGO" | "KERBEROS_V4" => {
+            "it is Kerberos, which needs a ticket of this machine; use PLAIN or LOGIN over TLS, or a client certificate with EXTERNAL"
+        }
+        "DIGEST-MD5" => "it was withdrawn as unsafe (RFC 6331); write SCRAM-SHA-256, or PLAIN over TLS",
+        "SCRAM-SHA-256-PLUS" | "SCRAM-SHA-1" | "SCRAM-SHA-1-PLUS" | "SCRAM-SHA-512" => {
+            "write SCRAM-SHA-256, or PLAIN over TLS"
+        }
+        "ANONYMOUS" => "to send without a sign-in, write \"auth\": false",
+        _ => return format!("the mechanism {name} is not spoken; write {SPOKEN}"),
+    };
+    format!("the mechanism {name} is not spoken: {remedy}")
 }
 
 fn read_versions(fields: &mut Fields, found: &mut Findings) -> Option<(TlsVersion, TlsVersion)> {
@@ -377,7 +391,7 @@ mod tests {
         ("user", Reader::Connector("username")),
         ("from", Reader::Connector("envelope_from")),
         ("localhost", Reader::Host("client_name")),
-        ("auth", Reader::Host("has_secret")),
+        ("auth", Reader::Host("must_sign_in")),
         ("auth.mechanisms", Reader::Connector("mechanisms")),
         ("connectiontimeout", Reader::Host("connect_timeout")),
         ("timeout", Reader::Connector("read_timeout_ms")),

@@ -96,6 +96,16 @@ impl SecretSource {
         Error::new(ErrorKind::NotAllowed, self.place.clone(), message).with_remedy(Remedy::NamePolicy)
     }
 
+    /// The content of a file; a relative path starts at `base`.
+    pub(crate) fn file(path: &str, base: &Path, place: Place) -> Self {
+        Self {
+            pieces: vec![Piece::File(path.to_owned())],
+            base: base.to_path_buf(),
+            place,
+            references: References::Every,
+        }
+    }
+
     /// A text that was resolved already.
     pub(crate) fn literal(text: &str, place: Place) -> Self {
         let pieces = vec![Piece::Literal(Zeroizing::new(text.to_owned()))];
@@ -216,6 +226,21 @@ impl SecretSource {
             ));
         }
         Ok(Secret::from(value))
+    }
+
+    /// Refuses a file among the references that others than its owner can read: it holds a private key.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Secret`], with the file and its mode.
+    pub(crate) fn refuse_files_open_to_others(&self) -> Result<(), Error> {
+        for piece in &self.pieces {
+            let Piece::File(path) = piece else { continue };
+            if let Some(mode) = mode_open_to_others(&self.base.join(path)) {
+                let message = format!("the file {path} can be read by others (mode {mode:04o}); run chmod 600 on it");
+                return Err(Error::new(ErrorKind::Secret, self.place.clone(), message));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the value when it can be had without asking anybody and without reading a file, which may give it only once.
@@ -350,6 +375,20 @@ fn parse_reference(inside: &str) -> Result<Piece, String> {
         }
         _ => Err("a \"${\" begins no reference; write \"$${\" for a literal \"${\"".to_owned()),
     }
+}
+
+/// The mode of a file that others than its owner can read. A file that is not there is found missing when it is read.
+#[cfg(unix)]
+fn mode_open_to_others(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o077 != 0).then_some(mode & 0o7777)
+}
+
+/// Elsewhere the user's folders are the user's own.
+#[cfg(not(unix))]
+fn mode_open_to_others(_path: &Path) -> Option<u32> {
+    None
 }
 
 /// The text of a file, less one trailing line break.

@@ -14,6 +14,8 @@ pub enum SignIn {
     None,
     /// With a user name and a password; under XOAUTH2 or OAUTHBEARER the password is used directly as the access token.
     Password(SecretSource),
+    /// With the client certificate that TLS has shown (SASL EXTERNAL), and nothing else.
+    Certificate,
     /// With access tokens that are obtained with a refresh token, or as a client of its own.
     OAuth(Box<OAuthClient>),
     /// With access tokens that are obtained with a service account's signed assertion.

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::account::{Account, Pipelining, Security, Timeouts};
+use crate::client_certificate;
 use crate::error::Error;
 use crate::fields::normal;
 use crate::reference::SecretSource;
@@ -250,7 +251,7 @@ impl Account {
     /// The secrets by their field names.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretSource)> {
         let mut secrets = match &self.sign_in {
-            SignIn::None => Vec::new(),
+            SignIn::None | SignIn::Certificate => Vec::new(),
             SignIn::Password(password) => vec![("password", password)],
             SignIn::OAuth(client) => {
                 let named = [
@@ -266,6 +267,9 @@ impl Account {
         };
         if let (Some(username), None) = (&self.username, &self.username_shown) {
             secrets.push(("username", username));
+        }
+        if let Some(certificate) = &self.certificate {
+            secrets.push((client_certificate::KEY, &certificate.key));
         }
         secrets
     }

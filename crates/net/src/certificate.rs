@@ -1,6 +1,11 @@
-//! What a certificate says, for a person. Rustls has checked it before; nothing is decided here.
+//! What a certificate says, for a person; and whether one that the operator has pinned is within its period of validity.
+//! All others rustls has checked before.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
 use x509_cert::der::Decode as _;
 use x509_cert::name::Name;
 
@@ -30,6 +35,25 @@ impl Certificate {
     pub fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
     }
+}
+
+/// Checks a certificate's period of validity.
+///
+/// # Errors
+/// When `now` is outside it, or the bytes are no certificate.
+pub(crate) fn check_period(der: &[u8], now: UnixTime) -> Result<(), CertificateError> {
+    let certificate = x509_cert::Certificate::from_der(der).map_err(|_| CertificateError::BadEncoding)?;
+    let validity = certificate.tbs_certificate.validity;
+    let time = |time: Duration| UnixTime::since_unix_epoch(time);
+    let not_before = time(validity.not_before.to_unix_duration());
+    let not_after = time(validity.not_after.to_unix_duration());
+    if now < not_before {
+        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+    }
+    if now > not_after {
+        return Err(CertificateError::ExpiredContext { time: now, not_after });
+    }
+    Ok(())
 }
 
 /// The common name, or the organisation, or the whole of it; the server chose it, so nothing in it reaches a terminal raw.

@@ -52,7 +52,7 @@ pub(crate) fn explain(problem: &CertificateError, address: &Endpoint) -> String 
             "The certificate of {address} is signed by nobody this machine trusts. If the server is your own, name its authority's certificate in the account's `ca_file`. {STRANGER}"
         ),
         CertificateError::Other(other) if other.0.to_string().contains("CaUsedAsEndEntity") => format!(
-            "{address} shows a certificate that is itself an authority's (`openssl req -x509` makes such). Give the server a certificate that this authority has signed, and name the authority's in `ca_file`."
+            "{address} shows a certificate that is itself an authority's (`openssl req -x509` makes such). If the server is your own, name this very certificate in the account's `ca_file`."
         ),
         CertificateError::Other(other) => built_wrongly(address, &other.0.to_string()),
         CertificateError::Revoked => format!(

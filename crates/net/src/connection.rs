@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pipepost_accounts::Security;
+use pipepost_accounts::sasl::Mechanism;
 use pipepost_core::Endpoint;
 use tokio::time::Instant;
 
 use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
+use crate::offered_mechanisms::OfferedMechanisms;
 use crate::plain_io;
 use crate::pool::Key;
 use crate::reply_count::Answers;
 use crate::route::{Route, TransportGrant};
 use crate::session::{IdleConnection, Session};
-use crate::sign_in_gate::{First, RefusedBefore};
-use crate::tls::{TlsError, TlsFacts};
+use crate::sign_in::SignInRequest;
+use crate::sign_in_gate::{First, Refused, RefusedBefore, Verdict};
+use crate::tls::{ClientAuth, TlsError, TlsFacts};
 use crate::transcript::Dialogue;
 use crate::{preauth_filter, sign_in};
 
@@ -26,6 +29,9 @@ const MEMO_BYTES_MAX: usize = 4 * 1024;
 /// How many lines may leave before the sign-in and before TLS. A conversation needs three; each says one of few things, and
 /// the bound keeps their order from saying much.
 const GREETINGS_MAX: u32 = 16;
+
+/// How long the last word of a server that has gone may take: it has arrived, or it does not come.
+const LAST_WORD_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// How much a farewell may be.
 const FAREWELL_BYTES_MAX: usize = 64;
@@ -98,8 +104,15 @@ pub struct Facts {
 pub struct SignInReply {
     /// The server's last reply, as it arrived except for the secret.
     pub text: Vec<u8>,
-    /// Whether the account is signed in.
-    pub is_accepted: bool,
+    /// The mechanism by which the account is signed in; `None` when the server refused.
+    pub mechanism: Option<String>,
+}
+
+impl SignInReply {
+    /// Checks whether the account is signed in.
+    pub fn is_accepted(&self) -> bool {
+        self.mechanism.is_some()
+    }
 }
 
 /// One connection on a route.
@@ -108,6 +121,11 @@ pub struct Connection {
     transport: TransportGrant,
     key: Key,
     tls_facts: Option<TlsFacts>,
+    /// Whether the server asked for the client's certificate.
+    client_auth: ClientAuth,
+    /// Something was read since TLS began.
+    heard_over_tls: bool,
+    offered: OfferedMechanisms,
     sign_in_asked: bool,
     /// Something left that a sign-in may not follow.
     spoke: bool,
@@ -163,9 +181,15 @@ impl Connection {
         let first_sign_in = match &route.account {
             Some(account) if route.signs_in && !route.is_dry_run() => {
                 let gate = &transport.connections.sign_in_gate;
-                gate.enter(&key).await.map_err(|RefusedBefore| {
+                gate.enter(&key).await.map_err(|RefusedBefore(what)| {
+                    let why = match what {
+                        Refused::Secret => "and is not tried again with the same secret",
+                        Refused::Mechanisms => {
+                            "by each mechanism that account and server share, and is not tried again"
+                        }
+                    };
                     ConnectionError::Credentials(format!(
-                        "The sign-in of the account `{}` was refused before in this run, and is not tried again with the same secret.",
+                        "The sign-in of the account `{}` was refused before in this run, {why}.",
                         account.label()
                     ))
                 })?
@@ -197,6 +221,9 @@ impl Connection {
             transport: transport.clone(),
             key,
             tls_facts: None,
+            client_auth: ClientAuth::default(),
+            heard_over_tls: false,
+            offered: OfferedMechanisms::default(),
             sign_in_asked: false,
             spoke: false,
             greetings: 0,
@@ -353,11 +380,23 @@ impl Connection {
             Ok(bytes) => bytes.is_empty() || says_goodbye(bytes),
             Err(error) => error.is_closed(),
         };
-        let bytes = bytes?;
+        let bytes = bytes.map_err(|error| self.explained(error))?;
+        self.heard_over_tls |= self.session.tls.is_some() && !bytes.is_empty();
+        if self.session.signed_in.is_none() && self.transport.route.may_sign_in {
+            self.offered.heard(&bytes);
+            if let Some(error) = self.sign_in_not_offered() {
+                return Err(error);
+            }
+        }
         if !std::mem::replace(&mut self.greeted, true) && self.idle.is_none() {
             self.turned_away |= bytes.first() == Some(&b'4');
         }
         if bytes.is_empty() {
+            let endpoint = self.transport.route.endpoint();
+            let said = (!self.heard_over_tls).then(|| self.client_auth.explain_end(true, endpoint));
+            if let Some(said) = said.flatten() {
+                return Err(ConnectionError::Tls(said));
+            }
             self.session.note(format_args!("the server closed the connection"));
             return Err(ConnectionError::Closed);
         }
@@ -371,20 +410,67 @@ impl Connection {
     /// is closed, for the end of a message too many and for what a server could read in another way than the host. Returns
     /// [`ConnectionError::Closed`] also where a reply came that nothing had asked for, and [`ConnectionError::Io`].
     pub async fn write(&mut self, bytes: &[u8], messages_max: u64) -> Result<(), ConnectionError> {
+        let greetings = || preauth_filter::check(bytes, &self.session.client_name);
         if self.is_gated() {
             let denied = |reason: String| ConnectionError::Denied(format!("These bytes may not leave yet: {reason}."));
-            let lines = preauth_filter::check(bytes, &self.session.client_name).map_err(denied)?;
+            let lines = greetings().map_err(denied)?;
             self.greetings = self.greetings.saturating_add(lines);
             if self.greetings > GREETINGS_MAX {
                 return Err(denied(format!("{GREETINGS_MAX} lines before the sign-in are enough")));
             }
-        } else {
-            self.spoke = true;
+        } else if !self.spoke {
+            // Where a sign-in is free to come, it comes after greetings only, as everywhere.
+            self.spoke = !self.transport.route.may_sign_in || greetings().is_err();
         }
         self.wrote = true;
+        if !self.spoke {
+            self.offered.said(bytes);
+        }
         let written = self.session.write(bytes, messages_max).await;
-        self.ended_by_server |= written.as_ref().is_err_and(ConnectionError::is_closed);
-        written
+        let Err(error) = written else { return Ok(()) };
+        self.ended_by_server |= error.is_closed();
+        // The server may have said why before it went.
+        if error.is_closed() && self.client_auth.was_asked() && !self.heard_over_tls {
+            let last = match tokio::time::timeout(LAST_WORD_WAIT_MAX, self.session.read(1)).await {
+                Ok(Err(last)) => last,
+                _ => error,
+            };
+            return Err(self.explained(last));
+        }
+        Err(error)
+    }
+
+    /// What an error means: in TLS 1.3 a server that wants another client certificate, or any, says so only after the
+    /// client's handshake is over (RFC 8446, section 4.4.2.4), in the place of its first words.
+    fn explained(&self, error: ConnectionError) -> ConnectionError {
+        if self.heard_over_tls {
+            return error;
+        }
+        self.about_the_client_certificate(&error).unwrap_or(error)
+    }
+
+    fn about_the_client_certificate(&self, error: &ConnectionError) -> Option<ConnectionError> {
+        let ConnectionError::Io(error) = error else { return None };
+        let said = self.client_auth.explain(error, self.transport.route.endpoint())?;
+        Some(ConnectionError::Tls(said))
+    }
+
+    /// Returns why an account that has to sign in by EXTERNAL, and by nothing else, cannot: the server does not offer it.
+    /// It is an error of the reply to EHLO, since a connector goes on without a sign-in there.
+    pub fn sign_in_not_offered(&self) -> Option<ConnectionError> {
+        let account = self.transport.route.account.as_ref()?;
+        let is_due = self.transport.route.signs_in && account.mechanisms() == [Mechanism::External];
+        let is_missing = self.session.tls.is_some()
+            && self.session.signed_in.is_none()
+            && self.offered.is_complete()
+            && !self.offered.mechanisms().contains(&Mechanism::External);
+        (is_due && is_missing).then(|| {
+            ConnectionError::Denied(format!(
+                "The server `{}` does not offer EXTERNAL, and the account `{}` signs in by nothing else. Leave `auth` out where the client certificate is proof enough, or give the account a user name and a password.",
+                self.transport.route.endpoint(),
+                account.label()
+            ))
+        })
     }
 
     /// Returns whether only greetings may leave: before a sign-in that is due, and before a TLS that is demanded.
@@ -405,6 +491,7 @@ impl Connection {
             ));
         }
         self.session.socket()?;
+        self.offered.forget();
         if self.session.has_unread_input().await {
             let endpoint = self.transport.route.endpoint();
             // The news may be that there will be none.
@@ -432,16 +519,23 @@ impl Connection {
             ));
         };
         let (route, tls) = (&self.transport.route, &self.transport.connections.tls);
+        let identity = match &route.account {
+            Some(account) => account
+                .client_identity()
+                .map_err(|error| ConnectionError::Denied(format!("{error}.")))?,
+            None => None,
+        };
         let redactor = &self.session.redactor;
         let handshake = tls
-            .handshake(stream, route.endpoint(), &route.tls)
+            .handshake(stream, route.endpoint(), &route.tls, identity)
             .await
             // A certificate says whatever the server likes.
             .map_err(|error| error.with_text(|text| redactor.redacted_text(text)));
         if let Err(error) = &handshake {
             self.session.note(format_args!("{error}"));
         }
-        let wrapped = handshake?;
+        let (wrapped, client_auth) = handshake?;
+        self.client_auth = client_auth;
         let version = match wrapped.get_ref().1.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
@@ -463,7 +557,7 @@ impl Connection {
     pub async fn sign_in(&mut self, mechanism: &str) -> Result<SignInReply, ConnectionError> {
         let denied = |message: String| Err(ConnectionError::Denied(message));
         let route = Arc::clone(&self.transport.route);
-        let Some(account) = route.account.as_ref().filter(|_| route.signs_in) else {
+        let Some(account) = route.account.as_ref().filter(|_| route.may_sign_in) else {
             return denied("This step has no account to sign in with.".to_owned());
         };
         if std::mem::replace(&mut self.sign_in_asked, true) {
@@ -484,25 +578,33 @@ impl Connection {
             session.signed_in = Some(mechanism.to_owned());
             return Ok(SignInReply {
                 text: b"235 2.7.0 Accepted\r\n".to_vec(),
-                is_accepted: true,
+                mechanism: session.signed_in.clone(),
             });
         }
         if session.redactor.has_unread_input() {
             return denied("A sign-in begins where everything that the server said was read.".to_owned());
         }
-        self.transport.connections.sign_in_turn(&route.owner()).await;
-        let tokens = &self.transport.connections.tokens;
-        let reply = sign_in::run(session, account, tokens, mechanism, route.endpoint()).await?;
+        let connections = &self.transport.connections;
+        let (gate, first) = (&connections.sign_in_gate, self.first_sign_in.take());
+        let known = gate.accepted(&self.key, first.as_ref()).await;
+        let request = SignInRequest {
+            account,
+            connections,
+            owner: &route.owner(),
+            address: route.endpoint(),
+            mechanisms: sign_in::order(account, mechanism, known, &self.offered.mechanisms())?,
+        };
+        let reply = sign_in::run(session, request).await?;
         session.expires = reply.expires;
-        if reply.signed_in {
-            session.signed_in = Some(mechanism.to_ascii_uppercase());
+        if let Verdict::Accepted(mechanism) = reply.verdict {
+            session.signed_in = Some(mechanism.as_str().to_owned());
         }
-        self.turned_away |= !reply.signed_in && reply.text.first() == Some(&b'4');
-        let (gate, first) = (&self.transport.connections.sign_in_gate, self.first_sign_in.take());
-        gate.note(&self.key, first, &reply.text, reply.signed_in).await;
+        let signed_in = session.signed_in.clone();
+        self.turned_away |= signed_in.is_none() && reply.text.first() == Some(&b'4');
+        gate.note(&self.key, first, reply.verdict).await;
         Ok(SignInReply {
             text: reply.text,
-            is_accepted: reply.signed_in,
+            mechanism: signed_in,
         })
     }
 

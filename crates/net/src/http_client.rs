@@ -120,8 +120,11 @@ impl HttpClient {
             Err(error) => return Err(HttpFailure::unanswered(clause(&error))),
         };
         if encrypted {
-            let stream = self.tls.handshake(stream, to.endpoint(), &TlsSettings::default()).await;
-            let stream = stream.map_err(|error| HttpFailure::unanswered(clause(&error)))?;
+            let stream = self
+                .tls
+                .handshake(stream, to.endpoint(), &TlsSettings::default(), None)
+                .await;
+            let (stream, _) = stream.map_err(|error| HttpFailure::unanswered(clause(&error)))?;
             converse(Stream::Tls(Box::new(stream)), request).await
         } else {
             let is_inner = || stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()));

@@ -15,10 +15,12 @@
 mod buffered_stream;
 mod certificate;
 mod certificate_trouble;
+mod client_auth;
 mod connection;
 mod dial;
 mod handshake_trouble;
 mod http_client;
+mod offered_mechanisms;
 mod plain_io;
 mod pool;
 mod preauth_filter;

@@ -45,6 +45,8 @@ pub struct Route {
     pub(crate) account: Option<Arc<Account>>,
     /// The account signs in before anything but greetings leaves.
     pub(crate) signs_in: bool,
+    /// The account signs in, at least where the server offers it.
+    pub(crate) may_sign_in: bool,
     pub(crate) client_name: Option<String>,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_connections: u32,
@@ -71,7 +73,8 @@ impl Route {
             egress: gate.admit(Endpoint::new(&endpoint.host, endpoint.port), rule)?,
             min_security: endpoint.security,
             tls: account.tls().clone(),
-            signs_in: signs_in && account.has_secret(),
+            signs_in: signs_in && account.must_sign_in(),
+            may_sign_in: signs_in && account.signs_in(),
             client_name: account.client_name().map(str::to_owned),
             connect_timeout: account.timeouts().connect.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
             max_connections: account
@@ -94,6 +97,7 @@ impl Route {
             tls: TlsSettings::default(),
             account: None,
             signs_in: false,
+            may_sign_in: false,
             client_name: None,
             connect_timeout: CONNECT_TIMEOUT_DEFAULT,
             max_connections: Limits::MAX_CONNECTIONS_DEFAULT,
@@ -140,6 +144,12 @@ impl Route {
     /// Checks whether the account signs in before anything except greetings leaves.
     pub fn signs_in(&self) -> bool {
         self.signs_in
+    }
+
+    /// Checks whether the account signs in, at least where the server offers it: some accounts with a client certificate
+    /// send without a sign-in elsewhere.
+    pub fn may_sign_in(&self) -> bool {
+        self.may_sign_in
     }
 
     /// Checks whether this is a dry run, in which nothing is dialled.

@@ -3,11 +3,16 @@
 //! Servers lock accounts after some refused sign-ins, and each of many connections, and each turn of a loop, would make
 //! one. So the first connection of an account signs in before any other: others open once it has succeeded. After a
 //! refusal no further sign-in is made, and each request for one gets an error that says so.
+//!
+//! A refused mechanism is no refused secret: another mechanism is tried on the same connection (see `sign_in`). The one
+//! that succeeded is remembered, so that later connections begin with it. When the server has refused each mechanism that
+//! it shares with the account, no further sign-in is made either: each would send the secret again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pipepost_accounts::sasl::Mechanism;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
@@ -22,16 +27,34 @@ pub(crate) enum Known {
     /// Nobody has signed in yet.
     #[default]
     Nothing,
-    Accepted,
-    Refused(Instant),
+    /// By this mechanism.
+    Accepted(Mechanism),
+    Refused(Instant, Refused),
+}
+
+/// What a server refused for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Secret,
+    /// Every mechanism that it shares with the account.
+    Mechanisms,
+}
+
+/// How a sign-in ended, as far as others are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accepted(Mechanism),
+    Refused(Refused),
+    /// Another try may end otherwise.
+    Open,
 }
 
 /// The right to be the first to sign in. Whoever drops it without a word leaves it to the next.
 pub(crate) type First = OwnedMutexGuard<Known>;
 
-/// The server has refused this secret before.
+/// The server has refused this before.
 #[derive(Debug)]
-pub(crate) struct RefusedBefore;
+pub(crate) struct RefusedBefore(pub(crate) Refused);
 
 #[derive(Debug, Default)]
 pub(crate) struct SignInGate {
@@ -49,29 +72,35 @@ impl SignInGate {
         let known = self.of(key).lock_owned().await;
         match &*known {
             Known::Nothing => Ok(Some(known)),
-            Known::Accepted => Ok(None),
-            Known::Refused(at) if at.elapsed() < REFUSAL_HOLDS => Err(RefusedBefore),
-            Known::Refused(_) => Ok(Some(known)),
+            Known::Accepted(_) => Ok(None),
+            Known::Refused(at, what) if at.elapsed() < REFUSAL_HOLDS => Err(RefusedBefore(*what)),
+            Known::Refused(..) => Ok(Some(known)),
         }
     }
 
-    /// Notes the server's last reply to a sign-in, and whether it succeeded.
-    pub(crate) async fn note(&self, key: &Key, first: Option<First>, reply: &[u8], is_accepted: bool) {
+    /// Returns the mechanism by which the account has signed in before. `first` is the caller's own right.
+    pub(crate) async fn accepted(&self, key: &Key, first: Option<&First>) -> Option<Mechanism> {
+        if first.is_some() {
+            return None;
+        }
+        match *self.of(key).lock_owned().await {
+            Known::Accepted(mechanism) => Some(mechanism),
+            Known::Nothing | Known::Refused(..) => None,
+        }
+    }
+
+    /// Notes how a sign-in ended.
+    pub(crate) async fn note(&self, key: &Key, first: Option<First>, verdict: Verdict) {
         let mut known = match first {
             Some(first) => first,
             None => self.of(key).lock_owned().await,
         };
-        if is_accepted {
-            *known = Known::Accepted;
-        } else if is_final(reply) {
-            *known = Known::Refused(Instant::now());
+        match verdict {
+            Verdict::Accepted(mechanism) => *known = Known::Accepted(mechanism),
+            Verdict::Refused(what) => *known = Known::Refused(Instant::now(), what),
+            Verdict::Open => {}
         }
     }
-}
-
-/// Whether a reply refuses the secret. 4yz may pass, and 504 and 538 speak of the mechanism (RFC 4954, section 6).
-fn is_final(reply: &[u8]) -> bool {
-    reply.first() == Some(&b'5') && !reply.starts_with(b"504") && !reply.starts_with(b"538")
 }
 
 #[cfg(test)]
@@ -93,7 +122,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!other.is_finished());
-        gate.note(&key(), first, b"535 5.7.8 No\r\n", false).await;
+        gate.note(&key(), first, Verdict::Refused(Refused::Secret)).await;
         assert!(other.await.expect("it ends"), "no second sign-in");
         assert!(gate.enter(&key()).await.is_err());
     }
@@ -103,10 +132,13 @@ mod tests {
         let gate = SignInGate::default();
         drop(gate.enter(&key()).await);
         let second = gate.enter(&key()).await.expect("nothing is known");
-        gate.note(&key(), second, b"454 4.7.0 Later\r\n", false).await;
+        gate.note(&key(), second, Verdict::Open).await;
         let third = gate.enter(&key()).await.expect("it may pass");
         assert!(third.is_some());
-        gate.note(&key(), third, b"235 2.7.0 Yes\r\n", true).await;
-        assert!(gate.enter(&key()).await.expect("it is good").is_none());
+        assert_eq!(gate.accepted(&key(), third.as_ref()).await, None);
+        gate.note(&key(), third, Verdict::Accepted(Mechanism::Login)).await;
+        let fourth = gate.enter(&key()).await.expect("it is good");
+        assert!(fourth.is_none());
+        assert_eq!(gate.accepted(&key(), fourth.as_ref()).await, Some(Mechanism::Login));
     }
 }

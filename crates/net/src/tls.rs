@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use pipepost_accounts::{TlsSettings, TlsVersion};
+use pipepost_accounts::{ClientIdentity, TlsSettings, TlsVersion};
 use pipepost_core::Endpoint;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,8 +11,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::client_auth::{self, CertificateRequests};
 use crate::handshake_trouble;
 use crate::trust::Trust;
+
+pub(crate) use crate::client_auth::ClientAuth;
 
 /// The reason why TLS could not be started. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,9 @@ pub enum TlsError {
     /// The server's certificate cannot be trusted for this host.
     #[error("{0}")]
     Certificate(String),
+    /// The server demands a client certificate, or does not take the account's.
+    #[error("{0}")]
+    ClientCertificate(String),
     /// The handshake failed.
     #[error("{0}")]
     Handshake(String),
@@ -37,6 +43,7 @@ impl TlsError {
         match self {
             Self::Name(text) => Self::Name(change(&text)),
             Self::Certificate(text) => Self::Certificate(change(&text)),
+            Self::ClientCertificate(text) => Self::ClientCertificate(change(&text)),
             Self::Handshake(text) => Self::Handshake(change(&text)),
             Self::Lost(text) => Self::Lost(change(&text)),
         }
@@ -80,21 +87,24 @@ pub(crate) struct TlsConfigs {
     made: Mutex<HashMap<Key, Arc<ClientConfig>>>,
 }
 
-type Key = (TlsVersion, TlsVersion, Vec<CertificateDer<'static>>);
+/// The versions, the account's authorities, and which client's identity is shown.
+type Key = (TlsVersion, TlsVersion, Vec<CertificateDer<'static>>, Option<[u8; 32]>);
 
 impl TlsConfigs {
-    fn get(&self, settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
+    fn get(&self, settings: &TlsSettings, identity: Option<ClientIdentity>) -> Result<Arc<ClientConfig>, TlsError> {
         let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let key = (settings.min, settings.max, settings.ca.clone());
+        let fingerprint = identity.as_ref().map(ClientIdentity::fingerprint);
+        let key = (settings.min, settings.max, settings.ca.clone(), fingerprint);
         if let Some(config) = made.get(&key) {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(client_config(settings)?);
+        let config = Arc::new(client_config(settings, identity)?);
         made.insert(key, Arc::clone(&config));
         Ok(config)
     }
 
-    /// Shakes hands with the server, whose certificate must be valid for the endpoint's own name.
+    /// Shakes hands with the server, whose certificate must be valid for the endpoint's own name. `identity` is shown to a
+    /// server that asks for the client's. Returns also whether the server asked.
     ///
     /// # Errors
     /// A [`TlsError`].
@@ -103,18 +113,23 @@ impl TlsConfigs {
         stream: TcpStream,
         address: &Endpoint,
         settings: &TlsSettings,
-    ) -> Result<TlsStream<TcpStream>, TlsError> {
-        let config = self.get(settings)?;
+        identity: Option<ClientIdentity>,
+    ) -> Result<(TlsStream<TcpStream>, ClientAuth), TlsError> {
+        let mut config = ClientConfig::clone(&*self.get(settings, identity)?);
+        let requests = CertificateRequests::of(&mut config);
         let bare = address.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(bare).map_err(|_| TlsError::Name(address.host.clone()))?;
-        TlsConnector::from(config)
-            .connect(name, stream)
-            .await
-            .map_err(|error| handshake_trouble::explain(&error, address))
+        match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
+            Ok(stream) => Ok((stream, requests.client_auth())),
+            Err(error) => Err(requests
+                .client_auth()
+                .explain(&error, address)
+                .unwrap_or_else(|| handshake_trouble::explain(&error, address))),
+        }
     }
 }
 
-fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
+fn client_config(settings: &TlsSettings, identity: Option<ClientIdentity>) -> Result<ClientConfig, TlsError> {
     let versions: &[&rustls::SupportedProtocolVersion] = match (settings.min, settings.max) {
         (TlsVersion::V1_3, _) => &[&rustls::version::TLS13],
         (_, TlsVersion::V1_2) => &[&rustls::version::TLS12],
@@ -122,13 +137,18 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let trust = Arc::new(Trust::new(&settings.ca, Arc::clone(&provider)));
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(|_| TlsError::Handshake("No version of TLS is left that the account allows.".to_owned()))?
         // Not a weaker one: it asks rustls's own twice at most.
         .dangerous()
-        .with_custom_certificate_verifier(trust)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(trust);
+    let mut config = match identity {
+        Some(ClientIdentity { chain, key, .. }) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| client_auth::unusable(&error))?,
+        None => builder.with_no_client_auth(),
+    };
     // A replayed early flight could be a replayed message.
     config.enable_early_data = false;
     Ok(config)

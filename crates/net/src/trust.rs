@@ -5,6 +5,12 @@
 //! against the account's own authorities first, then against the one file; only when neither accepts it are all
 //! authorities read. The result is the same as with all of them together: each step's authorities are among those of
 //! the last step, and the last step decides every refusal.
+//!
+//! A server may also show one of the account's own certificates itself, as Proton Bridge does, and whoever ran
+//! `openssl req -x509`. Then the operator has pinned this very certificate, and it is accepted whatever it says of being
+//! an authority, and for whatever name it was issued; it has to be within its period of validity. That gives nobody a new
+//! way in: whoever has its private key could as well sign, as the authority that the account trusts, a certificate for the
+//! account's host. That the server has the private key is verified as always.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +19,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::certificate;
 
 /// Where systems keep their authorities in one file.
 const BUNDLES: [&str; 4] = [
@@ -78,6 +86,10 @@ impl ServerCertVerifier for Trust {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if self.authorities.iter().any(|pinned| pinned == end_entity) {
+            certificate::check_period(end_entity, now)?;
+            return Ok(ServerCertVerified::assertion());
+        }
         let verify = |by: &WebPkiServerVerifier| by.verify_server_cert(end_entity, intermediates, name, ocsp, now);
         let trusted = self.own.as_ref().and_then(|own| verify(own).ok());
         if let Some(verified) = trusted.or_else(|| verify(self.bundle()?).ok()) {

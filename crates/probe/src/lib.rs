@@ -24,8 +24,12 @@ pub trait Connection: Send {
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Self::Error>> + Send;
     /// Starts TLS on the connection.
     fn start_tls(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
-    /// Performs the whole sign-in. Returns the server's last reply, and whether the sign-in succeeded.
-    fn sign_in(&mut self, mechanism: &str) -> impl Future<Output = Result<(Vec<u8>, bool), Self::Error>> + Send;
+    /// Performs the whole sign-in, by this mechanism or by another that server and account share. Returns the server's last
+    /// reply, and by which mechanism the sign-in succeeded, if it did.
+    fn sign_in(
+        &mut self,
+        mechanism: &str,
+    ) -> impl Future<Output = Result<(Vec<u8>, Option<String>), Self::Error>> + Send;
 }
 
 /// A message of our own, which shows that a message arrives.
@@ -146,11 +150,11 @@ impl Conversation {
                 Action::SignIn { mechanism, .. } => {
                     let mechanism = mechanism.to_owned();
                     self.offer(tell);
-                    let (reply, signed_in) = wire.sign_in(&mechanism).await.map_err(ProbeError::Connection)?;
-                    if signed_in {
+                    let (reply, signed_in_by) = wire.sign_in(&mechanism).await.map_err(ProbeError::Connection)?;
+                    self.client.signed_in(&reply, signed_in_by.is_some());
+                    if let Some(mechanism) = signed_in_by {
                         tell(Event::SignedIn { mechanism });
                     }
-                    self.client.signed_in(&reply, signed_in);
                 }
                 Action::Content { .. } => match &self.letter {
                     Some(letter) => self.client.supply(letter.content.as_bytes()),

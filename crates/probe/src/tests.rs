@@ -36,7 +36,7 @@ impl Connection for Memory {
         Err("no TLS in memory".to_owned())
     }
 
-    async fn sign_in(&mut self, _: &str) -> Result<(Vec<u8>, bool), String> {
+    async fn sign_in(&mut self, _: &str) -> Result<(Vec<u8>, Option<String>), String> {
         Err("no sign-in in memory".to_owned())
     }
 }

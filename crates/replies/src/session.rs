@@ -144,15 +144,15 @@ pub fn explain_close(host: &str, reason: &CloseReason) -> SessionFailure {
             "The server `{host}` does not offer STARTTLS, and TLS is required; if it is a well-known provider's, a firewall or a virus scanner on the way has taken the offer out."
         ))
         .advising("Use port 465 with TLS from the first byte, or another network; where this server is to be spoken to in clear, turn TLS off in account and step."),
-        CloseReason::NoMechanism { offered } if offered.is_empty() => configuration(format!(
+        CloseReason::NoMechanism { offered, .. } if offered.is_empty() => configuration(format!(
             "The server `{host}` offers no sign-in, and the account has credentials."
         ))
         .advising("If it needs none, write \"auth\": false in the account; many servers offer it only after TLS, or on another port."),
-        CloseReason::NoMechanism { offered } => configuration(format!(
+        CloseReason::NoMechanism { offered, wanted } => configuration(format!(
             "The server `{host}` offers {}, and the account signs in by none of them.",
             offered.join(", ")
         ))
-        .advising("Change `auth` in the account, or use an account of another type."),
+        .advising(mechanism_advice(offered, wanted)),
         CloseReason::Injected => configuration(format!(
             "The server `{host}` sent more than its reply before the TLS handshake; somebody on the way may be injecting replies, so nothing was sent."
         ))
@@ -166,6 +166,32 @@ pub fn explain_close(host: &str, reason: &CloseReason) -> SessionFailure {
             FailureKind::Transient,
             format!("The conversation with `{host}` ended early: {other}."),
         ),
+    }
+}
+
+/// What to do where the account signs in by none of the mechanisms that a server offers. Only what can be followed is
+/// advised: another value of `auth`, where the account's own secret fits a mechanism on offer.
+fn mechanism_advice(offered: &[String], wanted: &[String]) -> &'static str {
+    const PASSWORD: [&str; 4] = ["PLAIN", "LOGIN", "SCRAM-SHA-256", "CRAM-MD5"];
+    const TOKEN: [&str; 2] = ["XOAUTH2", "OAUTHBEARER"];
+    const WINDOWS: [&str; 4] = ["NTLM", "GSSAPI", "GSS-SPNEGO", "KERBEROS_V4"];
+    let some = |list: &[String], names: &[&str]| {
+        list.iter()
+            .any(|one| names.iter().any(|name| name.eq_ignore_ascii_case(one)))
+    };
+    let (has_password, has_token) = (some(wanted, &PASSWORD), some(wanted, &TOKEN));
+    if (has_password && some(offered, &PASSWORD)) || (has_token && some(offered, &TOKEN)) {
+        "Write \"auth\": true in the account and leave `mail.smtp.auth.mechanisms` out, so that a mechanism on offer is chosen."
+    } else if some(offered, &PASSWORD) {
+        "Give the account a user name and a password (type `smtp-auth-and-properties`); at many providers it is an app password."
+    } else if some(offered, &TOKEN) {
+        "The server takes access tokens only: use an account of the type `oauth-2`."
+    } else if some(offered, &["EXTERNAL"]) {
+        "The server takes client certificates only: write `client_certificate` and `client_key` into the account."
+    } else if some(offered, &WINDOWS) {
+        "NTLM and GSSAPI, a Windows domain's own ways, are not spoken. Ask the server's administrator to offer LOGIN or PLAIN over TLS (in Exchange: basic authentication on the receive connector), or to take mail from this machine without a sign-in; then write \"auth\": false."
+    } else {
+        "None of them is spoken here. Ask the server's administrator to offer PLAIN, LOGIN, SCRAM-SHA-256 or CRAM-MD5 over TLS."
     }
 }
 

@@ -73,6 +73,7 @@ fn words_of(matter: &str) -> &'static [&'static str] {
             "mechanism",
         ],
         "tls" => &["starttls_enable", "TLS"],
+        "certificate" => &["client_certificate"],
         other => panic!("no such matter: {other}"),
     }
 }

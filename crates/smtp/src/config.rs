@@ -11,7 +11,9 @@ pub struct Config {
     pub client_name: ClientName,
     /// How TLS begins.
     pub security: Security,
-    /// The mechanisms that may sign in, the preferred one first. Empty: there is no sign-in.
+    /// The mechanisms that may sign in, the preferred one first. Empty: there is no sign-in. With `EXTERNAL` alone
+    /// (RFC 4422, appendix A) the sign-in is made where the server offers it, and left out where it does not: TLS has shown
+    /// the client's certificate already.
     pub mechanisms: Vec<String>,
     /// How far commands may run ahead of replies.
     pub pipelining: Pipelining,

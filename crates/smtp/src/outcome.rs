@@ -203,6 +203,8 @@ pub enum CloseReason {
     NoMechanism {
         /// The mechanisms that the server offers; empty when it offers no sign-in at all.
         offered: Vec<String>,
+        /// The mechanisms of the configuration.
+        wanted: Vec<String>,
     },
     /// The sign-in did not succeed.
     SignInRefused {
@@ -249,8 +251,8 @@ impl fmt::Display for CloseReason {
             Self::Injected => f.write_str(
                 "the server sent more than its reply before the TLS handshake, which may be an attempt to inject replies",
             ),
-            Self::NoMechanism { offered } if offered.is_empty() => f.write_str("the server offers no sign-in"),
-            Self::NoMechanism { offered } => {
+            Self::NoMechanism { offered, .. } if offered.is_empty() => f.write_str("the server offers no sign-in"),
+            Self::NoMechanism { offered, .. } => {
                 write!(f, "the server offers none of the sign-in mechanisms allowed here, but {}", offered.join(", "))
             }
             Self::SignInRefused { mechanism, reply: Some(reply) } => {

@@ -125,9 +125,9 @@ impl Connection for HostWire {
         Self::within(self.patience, self.link.start_tls()).await
     }
 
-    async fn sign_in(&mut self, mechanism: &str) -> Result<(Vec<u8>, bool), WireTrouble> {
+    async fn sign_in(&mut self, mechanism: &str) -> Result<(Vec<u8>, Option<String>), WireTrouble> {
         let patience = self.patience.max(REPLY) * 2;
         let reply = Self::within(patience, self.link.sign_in(mechanism)).await?;
-        Ok((reply.text, reply.is_accepted))
+        Ok((reply.text, reply.mechanism))
     }
 }

@@ -390,7 +390,7 @@ fn public_view(account: Option<&Arc<Account>>, route: Option<&Route>, lanes: usi
     if account.is_some_and(|account| limits_of(account).is_some()) {
         view.max_uncertain = Some(1);
     }
-    if !route.signs_in() {
+    if !route.may_sign_in() {
         view.mechanisms.clear();
     }
     Some(view)

@@ -85,7 +85,12 @@ pub(super) fn route(host: &Host, account: Option<&Arc<Account>>, wanted: &Reques
     if let Some(dry_run) = &host.dry_run {
         return Ok(route.dry_run(dry_run.clone()));
     }
-    if let Some(account) = account.filter(|_| route.signs_in()) {
+    if let Some(account) = account
+        && let Err(error) = account.client_identity()
+    {
+        return Err(Failure::new(FailureKind::Configuration, sentence(&error.to_string())));
+    }
+    if let Some(account) = account.filter(|_| route.may_sign_in()) {
         // A secret that is not there is told before anybody is called.
         let credentials = account.credentials(&route.endpoint().host);
         let credentials =

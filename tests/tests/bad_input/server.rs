@@ -73,7 +73,11 @@ fn certificates_that_prove_nothing() {
             (Flaw::SelfSigned, good, "ca_file"),
             (Flaw::WrongName, good, "elsewhere.example"),
             (Flaw::Expired, good, "expired"),
-            (Flaw::Authority, good, "authority"),
+            (
+                Flaw::Authority,
+                |account| account.with("ca_file", Value::Null),
+                "name this very certificate",
+            ),
         ] {
             let options = Options {
                 tls,

@@ -9,7 +9,7 @@ use super::attack::{Attack, NOTHING_SECRET};
 #[test]
 fn mechanisms_that_bait() {
     for offer in [
-        "AUTH CRAM-MD5 NTLM GSSAPI DIGEST-MD5 EXTERNAL ANONYMOUS",
+        "AUTH NTLM GSSAPI DIGEST-MD5 EXTERNAL ANONYMOUS SCRAM-SHA-1 SCRAM-SHA-256-PLUS",
         "AUTH XOAUTH2 OAUTHBEARER",
         "AUTH",
         "AUTHPLAIN",
@@ -66,6 +66,57 @@ fn a_server_that_asks_for_the_password_again_and_again() {
         assert_eq!(aftermath.heard("AUTH").len(), 1);
         aftermath
             .never_heard(&["MAIL", "RCPT", "DATA", "BDAT"])
+            .stored(0)
+            .connected(1);
+    }
+}
+
+/// With a challenge the password stays here, and what its proof could be guessed from has bounds.
+#[test]
+fn challenges_that_bait() {
+    let cram = "AUTH CRAM-MD5 NTLM GSSAPI DIGEST-MD5 EXTERNAL ANONYMOUS";
+    // r=x,s=QUFB,i=4096: another client's; and a challenge that is none.
+    let (foreign, nonsense) = ("334 cj14LHM9UVVGQixpPTQwOTY=", "334 !");
+    for (offer, at, reply, kind, words) in [
+        (cram, At::Auth, "535 5.7.8 no", "authentication", "535"),
+        (
+            cram,
+            At::Auth,
+            nonsense,
+            "configuration",
+            "its challenge is not what the mechanism defines",
+        ),
+        (
+            "AUTH SCRAM-SHA-256",
+            At::Auth,
+            nonsense,
+            "configuration",
+            "its challenge is not what",
+        ),
+        (
+            "AUTH SCRAM-SHA-256",
+            At::Auth,
+            foreign,
+            "configuration",
+            "another client's sign-in",
+        ),
+        // A yes without a proof is no yes.
+        (
+            "AUTH SCRAM-SHA-256",
+            At::Auth,
+            "235 2.7.0 welcome",
+            "configuration",
+            "did not prove",
+        ),
+    ] {
+        let ehlo = format!("250-smtp.example\r\n250 {offer}");
+        let script = Script::new()
+            .rule(Rule::at(At::Ehlo).tls(true).reply(ehlo))
+            .reply(at, reply);
+        Attack::new(Security::StartTls, script)
+            .run()
+            .fails(kind, &["127.0.0.1", words])
+            .never_heard(&["MAIL", "RCPT", "DATA", "BDAT", "AUTH PLAIN", "AUTH LOGIN"])
             .stored(0)
             .connected(1);
     }

@@ -33,7 +33,7 @@ pub(super) fn read_server(
     };
     check_gmail_username(kind, &server, sign_in, fields, found);
     if let (Some(host), SignIn::Password(password)) = (&server.host, &sign_in.way)
-        && !sign_in.mechanisms.iter().all(|mechanism| mechanism.takes_token())
+        && sign_in.mechanisms.iter().any(|mechanism| mechanism.takes_password())
     {
         warn_of_password(host, password.as_literal(), fields, found);
     }

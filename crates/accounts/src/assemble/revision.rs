@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use ring::{hmac, rand};
 
 use crate::account::{AllowedHost, Revision, Server, TlsSettings, TlsVersion};
+use crate::client_certificate::ClientCertificate;
 use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place};
 use crate::reference::SecretSource;
@@ -21,6 +22,7 @@ pub(super) struct Identity<'a> {
     pub(super) environment: Option<&'a str>,
     pub(super) server: &'a Server,
     pub(super) tls: &'a TlsSettings,
+    pub(super) certificate: Option<&'a ClientCertificate>,
     pub(super) client_name: Option<&'a str>,
     pub(super) username: Option<&'a SecretSource>,
     pub(super) sign_in: &'a SignIn,
@@ -37,6 +39,7 @@ impl Identity<'_> {
             environment,
             server,
             tls,
+            certificate,
             client_name,
             username,
             sign_in,
@@ -46,6 +49,7 @@ impl Identity<'_> {
         digest.text(*environment);
         digest.server(server);
         digest.tls(tls);
+        digest.certificate(*certificate);
         digest.text(*client_name);
         digest.source(*username);
         digest.sign_in(sign_in);
@@ -132,6 +136,14 @@ impl Digest {
         ca.iter().for_each(|certificate| self.bytes(certificate));
     }
 
+    fn certificate(&mut self, certificate: Option<&ClientCertificate>) {
+        self.count(usize::from(certificate.is_some()));
+        if let Some(ClientCertificate { certificate, key }) = certificate {
+            self.source(Some(certificate));
+            self.source(Some(key));
+        }
+    }
+
     fn sign_in(&mut self, sign_in: &SignIn) {
         match sign_in {
             SignIn::None => self.count(0),
@@ -143,6 +155,7 @@ impl Digest {
                 self.count(2);
                 self.client(client);
             }
+            SignIn::Certificate => self.count(4),
             SignIn::ServiceAccount(service) => {
                 self.count(3);
                 let ServiceAccount {

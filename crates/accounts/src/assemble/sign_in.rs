@@ -18,6 +18,8 @@ pub(super) struct Reading {
     pub(super) way: SignIn,
     pub(super) mechanisms: Vec<Mechanism>,
     pub(super) provider: Option<Provider>,
+    /// Mail is sent without a sign-in where the server offers none.
+    pub(super) is_optional: bool,
 }
 
 impl Reading {
@@ -38,6 +40,7 @@ impl Reading {
             way,
             mechanisms,
             provider,
+            is_optional: false,
         }
     }
 
@@ -48,12 +51,15 @@ impl Reading {
             way: SignIn::None,
             mechanisms: Vec::new(),
             provider: None,
+            is_optional: false,
         }
     }
 }
 
+/// `shows_certificate` says whether the account has a client certificate.
 pub(super) fn read(
     kind: AccountType,
+    shows_certificate: bool,
     fields: &mut Fields,
     properties: &Properties,
     preset: Option<&Filled>,
@@ -61,9 +67,19 @@ pub(super) fn read(
 ) -> Reading {
     let preset = preset.map(|filled| filled.preset);
     let auth = read_auth_field(fields, properties, found);
+    if let Some(mechanisms) = &auth.mechanisms
+        && mechanisms.contains(&Mechanism::External)
+        && !shows_certificate
+    {
+        let message = "EXTERNAL signs in with a client certificate, and the account has none; write client_certificate and client_key";
+        fields.refuse("auth", ErrorKind::Missing, message, found);
+    }
     match kind {
         AccountType::SmtpAuthAndProperties | AccountType::Basic => {
-            read_password(kind, auth, fields, properties, preset, found)
+            if shows_certificate && signs_in_by_certificate_alone(&auth, fields) {
+                return read_certificate(auth, fields, properties, found);
+            }
+            read_password(kind, auth, shows_certificate, fields, properties, preset, found)
         }
         AccountType::OAuth2 => oauth::read(auth, fields, properties, found),
         AccountType::GoogleKey => read_google_key(auth, fields, properties, found),
@@ -109,9 +125,44 @@ fn read_auth_field(fields: &mut Fields, properties: &Properties, found: &mut Fin
     }
 }
 
+/// Whether there is no password, or none that is asked for.
+fn signs_in_by_certificate_alone(auth: &AuthSetting, fields: &Fields) -> bool {
+    let only_external = || matches!(auth.mechanisms.as_deref(), Some([Mechanism::External]));
+    auth.on != Some(false) && (only_external() || !fields.is_written("password"))
+}
+
+/// Without a word about `auth`, the account signs in where the server offers EXTERNAL: a certificate may also be proof
+/// enough by itself.
+fn read_certificate(auth: AuthSetting, fields: &mut Fields, properties: &Properties, found: &mut Findings) -> Reading {
+    let is_optional = auth.on.is_none() && auth.mechanisms.is_none();
+    let mechanisms = auth.mechanisms.unwrap_or_else(|| vec![Mechanism::External]);
+    if let Some(other) = mechanisms.iter().find(|one| **one != Mechanism::External) {
+        let message = format!(
+            "it is needed to sign in by {other}; write a reference such as ${{env:SMTP_PASSWORD}}, or \"auth\": \"EXTERNAL\""
+        );
+        fields.refuse("password", ErrorKind::Missing, message, found);
+    }
+    if fields.is_written("password") {
+        let message = "the account signs in with its certificate only, so it is not used; leave it out";
+        fields.warn("password", WarningKind::NoEffect, message, found);
+    }
+    fields.skip("password");
+    let is_named = fields.is_written("username") || properties.user.is_some();
+    let shown = if is_named {
+        read_username(fields, properties, found)
+    } else {
+        None
+    };
+    Reading {
+        is_optional,
+        ..Reading::of(shown, SignIn::Certificate, mechanisms, None, fields)
+    }
+}
+
 fn read_password(
     kind: AccountType,
     auth: AuthSetting,
+    shows_certificate: bool,
     fields: &mut Fields,
     properties: &Properties,
     preset: Option<&Preset>,
@@ -142,8 +193,11 @@ fn read_password(
     // Where user name and password are one token, neither may be shown.
     let one_token = preset.is_some_and(|preset| preset.username_is_password);
     let is_secret = one_token || username.as_ref().is_some_and(|username| username.is_same(&password));
-    let mechanisms = auth.mechanisms.unwrap_or_else(|| Mechanism::FOR_PASSWORD.to_vec());
-    if mechanisms.iter().any(|one| one.takes_token()) && !mechanisms.iter().all(|one| one.takes_token()) {
+    let mechanisms = auth.mechanisms.unwrap_or_else(|| {
+        let external = shows_certificate.then_some(Mechanism::External);
+        external.into_iter().chain(Mechanism::FOR_PASSWORD).collect()
+    });
+    if mechanisms.iter().any(|one| one.takes_token()) && mechanisms.iter().any(|one| one.takes_password()) {
         let message =
             "some of the mechanisms take a password and some a token, and the account has one secret; keep one kind";
         fields.refuse("auth", ErrorKind::Contradiction, message, found);
@@ -157,6 +211,7 @@ fn read_password(
             way,
             mechanisms,
             provider: None,
+            is_optional: false,
         };
     }
     let fixed = preset
@@ -243,5 +298,6 @@ fn read_google_key(auth: AuthSetting, fields: &mut Fields, properties: &Properti
         way,
         mechanisms,
         provider: Some(Provider::Google),
+        is_optional: false,
     }
 }

@@ -123,7 +123,7 @@ impl Tokens {
         let sources = match account.sign_in() {
             SignIn::Password(source) => vec![source],
             SignIn::OAuth(client) => client.client_secret.iter().chain(&client.refresh_token).collect(),
-            SignIn::None | SignIn::ServiceAccount(_) => Vec::new(),
+            SignIn::None | SignIn::Certificate | SignIn::ServiceAccount(_) => Vec::new(),
         };
         for secret in sources
             .into_iter()
@@ -151,7 +151,7 @@ impl Tokens {
     /// asked from here.
     pub async fn sign_in(&self, account: &Account, host: &str) -> Result<Option<Granted>, Error> {
         match account.sign_in() {
-            SignIn::None => return Ok(None),
+            SignIn::None | SignIn::Certificate => return Ok(None),
             SignIn::Password(_) => {
                 let credentials = account.credentials(host)?;
                 if let Some(credentials) = &credentials {
@@ -220,7 +220,7 @@ impl Tokens {
         let request = match account.sign_in() {
             SignIn::OAuth(client) => client_request(account, client, state.rotated.as_ref())?,
             SignIn::ServiceAccount(service) => assertion::request(service, &account.environment, now)?,
-            SignIn::None | SignIn::Password(_) => return Ok(()),
+            SignIn::None | SignIn::Certificate | SignIn::Password(_) => return Ok(()),
         };
         request
             .secrets()

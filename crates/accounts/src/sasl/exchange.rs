@@ -6,8 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::refusal::Refusal;
+use super::scram::{Final, Scram};
 use super::scrub::SecretPatterns;
-use super::{Credentials, Mechanism};
+use super::{Credentials, Mechanism, cram_md5};
+use crate::secret::Secret;
 
 /// The longest command line, CRLF included (RFC 5321, section 4.5.3.1.4; RFC 4954, section 4, keeps it for AUTH).
 const MAX_COMMAND: usize = 512;
@@ -21,9 +24,30 @@ pub struct Exchange {
     responses: Vec<Line>,
     said: usize,
     initial: bool,
+    /// What is said in answer to a challenge.
+    challenge: Challenge,
     state: State,
     patterns: SecretPatterns,
     status: Option<String>,
+    /// Something that was made from the secret has left.
+    has_shown: bool,
+    problem: Option<ChallengeError>,
+}
+
+/// What a mechanism that answers challenges waits for, once all its prepared responses are said.
+enum Challenge {
+    /// Nothing: the mechanism has said all.
+    None,
+    /// CRAM-MD5's challenge; this is the user name and the password.
+    Cram(Secret, Secret),
+    /// The server's first message of SCRAM.
+    Scram(Scram),
+    /// The server's last message of SCRAM, which proves that it knows the password.
+    Proof(Final),
+    /// The server has proven it, and only its final reply is left.
+    Proven,
+    /// The server has said in SCRAM's own words that it refuses, and only its final reply is left.
+    Refused,
 }
 
 type Line = Zeroizing<Vec<u8>>;
@@ -54,9 +78,40 @@ pub enum Outcome {
     SignedIn,
     /// Any other final reply.
     Refused,
-    /// The server asked for more than the mechanism has, and the exchange replied `*`.
+    /// The exchange replied `*`: the server asked for more than the mechanism has, or [`Exchange::problem`] says what
+    /// was wrong with its challenge.
     Cancelled,
 }
+
+/// What is wrong with a server's challenge. It never holds a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChallengeError {
+    /// It is not what the mechanism defines.
+    Malformed,
+    /// It asks for fewer or more iterations than are safe (RFC 7677, section 4).
+    Iterations(u32),
+    /// It answers another exchange: the nonce is not this client's.
+    ForeignNonce,
+    /// The server accepted the sign-in without proving that it knows the password (RFC 5802, section 5).
+    Unproven,
+}
+
+impl fmt::Display for ChallengeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("its challenge is not what the mechanism defines"),
+            Self::Iterations(count) => write!(
+                f,
+                "its challenge asks for {count} iterations, and from 4096 to 1000000 are safe"
+            ),
+            Self::ForeignNonce => f.write_str("its challenge answers another client's sign-in"),
+            Self::Unproven => f.write_str("it did not prove that it knows the account's password"),
+        }
+    }
+}
+
+impl std::error::Error for ChallengeError {}
 
 /// The reason why an exchange cannot begin. It never holds a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,25 +121,31 @@ pub enum SaslError {
     WrongSecret(Mechanism),
     /// The user name or the password holds a NUL, which PLAIN cannot carry (RFC 4616, section 2).
     Nul,
-    /// The user name or the token holds a control character, which would end its field early.
+    /// The user name or the secret holds a character that the mechanism cannot carry: one that would end its field
+    /// early, or one that SASLprep prohibits (RFC 4013, section 2.3).
     ControlCharacter(Mechanism),
     /// A response would be longer than a line may be (RFC 4954, section 4).
     TooLong,
+    /// The system gives no random numbers, without which SCRAM is not safe.
+    NoRandomNumbers,
 }
 
 impl fmt::Display for SaslError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::WrongSecret(Mechanism::External) => f.write_str(
+                "EXTERNAL takes a client certificate, and the account has another secret; choose another mechanism",
+            ),
             Self::WrongSecret(mechanism) if mechanism.takes_token() => {
                 write!(
                     f,
-                    "{mechanism} takes an access token, and the account has a password; choose PLAIN or LOGIN"
+                    "{mechanism} takes an access token, and the account has none; choose PLAIN or LOGIN"
                 )
             }
             Self::WrongSecret(mechanism) => {
                 write!(
                     f,
-                    "{mechanism} takes a password, and the account has an access token; choose XOAUTH2 or OAUTHBEARER"
+                    "{mechanism} takes a password, and the account has none; choose XOAUTH2 or OAUTHBEARER"
                 )
             }
             Self::Nul => {
@@ -92,11 +153,12 @@ impl fmt::Display for SaslError {
             }
             Self::ControlCharacter(mechanism) => write!(
                 f,
-                "the user name or the token holds a control character, which {mechanism} cannot carry; correct the account"
+                "the user name or the secret holds a control character, which {mechanism} cannot carry; correct the account"
             ),
             Self::TooLong => {
                 f.write_str("the user name or the secret is too long for a line of 12288 octets; correct the account")
             }
+            Self::NoRandomNumbers => f.write_str("the system gives no random numbers; no sign-in is safe without them"),
         }
     }
 }
@@ -109,10 +171,11 @@ impl Exchange {
     /// # Errors
     /// Returns an error when the mechanism cannot carry these credentials; nothing has been sent then.
     pub fn start(mechanism: Mechanism, credentials: &Credentials, host: &str, port: u16) -> Result<Self, SaslError> {
-        if mechanism.takes_token() != credentials.is_token() {
+        if !credentials.fit(mechanism) {
             return Err(SaslError::WrongSecret(mechanism));
         }
         let (user, secret) = (credentials.username(), credentials.secret());
+        let mut challenge = Challenge::None;
         let messages = match mechanism {
             Mechanism::Plain => {
                 if user.contains('\0') || secret.contains('\0') {
@@ -141,6 +204,22 @@ impl Exchange {
                     "\x01\x01",
                 ])]
             }
+            Mechanism::CramMd5 => {
+                // The digest follows a blank, and the server takes all before the last blank for the user.
+                refuse_controls(mechanism, user, "")?;
+                challenge = Challenge::Cram(Secret::new(user.to_owned()), Secret::new(secret.to_owned()));
+                Vec::new()
+            }
+            Mechanism::ScramSha256 => {
+                let scram = Scram::new(credentials)?;
+                let first = joined(&[&scram.first_message()]);
+                challenge = Challenge::Scram(scram);
+                vec![first]
+            }
+            Mechanism::External => {
+                refuse_controls(mechanism, user, "")?;
+                vec![joined(&[user])]
+            }
         };
         let responses: Vec<Line> = messages.iter().map(|message| encoded(message)).collect();
         if responses.iter().any(|response| response.len() + 2 > MAX_RESPONSE) {
@@ -150,18 +229,25 @@ impl Exchange {
         patterns.insert(secret.as_bytes());
         // What they say beside the secret (user name, host) is none, and stays where a server repeats it as words: what a
         // reply means may hang on them.
-        responses.iter().for_each(|response| patterns.insert_as_is(response));
+        if !matches!(mechanism, Mechanism::ScramSha256 | Mechanism::External) {
+            responses.iter().for_each(|response| patterns.insert_as_is(response));
+        }
         // LOGIN has no initial response that all its servers take.
         let initial = mechanism != Mechanism::Login
-            && "AUTH ".len() + mechanism.as_str().len() + 1 + responses[0].len() + 2 <= MAX_COMMAND;
+            && responses
+                .first()
+                .is_some_and(|first| "AUTH ".len() + mechanism.as_str().len() + 1 + first.len() + 2 <= MAX_COMMAND);
         Ok(Self {
             mechanism,
             responses,
             said: 0,
             initial,
+            challenge,
             state: State::Responding,
             patterns,
             status: None,
+            has_shown: false,
+            problem: None,
         })
     }
 
@@ -175,8 +261,15 @@ impl Exchange {
     pub fn first_line(&mut self) -> Zeroizing<Vec<u8>> {
         let name = self.mechanism.as_str();
         if self.initial && self.said == 0 {
+            let response: &[u8] = match self.responses[0].as_slice() {
+                // An empty response is written so, since nothing would be none (RFC 4954, section 4).
+                [] => b"=",
+                response => response,
+            };
+            let first = line(&[b"AUTH ", name.as_bytes(), b" ", response]);
             self.said = 1;
-            return line(&[b"AUTH ", name.as_bytes(), b" ", &self.responses[0]]);
+            self.note_shown();
+            return first;
         }
         line(&[b"AUTH ", name.as_bytes()])
     }
@@ -186,6 +279,10 @@ impl Exchange {
         if code != 334 {
             let outcome = match self.state {
                 State::Cancelled => Outcome::Cancelled,
+                _ if code == 235 && self.is_unproven_with(text) => {
+                    self.problem = Some(ChallengeError::Unproven);
+                    Outcome::Cancelled
+                }
                 _ if code == 235 => Outcome::SignedIn,
                 _ => Outcome::Refused,
             };
@@ -196,7 +293,23 @@ impl Exchange {
             State::Responding if self.said < self.responses.len() => {
                 let response = line(&[&self.responses[self.said]]);
                 self.said += 1;
+                self.note_shown();
                 Next::Send(response)
+            }
+            State::Responding
+                if !matches!(self.challenge, Challenge::None | Challenge::Proven | Challenge::Refused) =>
+            {
+                let answer = STANDARD
+                    .decode(text.trim_ascii())
+                    .map_err(|_| ChallengeError::Malformed)
+                    .and_then(|challenge| self.answer(&challenge));
+                match answer {
+                    Ok(response) => Next::Send(line(&[&response])),
+                    Err(problem) => {
+                        self.problem = Some(problem);
+                        self.cancel()
+                    }
+                }
             }
             State::Responding if self.mechanism.takes_token() => {
                 self.status = self.read_status(text);
@@ -208,16 +321,94 @@ impl Exchange {
                     line(&[b"AQ=="])
                 })
             }
-            State::Responding | State::Acknowledged => {
-                self.state = State::Cancelled;
-                Next::Send(line(&[b"*"]))
-            }
+            State::Responding | State::Acknowledged => self.cancel(),
             // A server that asks on after `*` would ask for ever.
             State::Cancelled | State::Done => {
                 self.state = State::Done;
                 Next::Done(Outcome::Cancelled)
             }
         }
+    }
+
+    fn cancel(&mut self) -> Next {
+        self.state = State::Cancelled;
+        Next::Send(line(&[b"*"]))
+    }
+
+    /// Answers a challenge, and makes sure that what leaves for it is searched for from now on.
+    fn answer(&mut self, challenge: &[u8]) -> Result<Line, ChallengeError> {
+        match std::mem::replace(&mut self.challenge, Challenge::None) {
+            Challenge::Cram(user, password) => {
+                if challenge.is_empty() {
+                    return Err(ChallengeError::Malformed);
+                }
+                let digest = cram_md5::digest(password.expose().as_bytes(), challenge);
+                // Whoever has the challenge can try passwords against it.
+                self.patterns.insert(digest.as_bytes());
+                let response = encoded(&joined(&[user.expose(), " ", &digest]));
+                self.patterns.insert_as_is(&response);
+                self.has_shown = true;
+                Ok(response)
+            }
+            Challenge::Scram(scram) => {
+                let last = scram.answer(challenge)?;
+                // Against either signature passwords can be tried, too.
+                for signature in [&last.proof, &last.server_signature] {
+                    self.patterns.insert(signature);
+                    self.patterns.insert(&encoded(signature));
+                }
+                let response = encoded(last.message.as_bytes());
+                self.patterns.insert_as_is(&response);
+                self.has_shown = true;
+                self.challenge = Challenge::Proof(last);
+                Ok(response)
+            }
+            Challenge::Proof(last) => {
+                // A server that says why it refuses (`e=`) says its final reply after this, as one does that has proven
+                // itself. One that has done neither is found out when it says yes.
+                self.challenge = if last.is_proven_by(challenge) {
+                    Challenge::Proven
+                } else if challenge.starts_with(b"e=") {
+                    Challenge::Refused
+                } else {
+                    return Err(ChallengeError::Unproven);
+                };
+                Ok(Zeroizing::new(Vec::new()))
+            }
+            Challenge::None | Challenge::Proven | Challenge::Refused => Err(ChallengeError::Malformed),
+        }
+    }
+
+    /// Whether SCRAM's server says yes and has not proven that it knows the password. Some send the proof with their yes,
+    /// which RFC 4954 has no place for.
+    fn is_unproven_with(&self, text: &[u8]) -> bool {
+        match &self.challenge {
+            Challenge::Scram(_) | Challenge::Refused => true,
+            Challenge::Proof(last) => !text
+                .split(u8::is_ascii_whitespace)
+                .filter_map(|word| STANDARD.decode(word).ok())
+                .any(|word| last.is_proven_by(&word)),
+            Challenge::None | Challenge::Cram(..) | Challenge::Proven => false,
+        }
+    }
+
+    /// The first response is the whole secret, save where the user's name comes first.
+    fn note_shown(&mut self) {
+        self.has_shown |= match self.mechanism {
+            Mechanism::Plain | Mechanism::XOAuth2 | Mechanism::OAuthBearer => true,
+            Mechanism::Login => self.said > 1,
+            Mechanism::ScramSha256 | Mechanism::CramMd5 | Mechanism::External => false,
+        };
+    }
+
+    /// Returns what the final reply refuses: call it after [`Outcome::Refused`], with the reply's code and whole text.
+    pub fn refusal(&self, code: u16, text: &[u8]) -> Refusal {
+        Refusal::of(self.mechanism, self.has_shown, code, text)
+    }
+
+    /// Returns what was wrong with the server's challenge, when an exchange was cancelled because of it.
+    pub fn problem(&self) -> Option<ChallengeError> {
+        self.problem
     }
 
     /// Returns what a bearer mechanism's server said about a refused token: JSON, scrubbed, such as

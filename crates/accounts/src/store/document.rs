@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::assemble::SECRET_FIELDS;
+use crate::client_certificate;
 use crate::document::Node;
 use crate::error::{Error, ErrorKind, Place};
 use crate::fields::{into_object, lay_over, normal};
@@ -52,10 +53,12 @@ impl Change {
     pub fn is_secret_in_clear(&self) -> bool {
         let Self::Set { field, value } = self else { return false };
         let last = path_of(field).and_then(|path| path.last().map(|name| normal(name)));
+        let is_key = last.as_deref() == Some(client_certificate::KEY);
         let is_secret = last.is_some_and(|name| SECRET_FIELDS.contains(&name.as_str()));
         is_secret
-            && SecretSource::parse(value.expose(), Path::new(""), Place::default())
-                .map_or(true, |source| source.has_literal())
+            && SecretSource::parse(value.expose(), Path::new(""), Place::default()).map_or(true, |source| {
+                source.has_literal() && !(is_key && client_certificate::is_path(value.expose()))
+            })
     }
 
     /// Makes a change that removes a field.
@@ -176,9 +179,20 @@ fn remove(document: &mut Document, path: &[&str]) -> bool {
 /// Relative files named from the root: the store lies in another folder than the file that an account came from.
 pub(super) fn root(document: &mut Document, base: &Path, place: &Place) -> Result<(), Error> {
     for (key, value) in document {
-        root_value(normal(key) == "ca_file", value, base, &place.with_field(key))?;
+        root_value(names_file(key, value), value, base, &place.with_field(key))?;
     }
     Ok(())
+}
+
+/// Whether a field's value is the path of a file.
+fn names_file(key: &str, value: &Node) -> bool {
+    match normal(key).as_str() {
+        "ca_file" => true,
+        client_certificate::CERTIFICATE | client_certificate::KEY => {
+            matches!(value, Node::Text(text) if client_certificate::is_path(text))
+        }
+        _ => false,
+    }
 }
 
 fn root_value(is_path: bool, value: &mut Node, base: &Path, place: &Place) -> Result<(), Error> {
@@ -198,7 +212,7 @@ fn root_value(is_path: bool, value: &mut Node, base: &Path, place: &Place) -> Re
         Node::Object(entries) => {
             entries
                 .iter_mut()
-                .try_for_each(|(key, value)| root_value(normal(key) == "ca_file", value, base, place))?;
+                .try_for_each(|(key, value)| root_value(names_file(key, value), value, base, place))?;
         }
         Node::Null | Node::Bool(_) | Node::Number(_) => {}
     }

@@ -215,7 +215,7 @@ impl transport::HostConnection for StoreData {
     ) -> wasmtime::Result<Result<Vec<u8>, TransportError>> {
         let result = self.wait_on(&link, async |link| link.sign_in(&mechanism).await).await?;
         if let Ok(reply) = &result
-            && !reply.is_accepted
+            && !reply.is_accepted()
         {
             self.batch()?.refused_sign_in = Some(reply.text.clone());
         }

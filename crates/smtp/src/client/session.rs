@@ -80,16 +80,35 @@ impl Client {
                 reply,
             },
             reply => CloseReason::SignInRefused {
-                mechanism: mechanism.clone(),
+                mechanism: self.last_tried_after(mechanism),
                 reply,
             },
         };
         self.end(ending);
     }
 
+    /// The mechanism that a refusal is about. Where EXTERNAL is refused, the one that the configuration names next is tried
+    /// behind it, with another secret.
+    fn last_tried_after(&self, mechanism: &str) -> String {
+        let mut others = self
+            .config
+            .mechanisms
+            .iter()
+            .filter(|other| self.capabilities.offers(other));
+        let next = others.find(|other| !other.eq_ignore_ascii_case("EXTERNAL"));
+        match next {
+            Some(next) if mechanism == "EXTERNAL" => next.to_ascii_uppercase(),
+            _ => mechanism.to_owned(),
+        }
+    }
+
     /// HELO is for servers from which nothing is wanted that only EHLO can offer.
     fn can_do_without_extensions(&self) -> bool {
         self.config.security == Security::None && self.config.mechanisms.is_empty()
+    }
+
+    fn signs_in_by_certificate_alone(&self) -> bool {
+        matches!(self.config.mechanisms.as_slice(), [only] if only.eq_ignore_ascii_case("EXTERNAL"))
     }
 
     fn after_hello(&mut self) {
@@ -108,8 +127,11 @@ impl Client {
                 .find(|mechanism| self.capabilities.offers(mechanism));
             match chosen {
                 Some(mechanism) => self.phase = Phase::SignIn(mechanism.to_ascii_uppercase()),
+                // TLS has shown the client's certificate, and a server that offers no EXTERNAL may ask for nothing more.
+                None if self.signs_in_by_certificate_alone() => self.phase = Phase::Ready,
                 None => self.end(CloseReason::NoMechanism {
                     offered: self.capabilities.mechanisms.clone(),
+                    wanted: self.config.mechanisms.clone(),
                 }),
             }
         } else {

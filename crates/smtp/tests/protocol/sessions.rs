@@ -61,6 +61,32 @@ fn starttls_stripped_or_refused() {
 }
 
 #[test]
+fn a_certificate_signs_in_where_external_is_offered() {
+    let mut wanted = config(Security::Tls);
+    wanted.mechanisms = vec!["EXTERNAL".into()];
+    let letter = || vec![message(1, "a@x.test", "b@y.test", "1")];
+    let mut talk = Talk::new(wanted.clone(), &["AUTH PLAIN EXTERNAL"], letter());
+    assert!(matches!(
+        talk.poll(),
+        Action::SignIn {
+            mechanism: "EXTERNAL",
+            ..
+        }
+    ));
+    for offers in [&["AUTH PLAIN"][..], &[]] {
+        let mut talk = Talk::new(wanted.clone(), offers, letter());
+        assert!(
+            matches!(talk.poll(), Action::Ready | Action::Write { .. }),
+            "{offers:?}"
+        );
+    }
+    // Together with others it is one of them.
+    wanted.mechanisms.push("XOAUTH2".into());
+    let mut talk = Talk::new(wanted, &["AUTH PLAIN"], vec![]);
+    assert!(matches!(talk.closed(), CloseReason::NoMechanism { .. }));
+}
+
+#[test]
 fn mechanisms_that_do_not_meet() {
     let mut wanted = config(Security::Tls);
     wanted.mechanisms = vec!["XOAUTH2".into()];
@@ -68,11 +94,18 @@ fn mechanisms_that_do_not_meet() {
     assert_eq!(
         talk.closed(),
         CloseReason::NoMechanism {
-            offered: vec!["LOGIN".into(), "PLAIN".into()]
+            offered: vec!["LOGIN".into(), "PLAIN".into()],
+            wanted: vec!["XOAUTH2".into()],
         }
     );
     let mut talk = Talk::new(wanted.clone(), &[], vec![]);
-    assert_eq!(talk.closed(), CloseReason::NoMechanism { offered: vec![] });
+    assert_eq!(
+        talk.closed(),
+        CloseReason::NoMechanism {
+            offered: vec![],
+            wanted: vec!["XOAUTH2".into()],
+        }
+    );
 
     let mut talk = Talk::new(wanted, &["AUTH XOAUTH2"], vec![message(1, "a@x.test", "b@y.test", "1")]);
     assert!(matches!(

@@ -230,6 +230,220 @@ fn debug_shows_no_secret() {
     );
 }
 
+#[test]
+fn cram_md5_answers_its_challenge() {
+    // RFC 2195, section 2.
+    let mut exchange = start(Mechanism::CramMd5, &password("tim", "tanstaaftanstaaf"));
+    assert_eq!(text(&exchange.first_line()), "AUTH CRAM-MD5\r\n");
+    let challenge = b"PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+";
+    assert_eq!(
+        sent(exchange.handle_reply(334, challenge)),
+        "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n"
+    );
+    assert_eq!(ended(exchange.handle_reply(535, b"5.7.8 no")), Outcome::Refused);
+    assert_eq!(exchange.refusal(535, b"535 5.7.8 no"), Refusal::Proof);
+}
+
+#[test]
+fn a_challenge_that_is_none_is_cancelled() {
+    for (mechanism, challenge, problem) in [
+        (Mechanism::CramMd5, &b"!!!"[..], ChallengeError::Malformed),
+        (Mechanism::CramMd5, b"", ChallengeError::Malformed),
+        (Mechanism::ScramSha256, b"bm9uc2Vuc2U=", ChallengeError::Malformed),
+        // r=x,s=QUFB,i=4096
+        (
+            Mechanism::ScramSha256,
+            b"cj14LHM9UVVGQixpPTQwOTY=",
+            ChallengeError::ForeignNonce,
+        ),
+        // r=x,s=QUFB,i=1
+        (
+            Mechanism::ScramSha256,
+            b"cj14LHM9UVVGQixpPTE=",
+            ChallengeError::Iterations(1),
+        ),
+    ] {
+        let mut exchange = start(mechanism, &password("user", "pencil"));
+        exchange.first_line();
+        assert_eq!(sent(exchange.handle_reply(334, challenge)), "*\r\n");
+        assert_eq!(ended(exchange.handle_reply(501, b"cancelled")), Outcome::Cancelled);
+        assert_eq!(exchange.problem(), Some(problem));
+    }
+}
+
+/// SCRAM's server, as far as a client can see it.
+struct ScramServer {
+    exchange: Exchange,
+    proof: String,
+    server_signature: String,
+}
+
+impl ScramServer {
+    fn challenging(secret: &str) -> Self {
+        use ring::{hmac, pbkdf2};
+        let mut exchange = start(Mechanism::ScramSha256, &password("us=er", secret));
+        let first = text(&exchange.first_line());
+        let first = first
+            .strip_prefix("AUTH SCRAM-SHA-256 ")
+            .expect("the mechanism with its response");
+        let first = text(&STANDARD.decode(first.trim_end()).expect("base64"));
+        let bare = first.strip_prefix("n,,").expect("no channel binding");
+        let nonce = bare.strip_prefix("n=us=3Der,r=").expect("the user and a nonce");
+        let challenge = format!("r={nonce}+server,s={},i=4096", STANDARD.encode("salt"));
+        let last = sent(exchange.handle_reply(334, STANDARD.encode(&challenge).as_bytes()));
+        let last = text(&STANDARD.decode(last.trim_end()).expect("base64"));
+        let (without_proof, proof) = last.rsplit_once(",p=").expect("a proof");
+        assert_eq!(without_proof, format!("c=biws,r={nonce}+server"));
+        let mut salted = [0; 32];
+        let iterations = std::num::NonZeroU32::new(4096).expect("not zero");
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            iterations,
+            b"salt",
+            secret.as_bytes(),
+            &mut salted,
+        );
+        let signed = format!("{bare},{challenge},{without_proof}");
+        let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &salted), b"Server Key");
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()), signed.as_bytes());
+        Self {
+            exchange,
+            proof: proof.to_owned(),
+            server_signature: STANDARD.encode(signature),
+        }
+    }
+}
+
+#[test]
+fn scram_believes_a_server_that_proves_itself() {
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    let verifier = STANDARD.encode(format!("v={}", server.server_signature));
+    assert_eq!(sent(server.exchange.handle_reply(334, verifier.as_bytes())), "\r\n");
+    assert_eq!(
+        ended(server.exchange.handle_reply(235, b"2.7.0 Accepted")),
+        Outcome::SignedIn
+    );
+
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    let verifier = format!("2.7.0 {}", STANDARD.encode(format!("v={}", server.server_signature)));
+    assert_eq!(
+        ended(server.exchange.handle_reply(235, verifier.as_bytes())),
+        Outcome::SignedIn
+    );
+}
+
+#[test]
+fn scram_believes_no_other_server() {
+    // A yes at once, before the challenge.
+    let mut exchange = start(Mechanism::ScramSha256, &password("user", "pencil"));
+    exchange.first_line();
+    assert_eq!(ended(exchange.handle_reply(235, b"2.7.0 Accepted")), Outcome::Cancelled);
+    assert_eq!(exchange.problem(), Some(ChallengeError::Unproven));
+
+    // A yes without a proof.
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    assert_eq!(
+        ended(server.exchange.handle_reply(235, b"2.7.0 Accepted")),
+        Outcome::Cancelled
+    );
+    assert_eq!(server.exchange.problem(), Some(ChallengeError::Unproven));
+
+    // Another's proof.
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    let other = ScramServer::challenging("pencil-of-another");
+    let verifier = STANDARD.encode(format!("v={}", other.server_signature));
+    assert_eq!(sent(server.exchange.handle_reply(334, verifier.as_bytes())), "*\r\n");
+    assert_eq!(server.exchange.problem(), Some(ChallengeError::Unproven));
+
+    // A yes after its own error; and the error again and again.
+    let error = STANDARD.encode("e=invalid-proof");
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    assert_eq!(sent(server.exchange.handle_reply(334, error.as_bytes())), "\r\n");
+    assert_eq!(ended(server.exchange.handle_reply(235, b"welcome")), Outcome::Cancelled);
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    assert_eq!(sent(server.exchange.handle_reply(334, error.as_bytes())), "\r\n");
+    assert_eq!(sent(server.exchange.handle_reply(334, error.as_bytes())), "*\r\n");
+    let mut server = ScramServer::challenging("pencil-of-the-user");
+    assert_eq!(sent(server.exchange.handle_reply(334, error.as_bytes())), "\r\n");
+    assert_eq!(ended(server.exchange.handle_reply(535, b"5.7.8 no")), Outcome::Refused);
+    assert_eq!(server.exchange.refusal(535, b"535 5.7.8 no"), Refusal::Proof);
+}
+
+#[test]
+fn what_passwords_can_be_tried_against_is_scrubbed() {
+    let server = ScramServer::challenging("pencil-of-the-user");
+    for secret in [&server.proof, &server.server_signature] {
+        for echo in [
+            format!("535 5.7.8 you said {secret}\r\n"),
+            format!("334 {}\r\n", STANDARD.encode(format!("v={secret}"))),
+            format!("535 {}\r\n", STANDARD.encode(format!("c=biws,r=abc+server,p={secret}"))),
+        ] {
+            let shown = text(&server.exchange.scrub(echo.as_bytes()));
+            let decoded = shown
+                .split(' ')
+                .next_back()
+                .map(|word| STANDARD.decode(word.trim_end()));
+            assert!(shown.contains("***"), "{shown}");
+            assert!(decoded.is_none_or(|word| word.is_err()), "{shown}");
+            for start in 0..secret.len() - 8 {
+                assert!(!shown.contains(&secret[start..start + 8]), "{shown}");
+            }
+        }
+    }
+
+    let mut exchange = start(Mechanism::CramMd5, &password("tim", "tanstaaftanstaaf"));
+    exchange.first_line();
+    let response = sent(exchange.handle_reply(334, b"PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"));
+    let digest = "b913a602c7eda7a495b4e6e7334d3890";
+    for echo in [
+        format!("535 5.7.8 you said {digest}\r\n"),
+        format!("535 5.7.8 you said {}\r\n", digest.to_uppercase()),
+        format!("535 5.7.8 {response}"),
+        format!("535 5.7.8 {}\r\n", &response[8..30]),
+    ] {
+        let shown = text(&exchange.scrub(echo.as_bytes()));
+        assert!(shown.contains("***"), "{shown}");
+        assert!(!shown.to_lowercase().contains(&digest[..8]), "{shown}");
+    }
+}
+
+#[test]
+fn external_shows_nothing_but_a_name() {
+    let certificate = |identity: &str| Credentials::certificate(Secret::new(identity.to_owned()));
+    let mut exchange = start(Mechanism::External, &certificate(""));
+    assert_eq!(text(&exchange.first_line()), "AUTH EXTERNAL =\r\n");
+    assert_eq!(ended(exchange.handle_reply(535, b"5.7.8 no")), Outcome::Refused);
+    assert_eq!(exchange.refusal(535, b"535 5.7.8 no"), Refusal::Mechanism);
+    let mut exchange = start(Mechanism::External, &certificate("me@example.com"));
+    assert_eq!(text(&exchange.first_line()), "AUTH EXTERNAL bWVAZXhhbXBsZS5jb20=\r\n");
+    assert_eq!(ended(exchange.handle_reply(235, b"2.7.0 Yes")), Outcome::SignedIn);
+
+    let refused = |mechanism, credentials: Credentials| Exchange::start(mechanism, &credentials, "h", 1).err();
+    assert_eq!(
+        refused(Mechanism::External, password("u", "p")),
+        Some(SaslError::WrongSecret(Mechanism::External))
+    );
+    assert_eq!(
+        refused(Mechanism::Plain, certificate("")),
+        Some(SaslError::WrongSecret(Mechanism::Plain))
+    );
+}
+
+#[test]
+fn a_refusal_before_the_password_is_none_of_the_password() {
+    let mut exchange = start(Mechanism::Login, &password("test", "1234"));
+    exchange.first_line();
+    assert_eq!(exchange.refusal(535, b"535 5.7.8 no"), Refusal::Mechanism);
+    sent(exchange.handle_reply(334, b"VXNlcm5hbWU6"));
+    assert_eq!(exchange.refusal(535, b"535 5.7.8 no"), Refusal::Mechanism);
+    sent(exchange.handle_reply(334, b"UGFzc3dvcmQ6"));
+    assert_eq!(exchange.refusal(535, b"535 5.7.8 no"), Refusal::Secret);
+    let mut exchange = start(Mechanism::Plain, &password("test", "1234"));
+    exchange.first_line();
+    assert_eq!(exchange.refusal(535, b"535 5.7.8 no"), Refusal::Secret);
+    assert_eq!(exchange.refusal(504, b"504 5.5.4 no"), Refusal::Mechanism);
+}
+
 proptest! {
     #[test]
     fn no_form_of_a_secret_survives_scrubbing(
@@ -249,7 +463,11 @@ proptest! {
     #[test]
     fn any_dialogue_ends(replies in prop::collection::vec((300u16..600, prop::collection::vec(any::<u8>(), 0..40)), 6)) {
         for mechanism in Mechanism::ALL {
-            let credentials = if mechanism.takes_token() { token("u", "t") } else { password("u", "p") };
+            let credentials = match mechanism {
+                Mechanism::External => Credentials::certificate(Secret::new("u".to_owned())),
+                mechanism if mechanism.takes_token() => token("u", "t"),
+                _ => password("u", "p"),
+            };
             let mut exchange = start(mechanism, &credentials);
             exchange.first_line();
             let ends = replies.iter().any(|(code, text)| matches!(exchange.handle_reply(*code, text), Next::Done(_)));

@@ -31,6 +31,26 @@ pub(super) const CONNECTION: &[Row] = &[
         ..ACCOUNT
     },
     Row {
+        id: "client-certificate",
+        words: &[
+            &["client certificate", "client cert"],
+            &[
+                "no",
+                "not",
+                "must",
+                "require*",
+                "need*",
+                "untrusted",
+                "invalid",
+                "unknown",
+            ],
+        ],
+        scope: Scope::Connection,
+        cause: "The server takes mail only from clients that show a certificate that it trusts.",
+        cure: "Write client_certificate and client_key into the account, as the server's operator issued them.",
+        ..ACCOUNT
+    },
+    Row {
         id: "starttls-first",
         words: &[
             &[
