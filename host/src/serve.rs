@@ -12,6 +12,7 @@ use pipepost_serve::host::{
     Answer, Order, PerformFailure, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles,
 };
 use pipepost_serve::journal::StepSink;
+use pipepost_state::ledger::State;
 use pipepost_state::runs::RunCounts;
 use serde_json::{Map, Value, json};
 
@@ -113,6 +114,7 @@ impl PreparedPipeline for ServedPipeline {
 
     fn perform(&self, order: Order) -> Answer<'_, Performed> {
         Box::pin(async move {
+            let before = order.began_before.then(|| order.key.clone());
             let mut globals = Map::clone(&self.globals);
             globals.extend(order.globals);
             let options = RunOptions {
@@ -126,12 +128,29 @@ impl PreparedPipeline for ServedPipeline {
                 ..RunOptions::new(order.message)
             };
             let report = self.host.run(&self.prepared, options).await;
-            self.performed(report)
+            let mut performed = self.performed(report);
+            if let Some(key) = before {
+                self.count_anew(&key, &mut performed.counts).await;
+            }
+            performed
         })
     }
 }
 
 impl ServedPipeline {
+    /// Counts what all attempts have sent, by the ledger: an attempt counts only what it sent itself.
+    async fn count_anew(&self, key: &str, counts: &mut RunCounts) {
+        let Some(state) = &self.host.state else { return };
+        match state.reader().list(Some(key)).await {
+            Ok(entries) => {
+                let count = |state: State| entries.iter().filter(|entry| entry.state == state).count() as u64;
+                counts.sent = count(State::Sent);
+                counts.uncertain = count(State::Uncertain);
+            }
+            Err(error) => tracing::warn!(%error, "what earlier attempts sent is not counted"),
+        }
+    }
+
     fn performed(&self, report: RunReport) -> Performed {
         let reported = report.reported_failure();
         let counts = RunCounts {

@@ -10,7 +10,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads lines on a thread of its own, so that waiting for one has an end.
 pub(crate) struct Lines {
-    coming: Receiver<String>,
+    /// Shared by threads that wait for different lines.
+    coming: Mutex<Receiver<String>>,
     seen: Arc<Mutex<String>>,
 }
 
@@ -39,7 +40,10 @@ impl Lines {
                 let _ = sender.send(line);
             }
         });
-        Self { coming, seen }
+        Self {
+            coming: Mutex::new(coming),
+            seen,
+        }
     }
 
     /// The next line; none at the end.
@@ -47,7 +51,8 @@ impl Lines {
     /// # Panics
     /// When nothing comes for as long as no test has to wait.
     pub(crate) fn next(&self) -> Option<String> {
-        match self.coming.recv_timeout(PATIENCE) {
+        let coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
+        match coming.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("a peer said nothing for {PATIENCE:?}; before:\n{}", self.seen()),

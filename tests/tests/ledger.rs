@@ -5,10 +5,9 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use pipepost_inbox::{Event, Inbox, Running, Security};
-use pipepost_tests::{Ending, PASSWORD, Scratch, USER};
+use pipepost_tests::{Ending, PASSWORD, Random, Scratch, USER, seed};
 use serde_json::{Value, json};
 
 /// Messages in flight on one connection, and connections at once: so many can one kill make uncertain.
@@ -40,7 +39,7 @@ enum Source {
 
 fn killed_at_random(source: Source, messages: usize, kills: usize) {
     let seed = seed();
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let (server, bell) = Server::start();
     let scratch = server.scratch(source, messages);
     let (mut with_open_claims, mut most_open) = (0, 0);
@@ -325,30 +324,4 @@ fn watch(event: &Event, aim: &Mutex<Aim>, connections: &AtomicI64, bell: &Sender
         // Nobody listens after the test.
         let _ = bell.send(());
     }
-}
-
-/// Marsaglia's xorshift: enough to spread kills.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
-    fn between(&mut self, first: u64, last: u64) -> i64 {
-        i64::try_from(first + self.below(last - first + 1)).expect("a small number")
-    }
-}
-
-/// `PIPEPOST_SEED`, else another one each time.
-fn seed() -> u64 {
-    let named = std::env::var("PIPEPOST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let clock = || {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::from(since.subsec_nanos())
-    };
-    named.unwrap_or_else(clock).max(1)
 }

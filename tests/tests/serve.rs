@@ -4,5 +4,7 @@
 mod answers;
 #[path = "serve/fixture.rs"]
 mod fixture;
+#[path = "serve/kills.rs"]
+mod kills;
 #[path = "serve/life.rs"]
 mod life;

@@ -75,6 +75,8 @@ pub struct Order {
     pub globals: Map<String, Value>,
     /// The time limit.
     pub limit: Duration,
+    /// Whether the run began before: what was sent then counts too.
+    pub began_before: bool,
     /// Whether the run began before in a process that died.
     pub redelivery: bool,
     /// Ends the run early, and tells it so.

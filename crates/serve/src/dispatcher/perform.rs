@@ -91,6 +91,7 @@ async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Per
         message: parse(&run.message).unwrap_or_default(),
         globals,
         limit: prepared.trigger.timeout,
+        began_before: run.attempt > 1,
         redelivery: run.redelivery,
         ending,
         steps: StepSink::new(&dispatcher.watching.journal, &run.id),
