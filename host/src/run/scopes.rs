@@ -167,13 +167,15 @@ impl Frame {
         }
     }
 
-    /// Lets expressions see how far a loop has come, as `iterators.index` and by the loop's own name.
+    /// Lets expressions see how far a loop has come, as `iterators.index` and by the loop's own name, by which a loop within it
+    /// sees its element too.
     pub(super) fn count(&mut self, step: &Step, index: usize, total: usize) {
-        let state = json!({ "index": index, "total": total });
+        let current = step.alias.as_ref().map(|_| Value::clone(&self.message));
         if let Value::Object(iterators) = Arc::make_mut(&mut self.iterators) {
             iterators.insert("index".to_owned(), index.into());
             iterators.insert("total".to_owned(), total.into());
             if let Some(alias) = &step.alias {
+                let state = json!({ "index": index, "total": total, "current": current });
                 iterators.insert(alias.clone(), state);
             }
         }

@@ -294,3 +294,21 @@ async fn a_choice_without_a_match_ends_with_the_message_as_it_is() {
     let output = run(&document, json!({ "a": 1 })).await;
     assert_eq!(output.expect("an output"), json!({ "a": 1 }));
 }
+
+#[tokio::test]
+async fn a_loop_within_a_loop_sees_the_outer_element_by_its_alias() {
+    let mut outer = for_each(json!({ "jsonPath": "$.orders", "onProcess": "order" }));
+    outer["doubleBracesAlias"] = "orders".into();
+    let document = document(json!({
+        "start": [outer, generate(json!({ "seen": "{{ step.line.seen }}" }))],
+        "order": [for_each(json!({ "jsonPath": "$.lines", "onProcess": "line" }))],
+        "line": [
+            { "type": "connector", "name": "json-generator-connector", "doubleBracesAlias": "line", "params": {
+                "json": { "seen": "{{ iterators.orders.current.id }}/{{ iterators.orders.index }}/{{ message.$ }}", "success": true },
+            }},
+        ],
+    }));
+    let orders = json!({ "orders": [{ "id": "a", "lines": [1] }, { "id": "b", "lines": [2, 3] }] });
+    let output = run(&document, orders).await.expect("an output");
+    assert_eq!(output, json!({ "seen": "b/1/3" }));
+}

@@ -40,6 +40,7 @@ const NOT_OURS: &[&str] = &[
     "groupBy",
     "items",
     "onUncertain",
+    "results",
     "retry",
     "scoped",
     "useDynamicAccount",

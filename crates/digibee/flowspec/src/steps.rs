@@ -63,6 +63,7 @@ pub(crate) const INACTIVE_ANYWHERE: &[Inactive] = &[
     Inactive::WhenOff("useDynamicAccount"),
     Inactive::WhenOff("scoped"),
     Inactive::WhenOff("accountName"),
+    Inactive::WhenOff("accountLabels"),
     Inactive::WhenOff("advanced"),
 ];
 

@@ -299,7 +299,7 @@ fn every_fault_is_told_at_once() {
 fn what_the_canvas_writes_is_known_at_every_depth() {
     let text = json!({"flowSpec": {
         "start": [
-            {"type": "delayer", "delayMilliseconds": 50, "__documentation__": ""},
+            {"type": "delayer", "delayMilliseconds": 50, "__documentation__": "", "accountLabels": {}},
             {"type": "connector", "name": "file-writer-connector", "params": {
                 "fileName": "a.txt", "inputData": "x", "writeMetadataSidecar": false, "metadata": {},
             }},

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memmem, memrchr, memrchr2};
+use memchr::{memchr, memchr_iter, memmem, memrchr, memrchr2};
 
 use crate::address::is_atext;
 use crate::html;
@@ -123,16 +123,28 @@ fn changed(html: &str, mut changes: Vec<(Range<usize>, String)>) -> Cow<'_, str>
     Cow::Owned(out)
 }
 
+/// A colon as HTML may write it (HTML, section 13.5).
+const COLONS: [&str; 4] = ["&#58;", "&#x3a;", "&#x3A;", "&colon;"];
+
 /// The `cid:` URLs of attributes, style sheets and lists of pictures.
 fn references(html: &str) -> Vec<Reference> {
     let bytes = html.as_bytes();
     let mut references = Vec::new();
-    for colon in memmem::find_iter(bytes, b"id:") {
-        let Some(scheme) = colon.checked_sub(1) else { continue };
-        if !bytes[scheme].eq_ignore_ascii_case(&b'c') {
-            continue;
-        }
-        let start = colon + 3;
+    let colons = memchr_iter(b':', bytes).map(|at| (at, 1));
+    // An attribute's value may have the colon as a character reference, too.
+    let written_out = COLONS
+        .iter()
+        .flat_map(|colon| memmem::find_iter(bytes, colon.as_bytes()).map(|at| (at, colon.len())));
+    let mut places: Vec<(usize, usize)> = colons
+        .chain(written_out)
+        .filter(|(at, _)| {
+            at.checked_sub(3)
+                .is_some_and(|from| bytes[from..*at].eq_ignore_ascii_case(b"cid"))
+        })
+        .collect();
+    places.sort_unstable();
+    for (colon, length) in places {
+        let (scheme, start) = (colon - 3, colon + length);
         let Some(length) = length_of_url(html, scheme, start, LONGEST_REFERENCE) else {
             continue;
         };

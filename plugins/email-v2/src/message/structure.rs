@@ -154,10 +154,9 @@ impl<'a> Parts<'a> {
     /// The character set that was asked for, if it has every character; else UTF-8, which has them all.
     fn charset(&mut self, parameters: &Parameters, texts: &[&str]) -> Charset {
         let charset = &parameters.charset;
-        if texts
-            .iter()
-            .all(|text| text::in_charset(text, charset.encoding).is_some())
-        {
+        if texts.iter().all(|text| {
+            text::in_charset(text, charset.encoding).is_some_and(|octets| text::is_of(&charset.name, &octets))
+        }) {
             return charset.clone();
         }
         self.warnings.push(format!(

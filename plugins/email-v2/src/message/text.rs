@@ -36,6 +36,30 @@ pub(super) fn in_charset<'a>(text: &'a str, charset: &'static Encoding) -> Optio
     (back == text).then_some(octets)
 }
 
+/// Whether the octets are of the set that this name means. The Encoding Standard takes some names for a larger set, and
+/// mail takes them at their word: `us-ascii` has 128 characters, and ISO-8859-1 no euro sign.
+pub(super) fn is_of(name: &str, octets: &[u8]) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    let is_ascii = matches!(name.as_str(), "us-ascii" | "ascii" | "ansi_x3.4-1968");
+    let is_latin_1 = matches!(
+        name.as_str(),
+        "iso-8859-1"
+            | "iso8859-1"
+            | "iso88591"
+            | "iso_8859-1"
+            | "iso_8859-1:1987"
+            | "latin1"
+            | "l1"
+            | "cp819"
+            | "ibm819"
+    );
+    match (is_ascii, is_latin_1) {
+        (true, _) => octets.is_ascii(),
+        (_, true) => !octets.iter().any(|octet| matches!(octet, 0x80..=0x9F)),
+        _ => true,
+    }
+}
+
 /// The octets of a text in a character set by its name, and the name that then holds; none when there is no such set to
 /// write in, or it lacks one of the text's characters.
 pub(super) fn in_named_charset<'a>(text: &'a str, name: &'a str) -> Option<(Cow<'a, [u8]>, Cow<'a, str>)> {

@@ -270,6 +270,14 @@ fn content_source(place: &str, content: String, encoding: Option<&str>) -> Resul
         if is_uri && let Some((octets, media_type)) = data_uri(whole) {
             return Ok((Source::Bytes(octets), media_type));
         }
+        // A text that only begins like one says nowhere that it is base64.
+        let head = whole.split(',').next().unwrap_or_default();
+        if is_uri && head.to_ascii_lowercase().ends_with(";base64") && !head.contains(char::is_whitespace) {
+            return Err(Failure::invalid(
+                place,
+                "its `content` is a `data:` URI that holds no base64",
+            ));
+        }
     }
     if encoding.is_none_or(str::is_empty) || is("text") {
         return Ok((Source::Text(content), None));

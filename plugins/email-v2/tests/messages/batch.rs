@@ -270,7 +270,7 @@ fn who_needs_smtputf8_and_is_in_no_header_is_refused_alone() {
 fn who_needs_what_the_account_turns_off_and_is_in_no_header_is_refused_alone() {
     let mut account = account();
     account.mail.allow_utf8 = false;
-    let mut outcome = |parameters: Value| {
+    let outcome = |parameters: Value| {
         let mut net = Net::default();
         net.server.borrow_mut().offers = Some("250-ok\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n");
         send(
