@@ -201,19 +201,29 @@ fn a_second_run_of_an_execution_sends_only_what_was_not_sent() {
 #[test]
 fn every_flag_and_variable_of_the_examples_is_one_of_the_binary() {
     let scratch = Scratch::new();
-    let help = scratch.pipepost(&["run", "--help"]).with_code(0).stdout;
+    let help = |command: &str| scratch.pipepost(&[command, "--help"]).with_code(0).stdout;
+    let helps = [("run", help("run")), ("serve", help("serve")), ("inbox", help("inbox"))];
     let paths = scratch.pipepost(&["paths"]).with_code(0).stdout;
     let mut checked = 0;
     let folder = root().join("examples/operating");
     let mut texts = vec![fs::read_to_string(root().join("docs/operating.md")).expect("the guide")];
     for entry in fs::read_dir(&folder).expect("the examples") {
-        texts.push(fs::read_to_string(entry.expect("an entry").path()).expect("text"));
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            texts.push(fs::read_to_string(path).expect("text"));
+        }
     }
     for line in texts.iter().flat_map(|text| text.lines()) {
-        if let Some((_, command)) = line.split_once("pipepost run ") {
+        for (name, help) in &helps {
+            // As a command line, or as the list of arguments that a compose file has.
+            let begins = [format!("pipepost {name} "), format!("[\"{name}\", ")];
+            let Some(command) = begins.iter().find_map(|begin| Some(line.split_once(begin)?.1)) else {
+                continue;
+            };
+            let command = command.replace(['"', ',', ']'], " ");
             for flag in command.split_whitespace().filter(|word| word.starts_with("--")) {
                 let flag = flag.trim_end_matches(['`', '.', ',']);
-                assert!(help.contains(flag), "`{flag}` is no flag of `pipepost run`: {line}");
+                assert!(help.contains(flag), "`{flag}` is no flag of `pipepost {name}`: {line}");
                 checked += 1;
             }
         }
@@ -221,7 +231,7 @@ fn every_flag_and_variable_of_the_examples_is_one_of_the_binary() {
             if let Some(name) = word.strip_prefix("PIPEPOST_").filter(|name| !name.is_empty()) {
                 let variable = format!("PIPEPOST_{name}");
                 assert!(
-                    help.contains(&variable) || paths.contains(&variable),
+                    helps.iter().any(|(_, help)| help.contains(&variable)) || paths.contains(&variable),
                     "`{variable}` is unknown: {line}"
                 );
                 checked += 1;
@@ -229,6 +239,21 @@ fn every_flag_and_variable_of_the_examples_is_one_of_the_binary() {
         }
     }
     assert!(checked >= 10, "only {checked} flags and variables were found");
+}
+
+#[test]
+fn the_served_example_checks() {
+    let scratch = Scratch::new();
+    let inbox = inbox(&scratch);
+    let folder = root().join("examples/operating/pipelines");
+    for entry in fs::read_dir(&folder).expect("the examples") {
+        let path = entry.expect("an entry").path();
+        let path = path.to_str().expect("text");
+        scratch
+            .pipepost(&["check", path, "--accounts", "caught/account.json"])
+            .with_code(0);
+    }
+    inbox.interrupt().with_code(0);
 }
 
 #[test]

@@ -459,6 +459,54 @@ mod tests {
         }
     }
 
+    /// What the examples for Prometheus and Grafana ask for.
+    const ALERTS: &str = include_str!("../../../examples/operating/prometheus-alerts.yaml");
+    const DASHBOARD: &str = include_str!("../../../examples/operating/grafana-dashboard.json");
+
+    #[test]
+    fn the_examples_ask_for_what_there_is() {
+        let mut asked = BTreeSet::new();
+        for text in [ALERTS, DASHBOARD] {
+            for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+                if word.starts_with("pipepost_") {
+                    asked.insert(word.strip_suffix("_bucket").unwrap_or(word));
+                }
+            }
+        }
+        let known: BTreeSet<&str> = TABLE.iter().map(|&(name, ..)| name).collect();
+        let unknown: Vec<&&str> = asked.difference(&known).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(asked.len() >= 10, "{asked:?}");
+        let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).expect("JSON");
+        assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() >= 10));
+    }
+
+    fn skip() {
+        assert!(
+            std::env::var_os("PIPEPOST_REQUIRE_PEERS").is_none(),
+            "promtool is missing; Debian has it in `prometheus`"
+        );
+        // Not `eprintln!`, which the test runner keeps to itself when a test passes.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: promtool is missing; Debian has it in `prometheus`"
+        );
+    }
+
+    /// Prometheus' own checker accepts the rules, where it is installed.
+    #[test]
+    fn promtool_takes_the_alerts() {
+        let rules = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../examples/operating/prometheus-alerts.yaml"
+        );
+        let Ok(told) = Command::new("promtool").args(["check", "rules", rules]).output() else {
+            return skip();
+        };
+        let text = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+        assert!(told.status.success(), "{text}");
+    }
+
     /// Prometheus' own checker finds nothing, where it is installed.
     #[test]
     fn promtool_finds_nothing() {
@@ -468,7 +516,7 @@ mod tests {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let Ok(mut promtool) = started else { return };
+        let Ok(mut promtool) = started else { return skip() };
         let (_, written) = all().exposition("");
         let mut input = promtool.stdin.take().expect("a pipe");
         input.write_all(written.as_bytes()).expect("written");
