@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::connectors::{self, Connector, Connectors, ConnectorsError};
 use crate::run::{self, Quotas, RunOptions, RunReport, ServerMemory};
+use crate::token_sink::TokenSink;
 
 /// Everything that the pipelines of one operator share. Make one per process, and run any number of pipelines on it.
 ///
@@ -184,7 +185,8 @@ impl HostBuilder {
         self
     }
 
-    /// Keeps the refresh tokens with which a provider replaces old ones. Without a sink, they are lost with the host.
+    /// Keeps the refresh tokens with which a provider replaces old ones. Without a sink, they are lost with the host, and
+    /// the log says so.
     #[must_use]
     pub fn refresh_token_sink(mut self, sink: Arc<dyn RefreshTokenSink>) -> Self {
         self.sink = Some(sink);
@@ -212,10 +214,8 @@ impl HostBuilder {
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
         let gate = EgressGate::new(self.policy);
-        let mut tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone())));
-        if let Some(sink) = self.sink {
-            tokens = tokens.with_sink(sink);
-        }
+        let sink = self.sink.unwrap_or_else(|| Arc::new(TokenSink::new()));
+        let tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone()))).with_sink(sink);
         let quotas = match &self.state {
             Some(store) => Quotas::in_store(store.quotas()),
             None => Quotas::default(),

@@ -1,41 +1,121 @@
 //! Keeps the refresh tokens with which a provider replaces old ones.
 
-use pipepost_accounts::oauth::RefreshTokenSink;
+use std::path::PathBuf;
+
+use pipepost_accounts::oauth::{RefreshTokenSink, SealedTokens};
 use pipepost_accounts::store::{Change, Store};
-use pipepost_accounts::{ErrorKind, Secret};
+use pipepost_accounts::{Account, Secret};
+use serde_json::Value;
 
-/// A sink that keeps tokens in the encrypted store, for the accounts in that store.
-#[derive(Debug)]
-pub struct StoreTokenSink {
-    store: Store,
+/// A sink that keeps a token where its account is: in the encrypted store, and for an account of a file, which is not
+/// written here, encrypted in a directory. It warns of each token that is not in the account itself.
+#[derive(Debug, Default)]
+pub struct TokenSink {
+    store: Option<Store>,
+    sealed: Option<SealedTokens>,
 }
 
-impl StoreTokenSink {
-    /// Makes a sink for the accounts of this store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+impl TokenSink {
+    /// Makes a sink that keeps nothing, and warns of every token that is lost with the process.
+    pub fn new() -> Self {
+        Self::default()
     }
-}
 
-impl RefreshTokenSink for StoreTokenSink {
-    fn keep(&self, label: &str, refresh_token: &Secret) {
-        match self
-            .store
-            .edit(label, &[Change::set_literal("refresh_token", refresh_token)])
-        {
+    /// Keeps the tokens of the accounts of this store in it.
+    #[must_use]
+    pub fn with_store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Keeps the tokens of other accounts in this directory, encrypted with what the account has: without the account's
+    /// own refresh token they are worth nothing.
+    #[must_use]
+    pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.sealed = Some(SealedTokens::new(directory));
+        self
+    }
+
+    fn keep_in_store(&self, account: &Account, new: &Secret) {
+        let label = account.label();
+        let Some(store) = &self.store else {
+            tracing::warn!(
+                account = label,
+                "the provider gave a new refresh token, and the store is not open to keep it: it is lost when this process ends"
+            );
+            return;
+        };
+        let field = field_of(store, account);
+        match store.edit(label, &[Change::set_literal(field, new)]) {
             Ok(()) => tracing::info!(
                 account = label,
                 "the provider gave a new refresh token; the store has it"
             ),
-            Err(errors) if errors.iter().any(|error| error.kind() == ErrorKind::NoSuchAccount) => tracing::warn!(
-                account = label,
-                "the provider gave a new refresh token, and this account lies in a file, which is not written here; move it into the store, so that the next run has the new one"
-            ),
             Err(errors) => tracing::warn!(
                 account = label,
                 %errors,
-                "the provider gave a new refresh token, and the store could not keep it"
+                "the provider gave a new refresh token, and the store could not keep it: it is lost when this process ends"
             ),
         }
     }
+
+    fn keep_sealed(&self, account: &Account, written: &Secret, new: &Secret) {
+        let label = account.label();
+        let file = account
+            .origin()
+            .map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
+        let kept = match &self.sealed {
+            Some(sealed) => sealed.keep(written, new).map(|()| sealed.directory().display()),
+            None => Err("no directory for it is named".to_owned()),
+        };
+        match kept {
+            Ok(directory) => tracing::warn!(
+                account = label,
+                file,
+                "the provider gave a new refresh token in place of the one in the account's file, which is not written here and may have the dead one now; the new one is kept in {directory}, encrypted with the one in the file, and is used as long as the file keeps that one; move the account into the store, which keeps new ones"
+            ),
+            Err(reason) => tracing::warn!(
+                account = label,
+                file,
+                reason,
+                "the provider gave a new refresh token in place of the one in the account's file, which is not written here, and it cannot be kept: it is lost when this process ends, and the one in the file may be dead; move the account into the store, which keeps new ones"
+            ),
+        }
+    }
+}
+
+impl RefreshTokenSink for TokenSink {
+    fn keep(&self, account: &Account, written: &Secret, new: &Secret) {
+        if account.is_stored() {
+            self.keep_in_store(account, new);
+        } else {
+            self.keep_sealed(account, written, new);
+        }
+    }
+
+    fn kept(&self, account: &Account, written: &Secret) -> Option<Secret> {
+        let sealed = self.sealed.as_ref().filter(|_| !account.is_stored())?;
+        sealed.kept(written)
+    }
+}
+
+/// The field that the account's refresh token comes from: one of its environment, where that has one of its own.
+fn field_of(store: &Store, account: &Account) -> String {
+    const FIELD: &str = "refresh_token";
+    let own = |name: &str| {
+        let shown = store.show(account.label()).ok()?;
+        let set = member(&shown, "environments")?.get(name)?.clone();
+        member(&set, FIELD).map(|_| format!("environments.{name}.{FIELD}"))
+    };
+    account.environment().and_then(own).unwrap_or_else(|| FIELD.to_owned())
+}
+
+/// A member by its name, in any case, with `-` or `_`.
+fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    let same = |key: &str| key.trim().to_lowercase().replace('-', "_") == name;
+    object
+        .as_object()?
+        .iter()
+        .find(|(key, _)| same(key))
+        .map(|(_, value)| value)
 }

@@ -313,6 +313,11 @@ impl Account {
         self.is_stored
     }
 
+    /// Returns the name of the environment whose values the account has, where one was chosen.
+    pub fn environment(&self) -> Option<&str> {
+        self.environment.name()
+    }
+
     /// Returns the TLS versions and the additional roots.
     pub fn tls(&self) -> &TlsSettings {
         &self.tls

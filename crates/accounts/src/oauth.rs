@@ -9,12 +9,14 @@ mod client_file;
 mod explain;
 mod http;
 mod provider_error;
+mod sealed;
 mod token_request;
 mod tokens;
 
 pub use authorize::{Authorization, Flow, PATIENCE};
 pub use client_file::ClientFile;
 pub use http::{BoxFuture, Clock, HttpFailure, HttpPost, HttpRequest, HttpResponse, SystemClock};
+pub use sealed::SealedTokens;
 pub use tokens::{Granted, RefreshTokenSink, TokenId, Tokens};
 
 pub use crate::provider::{GrantType, Provider};

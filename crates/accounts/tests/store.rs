@@ -723,7 +723,7 @@ fn a_new_account_is_put_and_a_field_that_is_left_out_is_gone() {
 #[test]
 fn who_puts_an_account_reads_no_file_and_no_variable() {
     let folder = folder();
-    let store = store(&folder);
+    let store = store(&folder).with_references(&allow(&["gmail"], folder.path(), &["PIPEPOST_TEST_NOWHERE"]));
     for (field, value, told) in [
         ("password", "${file:/etc/passwd}", "reference"),
         ("password", "x${env:HOME}", "reference"),

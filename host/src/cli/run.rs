@@ -45,7 +45,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
             }
         }
         None => {
-            let mut builder = setup::builder(&options.host)?;
+            let mut builder = setup::builder_in(&options.host, options.state.as_deref())?;
             if let Some(directory) = state(&options, &builder).await? {
                 builder = builder.state(Arc::new(SqliteStore::new(directory)));
             }

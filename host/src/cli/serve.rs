@@ -33,7 +33,7 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
     });
     let globals = setup::globals(&options.globals)?;
     let store = SqliteStore::new(super::ledger::directory(options.state.clone())?);
-    let host = setup::builder(&options.host)?
+    let host = setup::builder_in(&options.host, options.state.as_deref())?
         .state(Arc::new(store.clone()))
         .build()
         .await

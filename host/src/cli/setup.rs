@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pipepost::net::Transcript;
 use pipepost::policy::PolicyError;
 use pipepost::serve::AccountSources;
-use pipepost::token_sink::StoreTokenSink;
+use pipepost::token_sink::TokenSink;
 use pipepost::{FailureKind, Host, HostBuilder, Limits, Policy, Preparation};
 use pipepost_accounts::store::Store;
 use pipepost_accounts::{Accounts, Environment, ErrorKind};
@@ -33,8 +33,13 @@ pub(super) fn transcript(path: &Path) -> Result<Transcript, CliError> {
     })
 }
 
-/// The same, not yet built.
+/// The same, not yet built, with the user's state directory.
 pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, CliError> {
+    builder_in(options, None)
+}
+
+/// The same with another state directory.
+pub(super) fn builder_in(options: &HostOptions, state: Option<&Path>) -> Result<HostBuilder, CliError> {
     let policy = policy(options.policy.as_deref())?;
     let store = store::beside(&options.store, &options.accounts, &policy)?;
     let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
@@ -44,9 +49,8 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, CliError> {
         ..Limits::default()
     });
     let mut builder = Host::builder().policy(policy).limits(limits).accounts(accounts);
-    if let Some(store) = store {
-        builder = builder.refresh_token_sink(Arc::new(StoreTokenSink::new(store)));
-    }
+    let state = state.map(Path::to_path_buf).or_else(paths::state);
+    builder = builder.refresh_token_sink(Arc::new(token_sink(store, state)));
     if let Some(name) = &options.environment {
         builder = builder.environment(name);
     }
@@ -67,6 +71,18 @@ pub(super) fn sources(options: &HostOptions) -> Result<AccountSources, CliError>
         store: store::beside(&options.store, &options.accounts, &policy)?.map(Arc::new),
         environment: surroundings(options.environment.as_deref()),
     })
+}
+
+/// Where new refresh tokens go: into the store, and into the state for accounts of files.
+pub(super) fn token_sink(store: Option<Store>, state: Option<PathBuf>) -> TokenSink {
+    let mut sink = TokenSink::new();
+    if let Some(store) = store {
+        sink = sink.with_store(store);
+    }
+    if let Some(state) = state {
+        sink = sink.with_directory(state.join("refresh-tokens"));
+    }
+    sink
 }
 
 /// The policy that was named, else the one that allows whatever the accounts do.

@@ -348,9 +348,66 @@ fn a_new_refresh_token_goes_into_the_store() {
         assert_eq!(ending.json()["outcome"], "sent", "{ending}");
     }
     assert_eq!((provider.given(), server.messages().len()), (3, 3));
-    // In a file it is not kept, and that is told.
+    // What a file has is dead by now, and nothing was kept for it.
     let ending = run(&provider.account(&server.account()), &[]).with_code(77);
     assert!(ending.stderr.contains("invalid_grant"), "{ending}");
+}
+
+#[test]
+fn a_new_refresh_token_of_an_account_in_a_file_is_kept_in_the_state_and_told_loudly() {
+    let rotating = ProviderOptions {
+        rotate: true,
+        ..ProviderOptions::default()
+    };
+    let Some((provider, server)) = peers(&rotating, Script::new()) else {
+        return;
+    };
+    let scratch = Scratch::new().secret(Provider::MARK);
+    scratch.write("pipeline.json", document(&[email(json!({}))]).to_string());
+    scratch.write("accounts.json", provider.account(&server.account()).to_string());
+    // Each refresh token is good for one use, and the file has the first for ever.
+    for _ in 0..3 {
+        let ending = scratch.run(&["--state", "state"]).with_code(0);
+        assert_eq!(ending.json()["outcome"], "sent", "{ending}");
+        ending.says(&[
+            "new refresh token",
+            "accounts.json",
+            "refresh-tokens",
+            "move the account into the store",
+        ]);
+    }
+    let folder = scratch.folder().join("state/refresh-tokens");
+    let files: Vec<_> = std::fs::read_dir(&folder).expect("a folder").flatten().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let kept = std::fs::read(files[0].path()).expect("a file");
+    assert!(!String::from_utf8_lossy(&kept).contains(Provider::MARK));
+    assert_eq!((provider.given(), server.messages().len()), (3, 3));
+
+    // Where it cannot be kept, that is told as loudly.
+    let another = Provider::start(&rotating).expect("it started before");
+    let server = Catcher::start(Script::new());
+    server.take_tokens_of(another.tokens());
+    scratch.write("accounts.json", another.account(&server.account()).to_string());
+    scratch.write("state-file", "");
+    scratch
+        .pipepost(&["accounts", "test", "mail", "--accounts", "accounts.json"])
+        .with_code(0)
+        .says(&["new refresh token"]);
+    let scratch = Scratch::new()
+        .secret(Provider::MARK)
+        .variable("PIPEPOST_STATE", "state-file");
+    let another = Provider::start(&rotating).expect("it started before");
+    server.take_tokens_of(another.tokens());
+    scratch.write("state-file", "");
+    scratch.write("accounts.json", another.account(&server.account()).to_string());
+    scratch
+        .pipepost(&["accounts", "test", "mail", "--accounts", "accounts.json"])
+        .with_code(0)
+        .says(&[
+            "new refresh token",
+            "it is lost when this process ends",
+            "cannot be written",
+        ]);
 }
 
 #[test]
@@ -382,7 +439,7 @@ fn a_person_signs_in_and_the_account_sends() {
         .with_code(78)
         .says(&["pipepost accounts add --from accounts.json"]);
     // What is advised can be followed, also where the file holds other accounts.
-    let ending = scratch.run(&[]).with_code(77);
+    let ending = run(&json!([other, account]), &[]).with_code(77);
     let advice = "pipepost accounts add --from accounts.json mail";
     assert!(
         ending

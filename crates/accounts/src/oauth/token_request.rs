@@ -47,6 +47,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether the same request will be refused again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.kind, ErrorKind::Token | ErrorKind::TokenRequest)
+    }
+
     /// The refusal as an error of an account, in these words.
     pub(crate) fn into_error(self, place: Place, message: String) -> Error {
         let error = Error::new(self.kind, place, message);

@@ -23,9 +23,14 @@ const MARGIN: Duration = Duration::from_secs(300);
 
 /// A place that keeps the refresh tokens with which a provider replaces old ones.
 pub trait RefreshTokenSink: Send + Sync {
-    /// Keeps the new refresh token of an account; the old one may be invalid from now on. Implementations report their
-    /// own failures: sign-ins continue anyway, with the new token in memory.
-    fn keep(&self, label: &str, refresh_token: &Secret);
+    /// Keeps the new refresh token of an account; the old ones may be invalid from now on. `written` is the token that the
+    /// account's document has, or its reference points to. Implementations report their own failures: sign-ins
+    /// continue anyway, with the new token in memory.
+    fn keep(&self, account: &Account, written: &Secret, new: &Secret);
+
+    /// Returns the token that took the place of the written one in an earlier process, where it is kept outside of the
+    /// account's document.
+    fn kept(&self, account: &Account, written: &Secret) -> Option<Secret>;
 }
 
 /// The tokens of all accounts of a process. Share one among all runs.
@@ -72,6 +77,9 @@ struct Slot {
 #[derive(Default)]
 struct State {
     current: Option<Token>,
+    /// The refresh token of the account's document, once it was read: its source may give it only once.
+    written: Option<Secret>,
+    /// What took its place.
     rotated: Option<Secret>,
     failure: Option<Error>,
 }
@@ -217,29 +225,27 @@ impl Tokens {
     }
 
     async fn renew(&self, account: &Account, state: &mut State, now: SystemTime) -> Result<(), Error> {
-        let request = match account.sign_in() {
-            SignIn::OAuth(client) => client_request(account, client, state.rotated.as_ref())?,
-            SignIn::ServiceAccount(service) => assertion::request(service, &account.environment, now)?,
+        let answer = match account.sign_in() {
+            SignIn::OAuth(client) if client.grant == GrantType::RefreshToken => {
+                self.refresh(account, client, state).await
+            }
+            SignIn::OAuth(client) => {
+                let request = client_request(account, client, Grant::ClientCredentials, None)?;
+                self.ask(&request).await
+            }
+            SignIn::ServiceAccount(service) => self.ask(&assertion::request(service, &account.environment, now)?).await,
             SignIn::None | SignIn::Certificate | SignIn::Password(_) => return Ok(()),
         };
-        request
-            .secrets()
-            .for_each(|secret| self.secrets.insert(secret.as_bytes()));
-        let answer = ask(self.http.as_ref(), &request).await.map_err(|refusal| {
-            if matches!(refusal.kind, ErrorKind::Token | ErrorKind::TokenRequest) {
-                // The source may hold a newer one by now.
-                state.rotated = None;
+        let answer = answer.map_err(|refusal| match refusal {
+            Refused::Unread(error) => error,
+            Refused::Told(refusal) => {
+                let message = format!(
+                    "no access token could be had: {}",
+                    self.without_secrets(&refusal.message)
+                );
+                refusal.into_error(account.place.clone(), message)
             }
-            let message = format!(
-                "no access token could be had: {}",
-                self.without_secrets(&refusal.message)
-            );
-            refusal.into_error(account.place.clone(), message)
         })?;
-        self.secrets.insert(answer.access_token.expose().as_bytes());
-        if let Some(new) = &answer.refresh_token {
-            self.secrets.insert(new.expose().as_bytes());
-        }
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let margin = MARGIN.min(answer.life / 4);
         state.current = Some(Token {
@@ -248,13 +254,73 @@ impl Tokens {
             renew_at: now + (answer.life - margin),
             expires: now + answer.life,
         });
-        if let Some(new) = answer.refresh_token {
+        if let (Some(new), Some(written)) = (answer.refresh_token, &state.written) {
             if let Some(sink) = &self.sink {
-                sink.keep(account.label(), &new);
+                sink.keep(account, written, &new);
             }
             state.rotated = Some(new);
         }
         Ok(())
+    }
+
+    /// Asks with the newest refresh token that is known. When the provider refuses one that took another's place, the
+    /// account's own is read again and tried once: somebody may have put a newer one there.
+    async fn refresh(
+        &self,
+        account: &Account,
+        client: &OAuthClient,
+        state: &mut State,
+    ) -> Result<TokenAnswer, Refused> {
+        let grant = Grant::RefreshToken;
+        if state.written.is_none() {
+            state.written = Some(written(account, client)?);
+        }
+        if let (None, Some(sink), Some(written)) = (&state.rotated, &self.sink, &state.written) {
+            state.rotated = sink.kept(account, written);
+        }
+        if let Some(rotated) = &state.rotated {
+            let request = client_request(account, client, grant, Some(rotated))?;
+            match self.ask(&request).await {
+                Err(Refused::Told(refusal)) if refusal.is_final() => {}
+                ended => return ended,
+            }
+            state.rotated = None;
+            state.written = Some(written(account, client)?);
+        }
+        let request = client_request(account, client, grant, state.written.as_ref())?;
+        let ended = self.ask(&request).await;
+        if matches!(&ended, Err(Refused::Told(refusal)) if refusal.is_final()) {
+            // The source may hold a newer one by the next time.
+            state.written = None;
+        }
+        ended
+    }
+
+    /// Asks once. What is sent and what comes is known as secret.
+    async fn ask(&self, request: &TokenRequest) -> Result<TokenAnswer, Refused> {
+        request
+            .secrets()
+            .for_each(|secret| self.secrets.insert(secret.as_bytes()));
+        let answer = ask(self.http.as_ref(), request).await.map_err(Refused::Told)?;
+        self.secrets.insert(answer.access_token.expose().as_bytes());
+        if let Some(new) = &answer.refresh_token {
+            self.secrets.insert(new.expose().as_bytes());
+        }
+        Ok(answer)
+    }
+}
+
+/// Why there is no token.
+enum Refused {
+    /// Something of the account cannot be read.
+    Unread(Error),
+    /// The provider said so, or did not answer.
+    Told(Refusal),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Unread(error)
     }
 }
 
@@ -303,29 +369,33 @@ pub(crate) async fn ask(http: &dyn HttpPost, request: &TokenRequest) -> Result<T
     }
 }
 
-fn client_request(account: &Account, client: &OAuthClient, rotated: Option<&Secret>) -> Result<TokenRequest, Error> {
-    let of = |grant| TokenRequest::new(grant, client.provider, client.token_endpoint.clone());
-    let mut request = match client.grant {
-        GrantType::ClientCredentials => of(Grant::ClientCredentials),
-        GrantType::RefreshToken => {
-            let token = match (rotated, &client.refresh_token) {
-                (Some(token), _) => Secret::from(Zeroizing::new(token.expose().to_owned())),
-                (None, Some(source)) => source.resolve(&account.environment)?,
-                (None, None) => {
-                    let place = account.place.with_field("refresh_token");
-                    let message = "nobody has signed in to this account yet";
-                    return Err(Error::new(ErrorKind::Token, place, message).with_remedy(Remedy::Authorize));
-                }
-            };
-            of(Grant::RefreshToken).with("refresh_token", token.expose())
+/// The refresh token that the account's document has, or its reference points to.
+fn written(account: &Account, client: &OAuthClient) -> Result<Secret, Error> {
+    match &client.refresh_token {
+        Some(source) => source.resolve(&account.environment),
+        None => {
+            let place = account.place.with_field("refresh_token");
+            let message = "nobody has signed in to this account yet";
+            Err(Error::new(ErrorKind::Token, place, message).with_remedy(Remedy::Authorize))
         }
-    };
+    }
+}
+
+fn client_request(
+    account: &Account,
+    client: &OAuthClient,
+    grant: Grant,
+    refresh_token: Option<&Secret>,
+) -> Result<TokenRequest, Error> {
+    let mut request = TokenRequest::new(grant, client.provider, client.token_endpoint.clone());
+    if let Some(token) = refresh_token {
+        request = request.with("refresh_token", token.expose());
+    }
     request = request.with("client_id", &client.client_id);
     if let Some(secret) = &client.client_secret {
         request = request.with("client_secret", secret.resolve(&account.environment)?.expose());
     }
-    let names_scopes =
-        client.grant == GrantType::ClientCredentials || client.provider.is_none_or(Provider::refreshes_with_scopes);
+    let names_scopes = grant == Grant::ClientCredentials || client.provider.is_none_or(Provider::refreshes_with_scopes);
     if names_scopes && !client.scopes.is_empty() {
         request = request.with("scope", &client.scopes.join(" "));
     }

@@ -164,14 +164,20 @@ async fn a_provider_that_is_away_costs_nothing_while_the_token_lives() {
     assert!(error.to_string().contains("the connection was refused"), "{error}");
 }
 
-struct Keeper(Mutex<Vec<(String, String)>>);
+/// What was kept: label, written token, new token.
+struct Keeper(Mutex<Vec<(String, String, String)>>);
 
 impl RefreshTokenSink for Keeper {
-    fn keep(&self, label: &str, refresh_token: &Secret) {
-        self.0
-            .lock()
-            .expect("not poisoned")
-            .push((label.to_owned(), refresh_token.expose().to_owned()));
+    fn keep(&self, account: &Account, written: &Secret, new: &Secret) {
+        let kept = (account.label(), written.expose(), new.expose());
+        let kept = (kept.0.to_owned(), kept.1.to_owned(), kept.2.to_owned());
+        self.0.lock().expect("not poisoned").push(kept);
+    }
+
+    fn kept(&self, _: &Account, written: &Secret) -> Option<Secret> {
+        let kept = self.0.lock().expect("not poisoned");
+        let newest = kept.iter().rev().find(|(_, old, _)| old == written.expose());
+        newest.map(|(_, _, new)| Secret::new(new.clone()))
     }
 }
 
@@ -194,8 +200,53 @@ async fn a_new_refresh_token_takes_the_old_ones_place() {
     assert_eq!(provider.asked()[1].1["refresh_token"], "newer");
     assert_eq!(
         *sink.0.lock().expect("not poisoned"),
-        [("g".to_owned(), "newer".to_owned())]
+        [("g".to_owned(), "PLANTED-refresh".to_owned(), "newer".to_owned())]
     );
+}
+
+#[tokio::test]
+async fn a_later_process_goes_on_with_what_was_kept() {
+    let with_new = |new: &str| {
+        Ok((
+            200,
+            json!({"access_token": "a", "expires_in": 3600, "refresh_token": new}),
+        ))
+    };
+    let sink = Arc::new(Keeper(Mutex::default()));
+    for (answer, expected) in [
+        (with_new("second"), "PLANTED-refresh"),
+        (with_new("third"), "second"),
+        (token("a", 3600), "third"),
+    ] {
+        let provider = Provider::new(vec![answer]);
+        let tokens = Tokens::new(provider.clone())
+            .with_clock(Still::new())
+            .with_sink(sink.clone());
+        signed_in(&tokens, &account(google())).await.expect("a token");
+        assert_eq!(provider.asked()[0].1["refresh_token"], expected);
+    }
+    // What was kept is dead: the account's own is tried once, and no more.
+    let dead = || refusal(400, "invalid_grant", "");
+    for (answers, good) in [(vec![dead(), token("a", 3600)], true), (vec![dead(), dead()], false)] {
+        let provider = Provider::new(answers);
+        let tokens = Tokens::new(provider.clone())
+            .with_clock(Still::new())
+            .with_sink(sink.clone());
+        assert_eq!(signed_in(&tokens, &account(google())).await.is_ok(), good);
+        let asked: Vec<_> = provider
+            .asked()
+            .iter()
+            .map(|(_, form)| form["refresh_token"].clone())
+            .collect();
+        assert_eq!(asked, ["third", "PLANTED-refresh"]);
+    }
+    // Another refresh token in the file is another grant.
+    let mut document = google();
+    document["refresh_token"] = "PLANTED-another".into();
+    let provider = Provider::new(vec![token("a", 3600)]);
+    let tokens = Tokens::new(provider.clone()).with_clock(Still::new()).with_sink(sink);
+    signed_in(&tokens, &account(document)).await.expect("a token");
+    assert_eq!(provider.asked()[0].1["refresh_token"], "PLANTED-another");
 }
 
 #[tokio::test]

@@ -7,13 +7,12 @@ use clap::Args;
 use pipepost::EgressGate;
 use pipepost::account_test::{Check, State, test_account};
 use pipepost::net::{Connections, HttpClient};
-use pipepost::token_sink::StoreTokenSink;
 use pipepost_accounts::oauth::Tokens;
 
 use crate::cli::error::CliError;
 use crate::cli::logging::{answer, answer_json};
 use crate::cli::store::{self, StoreOptions, told};
-use crate::cli::{remedy, setup};
+use crate::cli::{paths, remedy, setup};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestOptions {
@@ -48,10 +47,8 @@ pub(super) async fn execute(options: TestOptions) -> Result<u8, CliError> {
     let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     let account = accounts.get(&options.label).map_err(told)?;
     let transcript = options.transcript.as_deref().map(setup::transcript).transpose()?;
-    let mut tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone())));
-    if let Some(store) = store {
-        tokens = tokens.with_sink(Arc::new(StoreTokenSink::new(store)));
-    }
+    let tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone())))
+        .with_sink(Arc::new(setup::token_sink(store, paths::state())));
     let connections = Arc::new(Connections::new(tokens, transcript.map(Arc::new)));
     let mut unwritten = None;
     let report = test_account(account, &gate, &connections, options.to.as_deref(), &mut |check| {
