@@ -1,6 +1,6 @@
 //! What the end-to-end tests stand on: the real binary, and servers that somebody else wrote.
 //!
-//! [`Scratch`] runs `pipepost` in a folder of its own with a clean environment. [`Postfix`] and [`Aiosmtpd`] are servers
+//! [`Scratch`] runs `pipepost` in a folder of its own with a clean environment. [`Postfix`], [`Exim`] and [`Aiosmtpd`] are servers
 //! that keep what they receive; [`python::parse`] reads a message as Python's `email` package does, so that what arrived
 //! is judged by neither side's own code. [`connector`] makes small components that a host must refuse.
 //!
@@ -19,10 +19,12 @@
 
 mod account;
 mod aiosmtpd;
+mod arrivals;
 mod certificates;
 mod collector;
 pub mod connector;
 mod document;
+mod exim;
 pub mod http;
 mod inbox;
 mod lines;
@@ -47,6 +49,7 @@ pub use aiosmtpd::{Aiosmtpd, Options, Seen, Tls};
 pub use certificates::{Authority, Certificate, Flaw};
 pub use collector::Collector;
 pub use document::{choice, document, email, step};
+pub use exim::{Exim, EximOptions};
 pub use inbox::Catcher;
 pub use message::Message;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};

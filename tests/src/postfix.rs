@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
+use crate::arrivals::{Arrivals, find, is_root, run};
 use crate::certificates::{Authority, Certificate, Flaw};
 use crate::lines::Lines;
 use crate::{Message, PASSWORD, REFUSED, USER, show, skip};
@@ -32,6 +33,8 @@ pub struct PostfixOptions {
     pub client_certificates: bool,
     /// The only TLS version that is spoken, as `1.2` or `1.3`.
     pub tls_version: Option<&'static str>,
+    /// Further lines of `main.cf`.
+    pub settings: &'static str,
 }
 
 impl Default for PostfixOptions {
@@ -41,6 +44,7 @@ impl Default for PostfixOptions {
             mechanisms: "PLAIN LOGIN",
             client_certificates: false,
             tls_version: None,
+            settings: "",
         }
     }
 }
@@ -51,9 +55,7 @@ pub struct Postfix {
     log: Lines,
     /// Lines of the log that were waited for and not looked at.
     kept: Mutex<VecDeque<String>>,
-    arrivals: Lines,
-    /// Keeps the way open that arrivals are told on, and says goodbye on it.
-    announce: fs::File,
+    arrivals: Arrivals,
     folder: TempDir,
     certificate: Certificate,
     client: Certificate,
@@ -64,9 +66,6 @@ pub struct Postfix {
 /// Two loopback addresses tell the two ports apart, neither of which is known before.
 const STARTTLS_ADDRESS: &str = "127.0.0.1";
 const TLS_ADDRESS: &str = "127.0.0.2";
-
-/// Its last words, after which no more arrivals are read.
-const GOODBYE: &str = "goodbye";
 
 /// Runs Postfix until the test's end of the pipe is gone, however the test ends.
 const GUARD: &str = r#"
@@ -79,16 +78,6 @@ wait
 rm -rf "$3"
 "#;
 
-/// What Postfix delivers with. The envelope is written after the content and before the arrival is told.
-const DELIVER: &str = r#"#!/bin/sh
-set -eu
-mail=$1 arrivals=$2 id=$3
-shift 3
-cat > "$mail/$id.eml"
-printf '%s\n' "$@" > "$mail/$id.envelope"
-printf '%s\n' "$id" > "$arrivals"
-"#;
-
 impl Postfix {
     /// Starts an instance; none, in plain sight, where there is no Postfix or nobody may start it.
     pub fn start(options: &PostfixOptions) -> Option<Self> {
@@ -96,20 +85,13 @@ impl Postfix {
             skip("Postfix is not installed (Debian: postfix, libsasl2-modules, libsasl2-modules-db, sasl2-bin)");
             return None;
         };
-        if fs::metadata("/proc/self").map_or(1, |process| process.uid()) != 0 {
+        if !is_root() {
             skip("Postfix is started by root alone");
             return None;
         }
         let folder = TempDir::new().expect("a folder for temporary files");
         let (certificate, client) = lay_out(folder.path(), options, &saslpasswd2);
-        // Open for both ways: so there is never an end of it, and never a wait for the other side.
-        let way = folder.path().join("conf/arrivals");
-        let announce = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(way)
-            .expect("the way was just made");
-        let arrivals = Lines::until(announce.try_clone().expect("a second handle"), GOODBYE);
+        let arrivals = Arrivals::in_folder(folder.path(), "nobody");
         let mut child = Command::new("/bin/sh")
             .args(["-c", GUARD, "guard"])
             .arg(postfix)
@@ -128,7 +110,6 @@ impl Postfix {
             log,
             kept: Mutex::default(),
             arrivals,
-            announce,
             folder,
             certificate,
             client,
@@ -165,22 +146,12 @@ impl Postfix {
     /// # Panics
     /// When none comes, with what Postfix says of it.
     pub fn next(&self) -> Message {
-        let id = self
+        let (id, message) = self
             .arrivals
             .next()
             .unwrap_or_else(|| panic!("Postfix delivers no more:\n{}", self.log.seen()));
-        let mail = self.folder.path().join("mail");
-        let envelope =
-            String::from_utf8(Message::read(&mail.join(format!("{id}.envelope")))).expect("the script writes text");
-        let mut lines = envelope.lines().map(str::to_owned);
-        let sender = lines.next().unwrap_or_default();
         let user = self.client_of(&id);
-        Message {
-            sender,
-            recipients: lines.collect(),
-            user,
-            eml: Message::read(&mail.join(format!("{id}.eml"))),
-        }
+        Message { user, ..message }
     }
 
     /// The user who signed in for a message. The log may come after the message.
@@ -247,7 +218,7 @@ impl Postfix {
         // The guard reads it, and ends.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
-        let _ = writeln!(self.announce, "{GOODBYE}");
+        self.arrivals.end();
     }
 }
 
@@ -264,15 +235,12 @@ impl Drop for Postfix {
 fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> (Certificate, Certificate) {
     let write = |path: PathBuf, text: String| fs::write(path, text).expect("a writable folder");
     let conf = folder.join("conf");
-    for name in ["conf/sasl", "queue", "data", "mail"] {
+    for name in ["conf/sasl", "queue", "data"] {
         fs::create_dir_all(folder.join(name)).expect("a writable folder");
     }
     // Postfix's processes are users of their own, and have to come by.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a folder of our own");
     run(Command::new("chown").arg("postfix").arg(folder.join("data")));
-    run(Command::new("chown").arg("nobody").arg(folder.join("mail")));
-    run(Command::new("mkfifo").arg(conf.join("arrivals")));
-    run(Command::new("chown").arg("nobody").arg(conf.join("arrivals")));
 
     let authority = Authority::new();
     let certificate = authority.issue(Flaw::None, &conf);
@@ -280,8 +248,6 @@ fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> (Cert
     let shown = folder.display();
     write(conf.join("main.cf"), main_cf(folder, &certificate, options));
     write(conf.join("master.cf"), master_cf(folder, options));
-    write(conf.join("deliver"), DELIVER.to_owned());
-    fs::set_permissions(conf.join("deliver"), fs::Permissions::from_mode(0o755)).expect("a file of our own");
 
     let users = conf.join("users");
     write(
@@ -310,7 +276,7 @@ fn lay_out(folder: &Path, options: &PostfixOptions, saslpasswd2: &Path) -> (Cert
 }
 
 fn main_cf(folder: &Path, certificate: &Certificate, options: &PostfixOptions) -> String {
-    let (folder, size) = (folder.display(), options.size);
+    let (folder, size, settings) = (folder.display(), options.size, options.settings);
     let (cert, key) = (certificate.certificate.display(), certificate.key.display());
     let protocols = match options.tls_version {
         Some(version) => format!(">=TLSv{version}, <=TLSv{version}"),
@@ -355,20 +321,21 @@ smtpd_relay_restrictions = {permitted}permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ {REFUSED} = 550 5.1.1 No such user here }} }},
   {permitted}permit_sasl_authenticated, reject
 message_size_limit = {size}
+{settings}
 "
     )
 }
 
 /// Postfix's usual services without those that send mail on, and with one that keeps it.
 fn master_cf(folder: &Path, options: &PostfixOptions) -> String {
-    let folder = folder.display();
+    let deliver = Arrivals::command(folder);
     // A demand for certificates is a demand for TLS.
     let level = if options.client_certificates { "encrypt" } else { "may" };
     let mut text = format!(
         "postlog unix-dgram n - n - 1 postlogd
 {STARTTLS_ADDRESS}:0 inet n - n - - smtpd -o smtpd_tls_security_level={level}
 {TLS_ADDRESS}:0 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
-catch unix - n n - - pipe flags= user=nobody argv={folder}/conf/deliver {folder}/mail {folder}/conf/arrivals
+catch unix - n n - - pipe flags= user=nobody argv={deliver}
   ${{queue_id}} ${{sender}} ${{recipient}}
 "
     );
@@ -393,21 +360,6 @@ catch unix - n n - - pipe flags= user=nobody argv={folder}/conf/deliver {folder}
         let _ = writeln!(text, "{name} unix {private} - n {wakeup} {limit} {program}");
     }
     text
-}
-
-fn run(command: &mut Command) {
-    let status = command.status();
-    assert!(
-        status.as_ref().is_ok_and(std::process::ExitStatus::success),
-        "{command:?}: {status:?}"
-    );
-}
-
-/// A program of the search path, or of where Debian keeps those for root.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/bin"].map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// The inodes of a process's sockets.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::{Aiosmtpd, Options, PASSWORD, Postfix, PostfixOptions, REFUSED, Tls, USER, python};
+use crate::{Aiosmtpd, Exim, EximOptions, Options, PASSWORD, Postfix, PostfixOptions, REFUSED, Tls, USER, python};
 
 /// Signs in, sends to two recipients of which one is refused, and prints who was.
 const CLIENT: &str = r#"
@@ -47,6 +47,17 @@ fn is_what_was_sent(message: &crate::Message) {
         (&json!("Grüße"), &json!("Hello\n.")),
         "{parsed:#}"
     );
+}
+
+#[test]
+fn exim_takes_what_python_sends() {
+    let Some(exim) = Exim::start(&EximOptions::default()) else {
+        return;
+    };
+    send(exim.starttls(), exim.authority(), Tls::StartTls);
+    is_what_was_sent(&exim.next());
+    let recipients: Vec<_> = exim.taken().into_iter().map(|(_, recipients)| recipients).collect();
+    assert_eq!(recipients, [["ann@example.test"]]);
 }
 
 #[test]

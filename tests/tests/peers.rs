@@ -1,7 +1,8 @@
 //! Sending through servers that somebody else wrote, and what arrived as somebody else's parser reads it.
 
 use pipepost_tests::{
-    AccountFile, Aiosmtpd, Message, Options, Postfix, PostfixOptions, REFUSED, Scratch, Tls, USER, document, email,
+    AccountFile, Aiosmtpd, Exim, EximOptions, Message, Options, Postfix, PostfixOptions, REFUSED, Scratch, Tls, USER,
+    document, email,
 };
 use serde_json::{Value, json};
 
@@ -257,6 +258,16 @@ fn postfix_takes_a_message_in_chunks_and_texts_in_8_bits() {
     let end = postfix.logs("disconnect from");
     // 200 lines of 40 octets with the headers.
     assert!(end.contains(" bdat=8 ") || end.contains(" bdat=9 "), "{end}");
+}
+
+#[test]
+fn through_exim_with_starttls() {
+    let Some(exim) = Exim::start(&EximOptions::default()) else {
+        return;
+    };
+    text_and_html(&AccountFile::starttls(exim.starttls(), exim.authority()), || {
+        exim.next()
+    });
 }
 
 #[test]
