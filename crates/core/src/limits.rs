@@ -26,6 +26,22 @@ pub struct Limits {
     pub new_files: u64,
     /// Connections that one `perform` may open, one after another, in addition to two for each of its calls.
     pub connections: u32,
+    /// Bytes of JSON that the host keeps for one `perform`: results, what is in doubt, remainders. It is at least twice
+    /// [`Limits::json`], and grows by four times the bytes of the calls' parameters.
+    pub kept_bytes: u64,
+    /// JSON values that the host keeps for one `perform`; 500,000 take about 50 MB of memory. It grows by half the bytes of
+    /// the calls' parameters, up to [`Limits::kept_values_for_calls`].
+    pub kept_values: u64,
+    /// JSON values that are kept beyond [`Limits::kept_values`] for calls with large parameters.
+    pub kept_values_for_calls: u64,
+    /// Bytes of everything that a connector says of itself together.
+    pub manifest: usize,
+    /// Bytes of a connector's name, and of any text of its manifest that is not a schema.
+    pub manifest_text: usize,
+    /// Aliases and account types that a connector may list.
+    pub manifest_names: usize,
+    /// JSON values in one schema of a connector.
+    pub schema_values: u64,
 }
 
 impl Default for Limits {
@@ -41,6 +57,13 @@ impl Default for Limits {
             resources: 256,
             new_files: 1 << 30,
             connections: 20,
+            kept_bytes: 64 << 20,
+            kept_values: 500_000,
+            kept_values_for_calls: 2_000_000,
+            manifest: 2 << 20,
+            manifest_text: 1000,
+            manifest_names: 100,
+            schema_values: 20_000,
         }
     }
 }

@@ -161,6 +161,17 @@ impl ConnectorInstance {
         }
     }
 
+    /// Completes a manifest that was found to be within its bounds by what its version left to the host.
+    pub(super) fn complete(&self, manifest: Manifest) -> Manifest {
+        match self {
+            Self::V0_1_0(_) => Manifest {
+                parameters: v0_1_0::with_body_roles(manifest.parameters),
+                ..manifest
+            },
+            Self::V0_2_0(_) => manifest,
+        }
+    }
+
     /// Lets the connector perform the calls.
     pub(super) async fn perform(
         &self,

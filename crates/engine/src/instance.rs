@@ -227,53 +227,45 @@ fn store(engine: &Engine, cpu: Duration, batch: Option<BatchState>) -> Store<Sto
 /// Bytes that one call to the host may carry besides its greatest text: lists of parts, names, sentences.
 const SMALL_THINGS_BYTES: usize = 4 << 20;
 
-/// Bytes of everything that a connector says of itself together.
-const MANIFEST_BYTES_MAX: usize = 2 << 20;
-
-/// Bytes of a name, and of any text of the manifest that is not a schema.
-const MANIFEST_TEXT_BYTES_MAX: usize = 1000;
-
-/// Names and account types that a connector may list.
-const MANIFEST_NAMES_MAX: usize = 100;
-
-/// JSON values in one schema.
-const SCHEMA_VALUES_MAX: u64 = 20_000;
-
 pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<Manifest, LoadError> {
     let _place = place(engine).await;
     let mut store = store(engine, engine.inner.limits.cpu, None);
-    store.set_hostcall_fuel(MANIFEST_BYTES_MAX);
+    let limits = &engine.inner.limits;
+    store.set_hostcall_fuel(limits.manifest);
     let failed = |error: wasmtime::Error| LoadError::Describe(error.root_cause().to_string());
     let instance = component.pre.instantiate(&mut store).await.map_err(failed)?;
     let manifest = instance.describe(&mut store).await.map_err(failed)?;
-    check_manifest(&manifest).map_err(LoadError::Describe)?;
-    Ok(manifest)
+    check_manifest(&manifest, limits).map_err(LoadError::Describe)?;
+    Ok(instance.complete(manifest))
 }
 
 /// Nothing of a manifest is longer than people read or a checker walks in no time.
-fn check_manifest(manifest: &Manifest) -> Result<(), String> {
+fn check_manifest(manifest: &Manifest, limits: &Limits) -> Result<(), String> {
     let names = manifest.aliases.iter().chain(&manifest.account_types);
-    if names.clone().count() > MANIFEST_NAMES_MAX {
+    if names.clone().count() > limits.manifest_names {
         return Err(format!(
-            "it lists more than {MANIFEST_NAMES_MAX} aliases and account types"
+            "it lists more than {} aliases and account types",
+            limits.manifest_names
         ));
     }
     let texts = [&manifest.name, &manifest.version, &manifest.summary];
     if let Some(text) = texts
         .into_iter()
         .chain(names)
-        .find(|text| text.len() > MANIFEST_TEXT_BYTES_MAX)
+        .find(|text| text.len() > limits.manifest_text)
     {
         return Err(format!(
-            "a name, version or summary has {} bytes, more than {MANIFEST_TEXT_BYTES_MAX}",
-            text.len()
+            "a name, version or summary has {} bytes, more than {}",
+            text.len(),
+            limits.manifest_text
         ));
     }
     for (what, schema) in [("parameters", &manifest.parameters), ("output", &manifest.output)] {
         match values(schema) {
-            Some(count) if count > SCHEMA_VALUES_MAX => {
+            Some(count) if count > limits.schema_values => {
                 return Err(format!(
-                    "its schema of the {what} holds {count} JSON values, more than {SCHEMA_VALUES_MAX}"
+                    "its schema of the {what} holds {count} JSON values, more than {}",
+                    limits.schema_values
                 ));
             }
             // What is not JSON is said where it is read.
@@ -376,7 +368,7 @@ async fn perform(
     let keys = calls.iter().map(|call| (call.id, call.key.clone()));
     let tracker = CommitTracker::new(Arc::clone(&batch.ledger), keys, component.holds_connections());
     let parameters = calls.iter().map(|call| call.parameters.len()).sum();
-    let kept = KeptBudget::new(engine.inner.limits.json, parameters);
+    let kept = KeptBudget::new(&engine.inner.limits, parameters);
     let cpu = cpu_budget(&engine.inner.limits, calls.len());
     let (seat, ahead) = seat(engine, batch.transport.as_ref()).await;
     let _place = place(engine).await;

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use pipepost_core::Limits;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -41,28 +42,20 @@ pub(crate) struct KeptText {
     pub(crate) charge: Charge,
 }
 
-/// Bytes that every `perform` may have kept, besides its calls' share: two results of the greatest size.
-const BYTES: u64 = 64 << 20;
-
-/// JSON values that every `perform` may have kept, besides its calls' share: about 50 MB of memory.
-const VALUES: u64 = 500_000;
-
-/// The most values that the calls' share is.
-const CALLS_VALUES_MAX: u64 = 2_000_000;
-
 impl KeptBudget {
     /// The budget of a `perform` whose calls' parameters have this many bytes together. What is told of a call grows with
     /// what it was given: a message's recipients stand in its parameters, in what is in doubt of it, and in its output.
-    pub(crate) fn new(text_bytes_max: usize, parameter_bytes: usize) -> Self {
+    pub(crate) fn new(limits: &Limits, parameter_bytes: usize) -> Self {
         let given = parameter_bytes as u64;
         let whole = Charge {
-            bytes: BYTES
-                .max(2 * text_bytes_max as u64)
+            bytes: limits
+                .kept_bytes
+                .max(2 * limits.json as u64)
                 .saturating_add(given.saturating_mul(4)),
-            values: VALUES + (given / 2).min(CALLS_VALUES_MAX),
+            values: limits.kept_values + (given / 2).min(limits.kept_values_for_calls),
         };
         Self {
-            text_bytes_max,
+            text_bytes_max: limits.json,
             left: whole,
             whole,
         }
@@ -233,6 +226,13 @@ impl<'de> Deserialize<'de> for Skipped {
 mod tests {
     use super::*;
 
+    fn within(json: usize) -> Limits {
+        Limits {
+            json,
+            ..Limits::default()
+        }
+    }
+
     #[test]
     fn values_are_counted_and_what_is_not_json_is_not() {
         for (text, expected) in [
@@ -255,13 +255,13 @@ mod tests {
     fn a_text_full_of_commas_is_one_value() {
         let text = serde_json::to_string(&",".repeat(100_000)).expect("JSON");
         assert_eq!(values_at_most(&text), None);
-        let mut budget = KeptBudget::new(1 << 20, 0);
+        let mut budget = KeptBudget::new(&within(1 << 20), 0);
         assert_eq!(budget.keep_json(&text).expect("within").charge.values, 1);
     }
 
     #[test]
     fn what_is_kept_has_a_bound_and_what_is_given_back_may_be_kept_again() {
-        let mut budget = KeptBudget::new(32 << 20, 0);
+        let mut budget = KeptBudget::new(&within(32 << 20), 0);
         let text = format!("[{}0]", "0,".repeat(300_000));
         let first = budget.keep_json(&text).expect("within");
         let error = budget.keep_json(&text).expect_err("together too many");
@@ -272,12 +272,12 @@ mod tests {
 
     #[test]
     fn the_texts_that_are_kept_have_a_bound_together() {
-        let mut budget = KeptBudget::new(1 << 20, 100);
+        let mut budget = KeptBudget::new(&within(1 << 20), 100);
         let text = "x".repeat(1 << 20);
         let kept = (0..100).take_while(|_| budget.keep_text(text.clone()).is_ok()).count();
         assert_eq!(kept, 64);
         // Calls with more to tell have more room for it.
-        let mut budget = KeptBudget::new(1 << 20, 1 << 20);
+        let mut budget = KeptBudget::new(&within(1 << 20), 1 << 20);
         let kept = (0..100).take_while(|_| budget.keep_text(text.clone()).is_ok()).count();
         assert_eq!(kept, 68);
     }

@@ -9,7 +9,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
-/// Names come from documents of any size; comparing takes time with both lengths, and nobody mistypes a name this long.
+/// Names come from documents and connectors, of any size; comparing takes time with both lengths, and nobody mistypes a name
+/// this long.
 const NAME_BYTES_MAX: usize = 200;
 /// Known names that are compared; the first ones where there are more.
 const KNOWN_MAX: usize = 1000;
@@ -24,7 +25,8 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     if written.len() > NAME_BYTES_MAX {
         return None;
     }
-    let near = known.into_iter().take(KNOWN_MAX).filter_map(|name| {
+    let near = known.into_iter().take(KNOWN_MAX);
+    let near = near.filter(|name| name.len() <= NAME_BYTES_MAX).filter_map(|name| {
         let (written, known) = without_shared_ending(written, name);
         let (written, known) = (folded(written), folded(known));
         let slips = strsim::damerau_levenshtein(&written, &known);

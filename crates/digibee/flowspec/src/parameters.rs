@@ -16,6 +16,7 @@ mod coerce;
 
 pub(crate) use annotations::aliases;
 pub use annotations::{Annotations, BodyRole, Grant};
+pub(crate) use check::weight;
 pub use check::{ParameterProblem, Written, check_resolved, check_written};
 pub(crate) use coerce::types;
 

@@ -4,6 +4,8 @@
 //! anywhere. It cannot check what needs the whole document, such as whether a branch exists; [`check`](crate::check)
 //! does that.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use crate::catalogue::{Catalogue, ConnectorDescription};
@@ -181,7 +183,7 @@ fn common(inactive: &[Inactive]) -> Map<String, Value> {
         };
         properties.insert((*name).to_owned(), property);
     }
-    let failure = any_form(&steps::fail_on_error(false), &Value::Null, 0);
+    let failure = any_form(&steps::fail_on_error(false), &Value::Null, 0, &Room::default());
     properties.insert("failOnError".to_owned(), failure);
     add_inactive(&mut properties, inactive);
     properties
@@ -212,7 +214,7 @@ fn add_inactive(properties: &mut Map<String, Value>, inactive: &[Inactive]) {
 
 /// A schema of settings in all the forms in which a document may hold them.
 fn widened(schema: &Value, inactive: &[Inactive]) -> Value {
-    let mut wide = closed(schema, schema, 0);
+    let mut wide = closed(schema, schema, 0, &Room::default());
     if let Some(properties) = wide.get_mut("properties").and_then(Value::as_object_mut) {
         add_inactive(properties, inactive);
     }
@@ -222,16 +224,41 @@ fn widened(schema: &Value, inactive: &[Inactive]) -> Value {
 /// References are replaced by what they refer to, and a schema that contains itself ends here.
 const DEPTH: usize = 8;
 
+/// JSON values of a connector's schema that are copied into the widened one. With a hundred references to itself at each
+/// level a schema would have 10^16.
+const VALUES_MAX: usize = 200_000;
+
+/// What may still be copied.
+struct Room(Cell<usize>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Cell::new(VALUES_MAX))
+    }
+}
+
+impl Room {
+    /// Takes the room that a copy needs, if it is there.
+    fn take(&self, schema: &Value) -> bool {
+        let left = self.0.get().checked_sub(crate::parameters::weight(schema) as usize);
+        self.0.set(left.unwrap_or_default());
+        left.is_some()
+    }
+}
+
 /// An object schema as it stands, its properties widened.
-fn closed(schema: &Value, root: &Value, depth: usize) -> Value {
+fn closed(schema: &Value, root: &Value, depth: usize, room: &Room) -> Value {
     let mut wide = without_annotations(schema);
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return wide;
     };
     let mut widened_properties = Map::new();
     for (name, property) in properties {
-        let property_schema = any_form(property, root, depth + 1);
+        let property_schema = any_form(property, root, depth + 1, room);
         for alias in crate::parameters::aliases(property) {
+            if !room.take(&property_schema) {
+                break;
+            }
             let mut deprecated = property_schema.clone();
             if let Some(members) = deprecated.as_object_mut() {
                 members.insert("deprecated".to_owned(), json!(true));
@@ -249,23 +276,27 @@ fn closed(schema: &Value, root: &Value, depth: usize) -> Value {
 }
 
 /// A value in its native form or as text, or an expression that gives it, or nothing.
-fn any_form(schema: &Value, root: &Value, depth: usize) -> Value {
-    if depth > DEPTH {
+fn any_form(schema: &Value, root: &Value, depth: usize, room: &Room) -> Value {
+    // A part that is left out takes everything.
+    if depth > DEPTH || !room.take(schema) {
         return json!(true);
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
         let target = target.strip_prefix('#').and_then(|path| root.pointer(path));
-        return target.map_or(json!(true), |target| any_form(target, root, depth + 1));
+        return target.map_or(json!(true), |target| any_form(target, root, depth + 1, room));
     }
     let types = crate::parameters::types(schema);
     let description = schema.get("description").cloned();
-    let mut native = closed(schema, root, depth);
+    let mut native = closed(schema, root, depth, room);
     if let (Some(members), Some(items)) = (native.as_object_mut(), schema.get("items")) {
-        members.insert("items".to_owned(), any_form(items, root, depth + 1));
+        members.insert("items".to_owned(), any_form(items, root, depth + 1, room));
     }
     for keyword in ["anyOf", "oneOf"] {
         if let Some(options) = schema.get(keyword).and_then(Value::as_array) {
-            let options: Vec<Value> = options.iter().map(|option| any_form(option, root, depth + 1)).collect();
+            let options: Vec<Value> = options
+                .iter()
+                .map(|option| any_form(option, root, depth + 1, room))
+                .collect();
             if let Some(members) = native.as_object_mut() {
                 members.remove(keyword);
                 members.insert("anyOf".to_owned(), Value::Array(options));

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{connectors, with_context};
-use pipepost_flowspec::{check, schema};
+use pipepost_flowspec::{ConnectorDescription, Connectors, check, schema};
 use serde_json::{Value, json};
 
 fn validator() -> jsonschema::Validator {
@@ -87,4 +87,26 @@ fn both_forms_of_a_value_and_its_aliases_are_valid() {
         assert!(errors.is_empty(), "{params}: {errors:?}");
     }
     assert_eq!(schema::parameters(&connectors(), "nothing"), None);
+}
+
+#[test]
+fn a_schema_that_contains_itself_many_times_is_widened_within_bounds() {
+    let itself: serde_json::Map<String, Value> = (0..100).map(|n| (format!("p{n}"), json!({"$ref": "#"}))).collect();
+    let option = json!({"$ref": "#/$defs/a"});
+    let aliases: Vec<String> = (0..10_000).map(|n| format!("alias{n}")).collect();
+    let wide: Vec<Value> = (0..1000).map(|n| json!(n)).collect();
+    for parameters in [
+        json!({"properties": itself}),
+        json!({"properties": {"a": option}, "$defs": {"a": {"anyOf": vec![option; 100]}}}),
+        json!({"properties": {"a": {"x-pipepost-alias": aliases, "enum": wide}}}),
+    ] {
+        let harmful = ConnectorDescription {
+            name: "harmful".to_owned(),
+            aliases: Vec::new(),
+            parameters,
+            account_types: Vec::new(),
+        };
+        let schema = schema::parameters(&Connectors::new([harmful]).unwrap(), "harmful").unwrap();
+        assert!(schema.to_string().len() < 16 << 20);
+    }
 }

@@ -61,7 +61,7 @@ pub(super) async fn describe(
         aliases: manifest.aliases,
         version: manifest.version,
         summary: manifest.summary,
-        parameters: with_body_roles(manifest.parameters),
+        parameters: manifest.parameters,
         output: manifest.output,
         account_types: manifest.account_types,
     })
@@ -69,7 +69,7 @@ pub(super) async fn describe(
 
 /// Returns the schema with the keyword `x-pipepost-body`, which this version had not: its hosts knew these three
 /// parameters by name.
-fn with_body_roles(schema: String) -> String {
+pub(super) fn with_body_roles(schema: String) -> String {
     let Ok(mut document) = serde_json::from_str::<serde_json::Value>(&schema) else {
         // Said where the schema is read.
         return schema;

@@ -48,13 +48,30 @@ pub struct Written {
     pub problems: Vec<ParameterProblem>,
 }
 
+/// Steps that every check may take: comparisons of a value with a part of the schema. A schema that refers to itself with
+/// two options at each level asks for 2^64.
+const STEPS: u64 = 200_000;
+
+/// Steps more for each JSON value in the parameters, and for each [`STEP_BYTES`] of their texts. Few schemas have so many
+/// options within one another.
+const STEPS_PER_WEIGHT: u64 = 32;
+
+/// Bytes of a text that are looked at in one step.
+const STEP_BYTES: usize = 64;
+
+/// Problems that are reported. Nobody reads more, and each can be as long as the names that it lists.
+const PROBLEMS_MAX: usize = 1000;
+
+/// Names that one problem lists.
+const NAMES_MAX: usize = 50;
+
 /// Checks parameters as the document holds them. A value with `{{ }}` in it is not checked: it may become anything.
 pub fn check_written(schema: &Value, value: &Value) -> Written {
-    let mut check = Check::new(schema, false);
+    let mut check = Check::new(schema, value, false);
     let value = check.value(schema, value.clone(), &mut String::new(), 0);
     Written {
         value,
-        problems: check.problems,
+        problems: check.finish(),
     }
 }
 
@@ -64,14 +81,11 @@ pub fn check_written(schema: &Value, value: &Value) -> Written {
 /// # Errors
 /// Returns every problem with the values. Names were already checked in the document.
 pub fn check_resolved(schema: &Value, value: Value) -> Result<Value, Vec<ParameterProblem>> {
-    let mut check = Check::new(schema, true);
+    let mut check = Check::new(schema, &value, true);
     let value = check.value(schema, value, &mut String::new(), 0);
-    check.problems.retain(|problem| !problem.is_warning);
-    if check.problems.is_empty() {
-        Ok(value)
-    } else {
-        Err(check.problems)
-    }
+    let mut problems = check.finish();
+    problems.retain(|problem| !problem.is_warning);
+    if problems.is_empty() { Ok(value) } else { Err(problems) }
 }
 
 /// A schema that refers to itself ends somewhere.
@@ -81,20 +95,52 @@ struct Check<'s> {
     root: &'s Value,
     resolved: bool,
     problems: Vec<ParameterProblem>,
+    steps_left: u64,
 }
 
 impl<'s> Check<'s> {
-    fn new(root: &'s Value, resolved: bool) -> Self {
+    fn new(root: &'s Value, value: &Value, resolved: bool) -> Self {
         Check {
             root,
             resolved,
             problems: Vec::new(),
+            steps_left: STEPS.saturating_add(weight(value).saturating_mul(STEPS_PER_WEIGHT)),
+        }
+    }
+
+    /// Takes so many steps of the budget. Returns whether they were there; else the check ends with one more problem.
+    fn spend(&mut self, steps: u64) -> bool {
+        match self.steps_left.checked_sub(steps) {
+            Some(left) => {
+                self.steps_left = left;
+                true
+            }
+            None => {
+                self.steps_left = 0;
+                false
+            }
+        }
+    }
+
+    /// What is left after the check, with a word about one that could not be ended.
+    fn finish(mut self) -> Vec<ParameterProblem> {
+        if self.steps_left == 0 {
+            self.problems.truncate(PROBLEMS_MAX - 1);
+            let message = "the connector's schema takes more work to check them against than is done for one step";
+            self.report("", message.to_owned(), None);
+        }
+        self.problems
+    }
+
+    fn push(&mut self, problem: ParameterProblem) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
         }
     }
 
     fn report(&mut self, pointer: &str, message: String, advice: Option<String>) {
         let pointer = pointer.to_owned();
-        self.problems.push(ParameterProblem {
+        self.push(ParameterProblem {
             pointer,
             in_key: false,
             is_warning: false,
@@ -105,7 +151,7 @@ impl<'s> Check<'s> {
 
     fn value(&mut self, schema: &'s Value, value: Value, pointer: &mut String, depth: usize) -> Value {
         let schema = self.follow(schema);
-        if depth > DEPTH || takes_file(schema, &value) {
+        if depth > DEPTH || takes_file(schema, &value) || !self.spend(value.as_str().map_or(1, text_weight)) {
             return value;
         }
         if !self.resolved && value.as_str().is_some_and(is_dynamic) {
@@ -147,18 +193,19 @@ impl<'s> Check<'s> {
     }
 
     /// Resolves a local reference; any other stands for a schema that takes everything.
-    fn follow(&self, schema: &'s Value) -> &'s Value {
+    fn follow(&mut self, schema: &'s Value) -> &'s Value {
         static ANY: Value = Value::Bool(true);
         let mut schema = schema;
         for _ in 0..DEPTH {
             match schema.get("$ref").and_then(Value::as_str) {
                 None => return schema,
-                Some(reference) => {
+                Some(reference) if self.spend(text_weight(reference)) => {
                     schema = reference
                         .strip_prefix('#')
                         .and_then(|path| self.root.pointer(path))
                         .unwrap_or(&ANY);
                 }
+                Some(_) => return &ANY,
             }
         }
         &ANY
@@ -167,7 +214,12 @@ impl<'s> Check<'s> {
     fn one_of(&mut self, options: &'s [Value], value: Value, pointer: &mut String, depth: usize) -> Value {
         let mut fewest: Option<Vec<ParameterProblem>> = None;
         let before = std::mem::take(&mut self.problems);
+        let size = weight(&value);
         for option in options {
+            // Each option is tried with a value of its own.
+            if !self.spend(size) {
+                break;
+            }
             let checked = self.value(option, value.clone(), pointer, depth + 1);
             let problems = std::mem::take(&mut self.problems);
             if problems.iter().all(|problem| problem.is_warning) {
@@ -196,11 +248,19 @@ impl<'s> Check<'s> {
         else {
             return;
         };
-        if allowed.iter().any(|option| same(option, value)) {
+        if !self.spend(allowed.len() as u64) || allowed.iter().any(|option| same(option, value)) {
             return;
         }
-        let names: Vec<String> = allowed.iter().map(|option| format!("`{}`", plain(option))).collect();
-        let message = format!("it must be {}", names.join(", "));
+        let names: Vec<String> = allowed
+            .iter()
+            .take(NAMES_MAX)
+            .map(|option| format!("`{}`", plain(option)))
+            .collect();
+        let more = match allowed.len().saturating_sub(NAMES_MAX) {
+            0 => String::new(),
+            more => format!(" or one of {more} more"),
+        };
+        let message = format!("it must be {}{more}", names.join(", "));
         // At run time the value may come from anywhere: it is not repeated, not even to find its neighbour.
         let advice = (!self.resolved)
             .then(|| nearest::advise(value.as_str()?, allowed.iter().filter_map(Value::as_str)))
@@ -305,6 +365,15 @@ impl<'s> Check<'s> {
             return Some(name);
         }
         let has_alias = |property: &Value| annotations::aliases(property).contains(&written);
+        if self.steps_left == 0 {
+            return None;
+        }
+        let aliases = properties
+            .values()
+            .map(|property| 1 + annotations::aliases(property).len());
+        if !self.spend((aliases.sum::<usize>() + given.len()) as u64) {
+            return None;
+        }
         let (name, _) = properties.iter().find(|(_, property)| has_alias(property))?;
         let both = given.contains(name);
         let message = if both {
@@ -318,7 +387,7 @@ impl<'s> Check<'s> {
             format!("write `{name}`")
         });
         let pointer = pointer.to_owned();
-        self.problems.push(ParameterProblem {
+        self.push(ParameterProblem {
             pointer,
             in_key: true,
             is_warning: !both,
@@ -332,9 +401,13 @@ impl<'s> Check<'s> {
         if PLATFORM_KEYS.contains(&written) {
             return;
         }
-        let advice = nearest::advise(written, properties.keys().map(String::as_str));
+        // A comparison of two names is much more than one step.
+        let advice = self
+            .spend(100 * properties.len() as u64)
+            .then(|| nearest::advise(written, properties.keys().map(String::as_str)))
+            .flatten();
         let message = format!("there is no parameter `{written}`");
-        self.problems.push(ParameterProblem {
+        self.push(ParameterProblem {
             pointer: pointer.to_owned(),
             in_key: true,
             is_warning: false,
@@ -350,10 +423,11 @@ impl<'s> Check<'s> {
         checked: &mut Map<String, Value>,
         pointer: &str,
     ) {
-        if self.resolved {
+        if self.resolved && self.spend(properties.len() as u64) {
             for (name, property) in properties {
                 if let Some(default) = property.get("x-pipepost-default")
                     && !checked.contains_key(name)
+                    && self.spend(weight(default))
                 {
                     checked.insert(name.clone(), default.clone());
                 }
@@ -364,6 +438,9 @@ impl<'s> Check<'s> {
             .filter_map(Value::as_str)
             .filter(|name| !checked.contains_key(*name))
         {
+            if !self.spend(1 + self.problems.len() as u64) {
+                return;
+            }
             // It could not be read under its own name, and that was said where it stands.
             let stands_there = self
                 .problems
@@ -374,6 +451,20 @@ impl<'s> Check<'s> {
             }
         }
     }
+}
+
+/// The steps that it takes to look at each value in a value, itself included.
+pub(crate) fn weight(value: &Value) -> u64 {
+    match value {
+        Value::Array(elements) => 1 + elements.iter().map(weight).sum::<u64>(),
+        Value::Object(members) => 1 + members.values().map(weight).sum::<u64>(),
+        Value::String(text) => text_weight(text),
+        _ => 1,
+    }
+}
+
+fn text_weight(text: &str) -> u64 {
+    1 + (text.len() / STEP_BYTES) as u64
 }
 
 fn deepest(problems: &[ParameterProblem]) -> usize {

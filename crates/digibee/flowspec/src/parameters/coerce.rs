@@ -2,11 +2,23 @@
 
 use serde_json::{Number, Value};
 
-/// The types a schema names; empty when it names none and takes any.
+/// The types that JSON Schema knows.
+const TYPES: usize = 7;
+
+/// The types a schema names, each once; empty when it names none and takes any.
 pub(crate) fn types(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(several)) => {
+            let mut types = Vec::with_capacity(several.len().min(TYPES));
+            for kind in several.iter().filter_map(Value::as_str) {
+                // Each is tried with the whole of a text.
+                if types.len() < TYPES && !types.contains(&kind) {
+                    types.push(kind);
+                }
+            }
+            types
+        }
         _ => Vec::new(),
     }
 }

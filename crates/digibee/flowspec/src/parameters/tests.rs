@@ -206,3 +206,81 @@ fn a_value_cannot_break_out_of_json_text() {
     let whole = json!({"to": "a", "attachments": "{{ message.files }}"});
     assert_eq!(check_written(&schema(), &whole).value, whole);
 }
+
+/// The problem with which a check ends that takes too long.
+fn is_given_up(schema: &Value, value: &Value) -> bool {
+    let problems = check_written(schema, value).problems;
+    assert!(problems.len() <= 1000, "{}", problems.len());
+    let bytes: usize = problems.iter().map(|problem| problem.message.len()).sum();
+    assert!(bytes < 4 << 20, "{bytes}");
+    problems
+        .iter()
+        .any(|problem| problem.message.contains("takes more work to check"))
+}
+
+#[test]
+fn a_schema_that_asks_for_more_work_than_is_done_is_given_up() {
+    let no = json!({"type": "integer"});
+    // Two ways at each level, and neither fits.
+    for keyword in ["anyOf", "oneOf"] {
+        let mut definitions = json!({"d40": no});
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            definitions[format!("d{level}")] = json!({keyword: [next, next]});
+        }
+        let schema = json!({"properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions});
+        assert!(is_given_up(&schema, &json!({"a": "x"})), "{keyword}");
+    }
+    // Through elements and members too.
+    let node = json!({"anyOf": [{"type": "array", "items": {"$ref": "#/properties/a"}},
+        {"type": "array", "items": {"$ref": "#/properties/a"}}]});
+    let mut deep = json!("x");
+    for _ in 0..25 {
+        deep = json!([deep]);
+    }
+    assert!(is_given_up(&json!({"properties": {"a": node}}), &json!({"a": deep})));
+    // A long text, and one option after another.
+    let options = vec![no.clone(); 19_000];
+    let text = "x".repeat(1 << 20);
+    assert!(is_given_up(
+        &json!({"properties": {"a": {"anyOf": options}}}),
+        &json!({"a": text})
+    ));
+    // References that lead nowhere, each as long as it may be.
+    let far = json!({"properties": {"a": {"items": {"$ref": format!("#{}", "/a".repeat(400_000))}}}});
+    assert!(is_given_up(&far, &json!({"a": vec![1; 100_000]})));
+}
+
+#[test]
+fn wide_schemas_take_no_more_time_and_words_than_there_are_steps() {
+    let names: Vec<String> = (0..19_000).map(|number| format!("name{number}")).collect();
+    let listed = json!({"properties": {"a": {"items": {"enum": names}}}});
+    is_given_up(&listed, &json!({"a": vec!["x"; 20_000]}));
+    let required = json!({"properties": {"a": {"type": "integer"}}, "required": names, "additionalProperties": true});
+    is_given_up(
+        &json!({"properties": {"a": {"items": required}}}),
+        &json!({"a": vec![json!({}); 20_000]}),
+    );
+    let aliased = json!({"properties": {"a": {"x-pipepost-alias": names}}});
+    let others: serde_json::Map<String, Value> = (0..20_000).map(|number| (format!("n{number}"), json!(1))).collect();
+    is_given_up(&aliased, &json!(others));
+    let many: serde_json::Map<String, Value> = names.iter().map(|name| (name.clone(), json!({}))).collect();
+    is_given_up(&json!({"properties": many}), &json!(others));
+    let types = json!({"properties": {"a": {"type": vec!["array"; 19_000]}}});
+    is_given_up(&types, &json!({"a": format!("{{\"x\": [{}1]}}", "1,".repeat(1 << 19))}));
+}
+
+#[test]
+fn what_people_write_is_checked_to_its_end() {
+    let schema = json!({"properties": {"a": {"items": {"anyOf": [
+        {"type": "integer"}, {"properties": {"b": {"anyOf": [{"type": "integer"}, {"type": "boolean"}]}}}
+    ]}}}});
+    let element = json!({"b": true});
+    assert_eq!(
+        check_written(&schema, &json!({"a": vec![element; 100_000]})).problems,
+        []
+    );
+    let enumerated = json!({"properties": {"a": {"enum": (0..60).map(|n| n.to_string()).collect::<Vec<_>>()}}});
+    let problems = check_written(&enumerated, &json!({"a": "x"})).problems;
+    assert!(problems[0].message.ends_with("`49` or one of 10 more"), "{problems:?}");
+}
