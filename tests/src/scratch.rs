@@ -247,6 +247,23 @@ impl Running {
         self.ended(&secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>())
     }
 
+    /// Waits for its end, and returns the greatest resident memory that was seen of it too, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn ended_with_peak(mut self) -> (Ending, u64) {
+        drop(self.child.stdin.take());
+        let status = format!("/proc/{}/status", self.child.id());
+        let mut peak = 0;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            // A high-water mark: what it was once, it says until its end.
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak = kilobytes.map_or(peak, |kilobytes| kilobytes * 1024);
+            std::thread::yield_now();
+        }
+        (self.ended(&[]), peak)
+    }
+
     /// Interrupts it, as Ctrl+C does, and waits for its end.
     pub fn interrupt(mut self) -> Ending {
         self.signal("INT");

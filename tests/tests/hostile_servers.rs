@@ -17,6 +17,9 @@ mod hostile_servers {
     mod floods;
     // Bytes added, left out or sent early before TLS.
     mod injection;
+    // Names and addresses that change, with a resolver of the tests' own.
+    #[cfg(target_os = "linux")]
+    mod names;
     // Servers that ask for a weaker proof, or for the same one again.
     mod sign_in;
     // Servers that are slow, or gone.

@@ -1,8 +1,7 @@
 //! Servers and names that send a client somewhere else.
 //!
-//! A name that resolves otherwise when it is asked for the second time needs a resolver of one's own, which the binary
-//! does not take: that the address that was checked is the one that is dialled is tested where that is done, in
-//! `crates/net/src/dial.rs`. Here are the names and spellings that a resolver of any machine leads inside.
+//! Here are the names and spellings that a resolver of any machine leads inside; names that change from one query to the next
+//! are in `names.rs`.
 
 use pipepost_inbox::script::{At, Rule};
 use pipepost_inbox::{Script, Security};
