@@ -1,4 +1,4 @@
-//! A process that may open fewer files than its account allows connections.
+//! Many connections, and a process that may open fewer files than its account allows connections.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -56,4 +56,28 @@ fn a_process_without_descriptors_says_so_and_loses_nothing() {
         }
     }
     assert!(none_left, "with six descriptors a connection was still possible");
+}
+
+#[test]
+fn a_thousand_connections_lose_nothing() {
+    // A sign-in waits for its turn, and would take most of the time.
+    let server = Catcher::with(|builder| builder.require_auth(false));
+    let account = AccountFile::starttls(("127.0.0.1", server.port(Security::Plain)), &server.authority())
+        .with("starttls_enable", "false")
+        .with("auth", false)
+        .with("limits", json!({ "max_connections": 20, "messages_per_connection": 1 }));
+    let items: Vec<Value> = (0..1000).map(|number| json!(number)).collect();
+    let params = json!({
+        "items": items, "subject": "message {{ item }}", "isAuth": false, "isOverTLS": false, "isOverSSL": false, "retry": false,
+    });
+    let scratch = Scratch::with(&document(&[email(params)]), &account).descriptors(128);
+    let ending = scratch.run(&[]).with_code(0);
+    assert_eq!(ending.json()["sent"], 1000, "{ending}");
+    let subjects: BTreeSet<String> = server
+        .messages()
+        .iter()
+        .filter_map(|message| message.header("Subject"))
+        .collect();
+    assert_eq!((subjects.len(), server.messages().len()), (1000, 1000));
+    assert_eq!(server.inbox().connections(), 1000);
 }
