@@ -165,6 +165,16 @@ impl Data {
     }
 }
 
+/// A connector that means harm, as `cargo xtask hostile` has built it.
+///
+/// # Panics
+/// When it was not built.
+pub fn component(name: &str) -> Vec<u8> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), std::path::PathBuf::from);
+    let path = target.join("hostile").join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("`cargo xtask hostile` makes `{}`: {error}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,14 +190,4 @@ mod tests {
         assert!(text.contains("wasi:filesystem/types@0.2.0") && text.contains("pipepost:connector/step@0.1.0"));
         assert!(!String::from_utf8_lossy(&Tiny::new("tiny").component()).contains("wasi:"));
     }
-}
-
-/// A connector that means harm, as `cargo xtask hostile` has built it.
-///
-/// # Panics
-/// When it was not built.
-pub fn component(name: &str) -> Vec<u8> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), std::path::PathBuf::from);
-    let path = target.join("hostile").join(format!("{name}.wasm"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("`cargo xtask hostile` makes `{}`: {error}", path.display()))
 }

@@ -40,7 +40,7 @@ pub use connection::{Connection, ConnectionError, Facts, SignInReply, Watcher};
 pub use dial::{DialError, Progress};
 pub use http_client::HttpClient;
 pub use pool::{ConnectionPermit, Connections};
-pub use reply_count::Answers;
+pub use reply_count::{Answers, OutOfOrder, ReplyCount};
 pub use route::{DryRun, Route, RunId, TransportGrant};
 pub use server_capacity::ServerCapacity;
 pub use tls::{TlsError, TlsFacts};

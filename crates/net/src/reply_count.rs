@@ -31,7 +31,7 @@ pub enum Answers {
 
 /// The reason why bytes may not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OutOfOrder {
+pub enum OutOfOrder {
     /// The connector keeps to no order that the host can follow: a clause.
     Connector(&'static str),
     /// The server does not, so that its next reply may answer anything.
@@ -40,7 +40,7 @@ pub(crate) enum OutOfOrder {
 
 /// The commands and replies of one connection.
 #[derive(Debug)]
-pub(crate) struct ReplyCount {
+pub struct ReplyCount {
     /// What is not answered yet, in order.
     asked: VecDeque<Asked>,
     answers: Vec<Answers>,
@@ -116,9 +116,15 @@ struct Reading {
 
 const CHUNKING: &[u8] = b"CHUNKING";
 
+impl Default for ReplyCount {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ReplyCount {
-    /// Of a connection whose server speaks first.
-    pub(crate) fn new() -> Self {
+    /// Begins the count of a connection on which the server speaks first.
+    pub fn new() -> Self {
         Self {
             asked: VecDeque::from([Asked::Greeting]),
             answers: Vec::new(),
@@ -135,11 +141,11 @@ impl ReplyCount {
         }
     }
 
-    /// Bytes are about to leave. Returns how many messages end in them.
+    /// Notes that bytes are about to leave. Returns how many messages end in them.
     ///
     /// # Errors
     /// Fails when they may not leave: the connection is of no more use then.
-    pub(crate) fn writing(&mut self, bytes: &[u8]) -> Result<u32, OutOfOrder> {
+    pub fn writing(&mut self, bytes: &[u8]) -> Result<u32, OutOfOrder> {
         if self.is_lost && !bytes.eq_ignore_ascii_case(b"QUIT\r\n") {
             return Err(OutOfOrder::Server);
         }
@@ -155,8 +161,8 @@ impl ReplyCount {
         })
     }
 
-    /// They have left.
-    pub(crate) fn written(&mut self) {
+    /// Notes that they have left.
+    pub fn written(&mut self) {
         self.is_writing = false;
     }
 
@@ -271,8 +277,8 @@ impl ReplyCount {
         Ok(())
     }
 
-    /// The connector has read these bytes.
-    pub(crate) fn received(&mut self, bytes: &[u8]) {
+    /// Notes that these bytes were read.
+    pub fn received(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let reading = &mut self.reading;
             match (reading.column, byte) {
@@ -350,12 +356,12 @@ impl ReplyCount {
     }
 
     /// Returns what the replies answer that were read since this was called, in their order.
-    pub(crate) fn take_answers(&mut self) -> Vec<Answers> {
+    pub fn take_answers(&mut self) -> Vec<Answers> {
         std::mem::take(&mut self.answers)
     }
 
     /// Returns whether every line was whole and has its reply.
-    pub(crate) fn is_even(&self) -> bool {
+    pub fn is_even(&self) -> bool {
         !self.is_lost
             && !self.is_writing
             && self.asked.is_empty()

@@ -16,6 +16,7 @@ mod documents;
 mod email;
 mod languages;
 mod smtp;
+mod wire;
 
 pub use accounts::accounts;
 pub use client::client;
@@ -23,6 +24,7 @@ pub use documents::documents;
 pub use email::{headers, parameters};
 pub use languages::{expressions, jsonpath, templates};
 pub use smtp::{addresses, capabilities, replies};
+pub use wire::{dialogue, redactor};
 
 /// A target by its name, which is also that of its corpus.
 pub type Target = (&'static str, fn(&[u8]));
@@ -33,11 +35,13 @@ pub const TARGETS: &[Target] = &[
     ("addresses", addresses),
     ("capabilities", capabilities),
     ("client", client),
+    ("dialogue", dialogue),
     ("documents", documents),
     ("expressions", expressions),
     ("headers", headers),
     ("jsonpath", jsonpath),
     ("parameters", parameters),
+    ("redactor", redactor),
     ("replies", replies),
     ("templates", templates),
 ];
