@@ -15,8 +15,8 @@ use pipepost_core::{EgressGate, Endpoint, Failure, FailureKind, Remedy};
 use pipepost_net::{
     Certificate, Connection, ConnectionError, Connections, DialError, Progress, Route, RunId, TransportGrant,
 };
-use pipepost_probe::{Capabilities, ClientName, Config, Event, Letter, ProbeError};
-use pipepost_replies::{SessionFailure, explain_close, explain_reply};
+use pipepost_probe::{Capabilities, ClientName, CloseReason, Config, Event, Letter, ProbeError, Stage};
+use pipepost_replies::{Loss, SessionFailure, explain_close, explain_loss, explain_reply};
 use serde::Serialize;
 use tokio::time::Instant;
 use wire::{HostWire, WireTrouble};
@@ -83,7 +83,9 @@ impl Report {
     }
 }
 
-/// Tests an account. `tell` is called with each check as it ends. With a recipient, a message is sent at the end.
+/// Tests an account as a step sends with it that leaves `isOverTLS` at its default: STARTTLS is required where the account
+/// does not speak TLS from the first byte. `tell` is called with each check as it ends. With a recipient, a message is sent
+/// at the end.
 pub async fn test_account(
     account: &Arc<Account>,
     gate: &EgressGate,
@@ -91,9 +93,32 @@ pub async fn test_account(
     recipient: Option<&str>,
     tell: &mut (dyn FnMut(&Check) + Send + Sync),
 ) -> Report {
+    test(account, gate, connections, recipient, false, tell).await
+}
+
+/// Does the same as [`test_account`] for steps that say `isOverTLS: false`: an account without TLS speaks in clear.
+pub async fn test_account_in_clear(
+    account: &Arc<Account>,
+    gate: &EgressGate,
+    connections: &Arc<Connections>,
+    recipient: Option<&str>,
+    tell: &mut (dyn FnMut(&Check) + Send + Sync),
+) -> Report {
+    test(account, gate, connections, recipient, true, tell).await
+}
+
+async fn test(
+    account: &Arc<Account>,
+    gate: &EgressGate,
+    connections: &Arc<Connections>,
+    recipient: Option<&str>,
+    in_clear: bool,
+    tell: &mut (dyn FnMut(&Check) + Send + Sync),
+) -> Report {
     let mut test = Test {
         account,
         connections,
+        in_clear,
         host: String::new(),
         server: None,
         checks: Vec::new(),
@@ -112,6 +137,8 @@ pub async fn test_account(
 struct Test<'a> {
     account: &'a Arc<Account>,
     connections: &'a Arc<Connections>,
+    /// Steps do not ask for TLS.
+    in_clear: bool,
     host: String,
     server: Option<String>,
     checks: Vec<Check>,
@@ -139,6 +166,7 @@ impl Test<'_> {
                 );
             }
         };
+        let endpoint = if self.in_clear { endpoint } else { endpoint.raised() };
         let security = endpoint.security;
         let server = Endpoint::new(&endpoint.host, endpoint.port);
         self.server = Some(server.to_string());
@@ -359,7 +387,7 @@ impl Test<'_> {
                     "Many networks and cloud providers drop ports 25, 465 or 587 silently: try the other port, another network, or ask the provider to open it.",
                 ),
             ),
-            ConnectionError::Tls(_) => self.fail("tls", failure(kind_of(error), "")),
+            ConnectionError::Tls(_) | ConnectionError::Silent { .. } => self.fail("tls", failure(kind_of(error), "")),
             _ => self.fail("connection", failure(FailureKind::Transient, "")),
         }
     }
@@ -372,45 +400,39 @@ impl Test<'_> {
             .find(|name| !events.contains(name))
             .unwrap_or("message");
         match trouble {
-            ProbeError::Connection(WireTrouble::TlsPort) => {
-                let message = format!(
-                    "{} says nothing in clear and answers a TLS handshake: TLS begins there with the first byte.",
-                    wire.address()
-                );
-                let failure = Failure::new(FailureKind::Configuration, message)
-                    .advise("Write \"properties\": {\"mail.smtp.ssl.enable\": true} into the account, or use the port for STARTTLS (587).");
-                self.fail("greeting", failure)
-            }
-            ProbeError::Connection(WireTrouble::TimedOut) => {
-                let seconds = wire.patience().as_secs();
-                let message = format!("The server has said nothing for {seconds} s.");
-                let failure = Failure::new(FailureKind::Transient, message)
-                    .advise("A firewall that takes the connection and passes nothing on looks like this too; try another network.");
-                self.fail(place, failure)
-            }
-            ProbeError::Connection(WireTrouble::Connection(error)) => {
-                let place = if matches!(error, ConnectionError::Tls(_)) {
-                    "tls"
-                } else if wire.link().sign_in_not_offered().is_some() {
-                    "sign-in"
-                } else {
-                    place
+            ProbeError::Connection { error, awaited } => {
+                let place = match (&error, awaited) {
+                    (WireTrouble::Connection(ConnectionError::Tls(_)), _) | (_, Some(Stage::StartTls)) => "tls",
+                    (WireTrouble::Connection(_), _) if wire.link().sign_in_not_offered().is_some() => "sign-in",
+                    _ => place,
                 };
-                let mut failure = Failure::new(kind_of(&error), error.to_string());
-                if matches!(error, ConnectionError::Credentials(_)) {
-                    failure.remedy = self.connections.remedy(self.account);
-                }
+                let server = wire.address().to_string();
+                let failure = match error {
+                    WireTrouble::TimedOut => failure_of(explain_loss(&server, Loss::Silent, awaited)),
+                    WireTrouble::Connection(error) if error.is_closed() => {
+                        failure_of(explain_loss(&server, Loss::Closed, awaited))
+                    }
+                    WireTrouble::Connection(error) => {
+                        let mut failure = Failure::new(kind_of(&error), error.to_string());
+                        if matches!(error, ConnectionError::Credentials(_)) {
+                            failure.remedy = self.connections.remedy(self.account);
+                        }
+                        failure
+                    }
+                };
                 self.fail(place, failure)
             }
             ProbeError::Dialogue(ending) => {
                 let place = match &ending {
-                    pipepost_probe::CloseReason::StartTlsMissing | pipepost_probe::CloseReason::StartTlsRefused(_) => {
-                        "tls"
-                    }
-                    pipepost_probe::CloseReason::Injected => "tls",
+                    CloseReason::StartTlsMissing | CloseReason::StartTlsRefused(_) | CloseReason::Injected => "tls",
                     _ => place,
                 };
-                self.fail(place, failure_of(explain_close(&self.host, &ending)))
+                let mut failure = failure_of(explain_close(&self.host, &ending));
+                if let CloseReason::SignInRefused { reply: Some(_), .. } = &ending {
+                    let label = self.account.label();
+                    failure.message = format!("The account `{label}` could not sign in. {}", failure.message);
+                }
+                self.fail(place, failure)
             }
             ProbeError::Refused { reply, stage } => {
                 self.fail("message", failure_of(explain_reply(&self.host, &reply, stage)))
@@ -474,7 +496,9 @@ fn failure_of(explained: SessionFailure) -> Failure {
 fn kind_of(error: &ConnectionError) -> FailureKind {
     match error {
         ConnectionError::Tls(error) if error.is_transient() => FailureKind::Transient,
-        ConnectionError::Denied(_) | ConnectionError::Tls(_) => FailureKind::Configuration,
+        ConnectionError::Denied(_) | ConnectionError::Tls(_) | ConnectionError::TlsPort(_) => {
+            FailureKind::Configuration
+        }
         ConnectionError::Credentials(_) => FailureKind::Authentication,
         _ => FailureKind::Transient,
     }

@@ -58,7 +58,7 @@ pub use random::{Random, seed};
 pub use redact::redact;
 pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
-pub use scripted::{Account as ServerAccount, CLOSE, Dialogue, Scripted, numbered};
+pub use scripted::{Account as ServerAccount, CLOSE, Dialogue, SILENCE, Scripted, numbered};
 pub use served::Served;
 pub use source::{lines_of_code, root};
 pub use terminal::{Answer, Shown};

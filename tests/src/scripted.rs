@@ -29,6 +29,9 @@ pub struct Dialogue {
 /// Closes the connection without a word, in the place of a reply. Behind a reply it closes after that.
 pub const CLOSE: &str = "|close";
 
+/// Says nothing more, and keeps the connection open, in the place of a reply or behind one.
+pub const SILENCE: &str = "|silence";
+
 impl Dialogue {
     /// A server with these extensions that takes everything.
     pub fn offering(keywords: &[&str]) -> Self {
@@ -284,6 +287,7 @@ impl<'s> Session<'s> {
                 }
                 self.end(String::from_utf8_lossy(&content).into_owned())
             }
+            "STARTTLS" => Ok(self.reply("STARTTLS", "500 5.5.2 What")?.1),
             "RSET" => {
                 (self.sender, self.recipients) = (false, 0);
                 Ok(self.reply("RSET", "250 2.0.0 Flushed")?.1)
@@ -377,6 +381,14 @@ impl<'s> Session<'s> {
     }
 
     fn say(&mut self, reply: &str) -> Turn {
+        if let Some(text) = reply.strip_suffix(SILENCE) {
+            if !text.is_empty() {
+                self.say(text)?;
+            }
+            // Until the client goes.
+            std::io::copy(&mut self.input, &mut std::io::sink())?;
+            return Ok(false);
+        }
         let text = reply.strip_suffix(CLOSE).unwrap_or(reply);
         if !text.is_empty() {
             self.output.write_all(format!("{text}\r\n").as_bytes())?;

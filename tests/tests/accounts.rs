@@ -1,5 +1,8 @@
 //! Accounts: tokens that a real provider gives, the encrypted store, and what a reply means to a person.
 
+// What a run and a test say of the same server.
+#[path = "accounts/agreement.rs"]
+mod agreement;
 // `pipepost explain`.
 #[path = "accounts/explain.rs"]
 mod explain;

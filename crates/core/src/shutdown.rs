@@ -12,8 +12,12 @@ pub const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Ends for good at this moment.
-    ShuttingDown(Instant),
+    ShuttingDown {
+        /// Ends for good at this moment.
+        until: Instant,
+        /// The time limit was reached, and nobody asked for the end.
+        is_out_of_time: bool,
+    },
 }
 
 /// A handle that requests a shutdown.
@@ -38,12 +42,25 @@ impl ShutdownHandle {
     /// Requests the shutdown. From now on nothing new starts, and announced parts have `grace` to be confirmed. A
     /// second request can only shorten that time.
     pub fn request(&self, grace: Duration) {
+        self.shut_down(grace, false);
+    }
+
+    /// Does the same because the time limit is reached: who waits then has waited for something that does not come.
+    pub fn run_out_of_time(&self, grace: Duration) {
+        self.shut_down(grace, true);
+    }
+
+    fn shut_down(&self, grace: Duration, by_time: bool) {
         let until = Instant::now() + grace;
         self.phase.send_modify(|phase| {
-            *phase = match *phase {
-                Phase::ShuttingDown(earlier) => Phase::ShuttingDown(earlier.min(until)),
-                Phase::Running => Phase::ShuttingDown(until),
+            let (until, is_out_of_time) = match *phase {
+                Phase::ShuttingDown {
+                    until: earlier,
+                    is_out_of_time,
+                } => (earlier.min(until), is_out_of_time),
+                Phase::Running => (until, by_time),
             };
+            *phase = Phase::ShuttingDown { until, is_out_of_time };
         });
     }
 }
@@ -52,6 +69,17 @@ impl ShutdownToken {
     /// Checks whether the shutdown was requested.
     pub fn is_requested(&self) -> bool {
         *self.phase.borrow() != Phase::Running
+    }
+
+    /// Checks whether the shutdown was requested because the time limit was reached.
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(
+            *self.phase.borrow(),
+            Phase::ShuttingDown {
+                is_out_of_time: true,
+                ..
+            }
+        )
     }
 
     /// Waits until the shutdown is requested. It waits for ever when every handle was dropped.
@@ -66,7 +94,7 @@ impl ShutdownToken {
     pub async fn grace_over(&self) {
         let mut phase = self.phase.clone();
         loop {
-            let Phase::ShuttingDown(until) = *phase.borrow_and_update() else {
+            let Phase::ShuttingDown { until, .. } = *phase.borrow_and_update() else {
                 if phase.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -99,5 +127,17 @@ mod tests {
         handle.request(Duration::from_secs(5));
         token.grace_over().await;
         assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_reason_counts() {
+        let (handle, token) = channel();
+        handle.run_out_of_time(Duration::from_secs(30));
+        handle.request(Duration::ZERO);
+        assert!(token.is_requested() && token.is_out_of_time());
+        let (handle, token) = channel();
+        handle.request(Duration::from_secs(30));
+        handle.run_out_of_time(Duration::from_secs(30));
+        assert!(token.is_requested() && !token.is_out_of_time());
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use pipepost_accounts::Security;
 use pipepost_accounts::sasl::Mechanism;
 use pipepost_core::Endpoint;
+use pipepost_core::shutdown::ShutdownToken;
 use tokio::time::Instant;
 
 use crate::buffered_stream::{BufferedStream, Stream};
@@ -19,6 +20,7 @@ use crate::route::{Route, TransportGrant};
 use crate::session::{IdleConnection, Session};
 use crate::sign_in::SignInRequest;
 use crate::sign_in_gate::{First, Refused, RefusedBefore, Verdict};
+use crate::silence::{Awaited, SHY, TLS_ANSWER};
 use crate::tls::{ClientAuth, TlsError, TlsFacts};
 use crate::transcript::Dialogue;
 use crate::{preauth_filter, sign_in};
@@ -48,6 +50,22 @@ pub enum ConnectionError {
     /// TLS could not be started.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The server, or what is before it, says nothing.
+    #[error("{endpoint} {awaited}.")]
+    Silent {
+        /// The server.
+        endpoint: Endpoint,
+        /// What was waited for.
+        awaited: Awaited,
+    },
+    /// A server that was spoken to in clear says nothing, and answers a TLS handshake.
+    #[error(
+        "{0} says nothing in clear and answers a TLS handshake: TLS begins there with the first byte. Write \"properties\": {{\"mail.smtp.ssl.enable\": true}} into the account, or use the port for STARTTLS (587)."
+    )]
+    TlsPort(Endpoint),
+    /// The run ends, and nothing new begins.
+    #[error("The run ended before the connection was open.")]
+    Ending,
     /// The peer closed the connection.
     #[error("The server closed the connection.")]
     Closed,
@@ -160,11 +178,13 @@ impl Connection {
     /// Opens a connection on the route, from the pool or fresh.
     ///
     /// # Errors
-    /// Returns an error when the connector asks for more than the route grants, and when no connection can be opened.
+    /// Returns an error when the connector asks for more than the route grants, when no connection can be opened, and
+    /// when the run ends meanwhile.
     pub async fn open(
         transport: &TransportGrant,
         wanted: &Endpoint,
         security: Security,
+        ending: &ShutdownToken,
     ) -> Result<Self, ConnectionError> {
         let route = &transport.route;
         check_grant(route, wanted, security)?;
@@ -181,7 +201,8 @@ impl Connection {
         let first_sign_in = match &route.account {
             Some(account) if route.signs_in && !route.is_dry_run() => {
                 let gate = &transport.connections.sign_in_gate;
-                gate.enter(&key).await.map_err(|RefusedBefore(what)| {
+                let entered = Awaited::FirstSignIn.unless_over(route.endpoint(), Some(ending), gate.enter(&key));
+                entered.await?.map_err(|RefusedBefore(what)| {
                     let why = match what {
                         Refused::Secret => "and is not tried again with the same secret",
                         Refused::Mechanisms => {
@@ -197,7 +218,7 @@ impl Connection {
             _ => None,
         };
         transport.connections.make_room(&key, route.max_connections).await;
-        let mut link = Self::open_fresh(transport, key, security, &mut |_| ()).await?;
+        let mut link = Self::open_fresh(transport, key, security, &mut |_| (), Some(ending)).await?;
         link.first_sign_in = first_sign_in;
         Ok(link)
     }
@@ -212,7 +233,7 @@ impl Connection {
         watch: Watcher<'_>,
     ) -> Result<Self, ConnectionError> {
         let key = Key::new(transport, security);
-        Self::open_fresh(transport, key, security, watch).await
+        Self::open_fresh(transport, key, security, watch, None).await
     }
 
     fn over(session: Session, transport: &TransportGrant, key: Key) -> Self {
@@ -242,6 +263,7 @@ impl Connection {
         key: Key,
         security: Security,
         watch: Watcher<'_>,
+        ending: Option<&ShutdownToken>,
     ) -> Result<Self, ConnectionError> {
         let connections = &transport.connections;
         if let Some(account) = transport.route.account.as_ref().filter(|_| transport.route.signs_in) {
@@ -252,7 +274,7 @@ impl Connection {
         let mut link = Self::over(session, transport, key);
         link.session
             .note(format_args!("opening a connection to {}", transport.route.endpoint()));
-        match link.connect(security, watch).await {
+        match link.connect(security, watch, ending).await {
             Ok(()) => Ok(link),
             Err(error) => {
                 link.session.note(format_args!("{error}"));
@@ -261,7 +283,12 @@ impl Connection {
         }
     }
 
-    async fn connect(&mut self, security: Security, watch: Watcher<'_>) -> Result<(), ConnectionError> {
+    async fn connect(
+        &mut self,
+        security: Security,
+        watch: Watcher<'_>,
+        ending: Option<&ShutdownToken>,
+    ) -> Result<(), ConnectionError> {
         let route = Arc::clone(&self.transport.route);
         if let Some(dry_run) = &route.dry_run {
             self.session.socket = Some(BufferedStream::new(Stream::Memory(dry_run.connect())));
@@ -270,29 +297,26 @@ impl Connection {
             self.session.tls = (security != Security::None).then_some("TLSv1.3");
             return Ok(());
         }
-        let limit = route.connect_timeout;
-        let connecting = async {
-            let stream = dial::dial(&route.egress, limit, watch).await?;
-            self.session.peer = stream.peer_addr().ok();
-            if let Some(peer) = self.session.peer {
-                self.session.note(format_args!("connected to {peer}"));
-            }
-            self.session.client_name = route
-                .client_name
-                .clone()
-                .unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
-            self.session.socket = Some(BufferedStream::new(Stream::Plain(stream)));
-            if security == Security::Tls {
-                self.wrap_in_tls().await
-            } else {
-                Ok(())
-            }
-        };
-        let timed_out = || DialError::TimedOut {
-            endpoint: route.endpoint().clone(),
-            seconds: limit.as_secs(),
-        };
-        tokio::time::timeout(limit, connecting).await.map_err(|_| timed_out())?
+        let (endpoint, limit) = (route.endpoint(), route.connect_timeout);
+        // One limit for both, so that the handshake has what dialling has left.
+        let until = Instant::now() + limit;
+        let dialling = dial::dial(&route.egress, limit, watch);
+        let stream = Awaited::Connection.unless_over(endpoint, ending, dialling).await??;
+        self.session.peer = stream.peer_addr().ok();
+        if let Some(peer) = self.session.peer {
+            self.session.note(format_args!("connected to {peer}"));
+        }
+        self.session.client_name = route
+            .client_name
+            .clone()
+            .unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
+        self.session.socket = Some(BufferedStream::new(Stream::Plain(stream)));
+        if security != Security::Tls {
+            return Ok(());
+        }
+        let shaking = tokio::time::timeout_at(until, self.wrap_in_tls());
+        let shaken = Awaited::Handshake.unless_over(endpoint, ending, shaking).await?;
+        shaken.map_err(|_| Awaited::Handshake.silent(endpoint))?
     }
 
     /// Returns what the handshake showed; `None` in clear, and for a connection from the pool.
@@ -375,7 +399,11 @@ impl Connection {
     /// # Errors
     /// Returns [`ConnectionError::Closed`] at the end of the stream, or [`ConnectionError::Io`].
     pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, ConnectionError> {
-        let bytes = self.session.read(max as usize).await;
+        let bytes = if self.may_be_a_tls_port() {
+            self.read_greeting(max).await?
+        } else {
+            self.session.read(max as usize).await
+        };
         self.ended_by_server |= match &bytes {
             Ok(bytes) => bytes.is_empty() || says_goodbye(bytes),
             Err(error) => error.is_closed(),
@@ -401,6 +429,42 @@ impl Connection {
             return Err(ConnectionError::Closed);
         }
         Ok(bytes)
+    }
+
+    /// Whether nothing was said yet in clear, at a port where TLS may begin with the first byte.
+    fn may_be_a_tls_port(&self) -> bool {
+        let route = &self.transport.route;
+        let is_fresh = !self.greeted && self.idle.is_none() && self.session.tls.is_none();
+        is_fresh && !route.is_dry_run() && route.endpoint().port != 25
+    }
+
+    /// Reads the greeting. A server that keeps silent is asked whether TLS begins at its port: it may be waiting for us.
+    async fn read_greeting(&mut self, max: u32) -> Result<Result<Vec<u8>, ConnectionError>, ConnectionError> {
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let shy = left.map_or(SHY, |left| SHY.min(left / 2));
+        if let Ok(bytes) = tokio::time::timeout(shy, self.session.read(max as usize)).await {
+            return Ok(bytes);
+        }
+        if self.speaks_tls().await {
+            let endpoint = self.transport.route.endpoint().clone();
+            self.session.note(format_args!("{endpoint} answers a TLS handshake"));
+            return Err(ConnectionError::TlsPort(endpoint));
+        }
+        Ok(self.session.read(max as usize).await)
+    }
+
+    /// Whether the same port answers a TLS handshake. Nothing but that is sent there.
+    async fn speaks_tls(&self) -> bool {
+        let mut unwatched = |_| ();
+        let opened = Box::pin(Self::open_watched(&self.transport, Security::Tls, &mut unwatched));
+        match tokio::time::timeout(TLS_ANSWER, opened).await {
+            // A certificate that is not trusted is TLS as well.
+            Ok(Ok(_)) => true,
+            Ok(Err(ConnectionError::Tls(error))) => error.is_about_the_certificate(),
+            _ => false,
+        }
     }
 
     /// Writes all bytes, if they may leave now and no more than `messages_max` messages end in them.

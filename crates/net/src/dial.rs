@@ -48,12 +48,12 @@ pub enum DialError {
         source: io::Error,
     },
     /// The time for connecting ran out.
-    #[error("No connection to {endpoint} within {seconds} s: the server, or a firewall before it, does not answer.")]
+    #[error(
+        "No connection to {endpoint}: the server does not answer, or a firewall before it drops what is sent to it."
+    )]
     TimedOut {
         /// The endpoint that was dialled.
         endpoint: Endpoint,
-        /// How long the host waited, in seconds.
-        seconds: u64,
     },
 }
 
@@ -80,7 +80,6 @@ pub(crate) async fn dial(
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut {
             endpoint: to.endpoint().clone(),
-            seconds: limit.as_secs(),
         }),
     }
 }

@@ -71,7 +71,12 @@ pub enum Event {
 #[derive(Debug)]
 pub enum ProbeError<E> {
     /// An operation of the connection failed.
-    Connection(E),
+    Connection {
+        /// The error.
+        error: E,
+        /// What the server was to answer next; none while nothing was owed.
+        awaited: Option<Stage>,
+    },
     /// The dialogue ended early.
     Dialogue(CloseReason),
     /// The letter was refused.
@@ -133,16 +138,17 @@ impl Conversation {
             match self.client.poll() {
                 Action::Write { bytes, .. } => {
                     let bytes = bytes.to_vec();
-                    wire.write(&bytes).await.map_err(ProbeError::Connection)?;
+                    let written = wire.write(&bytes).await;
+                    written.map_err(|error| self.broken(error))?;
                     self.client.written();
                 }
                 Action::Read { .. } => {
-                    let bytes = wire.read().await.map_err(ProbeError::Connection)?;
+                    let bytes = wire.read().await.map_err(|error| self.broken(error))?;
                     self.note(&bytes, tell);
                     self.client.handle_bytes(&bytes);
                 }
                 Action::StartTls { .. } => {
-                    wire.start_tls().await.map_err(ProbeError::Connection)?;
+                    wire.start_tls().await.map_err(|error| self.broken(error))?;
                     self.secured = true;
                     tell(Event::Secured);
                     self.client.tls_started();
@@ -150,7 +156,8 @@ impl Conversation {
                 Action::SignIn { mechanism, .. } => {
                     let mechanism = mechanism.to_owned();
                     self.offer(tell);
-                    let (reply, signed_in_by) = wire.sign_in(&mechanism).await.map_err(ProbeError::Connection)?;
+                    let signed_in = wire.sign_in(&mechanism).await;
+                    let (reply, signed_in_by) = signed_in.map_err(|error| self.broken(error))?;
                     self.client.signed_in(&reply, signed_in_by.is_some());
                     if let Some(mechanism) = signed_in_by {
                         tell(Event::SignedIn { mechanism });
@@ -169,6 +176,13 @@ impl Conversation {
                     return self.end(ending, tell);
                 }
             }
+        }
+    }
+
+    fn broken<E>(&self, error: E) -> ProbeError<E> {
+        ProbeError::Connection {
+            error,
+            awaited: self.client.waits_for(),
         }
     }
 

@@ -45,5 +45,5 @@ pub use pipepost_core::FailureKind;
 pub use provider::Provider;
 pub use reply_code::EnhancedCode;
 pub use rows::{Row, rows};
-pub use session::{SessionFailure, explain_close, explain_reply, explain_sign_in};
+pub use session::{Loss, SessionFailure, explain_close, explain_loss, explain_reply, explain_sign_in};
 pub use stage::Stage;

@@ -195,6 +195,45 @@ fn mechanism_advice(offered: &[String], wanted: &[String]) -> &'static str {
     }
 }
 
+/// How a server leaves without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing came, however long one waited.
+    Silent,
+    /// It closed the connection.
+    Closed,
+}
+
+/// Explains that `server` (`host:port`) has left without the reply that was waited for. `stage` is what was waited for;
+/// none where it is not known.
+pub fn explain_loss(server: &str, loss: Loss, stage: Option<SmtpStage>) -> SessionFailure {
+    let what = match (loss, stage) {
+        (Loss::Silent, None) => "did not answer in time".to_owned(),
+        (Loss::Silent, Some(stage)) => {
+            let what = match stage {
+                SmtpStage::Greeting => "the connection and sent no greeting".to_owned(),
+                SmtpStage::StartTls => "STARTTLS and did not go on".to_owned(),
+                stage => format!("{stage} and sent no reply"),
+            };
+            format!("did not answer in time: it took {what}")
+        }
+        (Loss::Closed, Some(SmtpStage::Greeting)) => "closed the connection and sent no greeting".to_owned(),
+        (Loss::Closed, Some(SmtpStage::StartTls)) => "closed the connection after STARTTLS".to_owned(),
+        (Loss::Closed, Some(stage)) => format!("closed the connection at {stage}"),
+        (Loss::Closed, None) => "closed the connection".to_owned(),
+    };
+    let failure = SessionFailure::new(FailureKind::Transient, format!("The server `{server}` {what}."));
+    match (loss, stage) {
+        (Loss::Silent, Some(SmtpStage::Greeting)) => failure.advising(
+            "Most often a firewall takes the connection and passes nothing on, or host and port are not those of a mail server for sending (587 begins in clear, 465 with TLS). Check them, or try another network; a slow server needs a larger `mail.smtp.timeout` or a longer run.",
+        ),
+        (Loss::Closed, Some(SmtpStage::Greeting)) => failure.advising(
+            "Most often the server takes nothing from this network, or the port begins with TLS (465) and the account does not. Check host and port, or try another network.",
+        ),
+        _ => failure,
+    }
+}
+
 fn is_too_long(error: ReplyError) -> bool {
     matches!(
         error.kind(),

@@ -443,6 +443,16 @@ impl Client {
         self.end(CloseReason::Lost(reason.to_owned()));
     }
 
+    /// Returns what the server is to answer next; none while nothing is owed. When the transport fails because nothing
+    /// comes, this says what was waited for, so ask before [`connection_lost`](Self::connection_lost).
+    pub fn waits_for(&self) -> Option<Stage> {
+        match self.phase {
+            Phase::Handshake => Some(Stage::StartTls),
+            Phase::SignIn(_) => Some(Stage::SignIn),
+            _ => self.pipeline.next_expected().map(Expect::stage),
+        }
+    }
+
     /// Returns how many transactions the server has answered completely on this connection, including those before it
     /// was released. If the server then closes the connection, this number is the server's limit.
     pub fn answered(&self) -> u32 {

@@ -6,9 +6,7 @@ use pipepost_accounts::Security;
 use pipepost_core::Endpoint;
 use pipepost_net::{Connection as HostConnection, ConnectionError, TransportGrant};
 use pipepost_probe::Connection;
-
-/// How long a server has for its greeting before it is asked whether it speaks TLS there.
-const SHY: Duration = Duration::from_secs(3);
+use tokio::time::Instant;
 
 /// How long each further reply may take, when the account does not say.
 const REPLY: Duration = Duration::from_secs(30);
@@ -18,14 +16,11 @@ pub(super) struct HostWire {
     link: HostConnection,
     transport: TransportGrant,
     security: Security,
-    greeted: bool,
     patience: Duration,
 }
 
 /// Why the connection did not do as asked.
 pub(super) enum WireTrouble {
-    /// It waits for TLS.
-    TlsPort,
     TimedOut,
     Connection(ConnectionError),
 }
@@ -33,7 +28,6 @@ pub(super) enum WireTrouble {
 impl std::fmt::Display for WireTrouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::TlsPort => f.write_str("it waits for TLS"),
             Self::TimedOut => f.write_str("nothing came"),
             Self::Connection(error) => write!(f, "{error}"),
         }
@@ -52,7 +46,6 @@ impl HostWire {
             link,
             transport,
             security,
-            greeted: false,
             patience: patience.unwrap_or(REPLY),
         }
     }
@@ -63,10 +56,6 @@ impl HostWire {
 
     pub(super) fn address(&self) -> &Endpoint {
         self.transport.route.endpoint()
-    }
-
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
     }
 
     /// Whether TLS comes after STARTTLS, if it comes.
@@ -83,18 +72,6 @@ impl HostWire {
             Err(_) => Err(WireTrouble::TimedOut),
         }
     }
-
-    /// Whether the same port answers a TLS handshake.
-    async fn speaks_tls(&self) -> bool {
-        let mut unwatched = |_| ();
-        let opened = HostConnection::open_watched(&self.transport, Security::Tls, &mut unwatched);
-        match tokio::time::timeout(SHY, opened).await {
-            // A certificate that is not trusted is TLS all the same.
-            Ok(Ok(_)) => true,
-            Ok(Err(ConnectionError::Tls(error))) => error.is_about_the_certificate(),
-            _ => false,
-        }
-    }
 }
 
 impl Connection for HostWire {
@@ -102,19 +79,8 @@ impl Connection for HostWire {
 
     async fn read(&mut self) -> Result<Vec<u8>, WireTrouble> {
         const MOST: u32 = 64 * 1024;
-        if !self.greeted && self.security != Security::Tls {
-            match Self::within(SHY, self.link.read(MOST)).await {
-                Err(WireTrouble::TimedOut) if self.speaks_tls().await => return Err(WireTrouble::TlsPort),
-                Err(WireTrouble::TimedOut) => {}
-                result => {
-                    self.greeted = true;
-                    return result;
-                }
-            }
-        }
-        let result = Self::within(self.patience, self.link.read(MOST)).await;
-        self.greeted = true;
-        result
+        self.link.deadline = Some(Instant::now() + self.patience);
+        Self::within(self.patience, self.link.read(MOST)).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), WireTrouble> {

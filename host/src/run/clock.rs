@@ -82,7 +82,10 @@ impl RunClock {
     /// At a bound nothing new starts; what was announced may still be confirmed.
     fn end(&self, overrun: Overrun) {
         if !self.token.is_requested() && self.overrun.set(overrun).is_ok() {
-            self.shutdown.request(GRACE);
+            match overrun {
+                Overrun::Time => self.shutdown.run_out_of_time(GRACE),
+                Overrun::Tracks | Overrun::Depth => self.shutdown.request(GRACE),
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use crate::message::{self, MessageSeed};
 use crate::outbound_message::{OutboundMessage, PartEnd, Transaction};
 use crate::parameters::Parameters;
 use crate::remainder::Remainder;
-use crate::replies::{self, Verdict};
+use crate::replies::{self, Breach, Verdict};
 use crate::settings::Settings;
 use crate::world::{Connection as _, Facts, HostApi, Part, Stop, TransportError};
 
@@ -87,7 +87,7 @@ struct Batch<'w, H: HostApi> {
 /// What is known when a connection is over.
 struct Over {
     ending: CloseReason,
-    wire: Option<TransportError>,
+    wire: Option<Breach>,
     /// A transaction was settled over it by the server's word.
     progress: bool,
     warm: bool,
@@ -132,7 +132,10 @@ impl Over {
         let is_closed = match &self.ending {
             CloseReason::Closing { .. } => true,
             CloseReason::Finished => self.is_worn,
-            CloseReason::Lost(_) => matches!(self.wire, Some(TransportError::Closed | TransportError::Io(_))),
+            CloseReason::Lost(_) => matches!(
+                self.wire.as_ref().map(|breach| &breach.error),
+                Some(TransportError::Closed | TransportError::Io(_))
+            ),
             _ => false,
         };
         is_closed && self.progress
@@ -157,7 +160,7 @@ impl<H: HostApi> Batch<'_, H> {
             if over.is_turned_away() && !self.host.connection_available() {
                 continue;
             }
-            let ends_run = over.wire == Some(TransportError::Ending);
+            let ends_run = matches!(&over.wire, Some(breach) if breach.error == TransportError::Ending);
             let lost_step = over.ending.advises_plain_dialogue() && !plain;
             plain |= over.ending.advises_plain_dialogue();
             let verdict = || replies::of_close(&self.settings.server(), &over.ending, over.wire.as_ref());
@@ -295,7 +298,7 @@ impl<H: HostApi> Batch<'_, H> {
         let wire = self
             .host
             .open(&self.settings.host, self.settings.port, self.settings.security)
-            .map_err(|error| replies::of_wire(&self.settings.server(), &error))?;
+            .map_err(|error| replies::of_wire(&self.settings.server(), &error.into()))?;
         let facts = wire.facts();
         let config = self
             .settings
@@ -367,7 +370,7 @@ struct Conversation<'b, 'w, H: HostApi> {
 
 impl<H: HostApi> Conversation<'_, '_, H> {
     fn run(mut self, wire: H::Connection, facts: &Facts) -> Result<Option<Over>, Verdict> {
-        let mut failed: Option<TransportError> = None;
+        let mut failed: Option<Breach> = None;
         let mut scratch = Vec::new();
         loop {
             // Before anything further is announced: what was confirmed and not told yet would be in doubt after a crash, and
@@ -398,8 +401,9 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                                 }
                                 // What the server said before it went is still to be read.
                                 Err(error @ (TransportError::Closed | TransportError::Io(_))) => {
+                                    let awaited = self.client.waits_for();
                                     self.client.write_failed(&error.to_string());
-                                    failed = Some(error);
+                                    failed = Some(Breach { error, awaited });
                                     Ok(())
                                 }
                                 Err(error) => Err(error),
@@ -462,9 +466,10 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                 }
             };
             if let Err(error) = done {
+                let awaited = self.client.waits_for();
                 self.client.connection_lost(&error.to_string());
                 // How it broke first says more than how the rest of it did.
-                failed.get_or_insert(error);
+                failed.get_or_insert(Breach { error, awaited });
             }
         }
     }
@@ -505,7 +510,7 @@ impl<H: HostApi> Conversation<'_, '_, H> {
         }
     }
 
-    fn take_settled(&mut self, wire: Option<&TransportError>) {
+    fn take_settled(&mut self, wire: Option<&Breach>) {
         while let Some(settled) = self.client.poll_settled() {
             let Some(transaction) = self.travelling.remove(&settled.id) else {
                 debug_assert!(false, "{:?} was settled before", settled.id);
@@ -516,7 +521,7 @@ impl<H: HostApi> Conversation<'_, '_, H> {
         }
     }
 
-    fn handle(&mut self, transaction: Transaction, settled: Settled, announced: bool, wire: Option<&TransportError>) {
+    fn handle(&mut self, transaction: Transaction, settled: Settled, announced: bool, wire: Option<&Breach>) {
         // It may travel over another connection; whether there is one is not decided here.
         if let SmtpOutcome::NotSent(NotSent::Connection(ending)) = &settled.outcome {
             match (announced, ending.reply()) {

@@ -8,8 +8,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::message::Prepared;
 use crate::output::{Outcome, Rejection, Report};
 use crate::remainder::Remainder;
-use crate::replies::{self, Server, Verdict};
-use crate::world::{Part, Stop, TransportError};
+use crate::replies::{self, Breach, Server, Verdict};
+use crate::world::{Part, Stop};
 
 /// A message and what is known of it so far.
 #[derive(Debug)]
@@ -205,7 +205,7 @@ impl OutboundMessage {
         transaction: &Transaction,
         settled: Settled,
         stop: Option<Stop>,
-        wire: Option<&TransportError>,
+        wire: Option<&Breach>,
     ) -> Consequence {
         self.open -= 1;
         let names = transaction
@@ -432,9 +432,9 @@ impl OutboundMessage {
     }
 }
 
-fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Option<&TransportError>) -> Verdict {
+fn uncertain(server: &Server<'_>, ending: &pipepost_smtp::CloseReason, wire: Option<&Breach>) -> Verdict {
     let host = server.host;
-    let why = wire.map_or_else(|| format!("{ending}."), |error| replies::of_connection(server, error));
+    let why = wire.map_or_else(|| format!("{ending}."), |breach| replies::of_connection(server, breach));
     Failure::new(
         FailureKind::Uncertain,
         format!("The message was sent to `{host}` to its end, and the server's answer did not come: {why} It may have been delivered and may not."),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pipepost_replies::{Retry, SessionFailure, explain_close, explain_reply, explain_sign_in};
+use pipepost_replies::{Loss, Retry, SessionFailure, explain_close, explain_loss, explain_reply, explain_sign_in};
 use pipepost_smtp::{CloseReason, NotSent, OutOfStep, Reply, Stage};
 
 use crate::failure::{Failure, FailureKind};
@@ -51,6 +51,21 @@ impl Verdict {
             remainder,
             output,
         }
+    }
+}
+
+/// Why a connection broke.
+#[derive(Clone, Debug)]
+pub struct Breach {
+    /// The transport's error.
+    pub error: TransportError,
+    /// What was waited for.
+    pub awaited: Option<Stage>,
+}
+
+impl From<TransportError> for Breach {
+    fn from(error: TransportError) -> Self {
+        Self { error, awaited: None }
     }
 }
 
@@ -125,10 +140,10 @@ pub fn of_recipient(server: &Server<'_>, recipient: &str, reply: &Reply) -> Verd
 }
 
 /// Explains why a connection ended before a message was sent over it.
-pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&TransportError>) -> Verdict {
+pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&Breach>) -> Verdict {
     match (reason, wire) {
         // What the server said tells more than how the connection broke.
-        (CloseReason::Lost(_), Some(error)) => of_wire(server, error),
+        (CloseReason::Lost(_), Some(breach)) => of_wire(server, breach),
         (
             CloseReason::SignInRefused {
                 mechanism,
@@ -137,19 +152,18 @@ pub fn of_close(server: &Server<'_>, reason: &CloseReason, wire: Option<&Transpo
             _,
         ) => of_sign_in(server, mechanism, reply),
         (CloseReason::Lost(_) | CloseReason::OutOfStep(OutOfStep::Misplaced { .. } | OutOfStep::Unasked), _) => {
-            Failure::new(
-                FailureKind::Transient,
-                format!("The conversation with `{server}` ended early: {reason}."),
-            )
-            .with_advice(look_at(server, "try again later"))
-            .into()
+            let explained = explain_close(server.host, reason);
+            Failure::new(explained.kind, explained.message)
+                .with_advice(look_at(server, "try again later"))
+                .into()
         }
         _ => explain_close(server.host, reason).into(),
     }
 }
 
 /// Explains why an operation of the transport failed.
-pub fn of_wire(server: &Server<'_>, error: &TransportError) -> Verdict {
+pub fn of_wire(server: &Server<'_>, breach: &Breach) -> Verdict {
+    let error = &breach.error;
     let kind = match error {
         TransportError::Denied(_) | TransportError::Tls(_) => FailureKind::Configuration,
         TransportError::Credentials(_) => FailureKind::Authentication,
@@ -160,7 +174,12 @@ pub fn of_wire(server: &Server<'_>, error: &TransportError) -> Verdict {
         | TransportError::Closed
         | TransportError::Io(_) => FailureKind::Transient,
     };
-    let failure = Failure::new(kind, of_connection(server, error));
+    let failure = Failure::new(kind, of_connection(server, breach));
+    if let Some(advice) = loss(server, breach).and_then(|lost| lost.advice) {
+        return failure
+            .with_advice(look_at(server, advice.trim_end_matches('.')))
+            .into();
+    }
     match error {
         TransportError::Closed | TransportError::Io(_) => failure.with_advice(look_at(server, "try again later")),
         TransportError::TimedOut => failure.with_advice(look_at(
@@ -173,10 +192,11 @@ pub fn of_wire(server: &Server<'_>, error: &TransportError) -> Verdict {
 }
 
 /// Returns how the connection ended, in a sentence that names the server.
-pub fn of_connection(server: &Server<'_>, error: &TransportError) -> String {
-    match error {
-        TransportError::Closed => format!("The server `{server}` closed the connection."),
-        TransportError::TimedOut => format!("The server `{server}` did not answer in time."),
+pub fn of_connection(server: &Server<'_>, breach: &Breach) -> String {
+    if let Some(lost) = loss(server, breach) {
+        return lost.message;
+    }
+    match &breach.error {
         // Some of these sentences name it already.
         TransportError::Io(text) if !text.contains(server.host) => {
             format!("In the conversation with `{server}`: {text}")
@@ -187,8 +207,20 @@ pub fn of_connection(server: &Server<'_>, error: &TransportError) -> String {
         | TransportError::Refused(text)
         | TransportError::Tls(text)
         | TransportError::Credentials(text) => text.clone(),
-        TransportError::Ending => "The run ended before this message was sent.".to_owned(),
+        TransportError::Closed | TransportError::TimedOut | TransportError::Ending => {
+            "The run ended before this message was sent.".to_owned()
+        }
     }
+}
+
+/// What it means when the server left without a word.
+fn loss(server: &Server<'_>, breach: &Breach) -> Option<SessionFailure> {
+    let loss = match breach.error {
+        TransportError::Closed => Loss::Closed,
+        TransportError::TimedOut => Loss::Silent,
+        _ => return None,
+    };
+    Some(explain_loss(&server.to_string(), loss, breach.awaited))
 }
 
 /// What to do about a connection that ends early: first this, then look at what it does.
@@ -200,12 +232,7 @@ fn look_at(server: &Server<'_>, first: &str) -> String {
 }
 
 /// Explains why a message was not sent.
-pub fn of_not_sent(
-    server: &Server<'_>,
-    reason: &NotSent,
-    stop: Option<Stop>,
-    wire: Option<&TransportError>,
-) -> Verdict {
+pub fn of_not_sent(server: &Server<'_>, reason: &NotSent, stop: Option<Stop>, wire: Option<&Breach>) -> Verdict {
     let host = server.host;
     match reason {
         NotSent::Connection(reason) => of_close(server, reason, wire),

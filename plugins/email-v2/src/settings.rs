@@ -140,13 +140,15 @@ impl Settings {
         }
         if let Some(read) = self.read {
             let timeouts = &mut config.timeouts;
-            // Not the wait for the end of a message: less than the standard's makes copies.
+            // The wait for the end of a message too: who states a limit means a server that falls silent there. What is
+            // uncertain then is not sent again by itself, so there are no copies.
             for wait in [
                 &mut timeouts.greeting,
                 &mut timeouts.command,
                 &mut timeouts.mail,
                 &mut timeouts.rcpt,
                 &mut timeouts.data,
+                &mut timeouts.finish,
             ] {
                 *wait = read;
             }

@@ -1,4 +1,4 @@
-use pipepost_tests::{Dialogue, Scratch, Scripted, document, numbered};
+use pipepost_tests::{Dialogue, SILENCE, Scratch, Scripted, document, numbered};
 use serde_json::{Value, json};
 
 use super::report::{one_connection, send, send_with};
@@ -109,4 +109,28 @@ fn what_a_server_taught_of_connections_is_known_to_the_next_run_and_what_the_acc
     scratch.run(&[]).with_code(0);
     assert!(server.seen().connections - connections > 2, "the third is refused");
     assert_eq!(learned(&scratch, &[]), known, "nothing is learned in place of it");
+}
+
+/// A server that falls silent once, and then goes on. The account's time limit bounds the wait for the end of a message too,
+/// and what was not in flight goes over another connection.
+#[test]
+fn a_silent_connection_costs_what_was_in_flight_and_no_more() {
+    let waits = |account: pipepost_tests::AccountFile| {
+        one_connection(account).with("properties", json!({"mail.smtp.timeout": 700}))
+    };
+    // In the middle, and at the first message.
+    for replies in [&["", "", SILENCE, ""][..], &[SILENCE, ""]] {
+        for offers in [Dialogue::pipelining, || Dialogue::offering(&[])] {
+            send_with(offers().says("END", replies), 40, json!({}), waits).counts(39, 0, 1);
+        }
+        let truth = send_with(Dialogue::streaming().says("END", replies), 40, json!({}), waits);
+        let uncertain = truth.agrees().of("uncertain");
+        assert!((1..=16).contains(&uncertain), "{}", truth.ending);
+        assert_eq!(truth.of("failed"), 0, "{}", truth.ending);
+    }
+    // Before anything was committed nothing is uncertain.
+    for verb in ["MAIL", "RCPT", "DATA"] {
+        let dialogue = Dialogue::pipelining().says(verb, &["", SILENCE, ""]);
+        send_with(dialogue, 10, json!({}), waits).counts(10, 0, 0);
+    }
 }

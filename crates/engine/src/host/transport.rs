@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use pipepost_accounts::Security;
 use pipepost_core::Endpoint;
-use pipepost_net::{Connection, ConnectionError, DialError};
+use pipepost_net::{Connection, ConnectionError, DialError, is_silence};
 use wasmtime::component::Resource;
 
 use super::{StoreData, bad_handle, violation};
@@ -24,11 +24,13 @@ fn transport_error(error: ConnectionError) -> TransportError {
             TransportError::Refused(sentence)
         }
         ConnectionError::Tls(error) if error.is_transient() => TransportError::Io(sentence),
-        ConnectionError::Tls(_) => TransportError::Tls(sentence),
+        ConnectionError::Tls(_) | ConnectionError::TlsPort(_) => TransportError::Tls(sentence),
+        ConnectionError::Ending => TransportError::Ending,
         ConnectionError::Credentials(_) => TransportError::Credentials(sentence),
-        ConnectionError::Closed | ConnectionError::Io(_) | ConnectionError::TokenUnavailable(_) => {
-            TransportError::Io(sentence)
-        }
+        ConnectionError::Closed
+        | ConnectionError::Io(_)
+        | ConnectionError::TokenUnavailable(_)
+        | ConnectionError::Silent { .. } => TransportError::Io(sentence),
     }
 }
 
@@ -67,12 +69,17 @@ impl StoreData {
                 ending.requested().await
             }
         };
-        let began = Instant::now();
+        let (began, waiting_since) = (Instant::now(), tokio::time::Instant::now());
         let result = tokio::select! {
             biased;
             result = act(link) => result.map_err(transport_error),
             () = past_deadline => Err(TransportError::TimedOut),
-            () = no_longer_wanted => Err(TransportError::Ending),
+            // The time is over in the middle of a long wait: what did not come is the reason, and not the end.
+            () = no_longer_wanted => Err(if is_silence(&ending, waiting_since) {
+                TransportError::TimedOut
+            } else {
+                TransportError::Ending
+            }),
         };
         if matches!(result, Err(TransportError::TimedOut)) {
             link.note_silence();
@@ -134,11 +141,8 @@ impl transport::HostConnection for StoreData {
             AskedSecurity::None => Security::None,
         };
         let began = Instant::now();
-        let opened = tokio::select! {
-            biased;
-            opened = Connection::open(&grant, &wanted, security) => opened.map_err(transport_error),
-            () = ending.requested() => Err(TransportError::Ending),
-        };
+        let opened = Connection::open(&grant, &wanted, security, &ending).await;
+        let opened = opened.map_err(transport_error);
         self.host_worked(began);
         let link = match opened {
             Ok(link) => link,

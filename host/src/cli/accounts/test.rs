@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use pipepost::EgressGate;
-use pipepost::account_test::{Check, State, test_account};
+use pipepost::account_test::{Check, State, test_account, test_account_in_clear};
 use pipepost::net::{Connections, HttpClient};
 use pipepost_accounts::oauth::Tokens;
 
@@ -35,6 +35,9 @@ pub(in crate::cli) struct TestOptions {
     /// Record the dialogue in this file, with times and without secrets
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
     transcript: Option<PathBuf>,
+    /// Test as steps send that say `isOverTLS: false`: an account without TLS speaks in clear
+    #[arg(long)]
+    in_clear: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -51,14 +54,19 @@ pub(super) async fn execute(options: TestOptions) -> Result<u8, CliError> {
         .with_sink(Arc::new(setup::token_sink(store, paths::state())));
     let connections = Arc::new(Connections::new(tokens, transcript.map(Arc::new)));
     let mut unwritten = None;
-    let report = test_account(account, &gate, &connections, options.to.as_deref(), &mut |check| {
+    let recipient = options.to.as_deref();
+    let mut tell = |check: &Check| {
         if !options.json
             && let Err(error) = show(check)
         {
             unwritten = Some(error);
         }
-    })
-    .await;
+    };
+    let report = if options.in_clear {
+        test_account_in_clear(account, &gate, &connections, recipient, &mut tell).await
+    } else {
+        test_account(account, &gate, &connections, recipient, &mut tell).await
+    };
     if options.json {
         unwritten = answer_json(&serde_json::json!(report)).err();
     }
