@@ -566,7 +566,7 @@ impl Connection {
                 };
             self.session.socket = None;
             return Err(ConnectionError::Tls(if is_over {
-                TlsError::Lost(format!("{endpoint} closed the connection before the TLS handshake."))
+                TlsError::Lost(format!("{endpoint} closed the connection during the TLS handshake."))
             } else {
                 TlsError::Handshake(format!(
                     "{endpoint} sent bytes between its reply to STARTTLS and the handshake: somebody may be injecting them, so the connection was closed."

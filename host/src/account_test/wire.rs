@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// How long each further reply may take, when the account does not say.
 const REPLY: Duration = Duration::from_secs(30);
 
+/// How many messages may end in one write. The conversation is the host's own, and sends one letter at most.
+const LETTERS_MAX: u64 = 1;
+
 /// The host's connection, as the conversation uses it.
 pub(super) struct HostWire {
     link: HostConnection,
@@ -84,7 +87,7 @@ impl Connection for HostWire {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), WireTrouble> {
-        Self::within(self.patience, self.link.write(bytes, 0)).await
+        Self::within(self.patience, self.link.write(bytes, LETTERS_MAX)).await
     }
 
     async fn start_tls(&mut self) -> Result<(), WireTrouble> {

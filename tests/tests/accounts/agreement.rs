@@ -151,7 +151,7 @@ fn a_run_and_a_test_say_the_same_of_the_same_server() {
             says("STARTTLS", "220 Go|close"),
             Asks::StartTls,
             "transient",
-            "before the TLS handshake",
+            "during the TLS handshake",
         ),
         (
             greets("220 mx.test"),
