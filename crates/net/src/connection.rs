@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
 use crate::offered_mechanisms::OfferedMechanisms;
-use crate::plain_io;
 use crate::pool::Key;
 use crate::reply_count::Answers;
 use crate::route::{Route, TransportGrant};
@@ -23,7 +22,7 @@ use crate::sign_in_gate::{First, Refused, RefusedBefore, Verdict};
 use crate::silence::{Awaited, SHY, TLS_ANSWER};
 use crate::tls::{ClientAuth, TlsError, TlsFacts};
 use crate::transcript::Dialogue;
-use crate::{preauth_filter, sign_in};
+use crate::{plain_io, preauth_filter, sign_in};
 
 /// How much memo a connection keeps.
 const MEMO_BYTES_MAX: usize = 4 * 1024;

@@ -5,9 +5,8 @@ use std::io;
 use pipepost_core::Endpoint;
 use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
-use crate::certificate_trouble;
-use crate::plain_io;
 use crate::tls::TlsError;
+use crate::{certificate_trouble, plain_io};
 
 /// What this program offers, by the names under which servers are configured (RFC 5289, RFC 7905, RFC 8446).
 const CIPHERS: &str = "it offers AES-GCM and CHACHA20-POLY1305 with the key exchange ECDHE (such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) and the groups X25519, P-256 and P-384";

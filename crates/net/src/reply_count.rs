@@ -405,9 +405,9 @@ fn octets(word: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     use Answers::{Command, Content};
+
+    use super::*;
 
     /// The greeting, and an EHLO whose reply offers CHUNKING.
     fn begun() -> ReplyCount {

@@ -11,11 +11,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub(crate) use crate::client_auth::ClientAuth;
 use crate::client_auth::{self, CertificateRequests};
 use crate::handshake_trouble;
 use crate::trust::Trust;
-
-pub(crate) use crate::client_auth::ClientAuth;
 
 /// The reason why TLS could not be started. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,6 @@ use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::ledger::LedgerReader;
 use pipepost_state::runs::RunStore;
-
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 

@@ -7,8 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use pipepost_core::shutdown;
-use pipepost_core::{Failure, FailureKind};
+use pipepost_core::{Failure, FailureKind, shutdown};
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::runs::{Lease, QueueAgain, Run, RunEnd, RunFailure, RunState, backoff};
 use serde_json::{Map, Value, json};
