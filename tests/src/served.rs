@@ -139,6 +139,21 @@ impl Served {
         }
     }
 
+    /// Waits until a run is under way.
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub fn run_until_running(&self, id: &str) {
+        loop {
+            let run = self.run(id);
+            match run["state"].as_str() {
+                Some("running") => return,
+                Some("queued") => std::thread::yield_now(),
+                _ => panic!("it is over: {run}"),
+            }
+        }
+    }
+
     /// Asks it to end with this signal, and waits for its end.
     pub fn end(self, signal: &str) -> Ending {
         self.running.signal(signal);

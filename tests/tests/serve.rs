@@ -2,6 +2,8 @@
 
 #[path = "serve/answers.rs"]
 mod answers;
+#[path = "serve/durability.rs"]
+mod durability;
 #[path = "serve/fixture.rs"]
 mod fixture;
 #[path = "serve/kills.rs"]

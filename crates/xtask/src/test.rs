@@ -65,6 +65,8 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
         "pipepost-tests",
         "--test",
         "ledger",
+        "--test",
+        "serve",
         "--",
         "--ignored",
     ];

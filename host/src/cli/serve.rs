@@ -20,13 +20,15 @@ use tokio::sync::watch;
 use super::error::CliError;
 use super::logging::{answer, say};
 use super::setup;
-use super::signals::Signals;
+use super::signals::{Reload, Signals};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
     check(&options)?;
     let mut signals = Signals::listen().map_err(|error| CliError::io("signals", &error))?;
+    // Before it says that it is ready: without somebody who listens, the signal would end the process.
+    let reload = super::signals::reload();
     let manager = ServiceManager::from_environment().unwrap_or_else(|error| {
         tracing::warn!(%error, "the service manager is not told anything");
         ServiceManager::absent()
@@ -107,7 +109,7 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         answer(line).map_err(|error| CliError::io("standard output", &error))?;
     }
     manager.ready(&format!("serving {served} pipelines"));
-    wait(&service, &mut signals, &manager).await;
+    wait(&service, &mut signals, reload, &manager).await;
     manager.stopping("ending: runs under way get time to end");
     say("pipepost: ending: nothing new begins; waiting for the runs under way. Again to end at once.");
     tokio::spawn(async move {
@@ -130,8 +132,7 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
 }
 
 /// Waits for the signal to end. SIGHUP reads the directory anew.
-async fn wait(service: &Arc<Service>, signals: &mut Signals, manager: &ServiceManager) {
-    let mut reload = super::signals::reload();
+async fn wait(service: &Arc<Service>, signals: &mut Signals, mut reload: Reload, manager: &ServiceManager) {
     let watchdog = manager.watchdog_interval();
     loop {
         tokio::select! {

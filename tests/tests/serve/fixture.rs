@@ -73,6 +73,8 @@ pub(crate) fn email() -> Value {
             "text": "x",
             "body": "",
             "failOnError": true,
+            // The service tries again, and not the step.
+            "retry": false,
         },
     })
 }

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pipepost_inbox::{Event, Inbox, Running, Security};
-use pipepost_tests::{PASSWORD, Random, Scratch, Served, USER, seed};
+use pipepost_tests::{PASSWORD, Random, Scratch, Served, USER, root, seed};
 use serde_json::{Value, json};
 
 use crate::fixture::{sending, subject};
@@ -47,8 +48,8 @@ fn killed_at_random(runs: usize, kills: usize) {
             scope.spawn(|| client(&lives, &orders));
         }
         for kill in 1..=kills {
-            if random.below(6) == 0 {
-                // While it starts: it reads the state, and finds what the one before left.
+            if kill == 1 || random.below(6) == 0 {
+                // While it starts: it brings the state to its format, and finds what the one before left.
                 let running = scratch.start(&Served::arguments());
                 if random.below(2) == 0 {
                     running.says("triggers ");
@@ -62,7 +63,7 @@ fn killed_at_random(runs: usize, kills: usize) {
             while bell.try_recv().is_ok() {}
             lives.begin(Served::start(&scratch, &[]));
             ring(&bell, &orders);
-            lives.end();
+            lives.end([None, None, Some("HUP"), Some("TERM")][usize::try_from(random.below(4)).unwrap_or_default()]);
             with_runs += usize::from(count(&scratch, "SELECT count(*) FROM runs WHERE state = 'running'") > 0);
         }
         server.hold_fire();
@@ -234,10 +235,13 @@ impl Lives {
         self.changed.notify_all();
     }
 
-    /// Kills it.
-    fn end(&self) {
+    /// Kills it, perhaps just after it was asked to read its directory anew, or to end.
+    fn end(&self, before: Option<&str>) {
         let served = self.lock().1.take();
         if let Some(served) = served {
+            if let Some(signal) = before {
+                served.running().signal(signal);
+            }
             served.running().signal("KILL");
             // Those who still ask it get no answer; then it is waited for.
             while Arc::strong_count(&served) > 1 {
@@ -286,6 +290,18 @@ fn count(scratch: &Scratch, query: &str) -> u32 {
     let file = scratch.folder().join("state/pipepost.sqlite");
     let database = rusqlite::Connection::open(file).expect("the state is where it was said to be");
     database.query_row(query, [], |row| row.get(0)).unwrap_or_default()
+}
+
+/// Makes the state of a version that knew no runs.
+fn old_state(folder: &Path) {
+    std::fs::create_dir(folder).expect("a writable folder");
+    let database = rusqlite::Connection::open(folder.join("pipepost.sqlite")).expect("a file");
+    let migrations = root().join("crates/state-sqlite/src/migrations");
+    for version in 1..=4 {
+        let text = std::fs::read_to_string(migrations.join(format!("{version}.sql"))).expect("a migration");
+        database.execute_batch(&text).expect("an old state");
+    }
+    database.pragma_update(None, "user_version", 4).expect("an old state");
 }
 
 /// When the server is to be killed, by what its mail server sees of it.
@@ -345,6 +361,7 @@ impl Mailbox {
         scratch.write("accounts.json", account.to_string());
         scratch.write("ca.pem", self.inbox.ca_pem());
         let folder = scratch.folder().to_owned();
+        old_state(&folder.join("state"));
         let path = |name: &str| folder.join(name).display().to_string();
         scratch
             .variable("PIPEPOST_STATE", &path("state"))
