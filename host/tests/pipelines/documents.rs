@@ -119,3 +119,37 @@ async fn a_newsletter() {
     assert!(text.contains("Dear Ada &lt;3,"), "{text}");
     assert!(!text.contains("being a member"));
 }
+
+#[tokio::test]
+async fn a_digest_of_what_other_runs_kept() {
+    let bench = Fixture::new(Script::new()).await;
+    for (payment, order, owner) in [
+        ("p1", 7, "ana@example.com"),
+        ("p2", 8, "bob@example.com"),
+        ("p3", 9, "ana@example.com"),
+        ("p1", 7, "ana@example.com"),
+    ] {
+        let message = json!({ "payment": payment, "order": order, "owner": owner, "reason": "card <expired>" });
+        let kept = run(&bench, "keep-payment.json", RunOptions::new(message)).await;
+        kept.result.expect("an output");
+    }
+    let report = run(&bench, "payments-digest.json", RunOptions::new(json!({}))).await;
+    assert_eq!(report.result.expect("an output")["updateCount"], 3);
+    let messages = bench.inbox.messages();
+    let to = |address: &str| {
+        let found = messages
+            .iter()
+            .find(|message| message.header("To").as_deref() == Some(address));
+        String::from_utf8_lossy(&found.expect("a mail").content).into_owned()
+    };
+    assert_eq!(messages.len(), 2);
+    let ana = to("ana@example.com");
+    assert!(
+        ana.contains("<li>7: card &lt;expired&gt;</li><li>9: card &lt;expired&gt;</li>"),
+        "{ana}"
+    );
+    assert!(to("bob@example.com").contains("<ul><li>8: card"));
+    let again = run(&bench, "payments-digest.json", RunOptions::new(json!({}))).await;
+    assert_eq!(again.counts.sent, 0);
+    again.result.expect("an output");
+}
