@@ -137,7 +137,7 @@ impl Execution<'_> {
         if frame.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let failure = Failure::new(
                 FailureKind::Limit,
-                "The time of the retry or the loop around it is over; this step did not start.",
+                "The time of the retry around it, or of the loop, is over; this step did not start.",
             )
             .advise("Give the step around it a longer `timeout`.");
             return Err(RunError::new(place(step), failure));
