@@ -255,6 +255,7 @@ fn every_property_of_every_schema_is_described() {
     for of in [
         "document",
         "account",
+        "policy",
         "email-connector-v2",
         "json-to-csv-connector-v2",
         "object-store-connector",

@@ -4,11 +4,11 @@
 pub(crate) fn reason(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
         "pipeline-executor-connector" => {
-            "it starts another pipeline, which only a server can do that holds several, and there is none yet"
+            "it starts another pipeline, and no pipeline here, also on the server, starts another one yet"
         }
         "event-publisher-connector" => {
-            "it starts the pipelines that wait for an event, which only a server can do that holds several, and there is \
-             none yet"
+            "it starts the pipelines that wait for its event, and no pipeline here, also on the server, starts another one \
+             yet"
         }
         "jslt" | "jslt-connector" | "jslt-connector-v2" | "transformer-jslt" => {
             "it is written in JSLT, a language of its own, of which there is no complete implementation here"
@@ -28,7 +28,7 @@ pub(crate) fn reason(name: &str) -> Option<&'static str> {
 pub(crate) fn advice(name: &str) -> &'static str {
     match name.to_ascii_lowercase().as_str() {
         "pipeline-executor-connector" | "event-publisher-connector" => {
-            "pin the step to an output to try the rest, or run the other pipeline by itself"
+            "pin the step to an output to try the rest, or start the other pipeline by itself"
         }
         "capsule" => "pin the step to an output to try the rest",
         _ => "make the new message with a `json-generator-connector`, or pin the step to an output to try the rest",
