@@ -364,6 +364,11 @@ impl Account {
         self.username_shown.as_deref()
     }
 
+    /// Checks whether the account has a user name, shown or not.
+    pub fn has_username(&self) -> bool {
+        self.username.is_some()
+    }
+
     /// Checks whether documents and connectors must not see the account's host: it comes from a reference, and is not exposed.
     pub fn hides_host(&self) -> bool {
         self.masked.has("host")
@@ -476,7 +481,7 @@ impl Account {
         Ok(Credentials::token(self.resolve_username()?, token))
     }
 
-    fn resolve_username(&self) -> Result<Secret, Error> {
+    pub(crate) fn resolve_username(&self) -> Result<Secret, Error> {
         match &self.username {
             Some(source) => source.resolve(&self.environment),
             None => Err(Error::new(

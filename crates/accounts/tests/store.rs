@@ -370,6 +370,22 @@ fn no_name_and_no_link_leads_out_of_the_folder_that_is_allowed() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_ca_file_of_the_store_is_no_pipe_and_no_device() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo is there").success());
+    let store = store(&folder);
+    store.add("gmail", &gmail()).expect("added");
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        let change = Change::set("ca_file", secret(&path.display().to_string()));
+        let errors = store.edit("gmail", &[change]).expect_err("no file");
+        assert!(errors.to_string().contains("is not a file"), "{errors}");
+    }
+}
+
 #[test]
 fn one_account_of_a_file_is_taken_alone() {
     let folder = folder();

@@ -402,6 +402,27 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_policy_is_one() {
+        let page = include_str!("../../../docs/operating.md");
+        let section = page.split("## The policy").nth(1).expect("a section");
+        let example = section
+            .split("```")
+            .nth(1)
+            .expect("an example")
+            .trim_start_matches("json");
+        let policy = Policy::from_json(example).expect("a policy");
+        assert!(policy.stored_accounts().contains_key("reports"));
+        let schema: serde_json::Value = serde_json::from_str(POLICY_SCHEMA).expect("JSON");
+        for key in schema["properties"].as_object().expect("properties").keys() {
+            let is_for_people = matches!(key.as_str(), "$schema" | "description");
+            assert!(
+                is_for_people || section.contains(&format!("| `{key}` |")),
+                "{key} is not documented"
+            );
+        }
+    }
+
+    #[test]
     fn the_schema_lists_exactly_the_keys_of_a_policy() {
         let schema: serde_json::Value = serde_json::from_str(POLICY_SCHEMA).expect("JSON");
         let keys = |schema: &serde_json::Value| -> Vec<String> {

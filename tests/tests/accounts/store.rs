@@ -288,6 +288,15 @@ fn an_account_of_the_store_reads_nothing_that_the_operator_did_not_allow() {
 }
 
 #[test]
+fn the_schema_of_policies_knows_the_accounts_of_the_store() {
+    let schema = scratch().pipepost(&["schema", "policy"]).with_code(0).json();
+    let stored = &schema["properties"]["stored_accounts"]["additionalProperties"]["properties"];
+    for key in ["folders", "variables", "keyring_entries"] {
+        assert!(stored[key].is_object(), "{schema:#}");
+    }
+}
+
+#[test]
 fn what_a_reference_stood_for_is_not_seen_by_a_document() {
     let server = Catcher::start(Script::new());
     let planted = "PLANTED-name@example.test";

@@ -15,6 +15,7 @@ use crate::fields::{Fields, Findings};
 use crate::gmail;
 use crate::presets::{Filled, warn_of_password};
 use crate::properties::Properties;
+use crate::reference::References;
 use crate::sign_in::SignIn;
 
 /// None when an error was found on the way.
@@ -264,6 +265,9 @@ pub(super) fn read_tls(fields: &mut Fields, properties: &Properties, found: &mut
     TlsSettings { min, max, ca_file, ca }
 }
 
+/// More than the authorities of a system take.
+const CA_FILE_MAX: u64 = 1 << 20;
+
 fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> Vec<CertificateDer<'static>> {
     let shown = if fields.is_reference("ca_file") {
         "it names".to_owned()
@@ -274,6 +278,13 @@ fn read_certificates(path: &PathBuf, fields: &Fields, found: &mut Findings) -> V
         fields.refuse("ca_file", ErrorKind::Invalid, message, found);
         Vec::new()
     };
+    // Whoever wrote an account of the store must not make its readers wait for a pipe or read a device without end.
+    let is_stored = matches!(fields.context().references, References::Only(_));
+    let is_small_file =
+        |path: &PathBuf| std::fs::metadata(path).map_or(true, |found| found.is_file() && found.len() <= CA_FILE_MAX);
+    if is_stored && !is_small_file(path) {
+        return fail(format!("{shown} is not a file of at most 1 MiB; name a PEM file"));
+    }
     let pem = match std::fs::read(path) {
         Ok(pem) => pem,
         Err(error) => {

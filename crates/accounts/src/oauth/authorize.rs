@@ -35,7 +35,7 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 /// One sign-in of one person, from the address to open to the refresh token.
 pub struct Flow<'a> {
     client: &'a OAuthClient,
-    username: Option<&'a str>,
+    account: &'a Account,
     environment: &'a Environment,
     place: Place,
     /// None where the caller listens.
@@ -140,7 +140,7 @@ impl<'a> Flow<'a> {
         let (url, state) = request.url();
         Self {
             client,
-            username,
+            account,
             environment: &account.environment,
             place: account.place.clone(),
             listener,
@@ -331,17 +331,32 @@ impl<'a> Flow<'a> {
             refusal.into_error(self.place.clone(), message)
         })?;
         let address = answer.id_token.as_ref().and_then(|token| signed_in(token.expose()));
-        if let (Some(address), Some(username)) = (&address, self.username)
-            && !address.eq_ignore_ascii_case(username)
-        {
-            return Err(self.error(format!(
-                "{address} signed in, and the account's username is {username}; sign in as {username}, or correct the username"
-            )));
+        if let Some(address) = &address {
+            self.check_address(address)?;
         }
         let refresh_token = answer.refresh_token.ok_or_else(|| {
             self.error("the provider gave no refresh token; withdraw the app's access in the security settings of the person's account, then sign in once more".to_owned())
         })?;
         Ok(Authorization { refresh_token, address })
+    }
+
+    /// Whoever signed in has to be whom the account is for.
+    fn check_address(&self, address: &str) -> Result<(), Error> {
+        if !self.account.has_username() {
+            return Ok(());
+        }
+        let username = self.account.resolve_username()?;
+        if address.eq_ignore_ascii_case(username.expose()) {
+            return Ok(());
+        }
+        Err(self.error(match self.account.username() {
+            Some(username) => format!(
+                "{address} signed in, and the account's username is {username}; sign in as {username}, or correct the username"
+            ),
+            None => format!(
+                "{address} signed in, and the account's username, which is not shown, is another; sign in as that, or correct the username"
+            ),
+        }))
     }
 
     fn refused(&self, refused: Explanation) -> Error {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipepost_accounts::oauth::{Flow, HttpFailure};
-use pipepost_accounts::{Account, ErrorKind, Remedy};
+use pipepost_accounts::{Account, Accounts, Environment, ErrorKind, Remedy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -234,6 +234,37 @@ async fn another_person_than_the_accounts_is_refused() {
         error.contains("you@gmail.com signed in") && error.contains("username is me@gmail.com"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn another_person_is_refused_where_the_username_comes_from_a_reference_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("accounts.json");
+    let mut document = google();
+    document["username"] = "${env:NAME}".into();
+    std::fs::write(&path, document.to_string()).expect("written");
+    let variables = [("NAME".to_owned(), "hidden@gmail.com".to_owned())];
+    let environment = Environment::process().with_variables(variables.into());
+    let accounts = Accounts::load([path], &environment).expect("a good account");
+    let account = accounts.get("g").expect("there");
+    for (address, good) in [("you@gmail.com", false), ("hidden@gmail.com", true)] {
+        let provider = Provider::new(vec![granted(address)]);
+        let flow = begin(account).await;
+        assert!(!flow.url().as_str().contains("hidden"), "{}", flow.url());
+        let ended = format!(
+            "{}{}",
+            flow.redirect().as_str().trim_end_matches('/'),
+            callback(&flow, "code=c")
+        );
+        let result = flow.run_with(&ended, provider.as_ref()).await;
+        assert_eq!(result.is_ok(), good);
+        if let Err(error) = result {
+            assert!(
+                error.to_string().contains("not shown") && !error.to_string().contains("hidden"),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -85,12 +85,7 @@ pub(super) async fn execute(options: AuthorizeOptions) -> Result<(), CliError> {
         out(&url)?;
         flow.run(&http).await
     };
-    keep(
-        &store,
-        &options,
-        account.username().is_none(),
-        authorization.map_err(told)?,
-    )
+    keep(&store, &options, !account.has_username(), authorization.map_err(told)?)
 }
 
 /// Who signs in at one provider's page sees nothing of where the code and the secret go then: it is said before.
