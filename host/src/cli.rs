@@ -21,11 +21,13 @@ mod plugins;
 mod progress;
 mod remedy;
 mod run;
+mod runs;
 mod schema;
 mod serve;
 mod setup;
 mod signals;
 mod store;
+mod tokens;
 mod trace;
 
 use std::process::ExitCode;
@@ -103,6 +105,8 @@ fn dispatch(arguments: Arguments, traces: Option<&otel::Traces>) -> Result<u8, C
         match arguments.command {
             Command::Run(options) => run::execute(*options, &arguments.logging).await,
             Command::Serve(options) => serve::execute(*options).await,
+            Command::Runs(command) => runs::execute(command).await,
+            Command::Tokens(command) => tokens::execute(command),
             Command::Accounts(command) => accounts::execute(command).await,
             Command::Check(options) => check::execute(options).await,
             Command::Schema(options) => schema::execute(&options).await,

@@ -13,7 +13,6 @@ use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::ledger::LedgerReader;
 use pipepost_state::runs::RunStore;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::dispatcher::{Dispatcher, Watching};
@@ -322,17 +321,6 @@ impl Service {
             }
             tokio::time::sleep(FORGET_INTERVAL).await;
         }
-    }
-}
-
-/// Answers at this listener until `stopped` is true, and then what is under way.
-pub async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        // An error means that nobody can say it any more.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    });
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "a listener ended");
     }
 }
 

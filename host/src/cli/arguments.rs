@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::accounts::AccountsCommand;
+use super::runs::RunsCommand;
 use super::serve::ServeOptions;
 use super::store::StoreOptions;
+use super::tokens::TokensCommand;
 
 /// Sends email from integration pipelines through a sandbox.
 #[derive(Debug, Parser)]
@@ -66,6 +68,12 @@ pub(super) enum Command {
         after_help = "Example:\n  pipepost serve ./pipelines --accounts accounts.json\nIt prints where it listens, and a token. POST a message to /pipeline/NAME to run a pipeline.\nSIGTERM ends it in order, SIGHUP reads the directory anew."
     )]
     Serve(Box<ServeOptions>),
+    /// Show the runs of a service, cancel those that wait, continue those that failed
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Make, list and remove the tokens with which callers ask a service
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Print the value of an expression or a template
     #[command(
         after_help = "Examples:\n  pipepost eval --list\n  pipepost eval 'UPPERCASE(message.name)' --message order.json\n  pipepost eval 'Order {{ message.id }} of {{ global.month }}' --message order.json --global month=May\n  pipepost eval 'Dear ${name}, <#if total gt 9>thank you</#if>' --message order.json"

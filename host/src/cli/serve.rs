@@ -2,7 +2,7 @@
 
 mod options;
 
-use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,17 +10,24 @@ pub(super) use options::ServeOptions;
 use pipepost::serve::{CurrentHost, HostOperator, ServedHost};
 use pipepost::state::StateStore as _;
 use pipepost::{FailureKind, shutdown};
+use pipepost_serve::listen::{HostNames, HttpLimits, ListenError, Listener, Protection};
 use pipepost_serve::metrics::Metrics;
 use pipepost_serve::tokens::{TokenFile, Tokens};
 use pipepost_serve::{Operating, Service, ServiceManager, Settings, StartError};
 use pipepost_state_sqlite::SqliteStore;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
+use url::Url;
 
 use super::error::CliError;
 use super::logging::{answer, say};
 use super::setup;
 use super::signals::{Reload, Signals};
+
+/// How long answers may take to be read at the very end.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// How often the file of tokens is looked at.
+const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -55,19 +62,22 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
             (tokens, Some(token))
         }
     };
-    let triggers = bind(options.listen, "--listen").await?;
-    let admin = bind(options.admin, "--admin").await?;
+    let protection = protection(&options);
+    let triggers = bind(&options.listen, &protection, "--listen").await?;
+    let admin = bind(&options.admin, &protection, "--admin").await?;
+    let public = public_urls(&options.public_url)?;
+    let callback = public
+        .first()
+        .map_or_else(|| admin.url(), |url| url.as_str().trim_end_matches('/').to_owned());
+    let names = HostNames::new(public.iter().filter_map(|url| url.host_str()).map(str::to_owned));
     let settings = Settings {
         directory: options.directory.clone(),
         concurrency: options.concurrency.into(),
         queue_max: options.queue,
         keep: DAY * u32::from(options.keep),
         keep_payloads: DAY * u32::from(options.keep_payloads),
-        callback: admin
-            .local_addr()
-            .ok()
-            .map(|address| format!("http://{address}/oauth/callback")),
-        allow_public: false,
+        callback: Some(format!("{callback}/oauth/callback")),
+        allow_public: options.allow_public,
     };
     let served = Arc::new(ServedHost::new(current, globals));
     let operating = Operating {
@@ -85,13 +95,13 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         ("triggers", triggers, service.trigger_routes()),
         ("admin", admin, service.admin_routes()),
     ] {
-        let address = listener.local_addr().map_err(|error| CliError::io(name, &error))?;
-        lines.push(format!("{name:<9} http://{address}"));
-        listeners.push(tokio::spawn(pipepost_serve::service::listen(
-            listener,
-            routes,
-            stopped.clone(),
-        )));
+        lines.push(format!("{name:<9} {}", listener.url()));
+        let mut stopped = stopped.clone();
+        let stopped = async move {
+            // An error means that nobody can say it any more.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        listeners.push(tokio::spawn(listener.serve(routes, names.clone(), stopped, CLOSING)));
     }
     if let Some(token) = &ephemeral {
         lines.push(format!(
@@ -109,6 +119,9 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         answer(line).map_err(|error| CliError::io("standard output", &error))?;
     }
     manager.ready(&format!("serving {served} pipelines"));
+    if let Some(path) = options.tokens {
+        tokio::spawn(watch_tokens(Arc::clone(&service), path));
+    }
     wait(&service, &mut signals, reload, &manager).await;
     manager.stopping("ending: runs under way get time to end");
     say("pipepost: ending: nothing new begins; waiting for the runs under way. Again to end at once.");
@@ -122,13 +135,36 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
     // An error means that nobody listens any more.
     let _ = stop.send(true);
     for listener in listeners {
-        // A caller that keeps its connection open does not keep the process.
-        if tokio::time::timeout(Duration::from_secs(1), listener).await.is_err() {
-            tracing::debug!("connections were open at the end");
+        if let Err(error) = listener.await {
+            tracing::warn!(%error, "a listener ended early");
         }
     }
     host.close().await;
     Ok(0)
+}
+
+/// Takes the tokens of the file again when it changed, so that a removed one is not taken any more.
+async fn watch_tokens(service: Arc<Service>, path: PathBuf) {
+    let about = |path: &Path| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((about.modified().ok(), about.len()))
+    };
+    let mut before = about(&path);
+    loop {
+        tokio::time::sleep(TOKENS_INTERVAL).await;
+        let now = about(&path);
+        if now == before {
+            continue;
+        }
+        match TokenFile::new(&path).load() {
+            Ok(tokens) => {
+                service.set_tokens(tokens);
+                before = now;
+            }
+            // Perhaps the next look finds it whole again.
+            Err(error) => tracing::warn!(%error, "the tokens stay as they were"),
+        }
+    }
 }
 
 /// Waits for the signal to end. SIGHUP reads the directory anew.
@@ -164,22 +200,48 @@ fn check(options: &ServeOptions) -> Result<(), CliError> {
             &std::io::ErrorKind::NotFound.into(),
         ));
     }
-    for (flag, address) in [("--listen", options.listen), ("--admin", options.admin)] {
-        if !address.ip().is_loopback() && !options.behind_proxy {
-            let sentence = format!(
-                "{flag} {address} is not a loopback address, and tokens would cross the network in clear: \
-                 let a proxy speak TLS and say --behind-proxy, or listen on 127.0.0.1."
-            );
-            return Err(CliError::new(FailureKind::Configuration, sentence));
-        }
-    }
     Ok(())
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CliError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let sentence = format!("Nothing can listen at {address}: {error}. Name another address with {flag}.");
-        CliError::new(FailureKind::Configuration, sentence)
+/// What protects the traffic of both listeners.
+fn protection(options: &ServeOptions) -> Protection {
+    match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Protection::Tls {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        },
+        _ if options.behind_proxy => Protection::BehindProxy,
+        _ => Protection::Loopback,
+    }
+}
+
+fn public_urls(urls: &[String]) -> Result<Vec<Url>, CliError> {
+    let parsed = |text: &String| {
+        let url = Url::parse(text).ok();
+        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
+            .ok_or_else(|| {
+                CliError::usage(format!(
+                    "`{text}` is not an address such as https://pipepost.example.com; correct --public-url."
+                ))
+            })
+    };
+    urls.iter().map(parsed).collect()
+}
+
+async fn bind(address: &str, protection: &Protection, flag: &str) -> Result<Listener, CliError> {
+    let bound = Listener::bind(address, protection, HttpLimits::default()).await;
+    bound.map_err(|error| {
+        let cure = match &error {
+            ListenError::Unprotected(_) => {
+                format!(
+                    " Name --tls-cert and --tls-key, or say --behind-proxy, or name a loopback address with {flag}."
+                )
+            }
+            ListenError::Taken(_) | ListenError::NotPermitted(_) => format!(" Name the address with {flag}."),
+            ListenError::Address { .. } => format!(" Correct {flag}."),
+            _ => String::new(),
+        };
+        CliError::new(error.kind(), format!("{error}{cure}"))
     })
 }
 

@@ -1,6 +1,5 @@
 //! The flags of `pipepost serve`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -14,10 +13,10 @@ pub(in super::super) struct ServeOptions {
     pub(super) directory: PathBuf,
     /// Where requests start pipelines; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8725", env = "PIPEPOST_LISTEN")]
-    pub(super) listen: SocketAddr,
+    pub(super) listen: String,
     /// Where the API for operators is; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8726", env = "PIPEPOST_ADMIN")]
-    pub(super) admin: SocketAddr,
+    pub(super) admin: String,
     /// The file of tokens, as `pipepost tokens add` makes it; without one, a token for this process is printed
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TOKENS")]
     pub(super) tokens: Option<PathBuf>,
@@ -39,6 +38,25 @@ pub(in super::super) struct ServeOptions {
     /// Something in front of the listeners speaks TLS: they may have addresses that are not loopback
     #[arg(long, env = "PIPEPOST_BEHIND_PROXY")]
     pub(super) behind_proxy: bool,
+    /// The certificate that the listeners present, in PEM, with those that sign it
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PIPEPOST_TLS_CERT",
+        requires = "tls_key",
+        conflicts_with = "behind_proxy"
+    )]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM
+    #[arg(long, value_name = "FILE", env = "PIPEPOST_TLS_KEY", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// The address by which callers reach the service, such as https://pipepost.example.com; its name is taken in `Host`
+    /// headers, and providers send people back to it after a sign-in. May be given more than once
+    #[arg(long, value_name = "URL", env = "PIPEPOST_PUBLIC_URL", value_delimiter = ',')]
+    pub(super) public_url: Vec<String>,
+    /// Pipelines whose documents say `"public": true` need no token
+    #[arg(long, env = "PIPEPOST_ALLOW_PUBLIC")]
+    pub(super) allow_public: bool,
     #[command(flatten)]
     pub(super) host: HostOptions,
     #[command(flatten)]

@@ -1,0 +1,208 @@
+//! `pipepost runs`: what was accepted and what became of it, read from the state. A running service notices what is
+//! decided here within five seconds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use pipepost::FailureKind;
+use pipepost::state::StateStore as _;
+use pipepost::state::runs::{Decided, Run, RunFilter, RunId, RunState, RunStore};
+use pipepost_state_sqlite::SqliteStore;
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::logging::{answer, answer_json, say};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunsCommand {
+    /// List runs, the newest first
+    #[command(after_help = "Example:\n  pipepost runs list --state uncertain")]
+    List {
+        /// Only runs of this pipeline
+        #[arg(long, value_name = "NAME")]
+        pipeline: Option<String>,
+        /// Only runs in this state: queued, running, done, failed, uncertain or cancelled
+        #[arg(long = "in", value_name = "STATE")]
+        in_state: Option<String>,
+        /// How many runs to list
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u16,
+        #[command(flatten)]
+        place: StatePlace,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one run, with its message and output as people may see them
+    Show {
+        /// The run's id
+        id: String,
+        #[command(flatten)]
+        place: StatePlace,
+    },
+    /// Cancel a run that waits
+    Cancel {
+        /// The run's id
+        id: String,
+        #[command(flatten)]
+        place: StatePlace,
+    },
+    /// Let a run that failed, was cancelled or was settled go on; what it sent is not sent again
+    Continue {
+        /// The run's id
+        id: String,
+        #[command(flatten)]
+        place: StatePlace,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatePlace {
+    /// Where runs are recorded, instead of the user's state directory
+    #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+    state: Option<PathBuf>,
+}
+
+impl StatePlace {
+    fn runs(self) -> Result<Arc<dyn RunStore>, CliError> {
+        Ok(SqliteStore::new(super::ledger::directory(self.state)?).runs())
+    }
+}
+
+pub(super) async fn execute(command: RunsCommand) -> Result<u8, CliError> {
+    match command {
+        RunsCommand::List {
+            pipeline,
+            in_state,
+            limit,
+            place,
+            json,
+        } => {
+            let state = in_state.as_deref().map(state_of).transpose()?;
+            let filter = RunFilter {
+                pipeline,
+                state,
+                limit: limit.into(),
+                ..RunFilter::default()
+            };
+            let runs = place.runs()?.list(filter).await?;
+            if json {
+                let all: Vec<Value> = runs.iter().map(shown).collect();
+                answer_json(&json!(all)).map_err(|error| CliError::io("standard output", &error))?;
+                return Ok(0);
+            }
+            for run in &runs {
+                out(&line(run))?;
+            }
+        }
+        RunsCommand::Show { id, place } => {
+            let parsed = id_of(&id)?;
+            let run = place.runs()?.run(&parsed).await?.ok_or_else(|| unknown(&id))?;
+            answer_json(&shown(&run)).map_err(|error| CliError::io("standard output", &error))?;
+        }
+        RunsCommand::Cancel { id, place } => {
+            let parsed = id_of(&id)?;
+            match place.runs()?.cancel(&parsed, None).await? {
+                Decided::Done(run) => out(&line(&run))?,
+                Decided::NotNow(run) => return Err(not_now(&run, "only a run that waits can be cancelled")),
+                Decided::Unknown => return Err(unknown(&id)),
+            }
+        }
+        RunsCommand::Continue { id, place } => {
+            let parsed = id_of(&id)?;
+            match place.runs()?.resume(&parsed).await? {
+                Decided::Done(run) => {
+                    out(&line(&run))?;
+                    say("pipepost: the run waits; `pipepost serve` takes it within five seconds.");
+                }
+                Decided::NotNow(run) if run.state.is_end() && run.message.is_none() => {
+                    return Err(not_now(&run, "its message is not kept any more"));
+                }
+                Decided::NotNow(run) => {
+                    let clause = "only a run that failed, was cancelled or is uncertain can be continued";
+                    return Err(not_now(&run, clause));
+                }
+                Decided::Unknown => return Err(unknown(&id)),
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn out(text: &str) -> Result<(), CliError> {
+    answer(text).map_err(|error| CliError::io("standard output", &error))
+}
+
+fn state_of(name: &str) -> Result<RunState, CliError> {
+    RunState::from_name(name).ok_or_else(|| {
+        let names = RunState::ALL.map(RunState::as_str).join(", ");
+        CliError::usage(format!("`{name}` is not a state of a run; there are {names}."))
+    })
+}
+
+fn id_of(text: &str) -> Result<RunId, CliError> {
+    RunId::parse(text).ok_or_else(|| unknown(text))
+}
+
+fn unknown(id: &str) -> CliError {
+    let sentence = format!("There is no run `{id}` in this state; `pipepost runs list` shows the newest.");
+    CliError::new(FailureKind::Invalid, sentence)
+}
+
+fn not_now(run: &Run, clause: &str) -> CliError {
+    let sentence = format!("The run {} is {}; {clause}.", run.id, run.state.as_str());
+    CliError::new(FailureKind::Invalid, sentence)
+}
+
+fn time(microseconds: i64) -> Value {
+    Timestamp::from_microsecond(microseconds).map_or(Value::Null, |time| time.to_string().into())
+}
+
+fn line(run: &Run) -> String {
+    let accepted = Timestamp::from_microsecond(run.accepted).unwrap_or_default();
+    let counts = run.counts;
+    let mut line = format!(
+        "{}  {}  {:<9} {:<20} sent {}",
+        run.id,
+        accepted.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        run.state.as_str(),
+        run.pipeline,
+        counts.sent
+    );
+    if counts.failed > 0 {
+        line.push_str(&format!(", failed {}", counts.failed));
+    }
+    if counts.uncertain > 0 {
+        line.push_str(&format!(", uncertain {}", counts.uncertain));
+    }
+    if let Some(failure) = &run.failure {
+        line.push_str(&format!("  {}", failure.kind));
+    }
+    line
+}
+
+/// A run as the API shows it.
+fn shown(run: &Run) -> Value {
+    let parsed = |text: Option<&str>| -> Value {
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    };
+    json!({
+        "id": run.id.as_str(),
+        "pipeline": run.pipeline,
+        "state": run.state.as_str(),
+        "origin": run.origin.as_str(),
+        "key": run.key,
+        "attempt": run.attempt,
+        "accepted": time(run.accepted),
+        "due": time(run.due),
+        "begun": run.begun.map_or(Value::Null, time),
+        "ended": run.ended.map_or(Value::Null, time),
+        "messages": { "sent": run.counts.sent, "failed": run.counts.failed, "uncertain": run.counts.uncertain },
+        "failure": run.failure.as_ref().map_or(Value::Null, |failure| parsed(Some(&failure.object))),
+        "message": parsed(run.shown()),
+        "output": parsed(run.output.as_deref()),
+    })
+}
