@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::root;
 
 /// A Python that can `import` this module: the one of `target/peers` (which `.ci/run` makes), else the machine's.
-pub(crate) fn with(module: &str) -> Option<PathBuf> {
+pub fn with(module: &str) -> Option<PathBuf> {
     interpreters().into_iter().find(|python| {
         let import = Command::new(python)
             .args(["-c", &format!("import {module}")])

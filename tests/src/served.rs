@@ -46,6 +46,27 @@ impl Served {
         }
     }
 
+    /// Starts it with this file of tokens, one of which asks.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub fn start_with_tokens(scratch: &Scratch, tokens: &str, token: &str) -> Self {
+        let running = scratch.start(&[&Self::arguments()[..], &["--tokens", tokens]].concat());
+        let port = |line: &str| {
+            let port = line.rsplit(':').next().unwrap_or_default();
+            port.trim_end_matches('/').parse().expect("a port")
+        };
+        let triggers = port(&running.says("triggers "));
+        let admin = port(&running.says("admin "));
+        running.says("ready ");
+        Self {
+            running,
+            triggers,
+            admin,
+            token: token.to_owned(),
+        }
+    }
+
     /// What it is started with.
     pub fn arguments() -> [&'static str; 6] {
         [

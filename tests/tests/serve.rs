@@ -4,6 +4,8 @@
 mod answers;
 #[path = "serve/durability.rs"]
 mod durability;
+#[path = "serve/api.rs"]
+mod api;
 #[path = "serve/fixture.rs"]
 mod fixture;
 #[path = "serve/kills.rs"]

@@ -50,3 +50,126 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+
+    use super::system::OPENAPI;
+    use crate::problem::ProblemKind;
+
+    fn description() -> Value {
+        serde_json::from_str(OPENAPI).expect("JSON")
+    }
+
+    /// The routes as the two tables of routes say them: path and methods.
+    fn routes() -> BTreeMap<String, BTreeSet<String>> {
+        let (own, _) = include_str!("api.rs").split_once("#[cfg(test)]").expect("tests");
+        let (_, admin) = include_str!("service.rs")
+            .split_once("pub fn admin_routes")
+            .expect("the operators' listener");
+        let (admin, _) = admin.split_once(".fallback").expect("a fallback");
+        let mut found = BTreeMap::new();
+        for route in [own, admin].iter().flat_map(|table| table.split(".route(").skip(1)) {
+            let mut quoted = route.split('"');
+            let path = quoted.nth(1).expect("a path").to_owned();
+            let handlers = quoted.next().expect("handlers");
+            let methods = ["get", "post", "put", "delete"]
+                .iter()
+                .filter(|method| handlers.contains(&format!("{method}(")))
+                .map(|method| (*method).to_owned())
+                .collect();
+            found.insert(path, methods);
+        }
+        found
+    }
+
+    #[test]
+    fn the_description_names_every_route_and_no_other() {
+        let described: BTreeMap<String, BTreeSet<String>> = description()["paths"]
+            .as_object()
+            .expect("paths")
+            .iter()
+            .map(|(path, methods)| {
+                (
+                    path.clone(),
+                    methods.as_object().expect("methods").keys().cloned().collect(),
+                )
+            })
+            .collect();
+        assert!(described.len() > 25);
+        assert_eq!(routes(), described);
+    }
+
+    #[test]
+    fn every_operation_has_a_name_a_scope_and_its_problems() {
+        let description = description();
+        let mut names = BTreeSet::new();
+        for (path, methods) in description["paths"].as_object().expect("paths") {
+            for (method, operation) in methods.as_object().expect("methods") {
+                let place = format!("{method} {path}");
+                let name = operation["operationId"].as_str().expect(&place);
+                assert!(names.insert(name.to_owned()), "{place}: {name}");
+                assert!(
+                    operation["description"].as_str().expect(&place).starts_with("Needs "),
+                    "{place}"
+                );
+                let answers = operation["responses"].as_object().expect(&place);
+                let needs_a_token = operation.get("security").is_none();
+                assert_eq!(answers.contains_key("401"), needs_a_token, "{place}");
+                for (status, answer) in answers {
+                    let is_problem =
+                        status.starts_with(['4', '5']) && !matches!(path.as_str(), "/readyz" | "/oauth/callback");
+                    let says_so = answer.pointer("/content/application~1problem+json").is_some();
+                    assert!(!is_problem || says_so, "{place} {status}");
+                }
+                // Each `{name}` of the path is a parameter, and no other is.
+                let in_path: BTreeSet<&str> = path
+                    .split('{')
+                    .skip(1)
+                    .filter_map(|part| part.split('}').next())
+                    .collect();
+                let parameters = operation["parameters"]
+                    .as_array()
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                let described: BTreeSet<&str> = parameters
+                    .iter()
+                    .filter(|parameter| parameter["in"] == "path")
+                    .filter_map(|parameter| parameter["name"].as_str())
+                    .collect();
+                assert_eq!(described, in_path, "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let description = description();
+        let text = description.to_string();
+        let mut count = 0;
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().expect("a pointer");
+            assert!(description.pointer(pointer).is_some(), "{pointer}");
+            count += 1;
+        }
+        assert!(count > 50, "{count}");
+    }
+
+    #[test]
+    fn the_documentation_names_every_route_and_every_kind() {
+        let document = include_str!("../../../docs/api.md");
+        for path in routes().keys() {
+            assert!(
+                document.contains(&format!("{path}`")) || document.contains(&format!("{path} ")),
+                "{path}"
+            );
+        }
+        for kind in ProblemKind::ALL {
+            let row = format!("| `{}` | {} |", kind.as_str(), kind.status().as_u16());
+            assert!(document.contains(&row), "{row}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The API for operators, through the binary.
+
+use std::process::Command;
+
+use pipepost_inbox::{Action, Script, Trigger};
+use pipepost_tests::http::request;
+use pipepost_tests::{Served, python, root, skip};
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, sending, subject};
+
+fn rest() -> Value {
+    json!({ "type": "rest" })
+}
+
+/// A fixture whose service has an encrypted store.
+fn with_store(fixture: Fixture) -> Fixture {
+    let folder = fixture.scratch.folder().display().to_string();
+    let scratch = fixture
+        .scratch
+        .variable("PIPEPOST_STORE", &format!("{folder}/store.age"))
+        .variable("PIPEPOST_STORE_KEY_FILE", &format!("{folder}/key.txt"));
+    let add = [
+        "accounts",
+        "add",
+        "spare",
+        "--set",
+        "preset=gmail",
+        "--set",
+        "username=me@gmail.com",
+        "--set",
+        "type=smtp-auth-and-properties",
+        "--password-stdin",
+    ];
+    scratch.pipepost_with(&add, "PLANTED-password\n").with_code(0);
+    Fixture { scratch, ..fixture }
+}
+
+#[test]
+fn an_account_is_written_shown_without_its_secret_and_removed() {
+    let fixture = with_store(Fixture::new().pipeline("welcome", &sending(&rest())));
+    let served = Served::start(&fixture.scratch, &[]);
+    let path = "/api/v1/accounts/shop";
+    let fields = json!({
+        "type": "smtp-auth-and-properties", "host": "mail.example.test", "port": 587, "starttls_enable": true,
+        "username": "me", "password": "PLANTED-secret",
+    });
+    served.api("PUT", path, &fields).with_status(201);
+    let shown = served.api("GET", path, &Value::Null).with_status(200);
+    assert!(!shown.body.contains("PLANTED"), "{shown:?}");
+    let mut fields = shown.json()["fields"].clone();
+    assert_eq!(fields["password"], "***");
+    fields["from_name"] = "Shop".into();
+    served.api("PUT", path, &fields).with_status(200);
+    let labels = served.api("GET", "/api/v1/accounts", &Value::Null).json();
+    let labels: Vec<&Value> = labels["accounts"]
+        .as_array()
+        .expect("accounts")
+        .iter()
+        .map(|account| &account["label"])
+        .collect();
+    assert_eq!(labels, ["mail", "shop", "spare"]);
+    for (method, path, body, status) in [
+        ("PUT", "/api/v1/accounts/mail", &fields, 409),
+        ("DELETE", "/api/v1/accounts/mail", &Value::Null, 409),
+        (
+            "PUT",
+            path,
+            &json!({"type": "smtp-auth-and-properties", "password": "${file:/etc/passwd}"}),
+            422,
+        ),
+        ("GET", "/api/v1/accounts/nobody", &Value::Null, 404),
+        ("DELETE", path, &Value::Null, 204),
+        ("DELETE", path, &Value::Null, 404),
+    ] {
+        let reply = served.api(method, path, body).with_status(status);
+        assert!(!reply.body.contains("PLANTED"), "{reply:?}");
+    }
+}
+
+#[test]
+fn an_account_is_tested_step_by_step_and_pauses() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let told = served
+        .api("POST", "/api/v1/accounts/mail/test", &Value::Null)
+        .with_status(200);
+    assert_eq!(told.header("content-type"), Some("text/event-stream"));
+    assert!(told.body.matches("event: check\n").count() > 4, "{told:?}");
+    let (_, last) = told.body.rsplit_once("event: report\ndata: ").expect("a report");
+    let report: Value = serde_json::from_str(last.lines().next().expect("data")).expect("JSON");
+    assert_eq!((&report["account"], &report["failure"]), (&json!("mail"), &Value::Null));
+    let pause = json!({ "until": "2099-01-01T00:00:00Z", "reason": "The provider asked for it." });
+    served
+        .api("POST", "/api/v1/accounts/mail/pause", &pause)
+        .with_status(200);
+    let refused = served.post("welcome", &[], &subject("paused")).with_status(429).json();
+    assert_eq!(refused["kind"], "quota", "{refused}");
+    assert_eq!(fixture.arrived("paused"), 0);
+    let ended = served
+        .api("POST", "/api/v1/accounts/mail/resume", &Value::Null)
+        .with_status(200)
+        .json();
+    assert_eq!(ended["ended"][0]["why"], "The provider asked for it.");
+    served.post("welcome", &[], &subject("again")).with_status(200);
+}
+
+#[test]
+fn a_message_in_doubt_is_listed_settled_and_its_run_continued() {
+    // The message is taken, and the reply never comes.
+    let script = Script::default().rule(Trigger::EndOfData, Action::Close);
+    let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let told = served.post("welcome", &[], &subject("doubt")).with_status(409).json();
+    assert_eq!(told["kind"], "uncertain", "{told}");
+    let run = told["instance"].as_str().expect("a run").to_owned();
+    let listed = served
+        .api("GET", "/api/v1/messages?state=uncertain", &Value::Null)
+        .with_status(200)
+        .json();
+    let key = listed["messages"][0]["key"].as_str().expect("a key").to_owned();
+    let of_run = served
+        .api("GET", &format!("{run}/messages"), &Value::Null)
+        .with_status(200)
+        .json();
+    assert_eq!(of_run["messages"][0]["key"], key.as_str());
+    let place = format!(
+        "/api/v1/messages/{}/settle",
+        key.replace('#', "%23").replace('/', "%2F")
+    );
+    let settled = served
+        .api("POST", &place, &json!({ "as": "sent" }))
+        .with_status(200)
+        .json();
+    assert_eq!((&settled["state"], &settled["decided"]), (&json!("sent"), &json!(true)));
+    served.api("POST", &place, &json!({ "as": "sent" })).with_status(409);
+    served
+        .api("POST", "/api/v1/messages/nothing/settle", &json!({ "as": "sent" }))
+        .with_status(404);
+    served
+        .api("POST", &format!("{run}/continue"), &Value::Null)
+        .with_status(200);
+    let id = run.rsplit('/').next().expect("an id");
+    served.run_until(id, "done");
+}
+
+#[test]
+fn pipelines_are_listed_checked_previewed_and_paused() {
+    let schedule = json!({ "type": "scheduler", "cronExpression": "0 0 8 * * ?", "timeZone": "America/Sao_Paulo" });
+    let fixture = Fixture::new()
+        .pipeline("welcome", &sending(&rest()))
+        .pipeline("daily", &sending(&schedule));
+    let served = Served::start(&fixture.scratch, &[]);
+    let listed = served
+        .api("GET", "/api/v1/pipelines", &Value::Null)
+        .with_status(200)
+        .json();
+    let daily = &listed["pipelines"][0];
+    assert_eq!((&daily["name"], &daily["paused"]), (&json!("daily"), &json!(false)));
+    let times = daily["trigger"]["nextTimes"].as_array().expect("times");
+    assert!(
+        times.len() == 5
+            && times
+                .iter()
+                .all(|time| time.as_str().is_some_and(|time| time.ends_with("T11:00:00Z"))),
+        "{daily}"
+    );
+    let checked = served
+        .api("POST", "/api/v1/pipelines/welcome/check", &Value::Null)
+        .with_status(200)
+        .json();
+    assert_eq!(checked["ok"], true, "{checked}");
+    let wrong = json!({ "document": { "flowSpec": { "start": [{ "type": "nothing" }] } } });
+    let checked = served
+        .api("POST", "/api/v1/pipelines/welcome/check", &wrong)
+        .with_status(200)
+        .json();
+    assert_eq!(checked["ok"], false, "{checked}");
+    let message = json!({ "message": { "body": { "subject": "rehearsed" } } });
+    let preview = served
+        .api("POST", "/api/v1/pipelines/welcome/preview", &message)
+        .with_status(200)
+        .json();
+    let source = preview["messages"][0]["source"].as_str().expect("a source");
+    assert!(source.contains("Subject: rehearsed\r\n"), "{preview}");
+    assert_eq!(fixture.arrived("rehearsed"), 0);
+    served
+        .api("POST", "/api/v1/pipelines/welcome/pause", &Value::Null)
+        .with_status(200);
+    let order = json!({ "pipeline": "welcome", "message": { "body": { "subject": "later" } } });
+    let run = served.api("POST", "/api/v1/runs", &order).with_status(202).json();
+    let id = run["id"].as_str().expect("an id");
+    assert_eq!(served.run(id)["state"], "queued");
+    served
+        .api("POST", "/api/v1/pipelines/welcome/resume", &Value::Null)
+        .with_status(200);
+    served.run_until(id, "done");
+    let steps = served
+        .api("GET", &format!("/api/v1/runs/{id}/steps"), &Value::Null)
+        .with_status(200)
+        .json();
+    assert_eq!(
+        (&steps["steps"][0]["step"], &steps["kept"]),
+        (&json!("Send"), &json!(true))
+    );
+    let log = served
+        .api("GET", &format!("/api/v1/runs/{id}/log"), &Value::Null)
+        .with_status(200)
+        .json();
+    assert!(log["lines"].as_array().is_some_and(|lines| lines.len() >= 2), "{log}");
+}
+
+#[test]
+fn one_email_is_sent_without_a_pipeline_and_once() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let order = json!({
+        "account": "mail", "key": "order-17",
+        "params": { "from": pipepost_tests::USER, "to": ["a@example.test", "b@example.test"],
+                    "subject": "{{ 1 + 1 }} <#if>", "body": "<p>Hello</p>" },
+    });
+    for _ in 0..2 {
+        let sent = served.api("POST", "/api/v1/send", &order).with_status(200).json();
+        assert_eq!(sent["success"], true, "{sent}");
+        assert_eq!(fixture.arrived("{{ 1 + 1 }} <#if>"), 1);
+    }
+    let mut other = order.clone();
+    other["params"]["subject"] = "another".into();
+    let reused = served.api("POST", "/api/v1/send", &other).with_status(422).json();
+    assert_eq!(reused["kind"], "key-reused");
+    let unknown = json!({ "account": "nobody", "params": {} });
+    served.api("POST", "/api/v1/send", &unknown).with_status(404);
+}
+
+#[test]
+fn a_token_of_the_file_does_what_it_may_until_it_is_removed() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let add = [
+        "tokens",
+        "add",
+        "shop",
+        "--may",
+        "run:welcome",
+        "--tokens",
+        "tokens.json",
+    ];
+    let token = fixture.scratch.pipepost(&add).with_code(0).stdout.trim().to_owned();
+    let served = Served::start_with_tokens(&fixture.scratch, "tokens.json", &token);
+    served.post("welcome", &[], &subject("allowed")).with_status(200);
+    served.api("GET", "/api/v1/runs", &Value::Null).with_status(403);
+    let named = [("apikey", token.as_str()), ("Content-Type", "application/json")];
+    let body = subject("by the other header").to_string();
+    let reply = request(served.triggers, "POST", "/pipeline/welcome", &named, &body).expect("an answer");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let list = fixture
+        .scratch
+        .pipepost(&["tokens", "list", "--tokens", "tokens.json"])
+        .with_code(0);
+    assert!(
+        list.stdout.contains("run:welcome") && !list.stdout.contains("pp_"),
+        "{list}"
+    );
+    fixture
+        .scratch
+        .pipepost(&["tokens", "remove", "shop", "--tokens", "tokens.json"])
+        .with_code(0);
+    while served.post("welcome", &[], &subject("removed")).status != 401 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn runs_are_listed_shown_and_cancelled_on_the_command_line() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    served.post("welcome", &[], &subject("one")).with_status(200);
+    let order = json!({ "pipeline": "welcome", "due": "2099-01-01T00:00:00Z" });
+    let run = served.api("POST", "/api/v1/runs", &order).with_status(202).json();
+    let id = run["id"].as_str().expect("an id");
+    let list = fixture.scratch.pipepost(&["runs", "list"]).with_code(0);
+    assert_eq!(list.stdout.lines().count(), 2, "{list}");
+    let cancelled = fixture.scratch.pipepost(&["runs", "cancel", id]).with_code(0);
+    assert!(cancelled.stdout.contains("cancelled"), "{cancelled}");
+    fixture
+        .scratch
+        .pipepost(&["runs", "cancel", id])
+        .with_code(65)
+        .is_a_sentence("cancelled twice");
+    let shown = fixture.scratch.pipepost(&["runs", "show", id]).with_code(0);
+    let shown: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(shown["state"], "cancelled");
+    assert_eq!(served.run(id)["state"], "cancelled");
+    fixture
+        .scratch
+        .pipepost(&["runs", "show", "nothing"])
+        .with_code(65)
+        .is_a_sentence("an unknown run");
+}
+
+#[test]
+fn unknown_paths_methods_and_hosts_are_problems() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    for (port, method, path, status, kind) in [
+        (served.admin, "GET", "/nothing", 404, "not-found"),
+        (served.admin, "PATCH", "/api/v1/runs", 405, "method-not-allowed"),
+        (served.admin, "GET", "/api/v1/runs", 401, "unauthenticated"),
+        (served.triggers, "POST", "/pipeline/nothing", 404, "not-found"),
+        (served.triggers, "GET", "/pipeline/welcome", 405, "method-not-allowed"),
+        (served.triggers, "POST", "/pipeline/welcome", 401, "unauthenticated"),
+        (served.triggers, "GET", "/events", 405, "method-not-allowed"),
+    ] {
+        let reply = request(port, method, path, &[], "").expect("an answer");
+        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/problem+json"),
+            "{method} {path}"
+        );
+        assert_eq!(reply.json()["kind"], kind, "{method} {path}");
+    }
+    let described = request(served.admin, "GET", "/openapi.json", &[], "").expect("an answer");
+    assert_eq!(described.json()["openapi"], "3.1.0");
+}
+
+/// Schemathesis makes requests of the description: none is answered with an error of the service, nor with anything that
+/// the description does not name.
+#[test]
+fn schemathesis_finds_no_error_and_no_answer_that_is_not_described() {
+    let Some(python) = python::with("schemathesis") else {
+        return skip("schemathesis");
+    };
+    let fixture = with_store(Fixture::new().pipeline("welcome", &sending(&rest())));
+    let served = Served::start(&fixture.scratch, &[]);
+    // A stream of events has no end, so nothing would be compared.
+    let output = Command::new(python)
+        .args(["-m", "schemathesis.cli", "run"])
+        .arg(root().join("crates/serve/openapi.json"))
+        .args(["--url", &format!("http://127.0.0.1:{}", served.admin)])
+        .args(["-H", &format!("Authorization: Bearer {}", served.token())])
+        .args(["--exclude-path", "/api/v1/events", "--phases", "coverage,fuzzing"])
+        .args(["--max-examples", "10", "--seed", "1", "--no-color", "--suppress-health-check", "all"])
+        .args(["--request-timeout", "120", "--generation-database", "none"])
+        .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method"])
+        .current_dir(fixture.scratch.folder())
+        .output()
+        .expect("it starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(told.contains("No issues found"), "{told}");
+}
