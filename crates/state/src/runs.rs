@@ -152,7 +152,8 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// The answer fails with [`StateError::Served`] if this kind of state has one server at a time, and has one.
     fn serve(&self) -> Answer<'_, Result<(), StateError>>;
 
-    /// Writes down a run, unless its key is known. With `begin` it is under way at once, for the caller to perform.
+    /// Writes down a run, unless its key is known. With `begin` it is under way at once, for the caller to perform, unless
+    /// its pipeline pauses.
     fn accept(&self, run: NewRun, begin: bool) -> Answer<'_, Result<Accepted, StateError>>;
 
     /// Takes runs that are due, for the caller to perform: the oldest of each pipeline first, and the pipelines in turn.

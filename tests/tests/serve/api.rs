@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pipepost_inbox::{Action, Script, Trigger};
+use pipepost_inbox::Script;
 use pipepost_tests::http::request;
 use pipepost_tests::{Served, python, root, skip};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ fn with_store(fixture: Fixture) -> Fixture {
         "type=smtp-auth-and-properties",
         "--password-stdin",
     ];
-    scratch.pipepost_with(&add, "PLANTED-password\n").with_code(0);
+    scratch.pipepost_with_input(&add, "PLANTED-password\n").with_code(0);
     Fixture { scratch, ..fixture }
 }
 
@@ -108,7 +108,7 @@ fn an_account_is_tested_step_by_step_and_pauses() {
 #[test]
 fn a_message_in_doubt_is_listed_settled_and_its_run_continued() {
     // The message is taken, and the reply never comes.
-    let script = Script::default().rule(Trigger::EndOfData, Action::Close);
+    let script = Script::default().lose_reply_of_message(1);
     let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&rest()));
     let served = Served::start(&fixture.scratch, &[]);
     let told = served.post("welcome", &[], &subject("doubt")).with_status(409).json();
@@ -351,5 +351,10 @@ fn schemathesis_finds_no_error_and_no_answer_that_is_not_described() {
         "{told}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(told.contains("No issues found"), "{told}");
+    let passed = told
+        .split(" generated, ")
+        .nth(1)
+        .and_then(|rest| rest.split(" passed").next());
+    let passed: u32 = passed.and_then(|count| count.parse().ok()).unwrap_or_default();
+    assert!(passed > 500, "{told}");
 }

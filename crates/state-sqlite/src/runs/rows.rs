@@ -186,6 +186,7 @@ pub(super) fn accept(writing: &Writing<'_>, order: &NewRun, begin: bool) -> rusq
             document.files
         ])?;
     let mut run = Run::new(order.clone(), writing.now);
+    let begin = begin && !is_paused(change, &document.pipeline)?;
     if begin {
         run.begin(writing.owner, writing.now);
     }
@@ -195,6 +196,12 @@ pub(super) fn accept(writing: &Writing<'_>, order: &NewRun, begin: bool) -> rusq
     } else {
         Accepted::Queued(run)
     })
+}
+
+fn is_paused(change: &Connection, pipeline: &str) -> rusqlite::Result<bool> {
+    change
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM schedules WHERE pipeline = ?1 AND paused)")?
+        .query_row([pipeline], |row| row.get(0))
 }
 
 /// The pipelines of which something waits, each found by one look into the index.

@@ -85,6 +85,7 @@ impl Rows {
         let document = Arc::clone(&order.document);
         self.documents.entry(document.digest.clone()).or_insert(document);
         let mut run = Run::new(order, now);
+        let begin = begin && !self.is_paused(&run.pipeline);
         if begin {
             run.begin(OWNER, now);
         }

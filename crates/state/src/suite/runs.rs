@@ -367,10 +367,13 @@ pub async fn a_pipeline_that_pauses_begins_nothing<M: Machine>() {
     now(runs.pause_pipeline("mail", true)).await;
     assert_eq!(take(&runs, room(8)).await, []);
     assert_eq!(now(runs.length()).await.next_due, None);
+    // Nor does an order that would begin at once.
+    let accepted = now(runs.accept(order("mail", "at once"), true)).await;
+    assert!(matches!(accepted, Accepted::Queued(_)), "{accepted:?}");
     let runs = machine.process().runs();
     assert!(now(runs.schedules()).await.iter().all(|entry| entry.paused));
     now(runs.pause_pipeline("mail", false)).await;
-    assert_eq!(take(&runs, room(8)).await.len(), 1);
+    assert_eq!(take(&runs, room(8)).await.len(), 2);
 }
 
 /// See the name.
