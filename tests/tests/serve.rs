@@ -2,10 +2,10 @@
 
 #[path = "serve/answers.rs"]
 mod answers;
-#[path = "serve/durability.rs"]
-mod durability;
 #[path = "serve/api.rs"]
 mod api;
+#[path = "serve/durability.rs"]
+mod durability;
 #[path = "serve/fixture.rs"]
 mod fixture;
 #[path = "serve/kills.rs"]
