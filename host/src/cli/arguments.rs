@@ -85,7 +85,9 @@ pub(super) enum Command {
     )]
     Schema(SchemaOptions),
     /// List every problem of a pipeline, with its branch, step and parameter; run nothing
-    #[command(after_help = "Example:\n  pipepost check welcome.json --accounts accounts.json")]
+    #[command(
+        after_help = "Examples:\n  pipepost check welcome.json --accounts accounts.json\n  pipepost check ./pipelines --accounts accounts.json"
+    )]
     Check(CheckOptions),
     /// Describe the connectors: what they do, what they take, and exactly what they import
     #[command(subcommand)]
@@ -229,7 +231,7 @@ pub(super) struct SchemaOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckOptions {
-    /// The pipeline document
+    /// The pipeline document, or the directory of `serve`
     pub(super) pipeline: PathBuf,
     #[command(flatten)]
     pub(super) host: HostOptions,

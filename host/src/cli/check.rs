@@ -1,10 +1,12 @@
 //! `pipepost check`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use pipepost::FailureKind;
 use pipepost_flowspec::Requirements;
-use serde_json::json;
+use pipepost_serve::trigger::Trigger;
+use serde_json::{Value, json};
 
 use super::arguments::CheckOptions;
 use super::error::CliError;
@@ -12,6 +14,9 @@ use super::logging::{answer, answer_json};
 use super::setup;
 
 pub(super) async fn execute(options: CheckOptions) -> Result<u8, CliError> {
+    if options.pipeline.is_dir() {
+        return directory(&options).await;
+    }
     let document = setup::read("pipeline", &options.pipeline)?;
     let preparation = setup::preparation(&options.pipeline, &options.pins)?;
     let host = setup::host(&options.host).await?;
@@ -40,6 +45,84 @@ pub(super) async fn execute(options: CheckOptions) -> Result<u8, CliError> {
         }
     }
     Ok(exit_code(&report.problems))
+}
+
+/// Checks every pipeline of a directory, as `serve` reads it.
+async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
+    let host = setup::host(&options.host).await?;
+    let out = |line: &str| answer(line).map_err(|error| CliError::io("standard output", &error));
+    let mut checked = Vec::new();
+    let mut codes = BTreeSet::new();
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for path in documents(&options.pipeline)? {
+        let document = setup::read("pipeline", &path)?;
+        let report = host.check_with(&document, &setup::preparation(&path, &options.pins)?);
+        codes.insert(exit_code(&report.problems));
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        if !report.problems.has_errors() {
+            let document = serde_json::from_str(document.trim_start_matches('\u{FEFF}')).unwrap_or_default();
+            let (name, wrong) = served(&document, &path);
+            problems.extend(wrong.into_iter().map(|sentence| format!("error: {sentence}")));
+            if let Some(other) = names.insert(name.clone(), file.clone()) {
+                problems.push(format!("error: `{other}` is a pipeline of the name `{name}` too."));
+            }
+            if problems.len() > report.problems.iter().count() {
+                codes.insert(pipepost::exit_code(FailureKind::Invalid));
+            }
+        }
+        checked.push((file, problems, report.requirements));
+    }
+    let code = codes.into_iter().find(|code| *code != 0).unwrap_or_default();
+    if options.json {
+        let files: Vec<_> = checked
+            .iter()
+            .map(|(file, problems, wants)| json!({ "file": file, "problems": problems, "wants": wants }))
+            .collect();
+        let machine = json!({ "files": files, "ok": code == 0 });
+        answer_json(&machine).map_err(|error| CliError::io("standard output", &error))?;
+        return Ok(code);
+    }
+    let mut count = 0;
+    for (file, problems, _) in &checked {
+        for problem in problems {
+            out(&format!("{file}: {problem}"))?;
+        }
+        count += problems.len();
+    }
+    let pipelines = counted(checked.len(), "pipeline");
+    match count {
+        0 => out(&format!("{pipelines}: no problems."))?,
+        _ => out(&format!("{pipelines}: {}.", counted(count, "problem")))?,
+    }
+    Ok(code)
+}
+
+/// The documents of a directory, as `serve` finds them.
+fn documents(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let entries = std::fs::read_dir(directory).map_err(|error| CliError::no_input("directory", directory, &error))?;
+    let is_document = |path: &PathBuf| {
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !is_hidden && path.is_file() && path.extension().is_some_and(|extension| extension == "json")
+    };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(is_document)
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The name under which a document is served, and what keeps its trigger from being.
+fn served(document: &Value, path: &Path) -> (String, Vec<String>) {
+    let named = document.get("name").and_then(Value::as_str).map(str::trim);
+    let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = named.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned);
+    let problems = Trigger::of(document, jiff::Timestamp::now()).err().unwrap_or_default();
+    (name, problems)
 }
 
 fn counted(count: usize, what: &str) -> String {

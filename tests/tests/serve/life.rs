@@ -87,3 +87,73 @@ fn a_schedule_starts_its_pipeline() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_directory_is_checked_as_it_is_served() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let fine = fixture.scratch.pipepost(&["check", "pipelines"]).with_code(0);
+    assert_eq!(fine.stdout, "1 pipeline: no problems.\n");
+    let mut second = sending(&rest());
+    second["name"] = json!("welcome");
+    fixture.write("another", &second);
+    fixture.write(
+        "never",
+        &sending(&json!({ "type": "scheduler", "cronExpression": "0 0 0 30 2 ?" })),
+    );
+    fixture.write("misspelt", &sending(&json!({ "type": "rest", "consumer": 3 })));
+    let checked = fixture.scratch.pipepost(&["check", "pipelines"]).with_code(65);
+    for words in [
+        "never.json: error: In `triggerSpec`: ",
+        "`triggerSpec` has no `consumer`",
+        "welcome.json: error: `another.json` is",
+    ] {
+        assert!(checked.stdout.contains(words), "{words}: {checked}");
+    }
+    let served = Served::start(&fixture.scratch, &[]);
+    let ready = served.api("GET", "/readyz", &Value::Null).json();
+    assert_eq!(
+        ready["checks"]["pipelines"],
+        json!({ "served": 1, "withProblems": 3 }),
+        "{ready}"
+    );
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_is_a_sentence() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let missing = [
+        "serve",
+        "elsewhere",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ];
+    fixture
+        .scratch
+        .pipepost(&missing)
+        .with_code(66)
+        .is_a_sentence("no directory");
+    let open = ["serve", "pipelines", "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"];
+    fixture
+        .scratch
+        .pipepost(&open)
+        .with_code(78)
+        .is_a_sentence("an address for everybody");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let at = ["serve", "pipelines", "--listen", &address, "--admin", "127.0.0.1:0"];
+    let refused = fixture.scratch.pipepost(&at).with_code(78);
+    refused.is_a_sentence("a port that is taken");
+    assert!(refused.stderr.contains(&address), "{refused}");
+    drop(Served::start(&fixture.scratch, &[]));
+    let file = fixture.scratch.folder().join("state/pipepost.sqlite");
+    let database = rusqlite::Connection::open(file).expect("a state");
+    database
+        .pragma_update(None, "user_version", 1000)
+        .expect("a state of the future");
+    drop(database);
+    let newer = fixture.scratch.pipepost(&Served::arguments()).with_code(78);
+    newer.is_a_sentence("a state of a newer version");
+    assert!(newer.stderr.contains("newer Pipepost"), "{newer}");
+}

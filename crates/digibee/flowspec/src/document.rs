@@ -281,6 +281,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// A key of the trigger that is misspelt would change when a pipeline starts, or who may start it, without a word.
+    fn misspelt_trigger_keys(&mut self, members: &Map<String, Value>) {
+        for name in members.keys().filter(|name| !TRIGGER_KEYS.contains(&name.as_str())) {
+            if let Some(advice) = nearest::advise(name, TRIGGER_KEYS.iter().copied()) {
+                let mut pointer = "/triggerSpec".to_owned();
+                push_token(&mut pointer, name);
+                let problem = Problem::invalid(format!("`triggerSpec` has no `{name}`")).advise(advice);
+                let problem = problem.at(Place::default(), self.positions.key(&pointer));
+                self.findings.problems.push((None, problem));
+            }
+        }
+    }
+
     fn metadata(&mut self, top: &Map<String, Value>) -> PipelineMetadata {
         let value = |name: &str| top.get(name).filter(|value| !value.is_null()).cloned();
         let text = |name: &str| match top.get(name)? {
@@ -305,7 +318,7 @@ impl<'a> Reading<'a> {
             self.report("/triggerSpec", Problem::invalid("`triggerSpec` is not an object"));
             return None;
         };
-        self.near_misses(members, &["timeout", "type", "name"], "/triggerSpec");
+        self.misspelt_trigger_keys(members);
         let milliseconds = match members.get("timeout")? {
             Value::Null => return None,
             Value::String(text) if text.is_empty() => return None,
@@ -499,6 +512,26 @@ const TOP_KEYS: &[&str] = &[
     "realm",
     "project",
     "sensitive",
+];
+
+/// What `triggerSpec` may say that matters here.
+const TRIGGER_KEYS: &[&str] = &[
+    "type",
+    "name",
+    "timeout",
+    "retries",
+    "allowRedelivery",
+    "concurrentScheduling",
+    "cronExpression",
+    "timeZone",
+    "methods",
+    "routes",
+    "maxRequestSize",
+    "body",
+    "eventName",
+    "expiration",
+    "consumers",
+    "public",
 ];
 
 fn collect_aliases(flow_spec: Option<&Value>, aliases: &mut BTreeSet<String>) {
