@@ -8,6 +8,8 @@ mod truth {
     mod finality;
     // Servers that take some messages a connection, or some connections.
     mod limits;
+    // What a refusal means at EHLO and at MAIL.
+    mod places;
     // What each message came to, as the run reports it.
     mod report;
     // What is tried again, and what is not.

@@ -184,6 +184,7 @@ pub(crate) fn meaning_at(stage: Stage, code: u16, enhanced: Option<EnhancedCode>
         (Stage::Ehlo, 500..=599) => Some(&EHLO_REFUSED),
         (Stage::StartTls, 500..=599) => Some(&TLS_REFUSED),
         (Stage::Mail, 552) if enhanced.is_none() => Some(&SIZE_REFUSED),
+        (Stage::Mail, _) if matches!(enhanced, Some((_, 1, 3 | 7))) => Some(&SENDER_UNREADABLE),
         (Stage::Mail, 501 | 555) if enhanced.is_none_or(|(_, subject, _)| subject == 5) => Some(&SENDER_UNREADABLE),
         (Stage::Mail, 550..=599) if enhanced.is_none_or(of_address) => Some(&SENDER_REFUSED),
         (Stage::Mail, 500..=599) if enhanced.is_some_and(of_address) => Some(&SENDER_REFUSED),

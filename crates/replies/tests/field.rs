@@ -195,6 +195,17 @@ fn a_refusal_of_ehlo_names_its_name_and_never_the_sender() {
     }
 }
 
+/// Nor do the families that may be told there; only the list of an account's own recipients may be named.
+#[test]
+fn no_family_that_may_refuse_the_sender_speaks_of_recipients() {
+    let at_mail =
+        families().filter(|family| !family.never_at.contains(&Stage::Mail) && family.id != "sender-throttled");
+    for family in at_mail {
+        let advice = format!("{} {}", family.cause, family.cure);
+        assert!(!advice.contains("recipient "), "{}: {advice}", family.id);
+    }
+}
+
 fn details() -> impl Iterator<Item = Option<(u8, u16, u16)>> {
     let all = (0..8).flat_map(|subject| (0..32).map(move |detail| Some((5, subject, detail))));
     std::iter::once(None).chain(all)

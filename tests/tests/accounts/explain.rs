@@ -126,3 +126,27 @@ fn matters_of_the_account_are_told_from_those_of_recipients() {
         assert!(advice.contains(words), "{reply}: `{words}` is not told: {advice}");
     }
 }
+
+/// Advice that cannot be followed is none: each setting that it names is one that an account takes.
+#[test]
+fn every_setting_that_advice_names_exists() {
+    let schema = Scratch::new().pipepost(&["schema", "account"]).with_code(0).stdout;
+    let mut named = 0;
+    for row in pipepost_replies::rows() {
+        let words = row.cure.split([' ', ',', ';']);
+        let settings = words
+            .map(|word| word.trim_end_matches('.').trim_start_matches("limits."))
+            .filter(|word| word.contains('_') || word.starts_with("mail."));
+        for setting in settings {
+            let name = setting.trim_start_matches("mail.smtp.");
+            assert!(
+                schema.contains(name),
+                "{}: no account takes `{setting}`: {}",
+                row.id,
+                row.cure
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} settings were looked at");
+}

@@ -167,7 +167,7 @@ pub(super) const ROWS: &[Row] = &[
             "maximum of recipients",
         ]],
         unless: TIMES,
-        never_at: BEFORE_MAIL,
+        never_at: BEFORE_RCPT,
         classes: &[Class::Split],
         kind: FailureKind::Transient,
         scope: Scope::Recipient,

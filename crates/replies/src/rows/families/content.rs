@@ -2,7 +2,7 @@
 
 use pipepost_core::FailureKind;
 
-use super::{BEFORE_MAIL, BEFORE_RCPT, REFUSED};
+use super::{BEFORE_RCPT, REFUSED};
 use crate::meaning::Class;
 use crate::rows::Row;
 
@@ -78,7 +78,7 @@ pub(super) const MALFORMED: &[Row] = &[
                 "not rfc",
             ],
         ],
-        never_at: BEFORE_MAIL,
+        never_at: BEFORE_RCPT,
         cause: "The server cannot read an address: it is not written as an address must be.",
         cure: "Write sender and recipients as bare addresses, such as ann@example.com, and separate them by commas or in a list.",
         ..INVALID
@@ -102,6 +102,7 @@ pub(super) const ROWS: &[Row] = &[
             "dangerous",
         ]],
         by_class: false,
+        never_at: BEFORE_RCPT,
         cause: "The server takes the message or an attachment for harmful.",
         cure: "Take the attachment or the link out, and send a link to a file that the recipient may fetch.",
         ..REFUSED
@@ -119,6 +120,7 @@ pub(super) const ROWS: &[Row] = &[
             "filter*",
             "message refused",
         ]],
+        never_at: BEFORE_RCPT,
         cause: "The server refused the message by a rule of its own.",
         cure: "Read the reply's own text, take out what the rule may mean, such as links and attachments, and ask the \
                server's administrator which rule it is.",
@@ -140,6 +142,7 @@ pub(super) const SPAM: &[Row] = &[Row {
         "score",
         "scored",
     ]],
+    never_at: BEFORE_RCPT,
     cause: "The server takes the content of this message for spam.",
     cure: "Change subject, text and links so that a recipient recognises who writes and why, and do not send the message \
            unchanged again.",

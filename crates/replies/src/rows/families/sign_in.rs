@@ -244,7 +244,7 @@ pub(super) const RELAY: &[Row] = &[Row {
     ],
     unless: &["relay recipient table"],
     scope: Scope::Recipient,
-    cause: "The server does not pass mail on to this recipient's domain, mostly because nobody has signed in.",
+    cause: "The server does not pass mail on to other domains, mostly because nobody has signed in.",
     cure: "Give the account username and password and do not set its auth to false, or name the server that is meant \
                for outgoing mail.",
     ..ACCOUNT
