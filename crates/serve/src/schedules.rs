@@ -98,6 +98,8 @@ async fn tick(
                     skipped: 0,
                 };
                 service.runs.note_schedule(name, note).await?;
+                // An alert can see the first change only from a zero.
+                service.metrics.show_pipeline(name, true);
                 watched.insert(
                     name.clone(),
                     Watched {
@@ -140,6 +142,10 @@ async fn tick(
                 }
             }
             None => {}
+        }
+        service.metrics.count_missed(name, note.missed);
+        if note.skipped > 0 {
+            service.metrics.count_skipped(name);
         }
         if due.missed > 0 {
             tracing::warn!(pipeline = name, count = due.missed, "times passed while nothing ran");

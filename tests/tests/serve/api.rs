@@ -323,6 +323,35 @@ fn unknown_paths_methods_and_hosts_are_problems() {
     assert_eq!(described.json()["openapi"], "3.1.0");
 }
 
+#[test]
+fn metrics_say_what_happened() {
+    let schedule = json!({ "type": "scheduler", "cronExpression": "0 0 8 1 1 ?" });
+    let fixture = Fixture::new()
+        .pipeline("welcome", &sending(&rest()))
+        .pipeline("yearly", &sending(&schedule));
+    let served = Served::start(&fixture.scratch, &[]);
+    served.post("welcome", &[], &subject("counted")).with_status(200);
+    loop {
+        let told = served.api("GET", "/metrics", &Value::Null).with_status(200);
+        let has = |line: &str| told.body.lines().any(|found| found == line);
+        assert!(
+            has(r#"pipepost_runs_total{pipeline="welcome",trigger="rest",state="done"} 1"#),
+            "{told:?}"
+        );
+        assert!(
+            has("pipepost_messages_in_doubt 0") && has(r#"pipepost_account_paused{account="mail"} 0"#),
+            "{told:?}"
+        );
+        // The schedule is watched soon after the start.
+        if has(r#"pipepost_schedule_missed_total{pipeline="yearly"} 0"#) {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    let reply = request(served.admin, "GET", "/metrics", &[], "").expect("an answer");
+    assert_eq!(reply.status, 401);
+}
+
 /// Schemathesis makes requests of the description: none is answered with an error of the service, nor with anything that
 /// the description does not name.
 #[test]
