@@ -473,11 +473,45 @@ fn every_secret_is_hidden_when_shown() {
         "label": "t", "type": "smtp-auth-and-properties", "host": "smtp.example.com", "username": "PLANTED-7",
         "password": "PLANTED-7",
     });
-    write(&file, &json!([oauth, key, postmark, token]));
+    let certificate = json!({
+        "label": "c", "type": "smtp-auth-and-properties", "host": "smtp.example.com",
+        "client_certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        "client-key": "-----BEGIN PRIVATE KEY-----\nPLANTED-8\n-----END PRIVATE KEY-----",
+    });
+    write(&file, &json!([oauth, key, postmark, token, certificate]));
     store.add_file(&file, None).expect("added");
     for label in labels(&store) {
         let shown = store.show(&label).expect("there").to_string();
         assert!(!shown.contains("PLANTED") && shown.contains("***"), "{shown}");
+    }
+}
+
+#[test]
+fn certificates_are_taken_in_with_their_paths() {
+    let folder = folder();
+    let allowed = allow(&["relay"], folder.path(), &[]);
+    let store = store(&folder).with_references(&allowed);
+    let file = folder.path().join("accounts.json");
+    let key = "-----BEGIN PRIVATE KEY-----\nPLANTED\n-----END PRIVATE KEY-----";
+    write(
+        &file,
+        &json!({
+            "label": "relay", "type": "smtp-auth-and-properties", "host": "smtp.example.com",
+            "client_certificate": "client.pem", "client_key": key,
+            "environments": {"test": {"client_key": "test.key"}, "prod": {}},
+        }),
+    );
+    store.add_file(&file, None).expect("added");
+    let shown = store.show("relay").expect("there");
+    let rooted = |name: &str| folder.path().join(name).display().to_string();
+    assert_eq!(shown["client_certificate"], rooted("client.pem"));
+    assert_eq!(shown["client_key"], "***");
+    assert_eq!(shown["environments"]["test"]["client_key"], "***");
+    let kept = exported(&store, "relay");
+    assert_eq!(kept["environments"]["test"]["client_key"], rooted("test.key"));
+    for (value, is_secret) in [(key, true), ("client.key", false), ("${file:client.key}", false)] {
+        let change = Change::set("client_key", secret(value));
+        assert_eq!(change.is_secret_in_clear(), is_secret, "{value}");
     }
 }
 
@@ -745,6 +779,18 @@ fn who_puts_an_account_reads_no_file_and_no_variable() {
         ("password", "x${env:HOME}", "reference"),
         ("username", "${keyring:x}", "reference"),
         ("ca_file", "/etc/ssl/cert.pem", "file of this machine"),
+        ("client_key", "/etc/ssl/private/key.pem", "file of this machine"),
+        ("client_certificate", "cert.pem", "file of this machine"),
+        (
+            "environments",
+            r#"{"prod": "{\"client_key\": \"/etc/ssl/private/key.pem\"}"}"#,
+            "file of this machine",
+        ),
+        (
+            "environments",
+            r#"{"prod": {"ca_file": "/etc/ssl/cert.pem"}}"#,
+            "file of this machine",
+        ),
         ("password", "***", "none is stored"),
         ("label", "other", "another account"),
         (

@@ -610,7 +610,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Performs the whole SASL exchange with the account's secret.
+    /// Performs the whole SASL exchange with the account's secret, by this mechanism or, where the server refuses the mechanism
+    /// by itself, by the next one that server and account share.
     ///
     /// # Errors
     /// Returns [`ConnectionError::Denied`] where no sign-in is due or allowed, [`ConnectionError::Credentials`] and

@@ -152,7 +152,7 @@ pub(crate) const DETAILS: &[Detail] = &[
     on(7, 3, Refused, Transaction, "The message would have to be converted for safety, and that is not possible.",
         "Send it without signature and encryption."),
     on(7, 4, Configuration, Transaction, "The server does not offer a safety feature that the message or the sign-in asks for.",
-        "Set the account's auth to true, so that a mechanism that the server offers is chosen."),
+        "Set the account's auth to true, so that each mechanism on offer is tried; if it is true already, ask the server's operator how this account may sign in."),
     on(7, 5, Refused, Transaction, "The message could not be decrypted or checked on the way.",
         "Send it again, signed or encrypted with the right key."),
     on(7, 6, Refused, Transaction, "The server does not know the cryptographic algorithm of the message.",

@@ -56,7 +56,7 @@ pub(crate) const CODES: &[CodeMeaning] = &[
     code(503, Refused, Transaction, "The server and this client disagree on the order of commands.",
         "Check that the account signs in if the server asks for it, and report it with a transcript if it does."),
     code(504, Configuration, Transaction, "The server does not offer a parameter of the command.",
-        "Set the account's auth to true, so that a mechanism that the server offers is chosen."),
+        "Set the account's auth to true, so that each mechanism on offer is tried; if it is true already, ask the server's operator how this account may sign in."),
     code(521, Refused, Connection, "This server takes no mail at all.",
         "Correct the account's host and port."),
     code(530, Authentication, Account, "The server takes mail only after a sign-in.",

@@ -305,6 +305,33 @@ mod tests {
         assert!(told.advice.unwrap_or_default().contains("password"));
     }
 
+    /// Each advice can be followed by the account that gets it.
+    #[test]
+    fn mechanisms_that_do_not_meet_lead_to_what_the_account_can_do() {
+        let list = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (offered, wanted, advice) in [
+            ("LOGIN PLAIN", "CRAM-MD5", "Write \"auth\": true"),
+            ("SCRAM-SHA-256", "PLAIN LOGIN", "Write \"auth\": true"),
+            ("XOAUTH2", "OAUTHBEARER", "Write \"auth\": true"),
+            ("LOGIN PLAIN", "XOAUTH2 OAUTHBEARER", "smtp-auth-and-properties"),
+            ("XOAUTH2 NTLM", "PLAIN LOGIN SCRAM-SHA-256 CRAM-MD5", "`oauth-2`"),
+            ("EXTERNAL", "PLAIN LOGIN", "client_certificate"),
+            ("NTLM", "PLAIN LOGIN", "NTLM and GSSAPI"),
+            ("gssapi DIGEST-MD5", "XOAUTH2", "NTLM and GSSAPI"),
+            ("DIGEST-MD5 SCRAM-SHA-1", "PLAIN LOGIN", "None of them is spoken here"),
+        ] {
+            let reason = CloseReason::NoMechanism {
+                offered: list(offered),
+                wanted: list(wanted),
+            };
+            let told = explain_close("mail.example", &reason);
+            assert_eq!(told.kind, FailureKind::Configuration);
+            assert!(told.message.contains(&offered.replace(' ', ", ")), "{}", told.message);
+            let said = told.advice.unwrap_or_default();
+            assert!(said.contains(advice), "{offered} for {wanted}: {said}");
+        }
+    }
+
     #[test]
     fn what_a_setting_forbids_is_said_of_a_token_too() {
         let reply = parse_reply(

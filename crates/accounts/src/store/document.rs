@@ -186,11 +186,13 @@ pub(super) fn root(document: &mut Document, base: &Path, place: &Place) -> Resul
 
 /// Whether a field's value is the path of a file.
 fn names_file(key: &str, value: &Node) -> bool {
+    matches!(value, Node::Text(text) if is_path_in(key, text))
+}
+
+fn is_path_in(key: &str, text: &str) -> bool {
     match normal(key).as_str() {
         "ca_file" => true,
-        client_certificate::CERTIFICATE | client_certificate::KEY => {
-            matches!(value, Node::Text(text) if client_certificate::is_path(text))
-        }
+        client_certificate::CERTIFICATE | client_certificate::KEY => client_certificate::is_path(text),
         _ => false,
     }
 }
@@ -240,6 +242,19 @@ fn keep_hidden_value(
     place: &Place,
 ) -> Result<(), Error> {
     match value {
+        // Fields written as text are fields all the same; a service account's key is such a text, and has none.
+        Node::Text(text)
+            if text.trim_start().starts_with('{')
+                && !place
+                    .field()
+                    .is_some_and(|field| SECRET_FIELDS.contains(&normal(field).as_str()))
+                && matches!(Node::parse(text), Ok(Node::Object(_))) =>
+        {
+            if let Ok(object) = Node::parse(text) {
+                *value = object;
+            }
+            keep_hidden_value(value, stored, shown, place)?;
+        }
         Node::Text(text) => {
             let is_shown = shown.and_then(Value::as_str) == Some(text.as_str());
             if let (true, Some(stored)) = (is_shown, stored) {
@@ -255,7 +270,7 @@ fn keep_hidden_value(
                     "a reference cannot be written here; write the value itself, or let the operator add the account";
                 return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
             }
-            let is_file = place.field().is_some_and(|field| normal(field) == "ca_file");
+            let is_file = place.field().is_some_and(|field| is_path_in(field, text));
             if is_file && !text.is_empty() {
                 let message = "a file of this machine cannot be named here; let the operator add the account";
                 return Err(Error::new(ErrorKind::Invalid, place.clone(), message));

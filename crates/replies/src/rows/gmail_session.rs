@@ -247,7 +247,8 @@ pub(super) const ROWS: &[Row] = &[
         kind: FailureKind::Authentication,
         scope: Scope::Account,
         cause: "The server does not offer the sign-in mechanism that the account names.",
-        cure: "Set the account's auth to true, so that a mechanism that the server offers is chosen.",
+        cure: "Set the account's auth to true, so that each mechanism on offer is tried; if it is true already, ask the server's \
+               operator how this account may sign in.",
         ..GMAIL
     },
     Row {

@@ -258,7 +258,8 @@ pub(super) const ROWS: &[Row] = &[
         words: &[&["authentication", "auth", "mechanism"]],
         kind: FailureKind::Authentication,
         cause: "The server does not know the sign-in mechanism that was used.",
-        cure: "Set the account's auth to true, so that a mechanism that this server offers is chosen.",
+        cure: "Set the account's auth to true, so that each mechanism on offer is tried; if that changes nothing, ask the \
+               server's operator how this account may sign in.",
         ..ACCOUNT
     },
     Row {
