@@ -141,7 +141,7 @@ pub(crate) async fn run(session: &mut Session, request: SignInRequest<'_>) -> Re
                 }
             }
         }
-        tracing::debug!(account = account.label(), %mechanism, refusal = ?end.refusal, "an exchange is over");
+        tracing::debug!(account = account.label(), %mechanism, refused = end.refusal.map_or("nothing", Refusal::as_str), "an exchange is over");
         let Some(refusal) = end.refusal else {
             session.socket = Some(speaker.socket);
             return Ok(Reply {

@@ -224,7 +224,7 @@ async fn replies_before_their_commands() {
 async fn mechanisms_that_bait() {
     // What the account has is chosen, however the others are offered; where none of it is, nothing is said.
     for offer in [
-        "AUTH CRAM-MD5 NTLM GSSAPI DIGEST-MD5 EXTERNAL ANONYMOUS",
+        "AUTH NTLM GSSAPI DIGEST-MD5 EXTERNAL ANONYMOUS SCRAM-SHA-1 SCRAM-SHA-256-PLUS",
         "AUTH XOAUTH2 OAUTHBEARER",
         "AUTH",
         "AUTHPLAIN",

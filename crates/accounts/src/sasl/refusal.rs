@@ -24,6 +24,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Returns what is refused, in a word or two.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mechanism => "mechanism",
+            Self::Proof => "proof",
+            Self::Transition => "mechanism for now",
+            Self::Secret => "secret",
+            Self::Later => "now",
+        }
+    }
+
     /// Judges a final reply that is no `235`. `has_shown` says whether anything that was made from the secret had left
     /// before.
     pub(super) fn of(mechanism: Mechanism, has_shown: bool, code: u16, text: &[u8]) -> Self {
