@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
-use x509_cert::der::Decode as _;
+use x509_cert::der::{Decode as _, Encode as _};
 use x509_cert::name::Name;
 
 /// The parts of a certificate that people ask about.
@@ -35,6 +35,12 @@ impl Certificate {
     pub fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
     }
+}
+
+/// Returns a certificate's public key, as DER (`SubjectPublicKeyInfo`); `None` when the bytes are no certificate.
+pub(crate) fn public_key(der: &[u8]) -> Option<Vec<u8>> {
+    let certificate = x509_cert::Certificate::from_der(der).ok()?;
+    certificate.tbs_certificate.subject_public_key_info.to_der().ok()
 }
 
 /// Checks a certificate's period of validity.

@@ -12,11 +12,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pipepost_accounts::ClientIdentity;
 use pipepost_core::Endpoint;
 use rustls::client::ResolvesClientCert;
-use rustls::sign::CertifiedKey;
+use rustls::crypto::CryptoProvider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{AlertDescription, ClientConfig, SignatureScheme};
 
+use crate::certificate;
 use crate::tls::TlsError;
 
 /// Whether a server asked for the client's certificate.
@@ -105,13 +108,32 @@ fn reason(alert: AlertDescription) -> Option<&'static str> {
     })
 }
 
-/// Why the account's certificate and key cannot be used at all.
-pub(crate) fn unusable(error: &rustls::Error) -> TlsError {
-    let why = match error {
-        rustls::Error::InconsistentKeys(_) => "`client_key` is not the key of the first certificate in `client_certificate`; name the two that belong together".to_owned(),
-        _ => "`client_key` or `client_certificate` is of a kind that TLS cannot use; use an RSA key of 2048 bits or more, an ECDSA key on P-256 or P-384, or an Ed25519 key".to_owned(),
-    };
-    TlsError::ClientCertificate(format!("The account's client certificate cannot be shown: {why}."))
+/// Makes the certificate and its key ready for handshakes.
+///
+/// That the two belong together is compared here, by the public key: rustls would parse the certificate as a server's, and
+/// refuse the first version of X.509, which authorities still issue to clients (`openssl x509 -req` does).
+///
+/// # Errors
+/// When they do not belong together, or the key is of a kind that TLS cannot use.
+pub(crate) fn resolver(
+    identity: ClientIdentity,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn ResolvesClientCert>, TlsError> {
+    let ClientIdentity { chain, key, .. } = identity;
+    let unusable =
+        |why: &str| TlsError::ClientCertificate(format!("The account's client certificate cannot be shown: {why}."));
+    let key = provider.key_provider.load_private_key(key).map_err(|_| {
+        unusable("`client_key` is of a kind that TLS cannot use; use an RSA key of 2048 bits or more, an ECDSA key on P-256 or P-384, or an Ed25519 key")
+    })?;
+    let certified = chain.first().and_then(|first| certificate::public_key(first));
+    let certified = certified
+        .ok_or_else(|| unusable("`client_certificate` is not a certificate that can be read; export it anew"))?;
+    if key.public_key().is_some_and(|own| own.as_ref() != certified) {
+        return Err(unusable(
+            "`client_key` is not the key of the first certificate in `client_certificate`; name the two that belong together",
+        ));
+    }
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
 }
 
 /// Notes whether the server of one handshake asks for the client's certificate.

@@ -136,6 +136,7 @@ fn client_config(settings: &TlsSettings, identity: Option<ClientIdentity>) -> Re
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let trust = Arc::new(Trust::new(&settings.ca, Arc::clone(&provider)));
+    let key_provider = Arc::clone(&provider);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(|_| TlsError::Handshake("No version of TLS is left that the account allows.".to_owned()))?
@@ -143,9 +144,7 @@ fn client_config(settings: &TlsSettings, identity: Option<ClientIdentity>) -> Re
         .dangerous()
         .with_custom_certificate_verifier(trust);
     let mut config = match identity {
-        Some(ClientIdentity { chain, key, .. }) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| client_auth::unusable(&error))?,
+        Some(identity) => builder.with_client_cert_resolver(client_auth::resolver(identity, &key_provider)?),
         None => builder.with_no_client_auth(),
     };
     // A replayed early flight could be a replayed message.

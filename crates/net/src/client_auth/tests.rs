@@ -171,3 +171,22 @@ async fn a_key_of_another_certificate_is_found_before_it_is_shown() {
     let told = refusal(hear(&authority, port, Some(mixed)).await);
     assert!(told.contains("is not the key of the first certificate"), "{told}");
 }
+
+/// What `openssl req -newkey rsa:2048 -nodes` and `openssl x509 -req` make: the first version of X.509.
+const FIRST_VERSION: (&str, &str) = (include_str!("tests/client.pem"), include_str!("tests/client.key"));
+
+#[tokio::test]
+async fn a_certificate_of_the_first_version_is_shown() {
+    let authority = Authority::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let port = authority.serve(version, false).await;
+        let (certificate, key) = FIRST_VERSION;
+        let heard = hear(&authority, port, Some((certificate.to_owned(), key.to_owned()))).await;
+        // It was shown: this server takes another version only, and says so.
+        let told = refusal(heard);
+        assert!(
+            told.contains("does not take the account's client certificate"),
+            "{told}"
+        );
+    }
+}

@@ -187,3 +187,26 @@ proptest! {
         prop_assert!(!left || codes, "{}", String::from_utf8_lossy(&shown));
     }
 }
+
+/// A password that is no secret to anybody must not make a server unreadable.
+#[test]
+fn a_secret_of_a_few_letters_leaves_the_dialogue_alone() {
+    let offers = "250-mx.example\r\n250-SIZE 35882577\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n\
+                  250-CHUNKING\r\n250-SMTPUTF8\r\n250 AUTH PLAIN LOGIN\r\n127.0.0.1:35155\r\n";
+    for length in 1..WORD_BYTES {
+        for letter in b' '..=b'~' {
+            let secret = vec![letter; length];
+            let patterns = SecretPatterns::new();
+            patterns.insert(&secret);
+            let shown = String::from_utf8(patterns.scrub(offers.as_bytes())).expect("text");
+            // Where it stands there as a word of its own, it is hidden.
+            assert_eq!(shown.lines().count(), offers.lines().count(), "{secret:?}: {shown}");
+            if letter.is_ascii_alphabetic() {
+                assert_eq!(shown, offers, "{secret:?}");
+            }
+        }
+    }
+    let patterns = SecretPatterns::new();
+    patterns.insert(b"p");
+    assert_eq!(patterns.scrub(b"535 you said p.\r\n"), b"535 you said ***.\r\n");
+}
