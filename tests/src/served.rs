@@ -1,10 +1,12 @@
 //! `pipepost serve`, while it runs.
 
 use std::io;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::http::{Reply, request};
+use crate::lines::PATIENCE;
 use crate::{Ending, Running, Scratch};
 
 /// A server that listens at ports of its own choice. Dropped, it is killed.
@@ -149,6 +151,7 @@ impl Served {
     /// # Panics
     /// When it ends in another one.
     pub fn run_until(&self, id: &str, state: &str) -> Value {
+        let begun = Instant::now();
         loop {
             let run = self.run(id);
             let now = run["state"].as_str().expect("a state");
@@ -156,6 +159,7 @@ impl Served {
                 return run;
             }
             assert!(matches!(now, "queued" | "running"), "it is not {state}: {run}");
+            assert!(begun.elapsed() < PATIENCE, "it hangs: {run}");
             std::thread::yield_now();
         }
     }

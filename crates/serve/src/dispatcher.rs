@@ -157,6 +157,14 @@ impl Dispatcher {
     /// # Errors
     /// Fails when the state cannot be used. Then nothing was begun.
     pub async fn submit(self: &Arc<Self>, order: NewRun) -> Result<Submitted, StateError> {
+        // On a task of its own: a caller that hangs up while its run is written down must not leave one that nobody
+        // performs.
+        let dispatcher = Arc::clone(self);
+        let submitted = tokio::spawn(async move { dispatcher.accept(order).await }).await;
+        submitted.unwrap_or_else(|error| Err(StateError::unusable("the record of runs", error)))
+    }
+
+    async fn accept(self: &Arc<Self>, order: NewRun) -> Result<Submitted, StateError> {
         let slot = self.slot_for(&order);
         let waiter = self.wait_for(&order.id);
         let id = order.id.clone();
@@ -221,9 +229,16 @@ impl Dispatcher {
                 self.one_waits(&run.pipeline);
                 Ok((Decided::Done(run), Some(waiter)))
             }
-            // Others may wait for it.
-            Ok(decided) => Ok((decided, None)),
-            Err(error) => Err(error),
+            Ok(decided) => {
+                drop(waiter);
+                self.forget_waiters(id);
+                Ok((decided, None))
+            }
+            Err(error) => {
+                drop(waiter);
+                self.forget_waiters(id);
+                Err(error)
+            }
         }
     }
 
@@ -383,6 +398,17 @@ impl Dispatcher {
         of_run.retain(|teller| !teller.is_closed());
         of_run.push(teller);
         waiter
+    }
+
+    /// Forgets those who do not wait any more; others may wait for the same run.
+    fn forget_waiters(&self, id: &RunId) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_run) = waiters.get_mut(id) {
+            of_run.retain(|teller| !teller.is_closed());
+            if of_run.is_empty() {
+                waiters.remove(id);
+            }
+        }
     }
 
     fn nobody_waits(&self, id: &RunId) {

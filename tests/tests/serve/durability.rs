@@ -1,5 +1,7 @@
 //! What becomes of a run that does not end at once: it is tried again, waits, is cancelled, goes on after a restart.
 
+use std::io::Write as _;
+
 use pipepost_inbox::Script;
 use pipepost_tests::Served;
 use serde_json::{Value, json};
@@ -242,4 +244,30 @@ fn sensitive_fields_are_shown_to_nobody_and_are_gone_at_the_end() {
         .query_row("SELECT message FROM runs", [], |row| row.get(0))
         .expect("a run");
     assert!(!kept.contains("4111-1111"), "{kept}");
+}
+
+#[test]
+fn a_caller_that_hangs_up_changes_nothing_about_its_run() {
+    const CALLERS: usize = 30;
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let body = subject("alone").to_string();
+    let request = format!(
+        "POST /pipeline/welcome HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        served.token(),
+        body.len()
+    );
+    for _ in 0..CALLERS {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", served.triggers)).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("it reads");
+    }
+    // Whoever asks now comes after them.
+    served.post("welcome", &[], &subject("last")).with_status(200);
+    let listed = served.api("GET", "/api/v1/runs", &Value::Null).json();
+    let runs = listed["runs"].as_array().expect("runs");
+    for run in runs {
+        served.run_until(id(run), "done");
+    }
+    assert_eq!(fixture.arrived("alone") + 1, runs.len());
 }
