@@ -164,7 +164,16 @@ impl Refusals {
         let server = Scripted::start(self.server());
         let account = self.account(server.account());
         let scratch = Scratch::with(&json!([]), &account);
-        let ending = scratch.pipepost(&["accounts", "test", "mail", "--accounts", "accounts.json", "--json"]);
+        let command = [
+            "accounts",
+            "test",
+            "mail",
+            "--accounts",
+            "accounts.json",
+            "--json",
+            "--in-clear",
+        ];
+        let ending = scratch.pipepost(&command);
         let report = ending.json();
         assert_eq!(server.seen().mechanisms, self.tried, "{what}: {ending}");
         match self.fails {
