@@ -147,7 +147,7 @@ fn listed(number: u32, grant: Grant) -> Option<Meaning> {
             "the person is not assigned to the application; have an administrator assign them under Enterprise applications, Users and groups",
         ),
         // What the organisation demands of a sign-in.
-        50_072 | 50_074 | 50_076 | 50_078 | 50_079 | 50_158 | 50_161 | 53_004 | 50_088 | 50_125 => (
+        500_121 | 50_072 | 50_074 | 50_076 | 50_078 | 50_079 | 50_158 | 50_161 | 53_004 | 50_088 | 50_125 => (
             Cause::Person,
             "the organisation asks for a second factor; the person has to sign in again and give it",
         ),
@@ -172,7 +172,7 @@ fn listed(number: u32, grant: Grant) -> Option<Meaning> {
             Cause::Organisation,
             "the person's account is disabled; have an administrator enable it",
         ),
-        50_055 | 50_144 => (
+        50_055 | 50_142 | 50_144 => (
             Cause::Person,
             "the person's password has expired; they have to change it and sign in again",
         ),
@@ -197,7 +197,7 @@ fn listed(number: u32, grant: Grant) -> Option<Meaning> {
             Cause::Account,
             "the redirect address is registered for a single-page application; register http://localhost under Mobile and desktop applications",
         ),
-        70_043 | 70_044 => (
+        70_043..=70_046 => (
             Cause::Person,
             "the organisation asks for a new sign-in after some time, and that time is over; the person has to sign in again, or an administrator exempt this application from the sign-in frequency",
         ),
