@@ -118,12 +118,9 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    /// Returns the kind of the failure: only a port that is taken may be free at the next try.
+    /// Returns the kind of the failure. A port that is taken is one too: nobody knows when it is free again.
     pub fn kind(&self) -> FailureKind {
-        match self {
-            Self::Taken(_) => FailureKind::Transient,
-            _ => FailureKind::Configuration,
-        }
+        FailureKind::Configuration
     }
 }
 
