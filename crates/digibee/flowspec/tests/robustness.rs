@@ -137,3 +137,20 @@ fn long_chains_of_branches_are_answered() {
     branches.insert("3000".to_owned(), json!([]));
     answers(&json!({ "flowSpec": branches }).to_string());
 }
+
+#[test]
+fn as_many_expressions_as_a_document_holds_are_checked_one_after_another() {
+    // Where each is looked for from the beginning again, this takes hours.
+    let number = 100_000;
+    let places: String = (0..number)
+        .map(|place| format!("{{{{ message.a{place} }}}} "))
+        .collect();
+    let members: serde_json::Map<String, Value> = (0..number)
+        .map(|place| (format!("k{place}"), json!(format!("{{{{ message.a{place} }}}}"))))
+        .collect();
+    for json in [json!({"text": places}), Value::Object(members)] {
+        let step = json!({"type": "connector", "name": "json-generator-connector", "params": {"json": json}});
+        let document = json!({"name": "test", "flowSpec": {"start": [step]}}).to_string();
+        answers(&document);
+    }
+}
