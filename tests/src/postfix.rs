@@ -150,7 +150,9 @@ impl Postfix {
             .arrivals
             .next()
             .unwrap_or_else(|| panic!("Postfix delivers no more:\n{}", self.log.seen()));
-        let user = self.client_of(&id);
+        // What Postfix writes itself, such as a notification, comes from no client.
+        let is_its_own = matches!(message.sender.as_str(), "" | "MAILER-DAEMON");
+        let user = if is_its_own { None } else { self.client_of(&id) };
         Message { user, ..message }
     }
 

@@ -417,6 +417,10 @@ impl Client {
     /// many. An unasked 421 is a server's good right.
     fn is_surplus(&self, replies: &[Reply]) -> bool {
         let owed = self.pipeline.awaited();
+        // What follows a 421 is the end of the connection, whatever it says.
+        if replies.iter().take(owed).any(|reply| reply.code() == 421) {
+            return false;
+        }
         match replies.get(owed) {
             Some(reply) => reply.code() != 421,
             None => replies.len() == owed && !self.parser.is_empty(),

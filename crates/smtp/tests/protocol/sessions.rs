@@ -260,3 +260,28 @@ fn a_connection_that_died_in_the_pool_costs_nothing() {
     ));
     assert!(matches!(talk.one().outcome, Outcome::NotSent(NotSent::Connection(_))));
 }
+
+#[test]
+fn what_follows_a_421_changes_nothing() {
+    for rest in [
+        "",
+        "421 4.7.1 No certificate\r\n",
+        "421 4.7",
+        "500 5.5.2 What\r\n",
+        "no reply",
+    ] {
+        let mut client = Client::new(config(Security::None));
+        assert!(matches!(client.poll(), Action::Read { .. }));
+        client.handle_bytes(format!("421 4.7.1 No certificate\r\n{rest}").as_bytes());
+        assert!(
+            matches!(
+                client.poll(),
+                Action::Close(CloseReason::Closing {
+                    stage: Stage::Greeting,
+                    ..
+                })
+            ),
+            "{rest:?}"
+        );
+    }
+}
