@@ -109,6 +109,7 @@ fn a_run_that_is_not_begun_in_time_is_cancelled_and_never_begins() {
     served
         .post("slow", &[("Prefer", "respond-async")], &subject("slow"))
         .with_status(202);
+    served.run_until_running(id(&only_run(&served)));
     let key = [("Idempotency-Key", "k")];
     let reply = served.post("short", &key, &subject("short")).with_status(503);
     assert_eq!(reply.json()["kind"], "not-started");
