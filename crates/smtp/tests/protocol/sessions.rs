@@ -61,6 +61,16 @@ fn starttls_stripped_or_refused() {
 }
 
 #[test]
+fn a_greeting_behind_a_refusal_is_no_greeting() {
+    let mut client = Client::new(config(Security::Tls));
+    client.handle_bytes(b"421 4.7.1 mx.test Error: No client certificate presented\r\n220 mx.test ESMTP\r\n");
+    let Action::Close(CloseReason::Closing { reply, .. }) = client.poll() else {
+        panic!("it goes on");
+    };
+    assert!(reply.to_string().contains("No client certificate"), "{reply}");
+}
+
+#[test]
 fn a_certificate_signs_in_where_external_is_offered() {
     let mut wanted = config(Security::Tls);
     wanted.mechanisms = vec!["EXTERNAL".into()];
