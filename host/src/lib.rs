@@ -28,7 +28,8 @@ pub use pipepost_engine::files;
 pub use pipepost_net as net;
 pub use pipepost_state as state;
 pub use run::{
-    Counts, Observer, Progress, RunError, RunOptions, RunReport, StepRecord, TimeLimit, evaluate, spans, states_limits,
+    Counts, Observer, Progress, RunError, RunOptions, RunReport, Settled, StepRecord, TimeLimit, evaluate, spans,
+    states_limits,
 };
 
 /// The example of docs/embedding.md compiles.

@@ -39,7 +39,7 @@ use dispatch::Sender;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
-pub use observe::{Observer, Progress, StepRecord};
+pub use observe::{Observer, Progress, Settled, StepRecord};
 use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_engine::files::RunFiles;
@@ -318,6 +318,7 @@ async fn run_within(
             is_kept,
             clock: Arc::clone(&clock),
             tally: Arc::clone(&tally),
+            observer: options.observer.clone(),
         },
         prepared,
         key: &execution_key,

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 pub use self::current::CurrentHost;
 pub use self::operator::{AccountSources, HostOperator};
 use crate::host::{Host, Preparation, Prepared};
-use crate::run::{Observer, RunError, RunOptions, RunReport, StepRecord, TimeLimit};
+use crate::run::{Observer, RunError, RunOptions, RunReport, Settled, StepRecord, TimeLimit};
 
 /// A host whose pipelines a service runs.
 #[derive(Debug, Clone)]
@@ -240,7 +240,7 @@ fn of_failure(failure: &Failure, place: &str) -> PerformFailure {
     }
 }
 
-/// Hands each step to the service.
+/// Hands each step, and the end of each message, to the service.
 #[derive(Debug)]
 struct StepObserver(StepSink);
 
@@ -251,5 +251,9 @@ impl Observer for StepObserver {
 
     fn step(&self, record: &StepRecord<'_>) {
         self.0.step(json!(record));
+    }
+
+    fn settled(&self, settled: &Settled<'_>) {
+        self.0.message(settled.connector, settled.account, settled.failure);
     }
 }

@@ -510,7 +510,6 @@ impl Watching {
         let why = again.failure.as_ref().map_or("it was interrupted".to_owned(), sentence);
         let text = format!("waits {} s for another attempt: {why}", again.wait.as_secs());
         self.journal.log(&run.id, "warn", text);
-        self.count_failure(again.failure.as_ref());
         let waiting = Run {
             state: RunState::Queued,
             ..run.clone()
@@ -522,7 +521,6 @@ impl Watching {
     fn ended(&self, run: &Run) {
         self.metrics
             .count_run(&run.pipeline, run.origin.as_str(), run.state.as_str());
-        self.count_failure(run.failure.as_ref());
         let (level, why) = match (&run.failure, run.state) {
             (Some(failure), _) => ("error", format!(": {}", sentence(failure))),
             (None, RunState::Done) => ("info", String::new()),
@@ -538,17 +536,6 @@ impl Watching {
         );
         self.journal.log(&run.id, level, text);
         self.journal.tell_run(run);
-    }
-
-    fn count_failure(&self, failure: Option<&RunFailure>) {
-        if let Some(failure) = failure {
-            let object: Value = serde_json::from_str(&failure.object).unwrap_or_default();
-            let account = object
-                .pointer("/remedy/account")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            self.metrics.count_failure(account, &failure.kind);
-        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use pipepost_core::FailureKind;
 use pipepost_state::runs::{Run, RunId};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
+
+use crate::metrics::Metrics;
 
 /// How many runs have their steps and log kept.
 const RUNS_MAX: usize = 1000;
@@ -131,18 +134,20 @@ impl Journal {
     }
 }
 
-/// Takes the steps of one run.
+/// Takes the steps of one run, and the ends of its messages.
 #[derive(Debug, Clone)]
 pub struct StepSink {
     journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
     run: RunId,
 }
 
 impl StepSink {
     /// Makes one for this run.
-    pub fn new(journal: &Arc<Journal>, run: &RunId) -> Self {
+    pub fn new(journal: &Arc<Journal>, metrics: &Arc<Metrics>, run: &RunId) -> Self {
         Self {
             journal: Arc::clone(journal),
+            metrics: Arc::clone(metrics),
             run: run.clone(),
         }
     }
@@ -150,6 +155,20 @@ impl StepSink {
     /// Keeps a step. `record` is as people may see it.
     pub fn step(&self, record: Value) {
         self.journal.step(&self.run, record);
+    }
+
+    /// Counts how a message ended: by the kind of its failure, if it was not sent.
+    pub fn message(&self, connector: &str, account: Option<&str>, failure: Option<FailureKind>) {
+        let account = account.unwrap_or_default();
+        let outcome = match failure {
+            None => "sent",
+            Some(FailureKind::Uncertain) => "uncertain",
+            Some(_) => "failed",
+        };
+        self.metrics.count_messages(connector, account, outcome, 1);
+        if let Some(kind) = failure {
+            self.metrics.count_failure(account, kind.as_str());
+        }
     }
 }
 

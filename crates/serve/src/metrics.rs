@@ -48,10 +48,6 @@ labels!(MessageLabels {
 });
 labels!(FailureLabels { account, kind });
 labels!(AccountLabels { account });
-labels!(WindowLabels { account, window });
-labels!(ConnectionLabels { account, state });
-labels!(SignInLabels { account, result });
-labels!(StopLabels { connector, reason });
 labels!(RequestLabels { route, status });
 labels!(BuildLabels { version });
 
@@ -74,11 +70,6 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     messages_in_doubt: Gauge,
     account_paused: Family<AccountLabels, Gauge>,
-    account_window_used: Family<WindowLabels, Ratio>,
-    connections: Family<ConnectionLabels, Gauge>,
-    sign_ins: Family<SignInLabels, Counter>,
-    ledger_commit: Histogram,
-    connector_stops: Family<StopLabels, Counter>,
     schedule_missed: Family<PipelineLabels, Counter>,
     schedule_skipped: Family<PipelineLabels, Counter>,
     http_requests: Family<RequestLabels, Counter>,
@@ -105,11 +96,6 @@ impl Metrics {
             failures: Family::default(),
             messages_in_doubt: Gauge::default(),
             account_paused: Family::default(),
-            account_window_used: Family::default(),
-            connections: Family::default(),
-            sign_ins: Family::default(),
-            ledger_commit: seconds(),
-            connector_stops: Family::default(),
             schedule_missed: Family::default(),
             schedule_skipped: Family::default(),
             http_requests: Family::default(),
@@ -141,14 +127,6 @@ impl Metrics {
             "1 while the account is paused",
             self.account_paused.clone(),
         );
-        let help = "Which part of the account's window is used, from 0 to 1";
-        registry.register("account_window_used_ratio", help, self.account_window_used.clone());
-        registry.register("connections", "Connections to mail servers", self.connections.clone());
-        registry.register("sign_ins", "Sign-ins at mail servers", self.sign_ins.clone());
-        let help = "How long the ledger took to write claims to the disk";
-        registry.register_with_unit("ledger_commit", help, Unit::Seconds, self.ledger_commit.clone());
-        let help = "Connectors that were stopped";
-        registry.register("connector_stops", help, self.connector_stops.clone());
         let help = "Scheduled times that passed and started no run";
         registry.register("schedule_missed", help, self.schedule_missed.clone());
         let help = "Scheduled times that were skipped because earlier runs had not ended";
@@ -217,62 +195,9 @@ impl Metrics {
             .set(is_paused.into());
     }
 
-    /// Sets which part of an account's window (`second`, `day`) is used, from 0 to 1.
-    pub fn set_account_window(&self, account: &str, window: &str, used: f64) {
-        let labels = WindowLabels {
-            account: account.to_owned(),
-            window: window.to_owned(),
-        };
-        self.account_window_used.get_or_create(&labels).set(used);
-    }
-
-    /// Forgets the gauges of an account that is there no more.
-    pub fn forget_account(&self, account: &str, windows: &[&str], states: &[&str]) {
+    /// Forgets the gauge of an account that is there no more.
+    pub fn forget_account(&self, account: &str) {
         self.account_paused.remove(&of_account(account));
-        for window in windows {
-            self.account_window_used.remove(&WindowLabels {
-                account: account.to_owned(),
-                window: (*window).to_owned(),
-            });
-        }
-        for state in states {
-            self.connections.remove(&ConnectionLabels {
-                account: account.to_owned(),
-                state: (*state).to_owned(),
-            });
-        }
-    }
-
-    /// Sets how many connections of an account are in a state (`idle`, `busy`).
-    pub fn set_connections(&self, account: &str, state: &str, count: u64) {
-        let labels = ConnectionLabels {
-            account: account.to_owned(),
-            state: state.to_owned(),
-        };
-        self.connections.get_or_create(&labels).set(gauge(count));
-    }
-
-    /// Counts a sign-in with its result (`accepted`, `refused`, `failed`).
-    pub fn count_sign_in(&self, account: &str, result: &str) {
-        let labels = SignInLabels {
-            account: account.to_owned(),
-            result: result.to_owned(),
-        };
-        self.sign_ins.get_or_create(&labels).inc();
-    }
-
-    /// Records how long a commit of the ledger took.
-    pub fn observe_ledger_commit(&self, took: Duration) {
-        self.ledger_commit.observe(took.as_secs_f64());
-    }
-
-    /// Counts a connector that was stopped, with the reason (`trap`, `time`, `memory`, ...).
-    pub fn count_connector_stop(&self, connector: &str, reason: &str) {
-        let labels = StopLabels {
-            connector: connector.to_owned(),
-            reason: reason.to_owned(),
-        };
-        self.connector_stops.get_or_create(&labels).inc();
     }
 
     /// Counts scheduled times that passed and started nothing.
@@ -351,11 +276,6 @@ mod tests {
         metrics.count_failure("shop", "quota");
         metrics.set_messages_in_doubt(1);
         metrics.set_account_paused("shop", true);
-        metrics.set_account_window("shop", "day", 0.25);
-        metrics.set_connections("shop", "idle", 4);
-        metrics.count_sign_in("shop", "accepted");
-        metrics.observe_ledger_commit(second);
-        metrics.count_connector_stop("email-v2", "trap");
         metrics.count_missed("digest", 2);
         metrics.count_skipped("digest");
         metrics.count_request("/api/v1/runs/{id}", 200);
@@ -363,15 +283,11 @@ mod tests {
     }
 
     /// The table of the documentation: name, type, labels.
-    const TABLE: [(&str, &str, &[&str]); 18] = [
+    const TABLE: [(&str, &str, &[&str]); 13] = [
         ("pipepost_account_paused", "gauge", &["account"]),
-        ("pipepost_account_window_used_ratio", "gauge", &["account", "window"]),
         ("pipepost_build_info", "gauge", &["version"]),
-        ("pipepost_connections", "gauge", &["account", "state"]),
-        ("pipepost_connector_stops_total", "counter", &["connector", "reason"]),
         ("pipepost_failures_total", "counter", &["account", "kind"]),
         ("pipepost_http_requests_total", "counter", &["route", "status"]),
-        ("pipepost_ledger_commit_seconds", "histogram", &[]),
         ("pipepost_messages_in_doubt", "gauge", &[]),
         (
             "pipepost_messages_total",
@@ -385,7 +301,6 @@ mod tests {
         ("pipepost_runs_total", "counter", &["pipeline", "state", "trigger"]),
         ("pipepost_schedule_missed_total", "counter", &["pipeline"]),
         ("pipepost_schedule_skipped_total", "counter", &["pipeline"]),
-        ("pipepost_sign_ins_total", "counter", &["account", "result"]),
     ];
 
     #[test]
@@ -433,7 +348,6 @@ mod tests {
             "pipepost_queue_oldest_seconds 1.0",
             r#"pipepost_messages_total{connector="email-v2",account="shop",outcome="sent"} 5"#,
             "pipepost_messages_in_doubt 1",
-            r#"pipepost_account_window_used_ratio{account="shop",window="day"} 0.25"#,
             r#"pipepost_schedule_missed_total{pipeline="digest"} 2"#,
             r#"pipepost_build_info{version="1.2.3"} 1"#,
         ] {
@@ -452,11 +366,9 @@ mod tests {
     #[test]
     fn an_account_that_is_gone_has_no_gauges() {
         let metrics = all();
-        metrics.forget_account("shop", &["day"], &["idle"]);
+        metrics.forget_account("shop");
         let (_, written) = metrics.exposition("");
-        for gone in ["account_paused{", "account_window_used_ratio{", "connections{"] {
-            assert!(!written.contains(gone), "{gone}\n{written}");
-        }
+        assert!(!written.contains("account_paused{"), "{written}");
     }
 
     /// What the examples for Prometheus and Grafana ask for.

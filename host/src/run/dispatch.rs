@@ -17,7 +17,7 @@ use tracing::{Instrument as _, Span};
 use super::batch_coalescer::Role;
 use super::calls::{Failed, Outcome, PreparedCall, Target};
 use super::clock::RunClock;
-use super::observe::Counter;
+use super::observe::{Counter, Observer, Settled};
 use super::permit::AccountPermit;
 use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
 use super::route::{RequestedEndpoint, route};
@@ -44,6 +44,7 @@ pub(super) struct Sender<'a> {
     pub(super) is_kept: bool,
     pub(super) clock: Arc<RunClock>,
     pub(super) tally: Arc<Tally>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 /// What is to be done about a call.
@@ -112,7 +113,7 @@ impl Sender<'_> {
                 DueAttempts::Never(attempts) => {
                     for one in attempts {
                         let outcome = one.last.map_or_else(|| Err(self.clock.over().into()), Err);
-                        outcomes[one.index] = Some(self.settle(&calls[one.index], outcome));
+                        outcomes[one.index] = Some(self.settle(target, &calls[one.index], outcome));
                     }
                     continue;
                 }
@@ -123,14 +124,14 @@ impl Sender<'_> {
                 let index = result.attempt.index;
                 let call = &calls[index];
                 match self.judge(call, result, chance, &mut schedule).await {
-                    Some(outcome) => outcomes[index] = Some(self.settle(call, outcome)),
+                    Some(outcome) => outcomes[index] = Some(self.settle(target, call, outcome)),
                     None => tracing::info!(key = call.key, "will be tried again"),
                 }
             }
         }
         let ended = outcomes.into_iter().zip(calls);
         ended
-            .map(|(outcome, call)| outcome.unwrap_or_else(|| self.settle(call, Err(lost(target).into()))))
+            .map(|(outcome, call)| outcome.unwrap_or_else(|| self.settle(target, call, Err(lost(target).into()))))
             .collect()
     }
 
@@ -379,15 +380,26 @@ impl Sender<'_> {
     }
 
     /// Counts how a call ended, and writes down what must not happen again.
-    fn settle(&self, call: &PreparedCall, outcome: Outcome) -> Outcome {
+    fn settle(&self, target: &Target<'_>, call: &PreparedCall, outcome: Outcome) -> Outcome {
         // What commits nothing outside may be done again, and has to be: its files are gone with an earlier run.
         if call.endpoint.is_none() {
             return outcome;
         }
-        self.tally
-            .count(outcome.as_ref().err().map(|failed| failed.failure.kind));
+        self.count(target, outcome.as_ref().err().map(|failed| failed.failure.kind));
         self.record(call, &outcome);
         outcome
+    }
+
+    /// Counts how a message ended.
+    pub(super) fn count(&self, target: &Target<'_>, failure: Option<FailureKind>) {
+        self.tally.count(failure);
+        if let Some(observer) = &self.observer {
+            observer.settled(&Settled {
+                connector: &target.connector.name,
+                account: target.account.map(|account| account.label()),
+                failure,
+            });
+        }
     }
 
     fn record(&self, call: &PreparedCall, outcome: &Outcome) {

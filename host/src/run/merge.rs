@@ -101,7 +101,10 @@ impl Execution<'_> {
             None | Some(Stopped::Broken(_)) => {}
             // Whoever feeds standard input may never end.
             Some(_) if cursor.is_endless() => {}
-            Some(stopped) => self.leave_out(stopped, &mut cursor, &mut results, &counter).await,
+            Some(stopped) => {
+                self.leave_out(target, stopped, &mut cursor, &mut results, &counter)
+                    .await
+            }
         }
         let broken = match stopped {
             Some(Stopped::Broken(failure)) => Some(failure),
@@ -259,7 +262,7 @@ impl Execution<'_> {
             }
             match &stopped {
                 None => sending.push(Box::pin(self.part(target, lanes_used, frame, chunk, counter))),
-                Some(stopped) => self.leave_chunk(stopped, &chunk, results, counter),
+                Some(stopped) => self.leave_chunk(target, stopped, &chunk, results, counter),
             }
         }
     }
@@ -291,6 +294,7 @@ impl Execution<'_> {
     /// Counts the elements that nothing was begun for, to the last one, so that none is missing in the results.
     async fn leave_out(
         &self,
+        target: &Target<'_>,
         stopped: &Stopped,
         cursor: &mut Cursor<'_>,
         results: &mut Results,
@@ -298,11 +302,18 @@ impl Execution<'_> {
     ) {
         while let Some(chunk) = cursor.next(BATCH_CALLS_MAX).await {
             give_way().await;
-            self.leave_chunk(stopped, &chunk, results, counter);
+            self.leave_chunk(target, stopped, &chunk, results, counter);
         }
     }
 
-    fn leave_chunk(&self, stopped: &Stopped, chunk: &Chunk<'_>, results: &mut Results, counter: &Arc<Counter>) {
+    fn leave_chunk(
+        &self,
+        target: &Target<'_>,
+        stopped: &Stopped,
+        chunk: &Chunk<'_>,
+        results: &mut Results,
+        counter: &Arc<Counter>,
+    ) {
         for index in chunk.range() {
             let failure = match stopped {
                 Stopped::ByFailure => Failure::new(
@@ -312,7 +323,7 @@ impl Execution<'_> {
                 Stopped::ByRun => self.clock.over(),
                 Stopped::Broken(failure) => failure.clone(),
             };
-            self.tally.count(Some(failure.kind));
+            self.sender.count(target, Some(failure.kind));
             counter.one();
             // A file that cannot be written was told of when it broke, or will be when it is flushed.
             let _ = results.add(index, chunk.element(index), Err(failure.into()));
@@ -351,7 +362,7 @@ impl Execution<'_> {
                     outcomes.push(None);
                 }
                 Err(failure) => {
-                    self.tally.count(Some(failure.kind));
+                    self.sender.count(target, Some(failure.kind));
                     counter.one();
                     outcomes.push(Some(Err(failure.into())));
                 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use pipepost_core::FailureKind;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +18,11 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     /// Receives a step that is over. A step with tracks is reported after the steps within them.
     fn step(&self, record: &StepRecord<'_>) {
         let _ = record;
+    }
+
+    /// Receives how a message ended.
+    fn settled(&self, settled: &Settled<'_>) {
+        let _ = settled;
     }
 
     /// Receives how far a step that works through many elements has come.
@@ -51,6 +57,17 @@ pub struct StepRecord<'a> {
     pub error: Option<Value>,
     /// The time that it took, in milliseconds.
     pub milliseconds: u64,
+}
+
+/// The end of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled<'a> {
+    /// The connector's name.
+    pub connector: &'a str,
+    /// The account's label; none for a step without an account.
+    pub account: Option<&'a str>,
+    /// The kind of the failure; none for a message that was sent.
+    pub failure: Option<FailureKind>,
 }
 
 /// The progress of a step.

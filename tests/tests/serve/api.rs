@@ -339,6 +339,10 @@ fn metrics_say_what_happened() {
             "{told:?}"
         );
         assert!(
+            has(r#"pipepost_messages_total{connector="email-v2",account="mail",outcome="sent"} 1"#),
+            "{told:?}"
+        );
+        assert!(
             has("pipepost_messages_in_doubt 0") && has(r#"pipepost_account_paused{account="mail"} 0"#),
             "{told:?}"
         );

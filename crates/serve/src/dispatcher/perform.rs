@@ -93,7 +93,7 @@ async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Per
         began_before: run.attempt > 1,
         redelivery: run.redelivery,
         ending,
-        steps: StepSink::new(&dispatcher.watching.journal, &run.id),
+        steps: StepSink::new(&dispatcher.watching.journal, &dispatcher.watching.metrics, &run.id),
     };
     let performed = prepared.pipeline.perform(order).await;
     let mut under_way = dispatcher.under_way.lock().unwrap_or_else(PoisonError::into_inner);
