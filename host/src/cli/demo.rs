@@ -1,4 +1,6 @@
-//! `pipepost demo`: the inbox and the example pipeline, end to end, shown to a person.
+//! `pipepost demo`: the inbox and the example pipeline, end to end, and served, shown to a person.
+
+mod served;
 
 use std::path::{Path, PathBuf};
 
@@ -103,6 +105,7 @@ pub(super) async fn execute(options: DemoOptions) -> Result<u8, CliError> {
     for line in String::from_utf8_lossy(&message.content).lines() {
         say(&format!("     | {line}"))?;
     }
+    served::show(&folder).await?;
     running.shutdown().await;
     match options.keep {
         Some(folder) => say(&format!("The demo's files are in {}.", folder.display()))?,
