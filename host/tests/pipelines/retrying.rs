@@ -81,7 +81,7 @@ async fn past_its_time_a_retry_begins_no_step() {
     let document = retry(json!({ "timeout": 20, "failOnError": true }), work, Value::Null);
     let error = run(&document, json!({})).await.unwrap_err();
     assert_eq!(error.exit_code(), pipepost::exit_code(FailureKind::Limit));
-    assert!(error.to_string().contains("the retry or the loop around it"), "{error}");
+    assert!(error.to_string().contains("the retry around it"), "{error}");
 }
 
 #[tokio::test]
