@@ -88,7 +88,7 @@ pub enum ListenError {
         reason: String,
     },
     /// Another program listens there.
-    #[error("{0} is taken: another program listens there; end it, or choose another port.")]
+    #[error("{0} is taken: another program listens there; end it, or choose another address.")]
     Taken(SocketAddr),
     /// The process may not listen there.
     #[error("{0} cannot be listened at: the system does not permit it; choose a port above 1023.")]
@@ -120,7 +120,11 @@ pub enum ListenError {
 impl ListenError {
     /// Returns the kind of the failure. A port that is taken is one too: nobody knows when it is free again.
     pub fn kind(&self) -> FailureKind {
-        FailureKind::Configuration
+        match self {
+            // Whoever has it may be about to end, so a supervisor starts it again.
+            Self::Taken(_) => FailureKind::Transient,
+            _ => FailureKind::Configuration,
+        }
     }
 }
 

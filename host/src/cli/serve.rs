@@ -237,7 +237,7 @@ async fn bind(address: &str, protection: &Protection, flag: &str) -> Result<List
                     " Name --tls-cert and --tls-key, or say --behind-proxy, or name a loopback address with {flag}."
                 )
             }
-            ListenError::Taken(_) | ListenError::NotPermitted(_) => format!(" Name the address with {flag}."),
+            ListenError::Taken(_) | ListenError::NotPermitted(_) => format!(" {flag} names it."),
             ListenError::Address { .. } => format!(" Correct {flag}."),
             _ => String::new(),
         };
