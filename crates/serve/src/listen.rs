@@ -118,7 +118,7 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    /// Returns the kind of the failure. A port that is taken is one too: nobody knows when it is free again.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> FailureKind {
         match self {
             // Whoever has it may be about to end, so a supervisor starts it again.

@@ -89,7 +89,7 @@ async fn addresses_that_cannot_be_are_told_in_a_sentence() {
         .await
         .expect_err("taken");
     assert!(matches!(error, ListenError::Taken(_)), "{error}");
-    assert_eq!(error.kind(), FailureKind::Configuration);
+    assert_eq!(error.kind(), FailureKind::Transient);
     for open in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let error = Listener::bind(open, &Protection::Loopback, limits)
             .await
