@@ -40,6 +40,12 @@ impl Counter {
         self.live = Some(live);
     }
 
+    /// What the live connection carries from here on is somebody else's.
+    fn leave(&mut self) {
+        self.gone = self.total();
+        self.live = None;
+    }
+
     fn total(&self) -> u64 {
         let live = self.live.as_ref();
         self.gone + live.map_or(0, |live| live.load(Ordering::Relaxed) - self.live_base)
@@ -109,6 +115,12 @@ impl WireLog {
         self.answered = self.messages.total();
         self.parser = ReplyParser::new();
         self.is_lost = false;
+    }
+
+    /// The connection is given back: whoever gets it next writes for messages of its own.
+    pub(crate) fn leave(&mut self) {
+        self.bytes.leave();
+        self.messages.leave();
     }
 
     /// The connector has read these bytes, and with them the ends of replies that answer this.

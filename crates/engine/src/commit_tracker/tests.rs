@@ -84,6 +84,21 @@ async fn announced_written_answered_and_confirmed_is_a_success() {
 }
 
 #[tokio::test]
+async fn what_the_next_one_writes_on_a_connection_that_was_given_back_counts_for_nobody_here() {
+    let (mut tracker, wire) = tracker();
+    tracker.committing(&[(7, 0)]).await.expect("in order").expect("granted");
+    wire.message();
+    tracker.wire_log().received(b"250 ok\r\n", &[Content]);
+    tracker.confirmed(7, 0, None).expect("in order");
+    tracker.settle(7, Ok(Some(kept(json!({}))))).expect("in order");
+    tracker.wire_log().leave();
+    // Another instance has the connection before the books of this one are closed.
+    wire.message();
+    assert_eq!(tracker.wire_log().unclaimed(), 0);
+    assert_eq!(kind(&end(tracker)), None);
+}
+
+#[tokio::test]
 async fn a_success_that_was_not_announced_written_or_answered_is_uncertain() {
     let (mut silent, _) = tracker();
     silent.settle(7, Ok(Some(kept(json!({}))))).expect("in order");

@@ -236,6 +236,7 @@ impl transport::HostConnection for StoreData {
         let batch = self.batch()?;
         batch.has_connection = false;
         let settled = !batch.tracker.has_open_parts();
+        batch.tracker.wire_log().leave();
         let began = Instant::now();
         link.release(resume_state, close_bytes, settled).await;
         self.host_worked(began);
