@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipepost_state::clock::{Clock, seconds};
-use pipepost_state::ledger::{Decision, Entry, LedgerReader, SettleError};
+use pipepost_state::ledger::{Decision, Entry, LedgerReader, SettleError, State};
 use pipepost_state::{Answer, StateError};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::owner::is_alive;
 use crate::{blocking, file, ledger};
+
+/// The messages that are not known to be sent, in the words of their index. The list's order would have the whole table read.
+const OPEN: &str = "?1 IS NULL AND messages.rowid IN
+    (SELECT rowid FROM messages INDEXED BY messages_open WHERE outcome IS NULL OR outcome <> 'sent')";
 
 /// Reads the ledgers of a state directory, over a connection of its own for each question.
 #[derive(Debug)]
@@ -114,6 +118,16 @@ impl LedgerReader for SqliteReader {
         self.entries("?1 IS NULL OR execution = ?1", execution)
     }
 
+    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
+        // Which of them are uncertain is for the rules to say.
+        let open = self.entries(OPEN, None);
+        Box::pin(async move {
+            let mut entries = open.await?;
+            entries.retain(|entry| entry.state == State::Uncertain);
+            Ok(entries)
+        })
+    }
+
     fn show<'r>(&'r self, key: &'r str) -> Answer<'r, Result<Option<Entry>, StateError>> {
         let entries = self.entries("key = ?1", Some(key));
         Box::pin(async move { Ok(entries.await?.pop()) })
@@ -125,5 +139,25 @@ impl LedgerReader for SqliteReader {
         Box::pin(blocking(self.directory.clone(), move || {
             settle(&directory, &key, decision, now)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_doubt_is_found_without_reading_what_was_sent() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let connection = file::open(folder.path()).expect("a state");
+        let plan = format!("EXPLAIN QUERY PLAN SELECT key, output FROM messages WHERE {OPEN} ORDER BY rowid");
+        let mut plan = connection.prepare(&plan).expect("a query");
+        let steps = plan
+            .query_map([None::<&str>], |row| row.get::<_, String>(3))
+            .expect("a plan");
+        let steps: Vec<String> = steps.map(|step| step.expect("a step")).collect();
+        let reads_all = |step: &String| step.starts_with("SCAN") && !step.contains("messages_open");
+        assert!(!steps.iter().any(reads_all), "{steps:?}");
+        assert!(steps.iter().any(|step| step.contains("messages_open")), "{steps:?}");
     }
 }

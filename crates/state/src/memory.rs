@@ -7,7 +7,7 @@ use crate::Answer;
 use crate::clock::{Clock, Moment, SystemClock, seconds};
 use crate::error::{Holder, StateError};
 use crate::ledger::{
-    Decision, Entry, Ledger, LedgerReader, LedgerState, MemoryLedger, RETENTION_SECONDS, SettleError, Shared,
+    Decision, Entry, Ledger, LedgerReader, LedgerState, MemoryLedger, RETENTION_SECONDS, SettleError, Shared, State,
     UPKEEP_SECONDS,
 };
 use crate::object::{MemoryObjects, ObjectStore};
@@ -201,6 +201,12 @@ impl Book {
 impl LedgerReader for Book {
     fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>> {
         Box::pin(std::future::ready(Ok(self.entries(execution))))
+    }
+
+    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
+        let mut entries = self.entries(None);
+        entries.retain(|entry| entry.state == State::Uncertain);
+        Box::pin(std::future::ready(Ok(entries)))
     }
 
     fn show<'r>(&'r self, key: &'r str) -> Answer<'r, Result<Option<Entry>, StateError>> {

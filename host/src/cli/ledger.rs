@@ -22,7 +22,11 @@ pub(super) async fn execute(command: LedgerCommand) -> Result<u8, CliError> {
             state,
             json,
         } => {
-            let mut entries = reader(state)?.list(execution.as_deref()).await?;
+            let reader = reader(state)?;
+            let mut entries = match (&execution, uncertain) {
+                (None, true) => reader.uncertain().await?,
+                _ => reader.list(execution.as_deref()).await?,
+            };
             entries.retain(|entry| !uncertain || entry.state == State::Uncertain);
             if json {
                 answer_json(&json!(entries)).map_err(|error| CliError::io("standard output", &error))?;

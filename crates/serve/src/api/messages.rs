@@ -63,7 +63,11 @@ async fn page(service: &Service, query: &str, execution: Option<&str>) -> Result
         })
     });
     let state = state.transpose()?;
-    let mut messages = service.ledger.list(execution).await.map_err(|error| of_state(&error))?;
+    let messages = match (execution, state) {
+        (None, Some(MessageState::Uncertain)) => service.ledger.uncertain().await,
+        _ => service.ledger.list(execution).await,
+    };
+    let mut messages = messages.map_err(|error| of_state(&error))?;
     messages.retain(|message| state.is_none_or(|state| message.state == state));
     Ok(page.cut(
         "messages",

@@ -13,6 +13,12 @@ pub trait LedgerReader: Send + Sync + std::fmt::Debug {
     /// The answer may fail when the state cannot be read.
     fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>>;
 
+    /// Returns the messages of all executions that are uncertain and that nobody has settled, in a stable order. What was
+    /// sent is not read for it: there may be millions, and whoever watches asks again and again.
+    ///
+    /// The answer may fail when the state cannot be read.
+    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>>;
+
     /// Returns one message, with its transactions.
     ///
     /// The answer may fail when the state cannot be read.

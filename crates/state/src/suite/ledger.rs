@@ -67,6 +67,16 @@ async fn flush(ledger: &Held) {
         .expect("nobody has it");
 }
 
+/// What is in doubt, by its key; the list says the same.
+async fn uncertain_keys(store: &impl StateStore) -> Vec<String> {
+    let reader = store.reader();
+    let entries = at_once(reader.uncertain()).await.expect("a state");
+    let mut listed = at_once(reader.list(None)).await.expect("a state");
+    listed.retain(|entry| entry.state == State::Uncertain);
+    assert_eq!(entries, listed);
+    entries.into_iter().map(|entry| entry.key).collect()
+}
+
 fn sent(output: &str) -> Recorded {
     Recorded {
         output: output.to_owned(),
@@ -412,6 +422,13 @@ pub async fn a_message_of_another_execution_is_not_claimed<M: Machine>() {
         .map(|entry| (entry.execution.as_str(), entry.key.as_str()))
         .collect();
     assert_eq!(owners, [("one", "one/a"), ("other", "other/a")]);
+    assert_eq!(
+        uncertain_keys(&process).await,
+        [""; 0],
+        "one is sent, and one is under way"
+    );
+    close(&other).await;
+    assert_eq!(uncertain_keys(&process).await, ["other/a"]);
 }
 
 /// See the name.
@@ -506,6 +523,7 @@ pub async fn settled_executions_are_forgotten_after_thirty_days_and_uncertain_on
     let entries = at_once(process.reader().list(None)).await.expect("a state");
     let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
     assert_eq!(keys, ["doubtful", "young"]);
+    assert_eq!(uncertain_keys(&process).await, ["doubtful"]);
 }
 
 /// See the name.
