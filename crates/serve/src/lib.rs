@@ -27,5 +27,6 @@ pub mod tokens;
 pub mod trigger;
 mod triggers;
 
+pub use api::runs::detail as run_detail;
 pub use sd_notify::ServiceManager;
 pub use service::{Operating, Service, Settings, StartError};

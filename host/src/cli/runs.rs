@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use pipepost::FailureKind;
 use pipepost::state::StateStore as _;
 use pipepost::state::runs::{Decided, Run, RunFilter, RunId, RunState, RunStore};
+use pipepost_serve::run_detail;
 use pipepost_state_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use super::logging::{answer, answer_json, say};
 #[derive(Debug, Subcommand)]
 pub(super) enum RunsCommand {
     /// List runs, the newest first
-    #[command(after_help = "Example:\n  pipepost runs list --state uncertain")]
+    #[command(after_help = "Example:\n  pipepost runs list --in uncertain")]
     List {
         /// Only runs of this pipeline
         #[arg(long, value_name = "NAME")]
@@ -89,7 +90,7 @@ pub(super) async fn execute(command: RunsCommand) -> Result<u8, CliError> {
             };
             let runs = place.runs()?.list(filter).await?;
             if json {
-                let all: Vec<Value> = runs.iter().map(shown).collect();
+                let all: Vec<Value> = runs.iter().map(run_detail).collect();
                 answer_json(&json!(all)).map_err(|error| CliError::io("standard output", &error))?;
                 return Ok(0);
             }
@@ -100,7 +101,7 @@ pub(super) async fn execute(command: RunsCommand) -> Result<u8, CliError> {
         RunsCommand::Show { id, place } => {
             let parsed = id_of(&id)?;
             let run = place.runs()?.run(&parsed).await?.ok_or_else(|| unknown(&id))?;
-            answer_json(&shown(&run)).map_err(|error| CliError::io("standard output", &error))?;
+            answer_json(&run_detail(&run)).map_err(|error| CliError::io("standard output", &error))?;
         }
         RunsCommand::Cancel { id, place } => {
             let parsed = id_of(&id)?;
@@ -156,10 +157,6 @@ fn not_now(run: &Run, clause: &str) -> CliError {
     CliError::new(FailureKind::Invalid, sentence)
 }
 
-fn time(microseconds: i64) -> Value {
-    Timestamp::from_microsecond(microseconds).map_or(Value::Null, |time| time.to_string().into())
-}
-
 fn line(run: &Run) -> String {
     let accepted = Timestamp::from_microsecond(run.accepted).unwrap_or_default();
     let counts = run.counts;
@@ -181,28 +178,4 @@ fn line(run: &Run) -> String {
         line.push_str(&format!("  {}", failure.kind));
     }
     line
-}
-
-/// A run as the API shows it.
-fn shown(run: &Run) -> Value {
-    let parsed = |text: Option<&str>| -> Value {
-        text.and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default()
-    };
-    json!({
-        "id": run.id.as_str(),
-        "pipeline": run.pipeline,
-        "state": run.state.as_str(),
-        "origin": run.origin.as_str(),
-        "key": run.key,
-        "attempt": run.attempt,
-        "accepted": time(run.accepted),
-        "due": time(run.due),
-        "begun": run.begun.map_or(Value::Null, time),
-        "ended": run.ended.map_or(Value::Null, time),
-        "messages": { "sent": run.counts.sent, "failed": run.counts.failed, "uncertain": run.counts.uncertain },
-        "failure": run.failure.as_ref().map_or(Value::Null, |failure| parsed(Some(&failure.object))),
-        "message": parsed(run.shown()),
-        "output": parsed(run.output.as_deref()),
-    })
 }

@@ -19,7 +19,7 @@ pub const TARGET: &str = "pipepost::span";
 pub(super) fn run(prepared: &Prepared, name: Option<&str>, key: &str) -> Span {
     let name = name.or_else(|| prepared.pipeline.metadata().name.as_deref());
     tracing::info_span!(
-        target: "pipepost::span",
+        target: TARGET,
         "run",
         otel.name = name.map(|name| format!("run {name}")),
         pipepost.run.id = key,
@@ -52,7 +52,7 @@ pub(super) fn follow(span: &Span, trace_parent: Option<&str>) {
 pub(super) fn step(step: &Step) -> Span {
     let label = step.label();
     tracing::info_span!(
-        target: "pipepost::span",
+        target: TARGET,
         "step",
         otel.name = %format_args!("step {label}"),
         pipepost.step = label,
@@ -65,7 +65,7 @@ pub(super) fn step(step: &Step) -> Span {
 pub(super) fn perform(target: &Target<'_>, endpoint: Option<&Endpoint>) -> Span {
     let connector = &*target.connector.name;
     tracing::info_span!(
-        target: "pipepost::span",
+        target: TARGET,
         "perform",
         otel.name = %format_args!("perform {connector}"),
         otel.kind = "client",

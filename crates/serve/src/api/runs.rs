@@ -337,8 +337,8 @@ pub(crate) fn summary(run: &Run) -> Value {
     })
 }
 
-/// A run with its message and output, as people may see them.
-pub(crate) fn detail(run: &Run) -> Value {
+/// Returns a run as people may see it, with its message and output.
+pub fn detail(run: &Run) -> Value {
     let mut detail = summary(run);
     if let Value::Object(members) = &mut detail {
         members.insert("document".to_owned(), run.document.clone().into());
