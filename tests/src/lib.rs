@@ -9,7 +9,10 @@
 //! the OAuth provider, Authlib's, that gives the tokens. [`Relay`] is whoever stands between: it overhears, and breaks a
 //! connection at any of its lines and TLS records.
 //!
-//! [`Scripted`] says what a test wrote down, for dialogues as providers have them.
+//! [`Scripted`] says what a test wrote down, for dialogues as providers have them. [`Sink`] takes everything and counts it.
+//!
+//! [`Postgres`] is a cluster of a test's own, with standbys, and [`PgBouncer`] a pool before it. [`Partition`] is a way to any
+//! server that a test can cut.
 //!
 //! The order of calls: start a peer, which gives none where this machine does not have it; make a [`Scratch`], write
 //! the pipeline and the account into it, run; then take what arrived from the peer.
@@ -30,8 +33,11 @@ mod inbox;
 mod lines;
 mod message;
 mod oauth;
+mod partition;
 mod peer;
+mod ports;
 mod postfix;
+pub mod postgres;
 pub mod python;
 mod random;
 mod redact;
@@ -39,6 +45,7 @@ mod relay;
 mod scratch;
 mod scripted;
 mod served;
+mod sink;
 mod source;
 mod terminal;
 
@@ -53,13 +60,16 @@ pub use exim::{Exim, EximOptions};
 pub use inbox::Catcher;
 pub use message::Message;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
+pub use partition::Partition;
 pub use postfix::{Postfix, PostfixOptions};
+pub use postgres::{PgBouncer, Postgres, PostgresOptions, Replication};
 pub use random::{Random, seed};
 pub use redact::redact;
 pub use relay::{Fault, Point, Relay, Side};
 pub use scratch::{Ending, Running, Scratch, binary};
 pub use scripted::{Account as ServerAccount, CLOSE, Dialogue, SILENCE, Scripted, numbered};
 pub use served::Served;
+pub use sink::Sink;
 pub use source::{lines_of_code, root};
 pub use terminal::{Answer, Shown};
 

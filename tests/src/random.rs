@@ -32,9 +32,11 @@ impl Random {
 /// `PIPEPOST_SEED`, else another one each time.
 pub fn seed() -> u64 {
     let named = std::env::var("PIPEPOST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let clock = || {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::from(since.subsec_nanos())
-    };
-    named.unwrap_or_else(clock).max(1)
+    named.unwrap_or_else(any_seed).max(1)
+}
+
+/// Another one each time, and in each process.
+pub(crate) fn any_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(since.subsec_nanos()) ^ (u64::from(std::process::id()) << 32)
 }

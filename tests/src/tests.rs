@@ -5,7 +5,10 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::{Aiosmtpd, Exim, EximOptions, Options, PASSWORD, Postfix, PostfixOptions, REFUSED, Tls, USER, python};
+use crate::{
+    Aiosmtpd, Exim, EximOptions, Options, PASSWORD, PgBouncer, Postfix, PostfixOptions, Postgres, PostgresOptions,
+    REFUSED, Replication, Sink, Tls, USER, python,
+};
 
 /// Signs in, sends to two recipients of which one is refused, and prints who was.
 const CLIENT: &str = r#"
@@ -91,4 +94,52 @@ fn aiosmtpd_takes_what_python_sends_however_tls_begins() {
         );
         assert!(!format!("{seen:?}").contains(PASSWORD));
     }
+}
+
+#[test]
+fn a_cluster_follows_is_promoted_and_recovers() {
+    let Some(mut primary) = Postgres::start(&PostgresOptions::default()) else {
+        return;
+    };
+    primary.superuser("CREATE TABLE t (n int)");
+    let standby = primary.standby(Replication::Synchronous, None);
+    primary.superuser("INSERT INTO t VALUES (1)");
+    // A synchronous standby has what was answered.
+    primary.kill();
+    assert!(primary.try_ask("pipepost", "SELECT 1").is_err());
+    standby.promote();
+    assert_eq!(standby.count("SELECT n FROM t"), 1);
+    primary.run();
+    assert_eq!(primary.count("SELECT n FROM t"), 1, "it recovers");
+    let Some(pool) = PgBouncer::before(&standby) else {
+        return;
+    };
+    assert!(pool.url().starts_with("postgres://"));
+    let folders = [primary.folder().to_owned(), standby.folder().to_owned()];
+    drop((primary, pool, standby));
+    assert!(folders.iter().all(|folder| !folder.exists()), "nothing is left behind");
+}
+
+#[test]
+fn a_sink_keeps_what_it_took() {
+    let Some(sink) = Sink::start() else { return };
+    let python = python::with("smtplib").expect("a Python");
+    let script = "import smtplib, sys
+client = smtplib.SMTP('127.0.0.1', int(sys.argv[1]))
+for n in [1, 2, 2]:
+    client.sendmail('a@example.test', ['b@example.test'], f'Subject: number {n}\\r\\n\\r\\nHello\\r\\n')
+# One that is not whole, and does not count.
+client.mail('a@example.test'); client.rcpt('b@example.test'); client.docmd('DATA'); client.send('Subject: number 3\\r\\n\\r\\n')
+client.close()
+";
+    let output = Command::new(python)
+        .args(["-c", script, &sink.address().port().to_string()])
+        .output();
+    let output = output.expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    while sink.count() != 3 {
+        std::thread::yield_now();
+    }
+    let arrived: Vec<(String, usize)> = sink.finish().into_iter().collect();
+    assert_eq!(arrived, [("number 1".to_owned(), 1), ("number 2".to_owned(), 2)]);
 }
