@@ -46,6 +46,7 @@ use pipepost_engine::files::RunFiles;
 use pipepost_flowspec::Pipeline;
 use pipepost_net::RunId;
 use pipepost_state::ledger::{Ledger, MemoryLedger};
+use pipepost_state::runs::TraceContext;
 use pipepost_state::{Redact, StateError};
 pub(crate) use quotas::Quotas;
 #[cfg(feature = "cli")]
@@ -95,8 +96,10 @@ pub struct RunOptions {
     pub standard_input: bool,
     /// The name of the pipeline in logs and traces; if none, the document's own name.
     pub name: Option<String>,
-    /// The `traceparent` of the request that began the run (W3C Trace Context); its trace goes on in the run's.
-    pub trace_parent: Option<String>,
+    /// The run's id in logs and traces; if none, the execution's key.
+    pub run_id: Option<String>,
+    /// The trace of the request that began the run; the run is a part of it.
+    pub trace: Option<TraceContext>,
     /// Whether this execution began before in a process that died: `{{ metadata.execution.redelivery }}`.
     pub redelivery: bool,
     /// Told to end the run early, by [`RunOptions::interruptible`].
@@ -263,8 +266,9 @@ pub(crate) fn timestamp() -> i64 {
 pub(crate) async fn run(host: &Host, prepared: &Prepared, mut options: RunOptions) -> RunReport {
     let named = options.execution.take();
     let key = named.clone().unwrap_or_else(random_key);
-    let span = spans::run(prepared, options.name.as_deref(), &key);
-    spans::follow(&span, options.trace_parent.as_deref());
+    let run_id = options.run_id.as_deref().unwrap_or(&key);
+    let span = spans::run(prepared, options.name.as_deref(), run_id);
+    spans::follow(&span, options.trace.as_ref());
     let report = run_within(host, prepared, options, named, key)
         .instrument(span.clone())
         .await;

@@ -122,6 +122,8 @@ impl PreparedPipeline for ServedPipeline {
                 execution: Some(order.key),
                 time_limit: TimeLimit::After(order.limit),
                 name: Some(order.pipeline),
+                run_id: Some(order.run.to_string()),
+                trace: order.trace,
                 redelivery: order.redelivery,
                 ending: Some(order.ending),
                 observer: Some(Arc::new(StepObserver(order.steps))),

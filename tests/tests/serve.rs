@@ -12,3 +12,5 @@ mod fixture;
 mod kills;
 #[path = "serve/life.rs"]
 mod life;
+#[path = "serve/traces.rs"]
+mod traces;

@@ -19,6 +19,7 @@ use crate::pipelines::ServedPipeline;
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::tokens::Need;
+use crate::trace;
 use crate::trigger::Start;
 use crate::triggers::{check_queue, order};
 
@@ -44,8 +45,13 @@ async fn accept(service: &Arc<Service>, request: Request) -> Result<Vec<Value>, 
     }
     check_queue(service)?;
     let mut runs = Vec::new();
+    let trace = trace::of_headers(&head.headers);
     for pipeline in listeners {
-        let submitted = service.dispatcher.submit(order_of(&pipeline, &event)).await;
+        let order = NewRun {
+            trace: trace.clone(),
+            ..order_of(&pipeline, &event)
+        };
+        let submitted = service.dispatcher.submit(order).await;
         let (id, state) = match submitted.map_err(|error| of_state(&error))? {
             Submitted::New(run, _) | Submitted::Known(run) => (run.id, run.state.as_str()),
             // `source` and `id` name one event: what comes again under them is that event.

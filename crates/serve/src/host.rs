@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_core::shutdown::{ShutdownHandle, ShutdownToken};
-use pipepost_state::runs::RunCounts;
+use pipepost_state::runs::{RunCounts, RunId, TraceContext};
 use serde_json::{Map, Value};
 
 use crate::journal::StepSink;
@@ -65,8 +65,12 @@ pub trait PreparedPipeline: Send + Sync + Debug {
 /// One run to perform.
 #[derive(Debug)]
 pub struct Order {
+    /// The run.
+    pub run: RunId,
     /// The pipeline's name, for logs and traces.
     pub pipeline: String,
+    /// The trace in which the run was ordered.
+    pub trace: Option<TraceContext>,
     /// The execution's key: what was sent under it before is not sent again.
     pub key: String,
     /// The first step's message.

@@ -24,6 +24,7 @@ mod schedules;
 mod sd_notify;
 pub mod service;
 pub mod tokens;
+mod trace;
 pub mod trigger;
 mod triggers;
 

@@ -27,6 +27,7 @@ use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
 use crate::service::Service;
 use crate::tokens::Need;
+use crate::trace;
 use crate::trigger::{HttpStart, Start};
 
 /// How long a body may take to arrive.
@@ -165,17 +166,20 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
             route_parameters: &target.parameters,
         })
         .map_err(refused)?;
-    let order = order(
-        pipeline,
-        key.map(|key| key.as_str().to_owned()),
-        &digest,
-        match http.trigger {
-            HttpTrigger::Http => RunOrigin::Http,
-            HttpTrigger::Rest { .. } => RunOrigin::Rest,
-        },
-        &message,
-        prefer.respond_async,
-    );
+    let order = NewRun {
+        trace: trace::of_headers(&head.headers),
+        ..order(
+            pipeline,
+            key.map(|key| key.as_str().to_owned()),
+            &digest,
+            match http.trigger {
+                HttpTrigger::Http => RunOrigin::Http,
+                HttpTrigger::Rest { .. } => RunOrigin::Rest,
+            },
+            &message,
+            prefer.respond_async,
+        )
+    };
     let caller = Waiting {
         service,
         pipeline,
@@ -218,6 +222,7 @@ pub(crate) fn order(
         shown: (shown != *message).then(|| shown.to_string()),
         message: message.to_string(),
         globals: None,
+        trace: None,
         due: None,
         expiration: retried_here.then_some(pipeline.trigger.expiration),
         retries: if retried_here {

@@ -13,6 +13,7 @@
 
 mod memory;
 mod run;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +25,7 @@ pub use run::{
     DEATHS_MAX, Lease, NewRun, PinnedDocument, QueueAgain, Run, RunCounts, RunEnd, RunFailure, RunId, RunOrigin,
     RunState,
 };
+pub use trace::TraceContext;
 
 use crate::Answer;
 use crate::clock::Moment;

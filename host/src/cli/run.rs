@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pipepost::state::StateStore;
 use pipepost::state::object::{ObjectStore, RehearsalObjects};
+use pipepost::state::runs::TraceContext;
 use pipepost::{FailureKind, Host, HostBuilder, RunOptions as Run, RunReport, TimeLimit, states_limits};
 use pipepost_state_sqlite::SqliteStore;
 
@@ -77,7 +78,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     run.keep = options.keep;
     run.standard_input = options.input.as_deref() != Some(Path::new("-"));
     // As CI systems and `otel-cli` hand a trace on.
-    run.trace_parent = std::env::var("TRACEPARENT").ok();
+    run.trace = trace();
     run.observer = Some(Arc::clone(&watcher) as Arc<dyn pipepost::Observer>);
     run.time_limit = match options.timeout {
         None => TimeLimit::Document,
@@ -105,6 +106,12 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
         return Ok(pipepost::exit_code(FailureKind::Transient));
     }
     Ok(report.exit_code())
+}
+
+/// The trace that this process is a part of.
+fn trace() -> Option<TraceContext> {
+    let parent = std::env::var("TRACEPARENT").ok()?;
+    TraceContext::new(&parent, std::env::var("TRACESTATE").ok().as_deref())
 }
 
 /// Where this run writes down what outlives it. A named execution needs the place, and so does whoever names one; a run that

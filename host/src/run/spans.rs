@@ -5,6 +5,7 @@
 use pipepost_core::{Endpoint, FailureKind};
 use pipepost_engine::BatchEnd;
 use pipepost_flowspec::Step;
+use pipepost_state::runs::TraceContext;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -16,36 +17,36 @@ use crate::host::Prepared;
 pub const TARGET: &str = "pipepost::span";
 
 /// The run of a pipeline.
-pub(super) fn run(prepared: &Prepared, name: Option<&str>, key: &str) -> Span {
+pub(super) fn run(prepared: &Prepared, name: Option<&str>, id: &str) -> Span {
     let name = name.or_else(|| prepared.pipeline.metadata().name.as_deref());
     tracing::info_span!(
         target: TARGET,
         "run",
         otel.name = name.map(|name| format!("run {name}")),
-        pipepost.run.id = key,
+        pipepost.run.id = id,
         pipepost.pipeline = name,
         "error.type" = Empty,
         otel.status_code = Empty,
     )
 }
 
-/// Makes the span a part of the trace that a request came with. A text that is no `traceparent` begins none, as the
-/// specification asks.
-pub(super) fn follow(span: &Span, trace_parent: Option<&str>) {
+/// Makes the span a part of the trace that a request came with.
+pub(super) fn follow(span: &Span, trace: Option<&TraceContext>) {
     #[cfg(feature = "otel")]
-    if let Some(text) = trace_parent {
+    if let Some(trace) = trace {
         use std::collections::HashMap;
 
         use opentelemetry::propagation::TextMapPropagator as _;
         use opentelemetry_sdk::propagation::TraceContextPropagator;
         use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-        let headers = HashMap::from([("traceparent".to_owned(), text.to_owned())]);
+        let mut headers = HashMap::from([("traceparent".to_owned(), trace.parent().to_owned())]);
+        headers.extend(trace.state().map(|state| ("tracestate".to_owned(), state.to_owned())));
         // Where no collector is set, there is no trace to follow.
         let _ = span.set_parent(TraceContextPropagator::new().extract(&headers));
     }
     #[cfg(not(feature = "otel"))]
-    let _ = (span, trace_parent);
+    let _ = (span, trace);
 }
 
 /// A step of a run.

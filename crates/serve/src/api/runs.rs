@@ -21,6 +21,7 @@ use crate::outcome::{location, of_state};
 use crate::problem::{Problem, ProblemKind};
 use crate::service::Service;
 use crate::tokens::Need;
+use crate::trace;
 use crate::triggers::{accepted, check_queue, key_reused, order};
 
 /// How many runs a page has, if nobody says it, and at most.
@@ -77,6 +78,7 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: &[u8]) -> Res
     let digest = ContentDigest::of_parts(&[body]);
     let order = NewRun {
         due,
+        trace: trace::of_headers(headers),
         globals: given.globals.map(|globals| Value::Object(globals).to_string()),
         ..order(
             &pipeline,

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
-use pipepost_state::runs::{PinnedDocument, RunOrigin};
+use pipepost_state::runs::{NewRun, PinnedDocument, RunOrigin};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -21,6 +21,7 @@ use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
 use crate::service::Service;
 use crate::tokens::Need;
+use crate::trace;
 use crate::trigger::Trigger;
 use crate::triggers::{answer_of_order, order};
 
@@ -56,14 +57,17 @@ async fn sent(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Result
     let message = Value::Object(given.params);
     let digest = ContentDigest::of_parts(&[given.account.as_bytes(), message.to_string().as_bytes()]);
     let prefer = Prefer::of(headers);
-    let order = order(
-        &pipeline,
-        key.map(|key| key.as_str().to_owned()),
-        &digest,
-        RunOrigin::Api,
-        &message,
-        prefer.respond_async,
-    );
+    let order = NewRun {
+        trace: trace::of_headers(headers),
+        ..order(
+            &pipeline,
+            key.map(|key| key.as_str().to_owned()),
+            &digest,
+            RunOrigin::Api,
+            &message,
+            prefer.respond_async,
+        )
+    };
     Ok(answer_of_order(
         service,
         &pipeline,

@@ -85,7 +85,9 @@ async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Per
         ending.0.request(shutdown::GRACE);
     }
     let order = Order {
+        run: run.id.clone(),
         pipeline: run.pipeline.clone(),
+        trace: run.trace.clone(),
         key: run.key.clone(),
         message: parse(&run.message).unwrap_or_default(),
         globals,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pipepost_state::clock::Moment;
 use pipepost_state::runs::{
     Accepted, Lease, NewRun, PinnedDocument, QueueLength, Room, Run, RunCounts, RunFailure, RunFilter, RunId,
-    RunOrigin, RunState, ScheduleEntry, ScheduleNote,
+    RunOrigin, RunState, ScheduleEntry, ScheduleNote, TraceContext,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -18,7 +18,7 @@ use crate::writer::Writing;
 const COLUMNS: &str =
     "id, pipeline, document, key, digest, origin, message, shown, globals, state, due, expires, retries,
     attempt, deaths, allow_redelivery, redelivery, owner, epoch, accepted, begun, ended, output, kind, failure, sent,
-    failed, uncertain";
+    failed, uncertain, trace_parent, trace_state";
 
 /// A name that this version does not know stands for a file that something else has written.
 fn unknown(column: usize, name: &str) -> rusqlite::Error {
@@ -38,6 +38,7 @@ fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     let (id, origin, state): (String, String, String) = (row.get(0)?, row.get(5)?, row.get(9)?);
     let (kind, object): (Option<String>, Option<String>) = (row.get(23)?, row.get(24)?);
+    let (trace_parent, trace_state): (Option<String>, Option<String>) = (row.get(28)?, row.get(29)?);
     Ok(Run {
         id: RunId::parse(&id).ok_or_else(|| unknown(0, &id))?,
         pipeline: row.get(1)?,
@@ -48,6 +49,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         message: row.get(6)?,
         shown: row.get(7)?,
         globals: row.get(8)?,
+        trace: trace_parent.and_then(|parent| TraceContext::new(&parent, trace_state.as_deref())),
         state: RunState::from_name(&state).ok_or_else(|| unknown(9, &state))?,
         due: row.get(10)?,
         expires: row.get(11)?,
@@ -87,7 +89,7 @@ fn one(connection: &Connection, which: &str, value: &str) -> rusqlite::Result<Op
 fn insert(connection: &Connection, run: &Run) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(&format!(
         "INSERT INTO runs ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-           ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)"
+           ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)"
     ))?;
     insert
         .execute(params![
@@ -119,6 +121,8 @@ fn insert(connection: &Connection, run: &Run) -> rusqlite::Result<()> {
             signed(run.counts.sent),
             signed(run.counts.failed),
             signed(run.counts.uncertain),
+            run.trace.as_ref().map(TraceContext::parent),
+            run.trace.as_ref().and_then(TraceContext::state),
         ])
         .map(drop)
 }

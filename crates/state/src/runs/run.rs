@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::TraceContext;
 use crate::clock::{Moment, length};
 
 /// How many times a run may end the process that performs it, before it is not tried again.
@@ -168,6 +169,8 @@ pub struct NewRun {
     pub shown: Option<String>,
     /// The values of `{{ global.name }}` that are this run's own (a JSON object), if any.
     pub globals: Option<String>,
+    /// The trace in which it was ordered, if the order says one.
+    pub trace: Option<TraceContext>,
     /// The moment before which it does not begin; none for now.
     pub due: Option<Moment>,
     /// How long after it is due a retry may still begin.
@@ -245,6 +248,8 @@ pub struct Run {
     pub shown: Option<String>,
     /// The values of `{{ global.name }}` that are this run's own (a JSON object), if any.
     pub globals: Option<String>,
+    /// The trace in which it was ordered, if the order said one: every attempt is a part of it.
+    pub trace: Option<TraceContext>,
     /// What it is doing.
     pub state: RunState,
     /// The moment before which it does not begin.
@@ -300,6 +305,7 @@ impl Run {
             message: Some(order.message),
             shown: order.shown,
             globals: order.globals,
+            trace: order.trace,
             state: RunState::Queued,
             due,
             expires: order.expiration.map(|time| due.max(now).saturating_add(length(time))),

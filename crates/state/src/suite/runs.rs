@@ -7,10 +7,13 @@ use super::{Machine, SimClock, at_once, seconds};
 use crate::clock::{Clock as _, length};
 use crate::runs::{
     Accepted, DEATHS_MAX, Decided, Lease, NewRun, PinnedDocument, QueueAgain, Room, Run, RunCounts, RunEnd, RunFailure,
-    RunFilter, RunId, RunOrigin, RunState, RunStore, ScheduleNote,
+    RunFilter, RunId, RunOrigin, RunState, RunStore, ScheduleNote, TraceContext,
 };
 use crate::store::StateStore as _;
 use crate::{Answer, StateError};
+
+/// The example of W3C's Trace Context.
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 type Runs = Arc<dyn RunStore>;
 
@@ -34,6 +37,7 @@ fn order(pipeline: &str, key: &str) -> NewRun {
         message: "{\"card\":1}".to_owned(),
         shown: None,
         globals: Some("{\"month\":\"May\"}".to_owned()),
+        trace: TraceContext::new(TRACE, Some("vendor=1")),
         due: None,
         expiration: None,
         retries: 0,
@@ -279,6 +283,7 @@ pub async fn a_run_that_failed_goes_on_with_its_whole_message_when_asked_to<M: M
     let lease = take(&runs, room(1)).await.pop().expect("it waits");
     assert_eq!(lease.run.message.as_deref(), Some("{\"card\":1}"));
     assert_eq!(lease.run.globals.as_deref(), Some("{\"month\":\"May\"}"));
+    assert_eq!(lease.run.trace, TraceContext::new(TRACE, Some("vendor=1")));
     assert!(now(runs.finish(&lease, done("2"))).await);
     let run = found(&runs, &run.id).await;
     assert_eq!(
