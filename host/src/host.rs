@@ -7,11 +7,11 @@ use std::sync::Arc;
 use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{EgressGate, Failure, Limits, Policy};
-use pipepost_engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps};
+use pipepost_engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps, StopObserver};
 use pipepost_flowspec::{
     self as flowspec, CheckContext, CompiledConnector, Pipeline, Problem, Problems, Report, Requirements,
 };
-use pipepost_net::{Connections, DryRun, HttpClient, Transcript};
+use pipepost_net::{Connections, DryRun, HttpClient, SignInObserver, Transcript};
 use pipepost_state::StateStore;
 #[cfg(feature = "cli")]
 use pipepost_state::object::RehearsalObjects;
@@ -86,6 +86,8 @@ pub struct HostBuilder {
     fuel_meter: Option<FuelMeter>,
     sink: Option<Arc<dyn RefreshTokenSink>>,
     transcript: Option<Arc<Transcript>>,
+    sign_in_observer: Option<Arc<dyn SignInObserver>>,
+    stop_observer: Option<Arc<dyn StopObserver>>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -200,6 +202,20 @@ impl HostBuilder {
         self
     }
 
+    /// Tells this observer of each sign-in.
+    #[must_use]
+    pub fn sign_in_observer(mut self, observer: Arc<dyn SignInObserver>) -> Self {
+        self.sign_in_observer = Some(observer);
+        self
+    }
+
+    /// Tells this observer of each connector that is stopped.
+    #[must_use]
+    pub fn stop_observer(mut self, observer: Arc<dyn StopObserver>) -> Self {
+        self.stop_observer = Some(observer);
+        self
+    }
+
     /// Starts the engine and loads the connectors.
     ///
     /// # Errors
@@ -210,6 +226,7 @@ impl HostBuilder {
             cache: self.cache,
             memory_dumps: self.memory_dumps,
             fuel_meter: self.fuel_meter,
+            observer: self.stop_observer,
         };
         let engine = Engine::new(&options)?;
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
@@ -227,12 +244,16 @@ impl HostBuilder {
             Some(store) => ServerMemory::in_store(store.server_limits()),
             None => ServerMemory::default(),
         };
+        let mut connections = Connections::new(tokens, self.transcript);
+        if let Some(observer) = self.sign_in_observer {
+            connections = connections.observed_by(observer);
+        }
         Ok(Host {
             engine,
             connectors,
             accounts: self.accounts,
             gate,
-            connections: Arc::new(Connections::new(tokens, self.transcript)),
+            connections: Arc::new(connections),
             environment: self.environment,
             dry_run: self.dry_run,
             state: self.state,

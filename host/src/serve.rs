@@ -2,6 +2,7 @@
 
 mod current;
 mod operator;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::current::CurrentHost;
 pub use self::operator::{AccountSources, HostOperator};
+pub use self::watching::MetricsObserver;
 use crate::host::{Host, Preparation, Prepared};
 use crate::run::{Observer, RunError, RunOptions, RunReport, Settled, StepRecord, TimeLimit};
 

@@ -12,5 +12,7 @@ mod fixture;
 mod kills;
 #[path = "serve/life.rs"]
 mod life;
+#[path = "serve/metrics.rs"]
+mod metrics;
 #[path = "serve/traces.rs"]
 mod traces;

@@ -21,6 +21,42 @@ pub struct EngineOptions {
     pub memory_dumps: Option<MemoryDumps>,
     /// A receiver of the amount of work that instances did; usually none, because counting makes them slower.
     pub fuel_meter: Option<FuelMeter>,
+    /// An observer of connectors that are stopped.
+    pub observer: Option<Arc<dyn StopObserver>>,
+}
+
+/// The reason why a connector was stopped in the middle of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// It used more CPU time than it may.
+    Cpu,
+    /// It wanted more memory than it may have.
+    Memory,
+    /// Its calls nest too deeply.
+    Stack,
+    /// It broke the contract with its host.
+    Contract,
+    /// It gave up (a panic or an abort), or did what no instruction may.
+    Trap,
+}
+
+impl StopReason {
+    /// Returns the name for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Stack => "stack",
+            Self::Contract => "contract",
+            Self::Trap => "trap",
+        }
+    }
+}
+
+/// An observer of connectors that are stopped. It is called on the run's own task, so it should be quick.
+pub trait StopObserver: Send + Sync + fmt::Debug {
+    /// Receives that a connector was stopped.
+    fn stopped(&self, connector: &str, reason: StopReason);
 }
 
 /// A callback that receives how much fuel each batch burnt, with the connector's name. Fuel is about the number of

@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmCoreDump};
 
 use super::commit_tracker::{CallEnd, CommitTracker};
-use super::config::{MemoryDumps, TICK};
+use super::config::{MemoryDumps, StopReason, TICK};
 use super::contract::latest::outcomes::Stop;
 use super::contract::{Call, ConnectorInstance, Manifest};
 use super::kept::{KeptBudget, values};
@@ -409,7 +409,13 @@ async fn perform(
                 batch.connector
             ),
         ),
-        Some(Err(error)) => explain_stop(&batch.connector, error, &store),
+        Some(Err(error)) => {
+            let (reason, failure) = explain_stop(&batch.connector, error, &store);
+            if let Some(observer) = &engine.inner.observer {
+                observer.stopped(&batch.connector, reason);
+            }
+            failure
+        }
         None => Failure::new(FailureKind::Limit, "The run ended before this was done."),
     };
     if let (Some(meter), Ok(left)) = (&engine.inner.fuel_meter, store.get_fuel()) {
@@ -453,28 +459,34 @@ fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::
     }
 }
 
-/// Why an instance was stopped, as a sentence.
-fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<StoreData>) -> Failure {
+/// Why an instance was stopped, and the same as a sentence.
+fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<StoreData>) -> (StopReason, Failure) {
     let data = store.data();
-    let limit = |message: String| {
-        Failure::new(FailureKind::Limit, message)
-            .advise("The run and the other connectors go on; the connector's author has to mend this.")
+    let limit = |reason: StopReason, message: String| {
+        let failure = Failure::new(FailureKind::Limit, message)
+            .advise("The run and the other connectors go on; the connector's author has to mend this.");
+        (reason, failure)
     };
     if error.is::<CpuExhausted>() {
-        return limit(format!(
-            "The connector `{connector}` was stopped: it used more CPU time than it may."
-        ));
+        let message = format!("The connector `{connector}` was stopped: it used more CPU time than it may.");
+        return limit(StopReason::Cpu, message);
     }
     if let Some(ContractViolation(what)) = error.downcast_ref::<ContractViolation>() {
-        return limit(format!("The connector `{connector}` was stopped: {what}."));
+        let message = format!("The connector `{connector}` was stopped: {what}.");
+        return limit(StopReason::Contract, message);
     }
     if data.memory.hit && error.is::<wasmtime::Trap>() {
         let mebibytes = data.limits.memory >> 20;
-        return limit(format!(
-            "The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory."
-        ));
+        let message =
+            format!("The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory.");
+        return limit(StopReason::Memory, message);
     }
-    let what = match error.downcast_ref::<wasmtime::Trap>() {
+    let trap = error.downcast_ref::<wasmtime::Trap>();
+    let reason = match trap {
+        Some(wasmtime::Trap::StackOverflow) => StopReason::Stack,
+        _ => StopReason::Trap,
+    };
+    let what = match trap {
         Some(wasmtime::Trap::StackOverflow) => "its calls nest too deeply".to_owned(),
         Some(wasmtime::Trap::MemoryOutOfBounds) => {
             "it reached outside its memory (most often by calls that nest too deeply)".to_owned()
@@ -484,7 +496,7 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<StoreDat
         // The cause alone: what surrounds it is a trace of the component's inside.
         None => error.root_cause().to_string(),
     };
-    limit(format!("The connector `{connector}` was stopped: {what}."))
+    limit(reason, format!("The connector `{connector}` was stopped: {what}."))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use commit_tracker::{CallEnd, CallFailure};
-pub use config::{EngineOptions, FuelMeter, MemoryDumps};
+pub use config::{EngineOptions, FuelMeter, MemoryDumps, StopObserver, StopReason};
 use contract::ConnectorPre;
 pub use contract::{Call, ContractVersion, Manifest, grantable};
 use instance::StoreData;
@@ -49,6 +49,7 @@ struct Inner {
     ahead: Arc<Semaphore>,
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
+    observer: Option<Arc<dyn StopObserver>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -147,6 +148,7 @@ impl Engine {
                 ahead,
                 memory_dumps: options.memory_dumps.clone(),
                 fuel_meter: options.fuel_meter.clone(),
+                observer: options.observer.clone(),
             }),
         })
     }

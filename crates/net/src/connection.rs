@@ -22,6 +22,7 @@ use crate::sign_in_gate::{First, Refused, RefusedBefore, Verdict};
 use crate::silence::{Awaited, SHY, TLS_ANSWER};
 use crate::tls::{ClientAuth, TlsError, TlsFacts};
 use crate::transcript::Dialogue;
+use crate::watching::SignInResult;
 use crate::{plain_io, preauth_filter, sign_in};
 
 /// How much memo a connection keeps.
@@ -310,6 +311,8 @@ impl Connection {
             .clone()
             .unwrap_or_else(|| sign_in::client_name(stream.local_addr().ok()));
         self.session.socket = Some(BufferedStream::new(Stream::Plain(stream)));
+        let account = route.account.as_ref().map(|account| account.label());
+        self.session.counted = Some(self.transport.connections.sockets.count(account));
         if security != Security::Tls {
             return Ok(());
         }
@@ -658,7 +661,20 @@ impl Connection {
             address: route.endpoint(),
             mechanisms: sign_in::order(account, mechanism, known, &self.offered.mechanisms())?,
         };
-        let reply = sign_in::run(session, request).await?;
+        let observer = connections.observer.as_deref();
+        let ended = |result: SignInResult| {
+            if let Some(observer) = observer {
+                observer.signed_in(account.label(), result);
+            }
+        };
+        let reply = sign_in::run(session, request)
+            .await
+            .inspect_err(|_| ended(SignInResult::Failed))?;
+        ended(match reply.verdict {
+            Verdict::Accepted(_) => SignInResult::Accepted,
+            Verdict::Refused(_) => SignInResult::Refused,
+            Verdict::Open => SignInResult::Postponed,
+        });
         session.expires = reply.expires;
         if let Verdict::Accepted(mechanism) = reply.verdict {
             session.signed_in = Some(mechanism.as_str().to_owned());

@@ -35,6 +35,7 @@ mod silence;
 mod tls;
 mod transcript;
 mod trust;
+mod watching;
 
 pub use certificate::Certificate;
 pub use connection::{Connection, ConnectionError, Facts, SignInReply, Watcher};
@@ -47,3 +48,4 @@ pub use server_capacity::ServerCapacity;
 pub use silence::{Awaited, SILENCE, is_silence};
 pub use tls::{TlsError, TlsFacts};
 pub use transcript::Transcript;
+pub use watching::{ConnectionCount, SignInObserver, SignInResult};

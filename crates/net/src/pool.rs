@@ -1,6 +1,6 @@
 //! The process's connections: pooled ones that wait for use, places for live ones, and how often an account signs in.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ use crate::session::IdleConnection;
 use crate::sign_in_gate::SignInGate;
 use crate::tls::TlsConfigs;
 use crate::transcript::Transcript;
+use crate::watching::{ConnectionCount, OpenSockets, SignInObserver};
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -60,6 +61,11 @@ impl Key {
         }
     }
 
+    /// The label of the account; none for a connection without one.
+    fn label(&self) -> Option<String> {
+        self.revision.is_some().then(|| self.owner.clone())
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         Self {
@@ -86,6 +92,9 @@ pub struct Connections {
     pub(crate) transcript: Option<Arc<Transcript>>,
     /// Whose secrets are known to be good, and whose are not.
     pub(crate) sign_in_gate: SignInGate,
+    /// Who is told of sign-ins, if anybody.
+    pub(crate) observer: Option<Arc<dyn SignInObserver>>,
+    pub(crate) sockets: OpenSockets,
     state: Mutex<State>,
 }
 
@@ -152,8 +161,26 @@ impl Connections {
             tokens,
             transcript,
             sign_in_gate: SignInGate::default(),
+            observer: None,
+            sockets: OpenSockets::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// Tells this observer of each sign-in.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn SignInObserver>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Returns how many connections there are now, for each account that has had one.
+    pub fn counts(&self) -> Vec<ConnectionCount> {
+        let mut idle: BTreeMap<Option<String>, usize> = BTreeMap::new();
+        for (key, warm) in &self.state().warm {
+            *idle.entry(key.label()).or_default() += warm.len();
+        }
+        self.sockets.counts(&idle)
     }
 
     /// Removes this secret from everything that servers say from now on: a server may know it from an earlier process.

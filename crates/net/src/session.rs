@@ -14,6 +14,7 @@ use crate::reply_count::{OutOfOrder, ReplyCount};
 use crate::route::RunId;
 use crate::secret_redactor::SecretRedactor;
 use crate::transcript::Dialogue;
+use crate::watching::OpenSocket;
 
 /// How much one read gives at most.
 pub(crate) const READ_BYTES_MAX: usize = 256 * 1024;
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) dialogue: Option<Dialogue>,
     /// When the token dies that signed this connection in. The server closes it then.
     pub(crate) expires: Option<SystemTime>,
+    /// Counts it among the connections that are open.
+    pub(crate) counted: Option<OpenSocket>,
 }
 
 impl Session {
@@ -70,6 +73,7 @@ impl Session {
             redactor: SecretRedactor::new(secrets),
             dialogue,
             expires: None,
+            counted: None,
         }
     }
 

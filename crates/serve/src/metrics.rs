@@ -3,16 +3,21 @@
 //! Every name begins with `pipepost_` and ends with its unit, counters with `_total`. Labels hold names that the operator
 //! gave, never an address or anything that a message holds, so their number is bounded.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pipepost_state::CommitObserver;
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::operator::AccountUse;
 
 /// The content type of the Prometheus text format, version 0.0.4.
 pub const TEXT: &str = prometheus_text::CONTENT_TYPE;
@@ -48,6 +53,10 @@ labels!(MessageLabels {
 });
 labels!(FailureLabels { account, kind });
 labels!(AccountLabels { account });
+labels!(WindowLabels { account, window });
+labels!(ConnectionLabels { account, state });
+labels!(SignInLabels { account, result });
+labels!(StopLabels { connector, reason });
 labels!(RequestLabels { route, status });
 labels!(BuildLabels { version });
 
@@ -70,6 +79,13 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     messages_in_doubt: Gauge,
     account_paused: Family<AccountLabels, Gauge>,
+    account_window_used: Family<WindowLabels, Ratio>,
+    connections: Family<ConnectionLabels, Gauge>,
+    /// The accounts that have gauges.
+    accounts: Mutex<BTreeMap<String, AccountUse>>,
+    sign_ins: Family<SignInLabels, Counter>,
+    ledger_commit: Histogram,
+    connector_stops: Family<StopLabels, Counter>,
     schedule_missed: Family<PipelineLabels, Counter>,
     schedule_skipped: Family<PipelineLabels, Counter>,
     http_requests: Family<RequestLabels, Counter>,
@@ -96,6 +112,12 @@ impl Metrics {
             failures: Family::default(),
             messages_in_doubt: Gauge::default(),
             account_paused: Family::default(),
+            account_window_used: Family::default(),
+            connections: Family::default(),
+            accounts: Mutex::default(),
+            sign_ins: Family::default(),
+            ledger_commit: seconds(),
+            connector_stops: Family::default(),
             schedule_missed: Family::default(),
             schedule_skipped: Family::default(),
             http_requests: Family::default(),
@@ -127,6 +149,16 @@ impl Metrics {
             "1 while the account is paused",
             self.account_paused.clone(),
         );
+        let help = "How much of the messages that the account may send in this window is used, from 0 to 1";
+        registry.register("account_window_used_ratio", help, self.account_window_used.clone());
+        let help = "Connections to mail servers that are open: in use, or idle in the pool";
+        registry.register("connections", help, self.connections.clone());
+        let help = "Sign-ins at mail servers by their results";
+        registry.register("sign_ins", help, self.sign_ins.clone());
+        let help = "How long a commit to the state took that was synced before it was answered";
+        registry.register_with_unit("ledger_commit", help, Unit::Seconds, self.ledger_commit.clone());
+        let help = "Connectors that were stopped in the middle of their work";
+        registry.register("connector_stops", help, self.connector_stops.clone());
         let help = "Scheduled times that passed and started no run";
         registry.register("schedule_missed", help, self.schedule_missed.clone());
         let help = "Scheduled times that were skipped because earlier runs had not ended";
@@ -188,16 +220,57 @@ impl Metrics {
         self.messages_in_doubt.set(gauge(count));
     }
 
-    /// Sets whether an account is paused.
-    pub fn set_account_paused(&self, account: &str, is_paused: bool) {
-        self.account_paused
-            .get_or_create(&of_account(account))
-            .set(is_paused.into());
+    /// Sets what is measured of the accounts. An account that is not among them, and a limit that an account does not
+    /// state any more, have no gauges from then on.
+    pub fn set_accounts(&self, accounts: &[AccountUse]) {
+        let mut known = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *known);
+        for account in accounts {
+            let label = &*account.label;
+            let paused = self.account_paused.get_or_create_owned(&of_account(label));
+            paused.set(account.is_paused.into());
+            let older = before.remove(label);
+            let older = older.iter().flat_map(|older| &older.windows);
+            for (window, _) in older.filter(|(window, _)| !account.windows.iter().any(|(other, _)| other == window)) {
+                self.account_window_used.remove(&of_window(label, window));
+            }
+            for (window, ratio) in &account.windows {
+                let used = self.account_window_used.get_or_create_owned(&of_window(label, window));
+                used.set(*ratio);
+            }
+            for (state, count) in [("active", account.active), ("idle", account.idle)] {
+                let connections = self.connections.get_or_create_owned(&of_connections(label, state));
+                connections.set(gauge(count as u64));
+            }
+            // An alert can see the first change only from a zero.
+            for result in ["accepted", "refused"] {
+                drop(self.sign_ins.get_or_create(&of_sign_in(label, result)));
+            }
+            known.insert(account.label.clone(), account.clone());
+        }
+        for (label, gone) in &before {
+            self.account_paused.remove(&of_account(label));
+            for (window, _) in &gone.windows {
+                self.account_window_used.remove(&of_window(label, window));
+            }
+            for state in ["active", "idle"] {
+                self.connections.remove(&of_connections(label, state));
+            }
+        }
     }
 
-    /// Forgets the gauge of an account that is there no more.
-    pub fn forget_account(&self, account: &str) {
-        self.account_paused.remove(&of_account(account));
+    /// Counts a sign-in: `accepted`, `refused`, `postponed` or `failed`.
+    pub fn count_sign_in(&self, account: &str, result: &str) {
+        self.sign_ins.get_or_create(&of_sign_in(account, result)).inc();
+    }
+
+    /// Counts a connector that was stopped.
+    pub fn count_stop(&self, connector: &str, reason: &str) {
+        let labels = StopLabels {
+            connector: connector.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.connector_stops.get_or_create(&labels).inc();
     }
 
     /// Counts scheduled times that passed and started nothing.
@@ -253,8 +326,35 @@ fn of_account(account: &str) -> AccountLabels {
     }
 }
 
+fn of_window(account: &str, window: &str) -> WindowLabels {
+    WindowLabels {
+        account: account.to_owned(),
+        window: window.to_owned(),
+    }
+}
+
+fn of_connections(account: &str, state: &str) -> ConnectionLabels {
+    ConnectionLabels {
+        account: account.to_owned(),
+        state: state.to_owned(),
+    }
+}
+
+fn of_sign_in(account: &str, result: &str) -> SignInLabels {
+    SignInLabels {
+        account: account.to_owned(),
+        result: result.to_owned(),
+    }
+}
+
 fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl CommitObserver for Metrics {
+    fn committed(&self, took: Duration) {
+        self.ledger_commit.observe(took.as_secs_f64());
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +364,16 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    fn shop() -> AccountUse {
+        AccountUse {
+            label: "shop".to_owned(),
+            is_paused: true,
+            windows: vec![("second", 1.0), ("day", 0.25)],
+            active: 2,
+            idle: 1,
+        }
+    }
 
     /// Everything happened once.
     fn all() -> Metrics {
@@ -275,7 +385,10 @@ mod tests {
         metrics.count_messages("email-v2", "shop", "sent", 5);
         metrics.count_failure("shop", "quota");
         metrics.set_messages_in_doubt(1);
-        metrics.set_account_paused("shop", true);
+        metrics.set_accounts(&[shop()]);
+        metrics.count_sign_in("shop", "refused");
+        metrics.committed(second);
+        metrics.count_stop("loop", "cpu");
         metrics.count_missed("digest", 2);
         metrics.count_skipped("digest");
         metrics.count_request("/api/v1/runs/{id}", 200);
@@ -283,11 +396,15 @@ mod tests {
     }
 
     /// The table of the documentation: name, type, labels.
-    const TABLE: [(&str, &str, &[&str]); 13] = [
+    const TABLE: [(&str, &str, &[&str]); 18] = [
         ("pipepost_account_paused", "gauge", &["account"]),
+        ("pipepost_account_window_used_ratio", "gauge", &["account", "window"]),
         ("pipepost_build_info", "gauge", &["version"]),
+        ("pipepost_connections", "gauge", &["account", "state"]),
+        ("pipepost_connector_stops_total", "counter", &["connector", "reason"]),
         ("pipepost_failures_total", "counter", &["account", "kind"]),
         ("pipepost_http_requests_total", "counter", &["route", "status"]),
+        ("pipepost_ledger_commit_seconds", "histogram", &[]),
         ("pipepost_messages_in_doubt", "gauge", &[]),
         (
             "pipepost_messages_total",
@@ -301,6 +418,7 @@ mod tests {
         ("pipepost_runs_total", "counter", &["pipeline", "state", "trigger"]),
         ("pipepost_schedule_missed_total", "counter", &["pipeline"]),
         ("pipepost_schedule_skipped_total", "counter", &["pipeline"]),
+        ("pipepost_sign_ins_total", "counter", &["account", "result"]),
     ];
 
     #[test]
@@ -348,6 +466,13 @@ mod tests {
             "pipepost_queue_oldest_seconds 1.0",
             r#"pipepost_messages_total{connector="email-v2",account="shop",outcome="sent"} 5"#,
             "pipepost_messages_in_doubt 1",
+            r#"pipepost_account_paused{account="shop"} 1"#,
+            r#"pipepost_account_window_used_ratio{account="shop",window="day"} 0.25"#,
+            r#"pipepost_connections{account="shop",state="active"} 2"#,
+            r#"pipepost_connections{account="shop",state="idle"} 1"#,
+            r#"pipepost_sign_ins_total{account="shop",result="refused"} 1"#,
+            "pipepost_ledger_commit_seconds_count 1",
+            r#"pipepost_connector_stops_total{connector="loop",reason="cpu"} 1"#,
             r#"pipepost_schedule_missed_total{pipeline="digest"} 2"#,
             r#"pipepost_build_info{version="1.2.3"} 1"#,
         ] {
@@ -366,9 +491,19 @@ mod tests {
     #[test]
     fn an_account_that_is_gone_has_no_gauges() {
         let metrics = all();
-        metrics.forget_account("shop");
+        let without_limits = AccountUse {
+            windows: Vec::new(),
+            ..shop()
+        };
+        metrics.set_accounts(&[without_limits]);
         let (_, written) = metrics.exposition("");
-        assert!(!written.contains("account_paused{"), "{written}");
+        assert!(!written.contains("account_window_used_ratio{"), "{written}");
+        assert!(written.contains("account_paused{"), "{written}");
+        metrics.set_accounts(&[]);
+        let (_, written) = metrics.exposition("");
+        for gauge in ["account_paused{", "connections{"] {
+            assert!(!written.contains(gauge), "{gauge}: {written}");
+        }
     }
 
     /// What the examples for Prometheus and Grafana ask for.

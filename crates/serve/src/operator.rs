@@ -23,10 +23,28 @@ pub struct BegunAuthorization {
     pub redirect: String,
 }
 
+/// What is measured of an account at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountUse {
+    /// The account's label.
+    pub label: String,
+    /// Whether it pauses.
+    pub is_paused: bool,
+    /// How much of each limit is used, from 0 to 1: `second` and `day`, as far as the account states such a limit.
+    pub windows: Vec<(&'static str, f64)>,
+    /// The number of connections in use.
+    pub active: usize,
+    /// The number of connections in the pool.
+    pub idle: usize,
+}
+
 /// The host, as an operator asks for it. No answer holds a secret.
 pub trait Operator: Send + Sync + Debug {
     /// Returns all accounts: `label`, `type`, `source` (`store` or `file`), `description`, `environments`, `paused`.
     fn accounts(&self) -> Answer<'_, Vec<Value>>;
+
+    /// Returns what is measured of each account that can be used.
+    fn account_use(&self) -> Answer<'_, Vec<AccountUse>>;
 
     /// Returns one account, with its fields as they are stored. Secrets are `***`.
     fn account<'o>(&'o self, label: &'o str) -> Answer<'o, Value>;

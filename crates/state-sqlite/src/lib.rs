@@ -30,7 +30,7 @@ use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
 use pipepost_state::runs::RunStore;
 use pipepost_state::server_limits::ServerLimitStore;
-use pipepost_state::{Answer, Redact, StateError, StateStore};
+use pipepost_state::{Answer, CommitObserver, Redact, StateError, StateStore};
 use quotas::SqliteQuotas;
 use reader::SqliteReader;
 use runs::SqliteRuns;
@@ -53,6 +53,7 @@ pub(crate) struct Book {
     pub(crate) directory: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     on_commit: Option<OnCommit>,
+    observer: Option<Arc<dyn CommitObserver>>,
     writing: Mutex<Option<Writing>>,
     /// Locked while this process serves the runs.
     pub(crate) serving: Mutex<Option<File>>,
@@ -83,7 +84,7 @@ impl SqliteStore {
 
     /// Makes a store for this directory that uses this clock.
     pub fn with_clock(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
-        Self::made(directory.into(), clock, None)
+        Self::made(directory.into(), clock, None, None)
     }
 
     /// Calls `act` on the writing thread before each commit. `act` may observe the disk, or slow it down.
@@ -94,14 +95,29 @@ impl SqliteStore {
             book.directory.clone(),
             Arc::clone(&book.clock),
             Some(OnCommit(Arc::new(act))),
+            book.observer.clone(),
         )
     }
 
-    fn made(directory: PathBuf, clock: Arc<dyn Clock>, on_commit: Option<OnCommit>) -> Self {
+    /// Tells this observer of each commit.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn CommitObserver>) -> Self {
+        let book = &self.book;
+        let clock = Arc::clone(&book.clock);
+        Self::made(book.directory.clone(), clock, book.on_commit.clone(), Some(observer))
+    }
+
+    fn made(
+        directory: PathBuf,
+        clock: Arc<dyn Clock>,
+        on_commit: Option<OnCommit>,
+        observer: Option<Arc<dyn CommitObserver>>,
+    ) -> Self {
         let book = Arc::new(Book {
             directory,
             clock,
             on_commit,
+            observer,
             writing: Mutex::default(),
             serving: Mutex::default(),
         });
@@ -138,7 +154,12 @@ impl Book {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if writing.is_none() {
             let (jobs, receiver) = channel();
-            let mut writer = Writer::new(&self.directory, Arc::clone(&self.clock), self.on_commit.clone());
+            let mut writer = Writer::new(
+                &self.directory,
+                Arc::clone(&self.clock),
+                self.on_commit.clone(),
+                self.observer.clone(),
+            );
             let thread = thread::Builder::new()
                 .name("pipepost-state".into())
                 .spawn(move || writer.work(&receiver))

@@ -14,6 +14,7 @@ use pipepost_state::clock::Moment;
 use pipepost_state::quota::windows::{self, Decision};
 use pipepost_state::quota::{
     AccountKey, AccountRows, Admission, Availability, Pause, PauseCause, PauseEntry, QuotaStore, SendLimits, Standing,
+    Usage,
 };
 use pipepost_state::{Answer, StateError};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -124,6 +125,16 @@ impl QuotaStore for SqliteQuotas {
                 }
             }
             self.change(key, false, move |rows, now| windows::look(rows, limits, now))
+                .await
+        })
+    }
+
+    fn usage<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Usage, StateError>> {
+        Box::pin(async move {
+            if !limits.is_some() {
+                return Ok(Usage::default());
+            }
+            self.change(key, false, move |rows, now| windows::usage(rows, limits, now))
                 .await
         })
     }

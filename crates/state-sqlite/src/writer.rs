@@ -12,13 +12,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
 
 use pipepost_state::clock::{Clock, Moment, seconds};
 use pipepost_state::ledger::{
     Claim, ClaimError, LedgerState, Part, PartOutcome, RETENTION_SECONDS, Recorded, UPKEEP_SECONDS,
 };
 use pipepost_state::quota::{AccountKey, AccountRows};
-use pipepost_state::{Holder, Redact, StateError};
+use pipepost_state::{CommitObserver, Holder, Redact, StateError};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
@@ -130,6 +131,7 @@ pub(crate) struct Writer {
     directory: PathBuf,
     clock: Arc<dyn Clock>,
     on_commit: Option<OnCommit>,
+    observer: Option<Arc<dyn CommitObserver>>,
     open: Option<Opened>,
     /// Executions that this process runs, and since when, in seconds.
     running: HashMap<Arc<str>, i64>,
@@ -153,11 +155,17 @@ struct Within<'w> {
 }
 
 impl Writer {
-    pub(crate) fn new(directory: &Path, clock: Arc<dyn Clock>, on_commit: Option<OnCommit>) -> Self {
+    pub(crate) fn new(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        on_commit: Option<OnCommit>,
+        observer: Option<Arc<dyn CommitObserver>>,
+    ) -> Self {
         Self {
             directory: directory.to_owned(),
             clock,
             on_commit,
+            observer,
             open: None,
             running: HashMap::new(),
         }
@@ -231,8 +239,13 @@ impl Writer {
         let unusable = |error: rusqlite::Error| StateError::unusable(place.display(), error);
         let (clock, on_commit) = (Arc::clone(&self.clock), self.on_commit.clone());
         let mut running = self.running.clone();
-        let opened = self.opened()?;
         let synced = jobs.iter().any(Job::is_durable);
+        let watched = self
+            .observer
+            .clone()
+            .filter(|_| synced)
+            .map(|observer| (observer, Instant::now()));
+        let opened = self.opened()?;
         if synced != opened.synced {
             let how = if synced { "full" } else { "normal" };
             opened
@@ -262,6 +275,9 @@ impl Writer {
             act();
         }
         change.commit().map_err(unusable)?;
+        if let Some((observer, begun)) = watched {
+            observer.committed(begun.elapsed());
+        }
         self.running = running;
         Ok(())
     }

@@ -33,7 +33,7 @@ use std::pin::Pin;
 
 pub use error::{Holder, StateError};
 pub use memory::MemoryStore;
-pub use store::{Redact, StateStore};
+pub use store::{CommitObserver, Redact, StateStore};
 
 /// An answer that may have to wait for a disk or a network.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -138,6 +138,32 @@ pub enum Availability {
     Room(Option<(usize, Coming)>),
 }
 
+/// How much of a window is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowUse {
+    /// The number of messages in the window.
+    pub used: usize,
+    /// The limit.
+    pub most: usize,
+}
+
+impl WindowUse {
+    /// Returns how much is used: 0 for nothing, 1 for all of it.
+    pub fn ratio(self) -> f64 {
+        let whole = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        whole(self.used) / whole(self.most.max(1))
+    }
+}
+
+/// How much of its limits an account has used; none where it states no such limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Of the sliding second that ends now.
+    pub second: Option<WindowUse>,
+    /// Of the sliding 24 hours that end now.
+    pub day: Option<WindowUse>,
+}
+
 /// A pause, for the person who looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PauseEntry {
@@ -156,6 +182,11 @@ pub trait QuotaStore: Send + Sync + fmt::Debug {
     ///
     /// The answer may fail when the state cannot be used.
     fn look<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Availability, StateError>>;
+
+    /// Returns how much of its limits the account has used now, paused or not. Without limits, it touches nothing.
+    ///
+    /// The answer may fail when the state cannot be used.
+    fn usage<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Usage, StateError>>;
 
     /// Admits `count` transactions at once, or none.
     ///

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Answer;
 use crate::error::StateError;
@@ -36,6 +37,12 @@ impl fmt::Debug for Redact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redact")
     }
+}
+
+/// An observer of a store's commits. It is called on the thread that writes, so it should be quick.
+pub trait CommitObserver: Send + Sync + fmt::Debug {
+    /// Receives how long a commit took that was synced before it was answered, from its first statement to its end.
+    fn committed(&self, took: Duration);
 }
 
 /// A record of what was sent, shared by all that hold it. Make one per process: the implementations write through one

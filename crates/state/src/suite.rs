@@ -126,6 +126,7 @@ macro_rules! expand_suite {
             a_clock_that_is_set_back_opens_no_window,
             what_a_dead_process_had_under_way_ends_when_it_is_found_dead,
             the_limit_of_a_day_is_told_with_its_end_and_slides,
+            how_much_of_its_limits_an_account_has_used_is_told_also_while_it_pauses,
             a_pause_lasts_as_long_as_it_means_and_the_next_process_knows_it,
             a_shorter_pause_does_not_end_a_longer_one,
             a_person_ends_a_pause,

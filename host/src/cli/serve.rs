@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use options::ServeOptions;
-use pipepost::serve::{CurrentHost, HostOperator, ServedHost};
-use pipepost::state::StateStore as _;
+use pipepost::net::SignInObserver;
+use pipepost::serve::{CurrentHost, HostOperator, MetricsObserver, ServedHost};
+use pipepost::state::{CommitObserver, StateStore as _};
 use pipepost::{FailureKind, shutdown};
 use pipepost_serve::listen::{HostNames, HttpLimits, ListenError, Listener, Protection};
 use pipepost_serve::metrics::Metrics;
@@ -41,9 +42,14 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         ServiceManager::absent()
     });
     let globals = setup::globals(&options.globals)?;
-    let store = SqliteStore::new(super::ledger::directory(options.state.clone())?);
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let store = SqliteStore::new(super::ledger::directory(options.state.clone())?)
+        .observed_by(Arc::clone(&metrics) as Arc<dyn CommitObserver>);
+    let observer = Arc::new(MetricsObserver::new(Arc::clone(&metrics)));
     let host = setup::builder_in(&options.host, options.state.as_deref())?
         .state(Arc::new(store.clone()))
+        .sign_in_observer(Arc::clone(&observer) as Arc<dyn SignInObserver>)
+        .stop_observer(observer)
         .build()
         .await
         .inspect(setup::tell_replaced)?;
@@ -83,7 +89,7 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
     let operating = Operating {
         operator: Arc::new(operator),
         ledger: store.reader(),
-        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
+        metrics,
     };
     let service = Service::start(settings, served, store.runs(), tokens, operating)
         .await

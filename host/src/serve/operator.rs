@@ -1,6 +1,6 @@
 //! The host as an operator of the service asks for it: accounts, connectors, checks and previews.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,9 @@ use pipepost_accounts::store::{Change, Store};
 use pipepost_accounts::{Account, Accounts, Environment, Error, ErrorKind, Errors, Secret};
 use pipepost_core::sentence::{capitalised, ended};
 use pipepost_core::{Failure, FailureKind};
-use pipepost_net::HttpClient;
+use pipepost_net::{ConnectionCount, HttpClient};
 use pipepost_serve::host::Source;
-use pipepost_serve::operator::{Answer, BegunAuthorization, Operator};
+use pipepost_serve::operator::{AccountUse, Answer, BegunAuthorization, Operator};
 use pipepost_serve::problem::{Problem, ProblemKind};
 use pipepost_state::StateError;
 use pipepost_state::quota::{Availability, Pause, PauseCause};
@@ -278,6 +278,37 @@ impl Operator for HostOperator {
                 account["paused"] = self.pause_of(&label).await?;
             }
             Ok(shown)
+        })
+    }
+
+    fn account_use(&self) -> Answer<'_, Vec<AccountUse>> {
+        Box::pin(async move {
+            let host = self.host.get();
+            let mut counts: BTreeMap<Option<String>, ConnectionCount> = BTreeMap::new();
+            for count in host.connections.counts() {
+                counts.insert(count.account.clone(), count);
+            }
+            let mut uses = Vec::new();
+            for account in host.accounts.iter() {
+                let label = account.label().to_owned();
+                let (key, limits) = quota_key(account);
+                let quotas = host.quotas.store();
+                let looked = quotas.look(&key, limits).await.map_err(|error| of_state(&error))?;
+                let usage = quotas.usage(&key, limits).await.map_err(|error| of_state(&error))?;
+                let windows = [("second", usage.second), ("day", usage.day)];
+                let connections = counts.remove(&Some(label.clone()));
+                uses.push(AccountUse {
+                    label,
+                    is_paused: matches!(looked, Availability::Paused(_)),
+                    windows: windows
+                        .into_iter()
+                        .filter_map(|(name, window)| Some((name, window?.ratio())))
+                        .collect(),
+                    active: connections.as_ref().map_or(0, |count| count.active),
+                    idle: connections.as_ref().map_or(0, |count| count.idle),
+                });
+            }
+            Ok(uses)
         })
     }
 

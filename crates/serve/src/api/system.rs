@@ -60,11 +60,8 @@ async fn refresh(service: &Service) {
     if let Ok(messages) = service.ledger.uncertain().await {
         service.metrics.set_messages_in_doubt(messages.len() as u64);
     }
-    if let Ok(accounts) = service.operator.accounts().await {
-        for account in &accounts {
-            let label = account["label"].as_str().unwrap_or_default();
-            service.metrics.set_account_paused(label, !account["paused"].is_null());
-        }
+    if let Ok(accounts) = service.operator.account_use().await {
+        service.metrics.set_accounts(&accounts);
     }
 }
 

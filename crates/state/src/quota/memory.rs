@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::windows::{self, Decision};
 use super::{
     AccountKey, AccountRows, Admission, Availability, Pause, PauseCause, PauseEntry, QuotaStore, SendLimits, Standing,
+    Usage,
 };
 use crate::Answer;
 use crate::clock::{Clock, Moment, SystemClock};
@@ -76,6 +77,14 @@ impl QuotaStore for MemoryQuotas {
     fn look<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Availability, StateError>> {
         let looked = self.change(key, |rows, now| windows::look(rows, limits, now));
         Box::pin(std::future::ready(looked))
+    }
+
+    fn usage<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Usage, StateError>> {
+        let used = match limits.is_some() {
+            true => self.change(key, |rows, now| windows::usage(rows, limits, now)),
+            false => Ok(Usage::default()),
+        };
+        Box::pin(std::future::ready(used))
     }
 
     fn admit<'q>(

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use super::{AccountRows, Availability, Coming, Pause, PauseCause, SendLimits, Standing};
+use super::{AccountRows, Availability, Coming, Pause, PauseCause, SendLimits, Standing, Usage, WindowUse};
 use crate::clock::{Moment, duration, length};
 use crate::error::StateError;
 
@@ -183,6 +183,30 @@ pub fn admit(
         "each admission counts as one under way"
     );
     Ok(Decision::Admitted(admitted))
+}
+
+/// Returns how much of its limits an account has used.
+///
+/// # Errors
+/// Fails when the state cannot be used.
+pub fn usage(rows: &mut dyn AccountRows, limits: SendLimits, now: Moment) -> Result<Usage, StateError> {
+    if !limits.is_some() {
+        return Ok(Usage::default());
+    }
+    rows.end_the_dead(now + 1)?;
+    tidy(rows, limits, now)?;
+    let mut used = |most: Option<u32>, length: Duration| {
+        let Some(most) = most else { return Ok(None) };
+        let window = Window::of(rows, most, length, now)?;
+        Ok(Some(WindowUse {
+            used: window.under_way + window.ended,
+            most: window.most,
+        }))
+    };
+    Ok(Usage {
+        second: used(limits.per_second, SECOND)?,
+        day: used(limits.per_day, DAY)?,
+    })
 }
 
 /// Returns how much of a day's limit is left.

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::{Machine, SimClock, at_once, seconds};
 use crate::quota::windows::{DAY, SECOND};
-use crate::quota::{AccountKey, Admission, Availability, PauseCause, QuotaStore, SendLimits, Standing};
+use crate::quota::{
+    AccountKey, Admission, Availability, PauseCause, QuotaStore, SendLimits, Standing, Usage, WindowUse,
+};
 use crate::store::StateStore as _;
 
 fn account(label: &str) -> AccountKey {
@@ -221,6 +223,40 @@ pub async fn the_limit_of_a_day_is_told_with_its_end_and_slides<M: Machine>() {
     tokio::time::advance(DAY / 2 + Duration::from_millis(1)).await;
     send(&quotas, &key, limits).await.expect("the first is a day old");
     send(&quotas, &key, limits).await.expect_err("the second is not");
+}
+
+/// See the name.
+pub async fn how_much_of_its_limits_an_account_has_used_is_told_also_while_it_pauses<M: Machine>() {
+    let machine = M::new(Arc::new(SimClock::default()));
+    let quotas = machine.process().quotas();
+    let (key, other) = (account("mail"), account("other"));
+    let limits = SendLimits {
+        per_second: Some(4),
+        per_day: Some(10),
+    };
+    let usage = || async { at_once(quotas.usage(&key, limits)).await.expect("a state") };
+    let used = |second: usize, day: usize| Usage {
+        second: Some(WindowUse { used: second, most: 4 }),
+        day: Some(WindowUse { used: day, most: 10 }),
+    };
+    assert_eq!(usage().await, used(0, 0));
+    send(&quotas, &key, limits).await.expect("there is room");
+    assert!(matches!(admit(&quotas, &key, limits).await, Admission::Admitted(_)));
+    assert_eq!(usage().await, used(2, 2));
+    let paused = quotas.pause(&key, PauseCause::Quota, seconds(60), "4.7.28 too many");
+    at_once(paused).await.expect("a state");
+    tokio::time::sleep(seconds(2)).await;
+    // What has not ended counts.
+    assert_eq!(usage().await, used(1, 2));
+    let none = SendLimits::default();
+    let unlimited = at_once(quotas.usage(&key, none)).await.expect("a state");
+    assert_eq!(unlimited, Usage::default());
+    assert_eq!(
+        at_once(quotas.usage(&other, limits)).await.expect("a state"),
+        used(0, 0)
+    );
+    let half = WindowUse { used: 5, most: 10 };
+    assert!((half.ratio() - 0.5).abs() < f64::EPSILON);
 }
 
 /// See the name.
