@@ -34,7 +34,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         .enable_all()
         .build()
         .expect("a runtime");
-    let engine = Engine::new(&options).expect("an engine");
+    let engine = Engine::new(&options);
     let component = engine.load(bytes, None).expect("a connector of ours");
     Fixture {
         runtime,

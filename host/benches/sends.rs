@@ -83,7 +83,7 @@ struct Sandbox {
 impl Sandbox {
     async fn new(options: &EngineOptions, accounts: &Accounts) -> Result<Self, Error> {
         let policy = Policy::default();
-        let engine = Engine::new(options)?;
+        let engine = Engine::new(options);
         let connectors = Connectors::load(&engine, &policy, &[]).await?;
         let gate = EgressGate::new(policy);
         let account = accounts.get("mail")?;
@@ -137,7 +137,7 @@ impl Sandbox {
                 ledger: Arc::clone(&ledger) as _,
                 ending: ending.clone(),
             };
-            let ended = run_batch(&self.engine, &connector.component, batch, |_| ()).await;
+            let ended = run_batch(&self.engine, connector.component(&self.engine)?, batch, |_| ()).await;
             for end in ended.calls.into_values() {
                 end.result.map_err(|failed| failed.failure.to_string())?;
                 done += 1;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use pipepost_core::policy::Policy;
 use pipepost_engine::Engine;
+use pipepost_engine::connector::{BuiltIn, Precompiled, check_grants, load_built_in};
 pub use pipepost_engine::connector::{Connector, ConnectorError, ConnectorReport, Origin, digest, load_file};
-use pipepost_engine::connector::{check_grants, load};
 use pipepost_flowspec::{Catalogue, ConnectorDescription, ConnectorNames, NameHolder};
 
 /// The reason why the connectors were not loaded.
@@ -50,8 +50,9 @@ pub struct Connectors {
 }
 
 impl Connectors {
-    /// Loads the built-in connectors and those of the directories. A file replaces the built-in connector with the same
-    /// name. Any other clash of names is an error.
+    /// Takes the built-in connectors and those of the directories. A file replaces the built-in connector with the same
+    /// name. Any other clash of names is an error. A built-in connector that was compiled with the binary is loaded when a
+    /// document is prepared that uses it; the others are loaded now.
     ///
     /// # Errors
     /// Returns the error of the first connector that does not load.
@@ -59,7 +60,17 @@ impl Connectors {
         check_grants(policy)?;
         let mut built_in = Vec::new();
         for embedded in pipepost_embedded_connectors::embedded() {
-            built_in.push(load(engine, policy, embedded.bytes, Origin::BuiltIn, embedded.name).await?);
+            let precompiled = embedded.precompiled.map(|precompiled| Precompiled {
+                description: precompiled.description,
+                load: Arc::new(move |engine| precompiled.load(engine)),
+            });
+            let connector = BuiltIn {
+                name: embedded.name,
+                bytes: embedded.bytes,
+                digest: embedded.digest,
+                precompiled,
+            };
+            built_in.push(load_built_in(engine, policy, &connector).await?);
         }
         let mut from_files = Vec::new();
         for path in files(directories)? {

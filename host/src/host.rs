@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{EgressGate, Failure, Limits, Policy};
-use pipepost_engine::{Engine, EngineOptions, FuelMeter, LoadError, MemoryDumps, StopObserver};
+use pipepost_engine::{Component, Engine, EngineOptions, FuelMeter, MemoryDumps, StopObserver};
 use pipepost_flowspec::{
     self as flowspec, CheckContext, CompiledConnector, Pipeline, Problem, Problems, Report, Requirements,
 };
@@ -62,9 +62,6 @@ pub struct Host {
 /// The reason why a host could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The engine does not start.
-    #[error(transparent)]
-    Engine(#[from] LoadError),
     /// A connector does not load.
     #[error(transparent)]
     Connectors(#[from] ConnectorsError),
@@ -216,10 +213,10 @@ impl HostBuilder {
         self
     }
 
-    /// Starts the engine and loads the connectors.
+    /// Takes the connectors. What was compiled with the binary is loaded when a document needs it.
     ///
     /// # Errors
-    /// Fails when the engine does not start or a connector does not load.
+    /// Fails when a connector does not load.
     pub async fn build(self) -> Result<Host, HostError> {
         let options = EngineOptions {
             limits: self.limits.unwrap_or_else(|| self.policy.limits()),
@@ -228,7 +225,7 @@ impl HostBuilder {
             fuel_meter: self.fuel_meter,
             observer: self.stop_observer,
         };
-        let engine = Engine::new(&options)?;
+        let engine = Engine::new(&options);
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;
         let gate = EgressGate::new(self.policy);
         let sink = self.sink.unwrap_or_else(|| Arc::new(TokenSink::new()));
@@ -293,6 +290,8 @@ pub struct Prepared {
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) connector: Arc<Connector>,
+    /// The connector's code, ready to run.
+    pub(crate) component: Component,
     pub(crate) account: Option<Arc<Account>>,
     /// The member of the connector's output that lists who was refused.
     pub(crate) refused: Option<String>,
@@ -427,7 +426,9 @@ impl Host {
             let name = &connector.name;
             let loaded = self.connectors.shared(name);
             let loaded = loaded.ok_or_else(|| Problem::configuration(format!("there is no connector `{name}`")))?;
+            let component = loaded.component(&self.engine).cloned();
             targets.push(Target {
+                component: component.map_err(|error| Problem::configuration(error.to_string()))?,
                 refused: loaded.refused_member().map(str::to_owned),
                 connector: Arc::clone(loaded),
                 account: connector.account_label.as_deref().map(account).transpose()?,

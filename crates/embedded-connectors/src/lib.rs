@@ -1,8 +1,20 @@
 //! The connectors that are built into the binary, so that one file is a whole installation.
 //!
-//! `cargo xtask build` makes the components and then builds what depends on this crate. A plain `cargo build` finds
-//! none and works all the same: [`embedded`] is then empty.
-#![forbid(unsafe_code)]
+//! `cargo xtask build` makes the components, compiles them to machine code, and then builds what depends on this crate. A
+//! plain `cargo build` finds no components and works without them: [`embedded`] is then empty. Without machine code, a
+//! component is compiled when it is loaded.
+//!
+//! This is the only crate of the host that allows unsafe code, in one function: machine code runs as it is, so the bytes
+//! that this function passes on must be what wasmtime has compiled. They are private to this crate, they are constants of
+//! the binary, and the build script has compared their digest with the one that was written when they were compiled. Whoever
+//! can change them can change the rest of the binary too. See "Machine code that was compiled before" in SECURITY.md.
+#![deny(unsafe_code)]
+
+#[cfg(test)]
+mod seal;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
 
 /// A component that was embedded when this crate was compiled.
 #[derive(Debug, Clone, Copy)]
@@ -11,9 +23,116 @@ pub struct Embedded {
     pub name: &'static str,
     /// The component.
     pub bytes: &'static [u8],
+    /// The SHA-256 digest of the component: `sha256:` and 64 hexadecimal digits.
+    pub digest: &'static str,
+    /// What was compiled of it, if anything was.
+    pub precompiled: Option<Precompiled>,
+}
+
+/// The machine code of an embedded component.
+#[derive(Clone, Copy)]
+pub struct Precompiled {
+    /// The component's own description and its imports and exports, as JSON.
+    pub description: &'static str,
+    /// Set by the build script alone.
+    code: &'static [u8],
+}
+
+impl std::fmt::Debug for Precompiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Precompiled")
+            .field("bytes", &self.code.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Precompiled {
+    /// Returns the machine code, to look at.
+    pub fn code(&self) -> &'static [u8] {
+        self.code
+    }
+
+    /// Loads the component without compiling it.
+    ///
+    /// # Errors
+    /// Fails when the code was made by another version of wasmtime, with other settings than this engine's, or for another
+    /// processor. The component can then be compiled.
+    #[allow(unsafe_code)]
+    pub fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: `code` is what `Component::serialize` or `Engine::precompile_component` has returned. Nobody outside of
+        // this crate can make a `Precompiled`, the build script makes one only of bytes whose digest is that of their seal,
+        // and a constant of the binary does not change. That version, settings and processor fit is checked by wasmtime
+        // before it uses any of it.
+        unsafe { Component::deserialize(engine, self.code) }
+    }
 }
 
 /// All embedded components, by name.
 pub fn embedded() -> &'static [Embedded] {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::seal::Seal;
+    use super::*;
+
+    const COMPONENT: &str = "sha256:aa";
+    const CODE: &str = "sha256:bb";
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+    fn seal() -> Seal<'static> {
+        Seal {
+            component: COMPONENT,
+            code: CODE,
+            target: TARGET,
+            description: "{}",
+        }
+    }
+
+    #[test]
+    fn a_seal_is_read_as_it_was_written() {
+        let text = seal().to_text();
+        assert_eq!(Seal::parse(&text), Ok(seal()));
+        assert!(Seal::parse("sha256:aa\nsha256:bb\n").is_err());
+        assert!(Seal::parse(&format!("{text}more\n")).is_err());
+    }
+
+    #[test]
+    fn machine_code_of_another_component_or_target_or_that_was_changed_is_not_embedded() {
+        assert_eq!(seal().check(COMPONENT, CODE, TARGET), Ok(()));
+        for (component, code, target) in [
+            ("sha256:ac", CODE, TARGET),
+            (COMPONENT, "sha256:bc", TARGET),
+            (COMPONENT, CODE, "aarch64-unknown-linux-gnu"),
+        ] {
+            assert!(
+                seal().check(component, code, target).is_err(),
+                "{component} {code} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_digests_are_those_of_the_bytes() {
+        for connector in embedded() {
+            let digest: String = Sha256::digest(connector.bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(connector.digest, format!("sha256:{digest}"), "{}", connector.name);
+        }
+    }
+
+    #[test]
+    fn code_for_other_settings_is_refused_before_any_of_it_is_used() {
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(false);
+        let engine = Engine::new(&config).expect("an engine");
+        for precompiled in embedded().iter().filter_map(|connector| connector.precompiled) {
+            assert!(precompiled.load(&engine).is_err(), "{precompiled:?}");
+        }
+    }
 }

@@ -114,8 +114,9 @@ impl fmt::Debug for MemoryDumps {
 /// How often the epoch advances: the precision of [`Limits::cpu`] and the longest that a busy instance keeps its thread.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// The one constructor of the configuration.
-pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config> {
+/// What the machine code depends on: the same for every engine that runs connectors and for
+/// [`precompile`](super::precompile). Whoever adds a setting that changes the code adds it here.
+pub(super) fn of_code() -> Config {
     let mut config = Config::new();
     // Only what our contract needs, and only wasmtime's tier 1: a feature that is off cannot have a bug that matters.
     config.wasm_component_model(true);
@@ -126,12 +127,19 @@ pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config>
     config.wasm_tail_call(false);
     config.wasm_extended_const(true);
     config.epoch_interruption(true);
+    config.memory_init_cow(true);
+    config
+}
+
+/// The one constructor of the configuration of an engine that runs connectors.
+pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config> {
+    let mut config = of_code();
+    // Counting fuel changes the code, too: an engine that counts compiles anew.
     config.consume_fuel(options.fuel_meter.is_some());
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(1 << 20);
     // A trap's core dump is the one way to an instance's memory without unsafe code.
     config.coredump_on_trap(options.memory_dumps.is_some());
-    config.memory_init_cow(true);
     if let Some(directory) = &options.cache {
         match cache::secure(directory) {
             Ok(()) => {

@@ -3,10 +3,11 @@
 //! The answer comes from the binary itself, not from what the component says. A component can reach only what is among
 //! its imports, so this list is all of its authority before any grant narrows it.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload};
 
 /// The imports and exports of a component, as its bytes name them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interfaces {
     /// Names such as `pipepost:mail/transport@0.1.0`, in the binary's order.
     pub imports: Vec<String>,

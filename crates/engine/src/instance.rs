@@ -205,8 +205,8 @@ struct CpuExhausted;
 #[error("{0}")]
 pub(super) struct ContractViolation(pub(super) String);
 
-fn store(engine: &Engine, cpu: Duration, batch: Option<BatchState>) -> Store<StoreData> {
-    let mut store = Store::new(&engine.inner.wasmtime, StoreData::new(&engine.inner.limits, cpu, batch));
+fn store(engine: &Engine, component: &Component, cpu: Duration, batch: Option<BatchState>) -> Store<StoreData> {
+    let mut store = Store::new(&component.wasmtime, StoreData::new(&engine.inner.limits, cpu, batch));
     store.limiter(|data| &mut data.memory);
     // What one call may carry over: its greatest text, and the small things beside it.
     store.set_hostcall_fuel(engine.inner.limits.json.saturating_add(SMALL_THINGS_BYTES));
@@ -229,7 +229,7 @@ const SMALL_THINGS_BYTES: usize = 4 << 20;
 
 pub(super) async fn describe(engine: &Engine, component: &Component) -> Result<Manifest, LoadError> {
     let _place = place(engine).await;
-    let mut store = store(engine, engine.inner.limits.cpu, None);
+    let mut store = store(engine, component, engine.inner.limits.cpu, None);
     let limits = &engine.inner.limits;
     store.set_hostcall_fuel(limits.manifest);
     let failed = |error: wasmtime::Error| LoadError::Describe(error.root_cause().to_string());
@@ -390,7 +390,7 @@ async fn perform(
         connections_left: connections(&engine.inner.limits, calls.len()),
         on_settled: Some(Box::new(on_settled)),
     };
-    let mut store = store(engine, cpu, Some(state));
+    let mut store = store(engine, component, cpu, Some(state));
     let performing = async {
         let instance = component.pre.instantiate(&mut store).await?;
         instance.perform(&mut store, batch.account.as_ref(), calls).await?;

@@ -1,8 +1,9 @@
 //! The sandbox: an engine that compiles components, reads what they import, and runs them with what they were granted.
 //!
 //! Make one [`Engine`] per process. [`Engine::load`] checks that every import in a component's bytes is among the
-//! grants, and then compiles the component (or takes the compiled code from the cache). A loaded [`Component`] is
-//! instantiated anew for each batch: an instance remembers nothing of an earlier one.
+//! grants, and then compiles the component (or takes the compiled code from the cache). A built-in connector comes with
+//! its machine code and is loaded when it is first needed. A loaded [`Component`] is instantiated anew for each batch: an
+//! instance remembers nothing of an earlier one.
 #![forbid(unsafe_code)]
 
 mod cache;
@@ -16,9 +17,10 @@ pub mod inspect;
 mod instance;
 mod kept;
 mod permit;
+pub mod precompile;
 mod wire_log;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 pub use commit_tracker::{CallEnd, CallFailure};
@@ -39,8 +41,10 @@ pub struct Engine {
 }
 
 struct Inner {
-    wasmtime: wasmtime::Engine,
-    linker: Linker<StoreData>,
+    options: EngineOptions,
+    /// Made when the first component is loaded: a command that runs no connector pays nothing for it.
+    started: OnceLock<Started>,
+    starting: Mutex<()>,
     limits: Limits,
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
@@ -50,6 +54,24 @@ struct Inner {
     memory_dumps: Option<MemoryDumps>,
     fuel_meter: Option<FuelMeter>,
     observer: Option<Arc<dyn StopObserver>>,
+}
+
+/// What is shared by all components.
+struct Started {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<StoreData>,
+}
+
+impl Started {
+    fn new(options: &EngineOptions) -> Result<Self, LoadError> {
+        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let config = config::configuration(options).map_err(failed)?;
+        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
+        let mut linker = Linker::new(&wasmtime);
+        contract::add_to_linker(&mut linker).map_err(failed)?;
+        start_ticking(&wasmtime);
+        Ok(Self { wasmtime, linker })
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -63,6 +85,7 @@ impl std::fmt::Debug for Engine {
 /// A compiled component whose every import was granted.
 #[derive(Clone)]
 pub struct Component {
+    wasmtime: wasmtime::Engine,
     pre: Arc<ConnectorPre>,
     /// The version of the contract that it was built against.
     pub contract: ContractVersion,
@@ -126,23 +149,15 @@ impl Component {
 }
 
 impl Engine {
-    /// Makes an engine.
-    ///
-    /// # Errors
-    /// Fails when the machine cannot provide what the configuration requires.
-    pub fn new(options: &EngineOptions) -> Result<Self, LoadError> {
-        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let config = config::configuration(options).map_err(failed)?;
-        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
-        let mut linker = Linker::new(&wasmtime);
-        contract::add_to_linker(&mut linker).map_err(failed)?;
-        start_ticking(&wasmtime);
+    /// Makes an engine. It starts when it loads its first component.
+    pub fn new(options: &EngineOptions) -> Self {
         let places = Arc::new(Semaphore::new(options.limits.instances as usize));
         let ahead = Arc::new(Semaphore::new(options.limits.instances as usize / 2));
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
-                wasmtime,
-                linker,
+                options: options.clone(),
+                started: OnceLock::new(),
+                starting: Mutex::new(()),
                 limits: options.limits.clone(),
                 places,
                 ahead,
@@ -150,7 +165,22 @@ impl Engine {
                 fuel_meter: options.fuel_meter.clone(),
                 observer: options.observer.clone(),
             }),
-        })
+        }
+    }
+
+    fn started(&self) -> Result<&Started, LoadError> {
+        let inner = &*self.inner;
+        if let Some(started) = inner.started.get() {
+            return Ok(started);
+        }
+        let _starting = inner.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        match inner.started.get() {
+            Some(started) => Ok(started),
+            None => {
+                let started = Started::new(&inner.options)?;
+                Ok(inner.started.get_or_init(|| started))
+            }
+        }
     }
 
     /// Returns the limits of every instance.
@@ -166,30 +196,63 @@ impl Engine {
     /// connector, or does not compile.
     pub fn load(&self, bytes: &[u8], granted: Option<&[&str]>) -> Result<Component, LoadError> {
         let interfaces = inspect::interfaces(bytes)?;
-        let version = match ContractVersion::of(&interfaces) {
-            Err(Some(step)) => return Err(LoadError::UnknownContract { step }),
-            version => version.ok(),
-        };
-        let granted = granted.unwrap_or(version.unwrap_or(ContractVersion::LATEST).grantable());
-        let refused: Vec<String> = interfaces
-            .imports
-            .iter()
-            .filter(|import| !is_granted(import, granted))
-            .cloned()
-            .collect();
-        if !refused.is_empty() {
-            let granted = granted.iter().map(ToString::to_string).collect();
-            return Err(LoadError::NotGranted {
-                imports: refused,
-                granted,
-            });
+        let contract = granted_contract(&interfaces, granted)?;
+        self.compile(bytes, contract, interfaces)
+    }
+
+    /// Loads the machine code of a built-in connector whose imports were granted. Where there is none, or none that fits,
+    /// the component is compiled.
+    fn load_built_in(
+        &self,
+        built_in: &connector::BuiltIn,
+        contract: ContractVersion,
+        interfaces: &inspect::Interfaces,
+    ) -> Result<Component, LoadError> {
+        let wasmtime = &self.started()?.wasmtime;
+        if let Some(precompiled) = &built_in.precompiled {
+            match (precompiled.load)(wasmtime) {
+                Ok(compiled) if imports_are(wasmtime, &compiled, interfaces) => {
+                    return self.link(&compiled, contract, interfaces.clone());
+                }
+                Ok(_) => tracing::warn!(
+                    connector = built_in.name,
+                    "its machine code imports something else than the connector: it is not used"
+                ),
+                Err(error) => tracing::debug!(
+                    connector = built_in.name,
+                    "its machine code does not fit ({error:#}); compiling it"
+                ),
+            }
         }
-        let contract = version.ok_or(LoadError::NoConnector)?;
-        let unfit = |error: wasmtime::Error| LoadError::Unfit(format!("{error:#}"));
-        let compiled = wasmtime::component::Component::from_binary(&self.inner.wasmtime, bytes).map_err(unfit)?;
-        let pre = self.inner.linker.instantiate_pre(&compiled).map_err(unfit)?;
+        self.compile(built_in.bytes, contract, interfaces.clone())
+    }
+
+    /// Compiles a component whose imports were granted.
+    fn compile(
+        &self,
+        bytes: &[u8],
+        contract: ContractVersion,
+        interfaces: inspect::Interfaces,
+    ) -> Result<Component, LoadError> {
+        let compiled = wasmtime::component::Component::from_binary(&self.started()?.wasmtime, bytes);
+        let compiled = compiled.map_err(|error| unfit(&error))?;
+        self.link(&compiled, contract, interfaces)
+    }
+
+    fn link(
+        &self,
+        compiled: &wasmtime::component::Component,
+        contract: ContractVersion,
+        interfaces: inspect::Interfaces,
+    ) -> Result<Component, LoadError> {
+        let started = self.started()?;
+        let pre = started
+            .linker
+            .instantiate_pre(compiled)
+            .map_err(|error| unfit(&error))?;
         Ok(Component {
-            pre: Arc::new(ConnectorPre::new(contract, pre).map_err(unfit)?),
+            wasmtime: started.wasmtime.clone(),
+            pre: Arc::new(ConnectorPre::new(contract, pre).map_err(|error| unfit(&error))?),
             contract,
             interfaces,
         })
@@ -202,6 +265,48 @@ impl Engine {
     pub async fn describe(&self, component: &Component) -> Result<Manifest, LoadError> {
         instance::describe(self, component).await
     }
+}
+
+/// The contract that a component was built against, when all that it imports is among `granted`.
+fn granted_contract(interfaces: &inspect::Interfaces, granted: Option<&[&str]>) -> Result<ContractVersion, LoadError> {
+    let version = match ContractVersion::of(interfaces) {
+        Err(Some(step)) => return Err(LoadError::UnknownContract { step }),
+        version => version.ok(),
+    };
+    let granted = granted.unwrap_or(version.unwrap_or(ContractVersion::LATEST).grantable());
+    let refused: Vec<String> = interfaces
+        .imports
+        .iter()
+        .filter(|import| !is_granted(import, granted))
+        .cloned()
+        .collect();
+    if !refused.is_empty() {
+        let granted = granted.iter().map(ToString::to_string).collect();
+        return Err(LoadError::NotGranted {
+            imports: refused,
+            granted,
+        });
+    }
+    version.ok_or(LoadError::NoConnector)
+}
+
+/// Whether compiled code imports exactly what was granted for it. Types that are imported reach nothing.
+fn imports_are(
+    engine: &wasmtime::Engine,
+    compiled: &wasmtime::component::Component,
+    interfaces: &inspect::Interfaces,
+) -> bool {
+    use wasmtime::component::types::ComponentItem;
+    let component = compiled.component_type();
+    let imports = component.imports(engine);
+    imports
+        .filter(|(_, import)| !matches!(import.ty, ComponentItem::Type(_)))
+        .map(|(name, _)| name)
+        .eq(interfaces.imports.iter().map(String::as_str))
+}
+
+fn unfit(error: &wasmtime::Error) -> LoadError {
+    LoadError::Unfit(format!("{error:#}"))
 }
 
 /// Advances the epoch for as long as the engine lives. The thread holds the engine weakly and ends after it.

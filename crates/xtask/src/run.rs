@@ -86,16 +86,38 @@ fn build_with(connectors: &Path) -> Command {
     build
 }
 
+/// Compiles the connectors to machine code, so that the binary need not. `build` builds the program that does it, into
+/// `programs`; it has to choose what is built beside it so that wasmtime is compiled once for this program and the binary.
+fn precompile(mut build: Command, programs: &Path, connectors: &Path) -> Result<()> {
+    build.args(["--bin", PRECOMPILE]);
+    check(&mut build)?;
+    let program = programs.join(format!("{PRECOMPILE}{}", std::env::consts::EXE_SUFFIX));
+    check(Command::new(program).arg(connectors))
+}
+
+/// The program that compiles connectors.
+const PRECOMPILE: &str = "pipepost-precompile";
+
 /// Builds the binary with the connectors in it.
 pub(crate) fn binary(release: bool) -> Result<PathBuf> {
-    let mut build = build_with(&target().join("connectors"));
+    let connectors = target().join("connectors");
+    let mut first = cargo(&root());
+    first.args(["build", "--quiet"]);
+    if release {
+        first.args(["--release", "--package", "pipepost", "--package", PRECOMPILE]);
+    } else {
+        eprintln!("building the host (the first time takes a few minutes: wasmtime and its compiler)");
+        // The test is a small one of a crate that links little. It is here for the features of the tests' dependencies.
+        first.args(["--workspace", "--test", "jayway"]);
+    }
+    precompile(first, &folder(release), &connectors)?;
+    let mut build = build_with(&connectors);
     if release {
         build.args(["--package", "pipepost", "--release"]);
     } else {
         // The whole workspace, and something that takes the tests' dependencies: so the features are those of the tests,
         // and wasmtime is compiled once for both.
         build.args(["--workspace", "--bench", "in_flight"]);
-        eprintln!("building the host (the first time takes a few minutes: wasmtime and its compiler)");
     }
     check(&mut build)?;
     Ok(path(release))
@@ -104,17 +126,27 @@ pub(crate) fn binary(release: bool) -> Result<PathBuf> {
 /// Builds the binary for others into a folder of its own, with the compiler's `flags` as cargo encodes them: other flags
 /// in the usual folder would have everything in it built anew, there and back.
 pub(crate) fn binary_apart(folder: &Path, connectors: &Path, flags: &OsStr) -> Result<PathBuf> {
+    let apart = |build: &mut Command| {
+        build.args(["--package", "pipepost", "--release", "--locked"]);
+        build.env("CARGO_TARGET_DIR", folder);
+        build.env("CARGO_ENCODED_RUSTFLAGS", flags);
+    };
+    let mut first = cargo(&root());
+    first.args(["build", "--quiet", "--package", PRECOMPILE]);
+    apart(&mut first);
+    precompile(first, &folder.join("release"), connectors)?;
     let mut build = build_with(connectors);
-    build.args(["--package", "pipepost", "--release", "--locked"]);
-    build.env("CARGO_TARGET_DIR", folder);
-    build.env("CARGO_ENCODED_RUSTFLAGS", flags);
+    apart(&mut build);
     check(&mut build)?;
     Ok(folder.join("release").join(name()))
 }
 
+fn folder(release: bool) -> PathBuf {
+    target().join(if release { "release" } else { "debug" })
+}
+
 fn path(release: bool) -> PathBuf {
-    let profile = if release { "release" } else { "debug" };
-    target().join(profile).join(name())
+    folder(release).join(name())
 }
 
 fn name() -> String {

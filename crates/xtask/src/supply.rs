@@ -49,8 +49,11 @@ mod tests {
 
     use crate::run::root;
 
-    /// The one crate that holds the bindings, which take unsafe code.
-    const MAY_BE_UNSAFE: &str = "crates/sdk";
+    /// The crate that holds the bindings, which take unsafe code and run inside the sandbox.
+    const BINDINGS: &str = "crates/sdk";
+
+    /// The crate of the host that loads machine code which was compiled before.
+    const MACHINE_CODE: &str = "crates/embedded-connectors";
 
     /// The packages of every workspace.
     fn packages(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn every_crate_root_forbids_unsafe_code_but_that_of_the_bindings() {
+    fn every_crate_root_forbids_unsafe_code_but_the_bindings_and_the_loader() {
         let mut found = Vec::new();
         packages(&root(), &mut found);
         assert!(found.len() >= 15, "{found:?}");
@@ -84,7 +87,7 @@ mod tests {
                 continue;
             }
             // `fuzz_target!` exports an unsafe function: that package is a line a target, and checked for it below.
-            if name == MAY_BE_UNSAFE || name == "fuzz" {
+            if [BINDINGS, MACHINE_CODE, "fuzz"].contains(&name.as_str()) {
                 continue;
             }
             for path in ["src/lib.rs", "src/main.rs"].map(|path| package.join(path)) {
@@ -95,6 +98,17 @@ mod tests {
             }
         }
         assert!(missing.is_empty(), "without #![forbid(unsafe_code)]: {missing:?}");
+    }
+
+    #[test]
+    fn the_loader_of_machine_code_has_one_unsafe_block() {
+        let text = fs::read_to_string(root().join(MACHINE_CODE).join("src/lib.rs")).expect("text");
+        assert!(text.contains("#![deny(unsafe_code)]"), "{text}");
+        let count = |what: &str| text.matches(what).count();
+        assert_eq!((count("unsafe {"), count("allow(unsafe_code)")), (1, 1));
+        let mut all = String::new();
+        sources(&root().join(MACHINE_CODE), &mut all);
+        assert_eq!(all.matches("unsafe {").count(), 1, "in another file");
     }
 
     #[test]

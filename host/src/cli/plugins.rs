@@ -90,7 +90,6 @@ async fn inspect_file(path: &Path, options: &HostOptions, json: bool) -> Result<
         limits: policy.limits(),
         ..EngineOptions::default()
     });
-    let engine = engine.map_err(|error| configuration(error.to_string()))?;
     let connector = load_file(&engine, &policy, path)
         .await
         .map_err(|error| configuration(error.to_string()))?;

@@ -6,7 +6,7 @@ use pipepost_accounts::{Account, Pipelining, PublicView, Security};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
 use pipepost_engine::connector::{Connector as Loaded, Digest};
-use pipepost_engine::{Batch, Call};
+use pipepost_engine::{Batch, Call, Component};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
 use pipepost_flowspec::{CompiledConnector, Step};
 use pipepost_net::{Route, ServerCapacity, TransportGrant};
@@ -123,6 +123,7 @@ pub(super) struct Target<'e> {
     pub(super) step: &'e Step,
     pub(super) connector: &'e CompiledConnector,
     pub(super) loaded: &'e Loaded,
+    pub(super) component: &'e Component,
     pub(super) account: Option<&'e Arc<Account>>,
     /// How many batches of the step are sent side by side, each over a connection of its own.
     pub(super) lanes: usize,
@@ -139,6 +140,7 @@ impl Execution<'_> {
             step,
             connector,
             loaded: &target.connector,
+            component: &target.component,
             account: target.account.as_ref(),
             lanes: 1,
             groups: None,

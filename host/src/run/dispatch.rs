@@ -223,7 +223,7 @@ impl Sender<'_> {
                 attempts.iter().map(|one| (&*calls[one.index], one)),
             );
             batch.permit = self.permit(target, route.as_deref());
-            let (engine, component) = (self.host.engine.clone(), target.loaded.component.clone());
+            let (engine, component) = (self.host.engine.clone(), target.component.clone());
             let counter = counter.cloned();
             let settled = move |_| {
                 if let Some(counter) = &counter {

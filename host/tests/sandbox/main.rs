@@ -7,6 +7,8 @@
 mod alone;
 // A connector that is stopped inside a batch: what happens to the other calls.
 mod batches;
+// Built-in connectors: their machine code, and when it is loaded.
+mod built_in;
 // Hostile connectors with a connection: what they are refused.
 mod caller;
 // Connectors that report what is not true: the host decides by the bytes.
