@@ -136,6 +136,7 @@ impl Sandbox {
                 files: Arc::clone(&files),
                 ledger: Arc::clone(&ledger) as _,
                 ending: ending.clone(),
+                log: None,
             };
             let ended = run_batch(&self.engine, connector.component(&self.engine)?, batch, |_| ()).await;
             for end in ended.calls.into_values() {

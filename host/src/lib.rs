@@ -25,11 +25,12 @@ pub use pipepost_core::{
 };
 pub use pipepost_engine as engine;
 pub use pipepost_engine::files;
+pub use pipepost_flowspec::LogLevel;
 pub use pipepost_net as net;
 pub use pipepost_state as state;
 pub use run::{
-    Counts, Observer, Progress, RunError, RunOptions, RunReport, Settled, StepRecord, TimeLimit, evaluate, spans,
-    states_limits,
+    Counts, ExecuteOrder, LogLine, Observer, OtherRuns, Progress, PublishOrder, RunError, RunOptions, RunReport,
+    Settled, Start, StartFailure, Starter, StarterAnswer, StepRecord, TimeLimit, evaluate, spans, states_limits,
 };
 
 /// The example of docs/embedding.md compiles.

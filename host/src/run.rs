@@ -14,6 +14,7 @@ mod mask;
 mod merge;
 mod objects;
 mod observe;
+mod other_pipelines;
 mod paths;
 mod permit;
 mod quotas;
@@ -39,7 +40,8 @@ use dispatch::Sender;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
-pub use observe::{Observer, Progress, Settled, StepRecord};
+pub use observe::{LogLine, Observer, Progress, Settled, Start, StepRecord};
+pub use other_pipelines::{ExecuteOrder, OtherRuns, PublishOrder, StartFailure, Starter, StarterAnswer};
 use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_engine::files::RunFiles;
@@ -102,6 +104,8 @@ pub struct RunOptions {
     pub trace: Option<TraceContext>,
     /// Whether this execution began before in a process that died: `{{ metadata.execution.redelivery }}`.
     pub redelivery: bool,
+    /// Starts other pipelines for the run; without one, a document with steps that do so does not run.
+    pub starter: Option<Arc<dyn Starter>>,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
@@ -134,6 +138,8 @@ pub struct RunReport {
     pub tolerated: Vec<(String, Failure)>,
     /// Whether somebody ended the run early, by [`RunOptions::interruptible`].
     pub interrupted: bool,
+    /// What the runs of other pipelines mean for this one.
+    pub other_runs: OtherRuns,
 }
 
 impl RunReport {
@@ -291,9 +297,18 @@ async fn run_within(
         counts: Counts::default(),
         tolerated: Vec::new(),
         interrupted: false,
+        other_runs: OtherRuns::default(),
     };
     if let Err(failure) = check_depth(&mut options) {
         return over(failure);
+    }
+    // Before anything of it happened.
+    if let (None, None, Some(step)) = (&options.starter, &host.dry_run, prepared.pipeline.starters().next()) {
+        let mut report = over(other_pipelines::no_server(step));
+        if let Err(error) = &mut report.result {
+            error.place = execute::place(step);
+        }
+        return report;
     }
     let files = match run_files(&mut options) {
         Ok(files) => Arc::new(files),
@@ -323,6 +338,7 @@ async fn run_within(
             clock: Arc::clone(&clock),
             tally: Arc::clone(&tally),
             observer: options.observer.clone(),
+            mask: Arc::clone(&mask),
         },
         prepared,
         key: &execution_key,
@@ -330,6 +346,7 @@ async fn run_within(
         clock,
         mask,
         observer: options.observer.take(),
+        starter: options.starter.take(),
         scopes,
         tally: Arc::clone(&tally),
         has_input: options.standard_input,
@@ -348,6 +365,7 @@ async fn run_within(
         counts,
         tolerated,
         interrupted,
+        other_runs: tally.other_runs(),
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_core::{Failure, FailureKind};
+use pipepost_flowspec::LogLevel;
+use pipepost_serve::dispatcher;
 use pipepost_serve::host::{
     Answer, Order, PerformFailure, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles,
 };
@@ -21,7 +23,10 @@ pub use self::current::CurrentHost;
 pub use self::operator::{AccountSources, HostOperator};
 pub use self::watching::MetricsObserver;
 use crate::host::{Host, Preparation, Prepared};
-use crate::run::{Observer, RunError, RunOptions, RunReport, Settled, StepRecord, TimeLimit};
+use crate::run::{
+    ExecuteOrder, LogLine, Observer, PublishOrder, RunError, RunOptions, RunReport, Settled, StartFailure, Starter,
+    StarterAnswer, StepRecord, TimeLimit,
+};
 
 /// A host whose pipelines a service runs.
 #[derive(Debug, Clone)]
@@ -128,6 +133,7 @@ impl PreparedPipeline for ServedPipeline {
                 trace: order.trace,
                 redelivery: order.redelivery,
                 ending: Some(order.ending),
+                starter: Some(Arc::new(ServedStarter(order.starter))),
                 observer: Some(Arc::new(StepObserver(order.steps))),
                 ..RunOptions::new(order.message)
             };
@@ -162,7 +168,7 @@ impl ServedPipeline {
             failed: report.counts.failed,
             uncertain: report.counts.uncertain,
         };
-        let interrupted = report.interrupted;
+        let (interrupted, other_runs) = (report.interrupted, report.other_runs);
         let (output, failure) = match report.result {
             Err(error) => (None, Some(self.failure(&error))),
             Ok(output) => {
@@ -176,6 +182,8 @@ impl ServedPipeline {
             failure,
             counts,
             interrupted,
+            waited_for_uncertain: other_runs.uncertain > 0,
+            is_unanswered: other_runs.unanswered > 0,
         }
     }
 
@@ -257,7 +265,58 @@ impl Observer for StepObserver {
         self.0.step(json!(record));
     }
 
+    fn wants_lines(&self) -> bool {
+        true
+    }
+
+    fn line(&self, line: &LogLine<'_>) {
+        let level = match line.level {
+            LogLevel::Trace => "trace",
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+        };
+        self.0.line(level, line.source, line.text);
+    }
+
     fn settled(&self, settled: &Settled<'_>) {
         self.0.message(settled.connector, settled.account, settled.failure);
+    }
+}
+
+/// Starts other pipelines of the service for one run.
+#[derive(Debug)]
+struct ServedStarter(dispatcher::Starter);
+
+impl Starter for ServedStarter {
+    fn execute(&self, order: ExecuteOrder) -> StarterAnswer<'_, Option<Value>> {
+        let order = dispatcher::ExecuteOrder {
+            place: order.place,
+            pipeline: order.pipeline,
+            version_major: order.version_major,
+            message: order.message,
+            shown: order.shown,
+            wait: order.wait,
+            expiration: order.expiration,
+        };
+        Box::pin(async move { self.0.execute(order).await.map_err(of_start) })
+    }
+
+    fn publish(&self, order: PublishOrder) -> StarterAnswer<'_, Vec<String>> {
+        let order = dispatcher::PublishOrder {
+            place: order.place,
+            event: order.event,
+            body: order.body,
+            shown: order.shown,
+        };
+        Box::pin(async move { self.0.publish(order).await.map_err(of_start) })
+    }
+}
+
+fn of_start(failure: dispatcher::StartFailure) -> StartFailure {
+    match failure {
+        dispatcher::StartFailure::Failed(failure) => StartFailure::Failed(failure),
+        dispatcher::StartFailure::Thrown { message, error } => StartFailure::Thrown { message, error },
     }
 }

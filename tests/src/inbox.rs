@@ -77,6 +77,18 @@ impl Catcher {
         self.running.as_ref().expect("it runs until it is dropped")
     }
 
+    /// Waits until this many connections in all have reached a hold of this name.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn wait_until_held(&self, name: &str, count: u64) {
+        let held = self.inbox().wait_until_held(name, count);
+        let waited = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, held).await });
+        assert!(waited.is_ok(), "nothing came to the hold `{name}`");
+    }
+
     /// Takes the access tokens in this file, one `USER TOKEN` a line, as they are when a client signs in.
     pub fn take_tokens_of(&self, file: PathBuf) {
         self.inbox().credentials().check_tokens_with(move |user, token| {

@@ -14,5 +14,7 @@ mod kills;
 mod life;
 #[path = "serve/metrics.rs"]
 mod metrics;
+#[path = "serve/other_pipelines.rs"]
+mod other_pipelines;
 #[path = "serve/traces.rs"]
 mod traces;

@@ -104,6 +104,8 @@ pub enum Remedy {
     NamePolicy,
     /// Give the run more time.
     RaiseTimeLimit,
+    /// Let the server perform the run that has the other pipelines, or try it as a dry run.
+    Serve,
 }
 
 /// A failure, in the form in which people and pipelines see it. It never holds a secret.

@@ -47,6 +47,7 @@ pub(super) struct BatchState {
     pub(super) refused_sign_in: Option<Vec<u8>>,
     pub(super) connector: Arc<str>,
     pub(super) log_lines: u32,
+    pub(super) log: Option<LogSink>,
     pub(super) new_file_bytes: u64,
     /// Its right to a connection; none for a connector without connections.
     pub(super) seat: Option<ConnectionPermit>,
@@ -318,6 +319,24 @@ pub struct Batch {
     pub ledger: Arc<dyn Ledger>,
     /// A token that ends when the run does.
     pub ending: ShutdownToken,
+    /// Receives the lines that the connector logs, if anybody wants them.
+    pub log: Option<LogSink>,
+}
+
+/// Receives a line that a connector logs: its level, and its text without control characters.
+pub type LogSink = Arc<dyn Fn(LineLevel, &str) + Send + Sync>;
+
+/// The level of a line that a connector logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineLevel {
+    /// `debug`
+    Debug,
+    /// `info`
+    Info,
+    /// `warn`
+    Warn,
+    /// `error`
+    Error,
 }
 
 /// The result of a batch.
@@ -382,6 +401,7 @@ async fn perform(
         ending: batch.ending.clone(),
         connector: Arc::clone(&batch.connector),
         log_lines: 0,
+        log: batch.log.clone(),
         new_file_bytes: 0,
         seat,
         ahead,

@@ -28,7 +28,7 @@ pub use config::{EngineOptions, FuelMeter, MemoryDumps, StopObserver, StopReason
 use contract::ConnectorPre;
 pub use contract::{Call, ContractVersion, Manifest, grantable};
 use instance::StoreData;
-pub use instance::{Batch, BatchEnd, run_batch};
+pub use instance::{Batch, BatchEnd, LineLevel, LogSink, run_batch};
 pub use permit::{Permit, SendPermit};
 use pipepost_core::Limits;
 use tokio::sync::Semaphore;

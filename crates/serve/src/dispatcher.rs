@@ -5,6 +5,7 @@
 
 mod perform;
 mod room;
+mod starter;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +15,16 @@ use std::time::Duration;
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock, SystemClock, duration};
-use pipepost_state::runs::{Accepted, Decided, Lease, NewRun, QueueAgain, Run, RunFailure, RunId, RunState, RunStore};
+use pipepost_state::runs::{
+    Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
+};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use self::perform::Prepared;
 use self::room::{Rooms, Slot};
+pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipelines::Pipelines;
@@ -75,6 +79,15 @@ pub struct Watching {
     pub metrics: Arc<Metrics>,
 }
 
+/// The most that a dispatcher takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// The number of runs under way at once.
+    pub concurrency: usize,
+    /// The number of runs that wait at once.
+    pub queued: u64,
+}
+
 /// Performs runs.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -82,6 +95,7 @@ pub struct Dispatcher {
     watching: Watching,
     pipelines: Arc<Pipelines>,
     rooms: Arc<Rooms>,
+    queue_max: u64,
     /// Held while what is due is taken, so that a run that begins at once does not overtake what waits.
     taking: tokio::sync::Mutex<()>,
     wake: Notify,
@@ -99,18 +113,14 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Makes one for the runs of this state, with at most `concurrency` under way.
-    pub fn new(
-        runs: Arc<dyn RunStore>,
-        pipelines: Arc<Pipelines>,
-        concurrency: usize,
-        watching: Watching,
-    ) -> Arc<Self> {
+    /// Makes one for the runs of this state, with at most this much under way.
+    pub fn new(runs: Arc<dyn RunStore>, pipelines: Arc<Pipelines>, most: Most, watching: Watching) -> Arc<Self> {
         Arc::new(Self {
             runs,
             watching,
             pipelines,
-            rooms: Arc::new(Rooms::new(concurrency)),
+            rooms: Arc::new(Rooms::new(most.concurrency)),
+            queue_max: most.queued,
             taking: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             waiting: Mutex::new(Waiting {
@@ -142,6 +152,11 @@ impl Dispatcher {
         self.queued.load(Ordering::Relaxed)
     }
 
+    /// Returns whether so many runs wait that no further one may.
+    pub fn is_full(&self) -> bool {
+        self.queued() >= self.queue_max
+    }
+
     /// Returns whether the state could be used the last time.
     pub fn is_usable(&self) -> bool {
         self.is_usable.load(Ordering::Relaxed)
@@ -157,15 +172,21 @@ impl Dispatcher {
     /// # Errors
     /// Fails when the state cannot be used. Then nothing was begun.
     pub async fn submit(self: &Arc<Self>, order: NewRun) -> Result<Submitted, StateError> {
+        self.submit_for(order, None).await
+    }
+
+    /// Does the same for a run that waits for the other one's end and lends it its place.
+    async fn submit_for(self: &Arc<Self>, order: NewRun, lender: Option<RunId>) -> Result<Submitted, StateError> {
         // On a task of its own: a caller that hangs up while its run is written down must not leave one that nobody
         // performs.
         let dispatcher = Arc::clone(self);
-        let submitted = tokio::spawn(async move { dispatcher.accept(order).await }).await;
+        let submitted = tokio::spawn(async move { dispatcher.accept(order, lender).await }).await;
         submitted.unwrap_or_else(|error| Err(StateError::unusable("the record of runs", error)))
     }
 
-    async fn accept(self: &Arc<Self>, order: NewRun) -> Result<Submitted, StateError> {
-        let slot = self.slot_for(&order);
+    async fn accept(self: &Arc<Self>, order: NewRun, lender: Option<RunId>) -> Result<Submitted, StateError> {
+        let lent = lender.and_then(|lender| self.lent_slot(&order, &lender));
+        let slot = lent.or_else(|| self.slot_for(&order));
         let waiter = self.wait_for(&order.id);
         let id = order.id.clone();
         let is_due = order.due.is_none();
@@ -313,7 +334,7 @@ impl Dispatcher {
 
     /// Takes what is due. Returns how long to wait before it is worth another look; none if there may be more now.
     async fn take(self: &Arc<Self>) -> Result<Option<Duration>, StateError> {
-        if self.rooms.free() == 0 || !self.is_worth_a_look() {
+        if (self.rooms.free() == 0 && self.rooms.lent().is_empty()) || !self.is_worth_a_look() {
             return Ok(Some(POLL_INTERVAL));
         }
         let _taking = self.taking.lock().await;
@@ -335,9 +356,13 @@ impl Dispatcher {
             .iter()
             .map(|(name, served)| (name.clone(), consumers(&served.trigger)));
         let room = self.rooms.room(limits, DEFAULT_CONSUMERS);
-        let leases = self.runs.take(room.clone()).await;
-        self.note_use(&leases);
-        let leases = leases?;
+        let leases = if room.runs == 0 {
+            Vec::new()
+        } else {
+            let leases = self.runs.take(room.clone()).await;
+            self.note_use(&leases);
+            leases?
+        };
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for lease in &leases {
             *taken.entry(lease.run.pipeline.clone()).or_default() += 1;
@@ -353,12 +378,46 @@ impl Dispatcher {
             let full = room.by_pipeline.keys().chain(taken.keys()).filter(|name| of_room(name));
             waiting.of.extend(full.cloned());
         }
-        let is_empty = leases.is_empty();
+        let mut is_empty = leases.is_empty();
         for lease in leases {
             let slot = self.rooms.force(&lease.run.pipeline, self.on_free());
             self.begin(lease, slot);
         }
+        is_empty &= !self.take_for_those_who_wait().await?;
         Ok(is_empty.then_some(POLL_INTERVAL))
+    }
+
+    /// Takes runs of pipelines for which runs under way wait, onto the places that these lend. The oldest come first: with
+    /// each that ends, the one that is waited for is nearer. Returns whether there was one.
+    async fn take_for_those_who_wait(self: &Arc<Self>) -> Result<bool, StateError> {
+        let mut has_taken = false;
+        for pipeline in self.rooms.lent().into_keys() {
+            let consumers = self.consumers(&pipeline);
+            // A lender may have lent its place for another pipeline meanwhile.
+            let lent = self.rooms.lent().get(&pipeline).copied().unwrap_or_default();
+            let count = consumers.saturating_sub(self.rooms.used_by(&pipeline)).min(lent);
+            if count == 0 {
+                continue;
+            }
+            let room = Room {
+                runs: count,
+                by_pipeline: BTreeMap::from([(pipeline.clone(), count)]),
+                others: 0,
+            };
+            let leases = self.runs.take(room).await;
+            self.note_use(&leases);
+            let leases = leases?;
+            if !leases.is_empty() {
+                has_taken = true;
+                self.waiting().of.insert(pipeline.clone());
+            }
+            for lease in leases {
+                let slot = self.rooms.borrow(None, &pipeline, usize::MAX, self.on_free());
+                let slot = slot.unwrap_or_else(|| self.rooms.force(&pipeline, self.on_free()));
+                self.begin(lease, slot);
+            }
+        }
+        Ok(has_taken)
     }
 
     /// How many runs of a pipeline may be under way.
@@ -380,6 +439,17 @@ impl Dispatcher {
         }
         let pipeline = &order.document.pipeline;
         self.rooms.reserve(pipeline, self.consumers(pipeline), self.on_free())
+    }
+
+    /// The place of the run that gives an order and waits for it. Nobody else may have it, so the order need not get in
+    /// line.
+    fn lent_slot(self: &Arc<Self>, order: &NewRun, lender: &RunId) -> Option<Slot> {
+        if self.is_draining() {
+            return None;
+        }
+        let pipeline = &order.document.pipeline;
+        self.rooms
+            .borrow(Some(lender), pipeline, self.consumers(pipeline), self.on_free())
     }
 
     fn on_free(self: &Arc<Self>) -> Box<dyn Fn() + Send + Sync> {

@@ -12,6 +12,7 @@ use pipepost_core::shutdown::{ShutdownHandle, ShutdownToken};
 use pipepost_state::runs::{RunCounts, RunId, TraceContext};
 use serde_json::{Map, Value};
 
+use crate::dispatcher::Starter;
 use crate::journal::StepSink;
 
 /// An answer that may take as long as a run.
@@ -87,6 +88,8 @@ pub struct Order {
     pub ending: (ShutdownHandle, ShutdownToken),
     /// Takes each step that is over.
     pub steps: StepSink,
+    /// Starts other pipelines for the run.
+    pub starter: Starter,
 }
 
 /// The report on a run.
@@ -102,6 +105,10 @@ pub struct Performed {
     pub counts: RunCounts,
     /// Whether it was ended early, by the order's handle.
     pub interrupted: bool,
+    /// Whether a run of another pipeline that it waited for ended uncertain.
+    pub waited_for_uncertain: bool,
+    /// Whether it was ended while it waited for a run of another pipeline.
+    pub is_unanswered: bool,
 }
 
 /// The reason why a run did not end as it should.

@@ -90,18 +90,22 @@ impl Journal {
     }
 
     /// Keeps a line of a run's log. `level` is `info`, `warn` or `error`.
-    pub fn log(&self, run: &RunId, level: &str, text: impl Into<String>) {
-        let mut text = text.into();
-        if text.len() > ENTRY_MAX {
-            let end = (0..=ENTRY_MAX)
-                .rev()
-                .find(|&at| text.is_char_boundary(at))
-                .unwrap_or_default();
-            text.truncate(end);
+    pub fn log(&self, run: &RunId, level: &str, text: impl AsRef<str>) {
+        self.add_line(run, level, None, text.as_ref());
+    }
+
+    /// Keeps a line that a step or a connector of a run logged. `level` is `trace`, `debug`, `info`, `warn` or `error`.
+    pub fn line(&self, run: &RunId, level: &str, source: &str, text: &str) {
+        self.add_line(run, level, Some(source), text);
+    }
+
+    fn add_line(&self, run: &RunId, level: &str, source: Option<&str>, text: &str) {
+        let text = &text[..text.floor_char_boundary(ENTRY_MAX)];
+        let mut line = json!({ "time": Timestamp::now().to_string(), "level": level, "text": text });
+        if let (Some(source), Value::Object(members)) = (source, &mut line) {
+            members.insert("source".to_owned(), source.into());
         }
-        let bytes = text.len();
-        let line = json!({ "time": Timestamp::now().to_string(), "level": level, "text": text });
-        self.kept().add(run, bytes, |kept| &mut kept.log, line);
+        self.kept().add(run, text.len(), |kept| &mut kept.log, line);
     }
 
     /// Returns the steps of a run; `None` if this process knows nothing of it any more.
@@ -155,6 +159,11 @@ impl StepSink {
     /// Keeps a step. `record` is as people may see it.
     pub fn step(&self, record: Value) {
         self.journal.step(&self.run, record);
+    }
+
+    /// Keeps a line that a step or a connector logged, without what may not be shown.
+    pub fn line(&self, level: &str, source: &str, text: &str) {
+        self.journal.line(&self.run, level, source, text);
     }
 
     /// Counts how a message ended: by the kind of its failure, if it was not sent.

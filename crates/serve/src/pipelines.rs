@@ -29,6 +29,17 @@ pub struct ServedPipeline {
     pub document: Arc<PinnedDocument>,
 }
 
+impl ServedPipeline {
+    /// Returns whether its document has this major version, or says none.
+    pub fn has_major(&self, version: &str) -> bool {
+        let written = self.prepared.document().get("versionMajor").map(|major| match major {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        written.is_none_or(|written| written == version)
+    }
+}
+
 /// What is wrong with a file of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {

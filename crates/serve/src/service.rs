@@ -15,7 +15,7 @@ use pipepost_state::ledger::LedgerReader;
 use pipepost_state::runs::RunStore;
 use tokio::sync::watch;
 
-use crate::dispatcher::{Dispatcher, Watching};
+use crate::dispatcher::{Dispatcher, Most, Watching};
 use crate::host::PipelineHost;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -130,7 +130,10 @@ impl Service {
         let dispatcher = Dispatcher::new(
             Arc::clone(&runs),
             Arc::clone(&pipelines),
-            settings.concurrency,
+            Most {
+                concurrency: settings.concurrency,
+                queued: settings.queue_max,
+            },
             Watching {
                 journal: Arc::clone(&journal),
                 metrics: Arc::clone(&operating.metrics),

@@ -68,17 +68,10 @@ fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
         [_realm, version, name] => (name, version.strip_prefix('v')),
         _ => return target_of_route(service, path).ok_or_else(|| unknown_pipeline(path)),
     };
-    let pipeline = service.pipelines.get(name).filter(|pipeline| {
-        let major = pipeline
-            .prepared
-            .document()
-            .get("versionMajor")
-            .map(|major| match major {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            });
-        version.is_none() || major.is_none() || version == major.as_deref()
-    });
+    let pipeline = service
+        .pipelines
+        .get(name)
+        .filter(|pipeline| version.is_none_or(|version| pipeline.has_major(version)));
     match pipeline {
         Some(pipeline) => Ok(Target {
             pipeline,
@@ -370,7 +363,7 @@ pub(crate) fn is_to_be_tried_again(run: &Run) -> bool {
 
 /// Refuses an order that would have to wait behind too many others.
 pub(crate) fn check_queue(service: &Service) -> Result<(), Problem> {
-    if service.dispatcher.queued() < service.settings.queue_max {
+    if !service.dispatcher.is_full() {
         return Ok(());
     }
     let detail = format!("{} runs wait already.", service.settings.queue_max);

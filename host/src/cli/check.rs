@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use pipepost::FailureKind;
+use pipepost::{FailureKind, Remedy};
 use pipepost_flowspec::Requirements;
 use pipepost_serve::trigger::Trigger;
 use serde_json::{Value, json};
@@ -43,6 +43,15 @@ pub(super) async fn execute(options: CheckOptions) -> Result<u8, CliError> {
         for line in wanted(&report.requirements) {
             out(&line)?;
         }
+        if report
+            .pipeline
+            .is_some_and(|pipeline| pipeline.starters().next().is_some())
+        {
+            out(&format!(
+                "{name}: It starts other pipelines. {}",
+                super::remedy::sentence(&Remedy::Serve).unwrap_or_default()
+            ))?;
+        }
     }
     Ok(exit_code(&report.problems))
 }
@@ -72,6 +81,12 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
             }
         }
         checked.push((file, problems, report.requirements));
+    }
+    for (_, problems, requirements) in &mut checked {
+        let missing = requirements.pipelines.iter().filter(|name| !names.contains_key(*name));
+        problems.extend(missing.map(|name| {
+            format!("warning: it runs the pipeline `{name}`, and no document of the directory has this name.")
+        }));
     }
     let code = codes.into_iter().find(|code| *code != 0).unwrap_or_default();
     if options.json {
@@ -149,6 +164,8 @@ fn wanted(requirements: &Requirements) -> Vec<String> {
         ("globals", all(&requirements.globals)),
         ("message paths", all(&requirements.message)),
         ("trigger paths", all(&requirements.trigger)),
+        ("pipelines", all(&requirements.pipelines)),
+        ("listeners of events", all(&requirements.events)),
         ("JSON paths", all(&requirements.paths)),
     ];
     kinds

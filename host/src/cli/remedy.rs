@@ -15,6 +15,10 @@ pub(super) fn sentence(remedy: &Remedy) -> Option<String> {
         Remedy::SettleMessage { key } => format!("To settle it: `pipepost ledger settle {key} --as sent|not-sent`."),
         Remedy::NamePolicy => "To name a policy: --policy FILE.".to_owned(),
         Remedy::RaiseTimeLimit => "To give one run more time: --timeout.".to_owned(),
+        Remedy::Serve => {
+            "Serve its directory: `pipepost serve DIR`. To see what it would start: `pipepost run --dry-run`."
+                .to_owned()
+        }
         _ => return None,
     })
 }

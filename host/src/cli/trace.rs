@@ -5,9 +5,10 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use pipepost::{FailureKind, Observer, Progress, StepRecord};
+use pipepost::{FailureKind, Observer, Progress, Start, StepRecord};
 
 use super::error::CliError;
+use super::logging::say;
 use super::progress::Shown;
 
 /// What the command line watches a run with.
@@ -89,6 +90,14 @@ impl Observer for Watcher {
         if let Err(error) = trace.file.write_all(&line) {
             trace.failed.get_or_insert(error);
         }
+    }
+
+    fn would_start(&self, start: &Start<'_>) {
+        let what = match (start.pipeline, start.event) {
+            (Some(pipeline), _) => format!("run the pipeline `{pipeline}`"),
+            (None, event) => format!("publish the event `{}`", event.unwrap_or_default()),
+        };
+        say(&format!("-- {}: would {what} with {}", start.place, start.message));
     }
 
     fn progress(&self, progress: &Progress<'_>) {

@@ -6,15 +6,16 @@ use pipepost_accounts::{Account, Pipelining, PublicView, Security};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
 use pipepost_engine::connector::{Connector as Loaded, Digest};
-use pipepost_engine::{Batch, Call, Component};
+use pipepost_engine::{Batch, Call, Component, LineLevel, LogSink};
 use pipepost_flowspec::parameters::{ParameterProblem, check_resolved};
-use pipepost_flowspec::{CompiledConnector, Step};
+use pipepost_flowspec::{CompiledConnector, LogLevel, Step};
 use pipepost_net::{Route, ServerCapacity, TransportGrant};
 use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
 use super::dispatch::Sender;
 use super::execute::Execution;
+use super::observe::LogLine;
 use super::quotas::limits_of;
 use super::retry::{Attempt, HOST_PARAMETERS, Retry};
 use super::route::RequestedEndpoint;
@@ -266,6 +267,25 @@ impl Execution<'_> {
 }
 
 impl Sender<'_> {
+    /// Receives what the connector logs, for whoever watches the run.
+    fn lines(&self, target: &Target<'_>) -> Option<LogSink> {
+        let observer = Arc::clone(self.observer.as_ref().filter(|observer| observer.wants_lines())?);
+        let mask = Arc::clone(&self.mask);
+        let connector = target.loaded.name.clone();
+        Some(Arc::new(move |level, text: &str| {
+            observer.line(&LogLine {
+                level: match level {
+                    LineLevel::Debug => LogLevel::Debug,
+                    LineLevel::Info => LogLevel::Info,
+                    LineLevel::Warn => LogLevel::Warn,
+                    LineLevel::Error => LogLevel::Error,
+                },
+                source: &connector,
+                text: &mask.text(text),
+            });
+        }))
+    }
+
     /// Calls as the connector takes them, in one batch; their numbers are their places.
     pub(super) fn batch<'c>(
         &self,
@@ -299,6 +319,7 @@ impl Sender<'_> {
             files: Arc::clone(&self.files),
             ledger: Arc::clone(&self.ledger),
             ending: self.clock.token().clone(),
+            log: self.lines(target),
         }
     }
 }

@@ -17,6 +17,7 @@ use tracing::{Instrument as _, Span};
 use super::batch_coalescer::Role;
 use super::calls::{Failed, Outcome, PreparedCall, Target};
 use super::clock::RunClock;
+use super::mask::Mask;
 use super::observe::{Counter, Observer, Settled};
 use super::permit::AccountPermit;
 use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
@@ -45,6 +46,8 @@ pub(super) struct Sender<'a> {
     pub(super) clock: Arc<RunClock>,
     pub(super) tally: Arc<Tally>,
     pub(super) observer: Option<Arc<dyn Observer>>,
+    /// Hides secrets in what a connector logs.
+    pub(super) mask: Arc<Mask>,
 }
 
 /// What is to be done about a call.

@@ -15,6 +15,7 @@ use super::clock::{RunClock, give_way};
 use super::dispatch::Sender;
 use super::mask::Mask;
 use super::observe::{Counter, Observer, StepRecord};
+use super::other_pipelines::Starter;
 use super::scopes::{Frame, RunScopes};
 use super::step_context::StepContext;
 use super::tally::Tally;
@@ -30,6 +31,8 @@ pub(super) struct Execution<'a> {
     pub(super) clock: Arc<RunClock>,
     pub(super) mask: Arc<Mask>,
     pub(super) observer: Option<Arc<dyn Observer>>,
+    /// Starts other pipelines; none where nothing serves them.
+    pub(super) starter: Option<Arc<dyn Starter>>,
     pub(super) scopes: RunScopes,
     pub(super) tally: Arc<Tally>,
     /// The rows of a merge may come from the process's standard input.
@@ -146,7 +149,10 @@ impl Execution<'_> {
         let output = match &step.kind {
             StepKind::Connector(connector) => self.connector(step, connector, frame).await?,
             StepKind::JsonGenerator(generator) => self.at(step, frame).json_generator(generator)?,
-            StepKind::Log(log) => return self.at(step, frame).log(log).map(|()| Next::Step),
+            StepKind::Log(log) => {
+                let observer = self.observer.as_deref();
+                return self.at(step, frame).log(log, observer).map(|()| Next::Step);
+            }
             StepKind::ThrowError(thrown) => return Err(self.at(step, frame).throw(thrown)?),
             StepKind::Choice(choice) => return self.at(step, frame).choose(choice).map(Next::Branch),
             StepKind::Session(session) => {
@@ -168,6 +174,8 @@ impl Execution<'_> {
             StepKind::ObjectStore(store) => self.object_store(step, store, frame).await?,
             StepKind::Validator(validator) => self.at(step, frame).validate(validator)?,
             StepKind::FileWriter(writer) => self.at(step, frame).write_file(writer)?,
+            StepKind::PipelineExecutor(executor) => self.execute_pipeline(step, executor, frame).await?,
+            StepKind::EventPublisher(publisher) => self.publish_event(step, publisher, frame).await?,
             StepKind::Pinned(pin) => self.prepared.pins.get(pin).cloned().unwrap_or_default(),
             _ => {
                 let message = format!("The step type `{}` cannot be run.", step.type_name);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use pipepost_core::FailureKind;
+use pipepost_flowspec::LogLevel;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,6 +24,21 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     /// Receives how a message ended.
     fn settled(&self, settled: &Settled<'_>) {
         let _ = settled;
+    }
+
+    /// Returns whether [`Observer::line`] is to be called with what connectors log.
+    fn wants_lines(&self) -> bool {
+        false
+    }
+
+    /// Receives a line of the run's log: of a log step, or of a connector.
+    fn line(&self, line: &LogLine<'_>) {
+        let _ = line;
+    }
+
+    /// Receives what a step of a dry run would start.
+    fn would_start(&self, start: &Start<'_>) {
+        let _ = start;
     }
 
     /// Receives how far a step that works through many elements has come.
@@ -68,6 +84,30 @@ pub struct Settled<'a> {
     pub account: Option<&'a str>,
     /// The kind of the failure; none for a message that was sent.
     pub failure: Option<FailureKind>,
+}
+
+/// A line of a run's log. Secrets and sensitive fields in it are `***`.
+#[derive(Debug, Clone, Copy)]
+pub struct LogLine<'a> {
+    /// The level.
+    pub level: LogLevel,
+    /// The step's name, or the connector's.
+    pub source: &'a str,
+    /// The text, without line breaks.
+    pub text: &'a str,
+}
+
+/// What a step of a dry run would start: a pipeline, or those that wait for an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// The branch and the step.
+    pub place: &'a str,
+    /// The pipeline's name.
+    pub pipeline: Option<&'a str>,
+    /// The event's name.
+    pub event: Option<&'a str>,
+    /// The message that it would begin with, as people may see it.
+    pub message: &'a Value,
 }
 
 /// The progress of a step.

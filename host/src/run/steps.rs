@@ -6,6 +6,7 @@ use pipepost_flowspec::{BranchId, Choice, JsonGenerator, Log, LogLevel, ThrowErr
 use serde_json::{Value, json};
 
 use super::execute::{place, without_value};
+use super::observe::{LogLine, Observer};
 use super::step_context::StepContext;
 use super::{RunError, timestamp};
 
@@ -20,7 +21,7 @@ impl StepContext<'_> {
         }
     }
 
-    pub(super) fn log(&self, log: &Log) -> Result<(), RunError> {
+    pub(super) fn log(&self, log: &Log, observer: Option<&dyn Observer>) -> Result<(), RunError> {
         let scopes = self.see(None, None);
         let masked = Masked::new(&scopes, self.sensitive);
         let text = match &log.message {
@@ -39,6 +40,13 @@ impl StepContext<'_> {
             LogLevel::Info => tracing::info!(target: "pipepost::pipeline", step, "{line}"),
             LogLevel::Warn => tracing::warn!(target: "pipepost::pipeline", step, "{line}"),
             LogLevel::Error => tracing::error!(target: "pipepost::pipeline", step, "{line}"),
+        }
+        if let Some(observer) = observer {
+            observer.line(&LogLine {
+                level: log.level,
+                source: step,
+                text: &line,
+            });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pipepost_core::{Failure, FailureKind};
 
-use super::Counts;
+use super::{Counts, OtherRuns};
 
 /// Failures that the run went on from and that are kept word for word.
 const TOLERATED_MAX: usize = 100;
@@ -17,6 +17,8 @@ pub(super) struct Tally {
     failed: AtomicU64,
     uncertain: AtomicU64,
     refused_recipients: AtomicU64,
+    uncertain_runs: AtomicU64,
+    unanswered_runs: AtomicU64,
     tolerated: Mutex<Vec<(String, Failure)>>,
 }
 
@@ -34,6 +36,24 @@ impl Tally {
     /// Counts recipients that a message went out without.
     pub(super) fn count_refused(&self, recipients: usize) {
         self.refused_recipients.fetch_add(recipients as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a run of another pipeline that ended uncertain.
+    pub(super) fn count_uncertain_run(&self) {
+        self.uncertain_runs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a run of another pipeline whose answer this run cannot wait for any more.
+    pub(super) fn count_unanswered(&self) {
+        self.unanswered_runs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the runs of other pipelines were counted as so far.
+    pub(super) fn other_runs(&self) -> OtherRuns {
+        OtherRuns {
+            uncertain: self.uncertain_runs.load(Ordering::Relaxed),
+            unanswered: self.unanswered_runs.load(Ordering::Relaxed),
+        }
     }
 
     /// Remembers a failure that the pipeline goes on from.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ use crate::account_test::test_account;
 use crate::connectors::Connector;
 use crate::dry_run::Catcher;
 use crate::host::{Host, Preparation};
-use crate::run::{RunOptions, quota_key};
+use crate::run::{Observer, RunOptions, Start, quota_key};
 
 /// How many sign-ins wait for their persons at once.
 const FLOWS_MAX: usize = 100;
@@ -502,8 +502,10 @@ impl Operator for HostOperator {
             .await?;
             let mut all = self.globals.clone();
             all.extend(globals);
+            let starts = Arc::new(Starts::default());
             let options = RunOptions {
                 globals: all,
+                observer: Some(Arc::clone(&starts) as Arc<dyn Observer>),
                 ..RunOptions::new(message)
             };
             let report = host.run(&prepared, options).await;
@@ -533,7 +535,10 @@ impl Operator for HostOperator {
                     })
                 })
                 .collect();
-            Ok(json!({ "messages": messages, "counts": report.counts, "output": output, "failure": failure }))
+            Ok(json!({
+                "messages": messages, "starts": starts.taken(), "counts": report.counts, "output": output,
+                "failure": failure,
+            }))
         })
     }
 
@@ -559,6 +564,28 @@ impl Operator for HostOperator {
             ));
         }
         Ok(document)
+    }
+}
+
+/// What the steps of a dry run would start.
+#[derive(Debug, Default)]
+struct Starts(Mutex<Vec<Value>>);
+
+impl Starts {
+    fn lock(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+impl Observer for Starts {
+    fn would_start(&self, start: &Start<'_>) {
+        self.lock().push(json!({
+            "place": start.place, "pipeline": start.pipeline, "event": start.event, "message": start.message,
+        }));
     }
 }
 

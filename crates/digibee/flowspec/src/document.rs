@@ -440,6 +440,9 @@ impl<'a> Reading<'a> {
         self.findings
             .body_paths
             .retain(|(branch, _)| reachable.get(branch.0) == Some(&true));
+        for wanted in [&mut self.findings.wanted_pipelines, &mut self.findings.wanted_events] {
+            wanted.retain(|(branch, _)| reachable.get(branch.0) == Some(&true));
+        }
         for (name, _) in names.iter().zip(reachable).filter(|(_, reached)| !**reached) {
             let mut pointer = "/flowSpec".to_owned();
             push_token(&mut pointer, name);

@@ -128,6 +128,12 @@ impl Pipeline {
         })
     }
 
+    /// Returns the steps that start other pipelines.
+    pub fn starters(&self) -> impl Iterator<Item = &Step> {
+        self.steps()
+            .filter(|step| matches!(step.kind, StepKind::PipelineExecutor(_) | StepKind::EventPublisher(_)))
+    }
+
     /// Returns the warnings about a document that can nevertheless run.
     pub fn warnings(&self) -> &Problems {
         &self.warnings

@@ -60,6 +60,10 @@ pub(crate) struct Findings {
     /// The account of each step that names one.
     pub(crate) own_accounts: BTreeMap<(BranchId, usize), String>,
     pub(crate) wanted_paths: BTreeSet<String>,
+    /// The pipelines that steps of a branch run, by name.
+    pub(crate) wanted_pipelines: Vec<(BranchId, String)>,
+    /// The events that steps of a branch publish, by name.
+    pub(crate) wanted_events: Vec<(BranchId, String)>,
     /// Paths into the message that bodies read.
     pub(crate) body_paths: Vec<(BranchId, String)>,
     pub(crate) used_pins: BTreeSet<String>,

@@ -80,6 +80,14 @@ const MESSAGES: &[(&str, &str)] = &[
         "The first try begins with the message as it is, each further one with what the try before left; `onException` gets the error, and `{\"success\": true}` at its end stops the retry. After the step the message is what the last try left.",
     ),
     (
+        "pipeline-executor-connector",
+        "The other pipeline begins with `payload` as its message. After the step the message is `{\"operation\": ..., \"pipelineName\": ..., \"versionMajor\": ..., \"success\": ..., \"payload\": ...}`, with SYNC also `\"pipelineResponse\"`, the last message of the other pipeline. Where the other run failed, `success` is false, with `message`, `exception` and `failure`. The step runs under `pipepost serve` only; the same run never starts a second one at the same place.",
+    ),
+    (
+        "event-publisher-connector",
+        "Each pipeline that the event starts begins with `body` as its message. After the step the message is `{\"success\": true, \"eventName\": ..., \"body\": ..., \"pipelines\": [...]}` with the names of these pipelines. The step runs under `pipepost serve` only; the same run never publishes a second event at the same place.",
+    ),
+    (
         "parallel-execution-connector",
         "Each branch begins with the message as it is. After the step the message is `[{\"executionId\": ..., \"result\": ...}]` with COLLATE, `{\"total\": ..., \"success\": ..., \"failed\": ...}` with SUMMARY.",
     ),

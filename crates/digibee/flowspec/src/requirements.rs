@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::reader::Findings;
 
-/// What a document requires from outside: its accounts, globals and message.
+/// What a document requires from outside: its accounts, globals, message and other pipelines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Requirements {
     /// Account labels, with the fields that expressions read of them.
@@ -18,6 +18,10 @@ pub struct Requirements {
     pub message: BTreeSet<String>,
     /// Paths into the data that triggered the run.
     pub trigger: BTreeSet<String>,
+    /// The names of other pipelines that it runs.
+    pub pipelines: BTreeSet<String>,
+    /// The names of events that it publishes.
+    pub events: BTreeSet<String>,
     /// The paths by which conditions, loops and transformers read the message, as the document writes them.
     pub paths: BTreeSet<String>,
 }
@@ -27,6 +31,8 @@ impl Requirements {
         let mut requirements = Self {
             accounts: std::mem::take(&mut findings.wanted_accounts),
             paths: std::mem::take(&mut findings.wanted_paths),
+            pipelines: findings.wanted_pipelines.drain(..).map(|(_, name)| name).collect(),
+            events: findings.wanted_events.drain(..).map(|(_, name)| name).collect(),
             message: findings.body_paths.drain(..).map(|(_, path)| path).collect(),
             ..Self::default()
         };

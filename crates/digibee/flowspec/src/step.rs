@@ -1,9 +1,11 @@
 //! The typed steps: one struct for each step type, with its settings in the form that a run uses.
 
 mod object_store;
+mod other_pipelines;
 mod validator;
 
 pub use object_store::{ObjectOperation, ObjectStore};
+pub use other_pipelines::{EventPublisher, PipelineExecutor};
 use pipepost_double_braces::{JsonTemplate, Template, ValueTemplate};
 use pipepost_jsonpath::JsonPath;
 use serde_json::Value;
@@ -110,6 +112,10 @@ pub enum StepKind {
     Validator(Box<Validator>),
     /// `file-writer-connector`
     FileWriter(FileWriter),
+    /// `pipeline-executor-connector`
+    PipelineExecutor(Box<PipelineExecutor>),
+    /// `event-publisher-connector`
+    EventPublisher(Box<EventPublisher>),
     /// A step of any type whose output the caller provides; the text is the pin that names it.
     Pinned(String),
 }

@@ -5,6 +5,7 @@
 
 mod data_steps;
 mod flow_steps;
+mod other_pipelines;
 mod plain_steps;
 
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ pub(crate) fn builtins() -> impl Iterator<Item = &'static Builtin> {
         .iter()
         .chain(data_steps::STEPS)
         .chain(flow_steps::STEPS)
+        .chain(other_pipelines::STEPS)
 }
 
 /// The step type of this name.

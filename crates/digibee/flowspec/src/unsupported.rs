@@ -3,13 +3,6 @@
 /// Why a step of this name is not performed, as a clause that follows `steps of type ... are not supported`.
 pub(crate) fn reason(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "pipeline-executor-connector" => {
-            "it starts another pipeline, and no pipeline here, also on the server, starts another one yet"
-        }
-        "event-publisher-connector" => {
-            "it starts the pipelines that wait for its event, and no pipeline here, also on the server, starts another one \
-             yet"
-        }
         "jslt" | "jslt-connector" | "jslt-connector-v2" | "transformer-jslt" => {
             "it is written in JSLT, a language of its own, of which there is no complete implementation here"
         }
@@ -27,9 +20,6 @@ pub(crate) fn reason(name: &str) -> Option<&'static str> {
 /// What helps instead.
 pub(crate) fn advice(name: &str) -> &'static str {
     match name.to_ascii_lowercase().as_str() {
-        "pipeline-executor-connector" | "event-publisher-connector" => {
-            "pin the step to an output to try the rest, or start the other pipeline by itself"
-        }
         "capsule" => "pin the step to an output to try the rest",
         _ => "make the new message with a `json-generator-connector`, or pin the step to an output to try the rest",
     }

@@ -171,9 +171,30 @@ fn a_document_tells_what_it_wants() {
                 "customer", "id", "lines", "lines[].name"
             ],
             "trigger": [],
+            "pipelines": [],
+            "events": [],
             "paths": ["$.[?(@.total > 1000)]", "address"],
         })
     );
+}
+
+#[test]
+fn a_document_tells_which_pipelines_and_events_it_starts() {
+    let step = |name: &str, params: Value| json!({"type": "connector", "name": name, "params": params});
+    let document = json!({"flowSpec": {
+        "start": [
+            step("pipeline-executor-connector", json!({"pipelineName": "price"})),
+            step("pipeline-executor-connector", json!({"pipelineName": "{{ message.next }}"})),
+            step("event-publisher-connector", json!({"eventName": "order.paid"})),
+            step("event-publisher-connector", json!({})),
+        ],
+        "nowhere": [step("pipeline-executor-connector", json!({"pipelineName": "never"}))],
+    }});
+    let report = with_context(&[], |context| check(&document.to_string(), context));
+    let names = |names: &std::collections::BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&report.requirements.pipelines), ["price"]);
+    assert_eq!(names(&report.requirements.events), ["order.paid"]);
+    assert_eq!(report.pipeline.unwrap().starters().count(), 4);
 }
 
 #[test]

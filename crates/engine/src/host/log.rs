@@ -2,6 +2,7 @@
 
 use super::{StoreData, printable, violation};
 use crate::contract::latest::log::{Host, Level};
+use crate::instance::LineLevel;
 
 impl Host for StoreData {
     async fn write(&mut self, level: Level, call: Option<u32>, message: String) -> wasmtime::Result<()> {
@@ -13,6 +14,15 @@ impl Host for StoreData {
         }
         let message = printable(&message, bytes_max);
         let connector = &*batch.connector;
+        if let Some(log) = &batch.log {
+            let level = match level {
+                Level::Debug => LineLevel::Debug,
+                Level::Info => LineLevel::Info,
+                Level::Warn => LineLevel::Warn,
+                Level::Error => LineLevel::Error,
+            };
+            log(level, &message);
+        }
         match level {
             Level::Debug => tracing::debug!(connector, call, "{message}"),
             Level::Info => tracing::info!(connector, call, "{message}"),

@@ -12,7 +12,7 @@ use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::runs::{Lease, QueueAgain, Run, RunEnd, RunFailure, RunState, backoff};
 use serde_json::{Map, Value, json};
 
-use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL};
+use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL, Starter};
 use crate::host::{Order, PerformFailure, Performed, PreparedPipeline, Source, SourceFiles};
 use crate::journal::StepSink;
 use crate::trigger::Trigger;
@@ -65,7 +65,7 @@ pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> Optio
 }
 
 /// Performs one attempt.
-async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Performed {
+async fn attempt(dispatcher: &Arc<Dispatcher>, prepared: &Prepared, run: &Run) -> Performed {
     if run.expires.is_some_and(|expires| expires < SystemClock.now()) {
         let message = "The run's time to begin was over before there was room for it.";
         return failed(Failure::new(FailureKind::Limit, message).advise("Continue it, if it still has a purpose."));
@@ -96,6 +96,7 @@ async fn attempt(dispatcher: &Dispatcher, prepared: &Prepared, run: &Run) -> Per
         redelivery: run.redelivery,
         ending,
         steps: StepSink::new(&dispatcher.watching.journal, &dispatcher.watching.metrics, &run.id),
+        starter: Starter::new(dispatcher, run),
     };
     let performed = prepared.pipeline.perform(order).await;
     let mut under_way = dispatcher.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +115,8 @@ fn failed(failure: Failure) -> Performed {
         }),
         counts: pipepost_state::runs::RunCounts::default(),
         interrupted: false,
+        waited_for_uncertain: false,
+        is_unanswered: false,
     }
 }
 
@@ -177,9 +180,11 @@ fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
         failure,
         counts,
         interrupted,
+        waited_for_uncertain,
+        is_unanswered,
         ..
     } = performed;
-    if interrupted && (failure.is_some() || counts.failed > 0) {
+    if interrupted && (failure.is_some() || counts.failed > 0 || is_unanswered) {
         // What is left is sent after the restart.
         return Next::Again(QueueAgain {
             wait: Duration::ZERO,
@@ -194,7 +199,7 @@ fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
         kind: failure.kind.map_or(PIPELINE_ERROR, FailureKind::as_str).to_owned(),
         object: failure.object.to_string(),
     });
-    let is_uncertain = counts.uncertain > 0 || kind == Some(FailureKind::Uncertain);
+    let is_uncertain = counts.uncertain > 0 || waited_for_uncertain || kind == Some(FailureKind::Uncertain);
     if is_temporary && !is_uncertain && retries > 0 {
         let wait = failure
             .as_ref()
