@@ -106,6 +106,9 @@ pub struct RunOptions {
     pub redelivery: bool,
     /// Starts other pipelines for the run; without one, a document with steps that do so does not run.
     pub starter: Option<Arc<dyn Starter>>,
+    /// Whether the caller makes the run's end durable through the host's state: what was sent then becomes durable with
+    /// it, in one step.
+    pub(crate) ends_durably: bool,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
@@ -291,6 +294,7 @@ async fn run_within(
 ) -> RunReport {
     let (shutdown, token) = options.ending.take().unwrap_or_else(shutdown::channel);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
+    let ends_durably = options.ends_durably;
     let over = |failure: Failure| RunReport {
         execution: execution_key.clone(),
         result: Err(RunError::new("", failure)),
@@ -354,7 +358,12 @@ async fn run_within(
     let result = execution.work().await;
     let interrupted = execution.clock.was_interrupted();
     drop(alarm);
-    if let Err(reason) = ledger.close().await {
+    let ended = if ends_durably {
+        ledger.hand_over()
+    } else {
+        ledger.close()
+    };
+    if let Err(reason) = ended.await {
         // What is missing in it reads as uncertain, never as not sent.
         tracing::error!(%reason, "the ledger could not be closed in order");
     }

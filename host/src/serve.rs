@@ -132,6 +132,8 @@ impl PreparedPipeline for ServedPipeline {
                 run_id: Some(order.run.to_string()),
                 trace: order.trace,
                 redelivery: order.redelivery,
+                // What earlier attempts sent is counted in the ledger before the end is written down.
+                ends_durably: !order.began_before,
                 ending: Some(order.ending),
                 starter: Some(Arc::new(ServedStarter(order.starter))),
                 observer: Some(Arc::new(StepObserver(order.steps))),

@@ -106,6 +106,8 @@ pub struct Dispatcher {
     pinned: Mutex<HashMap<String, Prepared>>,
     /// How many runs wait, as far as this process knows.
     queued: AtomicU64,
+    /// When the state was last asked how many wait.
+    counted: Mutex<Option<Instant>>,
     is_draining: AtomicBool,
     /// What is under way is asked to end.
     is_ending: AtomicBool,
@@ -131,6 +133,7 @@ impl Dispatcher {
             under_way: Mutex::default(),
             pinned: Mutex::default(),
             queued: AtomicU64::new(0),
+            counted: Mutex::default(),
             is_draining: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             is_usable: AtomicBool::new(true),
@@ -340,16 +343,6 @@ impl Dispatcher {
         let _taking = self.taking.lock().await;
         // Whatever is accepted from here on says so again.
         let before = std::mem::take(&mut *self.waiting());
-        let length = self.runs.length().await;
-        self.note_use(&length);
-        let now = SystemClock.now();
-        let length = length?;
-        self.queued.store(length.queued, Ordering::Relaxed);
-        match length.next_due {
-            None => return Ok(Some(POLL_INTERVAL)),
-            Some(due) if due > now => return Ok(Some(duration(due - now).min(POLL_INTERVAL))),
-            Some(_) => {}
-        }
         let served = self.pipelines.current();
         let limits = served
             .pipelines
@@ -378,13 +371,45 @@ impl Dispatcher {
             let full = room.by_pipeline.keys().chain(taken.keys()).filter(|name| of_room(name));
             waiting.of.extend(full.cloned());
         }
+        self.count_taken(leases.len());
         let mut is_empty = leases.is_empty();
         for lease in leases {
             let slot = self.rooms.force(&lease.run.pipeline, self.on_free());
             self.begin(lease, slot);
         }
         is_empty &= !self.take_for_those_who_wait().await?;
-        Ok(is_empty.then_some(POLL_INTERVAL))
+        // While there is always more to take, what waits is still counted now and then: others may have changed it.
+        let is_counted = self.counted().is_some_and(|counted| counted.elapsed() < POLL_INTERVAL);
+        if is_empty || !is_counted {
+            let pause = self.look_ahead().await?;
+            return Ok(is_empty.then_some(pause));
+        }
+        Ok(None)
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what waits, and returns how long to wait for what is due next.
+    async fn look_ahead(&self) -> Result<Duration, StateError> {
+        let length = self.runs.length().await;
+        self.note_use(&length);
+        let length = length?;
+        self.queued.store(length.queued, Ordering::Relaxed);
+        *self.counted() = Some(Instant::now());
+        let now = SystemClock.now();
+        // What is due and was not taken has no room, and is taken when there is some.
+        let ahead = length.next_due.filter(|due| *due > now);
+        Ok(ahead.map_or(POLL_INTERVAL, |due| duration(due - now).min(POLL_INTERVAL)))
+    }
+
+    /// Counts runs that wait no more. The next look ahead counts them in the state.
+    fn count_taken(&self, taken: usize) {
+        let taken = taken as u64;
+        let less = |queued: u64| Some(queued.saturating_sub(taken));
+        // It always changes to something.
+        let _ = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Takes runs of pipelines for which runs under way wait, onto the places that these lend. The oldest come first: with
@@ -407,6 +432,7 @@ impl Dispatcher {
             let leases = self.runs.take(room).await;
             self.note_use(&leases);
             let leases = leases?;
+            self.count_taken(leases.len());
             if !leases.is_empty() {
                 has_taken = true;
                 self.waiting().of.insert(pipeline.clone());

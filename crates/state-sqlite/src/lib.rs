@@ -15,6 +15,7 @@ mod runs;
 mod server_limits;
 mod writer;
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -25,7 +26,7 @@ pub use file::FILE;
 use ledger::SqliteLedger;
 use objects::SqliteObjects;
 use pipepost_state::clock::{Clock, SystemClock};
-use pipepost_state::ledger::{Ledger, LedgerReader};
+use pipepost_state::ledger::{Ledger, LedgerReader, LedgerState};
 use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
 use pipepost_state::runs::RunStore;
@@ -55,6 +56,8 @@ pub(crate) struct Book {
     on_commit: Option<OnCommit>,
     observer: Option<Arc<dyn CommitObserver>>,
     writing: Mutex<Option<Writing>>,
+    /// Executions that began together with their runs, and whose ledgers are not open yet.
+    begun: Mutex<HashSet<String>>,
     /// Locked while this process serves the runs.
     pub(crate) serving: Mutex<Option<File>>,
 }
@@ -119,6 +122,7 @@ impl SqliteStore {
             on_commit,
             observer,
             writing: Mutex::default(),
+            begun: Mutex::default(),
             serving: Mutex::default(),
         });
         Self {
@@ -148,6 +152,18 @@ impl SqliteStore {
 }
 
 impl Book {
+    /// Notes that an execution began together with its run: nothing is known of it, and its ledger can open at once.
+    pub(crate) fn note_begun(&self, execution: &str) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.insert(execution.to_owned());
+    }
+
+    /// Returns whether an execution began together with its run, and its ledger was not opened before.
+    pub(crate) fn take_begun(&self, execution: &str) -> bool {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.remove(execution)
+    }
+
     /// Gives the thread that writes a job; starts it where there is none.
     pub(crate) fn give(self: &Arc<Self>, job: Job) -> Result<(), StateError> {
         let unusable = |reason: &dyn std::fmt::Display| StateError::unusable(self.directory.display(), reason);
@@ -205,6 +221,11 @@ impl StateStore for SqliteStore {
         redact: Redact,
     ) -> Answer<'s, Result<Arc<dyn Ledger>, StateError>> {
         Box::pin(async move {
+            if self.book.take_begun(execution) {
+                let state = LedgerState::with(HashMap::new(), Arc::clone(&self.book.clock), redact.clone());
+                let ledger = SqliteLedger::new(Arc::clone(&self.book), execution, redact, state);
+                return Ok(Arc::new(ledger) as Arc<dyn Ledger>);
+            }
             let (done, answer) = oneshot::channel();
             self.book.give(Job::open(execution, redact.clone(), done))?;
             let state = answer

@@ -18,7 +18,7 @@ use pipepost_state::{Answer, Holder, StateError};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::writer::{Job, Work, Writing};
+use crate::writer::{Job, Note, Work, Writing};
 use crate::{Book, FILE, blocking, file};
 
 /// Within the state directory: locked by the process that serves its runs, with its number in it.
@@ -91,14 +91,30 @@ impl SqliteRuns {
         lease: &'s Lease,
         mut act: impl FnMut(&mut Run, Moment) + Send + 'static,
     ) -> Answer<'s, Result<bool, StateError>> {
+        let key = Arc::from(&*lease.run.key);
         let lease = lease.clone();
-        self.change(move |writing| {
-            let held = rows::run(writing.change, &lease.run.id)?.filter(|run| run.is_held_by(&lease));
-            let Some(mut run) = held else { return Ok(false) };
-            act(&mut run, writing.now);
-            rows::update(writing.change, &run)?;
-            Ok(true)
+        Box::pin(async move {
+            if self.book.take_begun(&key) {
+                // It ended without a look into its ledger.
+                self.book.give(Job::note(&key, Note::Release))?;
+            }
+            self.change(move |writing| {
+                let held = rows::run(writing.change, &lease.run.id)?.filter(|run| run.is_held_by(&lease));
+                let Some(mut run) = held else { return Ok(false) };
+                act(&mut run, writing.now);
+                rows::update(writing.change, &run)?;
+                Ok(true)
+            })
+            .await
         })
+    }
+
+    /// Begins the execution of a run that begins for the first time, and returns its key if nothing was known of it: its
+    /// ledger then needs no transaction of its own.
+    fn begin_execution(writing: &Writing<'_>, lease: &Lease) -> rusqlite::Result<Option<String>> {
+        let is_first = lease.run.attempt == 1;
+        let is_new = is_first && writing.begin_execution(&lease.run.key)?;
+        Ok(is_new.then(|| lease.run.key.clone()))
     }
 
     fn decide<'s>(
@@ -163,11 +179,33 @@ impl RunStore for SqliteRuns {
     }
 
     fn accept(&self, run: NewRun, begin: bool) -> Answer<'_, Result<Accepted, StateError>> {
-        self.change(move |writing| rows::accept(writing, &run, begin))
+        Box::pin(async move {
+            let change = self.change(move |writing| {
+                let accepted = rows::accept(writing, &run, begin)?;
+                let begun = match &accepted {
+                    Accepted::Begun(lease) => Self::begin_execution(writing, lease)?,
+                    _ => None,
+                };
+                Ok((accepted, begun))
+            });
+            let (accepted, begun) = change.await?;
+            begun.iter().for_each(|key| self.book.note_begun(key));
+            Ok(accepted)
+        })
     }
 
     fn take(&self, room: Room) -> Answer<'_, Result<Vec<Lease>, StateError>> {
-        self.change(move |writing| rows::take(writing, &room))
+        Box::pin(async move {
+            let change = self.change(move |writing| {
+                let leases = rows::take(writing, &room)?;
+                let begun = leases.iter().map(|lease| Self::begin_execution(writing, lease));
+                let begun: Vec<_> = begun.collect::<rusqlite::Result<_>>()?;
+                Ok((leases, begun))
+            });
+            let (leases, begun) = change.await?;
+            begun.iter().flatten().for_each(|key| self.book.note_begun(key));
+            Ok(leases)
+        })
     }
 
     fn finish<'s>(&'s self, lease: &'s Lease, end: RunEnd) -> Answer<'s, Result<bool, StateError>> {

@@ -2,17 +2,19 @@
 //! transaction.
 //!
 //! A transaction with a claim in it is synced before the claim is answered, and everything that was written before is
-//! synced with it. A transaction that only settles is not synced for that: it outlives the process at once. If a power
-//! cut loses it, what was settled becomes uncertain, but is never sent twice.
+//! synced with it. A transaction that only settles or opens is not synced for that: it outlives the process at once. If
+//! a power cut loses it, what was settled becomes uncertain, but is never sent twice; and who had opened what is gone
+//! with its process.
 //!
 //! Jobs are written in the order in which they were given. When a transaction fails, each of its jobs is tried
 //! separately, so that what cannot be written for one execution does not affect the others.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pipepost_state::clock::{Clock, Moment, seconds};
 use pipepost_state::ledger::{
@@ -29,6 +31,13 @@ use crate::{OnCommit, file, ledger};
 
 /// Most jobs of one transaction.
 const TRANSACTION_JOBS_MAX: usize = 4096;
+
+/// How long notes that nobody waits for wait for a job that somebody waits for, to go into its transaction. A message is
+/// settled a moment before its run ends or its successor is claimed.
+const COMPANY_TIMEOUT: Duration = Duration::from_millis(2);
+
+/// How often it is asked whether something is old enough to be forgotten, in seconds.
+const UPKEEP_LOOK_SECONDS: i64 = 60;
 
 /// Something to write.
 pub(crate) enum Job {
@@ -90,6 +99,29 @@ pub(crate) struct Writing<'w> {
     /// This process's owner file.
     pub(crate) owner: &'w str,
     pub(crate) now: Moment,
+    running: &'w RefCell<Running>,
+}
+
+/// Executions that this process runs, and since when, in seconds.
+type Running = HashMap<Arc<str>, i64>;
+
+impl Writing<'_> {
+    /// Makes an execution this process's own, if nobody has ever had it. Returns whether that was so: then nothing is
+    /// known of it.
+    pub(crate) fn begin_execution(&self, key: &str) -> rusqlite::Result<bool> {
+        let now = seconds(self.now);
+        let made = self
+            .change
+            .prepare_cached(
+                "INSERT INTO executions (key, owner, process, begun, changed) VALUES (?1, ?2, ?3, ?4, ?4)
+                 ON CONFLICT (key) DO NOTHING",
+            )?
+            .execute(params![key, self.owner, std::process::id(), now])?;
+        if made == 1 {
+            self.running.borrow_mut().insert(key.into(), now);
+        }
+        Ok(made == 1)
+    }
 }
 
 pub(crate) type Act = Box<dyn FnMut(&mut dyn AccountRows, Moment) -> Result<(), StateError> + Send>;
@@ -119,11 +151,17 @@ impl Job {
     /// Whether it is synced before it is answered.
     fn is_durable(&self) -> bool {
         match self {
-            Self::Open(_) | Self::Work(_) => true,
+            Self::Work(_) => true,
             Self::Note { note, .. } => matches!(note, Note::Claim(..) | Note::Close(_)),
             Self::Change(change) => change.durable,
-            Self::Crash => false,
+            Self::Open(_) | Self::Crash => false,
         }
+    }
+
+    /// Whether nobody waits for it.
+    fn is_patient(&self) -> bool {
+        let Self::Note { note, .. } = self else { return false };
+        matches!(note, Note::Settle(..) | Note::Record(..) | Note::Release)
     }
 }
 
@@ -133,8 +171,9 @@ pub(crate) struct Writer {
     on_commit: Option<OnCommit>,
     observer: Option<Arc<dyn CommitObserver>>,
     open: Option<Opened>,
-    /// Executions that this process runs, and since when, in seconds.
-    running: HashMap<Arc<str>, i64>,
+    running: Running,
+    /// When it was last asked what is old, in seconds.
+    looked: Option<i64>,
 }
 
 /// The file, once it is open.
@@ -151,7 +190,7 @@ struct Within<'w> {
     directory: &'w Path,
     owner: &'w str,
     clock: &'w Arc<dyn Clock>,
-    running: &'w mut HashMap<Arc<str>, i64>,
+    running: &'w RefCell<Running>,
 }
 
 impl Writer {
@@ -167,7 +206,8 @@ impl Writer {
             on_commit,
             observer,
             open: None,
-            running: HashMap::new(),
+            running: Running::new(),
+            looked: None,
         }
     }
 
@@ -183,11 +223,14 @@ impl Writer {
                 }
                 Err(_) => true,
             };
-            while waiting.len() < TRANSACTION_JOBS_MAX {
-                match jobs.try_recv() {
-                    Ok(job) => waiting.push(job),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
+            collect(jobs, &mut waiting);
+            let until = Instant::now() + COMPANY_TIMEOUT;
+            while !is_over && waiting.iter().all(Job::is_patient) {
+                let Ok(job) = jobs.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+                    break;
+                };
+                waiting.push(job);
+                collect(jobs, &mut waiting);
             }
             if waiting.iter().any(|job| matches!(job, Job::Crash)) {
                 if let Some(open) = self.open.take() {
@@ -238,7 +281,13 @@ impl Writer {
         let place = self.directory.clone();
         let unusable = |error: rusqlite::Error| StateError::unusable(place.display(), error);
         let (clock, on_commit) = (Arc::clone(&self.clock), self.on_commit.clone());
-        let mut running = self.running.clone();
+        let running = RefCell::new(self.running.clone());
+        let now = seconds(clock.now());
+        let begins = jobs.iter().any(|job| matches!(job, Job::Open(_) | Job::Work(_)));
+        let looks = begins
+            && self
+                .looked
+                .is_none_or(|looked| !(0..UPKEEP_LOOK_SECONDS).contains(&(now - looked)));
         let synced = jobs.iter().any(Job::is_durable);
         let watched = self
             .observer
@@ -263,9 +312,9 @@ impl Writer {
             directory: &place,
             owner: opened.owner.name(),
             clock: &clock,
-            running: &mut running,
+            running: &running,
         };
-        if jobs.iter().any(|job| matches!(job, Job::Open(_))) {
+        if looks {
             within.keep_up().map_err(unusable)?;
         }
         for job in jobs {
@@ -278,7 +327,10 @@ impl Writer {
         if let Some((observer, begun)) = watched {
             observer.committed(begun.elapsed());
         }
-        self.running = running;
+        self.running = running.into_inner();
+        if looks {
+            self.looked = Some(now);
+        }
         Ok(())
     }
 
@@ -339,6 +391,16 @@ impl Writer {
     }
 }
 
+/// Adds what waits already.
+fn collect(jobs: &Receiver<Job>, waiting: &mut Vec<Job>) {
+    while waiting.len() < TRANSACTION_JOBS_MAX {
+        match jobs.try_recv() {
+            Ok(job) => waiting.push(job),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
 impl Within<'_> {
     fn apply(&mut self, job: &mut Job) -> Result<(), StateError> {
         let place = self.directory;
@@ -368,12 +430,12 @@ impl Within<'_> {
                     Note::Settle(part, outcome) => settle(self.change, execution, part, outcome, now),
                     Note::Record(key, digest, recorded) => record(self.change, execution, key, digest, recorded, now),
                     Note::Close(_) | Note::Release => {
-                        self.running.remove(execution);
+                        self.running.borrow_mut().remove(execution);
                         self.change
-                            .execute(
+                            .prepare_cached(
                                 "UPDATE executions SET owner = NULL, changed = ?2 WHERE key = ?1 AND owner = ?3",
-                                params![execution, now, self.owner],
                             )
+                            .and_then(|mut update| update.execute(params![execution, now, self.owner]))
                             .map(drop)
                     }
                 }
@@ -393,6 +455,7 @@ impl Within<'_> {
                 directory: self.directory,
                 owner: self.owner,
                 now: self.clock.now(),
+                running: self.running,
             }),
             Job::Crash => Ok(()),
         }
@@ -405,7 +468,7 @@ impl Within<'_> {
             holder: Holder { machine: None, process },
             since: jiff::Timestamp::from_second(begun).unwrap_or_default(),
         };
-        if let Some(begun) = self.running.get(execution) {
+        if let Some(begun) = self.running.borrow().get(execution) {
             return Ok(Some(taken(std::process::id(), *begun)));
         }
         let known: Option<(Option<String>, u32, i64)> = self
@@ -428,7 +491,7 @@ impl Within<'_> {
                owner = excluded.owner, process = excluded.process, begun = excluded.begun, changed = excluded.changed",
             params![&**execution, self.owner, std::process::id(), now],
         )?;
-        self.running.insert(Arc::clone(execution), now);
+        self.running.borrow_mut().insert(Arc::clone(execution), now);
         Ok(None)
     }
 

@@ -126,4 +126,13 @@ pub trait Ledger: Send + Sync {
     ///
     /// The answer may fail with the reason, worded as the end of a sentence.
     fn close(&self) -> Answer<'_, Result<(), String>>;
+
+    /// Frees the execution for another owner, for a caller that makes something else durable next through the same
+    /// store, such as the run's end ([`RunStore::finish`](crate::runs::RunStore::finish)): then everything that was noted
+    /// here is durable too. It need not wait for the disk.
+    ///
+    /// The answer may fail with the reason, worded as the end of a sentence.
+    fn hand_over(&self) -> Answer<'_, Result<(), String>> {
+        self.close()
+    }
 }
