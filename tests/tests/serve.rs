@@ -18,3 +18,5 @@ mod metrics;
 mod other_pipelines;
 #[path = "serve/traces.rs"]
 mod traces;
+#[path = "serve/soak.rs"]
+mod soak;

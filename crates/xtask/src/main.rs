@@ -24,7 +24,8 @@ cargo xtask COMMAND
   test [--filter TEXT]     formatting, lints, documentation, and every test; PIPEPOST_REQUIRE_PEERS=1 makes a missing
                            peer (Postfix, aiosmtpd) a failure
   bench [ARGS...]          measures against other clients, into docs/benchmarks.md; --help lists more, --pieces: small pieces alone
-  soak                     the tests that take minutes: ten thousand messages and a hundred kills, a server killed fifty times
+  soak [--minutes N]       the tests that take minutes: ten thousand messages and a hundred kills, a server killed fifty times,
+                           a server at work; --minutes: that one alone, for so long
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
   new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there

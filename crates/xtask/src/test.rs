@@ -52,25 +52,26 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The tests that `test` leaves out because they take minutes.
+/// The tests that `test` leaves out because they take minutes. With `--minutes N` only the server that works for so long.
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
-    if !arguments.is_empty() {
-        bail!("`cargo xtask soak` takes nothing");
-    }
+    let minutes = match arguments {
+        [] => None,
+        [flag, minutes] if flag == "--minutes" && minutes.parse::<f64>().is_ok_and(|minutes| minutes > 0.0) => {
+            Some(minutes)
+        }
+        _ => bail!("`cargo xtask soak` takes `--minutes N` and nothing else"),
+    };
     plugins::build()?;
     run::binary(false)?;
-    let arguments = [
-        "test",
-        "--package",
-        "pipepost-tests",
-        "--test",
-        "ledger",
-        "--test",
-        "serve",
-        "--",
-        "--ignored",
-    ];
-    check(&mut in_workspace(&root(), &arguments))
+    let all = ["--test", "ledger", "--test", "serve", "--", "--ignored"];
+    let long = ["--test", "serve", "--", "--ignored", "a_day_of_work"];
+    let which = if minutes.is_some() { &long[..] } else { &all[..] };
+    let arguments = [&["test", "--package", "pipepost-tests"], which].concat();
+    let mut command = in_workspace(&root(), &arguments);
+    if let Some(minutes) = minutes {
+        command.env("PIPEPOST_SOAK_MINUTES", minutes);
+    }
+    check(&mut command)
 }
 
 fn lint(folder: &Path) -> Result<()> {
