@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod claims;
 mod clients;
 mod in_flight;
 mod letter;
@@ -12,6 +13,7 @@ mod measure;
 mod report;
 mod rounds;
 mod rows;
+mod serve;
 mod servers;
 mod stats;
 
@@ -22,10 +24,11 @@ use clients::{Client, Clients};
 use rows::Place;
 
 const HELP: &str = "\
-pipepost-bench --pipepost BINARY --scripts FOLDER --sends BINARY [--root FOLDER] [--rounds N] [--only ROW,...] [--divide N] [--out FILE]
+pipepost-bench --pipepost BINARY --scripts FOLDER --sends BINARY [--claims BINARY] [--root FOLDER] [--rounds N] [--only ROW,...] [--divide N] [--out FILE]
 
   --rounds N       how often everything is measured; 5
-  --only ROW,...   some rows: data-1, data-8, chunking-1, tls-1, sandbox, far-chunking, far-data, cold, large, in-flight
+  --only ROW,...   some rows: data-1, data-8, chunking-1, tls-1, sandbox, far-chunking, far-data, cold, large, in-flight, claims,
+                   serve, serve-async, serve-idle, serve-slow
   --divide N       N times fewer messages, to see that everything runs
   --ours           our own client alone, for work on it
   --out FILE       where the page goes; none: it is printed
@@ -49,6 +52,7 @@ struct Options {
     pipepost: PathBuf,
     scripts: PathBuf,
     sends: PathBuf,
+    claims: Option<PathBuf>,
     root: Option<PathBuf>,
     rounds: usize,
     only: Vec<String>,
@@ -63,6 +67,7 @@ impl Options {
             pipepost: PathBuf::new(),
             scripts: PathBuf::new(),
             sends: PathBuf::new(),
+            claims: None,
             root: None,
             rounds: 5,
             only: Vec::new(),
@@ -83,6 +88,7 @@ impl Options {
                 "--pipepost" => options.pipepost = value.into(),
                 "--scripts" => options.scripts = value.into(),
                 "--sends" => options.sends = value.into(),
+                "--claims" => options.claims = Some(value.into()),
                 "--root" => options.root = Some(value.into()),
                 "--rounds" => options.rounds = value.parse()?,
                 "--only" => options.only = value.split(',').map(str::to_owned).collect(),
@@ -127,14 +133,26 @@ fn bench(options: &Options) -> Result<()> {
         sends: options.sends.clone(),
         disk: options.scripts.clone(),
     };
-    let with_postfix = rows.iter().any(|row| row.place == Place::FarPostfix);
-    let servers = rounds::Servers::start(folder.path(), with_postfix)?;
-    let results = rounds::run(&rows, &clients, &servers, options.rounds)?;
-    let in_flight = match &options.root {
-        Some(root) if options.wants("in-flight") => Some(in_flight::measure(root, options.rounds)?),
-        _ => None,
+    let results = if rows.is_empty() {
+        rounds::Results::default()
+    } else {
+        let with_postfix = rows.iter().any(|row| row.place == Place::FarPostfix);
+        let servers = rounds::Servers::start(folder.path(), with_postfix)?;
+        rounds::run(&rows, &clients, &servers, options.rounds)?
     };
-    let page = report::page(&rows, &results, in_flight.as_ref(), options.rounds);
+    let sizes = serve::Sizes::divided(options.divide);
+    let further = report::Further {
+        served: serve::measure(&clients, |row| options.wants(row), options.rounds, &sizes, options.ours)?,
+        claims: match &options.claims {
+            Some(program) if options.wants("claims") => Some(claims::measure(program, &clients.disk, options.rounds)?),
+            _ => None,
+        },
+        in_flight: match &options.root {
+            Some(root) if options.wants("in-flight") => Some(in_flight::measure(root, options.rounds)?),
+            _ => None,
+        },
+    };
+    let page = report::page(&rows, &results, &further, options.rounds);
     match &options.out {
         Some(path) => std::fs::write(path, page)?,
         None => println!("{page}"),

@@ -1,12 +1,16 @@
 //! The page: the machine, the settings, the figures, and the goals.
 
+mod served;
+
 use std::fmt::Write as _;
 use std::process::Command;
 
+use crate::claims::Claims;
 use crate::clients::Client;
 use crate::in_flight::{InFlight, RUNS};
 use crate::rounds::Results;
 use crate::rows::{Against, Bound, Figure, Goal, Place, Row};
+use crate::serve::Found;
 use crate::stats::{Spread, short};
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -14,8 +18,16 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// What a thousand runs in flight may hold.
 const IN_FLIGHT: f64 = 256.0 * MIB;
 
+/// What is measured beside the clients that send and end.
+pub(crate) struct Further {
+    pub(crate) served: Option<Found>,
+    pub(crate) claims: Option<Claims>,
+    pub(crate) in_flight: Option<InFlight>,
+}
+
 /// Writes the page.
-pub(crate) fn page(rows: &[Row], results: &Results, in_flight: Option<&InFlight>, rounds: usize) -> String {
+pub(crate) fn page(rows: &[Row], results: &Results, further: &Further, rounds: usize) -> String {
+    let in_flight = further.in_flight.as_ref();
     let mut page = String::from(
         "# Benchmarks\n\nMade by `cargo xtask bench`; not written by hand. What the figures mean, and where a message's time goes, \
          stands in [performance.md](performance.md).\n\n",
@@ -27,7 +39,7 @@ pub(crate) fn page(rows: &[Row], results: &Results, in_flight: Option<&InFlight>
          is shown. After each run the server's count of messages is compared with what was sent.\n\n"
     );
     machine(&mut page);
-    goals(&mut page, rows, results, in_flight);
+    goals(&mut page, rows, results, further);
     for row in rows {
         figures(&mut page, row, results);
     }
@@ -42,6 +54,12 @@ pub(crate) fn page(rows: &[Row], results: &Results, in_flight: Option<&InFlight>
             short(found.pss.most / MIB),
             short(found.seconds.median),
         );
+    }
+    if let Some(claims) = &further.claims {
+        served::claims(&mut page, claims);
+    }
+    if let Some(found) = &further.served {
+        served::figures(&mut page, found);
     }
     settings(&mut page, rows);
     page
@@ -82,7 +100,7 @@ fn machine(page: &mut String) {
     );
 }
 
-fn goals(page: &mut String, rows: &[Row], results: &Results, in_flight: Option<&InFlight>) {
+fn goals(page: &mut String, rows: &[Row], results: &Results, further: &Further) {
     page.push_str("## Goals\n\n| work | goal | found | reached |\n| --- | --- | --- | --- |\n");
     for row in rows {
         for goal in &row.goals {
@@ -113,7 +131,7 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, in_flight: Option<&
             let _ = writeln!(page, "| {} | {wanted} | {found} | {} |", row.title, yes(reached));
         }
     }
-    if let Some(found) = in_flight {
+    if let Some(found) = &further.in_flight {
         let _ = writeln!(
             page,
             "| {RUNS} runs in flight against a slow server | at most {} MiB | {} MiB | {} |",
@@ -122,6 +140,7 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, in_flight: Option<&
             yes(found.pss.median <= IN_FLIGHT),
         );
     }
+    served::goals(page, further);
     page.push('\n');
 }
 

@@ -18,8 +18,9 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     }
     eprintln!("building the host in release (the first time takes many minutes)");
     let binary = run::binary(true)?;
-    built("in_flight")?;
-    let sends = built("sends")?;
+    built("pipepost", "in_flight")?;
+    let sends = built("pipepost", "sends")?;
+    let claims = built("pipepost-state-sqlite", "claims")?;
     let folder = target().join("bench");
     let bench = root().join("bench");
     check(
@@ -36,6 +37,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
         .arg(scripts)
         .arg("--sends")
         .arg(sends)
+        .arg("--claims")
+        .arg(claims)
         .arg("--root")
         .arg(root())
         .env("PIPEPOST_CONNECTORS", target().join("connectors"));
@@ -46,10 +49,10 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     check(command.args(arguments))
 }
 
-/// Builds one of the host's benches, and answers where it is.
-fn built(name: &str) -> Result<PathBuf> {
+/// Builds one of a crate's benches, and answers where it is.
+fn built(package: &str, name: &str) -> Result<PathBuf> {
     let output = cargo(&root())
-        .args(["bench", "--quiet", "--package", "pipepost", "--bench", name, "--no-run"])
+        .args(["bench", "--quiet", "--package", package, "--bench", name, "--no-run"])
         .arg("--message-format=json")
         .env("PIPEPOST_CONNECTORS", target().join("connectors"))
         .stderr(std::process::Stdio::inherit())
@@ -72,7 +75,13 @@ fn scripts() -> Result<PathBuf> {
     fs::create_dir_all(&folder)?;
     let source = root().join("bench").join("peers");
     let mut changed = !folder.join("node_modules").is_dir();
-    for name in ["package.json", "package-lock.json", "nodemailer.mjs", "smtplib_peer.py"] {
+    for name in [
+        "package.json",
+        "package-lock.json",
+        "express.mjs",
+        "nodemailer.mjs",
+        "smtplib_peer.py",
+    ] {
         let text = fs::read(source.join(name)).with_context(|| format!("`{name}` cannot be read"))?;
         let old = fs::read(folder.join(name)).unwrap_or_default();
         changed |= name == "package-lock.json" && old != text;
