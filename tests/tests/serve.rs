@@ -16,7 +16,7 @@ mod life;
 mod metrics;
 #[path = "serve/other_pipelines.rs"]
 mod other_pipelines;
-#[path = "serve/traces.rs"]
-mod traces;
 #[path = "serve/soak.rs"]
 mod soak;
+#[path = "serve/traces.rs"]
+mod traces;
