@@ -406,6 +406,10 @@ impl Connection {
         } else {
             self.session.read(max as usize).await
         };
+        if let Some(least) = self.session.round_trip.take_news() {
+            let transport = &self.transport;
+            transport.connections.note_round_trip(&transport.route, least);
+        }
         self.ended_by_server |= match &bytes {
             Ok(bytes) => bytes.is_empty() || says_goodbye(bytes),
             Err(error) => error.is_closed(),

@@ -25,6 +25,7 @@ mod plain_io;
 mod pool;
 mod preauth_filter;
 mod reply_count;
+mod round_trip;
 mod route;
 mod secret_redactor;
 mod server_capacity;

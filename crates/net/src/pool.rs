@@ -10,7 +10,7 @@ use pipepost_accounts::oauth::Tokens;
 use pipepost_accounts::sasl::Credentials;
 use pipepost_accounts::{Account, Revision, Security};
 use pipepost_core::{Endpoint, Remedy};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::route::{Route, TransportGrant};
@@ -20,6 +20,8 @@ use crate::sign_in_gate::SignInGate;
 use crate::tls::TlsConfigs;
 use crate::transcript::Transcript;
 use crate::watching::{ConnectionCount, OpenSockets, SignInObserver};
+
+mod distance;
 
 /// How long a connection lies warm at most. Servers close idle ones after minutes; Gmail after ten.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -95,6 +97,8 @@ pub struct Connections {
     /// Who is told of sign-ins, if anybody.
     pub(crate) observer: Option<Arc<dyn SignInObserver>>,
     pub(crate) sockets: OpenSockets,
+    /// Told when a round trip becomes known.
+    measured: Notify,
     state: Mutex<State>,
 }
 
@@ -103,6 +107,8 @@ struct State {
     warm: HashMap<Key, Vec<IdleConnection>>,
     places: HashMap<String, Places>,
     sign_ins: HashMap<String, VecDeque<Instant>>,
+    /// Of each owner, the shortest time that an answer took.
+    round_trips: HashMap<String, Duration>,
     /// Of each owner at each server.
     capacities: HashMap<(String, Endpoint), ServerCapacity>,
 }
@@ -116,6 +122,8 @@ struct Places {
     ahead: Arc<Semaphore>,
     /// How many connections may live: as many as the account says, or fewer once the server has refused one.
     most: Arc<AtomicUsize>,
+    /// How many the server accepts, as far as it has taught that, in this process or an earlier one; else 0.
+    taught: Arc<AtomicUsize>,
 }
 
 /// An instance's right to a connection, or to wait for one.
@@ -163,6 +171,7 @@ impl Connections {
             sign_in_gate: SignInGate::default(),
             observer: None,
             sockets: OpenSockets::default(),
+            measured: Notify::new(),
             state: Mutex::default(),
         }
     }
@@ -207,15 +216,21 @@ impl Connections {
     }
 
     fn places(&self, route: &Route) -> Places {
+        self.places_of(route.owner(), route.max_connections)
+    }
+
+    fn places_of(&self, owner: String, most: u32) -> Places {
+        let most = most.max(1) as usize;
         let made = || {
-            let semaphore = || Arc::new(Semaphore::new(route.max_connections.max(1) as usize));
+            let semaphore = || Arc::new(Semaphore::new(most));
             Places {
                 live: semaphore(),
                 ahead: semaphore(),
-                most: Arc::new(AtomicUsize::new(route.max_connections.max(1) as usize)),
+                most: Arc::new(AtomicUsize::new(most)),
+                taught: Arc::default(),
             }
         };
-        self.state().places.entry(route.owner()).or_insert_with(made).clone()
+        self.state().places.entry(owner).or_insert_with(made).clone()
     }
 
     /// Waits for a place for a connection.
@@ -243,6 +258,7 @@ impl Connections {
         }
         places.live.forget_permits(free);
         places.most.store(others, Ordering::Relaxed);
+        places.taught.store(others, Ordering::Relaxed);
         tracing::info!(
             account = route.owner(),
             connections = others,
@@ -268,6 +284,7 @@ impl Connections {
         let places = self.places(route);
         let _state = self.state();
         let (before, most) = (places.most.load(Ordering::Relaxed), most.max(1) as usize);
+        places.taught.store(most, Ordering::Relaxed);
         if most < before {
             let gone = places.live.forget_permits(before - most);
             places.most.store(before - gone, Ordering::Relaxed);
@@ -276,10 +293,8 @@ impl Connections {
 
     /// Returns how many connections of the route's account the server accepts, if it has refused one more.
     pub fn lowered(&self, route: &Route) -> Option<u32> {
-        let most = self.places(route).most.load(Ordering::Relaxed);
-        u32::try_from(most)
-            .ok()
-            .filter(|most| *most < route.max_connections.max(1))
+        let taught = self.places(route).taught.load(Ordering::Relaxed);
+        u32::try_from(taught).ok().filter(|most| *most > 0)
     }
 
     pub(crate) fn note_capacity(&self, route: &Route, note: impl FnOnce(&mut ServerCapacity)) {

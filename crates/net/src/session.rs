@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::buffered_stream::BufferedStream;
 use crate::connection::ConnectionError;
 use crate::reply_count::{OutOfOrder, ReplyCount};
+use crate::round_trip::RoundTrip;
 use crate::route::RunId;
 use crate::secret_redactor::SecretRedactor;
 use crate::transcript::Dialogue;
@@ -42,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) pipeline: Option<Arc<str>>,
     /// Whether everything that was said has its reply.
     pub(crate) replies: ReplyCount,
+    /// How far away the server is.
+    pub(crate) round_trip: RoundTrip,
     /// Messages whose content has left to its end.
     pub(crate) messages: Arc<AtomicU64>,
     pub(crate) opened: Instant,
@@ -68,6 +71,7 @@ impl Session {
             carried: Arc::default(),
             pipeline: None,
             replies: ReplyCount::new(),
+            round_trip: RoundTrip::default(),
             messages: Arc::default(),
             opened: Instant::now(),
             redactor: SecretRedactor::new(secrets),
@@ -92,6 +96,7 @@ impl Session {
         let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
         let max = max.min(READ_BYTES_MAX);
         let bytes = self.redactor.read(socket, max).await?;
+        self.round_trip.heard(Instant::now());
         self.replies.received(&bytes);
         if let Some(dialogue) = &mut self.dialogue {
             dialogue.received(&bytes);
@@ -102,6 +107,7 @@ impl Session {
     /// Writes all of it, if no more than `messages_max` messages end in it. What may not leave ends the connection: from
     /// there on nothing would be known about it.
     pub(crate) async fn write(&mut self, bytes: &[u8], messages_max: u64) -> Result<(), ConnectionError> {
+        let is_answered = self.replies.is_even();
         let refused = match self.replies.writing(bytes) {
             Ok(ended) if u64::from(ended) <= messages_max => {
                 // Before the first of the bytes: a write that is given up may have been enough.
@@ -126,6 +132,9 @@ impl Session {
             dialogue.sent(&self.redactor.redacted(bytes));
         }
         let socket = self.socket.as_mut().ok_or(ConnectionError::Closed)?;
+        if is_answered {
+            self.round_trip.said(Instant::now());
+        }
         socket.write_all(bytes).await?;
         self.replies.written();
         Ok(())

@@ -3,20 +3,24 @@
 //! Elements are taken and messages are made one batch at a time, so that the memory does not grow with the list. With
 //! `failOnError` they are sent one by one, because no message may follow one that fails.
 
+mod lanes;
 mod results;
 mod rows;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use pipepost_accounts::Limits;
+use pipepost_accounts::Account;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
 use pipepost_flowspec::{GroupBy, Items, MergeItems};
+use pipepost_net::Connections;
 use serde_json::Value;
 
+use self::lanes::Lanes;
 use self::results::{RESULTS_MAX, Results};
 use self::rows::{Chunk, Cursor, Elements, FileRows};
 use super::RunError;
@@ -211,27 +215,22 @@ impl Execution<'_> {
         counter: &'s Arc<Counter>,
         stops: bool,
     ) -> Option<Stopped> {
-        let lanes = target
-            .account
-            .as_ref()
-            .and_then(|account| account.limits().max_connections)
-            .unwrap_or(Limits::MAX_CONNECTIONS_DEFAULT)
-            .max(1) as usize;
-        let total = cursor.total(lanes * BATCH_CALLS_MAX).await;
-        let (lanes, size) = match total {
-            _ if stops => (1, 1),
-            Some(total) => (lanes, total.div_ceil(lanes).clamp(BATCH_CALLS_MIN, BATCH_CALLS_MAX)),
-            None => (lanes, BATCH_CALLS_MAX),
+        let total = cursor.total(Lanes::usual(target.account) * BATCH_CALLS_MAX).await;
+        let connections = &self.sender.host.connections;
+        let mut lanes = match stops {
+            true => Lanes::one(),
+            false => Lanes::begin(target.account, connections, total),
         };
-        let lanes_used = total.map_or(lanes, |total| lanes.min(total.div_ceil(size)).max(1));
-        // Two batches more than there are connections: while the others are sent, the messages of one are made and the
-        // parameters of the next.
-        let ahead = if stops { 1 } else { lanes + 2 };
+        let mut taken = 0;
         let mut stopped = self.clock.is_over().then_some(Stopped::ByRun);
         let mut is_over = false;
         let mut sending: FuturesUnordered<Sending<'s>> = FuturesUnordered::new();
         loop {
-            let takes = sending.len() < ahead && !is_over && stopped.is_none();
+            if lanes.is_unknown() && taken > 0 && sending.is_empty() {
+                lanes = lanes.settled();
+            }
+            let finds_out = lanes.is_unknown() && taken > 0;
+            let takes = sending.len() < lanes.ahead() && !is_over && stopped.is_none() && !finds_out;
             if !takes && sending.is_empty() {
                 return stopped;
             }
@@ -242,7 +241,16 @@ impl Execution<'_> {
                     stopped = self.take_batch(target, frame, results, ended, stops).or(stopped);
                     continue;
                 }
-                chunk = cursor.next(size), if takes => chunk,
+                known = round_trip(connections, target.account), if finds_out => {
+                    lanes = match target.account {
+                        Some(account) => lanes.at(known, account, connections),
+                        None => lanes.settled(),
+                    };
+                    let total = cursor.total(lanes.ahead() * BATCH_CALLS_MAX).await;
+                    lanes = lanes.sharing(total.map(|total| total.saturating_sub(taken)), 1);
+                    continue;
+                }
+                chunk = cursor.next(lanes.size), if takes => chunk,
                 () = self.clock.token().requested(), if takes => {
                     stopped = Some(Stopped::ByRun);
                     continue;
@@ -252,6 +260,7 @@ impl Execution<'_> {
                 is_over = true;
                 continue;
             };
+            taken = chunk.range().end;
             if let Some(total) = cursor.total(0).await {
                 counter.set_total(total);
             }
@@ -261,7 +270,7 @@ impl Execution<'_> {
                 stopped = Some(Stopped::Broken(too_many()));
             }
             match &stopped {
-                None => sending.push(Box::pin(self.part(target, lanes_used, frame, chunk, counter))),
+                None => sending.push(Box::pin(self.part(target, lanes.used, frame, chunk, counter))),
                 Some(stopped) => self.leave_chunk(target, stopped, &chunk, results, counter),
             }
         }
@@ -380,6 +389,14 @@ impl Execution<'_> {
             .collect();
         counter.failed(outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64);
         (chunk, outcomes)
+    }
+}
+
+/// Waits until it is known how far the account's server is.
+async fn round_trip(connections: &Connections, account: Option<&Arc<Account>>) -> Duration {
+    match account {
+        Some(account) => connections.round_trip_known(account).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,12 +1,13 @@
 //! The account's limit for connections, over runs that go on at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use pipepost::Limits;
 use pipepost_inbox::Script;
 use pipepost_inbox::script::{At, Rule};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, email, steps};
 
@@ -83,4 +84,87 @@ async fn an_account_opens_as_many_connections_as_it_says_and_no_more() {
             bench.inbox.transcript()
         );
     }
+}
+
+/// A server whose answers take longer than those of a near one ever do.
+fn far() -> Script {
+    let places = [At::Ehlo, At::Starttls, At::AuthResponse, At::Mail, At::Content];
+    places.into_iter().fold(Script::new(), |script, at| {
+        script.rule(Rule::at(at).delay(Duration::from_millis(25)).regular())
+    })
+}
+
+/// A mail merge that leaves how many connections there are to the host.
+async fn merge(bench: &Fixture, messages: usize) -> Value {
+    let document = steps(json!([email(json!({
+        "from": "ops@example.com",
+        "to": "ann@example.test",
+        "subject": "{{ item }}",
+        "body": "Hello",
+        "items": "{{ message.items }}",
+        "failOnError": false,
+    }))]));
+    let items: Vec<usize> = (0..messages).collect();
+    let output = bench
+        .run(&document, json!({ "items": items }))
+        .await
+        .expect("an output");
+    bench.host.close().await;
+    assert_eq!(bench.subjects().len(), messages, "each arrived once");
+    output
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_connections_share_a_merge_to_a_server_that_is_far() {
+    let bench = Fixture::new(far()).await;
+    let output = merge(&bench, 200).await;
+    assert_eq!(output["sent"], 200, "{output}");
+    assert_eq!(peak(&bench), 8);
+    // In the order of the elements, whichever connection each went over.
+    let of_results = output["results"].as_array().expect("results").iter();
+    let ids: Vec<Value> = of_results.map(|result| result["messageId"].clone()).collect();
+    let arrived: HashMap<String, Value> = bench
+        .inbox
+        .messages()
+        .iter()
+        .map(|message| {
+            let header = |name| message.header(name).unwrap_or_default();
+            (header("Subject"), json!(header("Message-ID")))
+        })
+        .collect();
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(arrived.get(&number.to_string()), Some(id), "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_to_a_server_that_is_near_uses_the_usual_connections() {
+    let bench = Fixture::new(Script::new()).await;
+    let output = merge(&bench, 200).await;
+    assert_eq!(output["sent"], 200, "{output}");
+    assert!(peak(&bench) <= 5, "{}", peak(&bench));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_far_a_server_is_no_more_connections_are_opened_than_the_account_states() {
+    let bench = Fixture::with(far(), json!({ "limits": { "max_connections": 2 } })).await;
+    let output = merge(&bench, 100).await;
+    assert_eq!(output["sent"], 100, "{output}");
+    assert_eq!(peak(&bench), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_far_server_that_refuses_a_connection_gets_the_messages_over_those_that_it_took() {
+    // From the sixth on there is one too many, each time.
+    let script = (6..40).fold(far(), |script, connection| {
+        let busy = Rule::at(At::Greeting).connection(connection);
+        script.rule(busy.reply("421 4.7.0 Too many connections from you").close())
+    });
+    let bench = Fixture::new(script).await;
+    let output = merge(&bench, 200).await;
+    assert_eq!(
+        (&output["sent"], &output["failed"]),
+        (&json!(200), &json!(0)),
+        "{output}"
+    );
 }
