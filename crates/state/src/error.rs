@@ -26,6 +26,14 @@ pub enum StateError {
         /// The message of the system or the database, without a full stop.
         reason: String,
     },
+    /// The database cannot be reached, or does not answer. Nothing is sent meanwhile. The remedy: wait until it is back.
+    #[error("The state in `{place}` cannot be reached: {reason}.")]
+    Unreachable {
+        /// The database.
+        place: String,
+        /// The message of the network or the database, without a full stop.
+        reason: String,
+    },
     /// Another owner runs this execution. The remedy: wait until it ends, or use another execution key.
     #[error("The execution `{execution}` is being run by another process ({holder}, since {since}).")]
     Taken {
@@ -74,8 +82,19 @@ impl StateError {
         }
     }
 
+    /// Makes an error: the state at `place` cannot be reached, for this reason.
+    pub fn unreachable(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self::Unreachable {
+            place: place.to_string(),
+            reason: reason.to_string().trim_end_matches('.').to_owned(),
+        }
+    }
+
     /// Returns whether it is enough to wait, without changing anything.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Taken { .. } | Self::Served { .. })
+        matches!(
+            self,
+            Self::Taken { .. } | Self::Served { .. } | Self::Unreachable { .. }
+        )
     }
 }

@@ -1,0 +1,137 @@
+//! The ledger of a named execution: what is known is in memory, and every change is written down.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pipepost_state::ledger::{ClaimError, Known, Ledger, LedgerState, Message, Part, PartOutcome, Recorded};
+use pipepost_state::{Answer, Redact};
+use tokio::sync::oneshot;
+
+use crate::book::Book;
+use crate::writer::{Claiming, Closing, Job, Opened, Tenure};
+
+/// A ledger that outlives its process. Dropped without [`Ledger::close`], it frees its execution, and what is claimed then
+/// is uncertain.
+#[derive(Debug)]
+pub(crate) struct PostgresLedger {
+    book: Arc<Book>,
+    tenure: Tenure,
+    state: Mutex<LedgerState>,
+    redact: Redact,
+    is_closed: AtomicBool,
+}
+
+impl PostgresLedger {
+    pub(crate) fn new(book: Arc<Book>, execution: Arc<str>, redact: Redact, opened: Opened) -> Self {
+        let Opened { epoch, state } = opened;
+        Self {
+            book,
+            tenure: Tenure { execution, epoch },
+            state: Mutex::new(state),
+            redact,
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LedgerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give(&self, job: Job) {
+        if self.book.give(job).is_err() {
+            // Only when the thread is gone: then every claim fails too.
+            tracing::error!("the ledger is closed, and something was not written to it");
+        }
+    }
+
+    fn closing(&self, done: Option<oneshot::Sender<Result<(), String>>>) -> Job {
+        Job::Close(Closing {
+            tenure: self.tenure.clone(),
+            done,
+            asked: Instant::now(),
+        })
+    }
+}
+
+impl Drop for PostgresLedger {
+    fn drop(&mut self) {
+        if !self.is_closed.load(Ordering::Acquire) {
+            // A thread that is gone has given everything up.
+            drop(self.book.give(self.closing(None)));
+        }
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
+        let mut state = self.state();
+        let known = messages.iter().map(|message| state.look_up(message)).collect();
+        Box::pin(std::future::ready(known))
+    }
+
+    fn in_doubt(&self, key: &str, output: &str) {
+        self.state().in_doubt(key, output);
+    }
+
+    fn claim(&self, parts: Vec<Part>) -> Answer<'_, Result<(), ClaimError>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            let undo = {
+                // Under the lock, so that the notes stand in the order of what is known: what was settled before is
+                // written with this claim or before it.
+                let mut state = self.state();
+                let claim = state.claim(parts)?;
+                let undo = claim.clone();
+                self.give(Job::Claim(Claiming {
+                    tenure: self.tenure.clone(),
+                    claim,
+                    done,
+                    asked: Instant::now(),
+                    was_asked: false,
+                }));
+                undo
+            };
+            let written = answer
+                .await
+                .unwrap_or_else(|_| Err(ClaimError::Unrecorded("it is closed".to_owned())));
+            if written.is_err() {
+                self.state().unclaim(&undo);
+            }
+            written
+        })
+    }
+
+    fn settle(&self, part: &Part, outcome: PartOutcome) {
+        let mut state = self.state();
+        let kept = match &outcome {
+            PartOutcome::Confirmed(Some(output)) => PartOutcome::Confirmed(Some(self.redact.apply(output))),
+            other => other.clone(),
+        };
+        state.settle(part, outcome);
+        self.give(Job::Settle(self.tenure.clone(), part.clone(), kept));
+    }
+
+    fn record(&self, key: &str, recorded: Recorded) {
+        let mut state = self.state();
+        let kept = Recorded {
+            output: self.redact.apply(&recorded.output),
+            ..recorded.clone()
+        };
+        let digest = state.record(key, recorded);
+        self.give(Job::Record(self.tenure.clone(), key.to_owned(), digest, kept));
+    }
+
+    fn let_go(&self, keys: &[String]) {
+        self.state().let_go(keys);
+    }
+
+    fn close(&self) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            self.is_closed.store(true, Ordering::Release);
+            self.give(self.closing(Some(done)));
+            answer.await.unwrap_or_else(|_| Err("it is closed".to_owned()))
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! A PostgreSQL server for the tests of this crate: one for all that run at a moment, in a folder of its own, on a socket in
+//! that folder. It ends, and its folder goes, with the last test that uses it.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tempfile::TempDir;
+
+/// A server that runs.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    folder: TempDir,
+    programs: PathBuf,
+    /// As whom the programs run, where this process is root's: they refuse root.
+    user: Option<(u32, u32)>,
+    databases: AtomicU32,
+}
+
+/// A database of its own for one test.
+#[derive(Debug)]
+pub(crate) struct Database {
+    cluster: Arc<Cluster>,
+    name: String,
+}
+
+/// Where the programs are: in the folder that `PIPEPOST_POSTGRES_BIN` names, else where Debian has them.
+fn programs() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("PIPEPOST_POSTGRES_BIN") {
+        return Some(PathBuf::from(named));
+    }
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|folder| folder.join("initdb").exists())
+        .collect();
+    versions.sort();
+    versions.pop()
+}
+
+/// Returns whether there is no PostgreSQL on this machine, and says so.
+pub(crate) fn is_missing() -> bool {
+    let is_missing = programs().is_none();
+    if is_missing {
+        eprintln!("skipped: there is no PostgreSQL on this machine");
+    }
+    is_missing
+}
+
+impl Cluster {
+    /// The one that runs, or a new one.
+    fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade() {
+            return running;
+        }
+        let new = Arc::new(Self::start());
+        *shared = Arc::downgrade(&new);
+        new
+    }
+
+    fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("pipepost-pg-")
+            .tempdir_in("/tmp")
+            .expect("a folder for temporary files");
+        let cluster = Self {
+            programs: programs().expect("is_missing was asked before"),
+            user: user(),
+            folder,
+            databases: AtomicU32::new(0),
+        };
+        if let Some((user, group)) = cluster.user {
+            chown(cluster.folder.path(), Some(user), Some(group)).expect("a root's process");
+        }
+        let data = cluster.data();
+        cluster.run(
+            "initdb",
+            [
+                "-D",
+                &data,
+                "-A",
+                "trust",
+                "-U",
+                "postgres",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+        );
+        let settings = format!(
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=300 -c shared_buffers=32MB -c fsync=on -c full_page_writes=on",
+            cluster.folder.path().display()
+        );
+        let log = cluster.folder.path().join("log").display().to_string();
+        cluster.run(
+            "pg_ctl",
+            ["-D", &data, "-o", &settings, "-l", &log, "-w", "-s", "start"],
+        );
+        cluster
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) {
+        let path = self.programs.join(program);
+        let mut command = match self.user {
+            None => Command::new(path),
+            Some((user, group)) => {
+                let mut command = Command::new("setpriv");
+                command.args([
+                    format!("--reuid={user}"),
+                    format!("--regid={group}"),
+                    "--clear-groups".to_owned(),
+                ]);
+                command.arg(path);
+                command
+            }
+        };
+        // A pipe would stay open as long as the server that is started here.
+        let output = self.folder.path().join(format!("{program}.out"));
+        let file = std::fs::File::create(&output).expect("a writable folder");
+        let status = command
+            .args(arguments)
+            .current_dir("/")
+            .stdin(std::process::Stdio::null())
+            .stdout(file.try_clone().expect("a file"))
+            .stderr(file)
+            .status()
+            .expect("a program");
+        let said = std::fs::read_to_string(&output).unwrap_or_default();
+        assert!(status.success(), "{program}: {said}");
+    }
+
+    fn sql(&self, database: &str, text: &str) {
+        let socket = self.folder.path().display().to_string();
+        self.run(
+            "psql",
+            [
+                "-h",
+                &socket,
+                "-U",
+                "postgres",
+                "-d",
+                database,
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-q",
+                "-c",
+                text,
+            ],
+        );
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let data = self.data();
+        if Path::new(&data).join("postmaster.pid").exists() {
+            self.run("pg_ctl", ["-D", &data, "-m", "immediate", "-w", "-s", "stop"]);
+        }
+    }
+}
+
+impl Database {
+    /// Makes a new one.
+    pub(crate) fn new() -> Self {
+        let cluster = Cluster::shared();
+        let name = format!("test{}", cluster.databases.fetch_add(1, Ordering::Relaxed));
+        cluster.sql("postgres", &format!("CREATE DATABASE {name}"));
+        Self { cluster, name }
+    }
+
+    /// The address, with these parameters behind it.
+    pub(crate) fn address(&self, parameters: &str) -> String {
+        let folder = self.cluster.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{folder}/{}{parameters}", self.name)
+    }
+
+    /// Does something to the database behind the store's back.
+    pub(crate) fn sql(&self, text: &str) {
+        self.cluster.sql(&self.name, text);
+    }
+}
+
+/// The user and group of the name `postgres`, for a process of root's.
+fn user() -> Option<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt as _;
+    if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = users.lines().find(|line| line.starts_with("postgres:"))?;
+    let mut fields = line.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}

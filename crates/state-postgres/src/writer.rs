@@ -1,0 +1,171 @@
+//! The one who writes the ledger: everything that waits at a moment, from all executions, goes out in one flight of
+//! statements over one connection, without waiting in between.
+//!
+//! What was settled goes first and is not synced: if a crash of the server loses it, what was settled becomes uncertain,
+//! and is never sent twice. The last statement that has to be durable is synced, which makes those before it durable with
+//! it; nobody is answered earlier. When an answer is lost, the same is asked again: each statement tells whose the rows
+//! are. When that takes too long, a claim is answered as unrecorded, and nothing is sent.
+
+mod flight;
+mod pending;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use flight::Opened;
+use pending::Pending;
+use pipepost_state::ledger::{Claim, ClaimError, Part, PartOutcome, Recorded};
+use pipepost_state::{Redact, StateError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::book::Desk;
+
+/// Most jobs of one flight.
+const JOBS_MAX: usize = 4096;
+
+/// How long to wait before the database is asked again that could not be reached.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How many bounds of an answer a caller waits, before it is told that the database cannot be reached.
+const BOUNDS: u32 = 2;
+
+/// One ownership of an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Tenure {
+    pub(crate) execution: Arc<str>,
+    pub(crate) epoch: i64,
+}
+
+/// Something to write.
+pub(crate) enum Job {
+    Open(Open),
+    Claim(Claiming),
+    Settle(Tenure, Part, PartOutcome),
+    Record(Tenure, String, String, Recorded),
+    Close(Closing),
+    /// Transactions of accounts with limits that have ended.
+    End(Vec<i64>),
+}
+
+/// Makes an execution this process's own.
+pub(crate) struct Open {
+    pub(crate) execution: Arc<str>,
+    pub(crate) redact: Redact,
+    pub(crate) done: oneshot::Sender<Result<Opened, StateError>>,
+    pub(crate) asked: Instant,
+}
+
+/// Claims parts.
+pub(crate) struct Claiming {
+    pub(crate) tenure: Tenure,
+    pub(crate) claim: Claim,
+    pub(crate) done: oneshot::Sender<Result<(), ClaimError>>,
+    pub(crate) asked: Instant,
+    /// It was asked, so it may be written down though nobody was told.
+    pub(crate) was_asked: bool,
+}
+
+/// Gives an execution up. Nobody may wait for it.
+pub(crate) struct Closing {
+    pub(crate) tenure: Tenure,
+    pub(crate) done: Option<oneshot::Sender<Result<(), String>>>,
+    pub(crate) asked: Instant,
+}
+
+/// The one who writes.
+struct Writer {
+    desk: Rc<Desk>,
+    pending: Pending,
+    /// Executions that this process runs, and since when, in seconds.
+    running: HashMap<Arc<str>, i64>,
+    ended: watch::Sender<u64>,
+    /// When old executions were forgotten last, as far as this process knows, in seconds.
+    upkeep: Option<i64>,
+}
+
+/// Works until its last sender is gone and everything is written.
+pub(crate) async fn work(desk: Rc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>, ended: watch::Sender<u64>) {
+    let mut writer = Writer {
+        desk,
+        pending: Pending::default(),
+        running: HashMap::new(),
+        ended,
+        upkeep: None,
+    };
+    let mut is_over = false;
+    loop {
+        if writer.pending.is_empty() {
+            match jobs.recv().await {
+                Some(job) => writer.pending.add(job),
+                None => return,
+            }
+        }
+        while writer.pending.len() < JOBS_MAX {
+            match jobs.try_recv() {
+                Ok(job) => writer.pending.add(job),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    is_over = true;
+                    break;
+                }
+            }
+        }
+        let Err(reason) = writer.fly().await else { continue };
+        writer.give_up(&reason);
+        if writer.pending.is_empty() {
+            continue;
+        }
+        // What comes in meanwhile finds the database as it is.
+        if is_over {
+            tokio::time::sleep(RETRY_INTERVAL).await;
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_INTERVAL) => {}
+            job = jobs.recv() => match job {
+                Some(job) => writer.pending.add(job),
+                None => is_over = true,
+            },
+        }
+    }
+}
+
+impl Writer {
+    /// Tells those who have waited too long.
+    fn give_up(&mut self, reason: &str) {
+        let bound = self.desk.database.address.patience() * BOUNDS;
+        let is_late = |asked: Instant| asked.elapsed() >= bound;
+        let place = self.desk.database.address.place();
+        for late in self.pending.opens.extract_if(.., |open| is_late(open.asked)) {
+            // Whoever no longer listens need not be told, here and below.
+            drop(late.done.send(Err(StateError::unreachable(place, reason))));
+        }
+        let late: Vec<Claiming> = self
+            .pending
+            .claims
+            .extract_if(.., |claim| is_late(claim.asked))
+            .collect();
+        for late in late {
+            // Nothing is sent, so what may stand there is no claim; but one that takes the place of an uncertain one
+            // leaves that as it may be.
+            if late.was_asked && late.claim.reopened.is_empty() {
+                for part in &late.claim.parts {
+                    self.pending
+                        .settle(&late.tenure, part.clone(), PartOutcome::NotCommitted);
+                }
+            }
+            let reason = format!("the database cannot be reached: {reason}");
+            drop(late.done.send(Err(ClaimError::Unrecorded(reason))));
+        }
+        for closing in &mut self.pending.closes {
+            if is_late(closing.asked)
+                && let Some(done) = closing.done.take()
+            {
+                // It stays to be written; and the lease ends it in any case.
+                drop(done.send(Err(format!("the database cannot be reached: {reason}"))));
+            }
+        }
+    }
+}

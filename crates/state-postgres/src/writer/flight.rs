@@ -1,0 +1,678 @@
+//! One flight: the statements of everything that waits, and what becomes of the answers.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use pipepost_state::clock::{Clock, SystemClock, seconds};
+use pipepost_state::ledger::{ClaimError, LedgerState, PartOutcome, RETENTION_SECONDS, UPKEEP_SECONDS};
+use pipepost_state::{Holder, StateError};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
+
+use super::pending::Pending;
+use super::{Claiming, Closing, Open, Tenure, Writer};
+use crate::book::Desk;
+use crate::database::Fault;
+use crate::entries;
+use crate::statements::{CLAIM, CLOSE, ENTRIES_OF, FORGET_EXECUTIONS, HOLDERS, NOTE, OPEN, TAKE_OVER, UPKEEP, now};
+
+/// An execution that was taken, with what is known of it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) epoch: i64,
+    pub(crate) state: LedgerState,
+}
+
+/// Ends transactions of accounts with limits: $1 their numbers, $2 the worker, $3 microseconds, $4 `synchronous_commit`.
+/// A moment later than the clock says, which tells whole ones.
+const END: &str = concat!(
+    "WITH ended AS (
+      UPDATE pipepost.admissions SET ended = ",
+    now!("$3"),
+    " + 1 WHERE id = ANY ($1::int8[]) AND owner = $2::text AND ended IS NULL
+    )
+    SELECT set_config('synchronous_commit', $4::text, true)"
+);
+
+/// How many executions are forgotten in one transaction.
+const FORGET_MAX: i64 = 500;
+
+/// How long forgetting them may take.
+const FORGET_TIME_MAX: Duration = Duration::from_secs(60);
+
+type Values<'v> = Vec<(&'v (dyn ToSql + Sync), Type)>;
+
+/// Whether a statement is synced when it is committed.
+fn sync(is_synced: bool) -> &'static str {
+    if is_synced { "on" } else { "off" }
+}
+
+/// The answers of a flight; none where there was nothing to ask.
+struct Answers {
+    noted: Option<Result<(), Fault>>,
+    ended: Option<Result<(), Fault>>,
+    closed: Option<Result<(), Fault>>,
+    opened: Option<Result<Vec<Row>, Fault>>,
+    claimed: Option<Result<Vec<Row>, Fault>>,
+}
+
+impl Writer {
+    /// Writes what waits. Fails with the reason when the database could not be reached; what is not answered then still
+    /// waits.
+    pub(super) async fn fly(&mut self) -> Result<(), String> {
+        let answers = match self.ask().await {
+            Ok(answers) => answers,
+            Err(fault) => return self.not_asked(fault),
+        };
+        let mut lost = None;
+        let mut note_lost = |fault: Fault| match fault {
+            Fault::Lost(reason) | Fault::InTheWay(reason) => {
+                lost = Some(reason);
+                None
+            }
+            other => Some(other),
+        };
+        match answers.noted {
+            None => {}
+            Some(Ok(())) => (self.pending.settled, self.pending.recorded) = Default::default(),
+            Some(Err(fault)) => {
+                if let Some(fault) = note_lost(fault) {
+                    self.note_apart(fault).await?;
+                }
+            }
+        }
+        match answers.ended {
+            None => {}
+            Some(Ok(())) => {
+                self.pending.ends.clear();
+                self.ended.send_modify(|ends| *ends += 1);
+            }
+            Some(Err(fault)) => {
+                if let Some(fault) = note_lost(fault) {
+                    let error = self.desk.database.told(fault);
+                    // They count as under way until this process is gone.
+                    tracing::warn!("{error} The end of a message was not noted for its account's limits.");
+                    self.pending.ends.clear();
+                }
+            }
+        }
+        // A claim that went wrong took the sync with it that the others count on: they are asked again.
+        let is_synced = !matches!(answers.claimed, Some(Err(_)));
+        match answers.claimed {
+            None => {}
+            Some(Ok(rows)) => self.claimed(&rows),
+            Some(Err(fault)) => {
+                if let Some(fault) = note_lost(fault) {
+                    self.claim_apart(fault).await?;
+                }
+            }
+        }
+        if let Some(reason) = lost {
+            return Err(reason);
+        }
+        match answers.closed {
+            Some(Ok(())) if is_synced => self.closed(&Ok(())),
+            Some(Err(fault)) => {
+                let error = self.desk.database.told(fault).to_string();
+                self.closed(&Err(error));
+            }
+            _ => {}
+        }
+        match answers.opened {
+            Some(Ok(rows)) if is_synced => self.opened(&rows).await?,
+            Some(Err(fault)) => {
+                let error = self.desk.database.told(fault);
+                for open in self.pending.opens.drain(..) {
+                    drop(open.done.send(Err(error.clone())));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing was asked, or nothing was heard.
+    fn not_asked(&mut self, fault: Fault) -> Result<(), String> {
+        match fault {
+            Fault::Lost(reason) | Fault::InTheWay(reason) => Err(reason),
+            other => {
+                // No server that may be used: everybody is told so.
+                let error = self.desk.database.told(other);
+                for open in self.pending.opens.drain(..) {
+                    drop(open.done.send(Err(error.clone())));
+                }
+                for claim in self.pending.claims.drain(..) {
+                    drop(claim.done.send(Err(ClaimError::Unrecorded(error.to_string()))));
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Sends all statements, and waits for their answers.
+    async fn ask(&mut self) -> Result<Answers, Fault> {
+        if !self.pending.opens.is_empty() {
+            self.desk.worker.known(&self.desk.database).await?;
+            self.refuse_own();
+            self.keep_up().await?;
+        }
+        let desk = &self.desk;
+        for claim in &mut self.pending.claims {
+            claim.was_asked = true;
+        }
+        let pending = &self.pending;
+        let (worker, moment, second) = (desk.worker.id(), desk.moment(), desk.second());
+        let ask = async |client: &mut Object| {
+            let client: &Client = client;
+            let has = |is_empty: bool| !is_empty;
+            let (has_claims, has_opens) = (has(pending.claims.is_empty()), has(pending.opens.is_empty()));
+            // In this order.
+            let (noted, ended, closed, opened, claimed) = tokio::join!(
+                biased;
+                async {
+                    let has_notes = has(pending.settled.is_empty() && pending.recorded.is_empty());
+                    if !has_notes { return None }
+                    Some(note(client, pending, second, "off").await)
+                },
+                async {
+                    if pending.ends.is_empty() { return None }
+                    let values: Values<'_> = vec![
+                        (&pending.ends, Type::INT8_ARRAY),
+                        (&worker, Type::TEXT),
+                        (&moment, Type::INT8),
+                        (&"off", Type::TEXT),
+                    ];
+                    Some(client.query_typed(END, &values).await.map(drop))
+                },
+                async {
+                    if pending.closes.is_empty() { return None }
+                    Some(close(client, &pending.closes, worker, second, sync(!has_opens && !has_claims)).await)
+                },
+                async {
+                    if !has_opens { return None }
+                    Some(open(client, &pending.opens, worker, second, sync(!has_claims)).await)
+                },
+                async {
+                    if !has_claims { return None }
+                    Some(claim(client, &pending.claims, worker, second).await)
+                },
+            );
+            let (noted, ended) = (noted.map(done), ended.map(done));
+            let (closed, opened, claimed) = (closed.map(done), opened.map(done), claimed.map(done));
+            let answers = Answers {
+                noted,
+                ended,
+                closed,
+                opened,
+                claimed,
+            };
+            match answers.lost() {
+                Some(reason) if client.is_closed() => Err(Fault::Lost(reason)),
+                _ => Ok(answers),
+            }
+        };
+        desk.database.soon(ask).await
+    }
+
+    /// Tells those who ask for what this process already runs, and lets the second of two wait for the first.
+    fn refuse_own(&mut self) {
+        let mut asked: HashSet<Arc<str>> = HashSet::new();
+        let running = &self.running;
+        let refused = self.pending.opens.extract_if(.., |open| {
+            running.contains_key(&open.execution) || !asked.insert(Arc::clone(&open.execution))
+        });
+        for open in refused {
+            let begun = self.running.get(&open.execution).copied();
+            let error = taken(&open.execution, None, std::process::id(), begun.unwrap_or_default());
+            drop(open.done.send(Err(error)));
+        }
+    }
+
+    /// Forgets now and then what is old: see [`RETENTION_SECONDS`]. One piece at once, and what is left meanwhile.
+    async fn keep_up(&mut self) -> Result<(), Fault> {
+        let clock = self.desk.second();
+        let now = clock.unwrap_or_else(|| seconds(SystemClock.now()));
+        let is_fresh = |last: i64| (0..UPKEEP_SECONDS).contains(&(now - last));
+        if self.upkeep.is_some_and(is_fresh) {
+            return Ok(());
+        }
+        let ask = async |client: &mut Object| {
+            let values: Values<'_> = vec![(&clock, Type::INT8), (&UPKEEP_SECONDS, Type::INT8)];
+            Ok(client.query_typed_opt(UPKEEP, &values).await?.is_some())
+        };
+        let is_due = self.desk.database.soon(ask).await?;
+        self.upkeep = Some(now);
+        if is_due && forget(&self.desk, clock).await? {
+            let desk = Rc::clone(&self.desk);
+            tokio::task::spawn_local(async move { while matches!(forget(&desk, clock).await, Ok(true)) {} });
+        }
+        Ok(())
+    }
+
+    /// Answers claims.
+    fn claimed(&mut self, rows: &[Row]) {
+        let mut verdicts: HashMap<i32, (bool, bool)> = HashMap::new();
+        for row in rows {
+            verdicts.insert(row.get(0), (row.get(1), row.get(2)));
+        }
+        for (claim, number) in self.pending.claims.drain(..).zip(0_i32..) {
+            let answer = match verdicts.get(&number) {
+                Some((false, false)) => Ok(()),
+                Some((true, _)) => Err(ClaimError::Unrecorded(
+                    "another worker has taken the execution over".to_owned(),
+                )),
+                Some((false, true)) => Err(ClaimError::Claimed),
+                None => Err(ClaimError::Unrecorded("the database gave no answer".to_owned())),
+            };
+            drop(claim.done.send(answer));
+        }
+    }
+
+    /// Claims one after the other, since something stood in the way of all together.
+    async fn claim_apart(&mut self, fault: Fault) -> Result<(), String> {
+        if self.pending.claims.len() == 1 {
+            for claim in self.pending.claims.drain(..) {
+                drop(claim.done.send(Err(refusal(&fault))));
+            }
+            return Ok(());
+        }
+        let claims: Vec<Claiming> = self.pending.claims.drain(..).collect();
+        let mut claims = claims.into_iter();
+        while let Some(alone) = claims.next() {
+            self.pending.claims.push(alone);
+            let (desk, pending) = (&self.desk, &self.pending);
+            let (worker, second) = (desk.worker.id(), desk.second());
+            let ask = async |client: &mut Object| Ok(claim(client, &pending.claims, worker, second).await?);
+            match desk.database.soon(ask).await {
+                Ok(rows) => self.claimed(&rows),
+                Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => {
+                    self.pending.claims.extend(claims);
+                    return Err(reason);
+                }
+                Err(fault) => {
+                    for claim in self.pending.claims.drain(..) {
+                        drop(claim.done.send(Err(refusal(&fault))));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes notes one after the other, since one of them cannot be written.
+    async fn note_apart(&mut self, fault: Fault) -> Result<(), String> {
+        tracing::error!(?fault, "notes on messages could not be written together");
+        let settled = std::mem::take(&mut self.pending.settled);
+        let recorded = std::mem::take(&mut self.pending.recorded);
+        let mut apart: Vec<Pending> = Vec::new();
+        for (part, note) in settled {
+            apart.push(Pending {
+                settled: [(part, note)].into(),
+                ..Pending::default()
+            });
+        }
+        for (key, note) in recorded {
+            apart.push(Pending {
+                recorded: [(key, note)].into(),
+                ..Pending::default()
+            });
+        }
+        let mut apart = apart.into_iter();
+        while let Some(alone) = apart.next() {
+            let second = self.desk.second();
+            let ask = async |client: &mut Object| Ok(note(client, &alone, second, "off").await?);
+            match self.desk.database.soon(ask).await {
+                Ok(()) => {}
+                Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => {
+                    for left in std::iter::once(alone).chain(apart) {
+                        self.pending.settled.extend(left.settled);
+                        self.pending.recorded.extend(left.recorded);
+                    }
+                    return Err(reason);
+                }
+                Err(fault) => {
+                    // It stays claimed, which reads as uncertain.
+                    tracing::error!(?fault, "the end of a message could not be written down");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, result: &Result<(), String>) {
+        for closing in self.pending.closes.drain(..) {
+            self.running.remove(&closing.tenure.execution);
+            if let Some(done) = closing.done {
+                drop(done.send(result.clone()));
+            }
+        }
+    }
+
+    /// Reads what is known of the executions that were taken, and hands them over.
+    async fn opened(&mut self, rows: &[Row]) -> Result<(), String> {
+        let taken_now: HashMap<String, (i64, i64)> =
+            rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+        // The first time there is nothing to read.
+        let old: Vec<(&str, i64)> = taken_now
+            .iter()
+            .filter(|(_, (epoch, _))| *epoch > 1)
+            .map(|(key, (epoch, _))| (key.as_str(), *epoch))
+            .collect();
+        let (keys, epochs): (Vec<&str>, Vec<i64>) = old.into_iter().unzip();
+        let others: Vec<&str> = self
+            .pending
+            .opens
+            .iter()
+            .map(|open| &*open.execution)
+            .filter(|key| !taken_now.contains_key(*key))
+            .collect();
+        let ask = async |client: &mut Object| {
+            let client: &Client = client;
+            let (doubtful, found, holders) = tokio::join!(
+                biased;
+                async {
+                    if keys.is_empty() { return Ok(Vec::new()) }
+                    let values: Values<'_> = vec![
+                        (&keys, Type::TEXT_ARRAY),
+                        (&epochs, Type::INT8_ARRAY),
+                        (&"off", Type::TEXT),
+                    ];
+                    client.query_typed(TAKE_OVER, &values).await
+                },
+                async {
+                    if keys.is_empty() { return Ok(Vec::new()) }
+                    client.query_typed(ENTRIES_OF, &[(&keys, Type::TEXT_ARRAY)]).await
+                },
+                async {
+                    if others.is_empty() { return Ok(Vec::new()) }
+                    client.query_typed(HOLDERS, &[(&others, Type::TEXT_ARRAY)]).await
+                },
+            );
+            doubtful?;
+            Ok((found?, holders?))
+        };
+        // An execution may have a million messages.
+        let bound = self.desk.database.address.patience() * 4;
+        let (found, holders) = match self.desk.database.with(bound, ask).await {
+            Ok(found) => found,
+            Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => return Err(reason),
+            Err(fault) => {
+                let error = self.desk.database.told(fault);
+                for open in self.pending.opens.drain(..) {
+                    drop(open.done.send(Err(error.clone())));
+                }
+                return Ok(());
+            }
+        };
+        let mut entries: HashMap<String, HashMap<_, _>> = HashMap::new();
+        for found in entries::read(&found) {
+            entries
+                .entry(found.execution)
+                .or_default()
+                .insert(found.key, found.entry);
+        }
+        let mut running: HashMap<String, StateError> = HashMap::new();
+        for row in holders {
+            let (key, begun): (String, i64) = (row.get(0), row.get(1));
+            let (host, process): (Option<String>, Option<i64>) = (row.get(2), row.get(3));
+            let process = process
+                .and_then(|process| u32::try_from(process).ok())
+                .unwrap_or_default();
+            let error = taken(&key, host, process, begun);
+            running.insert(key, error);
+        }
+        for open in std::mem::take(&mut self.pending.opens) {
+            let Open {
+                execution,
+                redact,
+                done,
+                ..
+            } = open;
+            let Some((epoch, begun)) = taken_now.get(&*execution).copied() else {
+                let error = running.remove(&*execution);
+                let given_up = || taken(&execution, None, 0, 0);
+                drop(done.send(Err(error.unwrap_or_else(given_up))));
+                continue;
+            };
+            let clock: Arc<dyn Clock> = match self.desk.clock() {
+                Some(clock) => Arc::clone(clock),
+                None => Arc::new(SystemClock),
+            };
+            let messages = entries.remove(&*execution).unwrap_or_default();
+            let mut state = LedgerState::with(messages, clock, redact);
+            let tenure = Tenure {
+                execution: Arc::clone(&execution),
+                epoch,
+            };
+            // The owner before ended between the last word on a message and the record of it.
+            for (key, digest, recorded) in state.record_completed() {
+                self.pending.recorded.insert(key, (tenure.clone(), digest, recorded));
+            }
+            self.running.insert(Arc::clone(&execution), begun);
+            if done.send(Ok(Opened { epoch, state })).is_err() {
+                self.pending.closes.push(Closing {
+                    tenure,
+                    done: None,
+                    asked: std::time::Instant::now(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Forgets some executions, and returns whether there may be more. Settled messages live thirty days, uncertain ones until
+/// somebody settles them. An execution is forgotten as a whole: run again with half of it forgotten, it would send that half
+/// twice.
+async fn forget(desk: &Desk, clock: Option<i64>) -> Result<bool, Fault> {
+    let forget = async |client: &mut Object| {
+        let values: Values<'_> = vec![
+            (&clock, Type::INT8),
+            (&RETENTION_SECONDS, Type::INT8),
+            (&FORGET_MAX, Type::INT8),
+        ];
+        Ok(client.execute_typed(FORGET_EXECUTIONS, &values).await?)
+    };
+    let forgotten = desk.database.with(FORGET_TIME_MAX, forget).await?;
+    Ok(forgotten >= FORGET_MAX.unsigned_abs())
+}
+
+impl Answers {
+    fn lost(&self) -> Option<String> {
+        let of = |answer: Option<&Fault>| match answer {
+            Some(Fault::Lost(reason)) => Some(reason.clone()),
+            _ => None,
+        };
+        let notes = [&self.noted, &self.ended, &self.closed];
+        let notes = notes.into_iter().find_map(|answer| of(answer.as_ref()?.as_ref().err()));
+        let rows = [&self.opened, &self.claimed];
+        notes.or_else(|| rows.into_iter().find_map(|answer| of(answer.as_ref()?.as_ref().err())))
+    }
+}
+
+fn done<T>(answer: Result<T, Error>) -> Result<T, Fault> {
+    answer.map_err(Fault::from)
+}
+
+/// What a claim alone is answered.
+fn refusal(fault: &Fault) -> ClaimError {
+    match fault {
+        // Another execution claimed the same at the same moment.
+        Fault::Refused(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => ClaimError::Claimed,
+        Fault::Refused(error) => ClaimError::Unrecorded(
+            error
+                .as_db_error()
+                .map_or_else(|| error.to_string(), |error| error.message().to_owned()),
+        ),
+        Fault::Not(error) => ClaimError::Unrecorded(error.to_string()),
+        Fault::Lost(reason) | Fault::InTheWay(reason) => ClaimError::Unrecorded(reason.clone()),
+    }
+}
+
+fn taken(execution: &str, machine: Option<String>, process: u32, begun: i64) -> StateError {
+    StateError::Taken {
+        execution: execution.to_owned(),
+        holder: Holder { machine, process },
+        since: jiff::Timestamp::from_second(begun).unwrap_or_default(),
+    }
+}
+
+async fn note(client: &Client, pending: &Pending, second: Option<i64>, synced: &str) -> Result<(), Error> {
+    let mut settled = Settled::default();
+    let mut uncommitted = (Vec::new(), Vec::new(), Vec::new());
+    for (part, (tenure, outcome)) in &pending.settled {
+        let number = number(part.number);
+        let (state, output) = match outcome {
+            // What is recorded of the message tells it.
+            PartOutcome::Confirmed(_) if pending.recorded.contains_key(&part.key) => ("confirmed", None),
+            PartOutcome::Confirmed(output) => ("confirmed", output.as_deref()),
+            PartOutcome::Uncertain => ("uncertain", None),
+            PartOutcome::NotCommitted => {
+                uncommitted.0.push(part.key.as_str());
+                uncommitted.1.push(number);
+                uncommitted.2.push(tenure.epoch);
+                continue;
+            }
+        };
+        settled.keys.push(&part.key);
+        settled.numbers.push(number);
+        settled.executions.push(&tenure.execution);
+        settled.epochs.push(tenure.epoch);
+        settled.states.push(state);
+        settled.outputs.push(output);
+    }
+    let mut ended = Ended::default();
+    for (key, (tenure, digest, recorded)) in &pending.recorded {
+        ended.keys.push(key);
+        ended.executions.push(&tenure.execution);
+        ended.epochs.push(tenure.epoch);
+        ended.digests.push(digest);
+        ended
+            .outcomes
+            .push(if recorded.uncertain { "uncertain" } else { "sent" });
+        ended.outputs.push(&recorded.output);
+        ended.remainders.push(recorded.remainder.as_deref());
+    }
+    let values: Values<'_> = vec![
+        (&settled.keys, Type::TEXT_ARRAY),
+        (&settled.numbers, Type::INT4_ARRAY),
+        (&settled.executions, Type::TEXT_ARRAY),
+        (&settled.epochs, Type::INT8_ARRAY),
+        (&settled.states, Type::TEXT_ARRAY),
+        (&settled.outputs, Type::TEXT_ARRAY),
+        (&uncommitted.0, Type::TEXT_ARRAY),
+        (&uncommitted.1, Type::INT4_ARRAY),
+        (&uncommitted.2, Type::INT8_ARRAY),
+        (&ended.keys, Type::TEXT_ARRAY),
+        (&ended.executions, Type::TEXT_ARRAY),
+        (&ended.epochs, Type::INT8_ARRAY),
+        (&ended.digests, Type::TEXT_ARRAY),
+        (&ended.outcomes, Type::TEXT_ARRAY),
+        (&ended.outputs, Type::TEXT_ARRAY),
+        (&ended.remainders, Type::TEXT_ARRAY),
+        (&second, Type::INT8),
+        (&synced, Type::TEXT),
+    ];
+    client.query_typed(NOTE, &values).await.map(drop)
+}
+
+/// Columns of parts that ended.
+#[derive(Default)]
+struct Settled<'p> {
+    keys: Vec<&'p str>,
+    numbers: Vec<i32>,
+    executions: Vec<&'p str>,
+    epochs: Vec<i64>,
+    states: Vec<&'p str>,
+    outputs: Vec<Option<&'p str>>,
+}
+
+/// Columns of messages that ended.
+#[derive(Default)]
+struct Ended<'p> {
+    keys: Vec<&'p str>,
+    executions: Vec<&'p str>,
+    epochs: Vec<i64>,
+    digests: Vec<&'p str>,
+    outcomes: Vec<&'p str>,
+    outputs: Vec<&'p str>,
+    remainders: Vec<Option<&'p str>>,
+}
+
+async fn close(
+    client: &Client,
+    closes: &[Closing],
+    worker: &str,
+    second: Option<i64>,
+    synced: &str,
+) -> Result<(), Error> {
+    let keys: Vec<&str> = closes.iter().map(|closing| &*closing.tenure.execution).collect();
+    let epochs: Vec<i64> = closes.iter().map(|closing| closing.tenure.epoch).collect();
+    let values: Values<'_> = vec![
+        (&keys, Type::TEXT_ARRAY),
+        (&epochs, Type::INT8_ARRAY),
+        (&worker, Type::TEXT),
+        (&second, Type::INT8),
+        (&synced, Type::TEXT),
+    ];
+    client.query_typed(CLOSE, &values).await.map(drop)
+}
+
+async fn open(
+    client: &Client,
+    opens: &[Open],
+    worker: &str,
+    second: Option<i64>,
+    synced: &str,
+) -> Result<Vec<Row>, Error> {
+    let keys: Vec<&str> = opens.iter().map(|open| &*open.execution).collect();
+    let values: Values<'_> = vec![
+        (&keys, Type::TEXT_ARRAY),
+        (&worker, Type::TEXT),
+        (&second, Type::INT8),
+        (&synced, Type::TEXT),
+    ];
+    client.query_typed(OPEN, &values).await
+}
+
+async fn claim(client: &Client, claims: &[Claiming], worker: &str, second: Option<i64>) -> Result<Vec<Row>, Error> {
+    let (mut executions, mut epochs, mut numbers_of_claims) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut numbers, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut in_doubt, mut reopened) = (Vec::new(), Vec::new());
+    for (claiming, of_claim) in claims.iter().zip(0_i32..) {
+        let claim = &claiming.claim;
+        for ((part, digest), doubt) in claim.parts.iter().zip(&claim.digests).zip(&claim.in_doubt) {
+            executions.push(&*claiming.tenure.execution);
+            epochs.push(claiming.tenure.epoch);
+            numbers_of_claims.push(of_claim);
+            keys.push(part.key.as_str());
+            numbers.push(number(part.number));
+            digests.push(digest.as_str());
+            in_doubt.push(doubt.as_deref());
+            reopened.push(claim.reopened.contains(&part.key));
+        }
+    }
+    let values: Values<'_> = vec![
+        (&executions, Type::TEXT_ARRAY),
+        (&epochs, Type::INT8_ARRAY),
+        (&numbers_of_claims, Type::INT4_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&numbers, Type::INT4_ARRAY),
+        (&digests, Type::TEXT_ARRAY),
+        (&in_doubt, Type::TEXT_ARRAY),
+        (&reopened, Type::BOOL_ARRAY),
+        (&worker, Type::TEXT),
+        (&second, Type::INT8),
+        (&"on", Type::TEXT),
+    ];
+    client.query_typed(CLAIM, &values).await
+}
+
+/// A part's number. No message has two thousand million parts.
+fn number(part: u32) -> i32 {
+    i32::try_from(part).unwrap_or(i32::MAX)
+}

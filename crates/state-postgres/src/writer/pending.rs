@@ -1,0 +1,62 @@
+//! What waits to be written.
+
+use std::collections::HashMap;
+
+use pipepost_state::ledger::{Part, PartOutcome, Recorded};
+
+use super::{Claiming, Closing, Job, Open, Tenure};
+
+/// What waits, by kind. Of several notes on the same part or message, the last one that counts.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) settled: HashMap<Part, (Tenure, PartOutcome)>,
+    pub(super) recorded: HashMap<String, (Tenure, String, Recorded)>,
+    pub(super) closes: Vec<Closing>,
+    pub(super) opens: Vec<Open>,
+    pub(super) claims: Vec<Claiming>,
+    pub(super) ends: Vec<i64>,
+}
+
+impl Pending {
+    pub(super) fn add(&mut self, job: Job) {
+        match job {
+            Job::Open(open) => self.opens.push(open),
+            Job::Claim(claim) => self.claims.push(claim),
+            Job::Settle(tenure, part, outcome) => self.settle(&tenure, part, outcome),
+            Job::Record(tenure, key, digest, recorded) => self.record(tenure, key, digest, recorded),
+            Job::Close(close) => self.closes.push(close),
+            Job::End(mut admissions) => self.ends.append(&mut admissions),
+        }
+    }
+
+    pub(super) fn settle(&mut self, tenure: &Tenure, part: Part, outcome: PartOutcome) {
+        let note = (tenure.clone(), outcome);
+        match self.settled.get_mut(&part) {
+            // What was confirmed stays so.
+            Some((_, PartOutcome::Confirmed(_))) if !matches!(note.1, PartOutcome::Confirmed(_)) => {}
+            Some(known) => *known = note,
+            None => drop(self.settled.insert(part, note)),
+        }
+    }
+
+    fn record(&mut self, tenure: Tenure, key: String, digest: String, recorded: Recorded) {
+        match self.recorded.get_mut(&key) {
+            Some((_, _, known)) if !known.uncertain && recorded.uncertain => {}
+            Some(known) => *known = (tenure, digest, recorded),
+            None => drop(self.recorded.insert(key, (tenure, digest, recorded))),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.settled.len()
+            + self.recorded.len()
+            + self.closes.len()
+            + self.opens.len()
+            + self.claims.len()
+            + self.ends.len()
+    }
+}
