@@ -26,6 +26,7 @@ mod schema;
 mod serve;
 mod setup;
 mod signals;
+mod state;
 mod store;
 mod tokens;
 mod trace;

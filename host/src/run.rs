@@ -30,6 +30,7 @@ mod tally;
 mod tracks;
 mod transform;
 mod validate;
+mod watched_ledger;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ use serde_json::{Value, json};
 pub(crate) use server_memory::ServerMemory;
 use tally::Tally;
 use tracing::Instrument as _;
+use watched_ledger::WatchedLedger;
 
 use crate::exit_code::exit_code;
 use crate::host::{Host, Prepared};
@@ -143,6 +145,8 @@ pub struct RunReport {
     pub interrupted: bool,
     /// What the runs of other pipelines mean for this one.
     pub other_runs: OtherRuns,
+    /// Whether something was not sent because the ledger could not be written. It may be sent when it can be.
+    pub unrecorded: bool,
 }
 
 impl RunReport {
@@ -302,6 +306,7 @@ async fn run_within(
         tolerated: Vec::new(),
         interrupted: false,
         other_runs: OtherRuns::default(),
+        unrecorded: false,
     };
     if let Err(failure) = check_depth(&mut options) {
         return over(failure);
@@ -325,8 +330,13 @@ async fn run_within(
     let mask = Arc::new(Mask::new(prepared.pipeline.sensitive(), scopes.secrets()));
     let is_kept = named.is_some() && host.state.is_some() && host.dry_run.is_none();
     let ledger = match ledger(host, named, &mask).await {
-        Ok(ledger) => ledger,
-        Err(failure) => return over(failure),
+        Ok(ledger) => Arc::new(WatchedLedger::new(ledger)),
+        Err((failure, unrecorded)) => {
+            return RunReport {
+                unrecorded,
+                ..over(failure)
+            };
+        }
     };
     let clock = RunClock::new(limit, shutdown, token);
     let alarm = clock.alarm();
@@ -337,7 +347,7 @@ async fn run_within(
             pipeline: Arc::clone(&prepared.digest),
             run: RunId::next(),
             files: Arc::clone(&files),
-            ledger: Arc::clone(&ledger),
+            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             is_kept,
             clock: Arc::clone(&clock),
             tally: Arc::clone(&tally),
@@ -375,6 +385,7 @@ async fn run_within(
         tolerated,
         interrupted,
         other_runs: tally.other_runs(),
+        unrecorded: ledger.was_unrecorded(),
     }
 }
 
@@ -403,8 +414,9 @@ fn check_depth(options: &mut RunOptions) -> Result<(), Failure> {
     }
 }
 
-/// Where the run notes what it sends: in the state of a named execution, else in memory.
-async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, Failure> {
+/// Where the run notes what it sends: in the state of a named execution, else in memory. A failure comes with whether it was
+/// only that the state could not be reached.
+async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, (Failure, bool)> {
     let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.dry_run) else {
         return Ok(Arc::new(MemoryLedger::default()));
     };
@@ -413,11 +425,16 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
         .open_ledger(&key, Redact::with(move |output| mask.json(output)))
         .await;
     opened.map_err(|error| {
+        let unrecorded = matches!(error, StateError::Unreachable { .. });
         // Another process that is at it will be done some time; the rest needs somebody.
         let (kind, advice) = match error {
             StateError::Taken { .. } | StateError::Served { .. } => (
                 FailureKind::Transient,
                 "Wait for its end, or give this run another execution key.",
+            ),
+            StateError::Unreachable { .. } => (
+                FailureKind::Transient,
+                "Try again when it is back; without it nothing is sent.",
             ),
             StateError::Newer { .. } => (
                 FailureKind::Configuration,
@@ -425,7 +442,7 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
             ),
             StateError::Unusable { .. } => (FailureKind::Configuration, "Mend it, or use another state directory."),
         };
-        Failure::new(kind, error.to_string()).advise(advice)
+        (Failure::new(kind, error.to_string()).advise(advice), unrecorded)
     })
 }
 

@@ -171,6 +171,7 @@ impl ServedPipeline {
             uncertain: report.counts.uncertain,
         };
         let (interrupted, other_runs) = (report.interrupted, report.other_runs);
+        let unrecorded = report.unrecorded;
         let (output, failure) = match report.result {
             Err(error) => (None, Some(self.failure(&error))),
             Ok(output) => {
@@ -186,6 +187,7 @@ impl ServedPipeline {
             interrupted,
             waited_for_uncertain: other_runs.uncertain > 0,
             is_unanswered: other_runs.unanswered > 0,
+            unrecorded,
         }
     }
 

@@ -47,6 +47,6 @@ pub use reply_count::{Answers, OutOfOrder, ReplyCount};
 pub use route::{DryRun, Route, RunId, TransportGrant};
 pub use server_capacity::ServerCapacity;
 pub use silence::{Awaited, SILENCE, is_silence};
-pub use tls::{TlsError, TlsFacts};
+pub use tls::{TlsError, TlsFacts, tls_to_a_database};
 pub use transcript::Transcript;
 pub use watching::{ConnectionCount, SignInObserver, SignInResult};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use pipepost_accounts::{ClientIdentity, TlsSettings, TlsVersion};
 use pipepost_core::Endpoint;
-use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 pub(crate) use crate::client_auth::ClientAuth;
 use crate::client_auth::{self, CertificateRequests};
 use crate::handshake_trouble;
-use crate::trust::Trust;
+use crate::trust::{Trust, system_roots};
 
 /// The reason why TLS could not be started. Each is a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +126,22 @@ impl TlsConfigs {
                 .unwrap_or_else(|| handshake_trouble::explain(&error, address))),
         }
     }
+}
+
+/// Makes the client's side of TLS for a database of the operator's: its name is verified, by these authorities, or by the
+/// system's where none are named.
+pub fn tls_to_a_database(authorities: &[CertificateDer<'static>]) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = system_roots().clone();
+    if !authorities.is_empty() {
+        roots = RootCertStore::empty();
+        roots.add_parsable_certificates(authorities.iter().cloned());
+    }
+    let versions: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+    // Both are versions of this provider's.
+    let builder = builder.unwrap_or_else(|error| unreachable!("{error}"));
+    builder.with_root_certificates(roots).with_no_client_auth()
 }
 
 fn client_config(settings: &TlsSettings, identity: Option<ClientIdentity>) -> Result<ClientConfig, TlsError> {

@@ -150,7 +150,7 @@ fn bundled_roots() -> Option<&'static RootCertStore> {
 }
 
 /// The system's roots, read once; the built-in set of Mozilla's where a machine has none (a bare container).
-fn system_roots() -> &'static RootCertStore {
+pub(crate) fn system_roots() -> &'static RootCertStore {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
     ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();

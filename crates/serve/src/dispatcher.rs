@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
-use pipepost_state::clock::{Clock, SystemClock, duration};
+use pipepost_state::clock::duration;
 use pipepost_state::runs::{
     Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
 };
@@ -398,7 +398,8 @@ impl Dispatcher {
         let length = length?;
         self.queued.store(length.queued, Ordering::Relaxed);
         *self.counted() = Some(Instant::now());
-        let now = SystemClock.now();
+        // By the state's own clock, which may be another machine's.
+        let now = length.now;
         // What is due and was not taken has no room, and is taken when there is some.
         let ahead = length.next_due.filter(|due| *due > now);
         Ok(ahead.map_or(POLL_INTERVAL, |due| duration(due - now).min(POLL_INTERVAL)))

@@ -2,6 +2,7 @@
 //! restart this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +12,9 @@ use serde_json::json;
 
 use crate::service::Service;
 
+/// How long the state may take to answer: whoever asks waits for a few seconds only.
+const STATE_MAX: Duration = Duration::from_secs(3);
+
 /// `GET /livez`.
 pub(crate) async fn live() -> Response {
     Json(json!({ "status": "ok" })).into_response()
@@ -18,7 +22,12 @@ pub(crate) async fn live() -> Response {
 
 /// `GET /readyz`.
 pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Response {
-    let state = service.runs.length().await;
+    let asked = tokio::time::timeout(STATE_MAX, service.runs.length()).await;
+    let state = match asked {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("The state gave no answer within {} s.", STATE_MAX.as_secs())),
+    };
     let directory = service.pipelines.current();
     let is_draining = !service.is_ready();
     let is_ready = state.is_ok() && service.dispatcher.is_usable() && !is_draining;
@@ -26,8 +35,8 @@ pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Response {
         "status": if is_ready { "ok" } else { "unavailable" },
         "checks": {
             "state": match &state {
-                Ok(_) => "ok".to_owned(),
-                Err(error) => error.to_string(),
+                Ok(()) => "ok",
+                Err(error) => error,
             },
             "pipelines": { "served": directory.pipelines.len(), "withProblems": directory.problems.len() },
             "draining": is_draining,

@@ -109,6 +109,8 @@ pub struct Performed {
     pub waited_for_uncertain: bool,
     /// Whether it was ended while it waited for a run of another pipeline.
     pub is_unanswered: bool,
+    /// Whether something was not sent because the state could not be written.
+    pub unrecorded: bool,
 }
 
 /// The reason why a run did not end as it should.

@@ -12,7 +12,7 @@ use axum::routing::{any, get, post};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::ledger::LedgerReader;
-use pipepost_state::runs::RunStore;
+use pipepost_state::runs::{Run, RunStore};
 use tokio::sync::watch;
 
 use crate::dispatcher::{Dispatcher, Most, Watching};
@@ -120,12 +120,7 @@ impl Service {
         for problem in &pipelines.current().problems {
             tell(problem);
         }
-        for run in runs.recover().await? {
-            tracing::warn!(
-                run = %run.id, pipeline = run.pipeline, state = run.state.as_str(), deaths = run.deaths,
-                "a run whose server ended"
-            );
-        }
+        tell_recovered(&runs.recover().await?);
         let journal = Arc::new(Journal::default());
         let dispatcher = Dispatcher::new(
             Arc::clone(&runs),
@@ -155,6 +150,10 @@ impl Service {
         tokio::spawn(schedules::work(Arc::clone(&service)));
         tokio::spawn(Arc::clone(&service).look());
         tokio::spawn(Arc::clone(&service).forget());
+        if let Some(interval) = service.runs.recover_interval() {
+            tokio::spawn(Arc::clone(&service).recover(interval));
+            tokio::spawn(Arc::clone(&service).hear());
+        }
         Ok(service)
     }
 
@@ -310,6 +309,29 @@ impl Service {
         }
     }
 
+    /// Finds what other servers had under way that died.
+    async fn recover(self: Arc<Self>, interval: Duration) {
+        while !self.dispatcher.is_draining() {
+            tokio::time::sleep(interval).await;
+            match self.runs.recover().await {
+                Ok(recovered) if recovered.is_empty() => {}
+                Ok(recovered) => {
+                    tell_recovered(&recovered);
+                    self.dispatcher.something_waits();
+                }
+                Err(error) => tracing::debug!(%error, "no look for runs whose server ended"),
+            }
+        }
+    }
+
+    /// Hears of what waits from other servers.
+    async fn hear(self: Arc<Self>) {
+        loop {
+            self.runs.until_another_queues().await;
+            self.dispatcher.something_waits();
+        }
+    }
+
     async fn forget(self: Arc<Self>) {
         loop {
             let before = |kept: Duration| SystemClock.now().saturating_sub(length(kept));
@@ -324,6 +346,15 @@ impl Service {
             }
             tokio::time::sleep(FORGET_INTERVAL).await;
         }
+    }
+}
+
+fn tell_recovered(recovered: &[Run]) {
+    for run in recovered {
+        tracing::warn!(
+            run = %run.id, pipeline = run.pipeline, state = run.state.as_str(), deaths = run.deaths,
+            "a run whose server ended"
+        );
     }
 }
 

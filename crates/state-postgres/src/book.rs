@@ -9,12 +9,13 @@ use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pipepost_state::clock::{Clock, Moment, seconds};
-use pipepost_state::{Answer, StateError};
+use pipepost_state::{Answer, CommitObserver, StateError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
@@ -33,8 +34,11 @@ pub(crate) struct Book {
     address: Address,
     trust: Trust,
     clock: Option<Arc<dyn Clock>>,
-    /// Told of each end of a transaction in this process.
+    observer: Option<Arc<dyn CommitObserver>>,
+    /// Told of each end of transactions in this process that was written down: how many there were.
     pub(crate) ended: watch::Sender<u64>,
+    /// How many such ends were given to the one who writes.
+    ends: AtomicU64,
     /// Told when something may be due.
     pub(crate) queued: watch::Sender<u64>,
     running: Mutex<State>,
@@ -53,9 +57,12 @@ enum State {
     Ended,
 }
 
+/// What is done on the thread need not be able to leave it.
+type Doing = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Something to do on the thread.
 pub(crate) enum Act {
-    Do(Box<dyn FnOnce(Rc<Desk>) -> Pin<Box<dyn Future<Output = ()>>> + Send>),
+    Do(Box<dyn FnOnce(Rc<Desk>) -> Doing + Send>),
     /// Ends as a kill does, after the worker's lease.
     Crash,
 }
@@ -66,6 +73,8 @@ pub(crate) struct Desk {
     pub(crate) database: Database,
     pub(crate) worker: Worker,
     clock: Option<Arc<dyn Clock>>,
+    /// Told of each commit that claims.
+    pub(crate) observer: Option<Arc<dyn CommitObserver>>,
     /// Documents that are in the database, and since when that is known.
     pub(crate) documents: RefCell<HashMap<String, Instant>>,
     /// Runs that this process performs.
@@ -97,12 +106,19 @@ impl Desk {
 }
 
 impl Book {
-    pub(crate) fn new(address: Address, trust: Trust, clock: Option<Arc<dyn Clock>>) -> Self {
+    pub(crate) fn new(
+        address: Address,
+        trust: Trust,
+        clock: Option<Arc<dyn Clock>>,
+        observer: Option<Arc<dyn CommitObserver>>,
+    ) -> Self {
         Self {
             address,
             trust,
             clock,
+            observer,
             ended: watch::Sender::new(0),
+            ends: AtomicU64::new(0),
             queued: watch::Sender::new(0),
             running: Mutex::default(),
         }
@@ -110,6 +126,21 @@ impl Book {
 
     pub(crate) fn place(&self) -> &str {
         self.address.place()
+    }
+
+    /// Makes another one, not yet begun, that tells this observer.
+    pub(crate) fn observed_by(&self, observer: Arc<dyn CommitObserver>) -> Self {
+        Self::new(
+            self.address.clone(),
+            self.trust.clone(),
+            self.clock.clone(),
+            Some(observer),
+        )
+    }
+
+    /// How often a worker gives a sign of life, and looks for those who gave none.
+    pub(crate) fn sign_interval(&self) -> Duration {
+        worker::sign_interval(self.address.lease)
     }
 
     fn gone(&self) -> StateError {
@@ -145,6 +176,21 @@ impl Book {
         self.send(|_, jobs| jobs.send(job).is_ok())
     }
 
+    /// Notes that transactions have ended.
+    pub(crate) fn end_admissions(&self, admissions: Vec<i64>) -> Result<(), StateError> {
+        self.ends.fetch_add(1, Ordering::SeqCst);
+        self.give(Job::End(admissions))
+    }
+
+    /// Returns what ends when everything that has ended here is written down.
+    pub(crate) fn until_ends_are_written(&self) -> impl Future<Output = ()> + use<> {
+        let (given, mut ended) = (self.ends.load(Ordering::SeqCst), self.ended.subscribe());
+        async move {
+            // An error means that the store is gone, and whoever asks next hears so.
+            drop(ended.wait_for(|ended| *ended >= given).await);
+        }
+    }
+
     fn send(
         &self,
         send: impl FnOnce(&mpsc::UnboundedSender<Act>, &mpsc::UnboundedSender<Job>) -> bool,
@@ -168,7 +214,7 @@ impl Book {
         let (acts, acts_given) = mpsc::unbounded_channel();
         let (jobs, jobs_given) = mpsc::unbounded_channel();
         let (address, trust, clock) = (self.address.clone(), self.trust.clone(), self.clock.clone());
-        let (ended, queued) = (self.ended.clone(), self.queued.clone());
+        let (ended, queued, observer) = (self.ended.clone(), self.queued.clone(), self.observer.clone());
         let thread = thread::Builder::new()
             .name("pipepost-state".into())
             .spawn(move || {
@@ -177,6 +223,7 @@ impl Book {
                     worker: Worker::new(address.lease),
                     database: Database::new(address, &trust),
                     clock,
+                    observer,
                     documents: RefCell::default(),
                     leases: RefCell::default(),
                     queued_here: Notify::new(),

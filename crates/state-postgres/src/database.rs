@@ -27,9 +27,12 @@ const SERVER_MIN: i32 = 140_000;
 /// The most connections of a process, beside the one that listens.
 const CONNECTIONS_MAX: usize = 8;
 
-/// Makes the client's side of TLS, which trusts these authorities beside the system's.
+type MakeConfig = dyn Fn(&[CertificateDer<'static>]) -> ClientConfig + Send + Sync;
+
+/// Makes the client's side of TLS, which verifies a server's name by these authorities, or by the system's where none are
+/// named.
 #[derive(Clone)]
-pub struct Trust(Arc<dyn Fn(&[CertificateDer<'static>]) -> ClientConfig + Send + Sync>);
+pub struct Trust(Arc<MakeConfig>);
 
 impl Trust {
     /// Makes one from a function that is called once for each store.

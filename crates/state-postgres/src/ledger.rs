@@ -45,11 +45,23 @@ impl PostgresLedger {
         }
     }
 
-    fn closing(&self, done: Option<oneshot::Sender<Result<(), String>>>) -> Job {
+    fn closing(&self, done: Option<oneshot::Sender<Result<(), String>>>, is_durable: bool) -> Job {
         Job::Close(Closing {
             tenure: self.tenure.clone(),
             done,
+            is_durable,
             asked: Instant::now(),
+        })
+    }
+}
+
+impl PostgresLedger {
+    fn end(&self, is_durable: bool) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            self.is_closed.store(true, Ordering::Release);
+            self.give(self.closing(Some(done), is_durable));
+            answer.await.unwrap_or_else(|_| Err("it is closed".to_owned()))
         })
     }
 }
@@ -58,7 +70,7 @@ impl Drop for PostgresLedger {
     fn drop(&mut self) {
         if !self.is_closed.load(Ordering::Acquire) {
             // A thread that is gone has given everything up.
-            drop(self.book.give(self.closing(None)));
+            drop(self.book.give(self.closing(None, false)));
         }
     }
 }
@@ -127,11 +139,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn close(&self) -> Answer<'_, Result<(), String>> {
-        Box::pin(async move {
-            let (done, answer) = oneshot::channel();
-            self.is_closed.store(true, Ordering::Release);
-            self.give(self.closing(Some(done)));
-            answer.await.unwrap_or_else(|_| Err("it is closed".to_owned()))
-        })
+        self.end(true)
+    }
+
+    fn hand_over(&self) -> Answer<'_, Result<(), String>> {
+        // The commit that follows makes everything durable that was committed before it, on whichever connection.
+        self.end(false)
     }
 }

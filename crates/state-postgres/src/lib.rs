@@ -41,7 +41,7 @@ use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
 use pipepost_state::runs::RunStore;
 use pipepost_state::server_limits::ServerLimitStore;
-use pipepost_state::{Answer, Redact, StateError, StateStore};
+use pipepost_state::{Answer, CommitObserver, Redact, StateError, StateStore};
 use quotas::PostgresQuotas;
 use reader::PostgresReader;
 use runs::PostgresRuns;
@@ -59,14 +59,22 @@ impl PostgresStore {
     /// Makes a store for this database. It is connected to at the first use, and brought to this version's format.
     pub fn new(address: Address, trust: Trust) -> Self {
         Self {
-            book: Arc::new(Book::new(address, trust, None)),
+            book: Arc::new(Book::new(address, trust, None, None)),
         }
     }
 
     /// Makes a store that uses this clock in place of the database's, except to tell who lives. For tests.
     pub fn with_clock(address: Address, trust: Trust, clock: Arc<dyn Clock>) -> Self {
         Self {
-            book: Arc::new(Book::new(address, trust, Some(clock))),
+            book: Arc::new(Book::new(address, trust, Some(clock), None)),
+        }
+    }
+
+    /// Tells this observer of each commit.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn CommitObserver>) -> Self {
+        Self {
+            book: Arc::new(self.book.observed_by(observer)),
         }
     }
 

@@ -43,10 +43,11 @@ pub(crate) async fn tell(desk: Rc<Desk>) {
 /// Listens until its task is aborted, once somebody wants to know.
 pub(crate) async fn listen(desk: Rc<Desk>, dial: Dial, queued: watch::Sender<u64>) {
     loop {
-        if queued.receiver_count() > 0 && desk.worker.is_known() {
-            if let Err(error) = hear(&desk, &dial, &queued).await {
-                tracing::debug!(%error, "nothing is heard of the other workers' queues; they are looked at");
-            }
+        if queued.receiver_count() > 0
+            && desk.worker.is_known()
+            && let Err(error) = hear(&desk, &dial, &queued).await
+        {
+            tracing::debug!(%error, "nothing is heard of the other workers' queues; they are looked at");
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }

@@ -16,6 +16,7 @@ use pipepost_state::clock::Moment;
 use pipepost_state::quota::windows::{self, Decision};
 use pipepost_state::quota::{
     AccountKey, AccountRows, Admission, Availability, Pause, PauseCause, PauseEntry, QuotaStore, SendLimits, Standing,
+    Usage,
 };
 use pipepost_state::{Answer, StateError};
 use rows::Rows;
@@ -26,7 +27,6 @@ use tokio_postgres::{Client, Row};
 use crate::book::{Book, Desk};
 use crate::database::Fault;
 use crate::statements::{ADMISSIONS, ADMIT, LOCK_ACCOUNT, PAUSE, RESUME, SET_PAUSE};
-use crate::writer::Job;
 
 /// How often a message that waits for another worker's asks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -52,7 +52,13 @@ impl PostgresQuotas {
     ) -> Answer<'static, Result<T, StateError>> {
         let key = key.clone();
         let mut act = act;
+        // What has ended before counts as ended.
+        let ends = self.book.until_ends_are_written();
         self.book.act(async move |desk| {
+            let patience = desk.database.address.patience();
+            if tokio::time::timeout(patience, ends).await.is_err() {
+                return Err(Fault::Lost("what has ended was not written down in time".to_owned()));
+            }
             let worker = match count {
                 0 => desk.worker.id(),
                 _ => desk.worker.known(&desk.database).await?,
@@ -151,6 +157,16 @@ impl QuotaStore for PostgresQuotas {
         })
     }
 
+    fn usage<'q>(&'q self, key: &'q AccountKey, limits: SendLimits) -> Answer<'q, Result<Usage, StateError>> {
+        Box::pin(async move {
+            if !limits.is_some() {
+                return Ok(Usage::default());
+            }
+            self.change(key, false, 0, move |rows, now| windows::usage(rows, limits, now))
+                .await
+        })
+    }
+
     fn admit<'q>(
         &'q self,
         key: &'q AccountKey,
@@ -176,7 +192,7 @@ impl QuotaStore for PostgresQuotas {
     }
 
     fn end(&self, _key: &AccountKey, admissions: Vec<i64>) {
-        if let Err(error) = self.book.give(Job::End(admissions)) {
+        if let Err(error) = self.book.end_admissions(admissions) {
             // It counts as under way, and once this process is gone as ended then.
             tracing::warn!("{error} The end of a message was not noted for its account's limits.");
         }

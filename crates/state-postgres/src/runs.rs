@@ -13,7 +13,7 @@ use deadpool_postgres::Object;
 use pipepost_state::clock::{Moment, length};
 use pipepost_state::runs::{
     Accepted, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd, RunFailure,
-    RunFilter, RunId, RunStore, ScheduleEntry, ScheduleNote,
+    RunFilter, RunId, RunStore, ScheduleEntry, ScheduleNote, TraceContext,
 };
 use pipepost_state::{Answer, StateError};
 use tokio_postgres::types::{ToSql, Type};
@@ -216,6 +216,8 @@ async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Re
     let worker = desk.worker.id();
     let (id, origin, expiration) = (order.id.as_str(), order.origin.as_str(), order.expiration.map(length));
     let (retries, moment) = (i64::from(order.retries), desk.moment());
+    let trace_parent = order.trace.as_ref().map(TraceContext::parent);
+    let trace_state = order.trace.as_ref().and_then(TraceContext::state);
     let values: Values<'_> = vec![
         (&id, Type::TEXT),
         (&document.pipeline, Type::TEXT),
@@ -236,6 +238,8 @@ async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Re
         (&moment, Type::INT8),
         (&text, Type::TEXT),
         (&document.files, Type::TEXT),
+        (&trace_parent, Type::TEXT),
+        (&trace_state, Type::TEXT),
     ];
     let made = client.query_typed_opt(ACCEPT, &values).await?;
     if let Some(row) = made {
@@ -388,6 +392,20 @@ impl RunStore for PostgresRuns {
         })
     }
 
+    fn recover_interval(&self) -> Option<Duration> {
+        Some(self.book.sign_interval())
+    }
+
+    fn until_another_queues(&self) -> Answer<'_, ()> {
+        let mut queued = self.book.queued.subscribe();
+        Box::pin(async move {
+            if queued.changed().await.is_err() {
+                // The store is gone.
+                std::future::pending().await
+            }
+        })
+    }
+
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>> {
         self.decide(id, move |run, now| run.cancel(failure.clone(), now))
     }
@@ -445,6 +463,7 @@ impl RunStore for PostgresRuns {
                 queued: rows::whole(&row, 0),
                 running: rows::whole(&row, 1),
                 next_due: row.get(2),
+                now: row.get(3),
             })
         })
     }

@@ -349,7 +349,11 @@ macro_rules! run {
             $of,
             ".failed, ",
             $of,
-            ".uncertain"
+            ".uncertain, ",
+            $of,
+            ".trace_parent, ",
+            $of,
+            ".trace_state"
         )
     };
 }
@@ -375,7 +379,7 @@ macro_rules! waiting {
 /// $1 id, $2 pipeline, $3 the document's digest, $4 key, $5 digest, $6 origin, $7 message, $8 shown, $9 globals, $10 due,
 /// $11 how long after it is due it may begin, $12 retries, $13 whether it may begin again after a death, $14 whether it is
 /// dropped while another one waits, $15 whether it begins, $16 the worker, $17 microseconds, $18 the document's text unless
-/// it is there, $19 its files.
+/// it is there, $19 its files, $20 and $21 the trace.
 pub(crate) const ACCEPT: &str = concat!(
     "WITH t AS MATERIALIZED (
       SELECT ",
@@ -389,11 +393,12 @@ pub(crate) const ACCEPT: &str = concat!(
     ), made AS (
       INSERT INTO pipepost.runs AS r (id, pipeline, document, key, digest, origin, message, shown, globals, state, due,
         expires, retries, attempt, deaths, allow_redelivery, redelivery, owner, epoch, accepted, begun, sent, failed,
-        uncertain)
+        uncertain, trace_parent, trace_state)
       SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::text,
         CASE WHEN t.begins THEN 'running' ELSE 'queued' END, COALESCE($10::int8, t.now),
         GREATEST(COALESCE($10::int8, t.now), t.now) + $11::int8, $12::int8, t.begins::int4, 0, $13::bool, false,
-        CASE WHEN t.begins THEN $16::text END, t.begins::int4, t.now, CASE WHEN t.begins THEN t.now END, 0, 0, 0
+        CASE WHEN t.begins THEN $16::text END, t.begins::int4, t.now, CASE WHEN t.begins THEN t.now END, 0, 0, 0,
+        $20::text, $21::text
       FROM t
       WHERE NOT ($14::bool AND EXISTS (
         SELECT 1 FROM pipepost.runs q WHERE q.state = 'queued' AND q.pipeline = $2::text))

@@ -3,6 +3,7 @@ mod cluster;
 use std::sync::Arc;
 
 use cluster::Database;
+use pipepost_state::ledger::{ClaimError, Decision, Known, Message, Part, PartOutcome, Recorded, State};
 use pipepost_state::suite::{Machine, SimClock};
 
 use super::*;
@@ -47,4 +48,245 @@ fn trust() -> Trust {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth()
     })
+}
+
+fn store(database: &Database, parameters: &str) -> PostgresStore {
+    let address = Address::parse(&database.address(parameters)).expect("an address");
+    PostgresStore::new(address, trust())
+}
+
+async fn open(store: &PostgresStore, execution: &str) -> Arc<dyn Ledger> {
+    let opened = store.open_ledger(execution, Redact::nothing()).await;
+    opened.expect("nobody runs it")
+}
+
+fn part(key: &str) -> Part {
+    Part {
+        key: key.to_owned(),
+        number: 0,
+    }
+}
+
+async fn claim(ledger: &Arc<dyn Ledger>, key: &str) -> Result<(), ClaimError> {
+    let message = Message {
+        key: key.to_owned(),
+        digest: "d".to_owned(),
+        resend: false,
+    };
+    ledger.look_up(&[message]).await;
+    ledger.claim(vec![part(key)]).await
+}
+
+fn sent() -> Recorded {
+    Recorded {
+        output: "{\"n\":1}".to_owned(),
+        uncertain: false,
+        remainder: None,
+    }
+}
+
+async fn state_of(store: &PostgresStore, key: &str) -> State {
+    let shown = store.reader().show(key).await.expect("a state");
+    shown.expect("it is there").state
+}
+
+/// The lease of whoever runs the execution is over, as after a long pause.
+fn its_owner_is_silent(database: &Database) {
+    database.sql(
+        "UPDATE pipepost.workers SET seen = '-infinity'
+         WHERE id = (SELECT owner FROM pipepost.executions WHERE key = 'run')",
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_was_paused_past_its_lease_claims_nothing_and_only_its_confirmations_count() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let (paused, other) = (store(&database, ""), store(&database, ""));
+    let before = open(&paused, "run").await;
+    for key in ["confirmed late", "refused late", "open"] {
+        claim(&before, key).await.expect("nobody has it");
+    }
+    its_owner_is_silent(&database);
+    let after = open(&other, "run").await;
+    for key in ["confirmed late", "refused late", "open"] {
+        assert_eq!(claim(&after, key).await, Err(ClaimError::Claimed), "{key}");
+    }
+
+    // It wakes.
+    let refused = claim(&before, "new").await;
+    let said = refused.expect_err("the execution is another's").to_string();
+    assert!(said.contains("another worker has taken the execution over"), "{said}");
+    claim(&after, "new").await.expect("nothing was claimed of it");
+    before.settle(&part("confirmed late"), PartOutcome::Confirmed(None));
+    before.record("confirmed late", sent());
+    before.settle(&part("refused late"), PartOutcome::NotCommitted);
+    before.settle(&part("open"), PartOutcome::Uncertain);
+    // What was noted is written with what comes next.
+    claim(&before, "another").await.expect_err("the execution is another's");
+    after.close().await.expect("a writable state");
+    assert_eq!(state_of(&other, "confirmed late").await, State::Sent);
+    assert_eq!(state_of(&other, "refused late").await, State::Uncertain);
+    assert_eq!(state_of(&other, "open").await, State::Uncertain);
+    assert_eq!(state_of(&other, "new").await, State::Uncertain);
+    // Its close is no longer about the execution, which is another's again.
+    let after = open(&other, "run").await;
+    before.close().await.expect("a writable state");
+    claim(&after, "newer").await.expect("it still has the execution");
+}
+
+#[tokio::test]
+async fn what_a_late_confirmation_says_outlives_what_the_next_owner_records() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let (paused, other) = (store(&database, ""), store(&database, ""));
+    let before = open(&paused, "run").await;
+    claim(&before, "a").await.expect("nobody has it");
+    its_owner_is_silent(&database);
+    let after = open(&other, "run").await;
+    before.settle(&part("a"), PartOutcome::Confirmed(None));
+    before.record("a", sent());
+    claim(&before, "b").await.expect_err("the execution is another's");
+    after.record(
+        "a",
+        Recorded {
+            uncertain: true,
+            ..sent()
+        },
+    );
+    after.close().await.expect("a writable state");
+    assert_eq!(state_of(&other, "a").await, State::Sent);
+    let again = open(&other, "run").await;
+    let message = Message {
+        key: "a".to_owned(),
+        digest: "d".to_owned(),
+        resend: true,
+    };
+    assert_eq!(again.look_up(&[message]).await, [Known::Ended(sent())]);
+}
+
+#[tokio::test]
+async fn a_claim_that_stands_there_though_nobody_was_told_is_ones_own_or_anothers() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let store = store(&database, "");
+    let ledger = open(&store, "run").await;
+    // As a claim leaves it whose answer was lost.
+    for (key, execution, state, epoch) in [
+        ("own", "run", "claimed", 1),
+        ("earlier", "run", "claimed", 0),
+        ("doubtful", "run", "uncertain", 1),
+        ("of another", "another", "claimed", 1),
+    ] {
+        database.sql(&format!(
+            "INSERT INTO pipepost.messages (key, execution, digest, changed) VALUES ('{key}', '{execution}', 'd', 0);
+             INSERT INTO pipepost.parts (message, number, state, epoch) VALUES ('{key}', 0, '{state}', {epoch})"
+        ));
+    }
+    assert_eq!(claim(&ledger, "own").await, Ok(()));
+    for key in ["earlier", "doubtful", "of another"] {
+        assert_eq!(claim(&ledger, key).await, Err(ClaimError::Claimed), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn while_the_database_lets_nobody_in_nothing_is_claimed_and_then_it_goes_on_by_itself() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let role = format!("ann_{}", database.name());
+    database.sql(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT ALL ON DATABASE {} TO {role}",
+        database.name()
+    ));
+    let address = Address::parse(&database.address_of(&role, "?lease=1")).expect("an address");
+    let store = PostgresStore::new(address, trust());
+    let ledger = open(&store, "run").await;
+    claim(&ledger, "a").await.expect("nobody has it");
+    // Settled while the database is away, it is written when it is back.
+    database.sql(&format!(
+        "ALTER ROLE {role} CONNECTION LIMIT 0;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+    ));
+    ledger.settle(&part("a"), PartOutcome::Confirmed(None));
+    ledger.record("a", sent());
+    let refused = claim(&ledger, "b").await;
+    assert!(matches!(refused, Err(ClaimError::Unrecorded(_))), "{refused:?}");
+    let error = store.runs().length().await.expect_err("nobody is let in");
+    assert!(
+        error.is_temporary() && error.to_string().contains("cannot be reached"),
+        "{error}"
+    );
+    database.sql(&format!("ALTER ROLE {role} CONNECTION LIMIT -1"));
+    claim(&ledger, "b").await.expect("nothing of it was sent");
+    ledger.close().await.expect("a writable state");
+    assert_eq!(state_of(&store, "a").await, State::Sent);
+    assert_eq!(state_of(&store, "b").await, State::Uncertain);
+}
+
+#[tokio::test]
+async fn a_server_that_may_forget_is_refused_in_a_sentence() {
+    if cluster::is_missing() {
+        return;
+    }
+    for (settings, said) in [
+        ("-c fsync=off", "fsync = on"),
+        ("-c fsync=on -c full_page_writes=off", "full_page_writes = on"),
+    ] {
+        let database = Database::with(settings);
+        let error = store(&database, "").probe().await.expect_err(settings);
+        let sentence = error.to_string();
+        assert!(!error.is_temporary() && sentence.contains(said), "{sentence}");
+        assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{sentence}");
+    }
+}
+
+#[tokio::test]
+async fn workers_of_this_version_go_on_beside_a_later_format_unless_it_says_otherwise() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let stores = [store(&database, ""), store(&database, "")];
+    let (one, other) = tokio::join!(stores[0].probe(), stores[1].probe());
+    one.and(other).expect("both find the work done");
+    database.sql("INSERT INTO pipepost.migrations (version, oldest) VALUES (7000, 1)");
+    store(&database, "")
+        .probe()
+        .await
+        .expect("it says that this version may go on");
+    database.sql("INSERT INTO pipepost.migrations (version, oldest) VALUES (7001, 7000)");
+    let error = store(&database, "").probe().await.expect_err("it is newer").to_string();
+    assert!(error.contains("newer Pipepost") && error.contains("7001"), "{error}");
+    open(&stores[0], "run")
+        .await
+        .close()
+        .await
+        .expect("what runs already goes on");
+}
+
+#[tokio::test]
+async fn several_servers_serve_one_state_and_what_a_silent_one_took_is_done_by_another() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let stores = [store(&database, ""), store(&database, "")];
+    for store in &stores {
+        store.runs().serve().await.expect("each may");
+    }
+    let lost = open(&stores[0], "run").await;
+    its_owner_is_silent(&database);
+    let ledger = open(&stores[1], "run").await;
+    claim(&ledger, "a").await.expect("nobody has it");
+    let settled = stores[0].reader().settle("a", Decision::Sent).await;
+    settled.expect_err("it is being sent");
+    claim(&lost, "b").await.expect_err("it is another's");
 }

@@ -20,6 +20,11 @@ const SIGNS_OF_A_LEASE: u32 = 6;
 /// How long to wait after a sign that could not be given.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often a sign of life is given for a lease.
+pub(crate) fn sign_interval(lease: Duration) -> Duration {
+    lease / SIGNS_OF_A_LEASE
+}
+
 /// This process, as a worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -130,7 +135,7 @@ impl Worker {
 pub(crate) async fn give_signs(desk: Rc<Desk>) {
     let worker = &desk.worker;
     loop {
-        let interval = worker.lease / SIGNS_OF_A_LEASE;
+        let interval = sign_interval(worker.lease);
         if worker.signs.get().is_none() {
             tokio::time::sleep(RETRY_INTERVAL.min(interval)).await;
             continue;

@@ -71,6 +71,8 @@ pub(crate) struct Claiming {
 pub(crate) struct Closing {
     pub(crate) tenure: Tenure,
     pub(crate) done: Option<oneshot::Sender<Result<(), String>>>,
+    /// It is synced before it is answered.
+    pub(crate) is_durable: bool,
     pub(crate) asked: Instant,
 }
 

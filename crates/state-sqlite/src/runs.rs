@@ -248,7 +248,8 @@ impl RunStore for SqliteRuns {
     }
 
     fn length(&self) -> Answer<'_, Result<QueueLength, StateError>> {
-        self.read(rows::length)
+        let clock = Arc::clone(&self.book.clock);
+        self.read(move |connection| rows::length(connection, clock.now()))
     }
 
     fn forget(&self, payloads: Moment, runs: Moment) -> Answer<'_, Result<u64, StateError>> {

@@ -3,16 +3,13 @@
 //!
 //! [`StateStore`] is the interface: a host is given one as a trait object, and opens ledgers, limits, pauses,
 //! collections of objects and runs through it. [`MemoryStore`] lives as long as its process; `pipepost-state-sqlite`
-//! keeps a file that the processes of one
-//! machine share. An implementation over a network fits the same traits: every method that may have to wait returns a
-//! future, the store's own clock decides about time, and a ledger represents the ownership of its execution, with the
-//! epoch by which an implementation fences it.
+//! keeps a file that the processes of one machine share, and `pipepost-state-postgres` a database that machines share. For
+//! its sake every method that may have to wait returns a future, the store's own clock decides about time, and a ledger
+//! represents the ownership of its execution, with the epoch by which it is fenced.
 //!
 //! The rules are written once, here: [`ledger::LedgerState`] for messages, [`quota::windows`] for limits,
-//! [`runs::Run`] for runs. Two small
-//! stores share them (this crate's and SQLite's), instead of one SQLite in memory. So a run without a state needs no
-//! database, and the suite of tests (feature `suite`) holds two implementations to the same rules before a third one is
-//! written.
+//! [`runs::Run`] for runs. One suite of tests (feature `suite`) holds the three stores to them. The one in memory is small,
+//! so that a run without a state needs no database.
 //!
 //! Nothing here dials, runs WebAssembly, or interprets a server's reply.
 #![forbid(unsafe_code)]

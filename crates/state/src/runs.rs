@@ -98,6 +98,8 @@ pub struct QueueLength {
     pub running: u64,
     /// The earliest moment at which a waiting run of a pipeline that is not paused is due.
     pub next_due: Option<Moment>,
+    /// The moment of the look, by the store's clock.
+    pub now: Moment,
 }
 
 /// The result of a decision about a run.
@@ -169,6 +171,17 @@ pub trait RunStore: Send + Sync + fmt::Debug {
 
     /// Applies [`Run::recover`] to each run whose performer is gone, and returns them as they are now.
     fn recover(&self) -> Answer<'_, Result<Vec<Run>, StateError>>;
+
+    /// Returns how often [`RunStore::recover`] is to be called again; `None` where a state has one server at a time, so that
+    /// nobody else can be gone.
+    fn recover_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Waits until another server says that a run waits. It may never be told: a look now and then finds the same.
+    fn until_another_queues(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// Ends a run that waits, without performing it. The failure says why.
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>>;

@@ -13,10 +13,8 @@ use change::Changes;
 use clap::{Args, Subcommand};
 use limits::LimitsOptions;
 use pipepost::FailureKind;
-use pipepost::state::StateStore as _;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
-use pipepost_state_sqlite::SqliteStore;
 use serde_json::json;
 use test::TestOptions;
 
@@ -101,7 +99,12 @@ pub(super) enum AccountsCommand {
         /// The account's label
         label: String,
         /// Where the pauses are recorded, instead of the user's state directory
-        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        #[arg(
+            long,
+            value_name = "DIR|postgres://…",
+            env = "PIPEPOST_STATE",
+            hide_env_values = true
+        )]
         state: Option<PathBuf>,
     },
     /// Show what servers have taught of their limits, such as messages on one connection, or forget it
@@ -225,13 +228,12 @@ fn add(options: AddOptions) -> Result<(), CliError> {
 }
 
 async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), CliError> {
-    let directory = super::ledger::directory(state)?;
-    let store = SqliteStore::new(&directory);
-    let ended = store.quotas().resume(label).await?;
+    let state = super::state::open(state)?;
+    let ended = state.store.quotas().resume(label).await?;
     if ended.is_empty() {
         say(&format!(
             "pipepost: {label} does not pause, as far as {} tells.",
-            directory.display()
+            state.shown()
         ));
     }
     for pause in ended {

@@ -159,7 +159,12 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "KEY", env = "PIPEPOST_EXECUTION")]
     pub(super) execution: Option<String>,
     /// Where named executions, limits and pauses are recorded, instead of the user's state directory
-    #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+    #[arg(
+        long,
+        value_name = "DIR|postgres://…",
+        env = "PIPEPOST_STATE",
+        hide_env_values = true
+    )]
     pub(super) state: Option<PathBuf>,
     /// Record the dialogue with the servers in this file, with times and without secrets
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TRANSCRIPT")]
@@ -275,7 +280,12 @@ pub(super) enum LedgerCommand {
         #[arg(long)]
         uncertain: bool,
         /// Where the ledger is, instead of the user's state directory
-        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        #[arg(
+            long,
+            value_name = "DIR|postgres://…",
+            env = "PIPEPOST_STATE",
+            hide_env_values = true
+        )]
         state: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
@@ -286,7 +296,12 @@ pub(super) enum LedgerCommand {
         /// The message's key, as `list` prints it
         key: String,
         /// Where the ledger is, instead of the user's state directory
-        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        #[arg(
+            long,
+            value_name = "DIR|postgres://…",
+            env = "PIPEPOST_STATE",
+            hide_env_values = true
+        )]
         state: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
@@ -300,7 +315,12 @@ pub(super) enum LedgerCommand {
         #[arg(long = "as", value_enum, value_name = "OUTCOME")]
         decision: SettleAs,
         /// Where the ledger is, instead of the user's state directory
-        #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+        #[arg(
+            long,
+            value_name = "DIR|postgres://…",
+            env = "PIPEPOST_STATE",
+            hide_env_values = true
+        )]
         state: Option<PathBuf>,
     },
 }

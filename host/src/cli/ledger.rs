@@ -4,15 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipepost::FailureKind;
+use pipepost::state::StateError;
 use pipepost::state::ledger::{Decision, Entry, LedgerReader, SettleError, State};
-use pipepost::state::{StateError, StateStore as _};
-use pipepost_state_sqlite::SqliteStore;
 use serde_json::json;
 
 use super::arguments::{LedgerCommand, SettleAs};
 use super::error::CliError;
 use super::logging::{answer, answer_json};
-use super::paths;
+use super::state;
 
 pub(super) async fn execute(command: LedgerCommand) -> Result<u8, CliError> {
     match command {
@@ -63,16 +62,8 @@ pub(super) async fn execute(command: LedgerCommand) -> Result<u8, CliError> {
     }
 }
 
-/// The directory that was named, else the usual one.
-pub(super) fn directory(named: Option<PathBuf>) -> Result<PathBuf, CliError> {
-    named.or_else(paths::state).ok_or_else(|| {
-        let sentence = "There is no home directory to keep the ledger in: name one with --state DIR.";
-        CliError::new(FailureKind::Configuration, sentence)
-    })
-}
-
 fn reader(state: Option<PathBuf>) -> Result<Arc<dyn LedgerReader>, CliError> {
-    Ok(SqliteStore::new(directory(state)?).reader())
+    Ok(state::open(state)?.store.reader())
 }
 
 fn line(entry: &Entry) -> String {
@@ -160,6 +151,7 @@ impl From<StateError> for CliError {
                 " Use that version, or name another directory with --state.",
             ),
             StateError::Unusable { .. } => (FailureKind::Configuration, ""),
+            StateError::Unreachable { .. } => (FailureKind::Transient, " Try again when it is back."),
         };
         Self::new(kind, format!("{error}{cure}"))
     }

@@ -65,7 +65,7 @@ pub(super) fn execute() -> Result<u8, CliError> {
         format!("configuration  {}    (PIPEPOST_CONFIG)", shown(configuration())),
         format!(
             "state          {}    the ledger of named executions; without it they would send again (PIPEPOST_STATE)",
-            shown(state())
+            shown(state().map(|place| super::state::shown(&place).into()))
         ),
     ];
     for line in lines {

@@ -1,14 +1,12 @@
 //! `pipepost run`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pipepost::state::StateStore;
 use pipepost::state::object::{ObjectStore, RehearsalObjects};
 use pipepost::state::runs::TraceContext;
 use pipepost::{FailureKind, Host, HostBuilder, RunOptions as Run, RunReport, TimeLimit, states_limits};
-use pipepost_state_sqlite::SqliteStore;
 
 use super::arguments::{Logging, RunOptions, Timeout};
 use super::check::exit_code;
@@ -17,6 +15,7 @@ use super::error::CliError;
 use super::logging::{answer_json, say};
 use super::progress::Shown;
 use super::signals::Signals;
+use super::state::{self, OpenState};
 use super::trace::Watcher;
 use super::{remedy, setup};
 
@@ -34,7 +33,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     let host = match &catcher {
         Some(catcher) => {
             let mut builder = setup::builder(&options.host)?.dry_run(catcher.dry_run());
-            if let Some(objects) = rehearsal(&options) {
+            if let Some(objects) = rehearsal(&options)? {
                 builder = builder.objects(objects);
             }
             let host = builder.build().await?;
@@ -46,9 +45,14 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
             }
         }
         None => {
-            let mut builder = setup::builder_in(&options.host, options.state.as_deref())?;
-            if let Some(directory) = state(&options, &builder).await? {
-                builder = builder.state(Arc::new(SqliteStore::new(directory)));
+            let named = options
+                .state
+                .clone()
+                .map(|named| state::open(Some(named)))
+                .transpose()?;
+            let mut builder = setup::builder_in(&options.host, named.as_ref())?;
+            if let Some(state) = state_of(&options, named, &builder).await? {
+                builder = builder.state(state.store);
             }
             if let Some(path) = options.transcript.as_deref() {
                 builder = builder.transcript(setup::transcript(path)?);
@@ -116,18 +120,26 @@ fn trace() -> Option<TraceContext> {
 
 /// Where this run writes down what outlives it. A named execution needs the place, and so does whoever names one; a run that
 /// only counts for its accounts' limits goes on without the usual place, and says so.
-async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<PathBuf>, CliError> {
-    if options.execution.is_some() || options.state.is_some() {
-        return super::ledger::directory(options.state.clone()).map(Some);
+async fn state_of(
+    options: &RunOptions,
+    named: Option<OpenState>,
+    builder: &HostBuilder,
+) -> Result<Option<OpenState>, CliError> {
+    if named.is_some() {
+        return Ok(named);
+    }
+    if options.execution.is_some() {
+        return state::open(None).map(Some);
     }
     let has_limits = builder.named_accounts().iter().any(|account| states_limits(account));
-    let usual = super::paths::state();
+    // There may be no home directory, which matters only where something has to be kept.
+    let usual = state::open(None).ok();
     if !has_limits {
         return Ok(usual);
     }
     let trouble = match &usual {
-        Some(directory) => {
-            let probed = SqliteStore::new(directory).probe().await;
+        Some(usual) => {
+            let probed = usual.store.probe().await;
             probed.err().map(|error| error.to_string())
         }
         None => Some("There is no home directory to keep a state in.".to_owned()),
@@ -140,13 +152,14 @@ async fn state(options: &RunOptions, builder: &HostBuilder) -> Result<Option<Pat
 }
 
 /// What a dry run sees of the objects that earlier runs kept. It changes none of them, and makes no state where there is none.
-fn rehearsal(options: &RunOptions) -> Option<Arc<dyn ObjectStore>> {
-    let directory = options.state.clone().or_else(super::paths::state)?;
-    let is_there = directory.join(pipepost_state_sqlite::FILE).exists();
-    is_there.then(|| {
-        let real = SqliteStore::new(directory).objects();
-        Arc::new(RehearsalObjects::of(real)) as Arc<dyn ObjectStore>
-    })
+fn rehearsal(options: &RunOptions) -> Result<Option<Arc<dyn ObjectStore>>, CliError> {
+    let state = match state::open(options.state.clone()) {
+        Ok(state) => state,
+        Err(_) if options.state.is_none() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let rehearsed = || Arc::new(RehearsalObjects::of(state.store.objects())) as Arc<dyn ObjectStore>;
+    Ok(state.is_there().then(rehearsed))
 }
 
 /// What was typed about files and directories.

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use pipepost::FailureKind;
-use pipepost::state::StateStore as _;
 use pipepost::state::runs::{Decided, Run, RunFilter, RunId, RunState, RunStore};
 use pipepost_serve::run_detail;
-use pipepost_state_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -62,13 +60,18 @@ pub(super) enum RunsCommand {
 #[derive(Debug, Args)]
 pub(super) struct StatePlace {
     /// Where runs are recorded, instead of the user's state directory
-    #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+    #[arg(
+        long,
+        value_name = "DIR|postgres://…",
+        env = "PIPEPOST_STATE",
+        hide_env_values = true
+    )]
     state: Option<PathBuf>,
 }
 
 impl StatePlace {
     fn runs(self) -> Result<Arc<dyn RunStore>, CliError> {
-        Ok(SqliteStore::new(super::ledger::directory(self.state)?).runs())
+        Ok(super::state::open(self.state)?.store.runs())
     }
 }
 

@@ -9,13 +9,12 @@ use std::time::Duration;
 pub(super) use options::ServeOptions;
 use pipepost::net::SignInObserver;
 use pipepost::serve::{CurrentHost, HostOperator, MetricsObserver, ServedHost};
-use pipepost::state::{CommitObserver, StateStore as _};
+use pipepost::state::CommitObserver;
 use pipepost::{FailureKind, shutdown};
 use pipepost_serve::listen::{HostNames, HttpLimits, ListenError, Listener, Protection};
 use pipepost_serve::metrics::Metrics;
 use pipepost_serve::tokens::{TokenFile, Tokens};
 use pipepost_serve::{Operating, Service, ServiceManager, Settings, StartError};
-use pipepost_state_sqlite::SqliteStore;
 use tokio::sync::watch;
 use url::Url;
 
@@ -43,11 +42,14 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
     });
     let globals = setup::globals(&options.globals)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let store = SqliteStore::new(super::ledger::directory(options.state.clone())?)
-        .observed_by(Arc::clone(&metrics) as Arc<dyn CommitObserver>);
+    let state = super::state::open_observed(
+        options.state.clone(),
+        Some(Arc::clone(&metrics) as Arc<dyn CommitObserver>),
+    )?;
+    let store = Arc::clone(&state.store);
     let observer = Arc::new(MetricsObserver::new(Arc::clone(&metrics)));
-    let host = setup::builder_in(&options.host, options.state.as_deref())?
-        .state(Arc::new(store.clone()))
+    let host = setup::builder_in(&options.host, Some(&state))?
+        .state(Arc::clone(&store))
         .sign_in_observer(Arc::clone(&observer) as Arc<dyn SignInObserver>)
         .stop_observer(observer)
         .build()

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::{Globals, HostOptions, Pins};
 use super::error::CliError;
+use super::state::OpenState;
 use super::{paths, store};
 
 /// A host with the accounts, connectors and policy that were named.
@@ -38,8 +39,8 @@ pub(super) fn builder(options: &HostOptions) -> Result<HostBuilder, CliError> {
     builder_in(options, None)
 }
 
-/// The same with another state directory.
-pub(super) fn builder_in(options: &HostOptions, state: Option<&Path>) -> Result<HostBuilder, CliError> {
+/// The same with the state that was named.
+pub(super) fn builder_in(options: &HostOptions, state: Option<&OpenState>) -> Result<HostBuilder, CliError> {
     let policy = policy(options.policy.as_deref())?;
     let store = store::beside(&options.store, &options.accounts, &policy)?;
     let accounts = accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
@@ -49,8 +50,11 @@ pub(super) fn builder_in(options: &HostOptions, state: Option<&Path>) -> Result<
         ..Limits::default()
     });
     let mut builder = Host::builder().policy(policy).limits(limits).accounts(accounts);
-    let state = state.map(Path::to_path_buf).or_else(paths::state);
-    builder = builder.refresh_token_sink(Arc::new(token_sink(store, state)));
+    let directory = match state {
+        Some(state) => state.directory().map(Path::to_owned),
+        None => paths::state(),
+    };
+    builder = builder.refresh_token_sink(Arc::new(token_sink(store, directory)));
     if let Some(name) = &options.environment {
         builder = builder.environment(name);
     }

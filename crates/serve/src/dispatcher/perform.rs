@@ -20,6 +20,9 @@ use crate::trigger::Trigger;
 /// How many documents of earlier texts are kept prepared.
 const PINNED_MAX: usize = 64;
 
+/// How long a run waits that could not write down what it was to send.
+const UNRECORDED_WAIT: Duration = Duration::from_secs(5);
+
 /// The kind of an error that the pipeline itself threw.
 pub(crate) const PIPELINE_ERROR: &str = "pipeline-error";
 
@@ -117,6 +120,7 @@ fn failed(failure: Failure) -> Performed {
         interrupted: false,
         waited_for_uncertain: false,
         is_unanswered: false,
+        unrecorded: false,
     }
 }
 
@@ -182,12 +186,13 @@ fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
         interrupted,
         waited_for_uncertain,
         is_unanswered,
+        unrecorded,
         ..
     } = performed;
-    if interrupted && (failure.is_some() || counts.failed > 0 || is_unanswered) {
-        // What is left is sent after the restart.
+    if (interrupted || unrecorded) && (failure.is_some() || counts.failed > 0 || is_unanswered) {
+        // What is left is sent after the restart, or when the state can be written again.
         return Next::Again(QueueAgain {
-            wait: Duration::ZERO,
+            wait: if interrupted { Duration::ZERO } else { UNRECORDED_WAIT },
             failure: None,
             counts,
         });

@@ -116,7 +116,10 @@ CREATE TABLE pipepost.runs (
   -- How many messages ended in which way.
   sent int8 NOT NULL,
   failed int8 NOT NULL,
-  uncertain int8 NOT NULL
+  uncertain int8 NOT NULL,
+  -- The trace in which it was ordered, as `traceparent` and `tracestate` of W3C's Trace Context write it; NULL: none.
+  trace_parent text,
+  trace_state text
 ) WITH (fillfactor = 70);
 CREATE INDEX runs_queued ON pipepost.runs (pipeline, due, id) WHERE state = 'queued';
 CREATE INDEX runs_running ON pipepost.runs (owner, pipeline) WHERE state = 'running';

@@ -1,12 +1,12 @@
 //! Runs as rows.
 
 use pipepost_state::StateError;
-use pipepost_state::runs::{Run, RunCounts, RunFailure, RunFilter, RunId, RunOrigin, RunState};
+use pipepost_state::runs::{Run, RunCounts, RunFailure, RunFilter, RunId, RunOrigin, RunState, TraceContext};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 /// The first column after those of a run.
-pub(super) const AFTER: usize = 28;
+pub(super) const AFTER: usize = 30;
 
 /// The database's numbers have a sign, and what is counted has none.
 pub(super) fn signed(count: u64) -> i64 {
@@ -30,6 +30,7 @@ fn unknown(name: &str) -> StateError {
 pub(super) fn read(row: &Row) -> Result<Run, StateError> {
     let (id, origin, state): (&str, &str, &str) = (row.get(0), row.get(5), row.get(9));
     let (kind, object): (Option<String>, Option<String>) = (row.get(23), row.get(24));
+    let (trace_parent, trace_state): (Option<&str>, Option<&str>) = (row.get(28), row.get(29));
     Ok(Run {
         id: RunId::parse(id).ok_or_else(|| unknown(id))?,
         pipeline: row.get(1),
@@ -40,6 +41,7 @@ pub(super) fn read(row: &Row) -> Result<Run, StateError> {
         message: row.get(6),
         shown: row.get(7),
         globals: row.get(8),
+        trace: trace_parent.and_then(|parent| TraceContext::new(parent, trace_state)),
         state: RunState::from_name(state).ok_or_else(|| unknown(state))?,
         due: row.get(10),
         expires: row.get(11),

@@ -46,7 +46,9 @@ fn programs() -> Option<PathBuf> {
 pub(crate) fn is_missing() -> bool {
     let is_missing = programs().is_none();
     if is_missing {
-        eprintln!("skipped: there is no PostgreSQL on this machine");
+        // In plain sight, also where a test's own output is kept back.
+        let told = "skipped: there is no PostgreSQL on this machine\n";
+        std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).expect("standard error");
     }
     is_missing
 }
@@ -59,12 +61,12 @@ impl Cluster {
         if let Some(running) = shared.upgrade() {
             return running;
         }
-        let new = Arc::new(Self::start());
+        let new = Arc::new(Self::start("-c fsync=on -c full_page_writes=on"));
         *shared = Arc::downgrade(&new);
         new
     }
 
-    fn start() -> Self {
+    fn start(safety: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("pipepost-pg-")
             .tempdir_in("/tmp")
@@ -95,7 +97,7 @@ impl Cluster {
             ],
         );
         let settings = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=300 -c shared_buffers=32MB -c fsync=on -c full_page_writes=on",
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=300 -c shared_buffers=32MB {safety}",
             cluster.folder.path().display()
         );
         let log = cluster.folder.path().join("log").display().to_string();
@@ -173,7 +175,15 @@ impl Drop for Cluster {
 impl Database {
     /// Makes a new one.
     pub(crate) fn new() -> Self {
-        let cluster = Cluster::shared();
+        Self::on(Cluster::shared())
+    }
+
+    /// Makes one on a server of its own, with these settings.
+    pub(crate) fn with(settings: &str) -> Self {
+        Self::on(Arc::new(Cluster::start(settings)))
+    }
+
+    fn on(cluster: Arc<Cluster>) -> Self {
         let name = format!("test{}", cluster.databases.fetch_add(1, Ordering::Relaxed));
         cluster.sql("postgres", &format!("CREATE DATABASE {name}"));
         Self { cluster, name }
@@ -181,8 +191,18 @@ impl Database {
 
     /// The address, with these parameters behind it.
     pub(crate) fn address(&self, parameters: &str) -> String {
+        self.address_of("postgres", parameters)
+    }
+
+    /// The address for another role.
+    pub(crate) fn address_of(&self, role: &str, parameters: &str) -> String {
         let folder = self.cluster.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://postgres@{folder}/{}{parameters}", self.name)
+        format!("postgres://{role}@{folder}/{}{parameters}", self.name)
+    }
+
+    /// Returns its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Does something to the database behind the store's back.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Object;
 use pipepost_state::clock::{Clock, SystemClock, seconds};
@@ -87,16 +87,13 @@ impl Writer {
         }
         match answers.ended {
             None => {}
-            Some(Ok(())) => {
-                self.pending.ends.clear();
-                self.ended.send_modify(|ends| *ends += 1);
-            }
+            Some(Ok(())) => self.ends_are_written(),
             Some(Err(fault)) => {
                 if let Some(fault) = note_lost(fault) {
                     let error = self.desk.database.told(fault);
                     // They count as under way until this process is gone.
                     tracing::warn!("{error} The end of a message was not noted for its account's limits.");
-                    self.pending.ends.clear();
+                    self.ends_are_written();
                 }
             }
         }
@@ -135,6 +132,12 @@ impl Writer {
         Ok(())
     }
 
+    fn ends_are_written(&mut self) {
+        self.pending.ends.clear();
+        let notes = std::mem::take(&mut self.pending.end_notes);
+        self.ended.send_modify(|ends| *ends += notes);
+    }
+
     /// Nothing was asked, or nothing was heard.
     fn not_asked(&mut self, fault: Fault) -> Result<(), String> {
         match fault {
@@ -170,6 +173,7 @@ impl Writer {
             let client: &Client = client;
             let has = |is_empty: bool| !is_empty;
             let (has_claims, has_opens) = (has(pending.claims.is_empty()), has(pending.opens.is_empty()));
+            let has_durable_closes = pending.closes.iter().any(|closing| closing.is_durable);
             // In this order.
             let (noted, ended, closed, opened, claimed) = tokio::join!(
                 biased;
@@ -179,7 +183,7 @@ impl Writer {
                     Some(note(client, pending, second, "off").await)
                 },
                 async {
-                    if pending.ends.is_empty() { return None }
+                    if pending.end_notes == 0 { return None }
                     let values: Values<'_> = vec![
                         (&pending.ends, Type::INT8_ARRAY),
                         (&worker, Type::TEXT),
@@ -190,7 +194,7 @@ impl Writer {
                 },
                 async {
                     if pending.closes.is_empty() { return None }
-                    Some(close(client, &pending.closes, worker, second, sync(!has_opens && !has_claims)).await)
+                    Some(close(client, &pending.closes, worker, second, sync(has_durable_closes && !has_opens && !has_claims)).await)
                 },
                 async {
                     if !has_opens { return None }
@@ -198,7 +202,12 @@ impl Writer {
                 },
                 async {
                     if !has_claims { return None }
-                    Some(claim(client, &pending.claims, worker, second).await)
+                    let begun = Instant::now();
+                    let claimed = claim(client, &pending.claims, worker, second).await;
+                    if let (Some(observer), true) = (&desk.observer, claimed.is_ok()) {
+                        observer.committed(begun.elapsed());
+                    }
+                    Some(claimed)
                 },
             );
             let (noted, ended) = (noted.map(done), ended.map(done));
@@ -221,9 +230,12 @@ impl Writer {
     /// Tells those who ask for what this process already runs, and lets the second of two wait for the first.
     fn refuse_own(&mut self) {
         let mut asked: HashSet<Arc<str>> = HashSet::new();
-        let running = &self.running;
+        let (running, closes) = (&self.running, &self.pending.closes);
+        // What is given up in this flight is given up before it is taken again.
+        let is_given_up = |execution: &Arc<str>| closes.iter().any(|close| close.tenure.execution == *execution);
         let refused = self.pending.opens.extract_if(.., |open| {
-            running.contains_key(&open.execution) || !asked.insert(Arc::clone(&open.execution))
+            running.contains_key(&open.execution) && !is_given_up(&open.execution)
+                || !asked.insert(Arc::clone(&open.execution))
         });
         for open in refused {
             let begun = self.running.get(&open.execution).copied();
@@ -457,7 +469,8 @@ impl Writer {
                 self.pending.closes.push(Closing {
                     tenure,
                     done: None,
-                    asked: std::time::Instant::now(),
+                    is_durable: false,
+                    asked: Instant::now(),
                 });
             }
         }

@@ -15,6 +15,8 @@ pub(super) struct Pending {
     pub(super) opens: Vec<Open>,
     pub(super) claims: Vec<Claiming>,
     pub(super) ends: Vec<i64>,
+    /// How many notes `ends` came in.
+    pub(super) end_notes: u64,
 }
 
 impl Pending {
@@ -25,7 +27,10 @@ impl Pending {
             Job::Settle(tenure, part, outcome) => self.settle(&tenure, part, outcome),
             Job::Record(tenure, key, digest, recorded) => self.record(tenure, key, digest, recorded),
             Job::Close(close) => self.closes.push(close),
-            Job::End(mut admissions) => self.ends.append(&mut admissions),
+            Job::End(mut admissions) => {
+                self.ends.append(&mut admissions);
+                self.end_notes += 1;
+            }
         }
     }
 
@@ -57,6 +62,6 @@ impl Pending {
             + self.closes.len()
             + self.opens.len()
             + self.claims.len()
-            + self.ends.len()
+            + usize::try_from(self.end_notes).unwrap_or(usize::MAX)
     }
 }

@@ -332,7 +332,7 @@ pub(super) fn document(connection: &Connection, digest: &str) -> rusqlite::Resul
     select.query_row([digest], read).optional()
 }
 
-pub(super) fn length(connection: &Connection) -> rusqlite::Result<QueueLength> {
+pub(super) fn length(connection: &Connection, now: Moment) -> rusqlite::Result<QueueLength> {
     let count = |state: &str| -> rusqlite::Result<u64> {
         let mut select = connection.prepare_cached(&format!("SELECT count(*) FROM runs WHERE state = '{state}'"))?;
         select.query_row([], |row| whole(row, 0))
@@ -347,6 +347,7 @@ pub(super) fn length(connection: &Connection) -> rusqlite::Result<QueueLength> {
         queued: count("queued")?,
         running: count("running")?,
         next_due,
+        now,
     })
 }
 

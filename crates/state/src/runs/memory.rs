@@ -157,7 +157,7 @@ impl Rows {
         newest_first.filter(fits).take(filter.limit).cloned().collect()
     }
 
-    fn length(&self) -> QueueLength {
+    fn length(&self, now: Moment) -> QueueLength {
         let in_state = |state| self.runs.values().filter(move |run| run.state == state);
         QueueLength {
             queued: in_state(RunState::Queued).count() as u64,
@@ -166,6 +166,7 @@ impl Rows {
                 .filter(|run| !self.is_paused(&run.pipeline))
                 .map(|run| run.due)
                 .min(),
+            now,
         }
     }
 
@@ -251,7 +252,7 @@ impl RunStore for MemoryRuns {
     }
 
     fn length(&self) -> Answer<'_, Result<QueueLength, StateError>> {
-        at_once(self.rows().length())
+        at_once(self.rows().length(self.clock.now()))
     }
 
     fn forget(&self, payloads: Moment, runs: Moment) -> Answer<'_, Result<u64, StateError>> {

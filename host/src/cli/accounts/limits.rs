@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pipepost::state::StateStore as _;
 use pipepost::state::server_limits::{CONNECTIONS_LAST, ServerLimitsEntry};
-use pipepost_state_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use super::out;
@@ -24,13 +22,18 @@ pub(in crate::cli) struct LimitsOptions {
     #[arg(long)]
     json: bool,
     /// Where the limits are recorded, instead of the user's state directory
-    #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+    #[arg(
+        long,
+        value_name = "DIR|postgres://…",
+        env = "PIPEPOST_STATE",
+        hide_env_values = true
+    )]
     state: Option<PathBuf>,
 }
 
 pub(in crate::cli) async fn execute(options: LimitsOptions) -> Result<(), CliError> {
-    let directory = crate::cli::ledger::directory(options.state)?;
-    let limits = SqliteStore::new(&directory).server_limits();
+    let state = crate::cli::state::open(options.state)?;
+    let limits = state.store.server_limits();
     let entries = match (&options.label, options.forget) {
         (Some(label), true) => limits.forget(label).await?,
         (label, _) => limits.list(label.as_deref()).await?,
@@ -42,7 +45,7 @@ pub(in crate::cli) async fn execute(options: LimitsOptions) -> Result<(), CliErr
     if entries.is_empty() {
         say(&format!(
             "pipepost: no server has taught a limit, as far as {} tells.",
-            directory.display()
+            state.shown()
         ));
     }
     for entry in &entries {

@@ -62,6 +62,11 @@ pub(in super::super) struct ServeOptions {
     #[command(flatten)]
     pub(super) globals: Globals,
     /// Where runs, the ledger, limits and pauses are recorded, instead of the user's state directory
-    #[arg(long, value_name = "DIR", env = "PIPEPOST_STATE")]
+    #[arg(
+        long,
+        value_name = "DIR|postgres://…",
+        env = "PIPEPOST_STATE",
+        hide_env_values = true
+    )]
     pub(super) state: Option<PathBuf>,
 }

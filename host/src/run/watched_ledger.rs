@@ -1,0 +1,67 @@
+//! Notices that a ledger could not be written: what was not sent for that reason may be sent when it can be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pipepost_state::Answer;
+use pipepost_state::ledger::{ClaimError, Known, Ledger, Message, Part, PartOutcome, Recorded};
+
+/// A ledger that notices.
+pub(super) struct WatchedLedger {
+    ledger: Arc<dyn Ledger>,
+    was_unrecorded: AtomicBool,
+}
+
+impl WatchedLedger {
+    pub(super) fn new(ledger: Arc<dyn Ledger>) -> Self {
+        Self {
+            ledger,
+            was_unrecorded: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns whether a claim could not be written down.
+    pub(super) fn was_unrecorded(&self) -> bool {
+        self.was_unrecorded.load(Ordering::Acquire)
+    }
+}
+
+impl Ledger for WatchedLedger {
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
+        self.ledger.look_up(messages)
+    }
+
+    fn in_doubt(&self, key: &str, output: &str) {
+        self.ledger.in_doubt(key, output);
+    }
+
+    fn claim(&self, parts: Vec<Part>) -> Answer<'_, Result<(), ClaimError>> {
+        Box::pin(async move {
+            let claimed = self.ledger.claim(parts).await;
+            if matches!(claimed, Err(ClaimError::Unrecorded(_))) {
+                self.was_unrecorded.store(true, Ordering::Release);
+            }
+            claimed
+        })
+    }
+
+    fn settle(&self, part: &Part, outcome: PartOutcome) {
+        self.ledger.settle(part, outcome);
+    }
+
+    fn record(&self, key: &str, recorded: Recorded) {
+        self.ledger.record(key, recorded);
+    }
+
+    fn let_go(&self, keys: &[String]) {
+        self.ledger.let_go(keys);
+    }
+
+    fn close(&self) -> Answer<'_, Result<(), String>> {
+        self.ledger.close()
+    }
+
+    fn hand_over(&self) -> Answer<'_, Result<(), String>> {
+        self.ledger.hand_over()
+    }
+}
