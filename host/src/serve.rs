@@ -14,7 +14,7 @@ use pipepost_serve::dispatcher;
 use pipepost_serve::host::{
     Answer, Order, PerformFailure, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles,
 };
-use pipepost_serve::journal::StepSink;
+use pipepost_serve::journal::{LineLevel, StepEntry, StepSink};
 use pipepost_state::ledger::State;
 use pipepost_state::runs::RunCounts;
 use serde_json::{Map, Value, json};
@@ -266,7 +266,19 @@ impl Observer for StepObserver {
     }
 
     fn step(&self, record: &StepRecord<'_>) {
-        self.0.step(json!(record));
+        self.0.step(StepEntry {
+            execution: record.execution.to_owned(),
+            path: record.path.to_owned(),
+            branch: record.branch.to_owned(),
+            number: record.number,
+            step: record.step.to_owned(),
+            kind: record.kind.to_owned(),
+            input: Arc::clone(&record.input),
+            output: record.output.clone(),
+            error: record.error.clone(),
+            milliseconds: record.milliseconds,
+            is_cut: false,
+        });
     }
 
     fn wants_lines(&self) -> bool {
@@ -275,11 +287,11 @@ impl Observer for StepObserver {
 
     fn line(&self, line: &LogLine<'_>) {
         let level = match line.level {
-            LogLevel::Trace => "trace",
-            LogLevel::Debug => "debug",
-            LogLevel::Info => "info",
-            LogLevel::Warn => "warn",
-            LogLevel::Error => "error",
+            LogLevel::Trace => LineLevel::Trace,
+            LogLevel::Debug => LineLevel::Debug,
+            LogLevel::Info => LineLevel::Info,
+            LogLevel::Warn => LineLevel::Warn,
+            LogLevel::Error => LineLevel::Error,
         };
         self.0.line(level, line.source, line.text);
     }

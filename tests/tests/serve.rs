@@ -16,6 +16,10 @@ mod life;
 mod metrics;
 #[path = "serve/other_pipelines.rs"]
 mod other_pipelines;
+#[path = "serve/rules.rs"]
+mod rules;
+#[path = "serve/sign_in.rs"]
+mod sign_in;
 #[path = "serve/soak.rs"]
 mod soak;
 #[path = "serve/traces.rs"]

@@ -20,6 +20,19 @@ pub struct Policy {
     limits: LimitsFile,
     connectors: Option<BTreeMap<String, Option<Vec<String>>>>,
     stored_accounts: BTreeMap<String, AllowedReferences>,
+    public_pipelines: PublicPipelines,
+}
+
+/// The pipelines that may be called without a token, where their documents ask for that. The default is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct PublicPipelines(BTreeSet<String>);
+
+impl PublicPipelines {
+    /// Checks whether this pipeline is among them: by its name, or because `*` allows each.
+    pub fn has(&self, pipeline: &str) -> bool {
+        self.0.contains(pipeline) || self.0.contains("*")
+    }
 }
 
 /// The references that one account of the store may hold. The default is none: what others put into the store must not
@@ -98,6 +111,8 @@ struct PolicyFile {
     connectors: Option<Vec<ConnectorFile>>,
     #[serde(default)]
     stored_accounts: BTreeMap<String, AllowedReferences>,
+    #[serde(default)]
+    public_pipelines: PublicPipelines,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -122,6 +137,7 @@ impl Policy {
     /// may contain hosts which only a step names), `limits` (`memory_mib`, `cpu_seconds`, `instances`), `connectors`
     /// (`digest`, `grants`). What is left out is not limited. `stored_accounts` allows an account of the store, by its
     /// label, references (`folders`, `variables`, `keyring_entries`); what is left out there is not allowed.
+    /// `public_pipelines` lists the pipelines that may be called without a token (`*` for each); none, without it.
     ///
     /// # Errors
     /// Returns an error when the file cannot be read or is not a valid policy.
@@ -176,6 +192,7 @@ impl Policy {
             limits: file.limits,
             connectors,
             stored_accounts: file.stored_accounts,
+            public_pipelines: file.public_pipelines,
         })
     }
 
@@ -221,6 +238,11 @@ impl Policy {
     /// Returns the references that accounts of the store may hold, by label. A label that is not there may hold none.
     pub fn stored_accounts(&self) -> &BTreeMap<String, AllowedReferences> {
         &self.stored_accounts
+    }
+
+    /// Returns the pipelines that may be called without a token, where their documents ask for that.
+    pub fn public_pipelines(&self) -> &PublicPipelines {
+        &self.public_pipelines
     }
 
     /// Returns the limits of every instance: the policy's, or the defaults where the policy sets none.
@@ -309,6 +331,22 @@ impl HostPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_pipeline_is_public_unless_its_name_or_each_is_listed() {
+        let has = |policy: &str, name: &str| {
+            Policy::from_json(policy)
+                .expect("a policy")
+                .public_pipelines()
+                .has(name)
+        };
+        assert!(!has("{}", "order"));
+        assert!(!has(r#"{"public_pipelines": []}"#, "order"));
+        assert!(has(r#"{"public_pipelines": ["order"]}"#, "order"));
+        assert!(!has(r#"{"public_pipelines": ["order"]}"#, "orders"));
+        assert!(has(r#"{"public_pipelines": ["*"]}"#, "order"));
+        assert!(Policy::from_json(r#"{"public_pipelines": true}"#).is_err());
+    }
 
     fn address(host: &str, port: u16) -> Endpoint {
         Endpoint {
@@ -436,7 +474,7 @@ mod tests {
         for key in keys(&schema) {
             let value = match key.as_str() {
                 "$schema" | "description" => "\"x\"",
-                "hosts" | "networks" | "connectors" => "[]",
+                "hosts" | "networks" | "connectors" | "public_pipelines" => "[]",
                 _ => "{}",
             };
             Policy::from_json(&format!(r#"{{"{key}": {value}}}"#)).expect("a key that is known");

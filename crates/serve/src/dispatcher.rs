@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use self::perform::Prepared;
 use self::room::{Rooms, Slot};
 pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
-use crate::journal::Journal;
+use crate::journal::{Journal, LineLevel};
 use crate::metrics::Metrics;
 use crate::pipelines::Pipelines;
 use crate::trigger::{Start, Trigger};
@@ -598,7 +598,7 @@ impl Watching {
             true => format!("attempt {} begins, after its process died", run.attempt),
             false => format!("attempt {} begins", run.attempt),
         };
-        self.journal.log(&run.id, "info", text);
+        self.journal.log(&run.id, LineLevel::Info, text);
         self.journal.tell_run(run);
     }
 
@@ -606,7 +606,7 @@ impl Watching {
     fn waits_again(&self, run: &Run, again: &QueueAgain) {
         let why = again.failure.as_ref().map_or("it was interrupted".to_owned(), sentence);
         let text = format!("waits {} s for another attempt: {why}", again.wait.as_secs());
-        self.journal.log(&run.id, "warn", text);
+        self.journal.log(&run.id, LineLevel::Warn, text);
         let waiting = Run {
             state: RunState::Queued,
             ..run.clone()
@@ -619,9 +619,9 @@ impl Watching {
         self.metrics
             .count_run(&run.pipeline, run.origin.as_str(), run.state.as_str());
         let (level, why) = match (&run.failure, run.state) {
-            (Some(failure), _) => ("error", format!(": {}", sentence(failure))),
-            (None, RunState::Done) => ("info", String::new()),
-            (None, _) => ("warn", String::new()),
+            (Some(failure), _) => (LineLevel::Error, format!(": {}", sentence(failure))),
+            (None, RunState::Done) => (LineLevel::Info, String::new()),
+            (None, _) => (LineLevel::Warn, String::new()),
         };
         let counts = run.counts;
         let text = format!(

@@ -21,6 +21,9 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many bytes one step or line has; a larger one is kept without its messages.
 const ENTRY_MAX: usize = 64 * 1024;
 
+/// What an entry costs beside its texts, in bytes.
+const FIXED_WEIGHT: usize = 128;
+
 /// How many entries a run has of each kind: the first ones.
 const ENTRIES_MAX: usize = 500;
 
@@ -53,9 +56,109 @@ struct Kept {
 
 #[derive(Debug, Default)]
 struct OfRun {
-    steps: Vec<Value>,
-    log: Vec<Value>,
+    steps: Vec<Arc<StepEntry>>,
+    log: Vec<Arc<Line>>,
     bytes: usize,
+}
+
+/// A step that a run performed. Secrets and sensitive fields in it are `***`.
+#[derive(Debug, Clone)]
+pub struct StepEntry {
+    /// The execution's key.
+    pub execution: String,
+    /// Its position in loops and tracks, with its branch and id.
+    pub path: String,
+    /// Its branch.
+    pub branch: String,
+    /// Its place in the branch, from 1.
+    pub number: usize,
+    /// The name by which people know it.
+    pub step: String,
+    /// Its type.
+    pub kind: String,
+    /// The message that it received. Shared: it is not copied.
+    pub input: Arc<Value>,
+    /// The message that it left; none after an error.
+    pub output: Option<Arc<Value>>,
+    /// The error object.
+    pub error: Option<Arc<Value>>,
+    /// The time that it took, in milliseconds.
+    pub milliseconds: u64,
+    /// Its messages were too large to be kept.
+    pub is_cut: bool,
+}
+
+impl StepEntry {
+    fn shown(&self) -> Value {
+        let mut shown = json!({
+            "execution": self.execution,
+            "path": self.path,
+            "branch": self.branch,
+            "number": self.number,
+            "step": self.step,
+            "type": self.kind,
+            "input": *self.input,
+        });
+        if let Value::Object(members) = &mut shown {
+            for (name, value) in [("output", &self.output), ("error", &self.error)] {
+                if let Some(value) = value {
+                    members.insert(name.to_owned(), Value::clone(value));
+                }
+            }
+            members.insert("milliseconds".to_owned(), self.milliseconds.into());
+            if self.is_cut {
+                members.insert("truncated".to_owned(), true.into());
+            }
+        }
+        shown
+    }
+}
+
+/// The level of a line of a run's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineLevel {
+    /// `trace`
+    Trace,
+    /// `debug`
+    Debug,
+    /// `info`
+    Info,
+    /// `warn`
+    Warn,
+    /// `error`
+    Error,
+}
+
+impl LineLevel {
+    /// Returns the name that is shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Line {
+    time: Timestamp,
+    level: LineLevel,
+    /// The step or the connector that logged it.
+    source: Option<String>,
+    text: String,
+}
+
+impl Line {
+    fn shown(&self) -> Value {
+        let mut shown = json!({ "time": self.time.to_string(), "level": self.level.as_str(), "text": self.text });
+        if let (Some(source), Value::Object(members)) = (&self.source, &mut shown) {
+            members.insert("source".to_owned(), source.clone().into());
+        }
+        shown
+    }
 }
 
 impl Default for Journal {
@@ -72,50 +175,58 @@ impl Journal {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a step that a run performed. `record` is as people may see it.
-    pub fn step(&self, run: &RunId, mut record: Value) {
-        let mut bytes = record.to_string().len();
-        if bytes > ENTRY_MAX
-            && let Value::Object(members) = &mut record
-        {
-            for large in ["input", "output", "error"] {
-                if members.get(large).is_some_and(|value| !value.is_null()) {
-                    members.insert(large.to_owned(), Value::Null);
-                }
-            }
-            members.insert("truncated".to_owned(), true.into());
-            bytes = record.to_string().len();
+    /// Keeps a step that a run performed.
+    pub fn step(&self, run: &RunId, mut step: StepEntry) {
+        // What one step leaves is what the next one gets: it is kept once, and counts once.
+        let before = self.kept().last_output(run);
+        let is_shared = before.is_some_and(|before| Arc::ptr_eq(&before, &step.input));
+        let of_input = if is_shared { 0 } else { weight(&step.input, ENTRY_MAX) };
+        let of = |value: &Option<Arc<Value>>| value.as_ref().map_or(0, |value| weight(value, ENTRY_MAX));
+        let of_messages = of_input + of(&step.output) + of(&step.error);
+        if of_messages > ENTRY_MAX {
+            step.input = Arc::default();
+            step.output = step.output.map(|_| Arc::default());
+            step.error = step.error.map(|_| Arc::default());
+            step.is_cut = true;
         }
-        self.kept().add(run, bytes, |kept| &mut kept.steps, record);
+        let of_names = step.execution.len() + step.path.len() + step.branch.len() + step.step.len() + step.kind.len();
+        let bytes = FIXED_WEIGHT + of_names + if step.is_cut { 0 } else { of_messages };
+        self.kept().add(run, bytes, |kept| &mut kept.steps, step);
     }
 
-    /// Keeps a line of a run's log. `level` is `info`, `warn` or `error`.
-    pub fn log(&self, run: &RunId, level: &str, text: impl AsRef<str>) {
-        self.add_line(run, level, None, text.as_ref());
+    /// Keeps a line of a run's log that the service writes.
+    pub fn log(&self, run: &RunId, level: LineLevel, text: impl Into<String>) {
+        self.add_line(run, level, None, text.into());
     }
 
-    /// Keeps a line that a step or a connector of a run logged. `level` is `trace`, `debug`, `info`, `warn` or `error`.
-    pub fn line(&self, run: &RunId, level: &str, source: &str, text: &str) {
-        self.add_line(run, level, Some(source), text);
+    /// Keeps a line that a step or a connector of a run logged.
+    pub fn line(&self, run: &RunId, level: LineLevel, source: &str, text: &str) {
+        self.add_line(run, level, Some(source.to_owned()), text.to_owned());
     }
 
-    fn add_line(&self, run: &RunId, level: &str, source: Option<&str>, text: &str) {
-        let text = &text[..text.floor_char_boundary(ENTRY_MAX)];
-        let mut line = json!({ "time": Timestamp::now().to_string(), "level": level, "text": text });
-        if let (Some(source), Value::Object(members)) = (source, &mut line) {
-            members.insert("source".to_owned(), source.into());
-        }
-        self.kept().add(run, text.len(), |kept| &mut kept.log, line);
+    fn add_line(&self, run: &RunId, level: LineLevel, source: Option<String>, mut text: String) {
+        text.truncate(text.floor_char_boundary(ENTRY_MAX));
+        let bytes = FIXED_WEIGHT + text.len() + source.as_ref().map_or(0, String::len);
+        let line = Line {
+            time: Timestamp::now(),
+            level,
+            source,
+            text,
+        };
+        self.kept().add(run, bytes, |kept| &mut kept.log, line);
     }
 
     /// Returns the steps of a run; `None` if this process knows nothing of it any more.
     pub fn steps(&self, run: &RunId) -> Option<Vec<Value>> {
-        self.kept().runs.get(run).map(|kept| kept.steps.clone())
+        // Shown after the lock is given back: messages may be large.
+        let steps = self.kept().runs.get(run).map(|kept| kept.steps.clone())?;
+        Some(steps.iter().map(|step| step.shown()).collect())
     }
 
     /// Returns the lines of a run's log; `None` if this process knows nothing of it any more.
     pub fn lines(&self, run: &RunId) -> Option<Vec<Value>> {
-        self.kept().runs.get(run).map(|kept| kept.log.clone())
+        let lines = self.kept().runs.get(run).map(|kept| kept.log.clone())?;
+        Some(lines.iter().map(|line| line.shown()).collect())
     }
 
     /// Tells those who watch that a run reached a state.
@@ -156,13 +267,13 @@ impl StepSink {
         }
     }
 
-    /// Keeps a step. `record` is as people may see it.
-    pub fn step(&self, record: Value) {
-        self.journal.step(&self.run, record);
+    /// Keeps a step.
+    pub fn step(&self, step: StepEntry) {
+        self.journal.step(&self.run, step);
     }
 
     /// Keeps a line that a step or a connector logged, without what may not be shown.
-    pub fn line(&self, level: &str, source: &str, text: &str) {
+    pub fn line(&self, level: LineLevel, source: &str, text: &str) {
         self.journal.line(&self.run, level, source, text);
     }
 
@@ -182,7 +293,12 @@ impl StepSink {
 }
 
 impl Kept {
-    fn add(&mut self, run: &RunId, bytes: usize, list: impl FnOnce(&mut OfRun) -> &mut Vec<Value>, entry: Value) {
+    /// What the last step of a run left.
+    fn last_output(&self, run: &RunId) -> Option<Arc<Value>> {
+        self.runs.get(run)?.steps.last()?.output.clone()
+    }
+
+    fn add<E>(&mut self, run: &RunId, bytes: usize, list: impl FnOnce(&mut OfRun) -> &mut Vec<Arc<E>>, entry: E) {
         if !self.runs.contains_key(run) {
             self.order.push_back(run.clone());
         }
@@ -191,7 +307,7 @@ impl Kept {
         if entries.len() >= ENTRIES_MAX {
             return;
         }
-        entries.push(entry);
+        entries.push(Arc::new(entry));
         of_run.bytes += bytes;
         self.bytes += bytes;
         while self.order.len() > RUNS_MAX || self.bytes > BYTES_MAX && self.order.len() > 1 {
@@ -203,26 +319,81 @@ impl Kept {
     }
 }
 
+/// About how many bytes a value has as JSON, without writing it. Beyond `most` it is not counted to its end.
+fn weight(value: &Value, most: usize) -> usize {
+    let mut sum = 0;
+    let mut waiting = vec![value];
+    while let Some(value) = waiting.pop() {
+        sum += match value {
+            Value::Null | Value::Bool(_) => 4,
+            Value::Number(_) => 8,
+            Value::String(text) => text.len() + 2,
+            Value::Array(elements) => {
+                waiting.extend(elements);
+                2 + elements.len()
+            }
+            Value::Object(members) => {
+                waiting.extend(members.values());
+                2 + members.keys().map(|name| name.len() + 4).sum::<usize>()
+            }
+        };
+        if sum > most {
+            break;
+        }
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn entry(step: &str, input: &Arc<Value>, output: &Arc<Value>) -> StepEntry {
+        StepEntry {
+            execution: "key".to_owned(),
+            path: format!("/start/{step}"),
+            branch: "start".to_owned(),
+            number: 1,
+            step: step.to_owned(),
+            kind: "delayer".to_owned(),
+            input: Arc::clone(input),
+            output: Some(Arc::clone(output)),
+            error: None,
+            milliseconds: 0,
+            is_cut: false,
+        }
+    }
+
+    fn text(length: usize) -> Arc<Value> {
+        Arc::new("x".repeat(length).into())
+    }
 
     #[test]
     fn steps_and_lines_are_kept_in_order() {
         let journal = Journal::default();
         let run = RunId::next();
         assert_eq!(journal.steps(&run), None);
-        journal.step(&run, json!({"step": "one"}));
-        journal.step(&run, json!({"step": "two"}));
-        journal.log(&run, "info", "begins");
+        journal.step(&run, entry("one", &text(1), &text(2)));
+        journal.step(&run, entry("two", &text(2), &text(3)));
+        journal.log(&run, LineLevel::Info, "begins");
+        journal.line(&run, LineLevel::Warn, "Note", "card ***");
+        let steps = journal.steps(&run).expect("steps");
         assert_eq!(
-            journal.steps(&run),
-            Some(vec![json!({"step": "one"}), json!({"step": "two"})])
+            steps[0],
+            json!({
+                "execution": "key", "path": "/start/one", "branch": "start", "number": 1, "step": "one", "type": "delayer",
+                "input": "x", "output": "xx", "milliseconds": 0,
+            })
         );
+        assert_eq!(steps[1]["step"], "two");
         let lines = journal.lines(&run).expect("lines");
         assert_eq!(
-            (&lines[0]["level"], &lines[0]["text"]),
-            (&json!("info"), &json!("begins"))
+            (&lines[0]["level"], &lines[0]["text"], lines[0].get("source")),
+            (&json!("info"), &json!("begins"), None)
+        );
+        assert_eq!(
+            (&lines[1]["level"], &lines[1]["source"]),
+            (&json!("warn"), &json!("Note"))
         );
     }
 
@@ -230,11 +401,11 @@ mod tests {
     fn the_oldest_run_makes_room() {
         let journal = Journal::default();
         let first = RunId::next();
-        journal.step(&first, json!({}));
+        journal.log(&first, LineLevel::Info, "begins");
         for _ in 0..RUNS_MAX {
-            journal.step(&RunId::next(), json!({}));
+            journal.log(&RunId::next(), LineLevel::Info, "begins");
         }
-        assert_eq!(journal.steps(&first), None);
+        assert_eq!(journal.lines(&first), None);
         assert_eq!(journal.kept().runs.len(), RUNS_MAX);
     }
 
@@ -242,16 +413,39 @@ mod tests {
     fn large_steps_and_many_bytes_are_bounded() {
         let journal = Journal::default();
         let run = RunId::next();
-        journal.step(&run, json!({"step": "one", "input": "x".repeat(ENTRY_MAX + 1)}));
+        journal.step(&run, entry("one", &text(ENTRY_MAX + 1), &text(1)));
         let steps = journal.steps(&run).expect("steps");
-        assert_eq!(steps, [json!({"step": "one", "input": null, "truncated": true})]);
+        assert_eq!(
+            (&steps[0]["input"], &steps[0]["output"], &steps[0]["truncated"]),
+            (&Value::Null, &Value::Null, &json!(true))
+        );
         for _ in 0..BYTES_MAX / 50_000 + 10 {
-            journal.step(&RunId::next(), json!({"input": "x".repeat(50_000)}));
+            journal.step(&RunId::next(), entry("one", &text(50_000), &text(1)));
         }
         let kept = journal.kept();
         assert!(kept.bytes <= BYTES_MAX, "{}", kept.bytes);
         let counted: usize = kept.runs.values().map(|of_run| of_run.bytes).sum();
         assert_eq!(kept.bytes, counted);
+    }
+
+    #[test]
+    fn what_one_step_hands_to_the_next_is_kept_and_counted_once() {
+        let journal = Journal::default();
+        let run = RunId::next();
+        let message = text(50_000);
+        for step in ["one", "two", "three"] {
+            journal.step(&run, entry(step, &message, &message));
+        }
+        // As the first one's input and as each one's output.
+        assert!(journal.kept().bytes < 4 * 50_000 + 3_000, "{}", journal.kept().bytes);
+        assert_eq!(Arc::strong_count(&message), 1 + 3 * 2);
+    }
+
+    #[test]
+    fn the_weight_of_a_value_is_about_its_length() {
+        let value = json!({"a": ["text", 1, null, true], "b": {"c": "d"}});
+        let (weight, length) = (weight(&value, usize::MAX), value.to_string().len());
+        assert!(weight.abs_diff(length) < 20, "{weight}, {length}");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderMap;
 use axum::middleware::{self, Next};
 use axum::routing::{any, get, post};
+use pipepost_core::policy::PublicPipelines;
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::ledger::LedgerReader;
@@ -20,7 +21,7 @@ use crate::host::PipelineHost;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::operator::Operator;
-use crate::pipelines::Pipelines;
+use crate::pipelines::{Pipelines, ServedPipeline};
 use crate::problem::{Problem, ProblemKind};
 use crate::tokens::{Caller, Need, Tokens};
 use crate::{api, events, health, schedules, triggers};
@@ -49,8 +50,8 @@ pub struct Settings {
     pub keep_payloads: Duration,
     /// The address to which OAuth providers send people back, if it is known.
     pub callback: Option<String>,
-    /// Whether the operator allows pipelines that need no token.
-    pub allow_public: bool,
+    /// The pipelines that may be called without a token, where their documents ask for that.
+    pub public_pipelines: PublicPipelines,
 }
 
 /// What the API for operators works with, beside the runs.
@@ -223,6 +224,11 @@ impl Service {
     pub(crate) fn any_caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let tokens = Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner));
         tokens.caller(headers)
+    }
+
+    /// Returns whether a pipeline may be called without a token: its document and the operator's policy both say so.
+    pub(crate) fn is_public(&self, pipeline: &ServedPipeline) -> bool {
+        pipeline.trigger.public && self.settings.public_pipelines.has(&pipeline.name)
     }
 
     /// Returns whether new work is taken.

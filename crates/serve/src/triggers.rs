@@ -129,8 +129,7 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
         let allowed: Vec<&str> = http.methods.iter().map(Method::as_str).collect();
         return Err(refused(Problem::method_not_allowed(head.method.as_str(), &allowed)));
     }
-    let is_public = pipeline.trigger.public && service.settings.allow_public;
-    if !is_public {
+    if !service.is_public(pipeline) {
         service
             .caller(&head.headers, Need::Run(&pipeline.name))
             .map_err(refused)?;

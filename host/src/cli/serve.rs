@@ -85,7 +85,9 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         keep: DAY * u32::from(options.keep),
         keep_payloads: DAY * u32::from(options.keep_payloads),
         callback: Some(format!("{callback}/oauth/callback")),
-        allow_public: options.allow_public,
+        public_pipelines: setup::policy(options.host.policy.as_deref())?
+            .public_pipelines()
+            .clone(),
     };
     let served = Arc::new(ServedHost::new(current, globals));
     let operating = Operating {

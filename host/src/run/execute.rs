@@ -114,7 +114,7 @@ impl Execution<'_> {
         let Some(observer) = self.observer.as_ref().filter(|observer| observer.wants_steps()) else {
             return self.step(step, frame).await;
         };
-        let input = self.mask.apply(&frame.message);
+        let input = self.mask.shared(&frame.message);
         let begun = Instant::now();
         let result = self.step(step, frame).await;
         observer.step(&StepRecord {
@@ -125,8 +125,11 @@ impl Execution<'_> {
             step: step.label(),
             kind: &step.type_name,
             input,
-            output: result.is_ok().then(|| self.mask.apply(&frame.message)),
-            error: result.as_ref().err().map(|error| self.mask.apply(&error.object)),
+            output: result.is_ok().then(|| self.mask.shared(&frame.message)),
+            error: result
+                .as_ref()
+                .err()
+                .map(|error| Arc::new(self.mask.apply(&error.object))),
             milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
         result

@@ -1,5 +1,7 @@
 //! Hides what may not be shown of a message.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 /// Stands for what may not.
@@ -22,6 +24,14 @@ impl Mask {
             fields: fields.to_vec(),
             secrets,
         }
+    }
+
+    /// The value as it may be shown. It is copied only if there is anything to hide.
+    pub(super) fn shared(&self, value: &Arc<Value>) -> Arc<Value> {
+        if self.fields.is_empty() && self.secrets.is_empty() {
+            return Arc::clone(value);
+        }
+        Arc::new(self.apply(value))
     }
 
     /// The value as it may be shown.

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// An observer of a run. It is called on the run's own tasks, so it should be quick.
 pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// Returns whether [`Observer::step`] is to be called. Records are copies of messages, so they are made only for
-    /// observers that want them.
+    /// Returns whether [`Observer::step`] is to be called. Where something of a message is hidden, a record holds a copy, so
+    /// records are made only for observers that want them.
     fn wants_steps(&self) -> bool {
         false
     }
@@ -63,16 +63,25 @@ pub struct StepRecord<'a> {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: &'a str,
-    /// The message that it received.
-    pub input: Value,
+    /// The message that it received. Where nothing of it is hidden, it is the run's own, and no copy.
+    #[serde(serialize_with = "shared")]
+    pub input: Arc<Value>,
     /// The message that it returned; none after an error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared_option")]
+    pub output: Option<Arc<Value>>,
     /// The error object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared_option")]
+    pub error: Option<Arc<Value>>,
     /// The time that it took, in milliseconds.
     pub milliseconds: u64,
+}
+
+fn shared<S: serde::Serializer>(value: &Arc<Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.serialize(serializer)
+}
+
+fn shared_option<S: serde::Serializer>(value: &Option<Arc<Value>>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_deref().serialize(serializer)
 }
 
 /// The end of one message.

@@ -72,7 +72,7 @@ fn shown(service: &Service, pipeline: &ServedPipeline, entry: Option<&ScheduleEn
             "path": format!("/pipeline/{}", pipeline.name),
             "methods": http.methods.iter().map(axum::http::Method::as_str).collect::<Vec<_>>(),
             "routes": http.routes.iter().map(crate::message::Route::as_str).collect::<Vec<_>>(),
-            "public": trigger.public && service.settings.allow_public,
+            "public": service.is_public(pipeline),
         }),
         Start::Schedule(start) => json!({
             "type": "scheduler",

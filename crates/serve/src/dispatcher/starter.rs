@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, Ended, Submitted};
 use crate::idempotency::ContentDigest;
+use crate::journal::LineLevel;
 use crate::pipelines::ServedPipeline;
 use crate::trigger::Start;
 use crate::triggers::order;
@@ -447,7 +448,7 @@ impl Starter {
     }
 
     fn note(&self, text: String) {
-        self.dispatcher.watching.journal.log(&self.run, "info", text);
+        self.dispatcher.watching.journal.log(&self.run, LineLevel::Info, text);
     }
 }
 

@@ -54,9 +54,6 @@ pub(in super::super) struct ServeOptions {
     /// headers, and providers send people back to it after a sign-in. May be given more than once
     #[arg(long, value_name = "URL", env = "PIPEPOST_PUBLIC_URL", value_delimiter = ',')]
     pub(super) public_url: Vec<String>,
-    /// Pipelines whose documents say `"public": true` need no token
-    #[arg(long, env = "PIPEPOST_ALLOW_PUBLIC")]
-    pub(super) allow_public: bool,
     #[command(flatten)]
     pub(super) host: HostOptions,
     #[command(flatten)]
