@@ -29,8 +29,9 @@ pub use pipepost_flowspec::LogLevel;
 pub use pipepost_net as net;
 pub use pipepost_state as state;
 pub use run::{
-    Counts, ExecuteOrder, LogLine, Observer, OtherRuns, Progress, PublishOrder, RunError, RunOptions, RunReport,
-    Settled, Start, StartFailure, Starter, StarterAnswer, StepRecord, TimeLimit, evaluate, spans, states_limits,
+    Counts, ExecuteOrder, LogLine, MergeResults, Observer, OtherRuns, Progress, PublishOrder, RunError, RunOptions,
+    RunReport, Settled, Start, StartFailure, Starter, StarterAnswer, StepRecord, TimeLimit, evaluate, spans,
+    states_limits,
 };
 
 /// The example of docs/embedding.md compiles.

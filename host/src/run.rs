@@ -1,5 +1,6 @@
 //! The run of a pipeline: the message goes from step to step, and every step's output becomes the next message.
 
+mod apart;
 mod batch_coalescer;
 mod calls;
 mod clock;
@@ -33,9 +34,10 @@ mod validate;
 mod watched_ledger;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use apart::MergeResults;
 use clock::RunClock;
 use dispatch::Sender;
 use execute::Execution;
@@ -111,6 +113,10 @@ pub struct RunOptions {
     /// Whether the caller makes the run's end durable through the host's state: what was sent then becomes durable with
     /// it, in one step.
     pub(crate) ends_durably: bool,
+    /// Whether the results of a mail merge that is the run's last step are returned apart from its output, in
+    /// [`RunReport::results`]. There is then no bound on their number: they are never in memory together. An observer that
+    /// wants steps sees whole outputs, and then they are not apart.
+    pub results_apart: bool,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
@@ -137,6 +143,9 @@ pub struct RunReport {
     pub execution: String,
     /// The last step's output, or the reason why there is none.
     pub result: Result<Value, RunError>,
+    /// The member `results` of the output or of the error object, which is then missing there: see
+    /// [`RunOptions::results_apart`].
+    pub results: Option<MergeResults>,
     /// The numbers of messages (calls of connectors) by outcome.
     pub counts: Counts,
     /// Failures after which the pipeline continued, with their places.
@@ -150,6 +159,17 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Returns the whole output, or the whole error object, to be written somewhere: with what [`RunReport::results`] holds.
+    pub fn written(&self) -> impl serde::Serialize + '_ {
+        apart::Whole {
+            object: match &self.result {
+                Ok(output) => output,
+                Err(error) => &error.object,
+            },
+            results: self.results.as_ref(),
+        }
+    }
+
     /// Returns the failure that an output reports of itself with `success: false`: its kind, if it names one.
     pub fn reported_failure(&self) -> Option<Option<FailureKind>> {
         match &self.result {
@@ -302,6 +322,7 @@ async fn run_within(
     let over = |failure: Failure| RunReport {
         execution: execution_key.clone(),
         result: Err(RunError::new("", failure)),
+        results: None,
         counts: Counts::default(),
         tolerated: Vec::new(),
         interrupted: false,
@@ -341,6 +362,7 @@ async fn run_within(
     let clock = RunClock::new(limit, shutdown, token);
     let alarm = clock.alarm();
     let tally = Arc::new(Tally::default());
+    let is_watched = options.observer.as_ref().is_some_and(|observer| observer.wants_steps());
     let execution = Execution {
         sender: Sender {
             host,
@@ -364,9 +386,12 @@ async fn run_within(
         scopes,
         tally: Arc::clone(&tally),
         has_input: options.standard_input,
+        results_apart: options.results_apart && !is_watched,
+        results: Mutex::default(),
     };
     let result = execution.work().await;
     let interrupted = execution.clock.was_interrupted();
+    let results = execution.results.into_inner().unwrap_or_else(PoisonError::into_inner);
     drop(alarm);
     let ended = if ends_durably {
         ledger.hand_over()
@@ -381,6 +406,7 @@ async fn run_within(
     RunReport {
         execution: execution_key,
         result,
+        results,
         counts,
         tolerated,
         interrupted,

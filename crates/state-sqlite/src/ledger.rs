@@ -1,4 +1,5 @@
-//! The ledger of a named execution: what is known is in memory, and every change is written down.
+//! The ledger of a named execution: what the run works at is in memory, and every change is written down. What earlier
+//! owners left is read when the run comes to it, so that the memory does not grow with the execution.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +9,8 @@ use pipepost_state::clock::Clock;
 use pipepost_state::ledger::{
     ClaimError, Known, Ledger, LedgerState, Message, MessageEntry, Part, PartOutcome, PartState, Recorded,
 };
-use pipepost_state::{Answer, Redact};
-use rusqlite::{Connection, params};
+use pipepost_state::{Answer, Redact, StateError};
+use rusqlite::{Connection, Params};
 use tokio::sync::oneshot;
 
 use crate::Book;
@@ -22,16 +23,19 @@ pub(crate) struct SqliteLedger {
     book: Arc<Book>,
     execution: Arc<str>,
     state: Mutex<LedgerState>,
+    /// Earlier owners left messages that are not in memory.
+    has_earlier: bool,
     redact: Redact,
     is_closed: AtomicBool,
 }
 
 impl SqliteLedger {
-    pub(crate) fn new(book: Arc<Book>, execution: &str, redact: Redact, state: LedgerState) -> Self {
+    pub(crate) fn new(book: Arc<Book>, execution: &str, redact: Redact, loaded: Loaded) -> Self {
         Self {
             book,
             execution: execution.into(),
-            state: Mutex::new(state),
+            state: Mutex::new(loaded.open),
+            has_earlier: loaded.has_earlier,
             redact,
             is_closed: AtomicBool::new(false),
         }
@@ -39,6 +43,32 @@ impl SqliteLedger {
 
     fn state(&self) -> MutexGuard<'_, LedgerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_memory(&self) -> usize {
+        self.state().len()
+    }
+
+    /// Reads what earlier owners left of these messages, as far as it is not in memory.
+    async fn read(&self, messages: &[Message]) -> Result<(), StateError> {
+        if !self.has_earlier {
+            return Ok(());
+        }
+        let keys: Vec<String> = {
+            let state = self.state();
+            let unknown = messages.iter().filter(|message| !state.knows(&message.key));
+            unknown.map(|message| message.key.clone()).collect()
+        };
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let (done, answer) = oneshot::channel();
+        self.book.give(Job::look(&self.execution, keys, done))?;
+        let closed = |_| Err(StateError::unusable(self.book.directory.display(), "it is closed"));
+        let found = answer.await.unwrap_or_else(closed)?;
+        self.state().take_in(found);
+        Ok(())
     }
 
     fn note(&self, note: Note) {
@@ -59,9 +89,14 @@ impl Drop for SqliteLedger {
 
 impl Ledger for SqliteLedger {
     fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
-        let mut state = self.state();
-        let known = messages.iter().map(|message| state.look_up(message)).collect();
-        Box::pin(std::future::ready(known))
+        Box::pin(async move {
+            if let Err(error) = self.read(messages).await {
+                // Nothing is sent twice for it: the file is asked again by each claim, which fails with it.
+                tracing::error!(%error, "the ledger could not be read");
+            }
+            let mut state = self.state();
+            messages.iter().map(|message| state.look_up(message)).collect()
+        })
     }
 
     fn in_doubt(&self, key: &str, output: &str) {
@@ -131,31 +166,62 @@ impl Ledger for SqliteLedger {
     }
 }
 
-/// Reads what an earlier owner left of an execution.
+/// What is in memory of an execution when it begins.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Messages whose end is not recorded: those that an earlier owner was at.
+    pub(crate) open: LedgerState,
+    /// There are others.
+    pub(crate) has_earlier: bool,
+}
+
+/// Reads what an earlier owner left open of an execution.
 pub(crate) fn load(
     connection: &Connection,
     execution: &str,
     clock: Arc<dyn Clock>,
     redact: Redact,
-) -> rusqlite::Result<LedgerState> {
-    let messages = entries(connection, "execution = ?1", Some(execution))?;
-    let messages = messages.into_iter().map(|(key, _, entry)| (key, entry)).collect();
-    Ok(LedgerState::with(messages, clock, redact))
+) -> rusqlite::Result<Loaded> {
+    let open = entries(connection, "execution = ?1 AND outcome IS NULL", [execution])?;
+    let open = open.into_iter().map(|(key, _, entry)| (key, entry)).collect();
+    let has_earlier = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM messages WHERE execution = ?1)",
+        [execution],
+        |row| row.get(0),
+    )?;
+    Ok(Loaded {
+        open: LedgerState::with(open, clock, redact),
+        has_earlier,
+    })
+}
+
+/// Reads what is known of some messages of an execution.
+pub(crate) fn look(
+    connection: &Connection,
+    execution: &str,
+    keys: &[String],
+) -> rusqlite::Result<Vec<(String, MessageEntry)>> {
+    let mut all = Vec::new();
+    for key in keys {
+        let found = entries(connection, "execution = ?1 AND key = ?2", [execution, key])?;
+        all.extend(found.into_iter().map(|(key, _, entry)| (key, entry)));
+    }
+    Ok(all)
 }
 
 /// Reads messages with their transactions, in the order of their keys' making: key, execution and what is known.
 pub(crate) fn entries(
     connection: &Connection,
     which: &str,
-    value: Option<&str>,
+    values: impl Params + Copy,
 ) -> rusqlite::Result<Vec<(String, String, MessageEntry)>> {
     let mut found: Vec<(String, String, MessageEntry)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    let mut select = connection.prepare(&format!(
+    let mut select = connection.prepare_cached(&format!(
         "SELECT key, execution, digest, outcome, output, remainder, in_doubt, decided, changed FROM messages
          WHERE {which} ORDER BY rowid"
     ))?;
-    let mut rows = select.query(params![value])?;
+    let mut rows = select.query(values)?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
         let outcome: Option<String> = row.get(3)?;
@@ -181,11 +247,11 @@ pub(crate) fn entries(
         places.insert(key.clone(), found.len());
         found.push((key, row.get(1)?, entry));
     }
-    let mut select = connection.prepare(&format!(
+    let mut select = connection.prepare_cached(&format!(
         "SELECT message, number, state, parts.output FROM parts
          WHERE message IN (SELECT key FROM messages WHERE {which}) ORDER BY message, number"
     ))?;
-    let mut rows = select.query(params![value])?;
+    let mut rows = select.query(values)?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
         let Some((_, _, entry)) = places.get(&key).and_then(|place| found.get_mut(*place)) else {

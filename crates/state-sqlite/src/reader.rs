@@ -50,7 +50,7 @@ fn entries(
     which: &str,
     value: Option<&str>,
 ) -> Result<Vec<Entry>, StateError> {
-    let found = ledger::entries(connection, which, value).map_err(|error| unusable(directory, &error))?;
+    let found = ledger::entries(connection, which, [value]).map_err(|error| unusable(directory, &error))?;
     let mut running: HashMap<String, bool> = HashMap::new();
     let mut entries = Vec::with_capacity(found.len());
     for (key, execution, entry) in found {
@@ -84,7 +84,7 @@ fn settle(directory: &Path, key: &str, decision: Decision, now: i64) -> Result<E
     let change = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
-    let found = ledger::entries(&change, "key = ?1", Some(key)).map_err(failed)?.pop();
+    let found = ledger::entries(&change, "key = ?1", [key]).map_err(failed)?.pop();
     let (_, execution, mut entry) = found.ok_or_else(|| SettleError::Unknown(key.to_owned()))?;
     let is_running = is_running(&change, directory, &execution)?;
     entry.decide(key, decision, is_running)?;

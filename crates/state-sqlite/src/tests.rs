@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pipepost_state::ledger::{ClaimError, Known, Message, Part, PartOutcome};
+use pipepost_state::ledger::{ClaimError, Known, Message, Part, PartOutcome, Recorded};
 use pipepost_state::quota::{AccountKey, SendLimits};
 use pipepost_state::suite::{Machine, SimClock};
 use rusqlite::Connection;
@@ -280,4 +280,92 @@ async fn a_state_from_before_the_runs_is_brought_to_this_format() {
     drop(old);
     let length = SqliteStore::new(folder.path()).runs().length().await;
     assert_eq!(length.expect("a usable state").queued, 0);
+}
+
+/// A rerun reads what it comes to: an execution of a million messages is not in memory together.
+#[tokio::test]
+async fn what_earlier_owners_left_is_read_when_the_run_comes_to_it() {
+    const MESSAGES: usize = 600;
+    let folder = folder();
+    let message = |n: usize| Message {
+        key: format!("run/{n}"),
+        digest: "content".to_owned(),
+        resend: false,
+    };
+    let recorded = |n: usize| Recorded {
+        output: format!("{{\"n\":{n}}}"),
+        uncertain: n % 7 == 0,
+        remainder: None,
+    };
+    {
+        let store = SqliteStore::new(folder.path());
+        let ledger = open(&store, "run").await;
+        for n in 0..MESSAGES {
+            ledger.look_up(&[message(n)]).await;
+            ledger.claim(vec![part(&message(n).key)]).await.expect("new");
+            if n < MESSAGES - 2 {
+                ledger.settle(&part(&message(n).key), PartOutcome::Confirmed(None));
+                ledger.record(&message(n).key, recorded(n));
+            }
+        }
+        // The process ends before it knows how the last two ended; of one it has the last word.
+        let done = PartOutcome::Confirmed(Some("{\"n\":598}".to_owned()));
+        ledger.settle(&part(&message(MESSAGES - 2).key), done);
+        ledger.claim(vec![part("run/other")]).await.expect("new");
+        store.crash();
+    }
+    let store = SqliteStore::new(folder.path());
+    let (done, answer) = oneshot::channel();
+    store
+        .book
+        .give(Job::open("run", Redact::nothing(), done))
+        .expect("it writes");
+    let loaded = answer.await.expect("an answer").expect("nobody runs it");
+    assert_eq!((loaded.open.len(), loaded.has_earlier), (3, true), "what was under way");
+    let ledger = SqliteLedger::new(Arc::clone(&store.book), "run", Redact::nothing(), loaded);
+    for batch in (0..MESSAGES).collect::<Vec<_>>().chunks(100) {
+        let messages: Vec<Message> = batch.iter().map(|n| message(*n)).collect();
+        let known = ledger.look_up(&messages).await;
+        for (n, known) in batch.iter().zip(known) {
+            match known {
+                Known::Ended(ended) if *n < MESSAGES - 2 => assert_eq!(ended, recorded(*n)),
+                Known::Ended(ended) => assert_eq!(ended.uncertain, *n == MESSAGES - 1, "{n}"),
+                other => panic!("{n}: {other:?}"),
+            }
+        }
+        let keys: Vec<String> = messages.into_iter().map(|message| message.key).collect();
+        ledger.let_go(&keys);
+        assert!(ledger.in_memory() <= 3, "{} are in memory", ledger.in_memory());
+    }
+    let other = Message {
+        digest: "another content".to_owned(),
+        ..message(5)
+    };
+    assert_eq!(ledger.look_up(&[other]).await, [Known::OtherContent]);
+    let new = Message {
+        key: "run/new".to_owned(),
+        ..message(0)
+    };
+    assert_eq!(ledger.look_up(&[new]).await, [Known::Nothing]);
+    assert_eq!(ledger.claim(vec![part("run/5")]).await, Err(ClaimError::Claimed));
+}
+
+/// A run that begins has nothing to look up, and its claims do not wait for it.
+#[tokio::test]
+async fn a_new_execution_reads_nothing() {
+    let folder = folder();
+    let commits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&commits);
+    let store = SqliteStore::new(folder.path()).before_commits(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let ledger = open(&store, "run").await;
+    let before = commits.load(Ordering::Relaxed);
+    let message = Message {
+        key: "run/0".to_owned(),
+        digest: "content".to_owned(),
+        resend: false,
+    };
+    assert_eq!(ledger.look_up(&[message]).await, [Known::Nothing]);
+    assert_eq!(commits.load(Ordering::Relaxed), before);
 }

@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 
 use pipepost_state::clock::{Clock, Moment, seconds};
 use pipepost_state::ledger::{
-    Claim, ClaimError, LedgerState, Part, PartOutcome, RETENTION_SECONDS, Recorded, UPKEEP_SECONDS,
+    Claim, ClaimError, MessageEntry, Part, PartOutcome, RETENTION_SECONDS, Recorded, UPKEEP_SECONDS,
 };
 use pipepost_state::quota::{AccountKey, AccountRows};
 use pipepost_state::{CommitObserver, Holder, Redact, StateError};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use crate::ledger::Loaded;
 use crate::owner::{self, Owner, is_alive};
 use crate::quotas::WithinAccount;
 use crate::{OnCommit, file, ledger};
@@ -42,6 +43,7 @@ const UPKEEP_LOOK_SECONDS: i64 = 60;
 /// Something to write.
 pub(crate) enum Job {
     Open(Box<Open>),
+    Look(Look),
     Note {
         execution: Arc<str>,
         note: Note,
@@ -58,9 +60,20 @@ pub(crate) enum Job {
 pub(crate) struct Open {
     execution: Arc<str>,
     redact: Redact,
-    result: Option<Result<LedgerState, StateError>>,
-    done: oneshot::Sender<Result<LedgerState, StateError>>,
+    result: Option<Result<Loaded, StateError>>,
+    done: oneshot::Sender<Result<Loaded, StateError>>,
 }
+
+/// Reads what is known of some messages of an execution, after everything that was given before.
+pub(crate) struct Look {
+    execution: Arc<str>,
+    keys: Vec<String>,
+    found: Found,
+    done: oneshot::Sender<Result<Found, StateError>>,
+}
+
+/// Messages by key.
+pub(crate) type Found = Vec<(String, MessageEntry)>;
 
 /// An entry of one execution.
 pub(crate) enum Note {
@@ -127,17 +140,26 @@ impl Writing<'_> {
 pub(crate) type Act = Box<dyn FnMut(&mut dyn AccountRows, Moment) -> Result<(), StateError> + Send>;
 
 impl Job {
-    pub(crate) fn open(
-        execution: &str,
-        redact: Redact,
-        done: oneshot::Sender<Result<LedgerState, StateError>>,
-    ) -> Self {
+    pub(crate) fn open(execution: &str, redact: Redact, done: oneshot::Sender<Result<Loaded, StateError>>) -> Self {
         Self::Open(Box::new(Open {
             execution: execution.into(),
             redact,
             result: None,
             done,
         }))
+    }
+
+    pub(crate) fn look(
+        execution: &Arc<str>,
+        keys: Vec<String>,
+        done: oneshot::Sender<Result<Found, StateError>>,
+    ) -> Self {
+        Self::Look(Look {
+            execution: Arc::clone(execution),
+            keys,
+            found: Vec::new(),
+            done,
+        })
     }
 
     pub(crate) fn note(execution: &Arc<str>, note: Note) -> Self {
@@ -154,7 +176,7 @@ impl Job {
             Self::Work(_) => true,
             Self::Note { note, .. } => matches!(note, Note::Claim(..) | Note::Close(_)),
             Self::Change(change) => change.durable,
-            Self::Open(_) | Self::Crash => false,
+            Self::Open(_) | Self::Look(_) | Self::Crash => false,
         }
     }
 
@@ -365,6 +387,7 @@ impl Writer {
                         kept.push(Job::note(&execution, Note::Release));
                     }
                 }
+                Job::Look(look) => drop(look.done.send(result.clone().map(|()| look.found))),
                 Job::Note {
                     execution,
                     note,
@@ -414,6 +437,10 @@ impl Within<'_> {
                     Some(taken) => Err(taken),
                     None => Ok(self.load(open, now).map_err(unusable)?),
                 });
+                Ok(())
+            }
+            Job::Look(look) => {
+                look.found = ledger::look(self.change, &look.execution, &look.keys).map_err(unusable)?;
                 Ok(())
             }
             Job::Note {
@@ -496,24 +523,24 @@ impl Within<'_> {
     }
 
     /// Reads what is known of an execution that was just taken.
-    fn load(&self, open: &Open, now: i64) -> rusqlite::Result<LedgerState> {
+    fn load(&self, open: &Open, now: i64) -> rusqlite::Result<Loaded> {
         // Claimed by an owner that is gone, and never settled.
         self.change.execute(
             "UPDATE parts SET state = 'uncertain' WHERE state = 'claimed'
              AND message IN (SELECT key FROM messages WHERE execution = ?1)",
             [&*open.execution],
         )?;
-        let mut state = ledger::load(
+        let mut loaded = ledger::load(
             self.change,
             &open.execution,
             Arc::clone(self.clock),
             open.redact.clone(),
         )?;
         // The owner before ended between the last word on a message and the record of it.
-        for (key, digest, recorded) in state.record_completed() {
+        for (key, digest, recorded) in loaded.open.record_completed() {
             record(self.change, &open.execution, &key, &digest, &recorded, now)?;
         }
-        Ok(state)
+        Ok(loaded)
     }
 
     /// Forgets now and then what is old: see [`RETENTION_SECONDS`].

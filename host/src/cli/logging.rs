@@ -2,7 +2,6 @@
 
 use std::io::{BufWriter, Write as _};
 
-use serde_json::Value;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -85,7 +84,7 @@ fn line(text: &str) -> std::io::Result<()> {
 }
 
 /// A value on standard output, laid out for people. It is written as it is made: a run's output may be large.
-pub(super) fn answer_json(value: &Value) -> std::io::Result<()> {
+pub(super) fn answer_json(value: &impl serde::Serialize) -> std::io::Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, DisarmingWriter::new(std::io::stdout().lock(), Form::Json));
     let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);
     to_reader(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))

@@ -80,6 +80,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     run.execution = options.execution;
     run.files = options.files;
     run.keep = options.keep;
+    run.results_apart = true;
     run.standard_input = options.input.as_deref() != Some(Path::new("-"));
     // As CI systems and `otel-cli` hand a trace on.
     run.trace = trace();
@@ -204,14 +205,10 @@ pub(super) fn report_run(report: &RunReport) -> Result<(), CliError> {
     for (place, failure) in &report.tolerated {
         say(&format!("pipepost: {place}: {}", remedy::told(failure, Some(failure))));
     }
-    let object = match &report.result {
-        Ok(output) => output,
-        Err(error) => {
-            say(&format!("pipepost: {}", remedy::told(error, error.failure.as_deref())));
-            &error.object
-        }
-    };
-    answer_json(object).map_err(|error| CliError::io("standard output", &error))
+    if let Err(error) = &report.result {
+        say(&format!("pipepost: {}", remedy::told(error, error.failure.as_deref())));
+    }
+    answer_json(&report.written()).map_err(|error| CliError::io("standard output", &error))
 }
 
 /// Runs a document's text on a host, for the demo.

@@ -1,7 +1,7 @@
 //! From what was typed to a host.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,30 +180,47 @@ pub(super) fn restrict(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// A longer message is parsed as it is read, so that its text and its values are not in memory together; in octets.
+const TEXT_MAX: u64 = 4 << 20;
+
 /// A message that was named on the command line: a file, standard input, or nothing.
 pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, CliError> {
-    let (shown, text) = match path {
-        None => return Ok(Value::Object(Map::new())),
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| CliError::no_input(what, path, &error))?;
-            ("standard input".to_owned(), text)
-        }
-        Some(path) => (format!("`{}`", path.display()), read(what, path)?),
+    let Some(path) = path else {
+        return Ok(Value::Object(Map::new()));
     };
-    json(what, &shown, &text)
+    let unreadable = |error: &std::io::Error| CliError::no_input(what, path, error);
+    let (shown, mut source): (_, Box<dyn Read>) = if path == Path::new("-") {
+        ("standard input".to_owned(), Box::new(std::io::stdin().lock()))
+    } else {
+        let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
+        (format!("`{}`", path.display()), Box::new(file))
+    };
+    let mut text = Vec::new();
+    let mut head = source.by_ref().take(TEXT_MAX);
+    head.read_to_end(&mut text).map_err(|error| unreadable(&error))?;
+    if (text.len() as u64) < TEXT_MAX {
+        let text = String::from_utf8(text).map_err(|_| {
+            let sentence = format!("The {what} {shown} is not text in UTF-8.");
+            CliError::new(FailureKind::Invalid, sentence)
+        })?;
+        return json(what, &shown, &text);
+    }
+    let head = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text);
+    let whole = BufReader::with_capacity(256 * 1024, head.chain(source));
+    serde_json::from_reader(whole).map_err(|error| match error.is_io() {
+        true => unreadable(&error.into()),
+        false => not_json(what, &shown, &error),
+    })
 }
 
 fn json(what: &str, shown: &str, text: &str) -> Result<Value, CliError> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    serde_json::from_str(text).map_err(|error| {
-        CliError::new(
-            FailureKind::Invalid,
-            format!("The {what} {shown} is not JSON: {error}."),
-        )
-    })
+    serde_json::from_str(text).map_err(|error| not_json(what, shown, &error))
+}
+
+fn not_json(what: &str, shown: &str, error: &serde_json::Error) -> CliError {
+    let sentence = format!("The {what} {shown} is not JSON: {error}.");
+    CliError::new(FailureKind::Invalid, sentence)
 }
 
 /// The globals of a file, and those that were typed over them.

@@ -34,6 +34,11 @@ pub(super) struct PreparedCall {
 }
 
 impl PreparedCall {
+    /// How long its parameters are as JSON, in octets.
+    pub(super) fn parameters_len(&self) -> usize {
+        self.parameters.len()
+    }
+
     /// As the ledger knows it.
     pub(super) fn message(&self, resend: bool) -> Message {
         Message {

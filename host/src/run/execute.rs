@@ -1,8 +1,8 @@
 //! Goes through the steps of a pipeline.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_engine::files::RunFiles;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::apart::MergeResults;
 use super::clock::{RunClock, give_way};
 use super::dispatch::Sender;
 use super::mask::Mask;
@@ -37,6 +38,10 @@ pub(super) struct Execution<'a> {
     pub(super) tally: Arc<Tally>,
     /// The rows of a merge may come from the process's standard input.
     pub(super) has_input: bool,
+    /// Results are returned apart from the output that ends the run.
+    pub(super) results_apart: bool,
+    /// Those that are apart.
+    pub(super) results: Mutex<Option<MergeResults>>,
 }
 
 /// Recursion through tracks needs a box.
@@ -53,6 +58,7 @@ impl Execution<'_> {
     /// From the first branch to the end.
     pub(super) async fn work(&self) -> Result<Value, RunError> {
         let mut frame = Frame::new(Arc::clone(&self.scopes.trigger));
+        frame.is_outermost = true;
         self.branch(self.prepared.pipeline.first(), &mut frame).await?;
         Ok(Arc::unwrap_or_clone(frame.message))
     }
@@ -72,9 +78,13 @@ impl Execution<'_> {
     /// Runs a branch, and the branches that its choices lead to; the frame's message is then the last output.
     pub(super) fn branch<'f>(&'f self, id: BranchId, frame: &'f mut Frame) -> Running<'f> {
         Box::pin(async move {
+            // A branch within a step is not.
+            let is_outermost = std::mem::take(&mut frame.is_outermost);
             let mut next = Some(id);
             while let Some(id) = next.take() {
-                for step in &self.prepared.pipeline.branch(id).steps {
+                let steps = &self.prepared.pipeline.branch(id).steps;
+                for (index, step) in steps.iter().enumerate() {
+                    frame.ends_run = is_outermost && index + 1 == steps.len();
                     let span = spans::step(step);
                     let follows = self
                         .watched(step, frame)

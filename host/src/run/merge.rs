@@ -8,7 +8,7 @@ mod results;
 mod rows;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -24,7 +24,7 @@ use self::lanes::Lanes;
 use self::results::{RESULTS_MAX, Results};
 use self::rows::{Chunk, Cursor, Elements, FileRows};
 use super::RunError;
-use super::calls::{Outcome, Target};
+use super::calls::{Outcome, PreparedCall, Target};
 use super::clock::give_way;
 use super::execute::{Execution, place};
 use super::groups::Groups;
@@ -36,6 +36,15 @@ const BATCH_CALLS_MAX: usize = 256;
 
 /// A batch is not made smaller than this to use more connections: each costs a sign-in.
 const BATCH_CALLS_MIN: usize = 64;
+
+/// A batch takes no further element once its elements, or the parameters of its calls, have so much, in octets.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Where many connections are used, batches are made smaller so that all of them have about so much together, in octets.
+const IN_FLIGHT_BYTES: usize = 16 << 20;
+
+/// And not smaller than this, in octets.
+const BATCH_BYTES_MIN: usize = 64 * 1024;
 
 /// How many elements are grouped before others have their turn.
 const ELEMENTS_AT_ONCE: usize = 256;
@@ -67,7 +76,7 @@ impl Execution<'_> {
             .see(target.connector.account_label.as_deref(), None);
         let opened = self
             .merge_elements(items, &scopes)
-            .and_then(|elements| Ok((self.merge_results(target, &scopes, &elements)?, elements)));
+            .and_then(|elements| Ok((self.merge_results(target, frame, &scopes, &elements)?, elements)));
         let (mut results, mut elements) = match opened {
             Ok(opened) => opened,
             Err(failure) => {
@@ -123,6 +132,9 @@ impl Execution<'_> {
         };
         let flushed = results.flush().map_err(|error| unwritable(&error)).err();
         let summary = results.summary(stops, broken.or(flushed));
+        if let Some(results) = summary.apart {
+            *self.results.lock().unwrap_or_else(PoisonError::into_inner) = Some(results);
+        }
         match summary.failure {
             None => Ok(summary.output),
             Some(failure) if stops => Err(RunError::new(place(target.step), failure).with(summary.output)),
@@ -185,10 +197,14 @@ impl Execution<'_> {
     fn merge_results(
         &self,
         target: &Target<'_>,
+        frame: &Frame,
         scopes: &dyn Context,
         elements: &Elements<'_>,
     ) -> Result<Results, Failure> {
         let Some((parameter, template)) = &target.connector.results else {
+            if self.results_apart && frame.ends_run {
+                return Ok(Results::apart());
+            }
             return match elements {
                 Elements::List(elements) if elements.len() > RESULTS_MAX => Err(too_many()),
                 _ => Ok(Results::in_output()),
@@ -222,6 +238,7 @@ impl Execution<'_> {
             false => Lanes::begin(target.account, connections, total),
         };
         let mut taken = 0;
+        let lets_go = !results.needs_elements();
         let mut stopped = self.clock.is_over().then_some(Stopped::ByRun);
         let mut is_over = false;
         let mut sending: FuturesUnordered<Sending<'s>> = FuturesUnordered::new();
@@ -250,7 +267,7 @@ impl Execution<'_> {
                     lanes = lanes.sharing(total.map(|total| total.saturating_sub(taken)), 1);
                     continue;
                 }
-                chunk = cursor.next(lanes.size), if takes => chunk,
+                chunk = cursor.next(lanes.size, lanes.bytes()), if takes => chunk,
                 () = self.clock.token().requested(), if takes => {
                     stopped = Some(Stopped::ByRun);
                     continue;
@@ -270,7 +287,14 @@ impl Execution<'_> {
                 stopped = Some(Stopped::Broken(too_many()));
             }
             match &stopped {
-                None => sending.push(Box::pin(self.part(target, lanes.used, frame, chunk, counter))),
+                None => {
+                    let way = Way {
+                        lanes: lanes.used,
+                        bytes: lanes.bytes(),
+                        lets_go,
+                    };
+                    sending.push(Box::pin(self.part(target, way, frame, chunk, counter)));
+                }
                 Some(stopped) => self.leave_chunk(target, stopped, &chunk, results, counter),
             }
         }
@@ -309,7 +333,7 @@ impl Execution<'_> {
         results: &mut Results,
         counter: &Arc<Counter>,
     ) {
-        while let Some(chunk) = cursor.next(BATCH_CALLS_MAX).await {
+        while let Some(chunk) = cursor.next(BATCH_CALLS_MAX, BATCH_BYTES_MAX).await {
             give_way().await;
             self.leave_chunk(target, stopped, &chunk, results, counter);
         }
@@ -339,56 +363,116 @@ impl Execution<'_> {
         }
     }
 
-    /// Makes the messages of some elements, and hands them over together.
+    /// Makes the messages of some elements, and hands them over: together, unless they are long.
     async fn part<'c>(
         &self,
         target: &Target<'_>,
-        lanes: usize,
+        way: Way,
         frame: &Frame,
-        chunk: Chunk<'c>,
+        mut chunk: Chunk<'c>,
         counter: &Arc<Counter>,
     ) -> (Chunk<'c>, Vec<Outcome>) {
-        let target = &Target { lanes, ..*target };
+        let target = &Target {
+            lanes: way.lanes,
+            ..*target
+        };
         let range = chunk.range();
-        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(range.len());
-        let mut calls = Vec::with_capacity(range.len());
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(range.len());
+        let mut made = Made::default();
         for index in range {
             give_way().await;
-            let made = if self.clock.is_over() {
-                Err(self.clock.over())
-            } else {
-                match chunk.element(index) {
-                    Ok(element) => self.resolve(target, frame, Some((index, element))),
-                    Err(bad) => {
-                        let message = format!("The row cannot be read: {}.", bad.reason);
-                        Err(Failure::new(FailureKind::Invalid, message))
-                    }
-                }
-            };
-            match made {
-                Ok(ready) => {
-                    calls.push(Arc::new(ready));
-                    outcomes.push(None);
-                }
+            match self.message_of(target, frame, &chunk, index) {
+                Ok(ready) => made.add(ready),
                 Err(failure) => {
                     self.sender.count(target, Some(failure.kind));
                     counter.one();
-                    outcomes.push(Some(Err(failure.into())));
+                    made.places.push(Some(Err(failure.into())));
                 }
             }
+            if made.bytes >= way.bytes {
+                outcomes.extend(self.hand_over(target, frame, std::mem::take(&mut made), counter).await);
+            }
         }
-        let ended = self.sender.dispatch(target, frame, &calls, Some(counter)).await;
+        if way.lets_go {
+            chunk.let_go();
+        }
+        outcomes.extend(self.hand_over(target, frame, made, counter).await);
+        counter.failed(outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64);
+        (chunk, outcomes)
+    }
+
+    /// Makes the message of an element.
+    fn message_of(
+        &self,
+        target: &Target<'_>,
+        frame: &Frame,
+        chunk: &Chunk<'_>,
+        index: usize,
+    ) -> Result<PreparedCall, Failure> {
+        if self.clock.is_over() {
+            return Err(self.clock.over());
+        }
+        match chunk.element(index) {
+            Some(Ok(element)) => self.resolve(target, frame, Some((index, element))),
+            Some(Err(bad)) => {
+                let message = format!("The row cannot be read: {}.", bad.reason);
+                Err(Failure::new(FailureKind::Invalid, message))
+            }
+            None => Err(Failure::new(FailureKind::Invalid, "The row is not there any more.")),
+        }
+    }
+
+    /// Hands messages over together. Returns an outcome for each place.
+    async fn hand_over(
+        &self,
+        target: &Target<'_>,
+        frame: &Frame,
+        made: Made,
+        counter: &Arc<Counter>,
+    ) -> impl Iterator<Item = Outcome> + use<> {
+        let Made { calls, places, .. } = made;
+        let ended = if calls.is_empty() {
+            Vec::new()
+        } else {
+            self.sender.dispatch(target, frame, &calls, Some(counter)).await
+        };
         if !frame.repeats {
             let keys: Vec<String> = calls.iter().map(|call| call.key.clone()).collect();
             self.sender.ledger.let_go(&keys);
         }
         let mut ended = ended.into_iter();
-        let outcomes: Vec<Outcome> = outcomes
+        places
             .into_iter()
-            .filter_map(|outcome| outcome.or_else(|| ended.next()))
-            .collect();
-        counter.failed(outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64);
-        (chunk, outcomes)
+            .filter_map(move |outcome| outcome.or_else(|| ended.next()))
+    }
+}
+
+/// How batches are sent.
+#[derive(Clone, Copy)]
+struct Way {
+    /// How many of them side by side.
+    lanes: usize,
+    /// How much one has at most, in octets.
+    bytes: usize,
+    /// Its elements are not needed any more once its messages are made.
+    lets_go: bool,
+}
+
+/// Messages that were made, and not handed over yet.
+#[derive(Default)]
+struct Made {
+    calls: Vec<Arc<PreparedCall>>,
+    /// One for each element: why it made no message; none for one that did.
+    places: Vec<Option<Outcome>>,
+    /// How long the parameters of the calls are together, in octets.
+    bytes: usize,
+}
+
+impl Made {
+    fn add(&mut self, call: PreparedCall) {
+        self.bytes += call.parameters_len();
+        self.calls.push(Arc::new(call));
+        self.places.push(None);
     }
 }
 

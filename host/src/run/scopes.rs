@@ -117,6 +117,10 @@ pub(super) struct Frame {
     pub(super) repeats: bool,
     /// Recipients whom messages of this frame went out without.
     pub(super) refused: Arc<AtomicU64>,
+    /// It is the run's own, and within no step.
+    pub(super) is_outermost: bool,
+    /// The step under way is the run's last: its output is the run's.
+    pub(super) ends_run: bool,
 }
 
 impl Frame {
@@ -133,6 +137,8 @@ impl Frame {
             fan_out: None,
             repeats: false,
             refused: Arc::default(),
+            is_outermost: false,
+            ends_run: false,
         }
     }
 
@@ -149,6 +155,8 @@ impl Frame {
             fan_out: self.fan_out.clone(),
             repeats: self.repeats,
             refused: Arc::clone(&self.refused),
+            is_outermost: false,
+            ends_run: false,
         }
     }
 

@@ -109,6 +109,28 @@ impl LedgerState {
         state
     }
 
+    /// Returns whether anything is known of a message, or was asked of it.
+    pub fn knows(&self, key: &str) -> bool {
+        self.messages.contains_key(key)
+    }
+
+    /// Returns how many messages are in memory.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Returns whether no message is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Takes in what an earlier owner left of some messages, unless more is known of them already.
+    pub fn take_in(&mut self, messages: impl IntoIterator<Item = (String, MessageEntry)>) {
+        for (key, entry) in messages {
+            self.messages.entry(key).or_insert(entry);
+        }
+    }
+
     /// Forgets these messages, unless they are still open.
     pub fn let_go(&mut self, keys: &[String]) {
         for key in keys {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use pipepost_accounts::{Account, Limits};
 use pipepost_net::Connections;
 
-use super::{BATCH_CALLS_MAX, BATCH_CALLS_MIN};
+use super::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, BATCH_CALLS_MAX, BATCH_CALLS_MIN, IN_FLIGHT_BYTES};
 
 /// From here on a server is far: a connection sends fewer than 50 messages a second there, one after another.
 const FAR: Duration = Duration::from_millis(20);
@@ -137,6 +137,11 @@ impl Lanes {
             distance: Distance::Near,
             ..self
         }
+    }
+
+    /// How much one batch has at most, in octets.
+    pub(super) fn bytes(&self) -> usize {
+        (IN_FLIGHT_BYTES / self.ahead()).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
     }
 
     /// The same for so many elements.

@@ -9,6 +9,7 @@ use pipepost_engine::files::{RunFiles, WriteError};
 use serde_json::{Map, Value, json};
 
 use super::rows::BadRow;
+use crate::run::apart::{MEMBER, MergeResults};
 use crate::run::calls::{Failed, Outcome};
 
 /// The results that an output holds. Beyond them they belong into a file.
@@ -24,6 +25,8 @@ const REASON: &str = "failure";
 enum Kept {
     /// Into the output, in the order of the elements.
     Output(Vec<Option<Value>>),
+    /// Apart from the output, in the order of the elements.
+    Apart(MergeResults),
     /// Into files, in the order in which they end. The output shows the first failures.
     Files(Box<Files>),
 }
@@ -50,6 +53,7 @@ pub(super) struct Results {
 pub(super) struct Summary {
     pub(super) output: Value,
     pub(super) failure: Option<Failure>,
+    pub(super) apart: Option<MergeResults>,
 }
 
 impl Results {
@@ -68,6 +72,11 @@ impl Results {
     /// All go into the output.
     pub(super) fn in_output() -> Self {
         Self::new(Kept::Output(Vec::new()))
+    }
+
+    /// All are kept apart from the output.
+    pub(super) fn apart() -> Self {
+        Self::new(Kept::Apart(MergeResults::new()))
     }
 
     /// They go into the files that the document names, `{file, failed}`. `columns`: those of the source.
@@ -139,11 +148,22 @@ impl Results {
         matches!(self.kept, Kept::Output(_))
     }
 
-    /// Adds how a message ended. `index`: the place of its element.
+    /// Returns whether the elements themselves are needed, where their messages failed.
+    pub(super) fn needs_elements(&self) -> bool {
+        matches!(&self.kept, Kept::Files(files) if files.failed.is_some())
+    }
+
+    /// Adds how a message ended. `index`: the place of its element; the element itself may be missing where it is not
+    /// needed.
     ///
     /// # Errors
     /// Fails if a file cannot be written.
-    pub(super) fn add(&mut self, index: usize, element: Result<&Value, &BadRow>, outcome: Outcome) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        index: usize,
+        element: Option<Result<&Value, &BadRow>>,
+        outcome: Outcome,
+    ) -> io::Result<()> {
         self.total += 1;
         let failure = outcome.as_ref().err().map(|wrong| wrong.failure.kind);
         match failure {
@@ -168,6 +188,7 @@ impl Results {
                 results[index] = Some(output);
                 Ok(())
             }
+            Kept::Apart(results) => results.add(index, &output),
             Kept::Files(files) => {
                 let Files {
                     lines,
@@ -180,7 +201,7 @@ impl Results {
                     lines.write_all(b"\n")?;
                 }
                 // Who sends an uncertain one again may send it twice.
-                if let (Some(failed), Some(reason)) = (failed, &reason)
+                if let (Some(failed), Some(reason), Some(element)) = (failed, &reason, element)
                     && failure != Some(FailureKind::Uncertain)
                 {
                     failed.add(element, reason)?;
@@ -249,18 +270,20 @@ impl Results {
             "success": failure.is_none(),
             "failure": failure,
         });
+        let mut apart = None;
         if let Value::Object(members) = &mut output {
             match kept {
                 Kept::Output(results) => {
                     let results = results.into_iter().flatten().collect();
-                    members.insert("results".to_owned(), Value::Array(results));
+                    members.insert(MEMBER.to_owned(), Value::Array(results));
                 }
+                Kept::Apart(results) => apart = Some(results),
                 Kept::Files(files) => {
                     members.insert("failures".to_owned(), Value::Array(files.failures));
                 }
             }
         }
-        Summary { output, failure }
+        Summary { output, failure, apart }
     }
 }
 

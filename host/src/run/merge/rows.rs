@@ -1,7 +1,7 @@
 //! The elements of a merge, a batch at a time: from a list that is there, or from a file that is read as it is sent.
 //!
 //! A file is read by a thread of its own, a few hundred rows ahead of the connector, and no further. So what is held of it
-//! does not depend on its length.
+//! does not depend on its length. Where rows are long it is fewer of them: what is read ahead has a bound in octets too.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -19,17 +19,46 @@ use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-/// Rows that the reader hands over together.
+/// Rows that the reader hands over together at most.
 const LOT_ROWS: usize = 64;
 
+/// A lot has no further row once it holds so much, in octets.
+const LOT_BYTES: usize = 128 * 1024;
+
 /// Lots that wait for the merge.
-const LOTS: usize = 8;
+const LOTS: usize = 4;
+
+/// No more is read ahead, to find out whether a file is short, once so much is held, in octets.
+const AHEAD_BYTES: usize = 2 << 20;
 
 /// The longest row, in octets: a connector takes no longer parameters either.
 const ROW_BYTES_MAX: u64 = 32 << 20;
 
 /// One row: an element, or why it is none.
 pub(super) type Row = Result<Value, BadRow>;
+
+/// About how much memory a row takes, in octets.
+fn weight(row: &Row) -> usize {
+    match row {
+        Ok(element) => size(element),
+        Err(bad) => bad.reason.len() + size(&bad.raw),
+    }
+}
+
+/// About how much memory a value takes, in octets.
+fn size(value: &Value) -> usize {
+    const OWN: usize = size_of::<Value>();
+    OWN + match value {
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.iter().map(size).sum(),
+        // A name is a text of its own, and its place in the index is taken twice.
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| 2 * OWN + name.len() + size(member))
+            .sum(),
+        _ => 0,
+    }
+}
 
 /// A row that is no element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +95,8 @@ pub(super) struct Chunk<'a> {
 enum Rows<'a> {
     Borrowed(&'a [Value]),
     Read(Vec<Row>),
+    /// So many that nobody needs any more.
+    Gone(usize),
 }
 
 impl Chunk<'_> {
@@ -73,16 +104,23 @@ impl Chunk<'_> {
         let length = match &self.rows {
             Rows::Borrowed(elements) => elements.len(),
             Rows::Read(rows) => rows.len(),
+            Rows::Gone(count) => *count,
         };
         self.first..self.first + length
     }
 
-    /// The element at a place among all.
-    pub(super) fn element(&self, index: usize) -> Result<&Value, &BadRow> {
+    /// The element at a place among all, unless they are gone.
+    pub(super) fn element(&self, index: usize) -> Option<Result<&Value, &BadRow>> {
         match &self.rows {
-            Rows::Borrowed(elements) => Ok(&elements[index - self.first]),
-            Rows::Read(rows) => rows[index - self.first].as_ref(),
+            Rows::Borrowed(elements) => Some(Ok(&elements[index - self.first])),
+            Rows::Read(rows) => Some(rows[index - self.first].as_ref()),
+            Rows::Gone(_) => None,
         }
+    }
+
+    /// Lets go of the elements, once their messages are made.
+    pub(super) fn let_go(&mut self) {
+        self.rows = Rows::Gone(self.range().len());
     }
 }
 
@@ -93,12 +131,13 @@ pub(super) enum Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Returns how many elements there are; for a file only once all were read ahead.
+    /// Returns how many elements there are; for a file only once all were read ahead. So many are read ahead for that, if
+    /// they are short.
     pub(super) async fn total(&mut self, most: usize) -> Option<usize> {
         match self {
             Self::List { elements, .. } => Some(elements.len()),
             Self::File(rows) => {
-                rows.read_ahead(most).await;
+                rows.read_ahead(most, AHEAD_BYTES).await;
                 rows.is_over.then_some(rows.next + rows.ahead.len())
             }
         }
@@ -117,18 +156,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Returns at most so many of the next elements; none at the end. Given up, it has taken none.
-    pub(super) async fn next(&mut self, most: usize) -> Option<Chunk<'a>> {
+    /// Returns at most so many of the next elements, and none after those that take `bytes` octets; none at the end. Given up,
+    /// it has taken none.
+    pub(super) async fn next(&mut self, most: usize, bytes: usize) -> Option<Chunk<'a>> {
         match self {
             Self::List { elements, next } => {
                 let first = *next;
-                *next = (first + most).min(elements.len());
+                *next = first + together(elements[first..].iter().take(most), bytes);
                 (first < *next).then(|| Chunk {
                     first,
                     rows: Rows::Borrowed(&elements[first..*next]),
                 })
             }
-            Self::File(rows) => rows.next(most).await,
+            Self::File(rows) => rows.next(most, bytes).await,
         }
     }
 }
@@ -136,8 +176,10 @@ impl<'a> Cursor<'a> {
 /// The rows of a file, as they come from its reader.
 #[derive(Debug)]
 pub(super) struct FileRows {
-    lots: mpsc::Receiver<Result<Vec<Row>, String>>,
+    lots: mpsc::Receiver<Result<Lot, String>>,
     ahead: VecDeque<Row>,
+    /// About how much they take, in octets.
+    ahead_bytes: usize,
     next: usize,
     is_over: bool,
     /// Why the file ended before its end.
@@ -188,7 +230,7 @@ impl FileRows {
             is_stated: file.encoding.is_some(),
             output: Output {
                 sender,
-                lot: Vec::with_capacity(LOT_ROWS),
+                lot: Lot::default(),
             },
             columns: Arc::clone(&columns),
         };
@@ -201,6 +243,7 @@ impl FileRows {
         Ok(Self {
             lots,
             ahead: VecDeque::new(),
+            ahead_bytes: 0,
             next: 0,
             is_over: false,
             broken: None,
@@ -219,26 +262,55 @@ impl FileRows {
         Some((Arc::clone(&self.read), self.size?))
     }
 
-    async fn read_ahead(&mut self, most: usize) {
-        while !self.is_over && self.ahead.len() < most {
+    async fn read_ahead(&mut self, most: usize, bytes: usize) {
+        while !self.is_over && self.ahead.len() < most && self.ahead_bytes < bytes {
             match self.lots.recv().await {
-                Some(Ok(rows)) => self.ahead.extend(rows),
+                Some(Ok(lot)) => {
+                    self.ahead.extend(lot.rows);
+                    self.ahead_bytes += lot.bytes;
+                }
                 Some(Err(reason)) => self.broken = Some(reason),
                 None => self.is_over = true,
             }
         }
     }
 
-    async fn next<'a>(&mut self, most: usize) -> Option<Chunk<'a>> {
-        self.read_ahead(most).await;
-        let count = self.ahead.len().min(most);
+    async fn next<'a>(&mut self, most: usize, bytes: usize) -> Option<Chunk<'a>> {
+        self.read_ahead(most, bytes).await;
         let first = self.next;
-        self.next += count;
-        (count > 0).then(|| Chunk {
+        let (mut rows, mut held) = (Vec::new(), 0);
+        while rows.len() < most && held < bytes {
+            let Some(row) = self.ahead.pop_front() else { break };
+            held += weight(&row);
+            rows.push(row);
+        }
+        self.ahead_bytes = self.ahead_bytes.saturating_sub(held);
+        self.next += rows.len();
+        (!rows.is_empty()).then_some(Chunk {
             first,
-            rows: Rows::Read(self.ahead.drain(..count).collect()),
+            rows: Rows::Read(rows),
         })
     }
+}
+
+/// How many of these go into one chunk: at least one, and none after the one that fills it.
+fn together<'v>(elements: impl Iterator<Item = &'v Value>, bytes: usize) -> usize {
+    let mut held = 0;
+    let has_room = |element: &&Value| {
+        held < bytes && {
+            held += size(element);
+            true
+        }
+    };
+    elements.take_while(has_room).count()
+}
+
+/// Rows that follow each other.
+#[derive(Debug, Default)]
+struct Lot {
+    rows: Vec<Row>,
+    /// About how much they take, in octets.
+    bytes: usize,
 }
 
 /// Why no further row is read.
@@ -251,22 +323,23 @@ enum Stop {
 
 /// The reader's side of the hand-over.
 struct Output {
-    sender: mpsc::Sender<Result<Vec<Row>, String>>,
-    lot: Vec<Row>,
+    sender: mpsc::Sender<Result<Lot, String>>,
+    lot: Lot,
 }
 
 impl Output {
     fn row(&mut self, row: Row) -> Result<(), Stop> {
-        self.lot.push(row);
-        if self.lot.len() < LOT_ROWS {
+        self.lot.bytes += weight(&row);
+        self.lot.rows.push(row);
+        if self.lot.rows.len() < LOT_ROWS && self.lot.bytes < LOT_BYTES {
             return Ok(());
         }
         self.flush()
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
-        let lot = std::mem::replace(&mut self.lot, Vec::with_capacity(LOT_ROWS));
-        if lot.is_empty() {
+        let lot = std::mem::take(&mut self.lot);
+        if lot.rows.is_empty() {
             return Ok(());
         }
         self.sender.blocking_send(Ok(lot)).map_err(|_| Stop::Abandoned)
@@ -584,10 +657,16 @@ mod tests {
         let file = RowsFile::read(&described).expect("a file").expect("a good one");
         let mut rows = FileRows::open(&file, &files, false).expect("it opens");
         let mut all = Vec::new();
-        while let Some(chunk) = rows.next(100).await {
+        while let Some(chunk) = rows.next(100, 1 << 20).await {
             assert_eq!(chunk.first, all.len());
             for index in chunk.range() {
-                all.push(chunk.element(index).cloned().map_err(Clone::clone));
+                all.push(
+                    chunk
+                        .element(index)
+                        .expect("it is there")
+                        .cloned()
+                        .map_err(Clone::clone),
+                );
             }
         }
         (all, rows.broken)
@@ -658,6 +737,46 @@ mod tests {
         assert!(rows.iter().zip(0..).all(|(row, n)| *row == json!({"n": n.to_string()})));
         let list = Value::Array(rows.clone());
         assert_eq!(good("a.json", list.to_string().as_bytes(), json!({})).await, rows);
+    }
+
+    /// What is ahead of the merge, and what a chunk has, do not grow with the rows.
+    #[tokio::test]
+    async fn long_rows_come_in_small_chunks() {
+        const LONG: usize = 300_000;
+        let files = RunFiles::temporary(None).expect("a folder");
+        let text = format!("\"{}\"\n", "x".repeat(LONG)).repeat(100);
+        files
+            .write("a.ndjson", text.as_bytes(), pipepost_engine::files::Existing::Fail)
+            .expect("a file");
+        let file = RowsFile::read(&json!({ "file": "a.ndjson" }))
+            .expect("a file")
+            .expect("a good one");
+        let mut elements = Elements::File(FileRows::open(&file, &files, false).expect("it opens"));
+        let mut cursor = elements.cursor();
+        assert_eq!(cursor.total(1000).await, None, "so much is not read ahead");
+        let mut all = Vec::new();
+        while let Some(chunk) = cursor.next(256, 1_000_000).await {
+            assert!(chunk.range().len() <= 4, "{:?}", chunk.range());
+            all.extend(chunk.range());
+            let Cursor::File(rows) = &cursor else { unreachable!() };
+            assert!(
+                rows.ahead_bytes < AHEAD_BYTES + LOT_BYTES + 2 * LONG,
+                "{}",
+                rows.ahead_bytes
+            );
+            assert_eq!(rows.ahead_bytes, rows.ahead.iter().map(weight).sum::<usize>());
+        }
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        let values: Vec<Value> = (0..100).map(|_| Value::from("x".repeat(LONG))).collect();
+        let mut elements = Elements::List(values.into());
+        let mut cursor = elements.cursor();
+        let (mut taken, mut most) = (0, 0);
+        while let Some(chunk) = cursor.next(256, 1_000_000).await {
+            assert_eq!(chunk.first, taken);
+            taken += chunk.range().len();
+            most = most.max(chunk.range().len());
+        }
+        assert_eq!((taken, most), (100, 4));
     }
 
     #[tokio::test]
@@ -736,7 +855,7 @@ mod tests {
             .expect("a file")
             .expect("a good one");
         let mut rows = FileRows::open(&file, &files, false).expect("it opens");
-        assert!(rows.next(10).await.is_some());
+        assert!(rows.next(10, 1 << 20).await.is_some());
         let (read, size) = rows.progress().expect("a file");
         drop(rows);
         // The thread lets go of its count when it has ended.
