@@ -322,6 +322,11 @@ impl Prepared {
         run::shown(self, message)
     }
 
+    /// The member of the message that a run need not have in memory: see [`RunOptions::read_message`].
+    pub(crate) fn merged_member(&self) -> Option<&str> {
+        self.pipeline.merged_member(&self.requirements)
+    }
+
     /// Returns what the document requires from outside.
     pub fn requirements(&self) -> &Requirements {
         &self.requirements

@@ -33,6 +33,7 @@ mod transform;
 mod validate;
 mod watched_ledger;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,6 +44,7 @@ use dispatch::Sender;
 use execute::Execution;
 pub use expressions::evaluate;
 use mask::Mask;
+use merge::MessageRows;
 pub use observe::{LogLine, Observer, Progress, Settled, Start, StepRecord};
 pub use other_pipelines::{ExecuteOrder, OtherRuns, PublishOrder, StartFailure, Starter, StarterAnswer};
 use pipepost_core::shutdown::{self, ShutdownHandle, ShutdownToken};
@@ -117,6 +119,8 @@ pub struct RunOptions {
     /// [`RunReport::results`]. There is then no bound on their number: they are never in memory together. An observer that
     /// wants steps sees whole outputs, and then they are not apart.
     pub results_apart: bool,
+    /// The list of the message that stays in its file, by [`RunOptions::read_message`].
+    pub(crate) message_rows: Option<MessageRows>,
     /// Told to end the run early, by [`RunOptions::interruptible`].
     pub(crate) ending: Option<(ShutdownHandle, ShutdownToken)>,
 }
@@ -128,6 +132,18 @@ impl RunOptions {
             message,
             ..Self::default()
         }
+    }
+
+    /// Reads the message of a file of JSON in UTF-8, from its beginning, for a run of this pipeline. If the pipeline is a mail
+    /// merge alone, whose `items` are a member of the message that nothing in it reads besides (`{{ message.name }}`), then
+    /// this list stays in the file and is read as it is sent: its length does not count for the memory. An observer that wants
+    /// steps sees it empty.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, or is not one JSON text, wherever in it that is.
+    pub fn read_message(&mut self, pipeline: &Prepared, file: File) -> Result<(), serde_json::Error> {
+        (self.message, self.message_rows) = MessageRows::find(file, pipeline.merged_member())?;
+        Ok(())
     }
 
     /// Returns a handle that ends the run early: nothing new starts, and messages in flight get time to be confirmed.
@@ -340,6 +356,13 @@ async fn run_within(
         }
         return report;
     }
+    let message_rows = options.message_rows.take();
+    if let Some(rows) = &message_rows
+        && prepared.merged_member() != Some(&rows.member)
+    {
+        let message = "The message was read for another pipeline.";
+        return over(Failure::new(FailureKind::Invalid, message));
+    }
     let files = match run_files(&mut options) {
         Ok(files) => Arc::new(files),
         Err(failure) => return over(failure),
@@ -386,6 +409,7 @@ async fn run_within(
         scopes,
         tally: Arc::clone(&tally),
         has_input: options.standard_input,
+        message_rows: Mutex::new(message_rows),
         results_apart: options.results_apart && !is_watched,
         results: Mutex::default(),
     };

@@ -175,6 +175,16 @@ pub(crate) struct Loaded {
     pub(crate) has_earlier: bool,
 }
 
+impl Loaded {
+    /// Of an execution that begins.
+    pub(crate) fn nothing(clock: Arc<dyn Clock>, redact: Redact) -> Self {
+        Self {
+            open: LedgerState::with(HashMap::new(), clock, redact),
+            has_earlier: false,
+        }
+    }
+}
+
 /// Reads what an earlier owner left open of an execution.
 pub(crate) fn load(
     connection: &Connection,

@@ -15,7 +15,7 @@ mod runs;
 mod server_limits;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -23,10 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 pub use file::FILE;
-use ledger::SqliteLedger;
+use ledger::{Loaded, SqliteLedger};
 use objects::SqliteObjects;
 use pipepost_state::clock::{Clock, SystemClock};
-use pipepost_state::ledger::{Ledger, LedgerReader, LedgerState};
+use pipepost_state::ledger::{Ledger, LedgerReader};
 use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
 use pipepost_state::runs::RunStore;
@@ -222,16 +222,16 @@ impl StateStore for SqliteStore {
     ) -> Answer<'s, Result<Arc<dyn Ledger>, StateError>> {
         Box::pin(async move {
             if self.book.take_begun(execution) {
-                let state = LedgerState::with(HashMap::new(), Arc::clone(&self.book.clock), redact.clone());
-                let ledger = SqliteLedger::new(Arc::clone(&self.book), execution, redact, state);
+                let loaded = Loaded::nothing(Arc::clone(&self.book.clock), redact.clone());
+                let ledger = SqliteLedger::new(Arc::clone(&self.book), execution, redact, loaded);
                 return Ok(Arc::new(ledger) as Arc<dyn Ledger>);
             }
             let (done, answer) = oneshot::channel();
             self.book.give(Job::open(execution, redact.clone(), done))?;
-            let state = answer
+            let loaded = answer
                 .await
                 .unwrap_or_else(|_| Err(StateError::unusable(self.directory().display(), "it is closed")))?;
-            let ledger = SqliteLedger::new(Arc::clone(&self.book), execution, redact, state);
+            let ledger = SqliteLedger::new(Arc::clone(&self.book), execution, redact, loaded);
             Ok(Arc::new(ledger) as Arc<dyn Ledger>)
         })
     }

@@ -294,7 +294,7 @@ async fn what_earlier_owners_left_is_read_when_the_run_comes_to_it() {
     };
     let recorded = |n: usize| Recorded {
         output: format!("{{\"n\":{n}}}"),
-        uncertain: n % 7 == 0,
+        uncertain: n.is_multiple_of(7),
         remainder: None,
     };
     {

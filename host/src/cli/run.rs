@@ -14,6 +14,7 @@ use super::dry_run::{self, Catcher};
 use super::error::CliError;
 use super::logging::{answer_json, say};
 use super::progress::Shown;
+use super::setup::Input;
 use super::signals::Signals;
 use super::state::{self, OpenState};
 use super::trace::Watcher;
@@ -21,7 +22,8 @@ use super::{remedy, setup};
 
 pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8, CliError> {
     let document = setup::read("pipeline", &options.pipeline)?;
-    let mut run = Run::new(setup::message("input", options.input.as_deref())?);
+    let input = setup::input("input", options.input.as_deref())?;
+    let mut run = Run::new(serde_json::Value::Null);
     run.globals = setup::globals(&options.globals)?;
     let preparation = setup::preparation(&options.pipeline, &options.pins)?;
     check_paths(&options)?;
@@ -72,6 +74,16 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     };
     for warning in pipeline.warnings().warnings() {
         tracing::warn!("{}: {warning}", options.pipeline.display());
+    }
+    match input {
+        Input::Message(message) => run.message = message,
+        // A trace has the whole message.
+        Input::Long(long) if options.trace.is_some() => run.message = long.read()?,
+        Input::Long(long) => {
+            let file = long.file.try_clone();
+            let file = file.map_err(|error| CliError::io(&long.shown, &error))?;
+            run.read_message(&pipeline, file).map_err(|error| long.unread(&error))?;
+        }
     }
     if let Some(key) = &options.execution {
         say(&format!("execution {key}"));

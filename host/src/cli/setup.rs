@@ -1,7 +1,8 @@
 //! From what was typed to a host.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -185,36 +186,109 @@ const TEXT_MAX: u64 = 4 << 20;
 
 /// A message that was named on the command line: a file, standard input, or nothing.
 pub(super) fn message(what: &str, path: Option<&Path>) -> Result<Value, CliError> {
+    match input(what, path)? {
+        Input::Message(message) => Ok(message),
+        Input::Long(long) => long.read(),
+    }
+}
+
+/// What was named for a message.
+pub(super) enum Input {
+    /// It was read.
+    Message(Value),
+    /// It is long, and not read yet.
+    Long(Long),
+}
+
+/// A long message.
+pub(super) struct Long {
+    what: String,
+    path: PathBuf,
+    pub(super) shown: String,
+    /// At its first character.
+    pub(super) file: File,
+}
+
+impl Long {
+    /// Reads it.
+    pub(super) fn read(&self) -> Result<Value, CliError> {
+        let read = serde_json::from_reader(BufReader::with_capacity(256 * 1024, &self.file));
+        read.map_err(|error| self.unread(&error))
+    }
+
+    /// Why it is no message.
+    pub(super) fn unread(&self, error: &serde_json::Error) -> CliError {
+        match error.io_error_kind() {
+            Some(std::io::ErrorKind::InvalidData) => no_text(&self.what, &self.shown),
+            Some(kind) => CliError::no_input(&self.what, &self.path, &kind.into()),
+            None => not_json(&self.what, &self.shown, error),
+        }
+    }
+}
+
+/// Reads a message that was named on the command line, unless it is long.
+pub(super) fn input(what: &str, path: Option<&Path>) -> Result<Input, CliError> {
     let Some(path) = path else {
-        return Ok(Value::Object(Map::new()));
+        return Ok(Input::Message(Value::Object(Map::new())));
     };
-    let unreadable = |error: &std::io::Error| CliError::no_input(what, path, error);
-    let (shown, mut source): (_, Box<dyn Read>) = if path == Path::new("-") {
-        ("standard input".to_owned(), Box::new(std::io::stdin().lock()))
+    let unreadable = |error: std::io::Error| CliError::no_input(what, path, &error);
+    let (shown, mut source) = if path == Path::new("-") {
+        ("standard input".to_owned(), Source::Stream(Box::new(std::io::stdin())))
     } else {
-        let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-        (format!("`{}`", path.display()), Box::new(file))
+        let file = File::open(path).map_err(unreadable)?;
+        let is_regular = file.metadata().is_ok_and(|about| about.is_file());
+        let source = match is_regular {
+            true => Source::File(file),
+            false => Source::Stream(Box::new(file)),
+        };
+        (format!("`{}`", path.display()), source)
     };
     let mut text = Vec::new();
-    let mut head = source.by_ref().take(TEXT_MAX);
-    head.read_to_end(&mut text).map_err(|error| unreadable(&error))?;
+    let reader: &mut dyn Read = match &mut source {
+        Source::File(file) => file,
+        Source::Stream(stream) => stream,
+    };
+    reader.take(TEXT_MAX).read_to_end(&mut text).map_err(unreadable)?;
     if (text.len() as u64) < TEXT_MAX {
-        let text = String::from_utf8(text).map_err(|_| {
-            let sentence = format!("The {what} {shown} is not text in UTF-8.");
-            CliError::new(FailureKind::Invalid, sentence)
-        })?;
-        return json(what, &shown, &text);
+        let text = String::from_utf8(text).map_err(|_| no_text(what, &shown))?;
+        return json(what, &shown, &text).map(Input::Message);
     }
-    let head = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text);
-    let whole = BufReader::with_capacity(256 * 1024, head.chain(source));
-    serde_json::from_reader(whole).map_err(|error| match error.is_io() {
-        true => unreadable(&error.into()),
-        false => not_json(what, &shown, &error),
-    })
+    let marked = text.starts_with(MARK.as_bytes());
+    let mut file = match source {
+        Source::File(file) => file,
+        // What comes by and is gone is kept in a file without a name.
+        Source::Stream(stream) => {
+            let mut file = tempfile::tempfile().map_err(unreadable)?;
+            std::io::copy(&mut text.as_slice().chain(stream), &mut file).map_err(unreadable)?;
+            file
+        }
+    };
+    let first = if marked { MARK.len() as u64 } else { 0 };
+    file.seek(SeekFrom::Start(first)).map_err(unreadable)?;
+    Ok(Input::Long(Long {
+        what: what.to_owned(),
+        path: path.to_owned(),
+        shown,
+        file,
+    }))
+}
+
+/// Where a message comes from.
+enum Source {
+    File(File),
+    Stream(Box<dyn Read>),
+}
+
+/// A byte order mark.
+const MARK: &str = "\u{FEFF}";
+
+fn no_text(what: &str, shown: &str) -> CliError {
+    let sentence = format!("The {what} {shown} is not text in UTF-8.");
+    CliError::new(FailureKind::Invalid, sentence)
 }
 
 fn json(what: &str, shown: &str, text: &str) -> Result<Value, CliError> {
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let text = text.strip_prefix(MARK).unwrap_or(text);
     serde_json::from_str(text).map_err(|error| not_json(what, shown, &error))
 }
 

@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn they_come_in_the_elements_order_from_memory_and_from_a_file() {
-        for (count, text) in [(0, 0), (10, 3), (40_000, 100)] {
+        for (count, text) in [(0, 0), (10, 3), (15_000, 100)] {
             let (results, all) = results(count, text);
             assert_eq!(results.file.is_some(), count > 10);
             assert!(results.text.capacity() <= 2 * IN_MEMORY_MAX);

@@ -15,6 +15,7 @@ use super::apart::MergeResults;
 use super::clock::{RunClock, give_way};
 use super::dispatch::Sender;
 use super::mask::Mask;
+use super::merge::MessageRows;
 use super::observe::{Counter, Observer, StepRecord};
 use super::other_pipelines::Starter;
 use super::scopes::{Frame, RunScopes};
@@ -38,6 +39,8 @@ pub(super) struct Execution<'a> {
     pub(super) tally: Arc<Tally>,
     /// The rows of a merge may come from the process's standard input.
     pub(super) has_input: bool,
+    /// The list of the message that stayed in its file. The one merge of the pipeline takes it.
+    pub(super) message_rows: Mutex<Option<MessageRows>>,
     /// Results are returned apart from the output that ends the run.
     pub(super) results_apart: bool,
     /// Those that are apart.

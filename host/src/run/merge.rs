@@ -4,8 +4,10 @@
 //! `failOnError` they are sent one by one, because no message may follow one that fails.
 
 mod lanes;
+mod message_rows;
 mod results;
 mod rows;
+mod text;
 
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
@@ -21,6 +23,7 @@ use pipepost_net::Connections;
 use serde_json::Value;
 
 use self::lanes::Lanes;
+pub(crate) use self::message_rows::MessageRows;
 use self::results::{RESULTS_MAX, Results};
 use self::rows::{Chunk, Cursor, Elements, FileRows};
 use super::RunError;
@@ -147,15 +150,23 @@ impl Execution<'_> {
 
     /// The elements: a list, or a file that is opened.
     fn merge_elements<'i>(&self, items: &'i MergeItems, scopes: &'i dyn Context) -> Result<Elements<'i>, Failure> {
-        let found = match items.evaluate(scopes) {
-            Ok(Items::List(elements)) => Ok(Elements::List(elements)),
-            Ok(Items::File(file)) => FileRows::open(&file, &self.files, self.has_input).map(Elements::File),
-            Err(reason) => Err(reason),
+        let stayed = self.message_rows.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let found = match stayed.map(FileRows::of_message) {
+            Some(rows) => rows.map(Elements::File),
+            None => self.evaluated(items, scopes),
         };
         found.map_err(|reason| {
             let message = format!("The parameter `{}`: {reason}.", items.parameter);
             Failure::new(FailureKind::Invalid, message)
         })
+    }
+
+    fn evaluated<'i>(&self, items: &'i MergeItems, scopes: &'i dyn Context) -> Result<Elements<'i>, String> {
+        match items.evaluate(scopes) {
+            Ok(Items::List(elements)) => Ok(Elements::List(elements)),
+            Ok(Items::File(file)) => FileRows::open(&file, &self.files, self.has_input).map(Elements::File),
+            Err(reason) => Err(reason),
+        }
     }
 
     /// Groups the elements by what the expression gives for each.

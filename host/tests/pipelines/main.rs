@@ -28,6 +28,8 @@ mod objects;
 mod merge;
 // Mail merge over the rows of a file, and its results in files.
 mod merge_files;
+// Mail merge: what is not held in memory.
+mod merge_memory;
 // Another attempt within a step: by kind of failure, and only what is left.
 mod resending;
 // The retry step.

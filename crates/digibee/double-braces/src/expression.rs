@@ -54,6 +54,14 @@ impl Expression {
         self.value(&Evaluation::new(context)).map(Cow::into_owned)
     }
 
+    /// Returns the path, if the expression is nothing else.
+    pub(crate) fn as_reference(&self) -> Option<&Reference> {
+        match &self.node {
+            Node::Reference(reference) => Some(reference),
+            _ => None,
+        }
+    }
+
     /// Returns the paths that the expression uses, from left to right.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let mut found = Vec::new();

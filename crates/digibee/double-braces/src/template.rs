@@ -81,6 +81,14 @@ impl Template {
         found.into_iter()
     }
 
+    /// Returns the path, if the whole text is one path in `{{ }}`, whose value stays as it is.
+    pub fn as_reference(&self) -> Option<&Reference> {
+        match self.pieces.as_slice() {
+            [Piece::Expression(expression)] => expression.as_reference(),
+            _ => None,
+        }
+    }
+
     /// Returns its expressions, from left to right.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.pieces.iter().filter_map(|piece| match piece {

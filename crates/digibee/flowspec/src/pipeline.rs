@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use pipepost_double_braces::{Scope, Segment};
 use serde_json::Value;
 
+use crate::merge_items::ItemsSource;
 use crate::problem::Problems;
+use crate::requirements::Requirements;
 use crate::step::{BranchId, CompiledConnector, ConnectorId, Step, StepKind};
 
 /// The form of the document; there are two.
@@ -132,6 +135,28 @@ impl Pipeline {
     pub fn starters(&self) -> impl Iterator<Item = &Step> {
         self.steps()
             .filter(|step| matches!(step.kind, StepKind::PipelineExecutor(_) | StepKind::EventPublisher(_)))
+    }
+
+    /// Returns the member of the message whose elements the pipeline goes through once, one after another, and which nothing
+    /// in it reads besides: its only step is a mail merge with `"items": "{{ message.name }}"`. Such a list need not be in
+    /// memory as a whole. `requirements` are those of the same document.
+    pub fn merged_member<'p>(&'p self, requirements: &Requirements) -> Option<&'p str> {
+        let mut steps = self.steps();
+        let (Some(step), None) = (steps.next(), steps.next()) else {
+            return None;
+        };
+        let StepKind::Connector(connector) = &step.kind else {
+            return None;
+        };
+        let items = connector.items.as_ref().filter(|items| items.group_by.is_none())?;
+        let ItemsSource::Text(template) = &items.source else {
+            return None;
+        };
+        let reference = template.as_reference()?;
+        match (reference.scope(), reference.segments()) {
+            (Scope::Message, [Segment::Name(member)]) if requirements.is_read_once(member) => Some(member),
+            _ => None,
+        }
     }
 
     /// Returns the warnings about a document that can nevertheless run.

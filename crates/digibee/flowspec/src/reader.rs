@@ -66,6 +66,8 @@ pub(crate) struct Findings {
     pub(crate) wanted_events: Vec<(BranchId, String)>,
     /// Paths into the message that bodies read.
     pub(crate) body_paths: Vec<(BranchId, String)>,
+    /// A body may read what its text does not name.
+    pub(crate) bodies_compute_names: bool,
     pub(crate) used_pins: BTreeSet<String>,
     /// The files beside the document that it names, with their texts.
     pub(crate) files: BTreeMap<String, String>,
@@ -294,6 +296,8 @@ impl Reader<'_> {
             let message = "a directive in square brackets is sent as text";
             self.report_in_body(parameter, source, position, warn, message);
         }
+        // A member of these may be named by a value.
+        self.findings.bodies_compute_names |= [".data", ".vars"].iter().any(|special| text.contains(special));
         let branch = self.branch;
         let paths = body.paths().filter_map(in_message).map(|path| (branch, path));
         self.findings.body_paths.extend(paths);

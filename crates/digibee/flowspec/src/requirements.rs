@@ -24,11 +24,40 @@ pub struct Requirements {
     pub events: BTreeSet<String>,
     /// The paths by which conditions, loops and transformers read the message, as the document writes them.
     pub paths: BTreeSet<String>,
+    /// How often expressions and bodies read each member of the message, of any step, or of the data that triggered the run;
+    /// `$` stands for all of them.
+    #[serde(skip)]
+    reads: BTreeMap<String, usize>,
 }
+
+/// All members of a message.
+const WHOLE: &str = "$";
 
 impl Requirements {
     pub(crate) fn of(findings: &mut Findings) -> Self {
+        let mut reads: BTreeMap<String, usize> = BTreeMap::new();
+        let mut read = |member: &str| *reads.entry(member.to_owned()).or_default() += 1;
+        if findings.bodies_compute_names {
+            read(WHOLE);
+        }
+        for path in findings
+            .wanted_paths
+            .iter()
+            .chain(findings.body_paths.iter().map(|(_, path)| path))
+        {
+            let member = path.split(['.', '[']).next().filter(|member| !member.is_empty());
+            read(member.unwrap_or(WHOLE));
+        }
+        for found in &findings.uses {
+            if let Scope::Message | Scope::Trigger = found.reference.scope() {
+                match found.reference.segments().first() {
+                    Some(Segment::Name(member)) => read(member),
+                    _ => read(WHOLE),
+                }
+            }
+        }
         let mut requirements = Self {
+            reads,
             accounts: std::mem::take(&mut findings.wanted_accounts),
             paths: std::mem::take(&mut findings.wanted_paths),
             pipelines: findings.wanted_pipelines.drain(..).map(|(_, name)| name).collect(),
@@ -49,6 +78,11 @@ impl Requirements {
             };
         }
         requirements
+    }
+
+    /// Returns whether one place alone reads this member of the message, and nothing reads the message as a whole.
+    pub(crate) fn is_read_once(&self, member: &str) -> bool {
+        self.reads.get(member) == Some(&1) && !self.reads.contains_key(WHOLE)
     }
 }
 

@@ -9,18 +9,24 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8};
 use pipepost_engine::files::{FileError, RunFiles};
 use pipepost_flowspec::{Header, RowsFile, RowsFormat, repeated};
 use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use super::message_rows::{MessageRows, OfMember};
+use super::text::{Counted, Text};
+
 /// Rows that the reader hands over together at most.
 const LOT_ROWS: usize = 64;
+
+/// How much text is decoded at a time, in octets.
+const TEXT_AT_ONCE: usize = 64 * 1024;
 
 /// A lot has no further row once it holds so much, in octets.
 const LOT_BYTES: usize = 128 * 1024;
@@ -30,9 +36,6 @@ const LOTS: usize = 4;
 
 /// No more is read ahead, to find out whether a file is short, once so much is held, in octets.
 const AHEAD_BYTES: usize = 2 << 20;
-
-/// The longest row, in octets: a connector takes no longer parameters either.
-const ROW_BYTES_MAX: u64 = 32 << 20;
 
 /// One row: an element, or why it is none.
 pub(super) type Row = Result<Value, BadRow>;
@@ -136,6 +139,7 @@ impl<'a> Cursor<'a> {
     pub(super) async fn total(&mut self, most: usize) -> Option<usize> {
         match self {
             Self::List { elements, .. } => Some(elements.len()),
+            Self::File(rows) if rows.known.is_some() => rows.known,
             Self::File(rows) => {
                 rows.read_ahead(most, AHEAD_BYTES).await;
                 rows.is_over.then_some(rows.next + rows.ahead.len())
@@ -184,6 +188,8 @@ pub(super) struct FileRows {
     is_over: bool,
     /// Why the file ended before its end.
     pub(super) broken: Option<String>,
+    /// How many there are, where that is known before they are read.
+    known: Option<usize>,
     read: Arc<AtomicU64>,
     /// The file's length in octets; standard input has none.
     size: Option<u64>,
@@ -221,13 +227,40 @@ impl FileRows {
             let size = opened.size();
             (Box::new(opened.into_reader()), Some(size))
         };
+        let form = Form::File {
+            format: file.format.clone(),
+            encoding,
+            is_stated: file.encoding.is_some(),
+        };
+        Ok(Self {
+            delimiter: match file.format {
+                RowsFormat::Csv { delimiter, .. } => delimiter,
+                RowsFormat::Ndjson | RowsFormat::Json => b',',
+            },
+            ..Self::begin(source, size, form)
+        })
+    }
+
+    /// Begins to read the list of a message that stayed in its file.
+    ///
+    /// # Errors
+    /// Returns a clause without a full stop.
+    pub(super) fn of_message(rows: MessageRows) -> Result<Self, String> {
+        let rows = rows
+            .rewound()
+            .map_err(|error| format!("the file of the message: {error}"))?;
+        Ok(Self {
+            known: Some(rows.count),
+            ..Self::begin(Box::new(rows.file), Some(rows.size), Form::Member(rows.member))
+        })
+    }
+
+    fn begin(source: Box<dyn Read + Send>, size: Option<u64>, form: Form) -> Self {
         let (sender, lots) = mpsc::channel(LOTS);
         let read = Arc::new(AtomicU64::new(0));
         let columns = Arc::default();
         let work = Reading {
-            format: file.format.clone(),
-            encoding,
-            is_stated: file.encoding.is_some(),
+            form,
             output: Output {
                 sender,
                 lot: Lot::default(),
@@ -240,21 +273,19 @@ impl FileRows {
         };
         // It ends with the file, or when nobody takes its rows any more.
         tokio::task::spawn_blocking(move || work.run(counted));
-        Ok(Self {
+        Self {
             lots,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             next: 0,
             is_over: false,
             broken: None,
+            known: None,
             read,
             size,
             columns,
-            delimiter: match file.format {
-                RowsFormat::Csv { delimiter, .. } => delimiter,
-                RowsFormat::Ndjson | RowsFormat::Json => b',',
-            },
-        })
+            delimiter: b',',
+        }
     }
 
     /// How much of the file was read, and its length, in octets; none for standard input.
@@ -270,7 +301,13 @@ impl FileRows {
                     self.ahead_bytes += lot.bytes;
                 }
                 Some(Err(reason)) => self.broken = Some(reason),
-                None => self.is_over = true,
+                None => {
+                    self.is_over = true;
+                    let is_short = self.known.is_some_and(|known| self.next + self.ahead.len() != known);
+                    if is_short && self.broken.is_none() {
+                        self.broken = Some(CHANGED.to_owned());
+                    }
+                }
             }
         }
     }
@@ -346,11 +383,23 @@ impl Output {
     }
 }
 
+/// Why a list that was counted has another length.
+const CHANGED: &str = "the file of the message changed while it was read";
+
+/// Where the rows are in what is read.
+enum Form {
+    File {
+        format: RowsFormat,
+        encoding: &'static Encoding,
+        is_stated: bool,
+    },
+    /// They are the list that the message in the file has under this name.
+    Member(String),
+}
+
 /// What the reader's thread does.
 struct Reading {
-    format: RowsFormat,
-    encoding: &'static Encoding,
-    is_stated: bool,
+    form: Form,
     output: Output,
     columns: Arc<OnceLock<Vec<String>>>,
 }
@@ -368,14 +417,26 @@ impl Reading {
 
     fn read(&mut self, source: Counted) -> Result<(), Stop> {
         let in_row = Rc::new(Cell::new(0));
-        let text = BufReader::with_capacity(
-            64 * 1024,
-            Text::new(source, self.encoding, self.is_stated, Rc::clone(&in_row)),
-        );
-        match self.format.clone() {
-            RowsFormat::Csv { delimiter, header } => self.csv(text, delimiter, header, &in_row),
-            RowsFormat::Ndjson => self.ndjson(text, &in_row),
-            RowsFormat::Json => self.json(text, &in_row),
+        match &self.form {
+            Form::Member(member) => {
+                let member = member.clone();
+                let text = Text::new(source, UTF_8, true, in_row).unbounded();
+                self.member(BufReader::with_capacity(TEXT_AT_ONCE, text), &member)
+            }
+            Form::File {
+                format,
+                encoding,
+                is_stated,
+            } => {
+                let format = format.clone();
+                let text = Text::new(source, encoding, *is_stated, Rc::clone(&in_row));
+                let text = BufReader::with_capacity(TEXT_AT_ONCE, text);
+                match format {
+                    RowsFormat::Csv { delimiter, header } => self.csv(text, delimiter, header, &in_row),
+                    RowsFormat::Ndjson => self.ndjson(text, &in_row),
+                    RowsFormat::Json => self.json(text, &in_row),
+                }
+            }
         }
     }
 
@@ -455,8 +516,31 @@ impl Reading {
     }
 
     fn json(&mut self, text: impl Read, in_row: &Cell<u64>) -> Result<(), Stop> {
+        self.each_element(text, in_row, "it is not one JSON array", |reader, each| {
+            reader.deserialize_any(each)
+        })
+    }
+
+    fn member(&mut self, text: impl Read, member: &str) -> Result<(), Stop> {
+        self.each_element(text, &Cell::new(0), CHANGED, |reader, elements| {
+            let found = reader.deserialize_any(OfMember { member, elements })?;
+            found.ok_or_else(|| serde::de::Error::custom("its list is gone"))
+        })
+    }
+
+    /// Hands over the elements that are read. `trouble`: what is the matter where they cannot be.
+    fn each_element<R: Read>(
+        &mut self,
+        text: R,
+        in_row: &Cell<u64>,
+        trouble: &str,
+        read: impl FnOnce(
+            &mut serde_json::Deserializer<serde_json::de::IoRead<R>>,
+            EachElement<'_>,
+        ) -> serde_json::Result<()>,
+    ) -> Result<(), Stop> {
         let mut stopped = None;
-        let visitor = EachElement {
+        let elements = EachElement {
             in_row,
             each: &mut |element| match self.output.row(Ok(element)) {
                 Ok(()) => true,
@@ -467,10 +551,10 @@ impl Reading {
             },
         };
         let mut deserializer = serde_json::Deserializer::from_reader(text);
-        let read = deserializer.deserialize_any(visitor).and_then(|()| deserializer.end());
+        let read = read(&mut deserializer, elements).and_then(|()| deserializer.end());
         match (stopped, read) {
             (Some(stop), _) => Err(stop),
-            (None, Err(error)) => Err(Stop::Broken(format!("it is not one JSON array: {error}"))),
+            (None, Err(error)) => Err(Stop::Broken(format!("{trouble}: {error}"))),
             (None, Ok(())) => Ok(()),
         }
     }
@@ -514,12 +598,20 @@ fn check_columns(names: &[String], delimiter: u8) -> Result<(), String> {
 }
 
 /// Takes the elements of a JSON array as they are read.
-struct EachElement<'e, F> {
+struct EachElement<'e> {
     in_row: &'e Cell<u64>,
-    each: &'e mut F,
+    each: &'e mut dyn FnMut(Value) -> bool,
 }
 
-impl<'de, F: FnMut(Value) -> bool> Visitor<'de> for EachElement<'_, F> {
+impl<'de> DeserializeSeed<'de> for EachElement<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EachElement<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -548,99 +640,10 @@ impl<'de> DeserializeSeed<'de> for Plain {
     }
 }
 
-/// Counts what is read of the file.
-struct Counted {
-    source: Box<dyn Read + Send>,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-/// The file as UTF-8, without a byte order mark. It bounds the row that is being read. It is read through a buffer: the
-/// decoder needs room for a character.
-struct Text {
-    source: Counted,
-    decoder: Decoder,
-    raw: Vec<u8>,
-    /// What of `raw` is to be decoded.
-    left: Range<usize>,
-    is_at_end: bool,
-    is_finished: bool,
-    is_malformed: bool,
-    in_row: Rc<Cell<u64>>,
-}
-
-impl Text {
-    fn new(source: Counted, encoding: &'static Encoding, is_stated: bool, in_row: Rc<Cell<u64>>) -> Self {
-        // A stated encoding stands; else a byte order mark says more than a default.
-        let decoder = match is_stated {
-            true => encoding.new_decoder_with_bom_removal(),
-            false => encoding.new_decoder(),
-        };
-        Self {
-            source,
-            decoder,
-            raw: vec![0; 32 * 1024],
-            left: 0..0,
-            is_at_end: false,
-            is_finished: false,
-            is_malformed: false,
-            in_row,
-        }
-    }
-}
-
-impl Read for Text {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.is_malformed {
-                let encoding = self.decoder.encoding().name();
-                let message =
-                    format!("it has octets that are not {encoding}; say its `encoding`, such as `windows-1252`");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
-            if self.is_finished {
-                return Ok(0);
-            }
-            if self.left.is_empty() && !self.is_at_end {
-                let count = self.source.read(&mut self.raw)?;
-                self.left = 0..count;
-                self.is_at_end = count == 0;
-            }
-            let (result, read, written) =
-                self.decoder
-                    .decode_to_utf8_without_replacement(&self.raw[self.left.clone()], buffer, self.is_at_end);
-            self.left.start += read;
-            match result {
-                // What came before it is text.
-                DecoderResult::Malformed(..) => self.is_malformed = true,
-                DecoderResult::InputEmpty => self.is_finished = self.is_at_end,
-                DecoderResult::OutputFull => {}
-            }
-            if written > 0 {
-                let in_row = self.in_row.get() + written as u64;
-                self.in_row.set(in_row);
-                if in_row > ROW_BYTES_MAX + 128 * 1024 {
-                    let message = format!(
-                        "a row is longer than {} MiB; a quote may be missing before it",
-                        ROW_BYTES_MAX >> 20
-                    );
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-                }
-                return Ok(written);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use serde_json::json;
 
     use super::*;
