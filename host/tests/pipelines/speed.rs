@@ -55,7 +55,7 @@ async fn a_message_and_an_instance_stay_as_cheap_as_they_are() {
 }
 
 /// Instructions of one more message in a batch.
-const MESSAGE: u64 = 500_000;
+const MESSAGE: u64 = 325_000;
 
 /// Instructions of an instance, its connection and its dialogue, besides the messages.
-const BATCH: u64 = 220_000;
+const BATCH: u64 = 170_000;

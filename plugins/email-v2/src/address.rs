@@ -220,6 +220,12 @@ impl AddressList {
     /// [`AddressError`] for the first element that is not an address, or in which a value would be more than its place
     /// allows.
     pub fn read(text: &Segments, notes: &mut Vec<Note>) -> Result<Self, AddressError> {
+        if let Some(path) = text.only_text().and_then(simple_path) {
+            let address = Address { path };
+            return Ok(Self {
+                entries: vec![Entry::Mailbox(Mailbox { name: None, address })],
+            });
+        }
         parser::parse(text, notes).map(|entries| Self { entries })
     }
 
@@ -233,6 +239,14 @@ impl AddressList {
         self.entries.iter().flat_map(|entry| match entry {
             Entry::Mailbox(mailbox) => std::slice::from_ref(mailbox),
             Entry::Group { members, .. } => members.as_slice(),
+        })
+    }
+
+    /// Returns every mailbox in its order, including those of groups.
+    pub(crate) fn into_mailboxes(self) -> impl Iterator<Item = Mailbox> {
+        self.entries.into_iter().flat_map(|entry| match entry {
+            Entry::Mailbox(mailbox) => vec![mailbox],
+            Entry::Group { members, .. } => members,
         })
     }
 
@@ -448,6 +462,24 @@ fn quoted_if_needed(local: &str) -> Cow<'_, str> {
     } else {
         Cow::Owned(quoted(local))
     }
+}
+
+/// A bare address as most are, which reads the same by every rule: letters, digits and the signs of an atom, dots, one
+/// `@`, and a domain in small letters. Anything else is for the grammar, wrong or not.
+fn simple_path(text: &str) -> Option<Path> {
+    /// A domain has 253 octets at most, and this is less.
+    const LONGEST: usize = 200;
+    let is_simple =
+        |octet: u8| matches!(octet, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'+' | b'@');
+    if text.len() > LONGEST || !text.bytes().all(is_simple) {
+        return None;
+    }
+    let (_, domain) = text.split_once('@')?;
+    let is_other = |octet: u8| octet.is_ascii_uppercase() || matches!(octet, b'_' | b'+' | b'@');
+    if domain.bytes().any(is_other) {
+        return None;
+    }
+    Path::parse(text).ok()
 }
 
 /// The domain in the form that every server takes, or what is wrong with it.

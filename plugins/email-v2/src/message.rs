@@ -1,12 +1,11 @@
 //! The message and its envelope, made from checked parameters.
 //!
-//! lettre builds the frame (headers, boundaries, texts). This crate does three things itself. It writes header values,
-//! because a value that looks like an encoded word must not be read as one, and a long word must be folded. It encodes
-//! texts, because they may be in another character set. And it handles files, which are not read here at all: a random
-//! token takes the place of each file, the frame is split there, and [`Content`] encodes the files while they are sent.
+//! The frame (headers, boundaries, parts) is written by the module `frame`, every octet where it will stand. A value that looks like
+//! an encoded word must not be read as one, a long word must be folded, and texts may be in another character set. Files
+//! are not read here at all: a random token takes the place of each file, the frame is split there, and [`Content`]
+//! encodes the files while they are sent.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime};
 
 use pipepost_smtp::{Address, DsnRequest};
 use sha2::{Digest, Sha256};
@@ -18,6 +17,7 @@ use crate::output;
 use crate::parameters::{HeaderValue, Parameters};
 
 mod content;
+mod frame;
 mod headers;
 mod inline;
 mod media;
@@ -96,13 +96,9 @@ pub fn prepare(parameters: &Parameters, seed: &MessageSeed<'_>, files: &mut dyn 
 
     let mut warnings = parameters.warnings.clone();
     let date = seed.now.min(headers::LAST_DATE);
-    let head = headers::head(
-        parameters,
-        &message_id,
-        SystemTime::UNIX_EPOCH + Duration::from_secs(date),
-    );
+    let head = headers::head(parameters, &message_id, date);
     let mut parts = structure::Parts::new(seed.seed, &message_id, &mut warnings);
-    let built = parts.build(head, parameters, files)?;
+    let built = parts.build(&head, parameters, files)?;
 
     Ok(Prepared {
         output: output::OutputPrefix::new(parameters, &built.charset, &message_id),
@@ -124,13 +120,18 @@ fn envelope(parameters: &Parameters) -> Envelope {
         // Who sends in the authors' place gets what comes back.
         None => Some(&parameters.sender.as_ref().unwrap_or(&parameters.from).address),
     };
-    let mut seen = HashSet::new();
-    let recipients = [&parameters.to, &parameters.cc, &parameters.bcc]
-        .into_iter()
-        .flat_map(AddressList::mailboxes)
-        .filter(|mailbox| seen.insert(mailbox.address.as_str()))
-        .map(|mailbox| mailbox.address.path().clone())
-        .collect();
+    let mailboxes = || {
+        let lists = [&parameters.to, &parameters.cc, &parameters.bcc];
+        lists.into_iter().flat_map(AddressList::mailboxes)
+    };
+    let recipients = match mailboxes().count() {
+        0 | 1 => mailboxes().map(|mailbox| mailbox.address.path().clone()).collect(),
+        _ => {
+            let mut seen = HashSet::new();
+            let new = mailboxes().filter(|mailbox| seen.insert(mailbox.address.as_str()));
+            new.map(|mailbox| mailbox.address.path().clone()).collect()
+        }
+    };
     Envelope {
         sender: sender.map(|address| address.path().clone()),
         recipients,

@@ -1,9 +1,7 @@
 //! The output of the step: Digibee's keys exactly, and our own keys besides them.
 
-use serde_json::Value;
-
 use crate::failure::{Failure, FailureKind};
-use crate::parameters::{Charset, Parameters};
+use crate::parameters::{Charset, Parameters, plain_length};
 
 /// How many characters of the content the output shows.
 const SHOWN_CONTENT: usize = 256;
@@ -238,27 +236,50 @@ fn push_key(out: &mut String, key: &str) {
     out.push_str("\":");
 }
 
+/// A text with its quotes, escaped as JSON has it (RFC 8259, section 7).
 fn push_text(out: &mut String, text: &str) {
-    let is_clean = text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\');
-    if is_clean {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    } else {
-        out.push_str(&Value::from(text).to_string());
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.reserve(text.len() + 2);
+    out.push('"');
+    let mut rest = text;
+    loop {
+        let (plain, special) = rest.split_at(plain_length(rest.as_bytes()));
+        out.push_str(plain);
+        let Some(octet) = special.bytes().next() else { break };
+        match octet {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0C => out.push_str("\\f"),
+            control => {
+                out.push_str("\\u00");
+                out.push(char::from(HEX[usize::from(control >> 4)]));
+                out.push(char::from(HEX[usize::from(control & 15)]));
+            }
+        }
+        rest = &special[1..];
     }
+    out.push('"');
 }
 
 fn shortened(content: &str) -> std::borrow::Cow<'_, str> {
+    // No character is shorter than an octet.
+    if content.len() <= SHOWN_CONTENT {
+        return content.into();
+    }
     match content.char_indices().nth(SHOWN_CONTENT) {
         None => content.into(),
-        Some((end, _)) => format!("{}{TRUNCATED}", &content[..end]).into(),
+        Some((end, _)) => [&content[..end], TRUNCATED].concat().into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -330,6 +351,15 @@ mod tests {
             (&output["success"], &output["outcome"]),
             (&json!(false), &json!("uncertain"))
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_written_as_serde_json_writes_it(text in "([\\PC]|[\u{0}-\u{7f}]){0,40}") {
+            let mut out = String::new();
+            push_text(&mut out, &text);
+            prop_assert_eq!(out, Value::from(text).to_string());
+        }
     }
 
     #[test]

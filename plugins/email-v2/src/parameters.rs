@@ -6,7 +6,7 @@
 
 use encoding_rs::Encoding;
 use pipepost_smtp::DsnRequest;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::account::Account;
 use crate::address::{Address, AddressList, Mailbox};
@@ -17,6 +17,7 @@ mod calendar;
 mod dsn;
 mod fields;
 mod headers;
+mod json;
 mod media_type;
 mod message_ids;
 #[cfg(test)]
@@ -27,8 +28,11 @@ pub use attachments::{Attachment, Disposition, Source};
 pub(crate) use attachments::{data_uri, percent_decoded};
 pub(crate) use calendar::MAX_FILE as MAX_CALENDAR_FILE;
 pub use calendar::{CalendarEvent, CalendarFile, Invitation};
-use fields::{Fields, addresses, boolean, line, one_address, port, shown};
+pub use fields::Memo;
+use fields::{Fields, boolean, line, one_address, port, shown};
 pub use headers::{CustomHeader, HeaderValue, Priority};
+pub(crate) use json::plain_length;
+use json::{Member, members};
 pub(crate) use media_type::is_token;
 pub use unsubscribe::ListUnsubscribe;
 
@@ -176,6 +180,18 @@ impl Parameters {
     /// [`FailureKind::Invalid`] with the parameter's name when a value cannot be used, [`FailureKind::Configuration`]
     /// when the account does not supply what the step leaves out.
     pub fn parse(json: &str, account: Option<&Account>) -> Result<Self, Failure> {
+        Self::parse_next(json, account, &mut Memo::default())
+    }
+
+    /// Reads the parameters of one call of a batch, like [`Parameters::parse`]. `memo` is the batch's own: it holds what
+    /// the calls before have in common with this one.
+    ///
+    /// # Errors
+    /// The errors of [`Parameters::parse`].
+    pub fn parse_next(json: &str, account: Option<&Account>, memo: &mut Memo) -> Result<Self, Failure> {
+        if let Some(members) = members(json) {
+            return Self::from_fields(Fields::new(members), account, memo);
+        }
         match serde_json::from_str(json) {
             Ok(value) => Self::from_value(value, account),
             Err(error) => Err(Failure::new(
@@ -191,7 +207,10 @@ impl Parameters {
     /// The errors of [`Parameters::parse`].
     pub fn from_value(value: Value, account: Option<&Account>) -> Result<Self, Failure> {
         match value {
-            Value::Object(object) => Self::from_object(object, account),
+            Value::Object(object) => {
+                let members = object.into_iter().map(|(key, value)| (key.into(), Member::Read(value)));
+                Self::from_fields(Fields::new(members.collect()), account, &mut Memo::default())
+            }
             _ => Err(Failure::new(
                 FailureKind::Invalid,
                 "the step's parameters are not a JSON object",
@@ -199,8 +218,7 @@ impl Parameters {
         }
     }
 
-    fn from_object(object: Map<String, Value>, account: Option<&Account>) -> Result<Self, Failure> {
-        let mut fields = Fields::new(object);
+    fn from_fields(mut fields: Fields<'_>, account: Option<&Account>, memo: &mut Memo) -> Result<Self, Failure> {
         let mut warnings = Vec::new();
 
         let server = server(&mut fields)?;
@@ -209,7 +227,7 @@ impl Parameters {
         boolean("attachmentRawMode", fields.take("attachmentRawMode"))?;
         let account_type = fields.some_text("accountType")?;
 
-        let (from, further_authors, written_from) = authors(fields.take("from"), account, &mut warnings)?;
+        let (from, further_authors, written_from) = authors(&mut fields, account, memo, &mut warnings)?;
         let sender = one_address("sender", fields.take("sender"), &mut warnings)?;
         if sender.is_none() && !further_authors.is_empty() {
             return Err(Failure::invalid(
@@ -219,16 +237,16 @@ impl Parameters {
         }
         // RFC 5322, section 3.6.2: the same mailbox does not stand twice.
         let sender = sender.filter(|sender| !further_authors.is_empty() || *sender != from);
-        let (to, written_to) = recipients("to", &mut fields, &mut warnings)?;
-        let (cc, written_cc) = recipients("cc", &mut fields, &mut warnings)?;
-        let (bcc, written_bcc) = recipients("bcc", &mut fields, &mut warnings)?;
+        let (to, written_to) = recipients("to", &mut fields, memo, &mut warnings)?;
+        let (cc, written_cc) = recipients("cc", &mut fields, memo, &mut warnings)?;
+        let (bcc, written_bcc) = recipients("bcc", &mut fields, memo, &mut warnings)?;
         if [&to, &cc, &bcc].iter().all(|list| list.mailboxes().next().is_none()) {
             return Err(Failure::invalid(
                 "to",
                 "the message has no recipient in `to`, `cc` or `bcc`",
             ));
         }
-        let reply_to = addresses("replyTo", fields.take("replyTo"), &mut warnings)?;
+        let (reply_to, _) = fields.addresses("replyTo", memo, &mut warnings)?;
         let envelope_from = envelope_from(&mut fields, account, &mut warnings)?;
 
         let subject = line("subject", "the subject", &fields.text("subject")?)?;
@@ -291,7 +309,7 @@ impl Parameters {
         }
     }
 
-    fn with_warnings_of_unknown(mut self, fields: Fields) -> Result<Self, Failure> {
+    fn with_warnings_of_unknown(mut self, fields: Fields<'_>) -> Result<Self, Failure> {
         for key in fields.left().filter(|key| !NOT_OURS.contains(&key.as_str())) {
             self.warnings.push(format!(
                 "`{}` is no parameter of the email step and was ignored",
@@ -302,7 +320,7 @@ impl Parameters {
     }
 }
 
-fn server(fields: &mut Fields) -> Result<Server, Failure> {
+fn server(fields: &mut Fields<'_>) -> Result<Server, Failure> {
     let host = fields.some_text("smtpHost")?.map(|host| host.trim().to_owned());
     if let Some(host) = &host {
         line("smtpHost", "the name", host)?;
@@ -328,15 +346,15 @@ fn without_mark(text: String) -> String {
 /// The step's author, and the others where there are several; else the account's; else who signs in, when that is an
 /// address. And how they were written.
 fn authors(
-    value: Value,
+    fields: &mut Fields<'_>,
     account: Option<&Account>,
+    memo: &mut Memo,
     warnings: &mut Vec<String>,
 ) -> Result<(Mailbox, Vec<Mailbox>, String), Failure> {
-    let written = AsWritten::of(&value);
-    let list = addresses("from", value, warnings)?;
-    let mut mailboxes = list.mailboxes().cloned();
+    let (list, written) = fields.addresses("from", memo, warnings)?;
+    let mut mailboxes = list.into_mailboxes();
     match mailboxes.next() {
-        Some(first) => Ok((first, mailboxes.collect(), written.or_list(&list))),
+        Some(first) => Ok((first, mailboxes.collect(), written)),
         None => {
             let mailbox = account.map_or(Ok(None), accounts_sender)?.ok_or_else(|| {
                 Failure::new(
@@ -372,45 +390,22 @@ fn accounts_sender(account: &Account) -> Result<Option<Mailbox>, Failure> {
     Ok(Some(mailbox))
 }
 
-fn recipients(key: &str, fields: &mut Fields, warnings: &mut Vec<String>) -> Result<(AddressList, String), Failure> {
-    let value = fields.take(key);
-    let as_written = AsWritten::of(&value);
-    let list = addresses(key, value, warnings)?;
-    let as_written = as_written.or_list(&list);
-    Ok(match as_written.is_empty() {
-        true => (AddressList::default(), as_written),
-        false => (list, as_written),
+fn recipients(
+    key: &'static str,
+    fields: &mut Fields<'_>,
+    memo: &mut Memo,
+    warnings: &mut Vec<String>,
+) -> Result<(AddressList, String), Failure> {
+    let (list, written) = fields.addresses(key, memo, warnings)?;
+    Ok(match written.is_empty() {
+        true => (AddressList::default(), written),
+        false => (list, written),
     })
-}
-
-/// How a parameter of addresses was written, for the step's output.
-enum AsWritten {
-    /// As text of its own, which stands.
-    Text(String),
-    /// As an array or an object, or as text with values in it: it is shown as a person would write the list.
-    List,
-}
-
-impl AsWritten {
-    fn of(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Text(String::new()),
-            Value::String(text) => Self::Text(text.clone()),
-            _ => Self::List,
-        }
-    }
-
-    fn or_list(self, list: &AddressList) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::List => list.to_string(),
-        }
-    }
 }
 
 /// The step's word, else the account's. `<>` is the null sender, which bounces go nowhere from (RFC 5321, section 4.5.5).
 fn envelope_from(
-    fields: &mut Fields,
+    fields: &mut Fields<'_>,
     account: Option<&Account>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Option<Address>>, Failure> {

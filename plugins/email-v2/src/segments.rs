@@ -57,6 +57,14 @@ impl Segments {
         self.0.iter()
     }
 
+    /// Returns the text, if it is one segment and a text: the document's own, or one value that is a text.
+    pub(crate) fn only_text(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Segment::Text(text) | Segment::Value(Value::String(text))] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Returns the value, if the text is one value and nothing else.
     ///
     /// # Errors

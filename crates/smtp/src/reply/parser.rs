@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 use super::Reply;
 
 /// A buffer of received bytes from which complete replies are taken.
@@ -84,7 +86,7 @@ impl ReplyParser {
 
     fn advance(&mut self) -> Result<Option<Reply>, ReplyErrorKind> {
         loop {
-            let Some(found) = self.buffer[self.searched..].iter().position(|&b| b == b'\n') else {
+            let Some(found) = memchr(b'\n', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
                 // What cannot become a reply is refused as soon as that is sure, not at its line end.
                 return check_start(&self.buffer[self.line..]).map(|()| None);
@@ -107,7 +109,7 @@ impl ReplyParser {
         let Some((b'\r', line)) = line.split_last() else {
             return Err(ReplyErrorKind::BareLineEnd);
         };
-        if line.contains(&b'\r') {
+        if memchr(b'\r', line).is_some() {
             return Err(ReplyErrorKind::BareLineEnd);
         }
         let &[a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', ref rest @ ..] = line else {
@@ -188,6 +190,12 @@ pub fn parse_reply(text: &str) -> Result<Reply, ReplyError> {
 /// What stands for them is one octet long. Unicode's own replacement character takes three, and a reply within the
 /// bounds would come out of here as one beyond them, which [`parse_reply`] on the other side of the sandbox refuses.
 fn push_text(out: &mut String, bytes: &[u8]) {
+    // Most replies are printable ASCII.
+    if bytes.iter().fold(true, |all, octet| all & matches!(octet, b' '..=b'~'))
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return out.push_str(text);
+    }
     let text = String::from_utf8_lossy(bytes);
     out.extend(text.chars().map(|c| match c {
         '\t' => ' ',

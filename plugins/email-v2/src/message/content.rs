@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use crate::files::{File, FileError};
 
 /// What one line of base64 carries, and how long it is (RFC 2045, section 6.8).
@@ -152,8 +149,13 @@ fn encoded_size(raw: u64) -> u64 {
 /// Octets in base64 lines, the last one without CRLF.
 pub(super) fn base64_lines(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len() / 3 * 4 + raw.len() / LINE_RAW * 2 + 8);
-    append_lines(raw, true, &mut out);
+    append_base64(raw, &mut out);
     out
+}
+
+/// Appends octets in base64 lines, the last one without CRLF.
+pub(super) fn append_base64(raw: &[u8], out: &mut Vec<u8>) {
+    append_lines(raw, true, out);
 }
 
 /// Reads exactly `length` octets from `offset` and appends them encoded.
@@ -194,16 +196,63 @@ pub(super) fn read_some(file: &mut dyn File, offset: u64, length: usize) -> Resu
     }
 }
 
+/// Three octets as four characters (RFC 4648, section 4). Two characters are looked up at a time: half of the work, which is
+/// much in a sandbox that checks each look.
+fn encoded([a, b, c]: [u8; 3]) -> [u8; 4] {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static PAIRS: [[u8; 2]; 4096] = {
+        let mut pairs = [[0; 2]; 4096];
+        let mut bits = 0;
+        while bits < 4096 {
+            pairs[bits] = [ALPHABET[bits >> 6], ALPHABET[bits & 63]];
+            bits += 1;
+        }
+        pairs
+    };
+    let bits = (usize::from(a) << 16) | (usize::from(b) << 8) | usize::from(c);
+    let ([d, e], [f, g]) = (PAIRS[bits >> 12 & 4095], PAIRS[bits & 4095]);
+    [d, e, f, g]
+}
+
 /// The raw octets begin where a line begins.
 fn append_lines(raw: &[u8], is_first: bool, out: &mut Vec<u8>) {
-    let mut line = [0; LINE_ENCODED];
     for (i, chunk) in raw.chunks(LINE_RAW).enumerate() {
         if i > 0 || !is_first {
             out.extend_from_slice(b"\r\n");
         }
-        // A line has room for what 57 octets become.
-        if let Ok(length) = BASE64_STANDARD.encode_slice(chunk, &mut line) {
-            out.extend_from_slice(&line[..length]);
+        let mut line = [0; LINE_ENCODED];
+        let (threes, rest) = chunk.as_chunks::<3>();
+        for (three, four) in threes.iter().zip(line.as_chunks_mut::<4>().0) {
+            *four = encoded(*three);
+        }
+        let mut length = threes.len() * 4;
+        if !rest.is_empty() {
+            let mut last = encoded([rest[0], rest.get(1).copied().unwrap_or(0), 0]);
+            last[rest.len() + 1..].fill(b'=');
+            line[length..length + 4].copy_from_slice(&last);
+            length += 4;
+        }
+        out.extend_from_slice(&line[..length]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_base64_hold_what_any_reader_reads() {
+        let raw: Vec<u8> = (0..3000u32).map(|number| (number * 7 + number / 251) as u8).collect();
+        for length in (0..200).chain([1000, 2999, 3000]) {
+            let lines = base64_lines(&raw[..length]);
+            let text = String::from_utf8(lines).expect("it is ASCII");
+            assert!(text.split("\r\n").all(|line| line.len() <= LINE_ENCODED));
+            assert_eq!(text.len() as u64, encoded_size(length as u64));
+            let whole = text.replace("\r\n", "");
+            assert_eq!(whole, BASE64_STANDARD.encode(&raw[..length]));
         }
     }
 }

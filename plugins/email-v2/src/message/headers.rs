@@ -5,15 +5,10 @@
 //! encoded word, several blanks in a row. Lines are kept within 76 octets if the tokens allow it, and always within
 //! 998.
 
-use std::time::SystemTime;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use lettre::address::Envelope;
-use lettre::message::MessageBuilder;
-use lettre::message::header::{HeaderName, HeaderValue as RawHeader};
-use lettre::{Address as LettreAddress, Message};
 
+use super::frame::{Headers, date};
 use crate::address::{AddressList, Entry, Mailbox, is_atext, quoted};
 use crate::parameters::{CustomHeader, HeaderValue, Parameters};
 
@@ -28,16 +23,18 @@ const FIRST_WORD: usize = 6;
 /// A word longer than this is encoded, because an encoded one can be folded.
 pub(crate) const LONGEST_WORD: usize = 900;
 
-/// The message's headers, apart from those that say what its content is.
-pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) -> MessageBuilder {
-    let mut builder = Message::builder().raw_header(from(parameters));
+/// The message's headers, apart from those that say what its content is. `seconds`: the time of the Date header.
+pub(super) fn head(parameters: &Parameters, message_id: &str, seconds: u64) -> Headers {
+    let mut headers = Headers::with_capacity(768);
+    headers.write("From", |line| {
+        let further = &parameters.further_authors;
+        line.mailbox(&parameters.from, if further.is_empty() { "" } else { "," });
+        for (i, author) in further.iter().enumerate() {
+            line.mailbox(author, if i + 1 < further.len() { "," } else { "" });
+        }
+    });
     if let Some(sender) = &parameters.sender {
-        let mut line = Line::new("Sender");
-        line.mailbox(sender, "");
-        builder = builder.raw_header(value("Sender", line.out));
-    }
-    if let Some(envelope) = placeholder_envelope() {
-        builder = builder.envelope(envelope);
+        headers.write("Sender", |line| line.mailbox(sender, ""));
     }
     let lists = [
         ("To", &parameters.to),
@@ -45,21 +42,21 @@ pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) 
         ("Reply-To", &parameters.reply_to),
     ];
     for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-        builder = builder.raw_header(addresses(name, list));
+        headers.write(name, |line| line.addresses(list));
     }
     if parameters.to.is_empty() && parameters.cc.is_empty() {
         // Some servers add a header of their own to a message without any visible recipient.
-        builder = builder.raw_header(value("To", "undisclosed-recipients:;".to_owned()));
+        headers.put("To", "undisclosed-recipients:;");
     }
-    builder = builder.raw_header(unstructured("Subject", &parameters.subject));
-    builder = builder.date(date);
-    builder = builder.raw_header(value("Message-ID", message_id.to_owned()));
+    headers.write("Subject", |line| line.unstructured(&parameters.subject));
+    headers.put("Date", &date(seconds));
+    headers.put("Message-ID", message_id);
     for (name, ids) in [
         ("In-Reply-To", &parameters.in_reply_to),
         ("References", &parameters.references),
     ] {
         if !ids.is_empty() {
-            builder = builder.raw_header(tokens(name, ids.iter().map(String::as_str)));
+            headers.write(name, |line| ids.iter().for_each(|id| line.token(id)));
         }
     }
     if let Some((number, word)) = parameters.priority.words() {
@@ -68,145 +65,39 @@ pub(super) fn head(parameters: &Parameters, message_id: &str, date: SystemTime) 
             ("X-MSMail-Priority", word),
             ("Importance", word),
         ] {
-            builder = builder.raw_header(value(name, text.to_owned()));
+            headers.put(name, text);
         }
     }
     if let Some(unsubscribe) = &parameters.list_unsubscribe {
         let last = unsubscribe.targets.len() - 1;
-        let targets: Vec<String> = unsubscribe
-            .targets
-            .iter()
-            .enumerate()
-            .map(|(i, target)| format!("<{target}>{}", if i < last { "," } else { "" }))
-            .collect();
-        builder = builder.raw_header(tokens("List-Unsubscribe", targets.iter().map(String::as_str)));
+        headers.write("List-Unsubscribe", |line| {
+            for (i, target) in unsubscribe.targets.iter().enumerate() {
+                line.token(&format!("<{target}>{}", if i < last { "," } else { "" }));
+            }
+        });
         if unsubscribe.one_click {
-            builder = builder.raw_header(value("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+            headers.put("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
         }
     }
-    custom(builder, &parameters.headers)
+    custom(&mut headers, &parameters.headers);
+    headers
 }
 
-/// lettre keeps one value a name: further ones are written into the value of the first, each as a line of its own.
-fn custom(mut builder: MessageBuilder, headers: &[CustomHeader]) -> MessageBuilder {
-    for (i, header) in headers.iter().enumerate() {
+/// The step's own headers. Those of one name stand together, and in the place of one that was made for a parameter.
+fn custom(headers: &mut Headers, all: &[CustomHeader]) {
+    for (i, header) in all.iter().enumerate() {
         let same = |other: &&CustomHeader| other.name.eq_ignore_ascii_case(&header.name);
-        if headers[..i].iter().any(|other| same(&other)) {
+        if all[..i].iter().any(|other| same(&other)) {
             continue;
         }
-        let Ok(header_name) = HeaderName::new_from_ascii(header.name.clone()) else {
-            continue; // parameters have no such name
-        };
-        let mut encoded = encode_custom(header);
-        for further in headers[i + 1..].iter().filter(same) {
-            encoded.push_str("\r\n");
-            encoded.push_str(&further.name);
-            encoded.push_str(": ");
-            encoded.push_str(&encode_custom(further));
-        }
-        builder = builder.raw_header(RawHeader::dangerous_new_pre_encoded(
-            header_name,
-            String::new(),
-            encoded,
-        ));
-    }
-    builder
-}
-
-fn encode_custom(header: &CustomHeader) -> String {
-    match &header.value {
-        HeaderValue::Text(text) => encode_unstructured(&header.name, text),
-        HeaderValue::Addresses(list) => encode_addresses(&header.name, list),
-    }
-}
-
-/// The envelope is ours to make: lettre would parse the headers again for one.
-fn placeholder_envelope() -> Option<Envelope> {
-    Envelope::new(None, vec![LettreAddress::new_dangerous("recipient", "example.invalid")]).ok()
-}
-
-fn value(name: &'static str, encoded: String) -> RawHeader {
-    RawHeader::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), encoded)
-}
-
-/// lettre wants to see that there is an author, and parses the raw value for it: it gets one that costs nothing to
-/// parse and that no spelling of ours can break.
-fn from(parameters: &Parameters) -> RawHeader {
-    let mut line = Line::new("From");
-    let further = &parameters.further_authors;
-    line.mailbox(&parameters.from, if further.is_empty() { "" } else { "," });
-    for (i, author) in further.iter().enumerate() {
-        line.mailbox(author, if i + 1 < further.len() { "," } else { "" });
-    }
-    RawHeader::dangerous_new_pre_encoded(
-        HeaderName::new_from_ascii_str("From"),
-        "author@example.invalid".to_owned(),
-        line.out,
-    )
-}
-
-fn addresses(name: &'static str, list: &AddressList) -> RawHeader {
-    value(name, encode_addresses(name, list))
-}
-
-fn encode_addresses(name: &str, list: &AddressList) -> String {
-    let mut line = Line::new(name);
-    let last = list.entries().len().saturating_sub(1);
-    for (i, entry) in list.entries().iter().enumerate() {
-        let comma = if i < last { "," } else { "" };
-        match entry {
-            Entry::Mailbox(mailbox) => line.mailbox(mailbox, comma),
-            Entry::Group { name, members } => {
-                line.phrase(name);
-                // An encoded word ends at a blank (RFC 2047, section 5, rule 3).
-                line.glue(if line.out.ends_with("?=") { " :" } else { ":" });
-                let last = members.len().saturating_sub(1);
-                for (i, member) in members.iter().enumerate() {
-                    line.mailbox(member, if i < last { "," } else { "" });
-                }
-                line.glue(";");
-                line.glue(comma);
+        headers.replace(&header.name, |line| {
+            line.custom(&header.value);
+            for further in all[i + 1..].iter().filter(same) {
+                line.next(&further.name);
+                line.custom(&further.value);
             }
-        }
+        });
     }
-    line.out
-}
-
-fn tokens<'a>(name: &'static str, tokens: impl Iterator<Item = &'a str>) -> RawHeader {
-    let mut line = Line::new(name);
-    for token in tokens {
-        line.token(token);
-    }
-    value(name, line.out)
-}
-
-/// A text header (RFC 5322, section 2.2.1).
-pub(super) fn unstructured(name: &'static str, text: &str) -> RawHeader {
-    value(name, encode_unstructured(name, text))
-}
-
-fn encode_unstructured(name: &str, text: &str) -> String {
-    let mut line = Line::new(name);
-    let words: Vec<&str> = text.split(' ').collect();
-    // An empty word is the place between two blanks: it and its neighbours are encoded together, blanks and all.
-    let is_gap = |i: usize| words.get(i).is_some_and(|word| word.is_empty());
-    let mut run = None;
-    let mut at = 0;
-    for (i, word) in words.iter().enumerate() {
-        if is_plain(word) && !is_gap(i + 1) && !(i > 0 && is_gap(i - 1)) {
-            if let Some(start) = run.take() {
-                line.encoded(&text[start..at - 1], false);
-            }
-            line.token(word);
-        } else {
-            run.get_or_insert(at);
-        }
-        at += word.len() + 1;
-    }
-    if let Some(start) = run {
-        line.encoded(&text[start..], false);
-    }
-    line.out
 }
 
 /// Whether the word can stand in a text header as it is.
@@ -216,22 +107,91 @@ fn is_plain(word: &str) -> bool {
 
 /// One header's value on its way.
 pub(super) struct Line {
-    pub(super) out: String,
+    out: String,
+    /// Where the value begins.
+    start: usize,
     column: usize,
     at_start: bool,
 }
 
 impl Line {
-    fn new(name: &str) -> Self {
-        Self::at(name.len() + 2)
+    /// A value alone, for a line that has so many octets already.
+    pub(super) fn at(column: usize) -> Self {
+        Self::behind(String::with_capacity(64), column)
     }
 
-    /// On a line that has so many octets already.
-    pub(super) fn at(column: usize) -> Self {
+    /// A value behind what is written, on a line that has so many octets already.
+    pub(super) fn behind(out: String, column: usize) -> Self {
         Self {
-            out: String::with_capacity(64),
+            start: out.len(),
+            out,
             column,
             at_start: true,
+        }
+    }
+
+    /// Everything that is written.
+    pub(super) fn into_text(self) -> String {
+        self.out
+    }
+
+    /// Begins another header behind this one.
+    fn next(&mut self, name: &str) {
+        self.out.push_str("\r\n");
+        self.out.push_str(name);
+        self.out.push_str(": ");
+        (self.start, self.column, self.at_start) = (self.out.len(), name.len() + 2, true);
+    }
+
+    fn custom(&mut self, value: &HeaderValue) {
+        match value {
+            HeaderValue::Text(text) => self.unstructured(text),
+            HeaderValue::Addresses(list) => self.addresses(list),
+        }
+    }
+
+    fn addresses(&mut self, list: &AddressList) {
+        let last = list.entries().len().saturating_sub(1);
+        for (i, entry) in list.entries().iter().enumerate() {
+            let comma = if i < last { "," } else { "" };
+            match entry {
+                Entry::Mailbox(mailbox) => self.mailbox(mailbox, comma),
+                Entry::Group { name, members } => {
+                    self.phrase(name);
+                    // An encoded word ends at a blank (RFC 2047, section 5, rule 3).
+                    self.glue(if self.out.ends_with("?=") { " :" } else { ":" });
+                    let last = members.len().saturating_sub(1);
+                    for (i, member) in members.iter().enumerate() {
+                        self.mailbox(member, if i < last { "," } else { "" });
+                    }
+                    self.glue(";");
+                    self.glue(comma);
+                }
+            }
+        }
+    }
+
+    /// A text (RFC 5322, section 2.2.1).
+    fn unstructured(&mut self, text: &str) {
+        let mut run = None;
+        let (mut at, mut after_gap) = (0, false);
+        let mut words = text.split(' ').peekable();
+        while let Some(word) = words.next() {
+            // An empty word is the place between two blanks: it and its neighbours are encoded together, blanks and all.
+            let before_gap = words.peek().is_some_and(|next| next.is_empty());
+            if is_plain(word) && !before_gap && !after_gap {
+                if let Some(start) = run.take() {
+                    self.encoded(&text[start..at - 1], false);
+                }
+                self.token(word);
+            } else {
+                run.get_or_insert(at);
+            }
+            after_gap = word.is_empty();
+            at += word.len() + 1;
+        }
+        if let Some(start) = run {
+            self.encoded(&text[start..], false);
         }
     }
 
@@ -258,7 +218,7 @@ impl Line {
     }
 
     /// Right behind what is there.
-    fn glue(&mut self, text: &str) {
+    pub(super) fn glue(&mut self, text: &str) {
         self.out.push_str(text);
         self.column += text.len();
     }
@@ -301,7 +261,7 @@ impl Line {
         while let Some(first) = rest.chars().next() {
             let start = self.column + usize::from(!self.at_start);
             let mut room = octets_in(LINE.saturating_sub(start));
-            let is_first = self.out.is_empty();
+            let is_first = self.out.len() == self.start;
             // A header whose first line is empty upsets readers: behind a long name the line is longer instead.
             if is_first && room < FIRST_WORD {
                 room = FIRST_WORD;

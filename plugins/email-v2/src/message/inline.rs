@@ -131,9 +131,10 @@ fn references(html: &str) -> Vec<Reference> {
     let bytes = html.as_bytes();
     let mut references = Vec::new();
     let colons = memchr_iter(b':', bytes).map(|at| (at, 1));
-    // An attribute's value may have the colon as a character reference, too.
+    // An attribute's value may have the colon as a character reference, too. Most bodies hold none of any kind.
     let written_out = COLONS
         .iter()
+        .filter(|_| memchr(b'&', bytes).is_some())
         .flat_map(|colon| memmem::find_iter(bytes, colon.as_bytes()).map(|at| (at, colon.len())));
     let mut places: Vec<(usize, usize)> = colons
         .chain(written_out)
@@ -266,16 +267,18 @@ pub(super) fn count_data_images(html: &str) -> usize {
 
 /// Where they stand, and their URIs. None lies within another one, so the body is read once.
 fn data_images(html: &str) -> Vec<(Range<usize>, String)> {
-    const AHEAD: &[u8] = b"ata:image/";
     let bytes = html.as_bytes();
     let mut found = Vec::new();
     let mut from = 0;
-    while let Some(at) = memmem::find(&bytes[from..], AHEAD).map(|at| from + at) {
-        from = at + AHEAD.len();
-        let Some(scheme) = at
-            .checked_sub(1)
-            .filter(|&scheme| bytes[scheme].eq_ignore_ascii_case(&b'd'))
-        else {
+    // Colons are few.
+    while let Some(colon) = memchr(b':', &bytes[from..]).map(|at| from + at) {
+        from = colon + 1;
+        let is_data = |scheme: &usize| {
+            bytes[*scheme].eq_ignore_ascii_case(&b'd')
+                && bytes[*scheme + 1..colon] == *b"ata"
+                && bytes[colon + 1..].starts_with(b"image/")
+        };
+        let Some(scheme) = colon.checked_sub(4).filter(is_data) else {
             continue;
         };
         // What has no end here has none further on, and neither has what follows.

@@ -1,7 +1,5 @@
 //! The headers of a part: its type, how it is shown, and the name of its file.
 
-use lettre::message::header::{Header, HeaderName, HeaderValue as RawHeader};
-
 use super::headers::{LINE, Line};
 use crate::address::quoted;
 use crate::parameters::is_token;
@@ -9,88 +7,33 @@ use crate::parameters::is_token;
 /// The longest file name that stands as it is (RFC 2183, section 2).
 const LONGEST_FILE_NAME: usize = 78;
 
-/// A header of a part, whose value is made already.
-macro_rules! made_header {
-    ($(#[$doc:meta])* $type:ident, $name:literal) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        pub(super) struct $type {
-            /// What lettre reads back from it: one line.
-            raw: String,
-            encoded: String,
-        }
-
-        impl Header for $type {
-            fn name() -> HeaderName {
-                HeaderName::new_from_ascii_str($name)
-            }
-
-            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-                Ok(Self {
-                    raw: text.to_owned(),
-                    encoded: text.to_owned(),
-                })
-            }
-
-            fn display(&self) -> RawHeader {
-                RawHeader::dangerous_new_pre_encoded(Self::name(), self.raw.clone(), self.encoded.clone())
-            }
-        }
-    };
+/// The Content-Type of a file, whose name old clients look for here.
+pub(super) fn file_type(media_type: &str, parameters: &[(&str, &str)], file_name: &str) -> String {
+    let mut line = ParameterLine::new("Content-Type", media_type);
+    for (name, value) in parameters {
+        line.push(name, value);
+    }
+    line.push_old_name(file_name);
+    line.out
 }
 
-made_header!(
-    /// Content-Type, with its parameters.
-    ContentType,
-    "Content-Type"
-);
-made_header!(
-    /// Content-Disposition with the file's name (RFC 2183).
-    Disposition,
-    "Content-Disposition"
-);
-
-impl ContentType {
-    /// Of a part without parts.
-    pub(super) const fn single(encoded: String) -> Self {
-        Self {
-            raw: String::new(),
-            encoded,
-        }
+/// The Content-Type of a part of parts. `root` is the media type of a related message's first part (RFC 2387, section
+/// 3.1).
+pub(super) fn multipart_type(media_type: &str, boundary: &str, root: Option<&str>) -> String {
+    let mut line = ParameterLine::new("Content-Type", media_type);
+    line.put(&["boundary=\"", boundary, "\""].concat());
+    if let Some(root) = root {
+        line.put(&["type=\"", root, "\""].concat());
     }
-
-    /// Of a file, whose name old clients look for here.
-    pub(super) fn file(media_type: &str, parameters: &[(&str, &str)], file_name: &str) -> Self {
-        let mut line = ParameterLine::new("Content-Type", media_type);
-        for (name, value) in parameters {
-            line.push(name, value);
-        }
-        line.push_old_name(file_name);
-        Self::single(line.out)
-    }
-
-    /// `root` is the media type of a related message's first part (RFC 2387, section 3.1).
-    pub(super) fn multipart(kind: &str, boundary: &str, root: Option<&str>) -> Self {
-        let raw = format!("multipart/{kind}; boundary=\"{boundary}\"");
-        let mut line = ParameterLine::new("Content-Type", &format!("multipart/{kind}"));
-        line.put(&format!("boundary=\"{boundary}\""));
-        if let Some(root) = root {
-            line.put(&format!("type=\"{root}\""));
-        }
-        Self { raw, encoded: line.out }
-    }
+    line.out
 }
 
-impl Disposition {
-    pub(super) fn new(is_inline: bool, file_name: &str) -> Self {
-        let kind = if is_inline { "inline" } else { "attachment" };
-        let mut line = ParameterLine::new("Content-Disposition", kind);
-        line.push_file_name(file_name);
-        Self {
-            raw: String::new(),
-            encoded: line.out,
-        }
-    }
+/// The Content-Disposition, with the file's name (RFC 2183).
+pub(super) fn disposition(is_inline: bool, file_name: &str) -> String {
+    let kind = if is_inline { "inline" } else { "attachment" };
+    let mut line = ParameterLine::new("Content-Disposition", kind);
+    line.push_file_name(file_name);
+    line.out
 }
 
 /// A value with parameters (RFC 2045, section 5.1), a line folded before each that has no room.
@@ -152,7 +95,7 @@ impl ParameterLine {
         }
         let mut line = Line::at(" name=\"\";".len());
         line.encoded(file_name, false);
-        self.put(&format!("name=\"{}\"", line.out));
+        self.put(&format!("name=\"{}\"", line.into_text()));
     }
 
     /// RFC 2231: in one piece where a line has room for it, else in several.

@@ -6,14 +6,12 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8};
 use fastrand::Rng;
-use lettre::message::header::{ContentId, ContentTransferEncoding};
-use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
 use memchr::memmem;
 
 use super::content::{Content, Segment, base64_lines, read_some};
+use super::frame::{Headers, Part, TransferEncoding};
 use super::media::Travels;
-use super::part_headers::{ContentType, Disposition as PartDisposition};
-use super::{inline, media, text};
+use super::{inline, media, part_headers, text};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{File, FileError, Files};
 use crate::html;
@@ -52,22 +50,6 @@ struct Placed {
     length: Option<u64>,
 }
 
-enum Part {
-    Single(SinglePart),
-    Multi(MultiPart, &'static str),
-}
-
-impl Part {
-    /// The media type, for `type=` of a `multipart/related` (RFC 2387, section 3.1).
-    fn media_type(&self, body_type: BodyType) -> &'static str {
-        match (self, body_type) {
-            (Self::Multi(_, media_type), _) => media_type,
-            (Self::Single(_), BodyType::Html) => "text/html",
-            (Self::Single(_), BodyType::Plain) => "text/plain",
-        }
-    }
-}
-
 impl<'a> Parts<'a> {
     pub(super) fn new(seed: u64, message_id: &'a str, warnings: &'a mut Vec<String>) -> Self {
         let unique = message_id.trim_start_matches('<').trim_end_matches('>');
@@ -82,7 +64,7 @@ impl<'a> Parts<'a> {
 
     pub(super) fn build(
         &mut self,
-        head: MessageBuilder,
+        head: &Headers,
         parameters: &Parameters,
         files: &mut dyn Files,
     ) -> Result<Built, Failure> {
@@ -119,33 +101,27 @@ impl<'a> Parts<'a> {
         let is_whole = inline.is_empty() && attached.is_empty() && event.is_none();
         let mut part = self.texts(parameters, event.as_ref(), body, &plain, charset.encoding, is_whole);
         if !inline.is_empty() {
-            let mut related = self.multipart("related", Some(part.media_type(parameters.body_type)));
-            related = add(related, part);
+            let root = part.media_type;
+            let mut parts = vec![part];
+            let boundary = self.token("=_");
             for ((index, attachment), id) in inline.into_iter().zip(&matched.ids) {
-                related = related.singlepart(self.attachment(index, attachment, Some(id), files)?);
+                parts.push(self.attachment(index, attachment, Some(id), files)?);
             }
-            part = Part::Multi(related, "multipart/related");
+            part = self.multipart("multipart/related", &boundary, Some(root), &parts);
         }
         if !attached.is_empty() || event.is_some() {
-            let mut mixed = add(self.multipart("mixed", None), part);
+            let boundary = self.token("=_");
+            let mut parts = vec![part];
             for (index, attachment) in attached {
-                mixed = mixed.singlepart(self.attachment(index, attachment, None, files)?);
+                parts.push(self.attachment(index, attachment, None, files)?);
             }
             if let Some(event) = &event {
-                mixed = mixed.singlepart(calendar_file(event));
+                parts.push(calendar_file(event));
             }
-            part = Part::Multi(mixed, "multipart/mixed");
+            part = self.multipart("multipart/mixed", &boundary, None, &parts);
         }
-
-        let message = match part {
-            Part::Single(part) => head.singlepart(part),
-            Part::Multi(part, _) => head.multipart(part),
-        };
-        // The head has an author and an envelope: lettre asks for nothing else.
-        let message = message
-            .map_err(|error| Failure::new(FailureKind::Invalid, format!("the message cannot be built: {error}")))?;
         Ok(Built {
-            content: self.content(&message)?,
+            content: self.content(part.with_head(head))?,
             charset,
             eight_bit: self.eight_bit,
         })
@@ -179,55 +155,70 @@ impl<'a> Parts<'a> {
         let html = parameters.body_type == BodyType::Html;
         let count = usize::from(html) + usize::from(!plain.is_empty() || !html) + usize::from(event.is_some());
         if count == 1 {
-            let (kind, text) = if html { ("html", body) } else { ("plain", plain) };
-            return Part::Single(self.text_part(parameters, kind, text, charset, is_whole));
+            let (media_type, text) = if html {
+                ("text/html", body)
+            } else {
+                ("text/plain", plain)
+            };
+            return self.text_part(parameters, media_type, text, charset, is_whole);
         }
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(3);
         if !plain.is_empty() || !html {
-            parts.push(self.text_part(parameters, "plain", plain, charset, false));
+            parts.push(self.text_part(parameters, "text/plain", plain, charset, false));
         }
         if html {
-            parts.push(self.text_part(parameters, "html", body, charset, false));
+            parts.push(self.text_part(parameters, "text/html", body, charset, false));
         }
         if let Some(event) = event {
             let content_type = format!("text/calendar; charset=utf-8; method={}", event.method);
-            let part = SinglePart::builder().header(ContentType::single(content_type));
-            parts.push(part.body(self.body(parameters, event.content.as_bytes(), UTF_8, false)));
+            parts.push(self.body_part(
+                parameters,
+                "text/calendar",
+                &content_type,
+                event.content.as_bytes(),
+                UTF_8,
+                false,
+            ));
         }
-        let alternative = self.multipart("alternative", None);
-        let alternative = parts.into_iter().fold(alternative, MultiPart::singlepart);
-        Part::Multi(alternative, "multipart/alternative")
+        let boundary = self.token("=_");
+        self.multipart("multipart/alternative", &boundary, None, &parts)
     }
 
-    fn multipart(&mut self, kind: &str, root: Option<&str>) -> MultiPart {
-        // `=_` stands in no base64 and no quoted-printable text.
-        let boundary = self.token("=_");
-        let mut multipart = MultiPart::builder().header(ContentType::multipart(kind, &boundary, root));
-        if self.eight_bit {
-            multipart = multipart.header(ContentTransferEncoding::EightBit);
-        }
-        multipart.build()
+    /// A part of parts. `boundary` has `=_` in it, which stands in no base64 and no quoted-printable text.
+    fn multipart(&self, media_type: &'static str, boundary: &str, root: Option<&str>, parts: &[Part]) -> Part {
+        let content_type = part_headers::multipart_type(media_type, boundary, root);
+        Part::multi(media_type, &content_type, self.eight_bit, boundary, parts)
     }
 
     fn text_part(
         &mut self,
         parameters: &Parameters,
-        kind: &str,
+        media_type: &'static str,
         text: &str,
         charset: &'static Encoding,
         is_whole: bool,
-    ) -> SinglePart {
+    ) -> Part {
         let octets = text::in_charset(text, charset).unwrap_or(Cow::Borrowed(text.as_bytes()));
-        let content_type = format!("text/{kind}; charset={}", text::charset_name(charset, &octets));
-        SinglePart::builder()
-            .header(ContentType::single(content_type))
-            .body(self.body(parameters, &octets, charset, is_whole))
+        let content_type = [media_type, "; charset=", &text::charset_name(charset, &octets)].concat();
+        self.body_part(parameters, media_type, &content_type, &octets, charset, is_whole)
     }
 
-    fn body(&mut self, parameters: &Parameters, octets: &[u8], charset: &'static Encoding, is_whole: bool) -> Body {
-        let body = text::body(octets, charset, is_whole, parameters.eight_bit_texts);
-        self.eight_bit |= body.encoding() == ContentTransferEncoding::EightBit;
-        body
+    fn body_part(
+        &mut self,
+        parameters: &Parameters,
+        media_type: &'static str,
+        content_type: &str,
+        octets: &[u8],
+        charset: &'static Encoding,
+        is_whole: bool,
+    ) -> Part {
+        let body = text::Body::of(octets, charset, is_whole, parameters.eight_bit_texts);
+        self.eight_bit |= body.encoding == TransferEncoding::EightBit;
+        let mut headers = Headers::with_capacity(128);
+        headers.put("Content-Type", content_type);
+        let mut part = Part::single(media_type, &headers, body.encoding, body.room());
+        body.write(&mut part.octets);
+        part.end()
     }
 
     fn token(&mut self, prefix: &str) -> String {
@@ -277,13 +268,15 @@ impl<'a> Parts<'a> {
         attachment: &Attachment,
         id: Option<&str>,
         files: &mut dyn Files,
-    ) -> Result<SinglePart, Failure> {
+    ) -> Result<Part, Failure> {
         let place = format!("attachments[{index}]");
         let fault = |error| unreadable(&place, &attachment.name, error);
         let written = attachment.charset.as_deref();
         // Text whose octets are UTF-8 says so: without a word readers take it for ASCII (RFC 2046, section 4.1.2).
         let utf8 = |is_so: bool| is_so.then_some(Cow::Borrowed("utf-8"));
-        let (media_type, charset, body): (_, Option<Cow<'_, str>>, Body) = match &attachment.source {
+        let (media_type, charset, body): (_, Option<Cow<'_, str>>, (Vec<u8>, TransferEncoding)) = match &attachment
+            .source
+        {
             Source::Text(text) => {
                 let media_type = media_type(attachment, None).unwrap_or(Cow::Borrowed("text/plain"));
                 let named = written.and_then(|name| text::in_named_charset(text, name));
@@ -334,8 +327,8 @@ impl<'a> Parts<'a> {
                     Travels::Not => (self.downgraded(attachment, &media_type), None),
                 };
                 let encoding = match length {
-                    Some(_) => ContentTransferEncoding::SevenBit,
-                    None => ContentTransferEncoding::Base64,
+                    Some(_) => TransferEncoding::SevenBit,
+                    None => TransferEncoding::Base64,
                 };
                 self.files.push(Placed {
                     token: token.clone(),
@@ -343,11 +336,7 @@ impl<'a> Parts<'a> {
                     length,
                 });
                 let charset = written.map(Cow::Borrowed).or(utf8(is_utf8));
-                (
-                    media_type,
-                    charset,
-                    Body::dangerous_pre_encoded(token.into_bytes(), encoding),
-                )
+                (media_type, charset, (token.into_bytes(), encoding))
             }
         };
         let mut type_parameters: Vec<(&str, &str)> = Vec::new();
@@ -358,24 +347,32 @@ impl<'a> Parts<'a> {
             type_parameters.extend(further.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         }
         let name = &attachment.shown_name;
-        let content_type = ContentType::file(&media_type, &type_parameters, name);
-        let mut part = SinglePart::builder().header(content_type);
+        let mut headers = Headers::with_capacity(256);
+        headers.put(
+            "Content-Type",
+            &part_headers::file_type(&media_type, &type_parameters, name),
+        );
         if let Some(id) = id {
-            part = part.header(ContentId::from(format!("<{id}>")));
+            headers.put("Content-ID", &["<", id, ">"].concat());
         }
         let is_inline = attachment.disposition == Disposition::Inline;
-        Ok(part.header(PartDisposition::new(is_inline, name)).body(body))
+        headers.put("Content-Disposition", &part_headers::disposition(is_inline, name));
+        let (content, encoding) = body;
+        Ok(Part::whole(&headers, encoding, &content))
     }
 
     /// Octets that are in memory, as their media type may travel.
-    fn octets<'t>(&mut self, attachment: &Attachment, media_type: Cow<'t, str>, octets: &[u8]) -> (Cow<'t, str>, Body) {
-        let encoded = || Body::dangerous_pre_encoded(base64_lines(octets), ContentTransferEncoding::Base64);
+    fn octets<'t>(
+        &mut self,
+        attachment: &Attachment,
+        media_type: Cow<'t, str>,
+        octets: &[u8],
+    ) -> (Cow<'t, str>, (Vec<u8>, TransferEncoding)) {
+        let encoded = || (base64_lines(octets), TransferEncoding::Base64);
         match media::travels(&media_type) {
             Travels::Encoded => (media_type, encoded()),
             Travels::Message if media::SevenBit::is_message(octets) => {
-                let lines = text::with_crlf(octets);
-                let body = Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
-                (media_type, body)
+                (media_type, (text::with_crlf(octets), TransferEncoding::SevenBit))
             }
             Travels::Message | Travels::Not => (self.downgraded(attachment, &media_type), encoded()),
         }
@@ -393,8 +390,8 @@ impl<'a> Parts<'a> {
     }
 
     /// The frame, with the files where their tokens stand.
-    fn content(&mut self, message: &Message) -> Result<Content, Failure> {
-        let mut rest = message.formatted();
+    fn content(&mut self, message: Vec<u8>) -> Result<Content, Failure> {
+        let mut rest = message;
         let mut segments = Vec::with_capacity(self.files.len() * 2 + 1);
         for Placed { token, file, length } in self.files.drain(..) {
             // Random and of this message: it stands where it was put, and nowhere before.
@@ -419,13 +416,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn add(multipart: MultiPart, part: Part) -> MultiPart {
-    match part {
-        Part::Single(part) => multipart.singlepart(part),
-        Part::Multi(part, _) => multipart.multipart(part),
-    }
-}
-
 /// What a client without HTML shows.
 fn plain_text<'a>(parameters: &'a Parameters, body: &str) -> Cow<'a, str> {
     match (parameters.body_type, &parameters.text) {
@@ -437,14 +427,18 @@ fn plain_text<'a>(parameters: &'a Parameters, body: &str) -> Cow<'a, str> {
 }
 
 /// The same object once more as a file: clients that do not act on the alternative can open it.
-fn calendar_file(event: &CalendarEvent) -> SinglePart {
-    SinglePart::builder()
-        .header(ContentType::file("application/ics", &[], &event.file_name))
-        .header(PartDisposition::new(false, &event.file_name))
-        .body(Body::dangerous_pre_encoded(
-            base64_lines(&text::with_crlf(event.content.as_bytes())),
-            ContentTransferEncoding::Base64,
-        ))
+fn calendar_file(event: &CalendarEvent) -> Part {
+    let mut headers = Headers::with_capacity(256);
+    headers.put(
+        "Content-Type",
+        &part_headers::file_type("application/ics", &[], &event.file_name),
+    );
+    headers.put(
+        "Content-Disposition",
+        &part_headers::disposition(false, &event.file_name),
+    );
+    let content = base64_lines(&text::with_crlf(event.content.as_bytes()));
+    Part::whole(&headers, TransferEncoding::Base64, &content)
 }
 
 /// As it was written; else by the name, by one table for files and for content; else as the host says. The content is

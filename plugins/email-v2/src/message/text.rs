@@ -7,11 +7,10 @@
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, WINDOWS_1252};
-use lettre::message::Body;
-use lettre::message::header::ContentTransferEncoding;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::content;
+use super::frame::TransferEncoding;
 
 mod legacy;
 
@@ -88,36 +87,101 @@ pub(super) fn charset_name(charset: &'static Encoding, octets: &[u8]) -> String 
     }
 }
 
-/// The text as the body of a part, in the encoding that suits it best.
-///
-/// `is_whole` says that it is the message's only part: lettre ends it with a CRLF, which is then the text's own last
-/// line end, and not that of a boundary. `allows_eight_bit` says that only servers with 8BITMIME get the message.
-/// ISO-2022-JP is a set of seven bits that switches by escape sequences, and travels as it is (RFC 1468).
-pub(super) fn body(octets: &[u8], charset: &'static Encoding, is_whole: bool, allows_eight_bit: bool) -> Body {
-    let mut lines = with_crlf(octets);
-    let drops_end = is_whole && lines.ends_with(b"\r\n");
-    if drops_end {
-        lines.truncate(lines.len() - 2);
-    }
-    if charset == ISO_2022_JP && lines.iter().all(|&octet| is_plain(octet) || octet == ESCAPE) && fits(&lines) {
-        return Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
-    }
-    match Shape::of(&lines) {
-        Shape::Plain => Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit),
-        Shape::Quoted | Shape::Base64 if allows_eight_bit && is_eight_bit(&lines) => {
-            Body::dangerous_pre_encoded(lines, ContentTransferEncoding::EightBit)
-        }
-        Shape::Quoted => {
-            Body::dangerous_pre_encoded(quoted_printable(&lines), ContentTransferEncoding::QuotedPrintable)
-        }
-        Shape::Base64 => {
-            // What is encoded whole keeps its last line end.
-            if drops_end {
-                lines.extend_from_slice(b"\r\n");
+/// A text as the content of a part, before it is encoded.
+pub(super) struct Body<'t> {
+    /// With LF as its one line end.
+    lines: Cow<'t, [u8]>,
+    pub(super) encoding: TransferEncoding,
+}
+
+impl<'t> Body<'t> {
+    /// Chooses the encoding that suits the text best.
+    ///
+    /// `is_whole` says that it is the message's only part: the CRLF behind a part's content is then the text's own last line
+    /// end, and not that of a boundary. `allows_eight_bit` says that only servers with 8BITMIME get the message.
+    /// ISO-2022-JP is a set of seven bits that switches by escape sequences, and travels as it is (RFC 1468).
+    pub(super) fn of(octets: &'t [u8], charset: &'static Encoding, is_whole: bool, allows_eight_bit: bool) -> Self {
+        let lines = with_lf(octets);
+        let own = match lines.split_last() {
+            Some((b'\n', rest)) if is_whole => rest,
+            _ => &*lines,
+        };
+        let encoding = if charset == ISO_2022_JP
+            && own.iter().all(|&octet| is_plain(octet) || octet == ESCAPE)
+            && fits(own)
+        {
+            TransferEncoding::SevenBit
+        } else {
+            match Shape::of(own) {
+                Shape::Plain => TransferEncoding::SevenBit,
+                Shape::Quoted | Shape::Base64 if allows_eight_bit && is_eight_bit(own) => TransferEncoding::EightBit,
+                Shape::Quoted => TransferEncoding::QuotedPrintable,
+                Shape::Base64 => TransferEncoding::Base64,
             }
-            Body::dangerous_pre_encoded(content::base64_lines(&lines), ContentTransferEncoding::Base64)
+        };
+        let length = own.len();
+        // What is encoded whole keeps its last line end.
+        let lines = match (encoding, lines) {
+            (TransferEncoding::Base64, lines) => lines,
+            (_, Cow::Borrowed(lines)) => Cow::Borrowed(&lines[..length]),
+            (_, Cow::Owned(mut lines)) => {
+                lines.truncate(length);
+                Cow::Owned(lines)
+            }
+        };
+        Self { lines, encoding }
+    }
+
+    /// How many octets it will have, about.
+    pub(super) fn room(&self) -> usize {
+        let length = self.lines.len();
+        match self.encoding {
+            TransferEncoding::SevenBit | TransferEncoding::EightBit => length + length / 16 + 64,
+            TransferEncoding::QuotedPrintable => 3 * length + length / 8 + 64,
+            TransferEncoding::Base64 => length + length / 2 + 128,
         }
     }
+
+    /// Writes the content, encoded, with CRLF line ends.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self.encoding {
+            TransferEncoding::SevenBit | TransferEncoding::EightBit => push_crlf(&self.lines, out),
+            TransferEncoding::QuotedPrintable => quoted_printable(&self.lines, out),
+            TransferEncoding::Base64 => {
+                let mut lines = Vec::with_capacity(self.lines.len() + self.lines.len() / 16 + 16);
+                push_crlf(&self.lines, &mut lines);
+                content::append_base64(&lines, out);
+            }
+        }
+    }
+}
+
+/// Every CR and CRLF becomes LF.
+fn with_lf(octets: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr(b'\r', octets) else {
+        return Cow::Borrowed(octets);
+    };
+    let mut out = Vec::with_capacity(octets.len());
+    out.extend_from_slice(&octets[..first]);
+    let mut rest = &octets[first..];
+    while let Some(at) = memchr(b'\r', rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b'\n');
+        rest = &rest[at + 1 + usize::from(rest.get(at + 1) == Some(&b'\n'))..];
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
+}
+
+/// Text whose one line end is LF, with CRLF in its place.
+fn push_crlf(lines: &[u8], out: &mut Vec<u8>) {
+    let mut from = 0;
+    for end in memchr_iter(b'\n', lines) {
+        out.extend_from_slice(&lines[from..end]);
+        out.extend_from_slice(b"\r\n");
+        from = end + 1;
+    }
+    out.extend_from_slice(&lines[from..]);
 }
 
 /// Every CR, LF and CRLF becomes CRLF.
@@ -141,15 +205,17 @@ enum Shape {
 }
 
 impl Shape {
+    /// `lines` have LF as their one line end.
     fn of(lines: &[u8]) -> Self {
-        // In blocks whose count fits an octet, so that it becomes vector code.
-        let blocks = lines.chunks(255);
-        let special: usize = blocks
-            .map(|block| usize::from(block.iter().map(|&octet| u8::from(!is_plain(octet))).sum::<u8>()))
-            .sum();
+        // In blocks whose counts fit an octet, so that it becomes vector code.
+        let (mut special, mut ends) = (0, 0);
+        for block in lines.chunks(255) {
+            special += usize::from(block.iter().map(|&octet| u8::from(!is_plain(octet))).sum::<u8>());
+            ends += usize::from(block.iter().map(|&octet| u8::from(octet == b'\n')).sum::<u8>());
+        }
         if special == 0 && fits(lines) {
             Self::Plain
-        } else if special * 6 <= lines.len() {
+        } else if special * 6 <= lines.len() + ends {
             Self::Quoted
         } else {
             Self::Base64
@@ -167,10 +233,11 @@ fn is_eight_bit(lines: &[u8]) -> bool {
     lines.iter().all(|&octet| is_plain(octet) || octet >= 0x80) && fits(lines)
 }
 
+/// Whether SMTP carries the lines, which have LF as their one line end.
 fn fits(lines: &[u8]) -> bool {
     let mut rest = lines;
     while rest.len() > LONGEST_LINE {
-        match memchr(b'\n', &rest[..rest.len().min(LONGEST_LINE + 2)]) {
+        match memchr(b'\n', &rest[..=LONGEST_LINE]) {
             Some(end) => rest = &rest[end + 1..],
             None => return false,
         }
@@ -178,141 +245,193 @@ fn fits(lines: &[u8]) -> bool {
     true
 }
 
-/// Lines that end in CRLF, and no other CR or LF.
-fn quoted_printable(lines: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(lines.len() + lines.len() / 2 + 16);
-    let mut rest = lines;
-    loop {
-        let end = memchr(b'\r', rest).unwrap_or(rest.len());
-        quote_line(&rest[..end], &mut out);
-        if end == rest.len() {
-            return out;
-        }
-        out.extend_from_slice(b"\r\n");
-        rest = &rest[end + 2..];
+/// Lines that end in LF, and hold no CR.
+fn quoted_printable(lines: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    // Room for the worst, so that every octet has a place to be written to: three octets for each, and three more in a line
+    // of them for its break.
+    out.resize(start + 3 * lines.len() + lines.len() / 8 + 2 * SLACK, 0);
+    let mut quoted = Quoted {
+        out,
+        length: start,
+        column: 0,
+    };
+    let mut from = 0;
+    for end in memchr_iter(b'\n', lines) {
+        quoted.line(&lines[from..end]);
+        quoted.end_line();
+        from = end + 1;
     }
+    quoted.line(&lines[from..]);
+    let length = quoted.length;
+    out.truncate(length);
 }
 
-/// A line without its CRLF.
-fn quote_line(line: &[u8], out: &mut Vec<u8>) {
-    // A blank at a line's end would be taken for padding (rule 3).
-    let (mut rest, blank) = match line {
-        [head @ .., last @ (b' ' | b'\t')] => (head, Some(*last)),
-        _ => (line, None),
-    };
-    let mut quoted = QuotedLine {
-        octets: [0; QUOTED_LINE],
-        length: 0,
-    };
-    while !rest.is_empty() {
-        // Eight octets are looked at together, which goes well for most of most texts.
-        while let Some((eight, tail)) = rest.split_first_chunk()
-            && all_stand(*eight)
-            && quoted.take(eight)
-        {
+/// Room behind what is written for octets that are written and do not count.
+const SLACK: usize = 8;
+
+/// Quoted-printable text on its way out.
+struct Quoted<'o> {
+    /// As long as it can become.
+    out: &'o mut [u8],
+    /// How much of it counts.
+    length: usize,
+    /// Octets of its last line.
+    column: usize,
+}
+
+impl Quoted<'_> {
+    /// A line without its end.
+    fn line(&mut self, line: &[u8]) {
+        // A blank at a line's end would be taken for padding (rule 3).
+        let (mut rest, blank) = match line {
+            [head @ .., last @ (b' ' | b'\t')] => (head, Some(*last)),
+            _ => (line, None),
+        };
+        while let Some((octet, tail)) = rest.split_first() {
+            // Eight octets are looked at together, and those before the first that needs quoting leave together.
+            if let Some(eight) = rest.first_chunk::<8>() {
+                let stand = standing(*eight);
+                if stand > 0 && self.column + stand < QUOTED_LINE {
+                    self.put(eight, stand);
+                    rest = &rest[stand..];
+                    continue;
+                }
+            }
+            self.octet(QUOTED[usize::from(*octet)]);
             rest = tail;
         }
-        let (few, tail) = rest.split_at(rest.len().min(8));
-        for &octet in few {
-            quoted.put(octet, STANDS[usize::from(octet)], out);
+        if let Some(blank) = blank {
+            self.octet(quoted(blank));
         }
-        rest = tail;
     }
-    if let Some(blank) = blank {
-        quoted.put(blank, false, out);
-    }
-    out.extend_from_slice(&quoted.octets[..quoted.length]);
-}
 
-/// A line on its way out. A whole one leaves at a time: to copy each run of a few letters by itself costs more than the
-/// letters do.
-struct QuotedLine {
-    octets: [u8; QUOTED_LINE],
-    length: usize,
-}
-
-impl QuotedLine {
-    /// Eight octets that stand as they are, if there is room.
-    fn take(&mut self, eight: &[u8; 8]) -> bool {
-        let place = self.octets[..QUOTED_LINE - 1].get_mut(self.length..self.length + 8);
-        let fits = place.is_some();
-        if let Some(place) = place {
-            place.copy_from_slice(eight);
-            self.length += 8;
+    /// Writes all of these octets, of which the first `count` stay.
+    fn put<const N: usize>(&mut self, octets: &[u8; N], count: usize) {
+        if let Some(place) = self.out.get_mut(self.length..self.length + N) {
+            place.copy_from_slice(octets);
         }
-        fits
+        self.length += count;
+        self.column += count;
     }
 
-    fn put(&mut self, octet: u8, stands: bool, out: &mut Vec<u8>) {
-        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    /// One octet in its form, whose length is the last of the four.
+    fn octet(&mut self, form: [u8; 4]) {
+        let count = usize::from(form[3]);
         // A soft line break has a place of its own.
-        if self.length + if stands { 1 } else { 3 } > QUOTED_LINE - 1 {
-            self.octets[self.length] = b'=';
-            out.extend_from_slice(&self.octets[..=self.length]);
-            out.extend_from_slice(b"\r\n");
-            self.length = 0;
+        if self.column + count > QUOTED_LINE - 1 {
+            self.put(b"=\r\n", 3);
+            self.column = 0;
         }
-        if stands {
-            self.octets[self.length] = octet;
-            self.length += 1;
-        } else {
-            let three = [b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]];
-            self.octets[self.length..self.length + 3].copy_from_slice(&three);
-            self.length += 3;
-        }
+        self.put(&form, count);
+    }
+
+    fn end_line(&mut self) {
+        self.put(b"\r\n", 2);
+        self.column = 0;
     }
 }
 
-/// Whether none of eight octets needs quoting, all looked at in one word: each test sets the highest bit of an octet that
-/// does (and may set that of a neighbour beside one, which is no harm). A tab is not known to it.
-fn all_stand(eight: [u8; 8]) -> bool {
+/// The form of an octet that is quoted.
+const fn quoted(octet: u8) -> [u8; 4] {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    [b'=', HEX[(octet >> 4) as usize], HEX[(octet & 15) as usize], 3]
+}
+
+/// What stands for each octet within a line, and how long that is.
+const QUOTED: [[u8; 4]; 256] = {
+    let mut forms = [[0; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        forms[octet] = match octet as u8 {
+            stands @ (b' '..=b'<' | b'>'..=b'~' | b'\t') => [stands, 0, 0, 1],
+            other => quoted(other),
+        };
+        octet += 1;
+    }
+    forms
+};
+
+/// How many of eight octets stand before the first that needs quoting, all looked at in one word: each test sets the
+/// highest bit of an octet that does (and may set that of one behind it, so that the lowest is right). A tab is not known
+/// to it.
+fn standing(eight: [u8; 8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
     let word = u64::from_le_bytes(eight);
     let control = word.wrapping_sub(ONES * b' ' as u64) & !word;
-    let delete = word.wrapping_add(ONES);
+    // The delete character, without a carry from one octet into the next.
+    let delete = (word & !HIGHS).wrapping_add(ONES);
     let equals = word ^ (ONES * b'=' as u64);
     let equals = equals.wrapping_sub(ONES) & !equals;
-    (word | control | delete | equals) & HIGHS == 0
+    ((word | control | delete | equals) & HIGHS).trailing_zeros() as usize / 8
 }
-
-/// Octets that need no quoting.
-const STANDS: [bool; 256] = {
-    let mut stands = [false; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        stands[octet] = matches!(octet as u8, b' '..=b'<' | b'>'..=b'~' | b'\t');
-        octet += 1;
-    }
-    stands
-};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quoted(text: &str) -> String {
-        String::from_utf8(quoted_printable(text.as_bytes())).expect("quoted-printable is ASCII")
+    fn encoded(text: &str) -> String {
+        let mut out = Vec::new();
+        quoted_printable(&with_lf(text.as_bytes()), &mut out);
+        String::from_utf8(out).expect("quoted-printable is ASCII")
     }
 
     #[test]
     fn every_line_end_becomes_crlf() {
-        assert_eq!(with_crlf(b"a\nb\rc\r\nd\n\re\r"), b"a\r\nb\r\nc\r\nd\r\n\r\ne\r\n");
+        let (text, expected) = (b"a\nb\rc\r\nd\n\re\r", b"a\r\nb\r\nc\r\nd\r\n\r\ne\r\n");
+        assert_eq!(with_crlf(text), expected);
+        let mut out = Vec::new();
+        push_crlf(&with_lf(text), &mut out);
+        assert_eq!(out, expected);
     }
 
     #[test]
     fn quotes_what_has_to_be_quoted() {
-        assert_eq!(quoted("a=b \r\n\tc\u{e9}\t"), "a=3Db=20\r\n\tc=C3=A9=09");
+        assert_eq!(encoded("a=b \r\n\tc\u{e9}\t"), "a=3Db=20\r\n\tc=C3=A9=09");
     }
 
     #[test]
-    fn eight_octets_stand_when_each_does() {
+    fn octets_stand_up_to_the_first_that_does_not() {
         for octet in 0..=255 {
             for place in 0..8 {
                 let mut eight = *b"abc defg";
                 eight[place] = octet;
-                let expected = STANDS[usize::from(octet)] && octet != b'\t';
-                assert_eq!(all_stand(eight), expected, "{octet} at {place}");
+                let stands = QUOTED[usize::from(octet)][3] == 1 && octet != b'\t';
+                assert_eq!(standing(eight), if stands { 8 } else { place }, "{octet} at {place}");
+                // What stands behind it does not matter.
+                eight[7] = octet;
+                assert_eq!(
+                    standing(eight),
+                    if stands { 8 } else { place },
+                    "{octet} at {place} and the end"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_text_has_room() {
+        for unit in ["=", "\u{e9}", "=\n", "\n", "a=", " \n", "\u{1}\u{2} "] {
+            for count in 0..200 {
+                let text = unit.repeat(count);
+                let out = encoded(&text);
+                let ends = text.matches('\n').count();
+                assert_eq!(
+                    out.replace("=\r\n", "").matches("\r\n").count(),
+                    ends,
+                    "{unit:?} {count} times"
+                );
+                assert!(out.split("\r\n").all(|line| line.len() <= QUOTED_LINE), "{out}");
+                let bare: String = out.replace("=\r\n", "");
+                let specials = text
+                    .bytes()
+                    .filter(|octet| QUOTED[usize::from(*octet)][3] == 3 && *octet != b'\n')
+                    .count();
+                assert!(
+                    bare.len() >= text.len() + ends + 2 * specials,
+                    "{unit:?} {count} times: {out}"
+                );
             }
         }
     }
@@ -321,7 +440,7 @@ mod tests {
     fn lines_of_quoted_printable_fit_whatever_stands_at_their_end() {
         for length in 70..80 {
             for tail in ["x", "=", " ", "\u{e9}", "\u{1F600}"] {
-                let encoded = quoted(&format!("{}{tail}{tail}", "a".repeat(length)));
+                let encoded = encoded(&format!("{}{tail}{tail}", "a".repeat(length)));
                 assert!(encoded.split("\r\n").all(|line| line.len() <= QUOTED_LINE), "{encoded}");
                 assert!(!encoded.contains(" \r\n"), "{encoded}");
             }
@@ -332,9 +451,9 @@ mod tests {
     fn a_line_of_998_octets_travels_as_it_is_and_one_more_does_not() {
         assert!(matches!(Shape::of(&[b'a'; 998]), Shape::Plain));
         assert!(matches!(Shape::of(&[b'a'; 999]), Shape::Quoted));
-        let two = [[b'a'; 998].as_slice(), b"\r\n", &[b'b'; 998]].concat();
+        let two = [[b'a'; 998].as_slice(), b"\n", &[b'b'; 998]].concat();
         assert!(matches!(Shape::of(&two), Shape::Plain));
-        let two = [[b'a'; 999].as_slice(), b"\r\n", &[b'b'; 998]].concat();
+        let two = [[b'a'; 999].as_slice(), b"\n", &[b'b'; 998]].concat();
         assert!(matches!(Shape::of(&two), Shape::Quoted));
     }
 }

@@ -3,23 +3,39 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::json::Member;
 use crate::address::{Address, AddressList, Mailbox, Note, tidy};
 use crate::failure::Failure;
 use crate::segments::{Segment, Segments, as_text};
 
 /// The parameters that have not been read yet.
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
 
-impl Fields {
-    pub(super) fn new(object: Map<String, Value>) -> Self {
-        Self(object)
+impl<'a> Fields<'a> {
+    /// Of two members with one name the last one counts, as JSON's readers have it.
+    pub(super) fn new(mut members: Vec<(Cow<'a, str>, Member<'a>)>) -> Self {
+        let mut at = 0;
+        while at < members.len() {
+            if members[at + 1..].iter().any(|(key, _)| *key == members[at].0) {
+                members.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        Self(members)
+    }
+
+    /// The member under the key.
+    fn member(&mut self, key: &str) -> Option<Member<'a>> {
+        let at = self.0.iter().position(|(other, _)| other == key)?;
+        Some(self.0.swap_remove(at).1)
     }
 
     /// The value under the key, or null.
     pub(super) fn take(&mut self, key: &str) -> Value {
-        self.0.remove(key).unwrap_or_default()
+        self.member(key).map(Member::into_value).unwrap_or_default()
     }
 
     /// The value under the key, or under its alias.
@@ -31,20 +47,116 @@ impl Fields {
 
     /// The text under the key; empty when absent.
     pub(super) fn text(&mut self, key: &str) -> Result<String, Failure> {
-        text(key, self.take(key)).map(Option::unwrap_or_default)
+        self.own_text(key).map(Option::unwrap_or_default)
     }
 
     /// The text under the key, unless it is absent or blank.
     pub(super) fn some_text(&mut self, key: &str) -> Result<Option<String>, Failure> {
-        Ok(text(key, self.take(key))?.filter(|text| !text.trim().is_empty()))
+        Ok(self.own_text(key)?.filter(|text| !text.trim().is_empty()))
+    }
+
+    fn own_text(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        match self.member(key) {
+            None => Ok(None),
+            Some(Member::Text(text)) => Ok(Some(text.into_owned())),
+            Some(other) => text(key, other.into_value()),
+        }
+    }
+
+    /// How the member under the key is written, for [`Memo`]; none where it is absent or was read elsewhere.
+    fn written(&self, key: &str) -> Option<&str> {
+        let (_, member) = self.0.iter().find(|(other, _)| other == key)?;
+        match member {
+            Member::Text(text) => Some(text),
+            Member::Written(written) => Some(written),
+            Member::Read(_) => None,
+        }
+    }
+
+    /// The addresses under the key, and how they were written. Read once for all calls of a batch that write them alike.
+    pub(super) fn addresses(
+        &mut self,
+        key: &'static str,
+        memo: &mut Memo,
+        warnings: &mut Vec<String>,
+    ) -> Result<(AddressList, String), Failure> {
+        let is_text = |fields: &Self| {
+            let found = fields.0.iter().find(|(other, _)| other == key);
+            matches!(found, Some((_, Member::Text(_))))
+        };
+        let place = match self.written(key) {
+            None => None,
+            Some(written) => {
+                let is_text = is_text(self);
+                if let Some(known) = memo.find(key, is_text, written) {
+                    let known = known.clone();
+                    self.member(key);
+                    return Ok(known);
+                }
+                Some((is_text, written.to_owned()))
+            }
+        };
+        let value = self.take(key);
+        let own = match &value {
+            Value::Null => Some(String::new()),
+            Value::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        let before = warnings.len();
+        let list = addresses(key, value, warnings)?;
+        // Text of its own stands as it is. What is an array or an object, or text with values in it, is shown as a person
+        // would write the list.
+        let shown = own.unwrap_or_else(|| list.to_string());
+        let found = (list, shown);
+        // Each message is warned of what is odd about it.
+        if let Some((is_text, written)) = place.filter(|_| warnings.len() == before) {
+            memo.keep(key, is_text, written, &found);
+        }
+        Ok(found)
     }
 
     /// The names of what nobody has read.
     pub(super) fn left(self) -> impl Iterator<Item = String> {
-        self.0
+        let is_null = |member: &Member<'_>| matches!(member, Member::Written("null") | Member::Read(Value::Null));
+        let mut left: Vec<String> = self
+            .0
             .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, _)| key)
+            .filter(|(_, member)| !is_null(member))
+            .map(|(key, _)| key.into_owned())
+            .collect();
+        left.sort_unstable();
+        left.into_iter()
+    }
+}
+
+/// The addresses that the last call of the batch wrote under each parameter. Most parameters of a mail merge are the same
+/// in every row, and what is the same is read once.
+#[derive(Debug, Default)]
+pub struct Memo(Vec<Remembered>);
+
+#[derive(Debug)]
+struct Remembered {
+    key: &'static str,
+    /// Whether it was a text; else `written` is JSON.
+    is_text: bool,
+    written: String,
+    found: (AddressList, String),
+}
+
+impl Memo {
+    fn find(&self, key: &str, is_text: bool, written: &str) -> Option<&(AddressList, String)> {
+        let found = self.0.iter().find(|one| one.key == key)?;
+        (found.is_text == is_text && found.written == written).then_some(&found.found)
+    }
+
+    fn keep(&mut self, key: &'static str, is_text: bool, written: String, found: &(AddressList, String)) {
+        self.0.retain(|one| one.key != key);
+        self.0.push(Remembered {
+            key,
+            is_text,
+            written,
+            found: found.clone(),
+        });
     }
 }
 
