@@ -16,18 +16,28 @@ const CONNECTIONS: u64 = 3;
 
 #[test]
 fn a_thousand_messages_and_fifteen_kills() {
-    killed_at_random(Source::List, 1_000, 15);
+    killed_at_random(Source::List, Dialogue::Chunking, 1_000, 15);
+}
+
+/// With DATA one message is sent after another, and those that come next are claimed ahead.
+#[test]
+fn five_hundred_messages_one_after_another_and_ten_kills() {
+    let most_open = killed_at_random(Source::List, Dialogue::Data, 500, 10);
+    assert!(
+        most_open > CONNECTIONS,
+        "at most {most_open} claims were open: nothing was claimed ahead"
+    );
 }
 
 #[test]
 fn five_hundred_rows_of_a_file_and_five_kills() {
-    killed_at_random(Source::File, 500, 5);
+    killed_at_random(Source::File, Dialogue::Chunking, 500, 5);
 }
 
 #[test]
 #[ignore = "it takes minutes: `cargo xtask soak` runs it"]
 fn ten_thousand_messages_and_a_hundred_kills() {
-    killed_at_random(Source::List, 10_000, 100);
+    killed_at_random(Source::List, Dialogue::Chunking, 10_000, 100);
 }
 
 /// Where the elements come from.
@@ -37,11 +47,21 @@ enum Source {
     File,
 }
 
-fn killed_at_random(source: Source, messages: usize, kills: usize) {
+/// How the messages travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialogue {
+    /// As many as the window has, without waiting (RFC 3030).
+    Chunking,
+    /// One after another.
+    Data,
+}
+
+/// Answers how many claims were open at once, at a kill.
+fn killed_at_random(source: Source, dialogue: Dialogue, messages: usize, kills: usize) -> u64 {
     let seed = seed();
     let mut random = Random::new(seed);
     let (server, bell) = Server::start();
-    let scratch = server.scratch(source, messages);
+    let scratch = server.scratch(source, dialogue, messages);
     let (mut with_open_claims, mut most_open) = (0, 0);
     for kill in 1..=kills {
         // What is left is shared out among the kills that are left, and the run that nobody kills.
@@ -78,6 +98,7 @@ fn killed_at_random(source: Source, messages: usize, kills: usize) {
         2 * with_open_claims >= kills,
         "only {with_open_claims} kills fell while a claim was open"
     );
+    most_open
 }
 
 /// Every message has one outcome, and it is true. Answers how many are uncertain.
@@ -219,7 +240,7 @@ impl Server {
         (server, bell)
     }
 
-    fn scratch(&self, source: Source, messages: usize) -> Scratch {
+    fn scratch(&self, source: Source, dialogue: Dialogue, messages: usize) -> Scratch {
         let scratch = Scratch::new();
         let items = match source {
             Source::List => json!((0..messages).collect::<Vec<usize>>()),
@@ -247,7 +268,7 @@ impl Server {
             "pipeline.json",
             json!({ "sensitive": ["content"], "flowSpec": { "start": [step] } }).to_string(),
         );
-        let account = json!({
+        let mut account = json!({
             "label": "mail",
             "type": "smtp-auth-and-properties",
             "host": "127.0.0.1",
@@ -258,6 +279,9 @@ impl Server {
             "ca_file": "ca.pem",
             "limits": { "max_uncertain": WINDOW, "max_connections": CONNECTIONS },
         });
+        if dialogue == Dialogue::Data {
+            account["properties"] = json!({ "mail.smtp.chunksize": "-1" });
+        }
         scratch.write("accounts.json", account.to_string());
         scratch.write("ca.pem", self.inbox.ca_pem());
         let folder = scratch.folder().to_owned();

@@ -5,7 +5,8 @@ use pipepost_tests::{AccountFile, Aiosmtpd, Options, Scratch, document, email, l
 use serde_json::{Value, json};
 
 /// All that sending an email takes. One line more would be one thing more that a stolen connector could do.
-const GRANTED: [&str; 7] = [
+const GRANTED: [&str; 8] = [
+    "pipepost:claims/ahead@0.1.0",
     "pipepost:connector/files@0.2.0",
     "pipepost:connector/log@0.2.0",
     "pipepost:connector/outcomes@0.2.0",

@@ -4,6 +4,8 @@
 //! connector claims or does not claim, a part ends as one of these: confirmed, refused, uncertain, not sent. A part is
 //! `uncertain` when a claim does not agree with the bytes.
 
+mod ahead;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use pipepost_core::{Failure, FailureKind};
 use pipepost_state::ledger::{ClaimError, Ledger, Part, PartOutcome};
 use serde_json::Value;
 
+use self::ahead::Ahead;
 use super::contract::latest::outcomes::Stop;
 use super::kept::{Charge, Kept, KeptText};
 use super::wire_log::{Announced, WireLog};
@@ -88,6 +91,8 @@ pub(crate) struct CommitTracker {
     ledger: Arc<dyn Ledger>,
     calls: HashMap<u32, CallState>,
     wire_log: WireLog,
+    /// Parts that are claimed and not announced.
+    ahead: Ahead,
     /// How many parts are announced and not settled. Every wait on the connection asks for it.
     open: usize,
     /// How many parts are settled as uncertain.
@@ -116,6 +121,7 @@ impl CommitTracker {
             ledger,
             calls,
             wire_log: WireLog::default(),
+            ahead: Ahead::default(),
             open: 0,
             uncertain: 0,
             must_commit,
@@ -194,8 +200,24 @@ impl CommitTracker {
         // Before the answer, because this may be dropped while it waits: then the claim is settled as not sent.
         let announced = Status::Announced(self.wire_log.now());
         let before: Vec<Option<Status>> = parts.iter().map(|part| self.set(*part, Some(announced))).collect();
-        let stop = match self.ledger.claim(claims).await {
-            Ok(()) => return Ok(Ok(())),
+        self.ahead.finish(parts).await;
+        // What was claimed ahead is in the ledger.
+        let (claimed, new): (Vec<_>, Vec<_>) = parts
+            .iter()
+            .copied()
+            .zip(claims)
+            .partition(|(part, _)| self.ahead.is_claimed(*part));
+        let new: Vec<Part> = new.into_iter().map(|(_, claim)| claim).collect();
+        let written = if new.is_empty() {
+            Ok(())
+        } else {
+            self.ledger.claim(new).await
+        };
+        let stop = match written {
+            Ok(()) => {
+                claimed.iter().for_each(|(part, _)| self.ahead.take(*part));
+                return Ok(Ok(()));
+            }
             Err(ClaimError::Claimed) => Stop::Claimed,
             Err(ClaimError::Unrecorded(reason)) => {
                 tracing::error!(%reason, "the ledger could not be written");
@@ -207,6 +229,39 @@ impl CommitTracker {
             self.set(*part, before);
         }
         Ok(Err(stop))
+    }
+
+    /// How many parts may be claimed ahead, when a crash may make so many messages uncertain: none where a claim waits for
+    /// nothing.
+    pub(crate) fn room_ahead(&self, uncertain_max: usize) -> usize {
+        if !self.ledger.is_durable() {
+            return 0;
+        }
+        uncertain_max.saturating_sub(self.open + self.ahead.len())
+    }
+
+    /// The connector claims parts that it will announce. Those that cannot be claimed are left for their announcement, which
+    /// says why. An `Err` is a breach of the contract.
+    pub(crate) fn claim_ahead(&mut self, parts: &[(u32, u32)]) -> Result<(), String> {
+        let mut claims = Vec::with_capacity(parts.len());
+        for (call, number) in parts {
+            let state = self.calls.get(call).ok_or_else(|| unknown_call(*call))?;
+            state.check_room(*number)?;
+            let is_known = state.settled.is_some() || state.parts.contains_key(number);
+            if !is_known && self.ahead.add((*call, *number)) {
+                claims.push((
+                    (*call, *number),
+                    Part {
+                        key: state.key.clone(),
+                        number: *number,
+                    },
+                ));
+            }
+        }
+        if !claims.is_empty() {
+            self.ahead.begin(&self.ledger, claims);
+        }
+        Ok(())
     }
 
     /// Sets where a part stands, and answers where it stood.
@@ -319,6 +374,16 @@ impl CommitTracker {
     /// failure of calls that were never settled.
     pub(crate) fn close(mut self, stopped: &Failure) -> HashMap<u32, CallEnd> {
         self.check_counts();
+        // Announced by nobody, so no byte of it left.
+        for (call, number) in self.ahead.drain() {
+            if let Some(state) = self.calls.get(&call).filter(|state| !state.parts.contains_key(&number)) {
+                let part = Part {
+                    key: state.key.clone(),
+                    number,
+                };
+                self.ledger.settle(&part, PartOutcome::NotCommitted);
+            }
+        }
         let submitted = self.calls.len();
         let mut ends = HashMap::with_capacity(submitted);
         for (id, mut state) in std::mem::take(&mut self.calls) {

@@ -69,6 +69,7 @@ impl ContractVersion {
                 "pipepost:connector/new-files@0.2.0",
                 "pipepost:connector/log@0.2.0",
                 "pipepost:mail/transport@0.2.0",
+                "pipepost:claims/ahead@0.1.0",
                 "wasi:clocks/wall-clock@0.2.0",
                 "wasi:random/random@0.2.0",
             ],

@@ -4,6 +4,7 @@
 //! handle that does not belong to the connector, a call of another batch, a flood of log lines. Conditions from which a
 //! connector can recover are returned to it.
 
+mod ahead;
 mod clock;
 mod files;
 mod log;

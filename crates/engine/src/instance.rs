@@ -59,6 +59,8 @@ pub(super) struct BatchState {
     pub(super) carried: Option<Arc<AtomicU32>>,
     /// Connections that may still be opened.
     pub(super) connections_left: u32,
+    /// How many messages a crash may make uncertain.
+    pub(super) uncertain_max: usize,
     /// Told of each call as it settles.
     pub(super) on_settled: Option<Box<dyn FnMut(u32) + Send>>,
 }
@@ -91,6 +93,14 @@ impl BatchState {
         {
             seat.give_up();
         }
+    }
+
+    /// How many parts may be claimed ahead of their announcement now.
+    pub(super) fn room_ahead(&self) -> usize {
+        if self.ending.is_requested() {
+            return 0;
+        }
+        self.tracker.room_ahead(self.uncertain_max)
     }
 
     /// The account's limits are asked first: what must wait or stay is not announced.
@@ -224,6 +234,9 @@ fn store(engine: &Engine, component: &Component, cpu: Duration, batch: Option<Ba
     });
     store
 }
+
+/// How many messages may become uncertain together where the account states no number: the window of a connection.
+const UNCERTAIN_MAX: usize = 16;
 
 /// Bytes that one call to the host may carry besides its greatest text: lists of parts, names, sentences.
 const SMALL_THINGS_BYTES: usize = 4 << 20;
@@ -408,6 +421,11 @@ async fn perform(
         has_connection: false,
         carried: None,
         connections_left: connections(&engine.inner.limits, calls.len()),
+        uncertain_max: batch
+            .account
+            .as_ref()
+            .and_then(|account| account.max_uncertain)
+            .map_or(UNCERTAIN_MAX, |most| most as usize),
         on_settled: Some(Box::new(on_settled)),
     };
     let mut store = store(engine, component, cpu, Some(state));

@@ -21,7 +21,8 @@ pub mod bindings {
             "../../wit/wasi-random-0.2.0",
             "../../wit/pipepost-connector-0.2.0",
             "../../wit/pipepost-mail-0.2.0",
-            "../../wit/pipepost-host-0.2.0",
+            "../../wit/pipepost-claims-0.1.0",
+            "../../wit/pipepost-host-0.2.1",
         ],
         generate_all,
         additional_derives: [PartialEq, Eq],
@@ -40,6 +41,7 @@ mod schema;
 pub mod testing;
 
 pub use bindings::exports::pipepost::connector::step::{Call, Guest as Batch, Manifest};
+pub use bindings::pipepost::claims::ahead;
 pub use bindings::pipepost::connector::log::Level;
 pub use bindings::pipepost::connector::types::{
     AccountView, Endpoint, Failure, FailureKind, FileError, MailSettings, Part, Pipelining, Security,

@@ -463,6 +463,12 @@ impl Client {
         self.answered
     }
 
+    /// Checks whether several transactions may end in one write: with CHUNKING, and as long as it is not known whether the
+    /// server offers that.
+    pub fn may_end_several_at_once(&self) -> bool {
+        self.config.send_partial && (self.phase != Phase::Ready || self.chunking())
+    }
+
     /// True when the connection has carried as many transactions as it may.
     fn is_full(&self) -> bool {
         self.config

@@ -99,6 +99,10 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     fn in_doubt(&self, key: &str, output: &str) {
         self.state().in_doubt(key, output);
     }

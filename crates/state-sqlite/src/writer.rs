@@ -642,16 +642,19 @@ fn settle(
             return Ok(());
         }
     };
-    // A part that was never announced has no row yet.
+    // A part that was claimed has its row.
+    let changed = change
+        .prepare_cached("UPDATE parts SET state = ?3, output = ?4, changed = ?5 WHERE message = ?1 AND number = ?2")?
+        .execute(params![part.key, part.number, state, output, now])?;
+    if changed > 0 {
+        return Ok(());
+    }
+    // One that was never announced has none yet.
     change
         .prepare_cached(ADD_MESSAGE)?
         .execute(params![part.key, execution, "", now])?;
     change
-        .prepare_cached(
-            "INSERT INTO parts (message, number, state, output, changed) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (message, number) DO UPDATE SET
-               state = excluded.state, output = excluded.output, changed = excluded.changed",
-        )?
+        .prepare_cached("INSERT INTO parts (message, number, state, output, changed) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![part.key, part.number, state, output, now])?;
     Ok(())
 }

@@ -99,6 +99,12 @@ pub trait Ledger: Send + Sync {
     /// keys.
     fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>>;
 
+    /// Returns whether a claim waits for a disk or for another machine. Then claims that are made together, and ahead, cost
+    /// less.
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     /// Notes what to report about a message that is claimed next, from its claim until its end is noted (JSON in the
     /// connector's own format). After a crash this is all that a person has to look for the message by. A ledger that
     /// ends with its process has nobody to report it to.

@@ -27,6 +27,10 @@ impl WatchedLedger {
 }
 
 impl Ledger for WatchedLedger {
+    fn is_durable(&self) -> bool {
+        self.ledger.is_durable()
+    }
+
     fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
         self.ledger.look_up(messages)
     }

@@ -4,7 +4,7 @@
 //! one follows only where that is safe and useful: after messages went through the first one, when it came from the
 //! pool and was dead, or when the server lost step. In the last case the next connection uses the plain dialogue.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use pipepost_sdk::outcomes::InDoubt;
 use pipepost_sdk::{AccountView, Call, FailureKind as ContractKind};
@@ -16,8 +16,9 @@ use crate::account::Account;
 use crate::connection_limit::ConnectionLimit;
 use crate::failure::{Failure, FailureKind};
 use crate::message::{self, MessageSeed};
+use crate::numbers::{NumberMap, NumberSet};
 use crate::outbound_message::{OutboundMessage, PartEnd, Transaction};
-use crate::parameters::Parameters;
+use crate::parameters::{Memo, Parameters};
 use crate::remainder::Remainder;
 use crate::replies::{self, Breach, Verdict};
 use crate::settings::Settings;
@@ -29,6 +30,9 @@ const PROBE_AFTER: u64 = 20_000;
 /// Transactions that are made while the server works. A server without CHUNKING gets a message at a time, and would wait
 /// for each to be made.
 const AHEAD: usize = 8;
+
+/// The same where claims are made ahead, too: as many as one lost connection may make uncertain by default.
+const AHEAD_WITH_CLAIMS: usize = 16;
 
 /// Octets of messages that are made while earlier batches have the connection.
 const MADE_AHEAD: usize = 2 << 20;
@@ -57,12 +61,15 @@ pub fn send<H: HostApi>(host: &mut H, account: Option<&AccountView>, calls: Vec<
         limit: ConnectionLimit::stated(settings.messages_per_connection),
         settings,
         calls: calls.into(),
-        messages: HashMap::new(),
+        messages: NumberMap::default(),
         next_message: 0,
         transactions: VecDeque::new(),
-        eight_bit: HashMap::new(),
+        eight_bit: NumberMap::default(),
         has_told_of_dsn: false,
+        memo: Memo::default(),
+        claims_ahead: false,
     };
+    batch.claims_ahead = batch.host.room_ahead() > 0;
     batch.run();
 }
 
@@ -74,14 +81,18 @@ struct Batch<'w, H: HostApi> {
     limit: ConnectionLimit,
     /// Not looked at yet: messages are made when they can travel, so that few are in memory at once.
     calls: VecDeque<Call>,
-    messages: HashMap<usize, OutboundMessage>,
+    messages: NumberMap<usize, OutboundMessage>,
     next_message: usize,
     /// Transactions that are ready to travel.
     transactions: VecDeque<Transaction>,
     /// The calls of messages whose texts are in 8 bits, to make them anew for a server that takes 7 alone.
-    eight_bit: HashMap<usize, Call>,
+    eight_bit: NumberMap<usize, Call>,
     /// That the server offers no DSN is told once.
     has_told_of_dsn: bool,
+    /// What the calls have in common.
+    memo: Memo,
+    /// The host's ledger waits for a disk: claims are made while the server works.
+    claims_ahead: bool,
 }
 
 /// What is known when a connection is over.
@@ -186,12 +197,19 @@ impl<H: HostApi> Batch<'_, H> {
         true
     }
 
-    /// Makes one more message while there is nothing to do but wait for the server.
+    /// Makes one more message while there is nothing to do but wait for the server; two as long as too few are ready to be
+    /// claimed together.
     fn work_ahead(&mut self) {
-        if self.transactions.len() < AHEAD
-            && let Some(call) = self.calls.pop_front()
-        {
-            self.prepare(&call);
+        let (most, count) = match self.claims_ahead {
+            true => (AHEAD_WITH_CLAIMS, 2),
+            false => (AHEAD, 1),
+        };
+        for _ in 0..count {
+            if self.transactions.len() < most
+                && let Some(call) = self.calls.pop_front()
+            {
+                self.prepare(&call);
+            }
         }
     }
 
@@ -216,29 +234,30 @@ impl<H: HostApi> Batch<'_, H> {
 
     /// Makes a call's message, or settles the call when it cannot be made.
     fn prepare(&mut self, call: &Call) {
-        let made = Parameters::parse(&call.parameters, Some(&self.account)).and_then(|parameters| {
-            let seed = MessageSeed {
-                key: &call.key,
-                now: self.host.now(),
-                seed: self.host.random(),
-            };
-            let prepared = message::prepare(&parameters, &seed, self.host.files(call.id).as_mut())?;
-            let is_turned_off = prepared.utf8 && !self.settings.allows_utf8();
-            let sender = prepared.envelope.sender.as_ref();
-            if is_turned_off && (prepared.utf8_headers || sender.is_some_and(|sender| sender.needs_smtputf8())) {
-                return Err(Failure::new(
-                    FailureKind::Invalid,
-                    "The message needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
-                ));
-            }
-            let remainder = call.remainder.as_deref().map(Remainder::parse).transpose()?;
-            let mut message = OutboundMessage::new(call.id, prepared, remainder);
-            let mut transactions = message.transactions(self.next_message, self.settings.recipients)?;
-            if is_turned_off {
-                transactions = message.without_beyond_ascii(transactions)?;
-            }
-            Ok((message, transactions))
-        });
+        let made =
+            Parameters::parse_next(&call.parameters, Some(&self.account), &mut self.memo).and_then(|parameters| {
+                let seed = MessageSeed {
+                    key: &call.key,
+                    now: self.host.now(),
+                    seed: self.host.random(),
+                };
+                let prepared = message::prepare(&parameters, &seed, self.host.files(call.id).as_mut())?;
+                let is_turned_off = prepared.utf8 && !self.settings.allows_utf8();
+                let sender = prepared.envelope.sender.as_ref();
+                if is_turned_off && (prepared.utf8_headers || sender.is_some_and(|sender| sender.needs_smtputf8())) {
+                    return Err(Failure::new(
+                        FailureKind::Invalid,
+                        "The message needs SMTPUTF8, which the account turns off (`mail.smtp.allowutf8`).",
+                    ));
+                }
+                let remainder = call.remainder.as_deref().map(Remainder::parse).transpose()?;
+                let mut message = OutboundMessage::new(call.id, prepared, remainder);
+                let mut transactions = message.transactions(self.next_message, self.settings.recipients)?;
+                if is_turned_off {
+                    transactions = message.without_beyond_ascii(transactions)?;
+                }
+                Ok((message, transactions))
+            });
         match made {
             Ok((message, transactions)) => {
                 for warning in &message.prepared.warnings {
@@ -312,9 +331,9 @@ impl<H: HostApi> Batch<'_, H> {
         Conversation {
             batch: self,
             client,
-            travelling: HashMap::new(),
-            announced: HashSet::new(),
-            withheld: HashMap::new(),
+            travelling: NumberMap::default(),
+            announced: NumberSet::default(),
+            withheld: NumberMap::default(),
             next_id: 0,
             progress: false,
             is_worn: false,
@@ -357,11 +376,11 @@ impl<H: HostApi> Batch<'_, H> {
 struct Conversation<'b, 'w, H: HostApi> {
     batch: &'b mut Batch<'w, H>,
     client: Client,
-    travelling: HashMap<Id, Transaction>,
+    travelling: NumberMap<Id, Transaction>,
     /// Transactions that the host knows to be committing.
-    announced: HashSet<Id>,
+    announced: NumberSet<Id>,
     /// Why the host refused the announcement of these.
-    withheld: HashMap<Id, Stop>,
+    withheld: NumberMap<Id, Stop>,
     next_id: u32,
     progress: bool,
     /// The server wants another connection.
@@ -418,6 +437,7 @@ impl<H: HostApi> Conversation<'_, '_, H> {
                 Action::Read { deadline } => {
                     // The server is at work, and so is this: what was settled is told, and a message made.
                     self.take_settled(failed.as_ref());
+                    self.claim_ahead();
                     self.batch.work_ahead();
                     if let Some(deadline) = deadline {
                         wire.set_deadline(milliseconds(deadline));
@@ -492,6 +512,58 @@ impl<H: HostApi> Conversation<'_, '_, H> {
         }
     }
 
+    /// Claims the transactions that are announced next, in their order and several together, while the server works on an
+    /// earlier one: so the host's disk works at the same time, and seldom.
+    ///
+    /// With CHUNKING one claim serves a group of messages as it is, and a group that waited for the claim of its last one would
+    /// leave later.
+    fn claim_ahead(&mut self) {
+        if !self.batch.claims_ahead || self.client.may_end_several_at_once() {
+            return;
+        }
+        let Batch {
+            host,
+            transactions,
+            messages,
+            settings,
+            calls,
+            ..
+        } = &mut *self.batch;
+        // One at most travels and is not announced yet: the next.
+        let travelling = self.travelling.iter_mut();
+        let next = travelling.filter(|(id, _)| !self.announced.contains(id));
+        let mut ahead: Vec<&mut Transaction> = next.map(|(_, transaction)| transaction).collect();
+        ahead.extend(transactions);
+        let claimed = ahead.iter().filter(|transaction| transaction.is_claimed).count();
+        let new = ahead.len() - claimed;
+        let most = settings.uncertain_most();
+        if new == 0 || claimed > most / 2 {
+            return;
+        }
+        let room = host.room_ahead() as usize;
+        // As long as something is claimed, more is waited for, unless there is no more.
+        let is_too_few = room.min(new) < (most / 4).max(2) && !calls.is_empty();
+        if room == 0 || (claimed > 0 && is_too_few) {
+            return;
+        }
+        let (mut parts, mut in_doubt) = (Vec::new(), Vec::new());
+        let unclaimed = ahead.into_iter().filter(|transaction| !transaction.is_claimed);
+        for transaction in unclaimed.take(room) {
+            let Some(message) = messages.get_mut(&transaction.message) else {
+                continue;
+            };
+            transaction.is_claimed = true;
+            parts.push(message.part(transaction));
+            if let Some(output) = message.take_in_doubt() {
+                let call = message.call;
+                in_doubt.push(InDoubt { call, output });
+            }
+        }
+        if !parts.is_empty() {
+            host.claim_ahead(&parts, &in_doubt);
+        }
+    }
+
     fn supply(&mut self, id: Id, room: usize, scratch: &mut Vec<u8>) {
         let message = self
             .travelling
@@ -512,11 +584,13 @@ impl<H: HostApi> Conversation<'_, '_, H> {
 
     fn take_settled(&mut self, wire: Option<&Breach>) {
         while let Some(settled) = self.client.poll_settled() {
-            let Some(transaction) = self.travelling.remove(&settled.id) else {
+            let Some(mut transaction) = self.travelling.remove(&settled.id) else {
                 debug_assert!(false, "{:?} was settled before", settled.id);
                 continue;
             };
             let announced = self.announced.remove(&settled.id);
+            // A claim ahead was for that announcement.
+            transaction.is_claimed &= !announced;
             self.handle(transaction, settled, announced, wire);
         }
     }
@@ -621,8 +695,8 @@ fn settle<H: HostApi>(host: &mut H, call: u32, outcome: &Outcome) {
 /// is to be told of it should nobody learn how it ends.
 fn announce<H: HostApi>(
     host: &mut H,
-    messages: &mut HashMap<usize, OutboundMessage>,
-    travelling: &HashMap<Id, Transaction>,
+    messages: &mut NumberMap<usize, OutboundMessage>,
+    travelling: &NumberMap<Id, Transaction>,
     commits: &[Id],
 ) -> Result<(), Stop> {
     let mut parts: Vec<Part> = Vec::with_capacity(commits.len());

@@ -3,7 +3,7 @@
 use pipepost_sdk::outcomes::InDoubt;
 use pipepost_sdk::transport::TransportError;
 use pipepost_sdk::{
-    AccountView, Batch, Call, Endpoint, Failure, FileError, Level, Manifest, outcomes, run_files, transport,
+    AccountView, Batch, Call, Endpoint, Failure, FileError, Level, Manifest, ahead, outcomes, run_files, transport,
 };
 
 use crate::files::{File, Files};
@@ -51,6 +51,14 @@ impl HostApi for Host {
 
     fn committing(&mut self, parts: &[Part], in_doubt: &[InDoubt]) -> Result<(), Stop> {
         outcomes::committing(parts, in_doubt)
+    }
+
+    fn room_ahead(&mut self) -> u32 {
+        ahead::room()
+    }
+
+    fn claim_ahead(&mut self, parts: &[Part], in_doubt: &[InDoubt]) {
+        ahead::claim(parts, in_doubt);
     }
 
     fn confirmed(&mut self, part: Part, output: Option<&str>) {

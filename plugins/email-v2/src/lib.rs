@@ -47,6 +47,7 @@ pub mod failure;
 pub mod files;
 mod html;
 pub mod message;
+mod numbers;
 mod outbound_message;
 pub mod output;
 pub mod parameters;

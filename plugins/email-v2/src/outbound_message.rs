@@ -46,6 +46,8 @@ pub(crate) struct Transaction {
     pub(crate) recipients: Vec<Address>,
     /// How often a server has asked for another connection for it.
     pub(crate) moves: u32,
+    /// The host has claimed it, ahead of its announcement.
+    pub(crate) is_claimed: bool,
 }
 
 /// What a settled transaction means for the part that the host keeps books of.
@@ -103,22 +105,23 @@ impl OutboundMessage {
     /// # Errors
     /// When nobody of those who are still to get it is among its recipients.
     pub(crate) fn transactions(&mut self, message: usize, recipients: usize) -> Result<Vec<Transaction>, Failure> {
-        let all = self
-            .prepared
-            .envelope
-            .recipients
-            .iter()
-            .filter(|recipient| {
-                let is_due = |only: &Vec<String>| only.iter().any(|due| due == recipient.as_str());
-                self.only.as_ref().is_none_or(is_due)
-            })
-            .cloned()
-            .collect::<Vec<_>>();
+        let envelope = &self.prepared.envelope.recipients;
+        let all: Vec<Address> = match &self.only {
+            None => envelope.clone(),
+            Some(only) => {
+                let is_due = |recipient: &&Address| only.iter().any(|due| due == recipient.as_str());
+                envelope.iter().filter(is_due).cloned().collect()
+            }
+        };
         if all.is_empty() {
             return Err(Failure::new(
                 FailureKind::Invalid,
                 "None of those who are still to get the message is among its recipients.",
             ));
+        }
+        let wants_apart = |recipient: &Address| !self.prepared.utf8_headers && recipient.needs_smtputf8();
+        if all.len() <= recipients.max(1) && !all.iter().any(wants_apart) {
+            return Ok(vec![self.transaction(message, all)]);
         }
         // Who needs SMTPUTF8 and is in no header has a transaction apart: a server without it refuses that one alone.
         let (wide, plain): (Vec<Address>, Vec<Address>) = all
@@ -166,6 +169,7 @@ impl OutboundMessage {
             part,
             recipients,
             moves: 0,
+            is_claimed: false,
         }
     }
 

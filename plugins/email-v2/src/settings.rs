@@ -45,6 +45,9 @@ pub struct Settings {
 /// RFC 5321, section 4.5.3.1.8: every server takes a hundred. Gmail takes no more.
 const RECIPIENTS: usize = 100;
 
+/// The window of a connection whose account states none.
+const UNCERTAIN_MAX: usize = 16;
+
 impl Settings {
     /// Reads the account's public view.
     ///
@@ -97,6 +100,11 @@ impl Settings {
             port: self.port,
             account: self.label.as_deref(),
         }
+    }
+
+    /// Returns how many messages one lost connection may make uncertain.
+    pub(crate) fn uncertain_most(&self) -> usize {
+        self.max_uncertain.unwrap_or(UNCERTAIN_MAX)
     }
 
     /// Checks whether a message that needs SMTPUTF8 may be sent.

@@ -60,6 +60,13 @@ pub trait HostApi {
     /// # Errors
     /// The reason why none of it may be written.
     fn committing(&mut self, parts: &[Part], in_doubt: &[InDoubt]) -> Result<(), Stop>;
+    /// Returns how many parts may be claimed ahead of their announcement now; 0 where claims wait for nothing.
+    fn room_ahead(&mut self) -> u32 {
+        0
+    }
+    /// Claims parts that are announced soon, with their outputs in doubt as for [`committing`](HostApi::committing). It
+    /// does not wait.
+    fn claim_ahead(&mut self, _parts: &[Part], _in_doubt: &[InDoubt]) {}
     /// Reports that the server confirmed a part. `output` is the step's output as JSON, if this part completes the
     /// message.
     fn confirmed(&mut self, part: Part, output: Option<&str>);

@@ -1,4 +1,5 @@
-//! Contract 0.2.0, the newest: its bindings, and the account as it shows it.
+//! Contract 0.2.0, the newest: its bindings, and the account as it shows it. Claims ahead are a package of their own, which
+//! a component of 0.2.0 may import.
 
 #![allow(missing_docs, unreachable_pub, unnameable_types, unused_qualifications, clippy::all)]
 
@@ -11,7 +12,8 @@ wasmtime::component::bindgen!({
         "../../wit/wasi-random-0.2.0",
         "../../wit/pipepost-connector-0.2.0",
         "../../wit/pipepost-mail-0.2.0",
-        "../../wit/pipepost-host-0.2.0",
+        "../../wit/pipepost-claims-0.1.0",
+        "../../wit/pipepost-host-0.2.1",
     ],
     imports: { default: async | trappable },
     exports: { default: async },
@@ -23,6 +25,7 @@ wasmtime::component::bindgen!({
 });
 
 pub use self::exports::pipepost::connector::step::{Call, Manifest};
+pub use self::pipepost::claims::ahead;
 pub use self::pipepost::connector::{files, log, new_files, outcomes, types};
 pub use self::pipepost::mail::transport;
 pub use self::wasi::clocks::wall_clock;

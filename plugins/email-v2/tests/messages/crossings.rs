@@ -1,6 +1,7 @@
 //! How often a batch crosses the sandbox's boundary: each crossing, and each write, costs more than a message's words do.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use pipepost_email_v2::batch::send;
@@ -17,6 +18,9 @@ const MESSAGES: u32 = 64;
 #[derive(Clone, Copy, Debug, Default)]
 struct Crossings {
     announcements: u32,
+    /// Claims that waited for the disk while nothing else could be done, and those made ahead.
+    waits: u32,
+    claims: u32,
     writes: u32,
     reads: u32,
     sent: u32,
@@ -37,6 +41,11 @@ struct Server {
     in_data: bool,
     input: Vec<u8>,
     replies: Vec<u8>,
+    /// Its ledger is on a disk: how many messages a crash may make uncertain.
+    uncertain_max: usize,
+    /// Claimed and not announced; announced and not confirmed.
+    ahead: HashSet<(u32, u32)>,
+    open: usize,
     count: Crossings,
 }
 
@@ -142,12 +151,45 @@ impl HostApi for Net {
         Ok(Line(Rc::clone(&self.0)))
     }
 
-    fn committing(&mut self, _: &[Part], _: &[InDoubt]) -> Result<(), Stop> {
-        self.0.borrow_mut().count.announcements += 1;
+    fn committing(&mut self, parts: &[Part], _: &[InDoubt]) -> Result<(), Stop> {
+        let mut server = self.0.borrow_mut();
+        server.count.announcements += 1;
+        server.open += parts.len();
+        let claimed = parts
+            .iter()
+            .filter(|part| server.ahead.remove(&(part.call, part.number)));
+        let is_claimed = claimed.count() == parts.len();
+        server.count.waits += u32::from(!is_claimed);
         Ok(())
     }
 
+    fn room_ahead(&mut self) -> u32 {
+        let server = self.0.borrow();
+        server.uncertain_max.saturating_sub(server.open + server.ahead.len()) as u32
+    }
+
+    fn claim_ahead(&mut self, parts: &[Part], in_doubt: &[InDoubt]) {
+        assert_eq!(
+            parts.len(),
+            in_doubt.len(),
+            "a crash leaves something to look for each by"
+        );
+        assert!(
+            parts.len() as u32 <= self.room_ahead(),
+            "no more than a crash may make uncertain"
+        );
+        let mut server = self.0.borrow_mut();
+        server.count.claims += 1;
+        for part in parts {
+            assert!(
+                server.ahead.insert((part.call, part.number)),
+                "{part:?} is claimed once"
+            );
+        }
+    }
+
     fn confirmed(&mut self, _: Part, output: Option<&str>) {
+        self.0.borrow_mut().open -= 1;
         self.0.borrow_mut().count.outputs += u32::from(output.is_some());
     }
 
@@ -211,6 +253,27 @@ fn with_chunking_four_messages_and_more_share_them() {
     assert!(count.writes <= MESSAGES / 4 + 2, "{count:?}");
     assert!(count.reads <= MESSAGES / 4 + 3, "{count:?}");
     assert!(count.announcements <= MESSAGES / 4 + 1, "{count:?}");
+}
+
+#[test]
+fn with_a_ledger_on_a_disk_several_messages_are_claimed_at_once_while_the_server_works() {
+    let claimed = |uncertain_max, messages| {
+        let server = Server {
+            uncertain_max,
+            ..Server::default()
+        };
+        counted(server, messages, "Hello")
+    };
+    let count = claimed(16, 4 * MESSAGES);
+    assert!(count.waits <= 2, "{count:?}");
+    assert!(count.claims <= 4 * MESSAGES / 4 + 4, "{count:?}");
+    // As many as one that is lost may make uncertain, and no more.
+    let count = claimed(4, MESSAGES);
+    assert!(count.claims <= MESSAGES * 2 / 3, "{count:?}");
+    let count = claimed(1, MESSAGES);
+    assert!(count.claims <= 1 && count.waits >= MESSAGES - 1, "{count:?}");
+    // In memory nothing is won by it.
+    assert_eq!(crossings(false).claims, 0);
 }
 
 #[test]
