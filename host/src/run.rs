@@ -170,7 +170,8 @@ pub struct RunReport {
     pub interrupted: bool,
     /// What the runs of other pipelines mean for this one.
     pub other_runs: OtherRuns,
-    /// Whether something was not sent because the ledger could not be written. It may be sent when it can be.
+    /// Whether something was not sent because the ledger could not be written, or is another owner's for now. It may be sent
+    /// when it can be.
     pub unrecorded: bool,
 }
 
@@ -464,8 +465,8 @@ fn check_depth(options: &mut RunOptions) -> Result<(), Failure> {
     }
 }
 
-/// Where the run notes what it sends: in the state of a named execution, else in memory. A failure comes with whether it was
-/// only that the state could not be reached.
+/// Where the run notes what it sends: in the state of a named execution, else in memory. A failure comes with whether it
+/// is enough to wait.
 async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, (Failure, bool)> {
     let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.dry_run) else {
         return Ok(Arc::new(MemoryLedger::default()));
@@ -475,7 +476,7 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
         .open_ledger(&key, Redact::with(move |output| mask.json(output)))
         .await;
     opened.map_err(|error| {
-        let unrecorded = matches!(error, StateError::Unreachable { .. });
+        let unrecorded = matches!(error, StateError::Unreachable { .. } | StateError::Taken { .. });
         // Another process that is at it will be done some time; the rest needs somebody.
         let (kind, advice) = match error {
             StateError::Taken { .. } | StateError::Served { .. } => (

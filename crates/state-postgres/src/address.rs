@@ -149,8 +149,10 @@ impl Address {
         if self.config.get_tcp_user_timeout().is_none() {
             self.config.tcp_user_timeout(patience);
         }
-        self.config.keepalives_idle(patience);
-        self.config.keepalives_interval(patience);
+        // The system counts them in whole seconds.
+        let keepalive = patience.max(Duration::from_secs(1));
+        self.config.keepalives_idle(keepalive);
+        self.config.keepalives_interval(keepalive);
         self.config.keepalives_retries(2);
         if self.config.get_application_name().is_none() {
             self.config.application_name("pipepost");

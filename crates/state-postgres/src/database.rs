@@ -110,6 +110,12 @@ fn reason(error: &Error) -> String {
     text
 }
 
+/// Whether a server was connected to, and cannot be written.
+fn is_standby(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
 /// The connections of one process to one database.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -236,12 +242,15 @@ impl Database {
     async fn client(&self) -> Result<Object, Fault> {
         let patience = self.address.patience();
         let hosts = u32::try_from(self.address.config.get_hosts().len()).unwrap_or(1).max(1);
+        // Of several hosts, one may be about to take over.
+        let is_alone = hosts == 1;
         let timeouts = Timeouts {
             wait: Some(patience),
             create: Some(patience * hosts),
             recycle: Some(patience),
         };
         let client = self.pool.timeout_get(&timeouts).await.map_err(|error| match error {
+            PoolError::Backend(error) if is_alone && is_standby(&error) => Fault::Not(self.standby()),
             PoolError::Backend(error) => match Fault::from(error) {
                 // The server answers, and lets nobody in.
                 Fault::Refused(error) => Fault::Not(self.unusable(&error)),
@@ -295,7 +304,7 @@ impl Database {
             );
         }
         if row.get::<_, bool>(3) {
-            return not("the server is a standby, which cannot be written; name the primary, or all hosts");
+            return Err(Fault::Not(self.standby()));
         }
         if row.get::<_, &str>(4) != "UTF8" {
             return not("the database's encoding is not UTF8; make one with ENCODING 'UTF8'");
@@ -308,6 +317,11 @@ impl Database {
             );
         }
         Ok(())
+    }
+
+    fn standby(&self) -> StateError {
+        let reason = "the server is a standby, which cannot be written; name the primary, or all hosts";
+        StateError::unusable(self.address.place(), reason)
     }
 
     fn unusable(&self, error: &Error) -> StateError {

@@ -350,6 +350,8 @@ impl RunStore for PostgresRuns {
     fn recover(&self) -> Answer<'_, Result<Vec<Run>, StateError>> {
         self.book.act(async move |desk| {
             let (worker, moment, steady) = (desk.worker.id(), desk.moment(), desk.worker.is_steady());
+            // Twice as long as an answer may take.
+            let lost = length(desk.database.address.lease);
             let held: Vec<String> = desk.leases.borrow().iter().cloned().collect();
             let recover = async |client: &mut Object| {
                 let change = begin(client).await?;
@@ -358,6 +360,7 @@ impl RunStore for PostgresRuns {
                     (&moment, Type::INT8),
                     (&steady, Type::BOOL),
                     (&held, Type::TEXT_ARRAY),
+                    (&lost, Type::INT8),
                 ];
                 let rows = change.query_typed(RECOVER, &values).await?;
                 let mut recovered = Vec::with_capacity(rows.len());

@@ -44,7 +44,8 @@ pub(crate) const SIGN: &str = "WITH sign AS (
     )
     SELECT set_config('synchronous_commit', 'off', true)";
 
-/// Takes executions that nobody alive has. The first time makes the execution, with the epoch 1.
+/// Takes executions that nobody alive has. The first time makes the execution, with the epoch 1. Whoever performs the run of
+/// this key takes it from everybody: a worker that was silent for too long lost the run, and may be back.
 ///
 /// $1 their keys, $2 the worker, $3 seconds, $4 `synchronous_commit`.
 pub(crate) const OPEN: &str = concat!(
@@ -59,6 +60,8 @@ pub(crate) const OPEN: &str = concat!(
       WHERE e.owner IS NULL OR e.owner = excluded.owner OR NOT ",
     alive!("e.owner"),
     "
+        OR EXISTS (
+          SELECT 1 FROM pipepost.runs r WHERE r.key = e.key AND r.state = 'running' AND r.owner = excluded.owner)
       RETURNING key, epoch, begun
     )
     SELECT key, epoch, begun, set_config('synchronous_commit', $4::text, true) FROM taken"
@@ -202,6 +205,16 @@ pub(crate) const CLOSE: &str = concat!(
     )
     SELECT set_config('synchronous_commit', $5::text, true)"
 );
+
+/// Gives up what this worker owns and does not run: it was taken, and the answer was lost.
+///
+/// $1 the worker, $2 the executions that it runs or takes, $3 microseconds.
+pub(crate) const GIVE_UP: &str = "WITH stray AS (
+      UPDATE pipepost.executions e SET owner = NULL
+      WHERE e.owner = $1::text AND e.key <> ALL ($2::text[])
+        AND e.begun < floor(extract(epoch FROM clock_timestamp()) - $3::int8 / 1000000)::int8
+    )
+    SELECT set_config('synchronous_commit', 'off', true)";
 
 /// Those that run executions which could not be taken.
 ///
@@ -480,7 +493,8 @@ pub(crate) const FINISH: &str = concat!(
 /// Finds runs whose performer is gone. With a worker that was silent for too long, only a worker decides that was not so
 /// itself. Runs of one's own that nobody performs were taken, and the answer was lost.
 ///
-/// $1 the worker, $2 microseconds, $3 whether this worker was never silent for too long, $4 the runs that it performs.
+/// $1 the worker, $2 microseconds, $3 whether this worker was never silent for too long, $4 the runs that it performs, $5
+/// how many microseconds after their beginning.
 pub(crate) const RECOVER: &str = concat!(
     "SELECT ",
     run!("r"),
@@ -489,7 +503,7 @@ pub(crate) const RECOVER: &str = concat!(
     now!("$2"),
     " AS now) t
     WHERE r.state = 'running' AND CASE
-        WHEN r.owner = $1::text THEN r.id <> ALL ($4::text[]) AND r.begun < t.now - 60000000
+        WHEN r.owner = $1::text THEN r.id <> ALL ($4::text[]) AND r.begun < t.now - $5::int8
         ELSE NOT ",
     alive!("r.owner"),
     " AND ($3::bool OR NOT EXISTS (
@@ -619,6 +633,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("claim", CLAIM),
     ("note", NOTE),
     ("close", CLOSE),
+    ("give up", GIVE_UP),
     ("entries of an execution", ENTRIES_OF),
     ("entries in doubt", ENTRIES_OPEN),
     ("entry", ENTRY),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cluster::Database;
 use pipepost_state::ledger::{ClaimError, Decision, Known, Message, Part, PartOutcome, Recorded, State};
+use pipepost_state::runs::{Accepted, NewRun, PinnedDocument, Room, RunId, RunOrigin};
 use pipepost_state::suite::{Machine, SimClock};
 
 use super::*;
@@ -289,4 +290,80 @@ async fn several_servers_serve_one_state_and_what_a_silent_one_took_is_done_by_a
     let settled = stores[0].reader().settle("a", Decision::Sent).await;
     settled.expect_err("it is being sent");
     claim(&lost, "b").await.expect_err("it is another's");
+}
+
+fn order(pipeline: &str, key: &str) -> NewRun {
+    NewRun {
+        id: RunId::next(),
+        document: Arc::new(PinnedDocument {
+            digest: format!("sha256:{pipeline}"),
+            pipeline: pipeline.to_owned(),
+            text: "{}".to_owned(),
+            files: "{}".to_owned(),
+        }),
+        key: key.to_owned(),
+        digest: "d".to_owned(),
+        origin: RunOrigin::Api,
+        message: "{}".to_owned(),
+        shown: None,
+        globals: None,
+        trace: None,
+        due: None,
+        expiration: None,
+        retries: 0,
+        allow_redelivery: true,
+        unless_waiting: false,
+    }
+}
+
+#[tokio::test]
+async fn whoever_performs_a_run_takes_its_execution_from_a_worker_that_lost_it_and_is_back() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let (woken, other) = (store(&database, ""), store(&database, ""));
+    let begun = woken.runs().accept(order("mail", "run"), true).await;
+    assert!(matches!(begun, Ok(Accepted::Begun(_))), "{begun:?}");
+    let before = open(&woken, "run").await;
+    its_owner_is_silent(&database);
+    assert_eq!(other.runs().recover().await.expect("a state").len(), 1);
+    // It is back before the other one has taken the execution.
+    database.sql("UPDATE pipepost.workers SET seen = clock_timestamp()");
+    let refused = other.open_ledger("run", Redact::nothing()).await.map(drop);
+    assert!(matches!(refused, Err(StateError::Taken { .. })), "{refused:?}");
+    let room = Room {
+        runs: 1,
+        others: 1,
+        ..Room::default()
+    };
+    let leases = other.runs().take(room).await.expect("a state");
+    assert_eq!(leases.len(), 1);
+    let after = open(&other, "run").await;
+    claim(&after, "a").await.expect("nobody has it");
+    claim(&before, "b").await.expect_err("the execution is another's");
+}
+
+#[tokio::test]
+async fn a_run_that_was_taken_though_the_answer_was_lost_waits_again() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let (store, other) = (store(&database, "?lease=1"), store(&database, "?lease=1"));
+    for key in ["known", "unknown"] {
+        let begun = store.runs().accept(order("mail", key), true).await;
+        assert!(matches!(begun, Ok(Accepted::Begun(_))), "{begun:?}");
+    }
+    // As a lost answer leaves it: under way for this worker, which does not know of it.
+    database.sql(
+        "UPDATE pipepost.runs SET begun = begun - 10000000;
+         INSERT INTO pipepost.runs SELECT 'a' || right(id, -1), pipeline, document, 'lost', digest, origin, message, shown,
+           globals, state, due, expires, retries, attempt, deaths, allow_redelivery, redelivery, owner, epoch, accepted,
+           begun, ended, output, kind, failure, sent, failed, uncertain FROM pipepost.runs WHERE key = 'unknown'",
+    );
+    other.runs().serve().await.expect("a state");
+    let recovered = store.runs().recover().await.expect("a state");
+    let keys: Vec<(&str, u32)> = recovered.iter().map(|run| (run.key.as_str(), run.deaths)).collect();
+    assert_eq!(keys, [("lost", 0)], "nobody died");
 }

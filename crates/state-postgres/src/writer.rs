@@ -85,6 +85,8 @@ struct Writer {
     ended: watch::Sender<u64>,
     /// When old executions were forgotten last, as far as this process knows, in seconds.
     upkeep: Option<i64>,
+    /// Something was taken, and the answer was lost: since when it was not given up.
+    stray: Option<Instant>,
 }
 
 /// Works until its last sender is gone and everything is written.
@@ -95,11 +97,20 @@ pub(crate) async fn work(desk: Rc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>,
         running: HashMap::new(),
         ended,
         upkeep: None,
+        stray: None,
     };
     let mut is_over = false;
     loop {
         if writer.pending.is_empty() {
-            match jobs.recv().await {
+            let next = tokio::select! {
+                biased;
+                next = jobs.recv() => next,
+                () = writer.until_strays_are_old() => {
+                    writer.give_strays_up().await;
+                    continue;
+                }
+            };
+            match next {
                 Some(job) => writer.pending.add(job),
                 None => return,
             }
@@ -141,6 +152,8 @@ impl Writer {
         let is_late = |asked: Instant| asked.elapsed() >= bound;
         let place = self.desk.database.address.place();
         for late in self.pending.opens.extract_if(.., |open| is_late(open.asked)) {
+            // It may have been taken all the same.
+            self.stray.get_or_insert_with(Instant::now);
             // Whoever no longer listens need not be told, here and below.
             drop(late.done.send(Err(StateError::unreachable(place, reason))));
         }

@@ -23,6 +23,7 @@ CREATE TABLE pipepost.executions (
   changed int8 NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX executions_changed ON pipepost.executions (changed);
+CREATE INDEX executions_owned ON pipepost.executions (owner) WHERE owner IS NOT NULL;
 
 -- One row for each message of which something was claimed.
 CREATE TABLE pipepost.messages (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Object;
-use pipepost_state::clock::{Clock, SystemClock, seconds};
+use pipepost_state::clock::{Clock, SystemClock, length, seconds};
 use pipepost_state::ledger::{ClaimError, LedgerState, PartOutcome, RETENTION_SECONDS, UPKEEP_SECONDS};
 use pipepost_state::{Holder, StateError};
 use tokio_postgres::error::SqlState;
@@ -18,7 +18,9 @@ use super::{Claiming, Closing, Open, Tenure, Writer};
 use crate::book::Desk;
 use crate::database::Fault;
 use crate::entries;
-use crate::statements::{CLAIM, CLOSE, ENTRIES_OF, FORGET_EXECUTIONS, HOLDERS, NOTE, OPEN, TAKE_OVER, UPKEEP, now};
+use crate::statements::{
+    CLAIM, CLOSE, ENTRIES_OF, FORGET_EXECUTIONS, GIVE_UP, HOLDERS, NOTE, OPEN, TAKE_OVER, UPKEEP, now,
+};
 
 /// An execution that was taken, with what is known of it.
 #[derive(Debug)]
@@ -242,6 +244,35 @@ impl Writer {
             let error = taken(&open.execution, None, std::process::id(), begun.unwrap_or_default());
             drop(open.done.send(Err(error)));
         }
+    }
+
+    /// Waits until what was taken without an answer has waited for a lease: then no statement of then is on its way any more.
+    pub(super) fn until_strays_are_old(&self) -> impl Future<Output = ()> + use<> {
+        let left = self
+            .stray
+            .map(|since| self.desk.database.address.lease.saturating_sub(since.elapsed()));
+        async move {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Gives up what this worker owns and does not run.
+    pub(super) async fn give_strays_up(&mut self) {
+        let desk = &self.desk;
+        let runs: Vec<&str> = self.running.keys().map(|key| &**key).collect();
+        let (worker, lease) = (desk.worker.id(), length(desk.database.address.lease));
+        let give_up = async |client: &mut Object| {
+            let values: Values<'_> = vec![(&worker, Type::TEXT), (&runs, Type::TEXT_ARRAY), (&lease, Type::INT8)];
+            client.query_typed(GIVE_UP, &values).await?;
+            Ok(())
+        };
+        self.stray = match desk.database.soon(give_up).await {
+            Ok(()) => None,
+            Err(_) => Some(Instant::now()),
+        };
     }
 
     /// Forgets now and then what is old: see [`RETENTION_SECONDS`]. One piece at once, and what is left meanwhile.
