@@ -28,7 +28,7 @@ pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
 use crate::journal::{Journal, LineLevel};
 use crate::metrics::Metrics;
 use crate::pipelines::Pipelines;
-use crate::trigger::{Start, Trigger};
+use crate::trigger::Trigger;
 
 /// How often the state is asked what is due, if nothing says that something is: another process may have changed it.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -282,6 +282,34 @@ impl Dispatcher {
         decided
     }
 
+    /// Tells those who wait for runs that another server performed.
+    pub(crate) async fn tell_of_others(&self) {
+        let waited_for: Vec<RunId> = {
+            let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            waiters
+                .keys()
+                .filter(|id| !under_way.contains_key(id))
+                .cloned()
+                .collect()
+        };
+        for id in waited_for {
+            // What is under way here by now tells its end itself.
+            let Ok(Some(run)) = self.runs.run(&id).await else {
+                continue;
+            };
+            let is_here = self
+                .under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains_key(&id);
+            if run.state.is_end() && !is_here {
+                let output = run.output.as_deref().and_then(|text| serde_json::from_str(text).ok());
+                self.tell(Ended { run, output });
+            }
+        }
+    }
+
     /// Asks a run that is under way to end early: nothing new of it starts. Returns whether it is under way here.
     pub fn end_early(&self, id: &RunId) -> bool {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -348,7 +376,14 @@ impl Dispatcher {
             .pipelines
             .iter()
             .map(|(name, served)| (name.clone(), consumers(&served.trigger)));
-        let room = self.rooms.room(limits, DEFAULT_CONSUMERS);
+        let shared = served
+            .pipelines
+            .iter()
+            .filter_map(|(name, served)| Some((name.clone(), served.trigger.running_max()?)));
+        let room = Room {
+            shared: shared.collect(),
+            ..self.rooms.room(limits, DEFAULT_CONSUMERS)
+        };
         let leases = if room.runs == 0 {
             Vec::new()
         } else {
@@ -429,6 +464,7 @@ impl Dispatcher {
                 runs: count,
                 by_pipeline: BTreeMap::from([(pipeline.clone(), count)]),
                 others: 0,
+                shared: self.shared_limit(&pipeline),
             };
             let leases = self.runs.take(room).await;
             self.note_use(&leases);
@@ -452,6 +488,13 @@ impl Dispatcher {
         self.pipelines
             .get(pipeline)
             .map_or(DEFAULT_CONSUMERS, |served| consumers(&served.trigger))
+    }
+
+    /// The limit of a pipeline's runs over all servers, if it has one.
+    fn shared_limit(&self, pipeline: &str) -> BTreeMap<String, usize> {
+        let served = self.pipelines.get(pipeline);
+        let most = served.and_then(|served| served.trigger.running_max());
+        most.map(|most| (pipeline.to_owned(), most)).into_iter().collect()
     }
 
     /// Room for an order that may begin at once.
@@ -645,8 +688,5 @@ fn sentence(failure: &RunFailure) -> String {
 
 /// How many runs of a pipeline may be under way.
 fn consumers(trigger: &Trigger) -> usize {
-    match &trigger.start {
-        Start::Schedule(schedule) if !schedule.concurrent => 1,
-        _ => trigger.consumers.unwrap_or(DEFAULT_CONSUMERS),
-    }
+    trigger.running_max().unwrap_or(DEFAULT_CONSUMERS)
 }

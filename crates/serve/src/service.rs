@@ -32,6 +32,9 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the directory is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How often it is looked how runs ended that another server performs, while somebody waits for them here.
+const OTHERS_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How often old runs are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -154,6 +157,7 @@ impl Service {
         if let Some(interval) = service.runs.recover_interval() {
             tokio::spawn(Arc::clone(&service).recover(interval));
             tokio::spawn(Arc::clone(&service).hear());
+            tokio::spawn(Arc::clone(&service).tell_of_others());
         }
         Ok(service)
     }
@@ -327,6 +331,14 @@ impl Service {
                 }
                 Err(error) => tracing::debug!(%error, "no look for runs whose server ended"),
             }
+        }
+    }
+
+    /// Looks how runs ended that somebody waits for here and another server performed.
+    async fn tell_of_others(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(OTHERS_INTERVAL).await;
+            self.dispatcher.tell_of_others().await;
         }
     }
 

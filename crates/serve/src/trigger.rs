@@ -82,6 +82,14 @@ pub struct ScheduleStart {
 }
 
 impl Trigger {
+    /// Returns how many of its runs may be under way at once over all servers, if the document says it.
+    pub fn running_max(&self) -> Option<usize> {
+        match &self.start {
+            Start::Schedule(schedule) if !schedule.concurrent => Some(1),
+            _ => self.consumers,
+        }
+    }
+
     /// Reads the trigger of a document.
     ///
     /// # Errors

@@ -224,6 +224,7 @@ pub(crate) fn order(
         },
         allow_redelivery: pipeline.trigger.allow_redelivery,
         unless_waiting: false,
+        running_max: pipeline.trigger.running_max(),
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Desk {
     pub(crate) documents: RefCell<HashMap<String, Instant>>,
     /// Runs that this process performs.
     pub(crate) leases: RefCell<HashSet<String>>,
+    /// Pipelines whose runs are limited over all workers.
+    pub(crate) limited: RefCell<HashSet<String>>,
     /// Told when a run waits that another worker may take.
     pub(crate) queued_here: Notify,
 }
@@ -226,6 +228,7 @@ impl Book {
                     observer,
                     documents: RefCell::default(),
                     leases: RefCell::default(),
+                    limited: RefCell::default(),
                     queued_here: Notify::new(),
                 });
                 let local = LocalSet::new();

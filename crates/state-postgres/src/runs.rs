@@ -23,7 +23,8 @@ use crate::book::{Book, Desk};
 use crate::database::Fault;
 use crate::statements::{
     ACCEPT, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS, FORGET_PAYLOADS, FORGET_RUNS, KNOWN,
-    LENGTH, LIST, LOCK_PIPELINE, NOTE_SCHEDULE, PAUSE_PIPELINE, RECOVER, SCHEDULES, TAKE, UPDATE,
+    LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE, PAUSE_PIPELINE, RECOVER, SCHEDULES,
+    TAKE, UPDATE,
 };
 
 /// How long it is believed that a document is in the database, before it is given once more. Documents that no run needs
@@ -115,6 +116,10 @@ impl PostgresRuns {
                     Err(Fault::InTheWay(_)) => {}
                     Ok(is_mine) => {
                         desk.leases.borrow_mut().remove(lease.run.id.as_str());
+                        if wait.is_some() || desk.limited.borrow().contains(&lease.run.pipeline) {
+                            // Another worker may have waited for its place.
+                            desk.tell_queued();
+                        }
                         return Ok(is_mine);
                     }
                     Err(fault) => return Err(fault),
@@ -205,6 +210,26 @@ async fn update(change: &Transaction<'_>, run: &Run) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Takes while nobody else counts how many runs of these pipelines are under way: each statement sees what was committed
+/// before it began, and the last one begins when the rows are locked.
+async fn take_limited(client: &Client, pipelines: &[&String], values: &Values<'_>) -> Result<Vec<Row>, Fault> {
+    let which: Values<'_> = vec![(&pipelines, Type::TEXT_ARRAY)];
+    let (begun, made, locked, taken, committed) = tokio::join!(
+        biased;
+        client.batch_execute("BEGIN"),
+        client.execute_typed(MAKE_PIPELINES, &which),
+        client.query_typed(LOCK_PIPELINES, &which),
+        client.query_typed(TAKE, values),
+        client.batch_execute("COMMIT"),
+    );
+    begun?;
+    made?;
+    locked?;
+    let taken = taken?;
+    committed?;
+    Ok(taken)
+}
+
 async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Result<Accepted, Fault> {
     let document = &order.document;
     let is_known = desk
@@ -216,6 +241,7 @@ async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Re
     let worker = desk.worker.id();
     let (id, origin, expiration) = (order.id.as_str(), order.origin.as_str(), order.expiration.map(length));
     let (retries, moment) = (i64::from(order.retries), desk.moment());
+    let running_max = order.running_max.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
     let trace_parent = order.trace.as_ref().map(TraceContext::parent);
     let trace_state = order.trace.as_ref().and_then(TraceContext::state);
     let values: Values<'_> = vec![
@@ -240,6 +266,7 @@ async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Re
         (&document.files, Type::TEXT),
         (&trace_parent, Type::TEXT),
         (&trace_state, Type::TEXT),
+        (&running_max, Type::INT8),
     ];
     let made = client.query_typed_opt(ACCEPT, &values).await?;
     if let Some(row) = made {
@@ -284,10 +311,11 @@ impl RunStore for PostgresRuns {
                 desk.worker.known(&desk.database).await?;
             }
             let act = async |client: &mut Object| {
-                if !run.unless_waiting {
+                let is_limited = begin && run.running_max.is_some();
+                if !run.unless_waiting && !is_limited {
                     return accept(client, &desk, &run, begin).await;
                 }
-                // One tick at a time looks whether another one waits.
+                // One at a time looks whether another one waits, or how many are under way.
                 let change = self::begin(client).await?;
                 change
                     .execute_typed(LOCK_PIPELINE, &[(&run.document.pipeline, Type::TEXT)])
@@ -311,6 +339,8 @@ impl RunStore for PostgresRuns {
             let (runs, others, moment) = (count(room.runs), count(room.others), desk.moment());
             let pipelines: Vec<&String> = room.by_pipeline.keys().collect();
             let rooms: Vec<i64> = room.by_pipeline.values().map(|most| count(*most)).collect();
+            let shared: Vec<&String> = room.shared.keys().collect();
+            let shared_most: Vec<i64> = room.shared.values().map(|most| count(*most)).collect();
             let take = async |client: &mut Object| {
                 let values: Values<'_> = vec![
                     (&worker, Type::TEXT),
@@ -319,8 +349,18 @@ impl RunStore for PostgresRuns {
                     (&pipelines, Type::TEXT_ARRAY),
                     (&rooms, Type::INT8_ARRAY),
                     (&others, Type::INT8),
+                    (&shared, Type::TEXT_ARRAY),
+                    (&shared_most, Type::INT8_ARRAY),
                 ];
-                Ok(client.query_typed(TAKE, &values).await?)
+                if shared.is_empty() {
+                    return Ok(client.query_typed(TAKE, &values).await?);
+                }
+                let taken = take_limited(client, &shared, &values).await;
+                if taken.is_err() {
+                    // The error that matters is the first.
+                    drop(client.batch_execute("ROLLBACK").await);
+                }
+                taken
             };
             let rows = desk.database.soon(take).await?;
             let mut leases = Vec::with_capacity(rows.len());
@@ -329,6 +369,7 @@ impl RunStore for PostgresRuns {
                 desk.leases.borrow_mut().insert(run.id.as_str().to_owned());
                 leases.push(Lease { run });
             }
+            desk.limited.borrow_mut().extend(room.shared.into_keys());
             leases.sort_by(|one, other| (one.run.due, &one.run.id).cmp(&(other.run.due, &other.run.id)));
             Ok(leases)
         })

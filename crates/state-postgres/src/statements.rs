@@ -392,12 +392,15 @@ macro_rules! waiting {
 /// $1 id, $2 pipeline, $3 the document's digest, $4 key, $5 digest, $6 origin, $7 message, $8 shown, $9 globals, $10 due,
 /// $11 how long after it is due it may begin, $12 retries, $13 whether it may begin again after a death, $14 whether it is
 /// dropped while another one waits, $15 whether it begins, $16 the worker, $17 microseconds, $18 the document's text unless
-/// it is there, $19 its files, $20 and $21 the trace.
+/// it is there, $19 its files, $20 and $21 the trace,
+/// $22 how many of the pipeline may be under way.
 pub(crate) const ACCEPT: &str = concat!(
     "WITH t AS MATERIALIZED (
       SELECT ",
     now!("$17"),
     " AS now, $15::bool AND NOT EXISTS (SELECT 1 FROM pipepost.schedules s WHERE s.pipeline = $2::text AND s.paused)
+        AND ($22::int8 IS NULL OR $22::int8 > (
+          SELECT count(*) FROM pipepost.runs u WHERE u.state = 'running' AND u.pipeline = $2::text))
           AS begins
     ), pinned AS (
       INSERT INTO pipepost.documents (digest, pipeline, text, files, seen)
@@ -434,7 +437,8 @@ pub(crate) const KNOWN: &str = concat!(
 
 /// Takes what is due, in turn by pipeline, and leaves out what another worker is about to take.
 ///
-/// $1 the worker, $2 microseconds, $3 how many in all, $4 pipelines with $5 how many of each, $6 how many of each other one.
+/// $1 the worker, $2 microseconds, $3 how many in all, $4 pipelines with $5 how many of each, $6 how many of each other one,
+/// $7 pipelines with $8 how many of each may be under way over all workers: their rows are locked then.
 pub(crate) const TAKE: &str = concat!(
     "WITH RECURSIVE t AS MATERIALIZED (SELECT ",
     now!("$2"),
@@ -444,10 +448,12 @@ pub(crate) const TAKE: &str = concat!(
       SELECT c.id, u.pipeline, row_number() OVER (PARTITION BY u.pipeline ORDER BY c.due, c.id) AS turn
       FROM unpaused u
       LEFT JOIN unnest($4::text[], $5::int8[]) AS room (pipeline, most) ON room.pipeline = u.pipeline
+      LEFT JOIN unnest($7::text[], $8::int8[]) AS shared (pipeline, most) ON shared.pipeline = u.pipeline
       CROSS JOIN LATERAL (
         SELECT r.id, r.due FROM pipepost.runs r
         WHERE r.state = 'queued' AND r.pipeline = u.pipeline AND r.due <= (SELECT now FROM t)
-        ORDER BY r.due, r.id LIMIT LEAST(COALESCE(room.most, $6::int8), $3::int8)
+        ORDER BY r.due, r.id LIMIT LEAST(COALESCE(room.most, $6::int8), $3::int8, GREATEST(0, shared.most - (
+          SELECT count(*) FROM pipepost.runs n WHERE n.state = 'running' AND n.pipeline = shared.pipeline)))
         FOR UPDATE SKIP LOCKED
       ) c
     ), chosen AS MATERIALIZED (
@@ -464,6 +470,14 @@ pub(crate) const TAKE: &str = concat!(
     run!("begun"),
     ", set_config('synchronous_commit', 'on', true) FROM begun"
 );
+
+/// Makes the rows of pipelines whose runs are limited over all workers. $1 the pipelines.
+pub(crate) const MAKE_PIPELINES: &str = "INSERT INTO pipepost.schedules (pipeline)
+    SELECT p FROM unnest($1::text[]) p ORDER BY p ON CONFLICT (pipeline) DO NOTHING";
+
+/// Locks them, so that nobody else counts meanwhile. $1 the pipelines.
+pub(crate) const LOCK_PIPELINES: &str = "SELECT s.pipeline FROM pipepost.schedules s
+    WHERE s.pipeline = ANY ($1::text[]) ORDER BY s.pipeline FOR UPDATE";
 
 /// Writes down how a run goes on, if it is still the performer's; and says whether it stands there already.
 ///
@@ -644,6 +658,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("accept", ACCEPT),
     ("known", KNOWN),
     ("take", TAKE),
+    ("lock pipelines", LOCK_PIPELINES),
     ("finish", FINISH),
     ("recover", RECOVER),
     ("run", BY_ID),

@@ -313,6 +313,7 @@ fn order(pipeline: &str, key: &str) -> NewRun {
         retries: 0,
         allow_redelivery: true,
         unless_waiting: false,
+        running_max: None,
     }
 }
 

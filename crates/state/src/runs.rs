@@ -55,6 +55,8 @@ pub struct Room {
     pub by_pipeline: BTreeMap<String, usize>,
     /// The number of runs of each other pipeline.
     pub others: usize,
+    /// The most runs of these pipelines that may be under way at once, over all servers.
+    pub shared: BTreeMap<String, usize>,
 }
 
 impl Room {
@@ -65,6 +67,12 @@ impl Room {
             .copied()
             .unwrap_or(self.others)
             .min(self.runs)
+    }
+
+    /// Returns the same, where so many of its runs are under way over all servers.
+    pub fn of_shared(&self, pipeline: &str, running: usize) -> usize {
+        let left = self.shared.get(pipeline).map(|most| most.saturating_sub(running));
+        self.of(pipeline).min(left.unwrap_or(usize::MAX))
     }
 }
 

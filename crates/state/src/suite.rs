@@ -154,6 +154,7 @@ macro_rules! expand_suite {
             what_a_dead_server_had_under_way_waits_again_or_fails_as_its_document_says,
             a_run_that_ended_its_server_five_times_is_not_tried_again,
             while_a_run_of_the_pipeline_waits_a_further_one_is_skipped_when_asked_to,
+            the_runs_of_a_pipeline_are_limited_over_all_that_perform_them,
             a_pipeline_that_pauses_begins_nothing,
             what_a_schedule_did_is_known_to_the_next_process_and_is_never_set_back,
             runs_are_listed_page_by_page_the_last_one_first,

@@ -178,6 +178,7 @@ impl Rooms {
             runs: self.size.saturating_sub(used.all),
             by_pipeline,
             others: usual,
+            shared: BTreeMap::new(),
         }
     }
 

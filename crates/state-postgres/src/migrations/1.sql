@@ -123,7 +123,7 @@ CREATE TABLE pipepost.runs (
   trace_state text
 ) WITH (fillfactor = 70);
 CREATE INDEX runs_queued ON pipepost.runs (pipeline, due, id) WHERE state = 'queued';
-CREATE INDEX runs_running ON pipepost.runs (owner, pipeline) WHERE state = 'running';
+CREATE INDEX runs_running ON pipepost.runs (pipeline, owner) WHERE state = 'running';
 CREATE INDEX runs_amiss ON pipepost.runs (state, id) WHERE state IN ('failed', 'uncertain', 'cancelled');
 CREATE INDEX runs_by_pipeline ON pipepost.runs (pipeline, id);
 CREATE INDEX runs_by_document ON pipepost.runs (document);

@@ -190,7 +190,11 @@ pub(super) fn accept(writing: &Writing<'_>, order: &NewRun, begin: bool) -> rusq
             document.files
         ])?;
     let mut run = Run::new(order.clone(), writing.now);
-    let begin = begin && !is_paused(change, &document.pipeline)?;
+    let has_room = match order.running_max {
+        Some(most) => running(change, &document.pipeline)? < most,
+        None => true,
+    };
+    let begin = begin && has_room && !is_paused(change, &document.pipeline)?;
     if begin {
         run.begin(writing.owner, writing.now);
     }
@@ -206,6 +210,14 @@ fn is_paused(change: &Connection, pipeline: &str) -> rusqlite::Result<bool> {
     change
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM schedules WHERE pipeline = ?1 AND paused)")?
         .query_row([pipeline], |row| row.get(0))
+}
+
+/// Counts the runs of a pipeline that are under way.
+fn running(change: &Connection, pipeline: &str) -> rusqlite::Result<usize> {
+    let count: i64 = change
+        .prepare_cached("SELECT count(*) FROM runs WHERE state = 'running' AND pipeline = ?1")?
+        .query_row([pipeline], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// The pipelines of which something waits, each found by one look into the index.
@@ -230,7 +242,11 @@ pub(super) fn take(writing: &Writing<'_>, room: &Room) -> rusqlite::Result<Vec<L
     )?;
     let mut queues = Vec::new();
     for pipeline in waiting(change)? {
-        let most = i64::try_from(room.of(&pipeline)).unwrap_or(i64::MAX);
+        let running = match room.shared.contains_key(&pipeline) {
+            true => running(change, &pipeline)?,
+            false => 0,
+        };
+        let most = i64::try_from(room.of_shared(&pipeline, running)).unwrap_or(i64::MAX);
         let due: Vec<String> = select
             .query_map(params![pipeline, writing.now, most], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;

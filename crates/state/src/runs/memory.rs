@@ -84,8 +84,10 @@ impl Rows {
         }
         let document = Arc::clone(&order.document);
         self.documents.entry(document.digest.clone()).or_insert(document);
+        let running_max = order.running_max;
         let mut run = Run::new(order, now);
-        let begin = begin && !self.is_paused(&run.pipeline);
+        let has_room = running_max.is_none_or(|most| self.running(&run.pipeline) < most);
+        let begin = begin && has_room && !self.is_paused(&run.pipeline);
         if begin {
             run.begin(OWNER, now);
         }
@@ -102,6 +104,12 @@ impl Rows {
         self.schedules.get(pipeline).is_some_and(|schedule| schedule.paused)
     }
 
+    fn running(&self, pipeline: &str) -> usize {
+        let runs = self.runs.values();
+        runs.filter(|run| run.state == RunState::Running && run.pipeline == pipeline)
+            .count()
+    }
+
     fn take(&mut self, room: &Room, now: Moment) -> Vec<Lease> {
         let mut due: BTreeMap<&str, Vec<(Moment, &RunId)>> = BTreeMap::new();
         let waiting = self.runs.values().filter(|run| run.state == RunState::Queued);
@@ -112,7 +120,7 @@ impl Rows {
             .into_iter()
             .map(|(pipeline, mut runs)| {
                 runs.sort();
-                runs.truncate(room.of(pipeline));
+                runs.truncate(room.of_shared(pipeline, self.running(pipeline)));
                 runs.into_iter()
                     .map(|(_, id)| id.clone())
                     .collect::<Vec<_>>()

@@ -181,6 +181,9 @@ pub struct NewRun {
     pub allow_redelivery: bool,
     /// Whether the order is dropped while another run of the pipeline waits.
     pub unless_waiting: bool,
+    /// The most runs of the pipeline that may be under way at once, over all servers; none if each server has its own limit.
+    /// Beyond it, the run waits.
+    pub running_max: Option<usize>,
 }
 
 /// The reason why a run did not end as it should.

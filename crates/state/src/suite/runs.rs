@@ -43,6 +43,7 @@ fn order(pipeline: &str, key: &str) -> NewRun {
         retries: 0,
         allow_redelivery: true,
         unless_waiting: false,
+        running_max: None,
     }
 }
 
@@ -239,6 +240,7 @@ pub async fn what_is_due_is_taken_in_turn_and_within_the_room_of_each_pipeline<M
         runs: 4,
         by_pipeline: [("full".to_owned(), 0), ("slow".to_owned(), 3)].into(),
         others: 4,
+        ..Room::default()
     };
     let mut taken: Vec<String> = take(&runs, room).await.into_iter().map(|lease| lease.run.key).collect();
     taken.sort();
@@ -467,4 +469,34 @@ pub async fn messages_are_forgotten_before_their_runs_and_what_is_uncertain_neve
     assert_eq!(now(runs.document("sha256:done")).await, None);
     assert!(now(runs.document("sha256:waits")).await.is_some());
     assert!(now(runs.run(&ids[1])).await.is_some() && now(runs.run(&waits)).await.is_some());
+}
+
+/// See the name.
+pub async fn the_runs_of_a_pipeline_are_limited_over_all_that_perform_them<M: Machine>() {
+    let (machine, _) = machine::<M>();
+    let (runs, other) = (machine.process().runs(), machine.process().runs());
+    let limited = |key: &str| NewRun {
+        running_max: Some(2),
+        ..order("slow", key)
+    };
+    let first = begun(&runs, limited("1")).await;
+    let second = begun(&other, limited("2")).await;
+    for (runs, key) in [(&runs, "3"), (&other, "4")] {
+        let accepted = now(runs.accept(limited(key), true)).await;
+        assert!(matches!(accepted, Accepted::Queued(_)), "{accepted:?}");
+    }
+    queued(&runs, order("quick", "5")).await;
+    let room = || Room {
+        shared: [("slow".to_owned(), 2)].into(),
+        ..room(8)
+    };
+    let keys = |leases: &[Lease]| -> Vec<String> { leases.iter().map(|lease| lease.run.key.clone()).collect() };
+    assert_eq!(keys(&take(&other, room()).await), ["5"]);
+    assert!(now(runs.finish(&first, done("1"))).await);
+    // At once, so that neither sees what the other is about to take.
+    let (one, two) = tokio::join!(runs.take(room()), other.take(room()));
+    let taken = [one.expect("a state"), two.expect("a state")].concat();
+    assert_eq!(keys(&taken), ["3"]);
+    assert!(now(other.finish(&second, done("2"))).await);
+    assert_eq!(keys(&take(&runs, room()).await), ["4"]);
 }
