@@ -452,8 +452,9 @@ pub(crate) const TAKE: &str = concat!(
       CROSS JOIN LATERAL (
         SELECT r.id, r.due FROM pipepost.runs r
         WHERE r.state = 'queued' AND r.pipeline = u.pipeline AND r.due <= (SELECT now FROM t)
-        ORDER BY r.due, r.id LIMIT LEAST(COALESCE(room.most, $6::int8), $3::int8, GREATEST(0, shared.most - (
-          SELECT count(*) FROM pipepost.runs n WHERE n.state = 'running' AND n.pipeline = shared.pipeline)))
+        ORDER BY r.due, r.id LIMIT LEAST(COALESCE(room.most, $6::int8), $3::int8, CASE WHEN shared.most IS NOT NULL
+          THEN GREATEST(0, shared.most - (
+            SELECT count(*) FROM pipepost.runs n WHERE n.state = 'running' AND n.pipeline = shared.pipeline)) END)
         FOR UPDATE SKIP LOCKED
       ) c
     ), chosen AS MATERIALIZED (
