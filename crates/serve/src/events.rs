@@ -37,6 +37,7 @@ pub(crate) async fn publish(State(service): State<Arc<Service>>, request: Reques
 async fn accept(service: &Arc<Service>, request: Request) -> Result<Vec<Value>, Problem> {
     let (head, body) = request.into_parts();
     let caller = service.any_caller(&head.headers)?;
+    service.check_ready()?;
     let body = read_body(body, DEFAULT_BODY_LIMIT, BODY_TIMEOUT).await?;
     let event = CloudEvent::read(&head.headers, &body)?;
     let listeners = listeners(service, &event.event_type);

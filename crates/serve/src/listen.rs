@@ -1,14 +1,16 @@
 //! Listens for HTTP, within bounds: who may listen where, how much a caller may send and how long it may take.
 //!
 //! Order of the checks of a request: the connection's place (a bounded number), TLS, the headers' size, number and time, the
-//! `Host` header, and then the routes. The body's size and time are the reader's ([`crate::message::read_body`]).
+//! `Host` header, the codings of the body, and then the routes. The body's size and time are the reader's ([`crate::message::read_body`]).
 //!
 //! Beyond loopback, tokens and messages must not travel in clear. So such an address needs a certificate, or the operator's
 //! word that something in front of it speaks TLS.
 
+mod codings;
 mod connection;
 mod host_names;
 mod tls;
+mod unread;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -203,7 +205,7 @@ impl Listener {
     /// `grace` to end, and whoever is left is cut off.
     pub async fn serve(self, routes: Router, names: HostNames, stop: impl Future<Output = ()> + Send, grace: Duration) {
         let served = connection::Served {
-            routes: host_names::checked(routes, names),
+            routes: host_names::checked(codings::checked(routes), names),
             tls: self.tls,
             limits: self.limits,
         };

@@ -88,7 +88,8 @@ impl HttpTrigger {
             return Ok(text.into());
         }
         if media_type == "application/json" || media_type.ends_with("+json") {
-            return serde_json::from_str(&text)
+            // Some clients begin with a byte order mark, which may be ignored (RFC 8259, section 8.1).
+            return serde_json::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(&text))
                 .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("The body is not JSON: {error}.")));
         }
         // A caller who names no content type may still send JSON to what takes JSON.
@@ -263,6 +264,8 @@ mod tests {
             assert_eq!(problem.status().as_u16(), status, "{content_type}");
             assert!(problem.detail().ends_with('.'));
         }
+        let marked = request(REST, &[("content-type", "application/json")], "", b"\xef\xbb\xbf{}");
+        assert_eq!(marked.expect("a message")["body"], json!({}));
         let deep = "[".repeat(100_000);
         assert!(request(REST, &[("content-type", "application/json")], "", deep.as_bytes()).is_err());
         let latin = [("content-type", "text/plain; charset=\"ISO-8859-1\"")];

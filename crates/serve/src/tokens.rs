@@ -215,7 +215,7 @@ impl Tokens {
     /// Returns who sent the request: the token is in `Authorization: Bearer` (RFC 6750, section 2.1), or in `apikey`.
     ///
     /// # Errors
-    /// A problem of the kind `unauthenticated`, if there is no token or none that is known.
+    /// A problem of the kind `unauthenticated`, if there is no token or none that is known; `bad-request` for two headers.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let presented = presented(headers)?;
         self.recognise(presented).ok_or_else(|| {
@@ -224,8 +224,12 @@ impl Tokens {
     }
 }
 
-/// The token that the request carries.
+/// The token that the request carries. Of two, nobody could say which one counts.
 fn presented(headers: &HeaderMap) -> Result<&str, Problem> {
+    if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        let detail = "The request has two headers `Authorization`; send one.";
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
     let of_bearer = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -160,6 +160,7 @@ async fn watch_tokens(service: Arc<Service>, path: PathBuf) {
         Some((about.modified().ok(), about.len()))
     };
     let mut before = about(&path);
+    let mut complained_of = None;
     loop {
         tokio::time::sleep(TOKENS_INTERVAL).await;
         let now = about(&path);
@@ -171,8 +172,12 @@ async fn watch_tokens(service: Arc<Service>, path: PathBuf) {
                 service.set_tokens(tokens);
                 before = now;
             }
-            // Perhaps the next look finds it whole again.
-            Err(error) => tracing::warn!(%error, "the tokens stay as they were"),
+            // Perhaps the next look finds it whole again. It is said once.
+            Err(_) if complained_of == Some(now) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the tokens stay as they were");
+                complained_of = Some(now);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::answers::{Page, answer, json_body, nothing};
+use super::answers::{Page, Segment, answer, json_body, nothing};
 use super::events::event_stream;
 use crate::problem::{Problem, ProblemKind};
 use crate::service::Service;
@@ -36,11 +36,7 @@ pub(crate) async fn list(
 }
 
 /// `GET /api/v1/accounts/{label}`.
-pub(crate) async fn show(
-    State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn show(State(service): State<Arc<Service>>, Segment(label): Segment, headers: HeaderMap) -> Response {
     let show = async {
         service.caller(&headers, Need::Read)?;
         service.operator.account(&label).await
@@ -51,7 +47,7 @@ pub(crate) async fn show(
 /// `PUT /api/v1/accounts/{label}`.
 pub(crate) async fn put(
     State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
+    Segment(label): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -73,7 +69,7 @@ pub(crate) async fn put(
 /// `DELETE /api/v1/accounts/{label}`.
 pub(crate) async fn remove(
     State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
+    Segment(label): Segment,
     headers: HeaderMap,
 ) -> Response {
     let remove = async {
@@ -94,7 +90,7 @@ struct TestOrder {
 /// `POST /api/v1/accounts/{label}/test`. The checks are events of a stream, each as it ends; `report` is the last one.
 pub(crate) async fn test(
     State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
+    Segment(label): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -139,7 +135,7 @@ struct PauseOrder {
 /// `POST /api/v1/accounts/{label}/pause`.
 pub(crate) async fn pause(
     State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
+    Segment(label): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -170,7 +166,7 @@ pub(crate) async fn pause(
 /// `POST /api/v1/accounts/{label}/resume`.
 pub(crate) async fn resume(
     State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
+    Segment(label): Segment,
     headers: HeaderMap,
 ) -> Response {
     let resume = async {
@@ -194,7 +190,7 @@ struct AuthorizeOrder {
 /// `POST /api/v1/accounts/{label}/authorize`.
 pub(crate) async fn authorize(
     State(service): State<Arc<Service>>,
-    Path(label): Path<String>,
+    Segment(label): Segment,
     request: Request,
 ) -> Response {
     let authorize = async {

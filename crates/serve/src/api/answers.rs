@@ -2,7 +2,10 @@
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -12,7 +15,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::service::BODY_TIMEOUT;
 
 /// How many bytes a body of the API has at most.
-const BODY_MAX: usize = 5 * 1024 * 1024;
+pub(crate) const BODY_MAX: usize = 5 * 1024 * 1024;
 
 /// How many entries a page has, if nobody says it, and at most.
 pub(crate) const PAGE: usize = 50;
@@ -31,6 +34,25 @@ pub(crate) fn nothing(result: Result<(), Problem>) -> Response {
     match result {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(problem) => problem.into_response(),
+    }
+}
+
+/// A segment of the path, decoded.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segment: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        segment.map(|Path(segment)| Self(segment)).map_err(|_| {
+            let detail = format!(
+                "A name in the path `{}` is not UTF-8 when it is decoded.",
+                parts.uri.path()
+            );
+            Problem::new(ProblemKind::BadRequest, detail)
+        })
     }
 }
 

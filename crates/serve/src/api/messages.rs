@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use pipepost_state::ledger::{Decision, Entry, SettleError, State as MessageState};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{Page, answer, json_body};
+use super::answers::{Page, Segment, answer, json_body};
 use super::runs::found;
 use crate::outcome::of_state;
 use crate::problem::{Problem, ProblemKind};
@@ -33,7 +33,7 @@ pub(crate) async fn list(
 /// `GET /api/v1/runs/{id}/messages`.
 pub(crate) async fn of_run(
     State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -93,7 +93,7 @@ enum SettleAs {
 /// `POST /api/v1/messages/{key}/settle`.
 pub(crate) async fn settle(
     State(service): State<Arc<Service>>,
-    Path(key): Path<String>,
+    Segment(key): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {

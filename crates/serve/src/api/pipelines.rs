@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use pipepost_state::runs::ScheduleEntry;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answers::{Page, answer, json_body};
+use super::answers::{Page, Segment, answer, json_body};
 use super::runs::time;
 use crate::host::{Source, SourceFiles};
 use crate::outcome::of_state;
@@ -121,7 +121,7 @@ struct CheckOrder {
 /// `POST /api/v1/pipelines/{name}/check`: the document that is served, or another one for the same folder.
 pub(crate) async fn check(
     State(service): State<Arc<Service>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -163,7 +163,7 @@ fn no_message() -> Value {
 /// `POST /api/v1/pipelines/{name}/preview`: the messages that a run would send, whole. Nothing is sent.
 pub(crate) async fn preview(
     State(service): State<Arc<Service>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -181,18 +181,14 @@ pub(crate) async fn preview(
 }
 
 /// `POST /api/v1/pipelines/{name}/pause`.
-pub(crate) async fn pause(
-    State(service): State<Arc<Service>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn pause(State(service): State<Arc<Service>>, Segment(name): Segment, headers: HeaderMap) -> Response {
     answer(set_paused(&service, &name, &headers, true).await)
 }
 
 /// `POST /api/v1/pipelines/{name}/resume`.
 pub(crate) async fn resume(
     State(service): State<Arc<Service>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     headers: HeaderMap,
 ) -> Response {
     answer(set_paused(&service, &name, &headers, false).await)

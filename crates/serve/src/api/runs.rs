@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
@@ -13,13 +13,14 @@ use pipepost_state::runs::{Decided, NewRun, Run, RunFilter, RunId, RunOrigin, Ru
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answers::{Page, answer};
+use super::answers::{BODY_MAX, Page, Segment, answer};
 use crate::dispatcher::Submitted;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::journal::Journal;
+use crate::message::read_body;
 use crate::outcome::{location, of_state};
 use crate::problem::{Problem, ProblemKind};
-use crate::service::Service;
+use crate::service::{BODY_TIMEOUT, Service};
 use crate::tokens::Need;
 use crate::trace;
 use crate::triggers::{accepted, check_queue, key_reused, order};
@@ -45,18 +46,19 @@ fn no_message() -> Value {
 }
 
 /// `POST /api/v1/runs`.
-pub(crate) async fn create(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    match accept(&service, &headers, &body).await {
+pub(crate) async fn create(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
+    match accept(&service, &headers, body).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: &[u8]) -> Result<Response, Problem> {
+async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
     let caller = service.any_caller(headers)?;
     let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
+    let body = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
     let given: NewOrder =
-        serde_json::from_slice(body).map_err(|error| bad(format!("The body is not an order for a run: {error}.")))?;
+        serde_json::from_slice(&body).map_err(|error| bad(format!("The body is not an order for a run: {error}.")))?;
     caller.require(Need::Run(&given.pipeline))?;
     if !service.is_ready() {
         return Err(Problem::new(
@@ -75,7 +77,7 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: &[u8]) -> Res
     };
     let due = given.due.as_deref().map(moment).transpose().map_err(bad)?;
     check_queue(service)?;
-    let digest = ContentDigest::of_parts(&[body]);
+    let digest = ContentDigest::of_parts(&[&body]);
     let order = NewRun {
         due,
         trace: trace::of_headers(headers),
@@ -177,7 +179,7 @@ fn filter(query: &str) -> Result<RunFilter, Problem> {
 }
 
 /// `GET /api/v1/runs/{id}`.
-pub(crate) async fn show(State(service): State<Arc<Service>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn show(State(service): State<Arc<Service>>, Segment(id): Segment, headers: HeaderMap) -> Response {
     match found(&service, &id, &headers).await {
         Ok(run) => Json(detail(&run)).into_response(),
         Err(problem) => problem.into_response(),
@@ -204,7 +206,7 @@ async fn lookup(service: &Service, id: &str) -> Result<Run, Problem> {
 /// `GET /api/v1/runs/{id}/steps`.
 pub(crate) async fn steps(
     State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -215,7 +217,7 @@ pub(crate) async fn steps(
 /// `GET /api/v1/runs/{id}/log`.
 pub(crate) async fn log(
     State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -250,11 +252,7 @@ async fn kept(
 }
 
 /// `POST /api/v1/runs/{id}/cancel`.
-pub(crate) async fn cancel(
-    State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn cancel(State(service): State<Arc<Service>>, Segment(id): Segment, headers: HeaderMap) -> Response {
     match cancelled(&service, &id, &headers).await {
         Ok(run) => Json(detail(&run)).into_response(),
         Err(problem) => problem.into_response(),
@@ -273,11 +271,7 @@ async fn cancelled(service: &Service, id: &str, headers: &HeaderMap) -> Result<R
 }
 
 /// `POST /api/v1/runs/{id}/continue`.
-pub(crate) async fn resume(
-    State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn resume(State(service): State<Arc<Service>>, Segment(id): Segment, headers: HeaderMap) -> Response {
     match resumed(&service, &id, &headers).await {
         Ok(run) => Json(detail(&run)).into_response(),
         Err(problem) => problem.into_response(),

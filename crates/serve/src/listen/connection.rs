@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::HttpLimits;
+use super::{HttpLimits, unread};
 
 /// How long the service pauses after it could not accept a connection, which lasts until another one ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -142,9 +141,11 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Answering {
         self.progress.begun.fetch_add(1, Ordering::Relaxed);
         self.progress.answering.store(true, Ordering::Relaxed);
         let progress = Arc::clone(&self.progress);
-        let answer = self.routes.clone().oneshot(request.map(Body::new));
+        let (request, rest) = unread::lend(request);
+        let answer = self.routes.clone().oneshot(request);
         Box::pin(async move {
             let answer = answer.await;
+            rest.read().await;
             progress.answering.store(false, Ordering::Relaxed);
             answer
         })

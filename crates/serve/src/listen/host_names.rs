@@ -60,10 +60,11 @@ pub(super) fn checked(routes: Router, names: HostNames) -> Router {
 
 async fn check(names: &HostNames, request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(HOST).iter();
+    let target = request.uri().authority().map(|authority| authority.as_str().to_owned());
     let named = match (hosts.next(), hosts.next()) {
-        // In HTTP/1.0, or in an absolute request target.
-        (None, _) => request.uri().authority().map(|authority| authority.as_str().to_owned()),
-        (Some(host), None) => host.to_str().ok().map(str::to_owned),
+        (None, _) => target,
+        // What an absolute request target names counts, whatever the header says (RFC 9112, section 3.2.2).
+        (Some(host), None) => target.or_else(|| Some(String::from_utf8_lossy(host.as_bytes()).into_owned())),
         (Some(_), Some(_)) => {
             return Problem::new(ProblemKind::BadRequest, "The request has two headers `Host`; send one.")
                 .into_response();

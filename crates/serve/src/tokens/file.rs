@@ -172,17 +172,26 @@ impl TokenFile {
     }
 
     fn read(&self) -> Result<Vec<Entry>, TokensError> {
+        let about = std::fs::metadata(&self.path).map_err(|error| self.failed("cannot be read", error))?;
+        if !about.is_file() {
+            // A pipe would be waited for.
+            return Err(self.wrong("it is not a file; name the file of tokens".to_owned()));
+        }
         let file = File::open(&self.path).map_err(|error| self.failed("cannot be read", error))?;
         self.refuse_writable_by_others(&file)?;
         let mut text = String::new();
         file.take(MAX_FILE)
             .read_to_string(&mut text)
             .map_err(|error| self.failed("cannot be read", error))?;
-        let written: Vec<Written> = serde_json::from_str(&text).map_err(|error| self.wrong(error.to_string()))?;
+        let written: Vec<Written> = serde_json::from_str(&text).map_err(|error| self.wrong(trimmed(&error)))?;
         let mut entries: Vec<Entry> = Vec::with_capacity(written.len());
         for one in written {
             let digest = from_hex(&one.sha256)
                 .ok_or_else(|| self.wrong(format!("the `sha256` of `{}` is not 64 hexadecimal digits", one.name)))?;
+            if one.name.is_empty() || one.may.is_empty() {
+                let missing = if one.name.is_empty() { "name" } else { "scope in `may`" };
+                return Err(self.wrong(format!("the token {} has no {missing}", entries.len() + 1)));
+            }
             if entries.iter().any(|entry| entry.name == one.name) {
                 return Err(self.wrong(format!("the name `{}` is there twice", one.name)));
             }
@@ -292,6 +301,11 @@ fn private() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// A parser's words as a part of a sentence.
+fn trimmed(error: &serde_json::Error) -> String {
+    error.to_string().replace(". at line", " at line")
 }
 
 fn to_hex(bytes: &[u8; 32]) -> String {
