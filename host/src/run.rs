@@ -25,6 +25,7 @@ mod route;
 mod scopes;
 mod server_memory;
 pub mod spans;
+mod state_watch;
 mod step_context;
 mod steps;
 mod tally;
@@ -62,6 +63,7 @@ pub use quotas::states_limits;
 use scopes::RunScopes;
 use serde_json::{Value, json};
 pub(crate) use server_memory::ServerMemory;
+use state_watch::StateWatch;
 use tally::Tally;
 use tracing::Instrument as _;
 use watched_ledger::WatchedLedger;
@@ -170,8 +172,8 @@ pub struct RunReport {
     pub interrupted: bool,
     /// What the runs of other pipelines mean for this one.
     pub other_runs: OtherRuns,
-    /// Whether something was not sent because the ledger could not be written, or is another owner's for now. It may be sent
-    /// when it can be.
+    /// Whether something was not sent because the state could not be used, or the ledger is another owner's for now. The same
+    /// run may send it when that is over.
     pub unrecorded: bool,
 }
 
@@ -336,6 +338,7 @@ async fn run_within(
     let (shutdown, token) = options.ending.take().unwrap_or_else(shutdown::channel);
     let limit = time_limit(&prepared.pipeline, options.time_limit);
     let ends_durably = options.ends_durably;
+    let watch = Arc::new(StateWatch::default());
     let over = |failure: Failure| RunReport {
         execution: execution_key.clone(),
         result: Err(RunError::new("", failure)),
@@ -344,7 +347,7 @@ async fn run_within(
         tolerated: Vec::new(),
         interrupted: false,
         other_runs: OtherRuns::default(),
-        unrecorded: false,
+        unrecorded: watch.has_failed(),
     };
     if let Err(failure) = check_depth(&mut options) {
         return over(failure);
@@ -374,14 +377,9 @@ async fn run_within(
     };
     let mask = Arc::new(Mask::new(prepared.pipeline.sensitive(), scopes.secrets()));
     let is_kept = named.is_some() && host.state.is_some() && host.dry_run.is_none();
-    let ledger = match ledger(host, named, &mask).await {
-        Ok(ledger) => Arc::new(WatchedLedger::new(ledger)),
-        Err((failure, unrecorded)) => {
-            return RunReport {
-                unrecorded,
-                ..over(failure)
-            };
-        }
+    let ledger = match ledger(host, named, &mask, &watch).await {
+        Ok(ledger) => ledger,
+        Err(failure) => return over(failure),
     };
     let clock = RunClock::new(limit, shutdown, token);
     let alarm = clock.alarm();
@@ -393,7 +391,8 @@ async fn run_within(
             pipeline: Arc::clone(&prepared.digest),
             run: RunId::next(),
             files: Arc::clone(&files),
-            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+            ledger: Arc::clone(&ledger),
+            quotas: host.quotas.watched_by(&watch),
             is_kept,
             clock: Arc::clone(&clock),
             tally: Arc::clone(&tally),
@@ -436,7 +435,7 @@ async fn run_within(
         tolerated,
         interrupted,
         other_runs: tally.other_runs(),
-        unrecorded: ledger.was_unrecorded(),
+        unrecorded: watch.has_failed(),
     }
 }
 
@@ -465,9 +464,13 @@ fn check_depth(options: &mut RunOptions) -> Result<(), Failure> {
     }
 }
 
-/// Where the run notes what it sends: in the state of a named execution, else in memory. A failure comes with whether it
-/// is enough to wait.
-async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Result<Arc<dyn Ledger>, (Failure, bool)> {
+/// Where the run notes what it sends: in the state of a named execution, else in memory.
+async fn ledger(
+    host: &Host,
+    execution: Option<String>,
+    mask: &Arc<Mask>,
+    watch: &Arc<StateWatch>,
+) -> Result<Arc<dyn Ledger>, Failure> {
     let (Some(key), Some(state), None) = (execution, host.state.clone(), &host.dry_run) else {
         return Ok(Arc::new(MemoryLedger::default()));
     };
@@ -475,8 +478,15 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
     let opened = state
         .open_ledger(&key, Redact::with(move |output| mask.json(output)))
         .await;
-    opened.map_err(|error| {
-        let unrecorded = matches!(error, StateError::Unreachable { .. } | StateError::Taken { .. });
+    let watched = |ledger| Arc::new(WatchedLedger::new(ledger, Arc::clone(watch))) as Arc<dyn Ledger>;
+    opened.map(watched).map_err(|error| {
+        // What is enough to wait for, and what somebody makes room for.
+        if matches!(
+            error,
+            StateError::Unreachable { .. } | StateError::Taken { .. } | StateError::Unusable { .. }
+        ) {
+            watch.note();
+        }
         // Another process that is at it will be done some time; the rest needs somebody.
         let (kind, advice) = match error {
             StateError::Taken { .. } | StateError::Served { .. } => (
@@ -493,7 +503,7 @@ async fn ledger(host: &Host, execution: Option<String>, mask: &Arc<Mask>) -> Res
             ),
             StateError::Unusable { .. } => (FailureKind::Configuration, "Mend it, or use another state directory."),
         };
-        (Failure::new(kind, error.to_string()).advise(advice), unrecorded)
+        Failure::new(kind, error.to_string()).advise(advice)
     })
 }
 
@@ -505,7 +515,12 @@ fn run_files(options: &mut RunOptions) -> Result<RunFiles, Failure> {
     };
     made.map_err(|error| {
         let message = format!("The run's directory cannot be made: {error}.");
-        Failure::new(FailureKind::Configuration, message)
+        // Somebody makes room, and the run can be tried again.
+        let kind = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailureKind::Transient,
+            _ => FailureKind::Configuration,
+        };
+        Failure::new(kind, message)
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Scratch {
     secrets: Vec<String>,
     /// How many files the binary may have open.
     descriptors: Option<u32>,
+    /// A folder on a disk of its own, and how that is mounted.
+    disk: Option<(PathBuf, String)>,
 }
 
 impl Scratch {
@@ -34,6 +36,7 @@ impl Scratch {
             variables: Vec::new(),
             secrets: vec![PASSWORD.to_owned()],
             descriptors: None,
+            disk: None,
         }
     }
 
@@ -130,11 +133,47 @@ impl Scratch {
         self
     }
 
+    /// The binary has this folder on a disk of its own, of so many kilobytes, which nobody else sees and which ends with it.
+    /// None, in plain sight, where the machine makes no such disk.
+    #[cfg(target_os = "linux")]
+    pub fn with_disk(mut self, folder: &str, options: &str) -> Option<Self> {
+        let folder = self.folder.path().join(folder);
+        fs::create_dir_all(&folder).expect("a writable folder");
+        let mounted = Command::new("unshare")
+            .args(["-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(&folder)
+            .output();
+        match mounted {
+            Ok(mounted) if mounted.status.success() => {
+                self.disk = Some((folder, options.to_owned()));
+                Some(self)
+            }
+            Ok(refused) => {
+                crate::skip(&format!(
+                    "no disk of its own: {}",
+                    String::from_utf8_lossy(&refused.stderr).trim()
+                ));
+                None
+            }
+            Err(error) => {
+                crate::skip(&format!("no disk of its own: unshare: {error}"));
+                None
+            }
+        }
+    }
+
     /// The binary in this folder, with nothing of the caller's environment but what a program needs to start.
     pub(crate) fn command(&self) -> Command {
-        let mut command = match self.descriptors {
-            None => Command::new(binary()),
-            Some(count) => {
+        let mut command = match (self.descriptors, &self.disk) {
+            (None, None) => Command::new(binary()),
+            (_, Some((folder, options))) => {
+                let mut command = Command::new("unshare");
+                let mount = r#"mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@""#;
+                command.args(["-rm", "sh", "-c", mount, "sh", options]);
+                command.arg(folder).arg(binary());
+                command
+            }
+            (Some(count), None) => {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]);
                 shell.arg(binary());
@@ -223,6 +262,14 @@ impl Running {
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// A path as the process sees it, which may have disks of its own.
+    #[cfg(target_os = "linux")]
+    pub fn sees(&self, path: &Path) -> PathBuf {
+        let mut seen = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        seen.extend(path.components().skip(1));
+        seen
     }
 
     /// Sends it a signal, such as `TERM`.

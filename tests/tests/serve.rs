@@ -4,6 +4,10 @@
 mod answers;
 #[path = "serve/api.rs"]
 mod api;
+#[path = "serve/bad_input.rs"]
+mod bad_input;
+#[path = "serve/disk.rs"]
+mod disk;
 #[path = "serve/durability.rs"]
 mod durability;
 #[path = "serve/fixture.rs"]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
-use pipepost_state::clock::duration;
+use pipepost_state::clock::{Clock, Moment, SystemClock, duration, length};
 use pipepost_state::runs::{
     Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
 };
@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use self::perform::Prepared;
+use self::perform::{Prepared, WentOn};
 use self::room::{Rooms, Slot};
 pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
 use crate::journal::{Journal, LineLevel};
@@ -35,6 +35,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long to wait before a state that could not be used is tried again.
 const STATE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much a clock is set back that nobody has to follow: it is disciplined in small steps all the time.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// How many runs of one pipeline are under way at once, where the document says nothing: the platform's smallest size.
 const DEFAULT_CONSUMERS: usize = 10;
@@ -346,11 +349,16 @@ impl Dispatcher {
 
     /// Takes what is due and performs it, until [`Dispatcher::drain`].
     pub async fn work(self: Arc<Self>) {
+        let mut looked = (SystemClock.now(), std::time::Instant::now());
         while !self.is_draining() {
+            let went_by = std::mem::replace(&mut looked, (SystemClock.now(), std::time::Instant::now()));
+            if is_set_back(went_by, looked) {
+                self.follow_clock().await;
+            }
             let pause = match self.take().await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    tracing::error!(%error, "the state cannot be used; nothing begins");
+                    tracing::debug!(%error, "the state cannot be used; nothing begins");
                     self.waiting().unknown = true;
                     Some(STATE_RETRY_INTERVAL)
                 }
@@ -363,8 +371,19 @@ impl Dispatcher {
         }
     }
 
+    /// What waits must not wait until the time comes again at which it was written down.
+    async fn follow_clock(&self) {
+        tracing::warn!("the clock was set back; what waits follows it");
+        let recovered = self.runs.recover().await;
+        self.note_use(&recovered);
+        self.waiting().unknown = true;
+    }
+
     /// Takes what is due. Returns how long to wait before it is worth another look; none if there may be more now.
     async fn take(self: &Arc<Self>) -> Result<Option<Duration>, StateError> {
+        if !self.is_usable() {
+            self.probe().await?;
+        }
         if (self.rooms.free() == 0 && self.rooms.lent().is_empty()) || !self.is_worth_a_look() {
             return Ok(Some(POLL_INTERVAL));
         }
@@ -574,8 +593,24 @@ impl Dispatcher {
         }
     }
 
+    /// Notes that the state could not be used, if so. That it can be used again is for [`Dispatcher::probe`] to say: a full
+    /// disk can be read, and takes changes that change nothing.
     fn note_use<T>(&self, result: &Result<T, StateError>) {
-        self.is_usable.store(result.is_ok(), Ordering::Relaxed);
+        let Err(error) = result else { return };
+        // Said once, and not by everybody who finds out.
+        if self.is_usable.swap(false, Ordering::Relaxed) {
+            tracing::error!(%error, "nothing begins until the state can be used again");
+            self.wake.notify_one();
+        }
+    }
+
+    /// Finds out whether the state can be used again.
+    async fn probe(&self) -> Result<(), StateError> {
+        self.runs.probe().await?;
+        tracing::info!("the state can be used again");
+        self.is_usable.store(true, Ordering::Relaxed);
+        self.waiting().unknown = true;
+        Ok(())
     }
 
     /// Begins nothing new.
@@ -606,17 +641,18 @@ impl Dispatcher {
             let pipeline = lease.run.pipeline.clone();
             dispatcher.watching.begins(&lease.run);
             tracing::debug!(run = %id, pipeline = lease.run.pipeline, attempt = lease.run.attempt, "begins");
-            let ended = perform::perform(&dispatcher, lease).await;
-            if let Some(ended) = ended {
-                tracing::info!(
-                    run = %id, pipeline = ended.run.pipeline, state = ended.run.state.as_str(),
-                    milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "ended"
-                );
-                dispatcher.watching.metrics.observe_run(&pipeline, begun.elapsed());
-                dispatcher.tell(ended);
-            } else {
-                // It waits again; whoever waits for it is told so by the end of its channel.
-                dispatcher.nobody_waits(&id);
+            match perform::perform(&dispatcher, lease).await {
+                WentOn::Ended(ended) => {
+                    tracing::info!(
+                        run = %id, pipeline = ended.run.pipeline, state = ended.run.state.as_str(),
+                        milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "ended"
+                    );
+                    dispatcher.watching.metrics.observe_run(&pipeline, begun.elapsed());
+                    dispatcher.tell(*ended);
+                }
+                // Whoever waits for it is told so by the end of its channel.
+                WentOn::Waits => dispatcher.nobody_waits(&id),
+                WentOn::WaitsForState => {}
             }
             drop(slot);
         });
@@ -686,7 +722,39 @@ fn sentence(failure: &RunFailure) -> String {
     message.unwrap_or(&failure.kind).to_owned()
 }
 
+/// Whether the clock shows an earlier time than the time that went by allows.
+fn is_set_back((then, begun): (Moment, std::time::Instant), (now, looked): (Moment, std::time::Instant)) -> bool {
+    let expected = then.saturating_add(length(looked.duration_since(begun)));
+    expected.saturating_sub(now) > length(CLOCK_TOLERANCE)
+}
+
 /// How many runs of a pipeline may be under way.
 fn consumers(trigger: &Trigger) -> usize {
     trigger.running_max().unwrap_or(DEFAULT_CONSUMERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_set_back_when_it_shows_less_than_what_went_by() {
+        let begun = std::time::Instant::now();
+        let after = |seconds: u64| begun + Duration::from_secs(seconds);
+        let second: Moment = 1_000_000;
+        assert!(!is_set_back((100 * second, begun), (105 * second, after(5))));
+        assert!(
+            !is_set_back((100 * second, begun), (104 * second, after(5))),
+            "a small step"
+        );
+        assert!(
+            !is_set_back((100 * second, begun), (9_000 * second, after(5))),
+            "it was set forward"
+        );
+        assert!(
+            is_set_back((100 * second, begun), (100 * second, after(5))),
+            "by five seconds"
+        );
+        assert!(is_set_back((9_000 * second, begun), (100 * second, after(5))));
+    }
 }

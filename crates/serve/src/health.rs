@@ -30,12 +30,14 @@ pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Response {
     };
     let directory = service.pipelines.current();
     let is_draining = !service.is_ready();
-    let is_ready = state.is_ok() && service.dispatcher.is_usable() && !is_draining;
+    let is_writable = service.dispatcher.is_usable();
+    let is_ready = state.is_ok() && is_writable && !is_draining;
     let body = json!({
         "status": if is_ready { "ok" } else { "unavailable" },
         "checks": {
             "state": match &state {
-                Ok(()) => "ok",
+                Ok(()) if is_writable => "ok",
+                Ok(()) => "The state can be read and not written.",
                 Err(error) => error,
             },
             "pipelines": { "served": directory.pipelines.len(), "withProblems": directory.problems.len() },

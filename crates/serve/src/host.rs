@@ -109,7 +109,7 @@ pub struct Performed {
     pub waited_for_uncertain: bool,
     /// Whether it was ended while it waited for a run of another pipeline.
     pub is_unanswered: bool,
-    /// Whether something was not sent because the ledger could not be written, or was another owner's.
+    /// Whether something was not sent because the state could not be used, or the ledger was another owner's.
     pub unrecorded: bool,
 }
 

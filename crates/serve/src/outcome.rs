@@ -107,7 +107,7 @@ fn of_failure(kind: &str, object: &str) -> Problem {
 
 /// The problem of a state that cannot be used.
 pub(crate) fn of_state(error: &StateError) -> Problem {
-    tracing::error!(%error, "the state cannot be used");
+    tracing::debug!(%error, "the state cannot be used");
     Problem::new(
         ProblemKind::StateUnavailable,
         "The state cannot be written or read now, so nothing was begun.",

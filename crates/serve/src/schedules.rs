@@ -34,10 +34,13 @@ struct Watched {
 /// Fires what is due, until the service ends.
 pub(crate) async fn work(service: Arc<Service>) {
     let mut watched: HashMap<String, Watched> = HashMap::new();
+    let mut is_waiting = false;
     while !service.dispatcher().is_draining() {
-        if let Err(error) = tick(&service, &mut watched, Timestamp::now()).await {
+        let ticked = tick(&service, &mut watched, Timestamp::now()).await;
+        if let (Err(error), false) = (&ticked, is_waiting) {
             tracing::error!(%error, "schedules wait for the state");
         }
+        is_waiting = ticked.is_err();
         tokio::time::sleep(pause(&service, &watched)).await;
     }
 }
@@ -86,12 +89,13 @@ async fn tick(
         let name = &pipeline.name;
         let schedule = (start.schedule.expression().to_owned(), start.schedule.zone().to_owned());
         let last = match watched.get(name).filter(|known| known.schedule == schedule) {
-            Some(known) => known.last,
+            // A clock that was set back must not silence it. What fired for a time before has that time's key.
+            Some(known) => known.last.min(now),
             None => {
                 let is_changed = watched.contains_key(name);
                 let known = known_last(service, name).await?;
                 // A schedule that is new, or another one now, begins now.
-                let last = known.filter(|_| !is_changed).unwrap_or(now);
+                let last = known.filter(|_| !is_changed).unwrap_or(now).min(now);
                 let note = ScheduleNote {
                     last: last.as_microsecond(),
                     missed: 0,

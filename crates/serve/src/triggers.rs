@@ -289,15 +289,42 @@ impl Waiting<'_> {
         let until = wait.map_or(self.until, |wait| wait.min(self.until));
         match tokio::time::timeout_at(until, ended).await {
             Ok(Ok(ended)) => Ok(of_run(self.trigger, &ended.run, ended.output.as_ref())),
-            Ok(Err(_)) => Err(Box::new(named(draining().about(location(&run)).into_response(), &run))),
+            Ok(Err(_)) => Err(Box::new(named(
+                self.put_off().about(location(&run)).into_response(),
+                &run,
+            ))),
             // The caller wished to wait so long and no longer (RFC 7240, section 4.3).
             Err(_) if until < self.until => Ok(accepted(&run)),
             Err(_) => self.overdue(&run).await,
         }
     }
 
+    /// The run waits for another attempt that is not the caller's.
+    fn put_off(&self) -> Problem {
+        if !self.service.is_ready() {
+            return draining();
+        }
+        Problem::new(ProblemKind::InProgress, "The run waits for another attempt.").wait(5)
+    }
+
+    /// The run is under way, and the caller's time is over.
+    fn timed_out(&self, run: &Run) -> Answer {
+        let detail = format!(
+            "The run is still under way after {} s; it goes on to its end.",
+            self.pipeline.trigger.timeout.as_secs_f64()
+        );
+        let problem = Problem::new(ProblemKind::TimedOut, detail)
+            .advise("Ask again with the same key, or look at the run.")
+            .about(location(run));
+        Err(Box::new(named(problem.into_response(), run)))
+    }
+
     /// The caller's time is over.
     async fn overdue(&self, run: &Run) -> Answer {
+        if run.attempt > 0 {
+            // It began, so it cannot be said that it never did.
+            return self.timed_out(run);
+        }
         let failure = Failure::new(
             FailureKind::Transient,
             "The run did not begin within its time, and was cancelled.",
@@ -307,19 +334,14 @@ impl Waiting<'_> {
             object: json!(failure).to_string(),
         };
         let decided = self.service.dispatcher.cancel(&run.id, Some(failure)).await;
-        match decided.map_err(|error| refused(of_state(&error)))? {
+        // Written down it is, so it begins when the state can be used.
+        let Ok(decided) = decided else {
+            return self.timed_out(run);
+        };
+        match decided {
             Decided::Done(run) => Ok(of_run(self.trigger, &run, None)),
             Decided::NotNow(run) if run.state.is_end() => Ok(of_run(self.trigger, &run, None)),
-            Decided::NotNow(_) | Decided::Unknown => {
-                let detail = format!(
-                    "The run is still under way after {} s; it goes on to its end.",
-                    self.pipeline.trigger.timeout.as_secs_f64()
-                );
-                let problem = Problem::new(ProblemKind::TimedOut, detail)
-                    .advise("Ask again with the same key, or look at the run.")
-                    .about(location(run));
-                Err(Box::new(named(problem.into_response(), run)))
-            }
+            Decided::NotNow(_) | Decided::Unknown => self.timed_out(run),
         }
     }
 

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pipepost_state::clock::Moment;
+use pipepost_state::clock::{Moment, seconds};
 use pipepost_state::runs::{
     Accepted, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd, RunFailure,
     RunFilter, RunId, RunStore, ScheduleEntry, ScheduleNote,
@@ -254,6 +254,13 @@ impl RunStore for SqliteRuns {
 
     fn forget(&self, payloads: Moment, runs: Moment) -> Answer<'_, Result<u64, StateError>> {
         self.change(move |writing| rows::forget(writing.change, payloads, runs))
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), StateError>> {
+        self.change(|writing| {
+            let statement = "INSERT OR REPLACE INTO upkeep (name, at) VALUES ('probe', ?1)";
+            writing.change.execute(statement, [seconds(writing.now)]).map(drop)
+        })
     }
 
     fn schedules(&self) -> Answer<'_, Result<Vec<ScheduleEntry>, StateError>> {

@@ -196,6 +196,8 @@ pub(crate) struct Writer {
     running: Running,
     /// When it was last asked what is old, in seconds.
     looked: Option<i64>,
+    /// The last transaction failed.
+    is_failing: bool,
 }
 
 /// The file, once it is open.
@@ -230,6 +232,7 @@ impl Writer {
             open: None,
             running: Running::new(),
             looked: None,
+            is_failing: false,
         }
     }
 
@@ -358,8 +361,11 @@ impl Writer {
 
     /// Tells those who wait, and returns what is still to be written.
     fn finish(&mut self, jobs: Vec<Job>, result: &Result<(), StateError>) -> Vec<Job> {
-        if let Err(error) = result {
-            tracing::error!(%error, "the state could not be written");
+        // Said once, and not for each job.
+        match (result, std::mem::replace(&mut self.is_failing, result.is_err())) {
+            (Err(error), false) => tracing::error!(%error, "the state could not be written"),
+            (Ok(()), true) => tracing::warn!("the state can be written again"),
+            _ => {}
         }
         let reason = || match result {
             Err(StateError::Unusable { reason, .. }) => reason.clone(),

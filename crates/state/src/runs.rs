@@ -177,7 +177,8 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Lets a run wait again. Returns whether the run was still this performer's.
     fn queue_again<'s>(&'s self, lease: &'s Lease, again: QueueAgain) -> Answer<'s, Result<bool, StateError>>;
 
-    /// Applies [`Run::recover`] to each run whose performer is gone, and returns them as they are now.
+    /// Applies [`Run::recover`] to each run whose performer is gone, and returns them as they are now. Applies
+    /// [`Run::follow_clock`] to those that wait.
     fn recover(&self) -> Answer<'_, Result<Vec<Run>, StateError>>;
 
     /// Returns how often [`RunStore::recover`] is to be called again; `None` where a state has one server at a time, so that
@@ -215,6 +216,14 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Forgets the messages and outputs of runs that ended before `payloads`, and the runs that ended before `runs`.
     /// Keeps what is uncertain. Returns the number of runs that it forgot.
     fn forget(&self, payloads: Moment, runs: Moment) -> Answer<'_, Result<u64, StateError>>;
+
+    /// Finds out whether runs can be written down. A store that can be read while it cannot be written (a full disk) writes
+    /// something.
+    ///
+    /// The answer may fail when the state cannot be used.
+    fn probe(&self) -> Answer<'_, Result<(), StateError>> {
+        Box::pin(async move { self.length().await.map(drop) })
+    }
 
     /// Returns what is known of each pipeline's schedule.
     fn schedules(&self) -> Answer<'_, Result<Vec<ScheduleEntry>, StateError>>;

@@ -20,6 +20,7 @@ use super::clock::RunClock;
 use super::mask::Mask;
 use super::observe::{Counter, Observer, Settled};
 use super::permit::AccountPermit;
+use super::quotas::Quotas;
 use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
 use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
@@ -41,6 +42,8 @@ pub(super) struct Sender<'a> {
     pub(super) run: RunId,
     pub(super) files: Arc<RunFiles>,
     pub(super) ledger: Arc<dyn Ledger>,
+    /// What accounts may send, as the run sees it.
+    pub(super) quotas: Quotas,
     /// The ledger outlives the run, so that a person can settle what it holds.
     pub(super) is_kept: bool,
     pub(super) clock: Arc<RunClock>,
@@ -314,9 +317,7 @@ impl Sender<'_> {
         most: usize,
     ) -> Result<(usize, Option<Failure>), Failure> {
         match target.account {
-            Some(account) if route.is_some() && self.host.dry_run.is_none() => {
-                self.host.quotas.look(account, most).await
-            }
+            Some(account) if route.is_some() && self.host.dry_run.is_none() => self.quotas.look(account, most).await,
             _ => Ok((most, None)),
         }
     }
@@ -325,7 +326,7 @@ impl Sender<'_> {
     fn permit(&self, target: &Target<'_>, route: Option<&Route>) -> Option<Arc<dyn SendPermit>> {
         let account = target.account.as_ref()?;
         route.filter(|route| route.account().is_some() && !route.is_dry_run())?;
-        Some(Arc::new(AccountPermit::new(&self.host.quotas, account)))
+        Some(Arc::new(AccountPermit::new(&self.quotas, account)))
     }
 
     /// How a call has ended; none when it will be tried again.

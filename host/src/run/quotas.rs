@@ -19,6 +19,8 @@ use pipepost_state::quota::{
 };
 use tokio::time::Instant;
 
+use super::state_watch::StateWatch;
+
 /// Returns whether an account states limits for its messages, so that they have to be counted.
 pub fn states_limits(account: &Account) -> bool {
     limits_of(account).is_some()
@@ -53,6 +55,8 @@ pub(crate) fn quota_key(account: &Account) -> (AccountKey, SendLimits) {
 #[derive(Debug, Clone)]
 pub(crate) struct Quotas {
     inner: Arc<Inner>,
+    /// Told when the state cannot be used, if somebody asks.
+    watch: Option<Arc<StateWatch>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +90,23 @@ impl Quotas {
                 heard: Mutex::default(),
                 complained: AtomicBool::new(false),
             }),
+            watch: None,
         }
+    }
+
+    /// The same for one run, which is told when the state cannot be used.
+    pub(super) fn watched_by(&self, watch: &Arc<StateWatch>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            watch: Some(Arc::clone(watch)),
+        }
+    }
+
+    fn unkept(&self, label: &str, error: &StateError) -> Failure {
+        if let Some(watch) = &self.watch {
+            watch.note();
+        }
+        unkept(label, error)
     }
 
     /// Returns the store of limits and pauses.
@@ -138,7 +158,7 @@ impl Quotas {
         let label = &key.label;
         let availability = match self.inner.store.look(&key, limits).await {
             Ok(availability) => availability,
-            Err(error) if limits.is_some() => return Err(unkept(label, &error)),
+            Err(error) if limits.is_some() => return Err(self.unkept(label, &error)),
             Err(error) => {
                 // What this process knows has to do.
                 self.complain(&error);
@@ -184,7 +204,7 @@ impl Quotas {
     ) -> Result<Option<Vec<i64>>, Failure> {
         loop {
             let admission = self.inner.store.admit(key, limits, count).await;
-            let wait = match admission.map_err(|error| unkept(&key.label, &error))? {
+            let wait = match admission.map_err(|error| self.unkept(&key.label, &error))? {
                 Admission::Admitted(admissions) => return Ok(Some(admissions)),
                 Admission::Paused(standing) => {
                     self.hear(key, Some(&standing));

@@ -1,28 +1,21 @@
 //! Notices that a ledger could not be written: what was not sent for that reason may be sent when it can be.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pipepost_state::Answer;
 use pipepost_state::ledger::{ClaimError, Known, Ledger, Message, Part, PartOutcome, Recorded};
 
+use super::state_watch::StateWatch;
+
 /// A ledger that notices.
 pub(super) struct WatchedLedger {
     ledger: Arc<dyn Ledger>,
-    was_unrecorded: AtomicBool,
+    watch: Arc<StateWatch>,
 }
 
 impl WatchedLedger {
-    pub(super) fn new(ledger: Arc<dyn Ledger>) -> Self {
-        Self {
-            ledger,
-            was_unrecorded: AtomicBool::new(false),
-        }
-    }
-
-    /// Returns whether a claim could not be written down.
-    pub(super) fn was_unrecorded(&self) -> bool {
-        self.was_unrecorded.load(Ordering::Acquire)
+    pub(super) fn new(ledger: Arc<dyn Ledger>, watch: Arc<StateWatch>) -> Self {
+        Self { ledger, watch }
     }
 }
 
@@ -43,7 +36,7 @@ impl Ledger for WatchedLedger {
         Box::pin(async move {
             let claimed = self.ledger.claim(parts).await;
             if matches!(claimed, Err(ClaimError::Unrecorded(_))) {
-                self.was_unrecorded.store(true, Ordering::Release);
+                self.watch.note();
             }
             claimed
         })

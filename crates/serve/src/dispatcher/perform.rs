@@ -20,9 +20,6 @@ use crate::trigger::Trigger;
 /// How many documents of earlier texts are kept prepared.
 const PINNED_MAX: usize = 64;
 
-/// How long a run waits that could not write down what it was to send.
-const UNRECORDED_WAIT: Duration = Duration::from_secs(5);
-
 /// The kind of an error that the pipeline itself threw.
 pub(crate) const PIPELINE_ERROR: &str = "pipeline-error";
 
@@ -39,8 +36,18 @@ enum Next {
     Again(QueueAgain),
 }
 
-/// Performs a run, and writes down how it goes on. Returns its end, if it has ended.
-pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> Option<Ended> {
+/// How a run goes on after an attempt, as it was written down.
+pub(super) enum WentOn {
+    /// It has ended.
+    Ended(Box<Ended>),
+    /// It waits for another attempt, or somebody else has it.
+    Waits,
+    /// It waits for the state, and then for nothing else: whoever waits for it may go on waiting.
+    WaitsForState,
+}
+
+/// Performs a run, and writes down how it goes on.
+pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> WentOn {
     let run = &lease.run;
     let (performed, retries) = match prepare(dispatcher, run).await {
         Ok(prepared) => {
@@ -58,13 +65,16 @@ pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> Optio
             });
             (performed, run.retries)
         }
-        Err(failure) => (failed(failure), 0),
+        Err(unprepared) => (*unprepared, 0),
     };
     let output = performed.output.clone();
+    let is_unrecorded = performed.unrecorded;
     let next = decide(run, performed, retries);
-    write_down(dispatcher, &lease, next)
-        .await
-        .map(|run| Ended { run, output })
+    match write_down(dispatcher, &lease, next).await {
+        Some(run) => WentOn::Ended(Box::new(Ended { run, output })),
+        None if is_unrecorded => WentOn::WaitsForState,
+        None => WentOn::Waits,
+    }
 }
 
 /// Performs one attempt.
@@ -125,7 +135,7 @@ fn failed(failure: Failure) -> Performed {
 }
 
 /// Finds or makes what performs the document to which a run is pinned.
-async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Failure> {
+async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Box<Performed>> {
     if let Some(served) = dispatcher.pipelines.get(&run.pipeline)
         && served.document.digest == run.document
     {
@@ -143,9 +153,18 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Failure
     }
     let configuration = |message: String| Failure::new(FailureKind::Configuration, message);
     let document = dispatcher.runs.document(&run.document).await;
+    dispatcher.note_use(&document);
     let document = document
-        .map_err(|error| configuration(error.to_string()))?
-        .ok_or_else(|| configuration("The document to which the run is pinned is gone from the state.".to_owned()))?;
+        .map_err(|error| {
+            Box::new(Performed {
+                unrecorded: true,
+                ..failed(configuration(error.to_string()))
+            })
+        })?
+        .ok_or_else(|| {
+            let message = "The document to which the run is pinned is gone from the state.";
+            Box::new(failed(configuration(message.to_owned())))
+        })?;
     let files: BTreeMap<String, String> = serde_json::from_str(&document.files).unwrap_or_default();
     let source = Source {
         text: document.text.clone(),
@@ -166,8 +185,8 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Failure
             "The document to which the run is pinned does not check any more: {}",
             problems.join("; ")
         );
-        configuration(message)
-            .advise("Mend what it needs (an account, a connector, the policy), then continue the run.")
+        let advice = "Mend what it needs (an account, a connector, the policy), then continue the run.";
+        Box::new(failed(configuration(message).advise(advice)))
     })?;
     let mut pinned = dispatcher.pinned.lock().unwrap_or_else(PoisonError::into_inner);
     if pinned.len() >= PINNED_MAX {
@@ -175,6 +194,11 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Failure
     }
     pinned.insert(run.document.clone(), prepared.clone());
     Ok(prepared)
+}
+
+/// How long a run waits after an attempt that the state ended: it may fail again where little room is left.
+fn state_pause(attempt: u32) -> Duration {
+    STATE_RETRY_INTERVAL.saturating_mul(attempt.clamp(1, 60))
 }
 
 /// Decides how a run goes on after an attempt.
@@ -189,10 +213,18 @@ fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
         unrecorded,
         ..
     } = performed;
-    if (interrupted || unrecorded) && (failure.is_some() || counts.failed > 0 || is_unanswered) {
-        // What is left is sent after the restart, or when the state can be written again.
+    if unrecorded && (failure.is_some() || counts.failed > 0 || is_unanswered) {
+        // Nobody's fault but the state's, and nothing that is not in the ledger was sent: it goes on when the state is back.
         return Next::Again(QueueAgain {
-            wait: if interrupted { Duration::ZERO } else { UNRECORDED_WAIT },
+            wait: state_pause(run.attempt),
+            failure: None,
+            counts,
+        });
+    }
+    if interrupted && (failure.is_some() || counts.failed > 0 || is_unanswered) {
+        // What is left is sent after the restart.
+        return Next::Again(QueueAgain {
+            wait: Duration::ZERO,
             failure: None,
             counts,
         });
@@ -235,6 +267,7 @@ fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
 /// Writes down how a run goes on, and tries until it is written: what was sent is in the ledger meanwhile. Returns the run
 /// if it has ended.
 async fn write_down(dispatcher: &Dispatcher, lease: &Lease, next: Next) -> Option<Run> {
+    let mut is_first = true;
     loop {
         let written = match &next {
             Next::End(end) => dispatcher.runs.finish(lease, end.clone()).await,
@@ -264,7 +297,9 @@ async fn write_down(dispatcher: &Dispatcher, lease: &Lease, next: Next) -> Optio
                 return None;
             }
             (Err(error), _) => {
-                tracing::error!(run = %lease.run.id, %error, "the end of a run waits for the state");
+                if std::mem::replace(&mut is_first, false) {
+                    tracing::error!(run = %lease.run.id, %error, "the end of a run waits for the state");
+                }
                 tokio::time::sleep(STATE_RETRY_INTERVAL).await;
             }
         }

@@ -276,6 +276,26 @@ pub(super) fn take(writing: &Writing<'_>, room: &Room) -> rusqlite::Result<Vec<L
     Ok(leases)
 }
 
+/// Brings back the times of what waits and was written down while the clock was ahead.
+fn follow_clock(writing: &Writing<'_>) -> rusqlite::Result<()> {
+    let mut select = writing.change.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE state = 'queued' AND (accepted > ?1 OR begun > ?1)"
+    ))?;
+    let ahead: Vec<Run> = select
+        .query_map([writing.now], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    for mut run in ahead {
+        if run.follow_clock(writing.now) {
+            let mut accepted = writing
+                .change
+                .prepare_cached("UPDATE runs SET accepted = ?2 WHERE id = ?1")?;
+            accepted.execute(params![run.id.as_str(), run.accepted])?;
+            update(writing.change, &run)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn recover(writing: &Writing<'_>) -> rusqlite::Result<Vec<Run>> {
     let change = writing.change;
     let mut select = change.prepare_cached("SELECT DISTINCT owner FROM runs WHERE state = 'running'")?;
@@ -287,6 +307,7 @@ pub(super) fn recover(writing: &Writing<'_>) -> rusqlite::Result<Vec<Run>> {
             .as_ref()
             .is_none_or(|owner| owner != writing.owner && !is_alive(writing.directory, owner))
     };
+    follow_clock(writing)?;
     let mut recovered = Vec::new();
     for owner in owners.into_iter().filter(is_gone) {
         let mut select = change.prepare_cached(&format!(

@@ -230,6 +230,11 @@ impl RunStore for MemoryRuns {
     }
 
     fn recover(&self) -> Answer<'_, Result<Vec<Run>, StateError>> {
+        let now = self.clock.now();
+        for run in self.rows().runs.values_mut() {
+            run.follow_clock(now);
+        }
+        // The only performer is here.
         at_once(Vec::new())
     }
 

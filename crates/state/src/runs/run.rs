@@ -401,6 +401,21 @@ impl Run {
         }
     }
 
+    /// Brings the times of a run that waits back to a clock that was set back since they were written, so that it does not
+    /// wait until the old time comes again. Returns whether that was so.
+    pub fn follow_clock(&mut self, now: Moment) -> bool {
+        let written = self.begun.map_or(self.accepted, |begun| begun.max(self.accepted));
+        let ahead = written.saturating_sub(now);
+        if self.state != RunState::Queued || ahead <= 0 {
+            return false;
+        }
+        self.due = self.due.saturating_sub(ahead);
+        self.expires = self.expires.map(|expires| expires.saturating_sub(ahead));
+        self.accepted = self.accepted.min(now);
+        self.begun = self.begun.map(|begun| begun.min(now));
+        true
+    }
+
     /// Ends without a beginning. Returns whether it waited.
     pub fn cancel(&mut self, failure: Option<RunFailure>, now: Moment) -> bool {
         if self.state != RunState::Queued {
@@ -443,5 +458,71 @@ impl Run {
     /// Forgets its message and output.
     pub fn forget_payloads(&mut self) {
         (self.message, self.shown, self.globals, self.output) = (None, None, None, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Moment = 3_600_000_000;
+
+    fn waiting(due: Option<Moment>, now: Moment) -> Run {
+        let document = PinnedDocument {
+            digest: String::new(),
+            pipeline: "mail".to_owned(),
+            text: String::new(),
+            files: String::new(),
+        };
+        let order = NewRun {
+            id: RunId::next(),
+            document: Arc::new(document),
+            key: String::new(),
+            digest: String::new(),
+            origin: RunOrigin::Api,
+            message: String::new(),
+            shown: None,
+            globals: None,
+            trace: None,
+            due,
+            expiration: Some(Duration::from_secs(3600)),
+            retries: 1,
+            allow_redelivery: true,
+            unless_waiting: false,
+            running_max: None,
+        };
+        Run::new(order, now)
+    }
+
+    #[test]
+    fn a_run_that_waits_follows_a_clock_that_was_set_back() {
+        // Accepted at 10, to begin at once; then it is 8 again.
+        let mut run = waiting(None, 10 * HOUR);
+        assert!(!run.follow_clock(10 * HOUR), "the clock went on");
+        assert!(run.follow_clock(8 * HOUR));
+        assert_eq!(
+            (run.accepted, run.due, run.expires),
+            (8 * HOUR, 8 * HOUR, Some(9 * HOUR))
+        );
+        assert!(!run.follow_clock(8 * HOUR), "once");
+        // It was to wait for an hour, and does.
+        let mut run = waiting(Some(11 * HOUR), 10 * HOUR);
+        assert!(run.follow_clock(8 * HOUR));
+        assert_eq!((run.due, run.expires), (9 * HOUR, Some(10 * HOUR)));
+        // It waits for its second attempt.
+        let mut run = waiting(None, 7 * HOUR);
+        run.begin("us", 10 * HOUR);
+        run.queue_again(
+            QueueAgain {
+                wait: Duration::from_secs(60),
+                failure: None,
+                counts: RunCounts::default(),
+            },
+            10 * HOUR,
+        );
+        assert!(run.follow_clock(8 * HOUR));
+        assert_eq!((run.accepted, run.due - 8 * HOUR), (7 * HOUR, 60_000_000));
+        run.begin("us", 8 * HOUR);
+        assert!(!run.follow_clock(HOUR), "it does not wait");
     }
 }
