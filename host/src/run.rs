@@ -393,6 +393,7 @@ async fn run_within(
             files: Arc::clone(&files),
             ledger: Arc::clone(&ledger),
             quotas: host.quotas.watched_by(&watch),
+            state: Arc::clone(&watch),
             is_kept,
             clock: Arc::clone(&clock),
             tally: Arc::clone(&tally),

@@ -26,5 +26,7 @@ mod rules;
 mod sign_in;
 #[path = "serve/soak.rs"]
 mod soak;
+#[path = "serve/starts.rs"]
+mod starts;
 #[path = "serve/traces.rs"]
 mod traces;

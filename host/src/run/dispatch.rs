@@ -25,6 +25,7 @@ use super::retry::{Attempt, DueAttempts, Schedule, Share, chance};
 use super::route::{RequestedEndpoint, route};
 use super::scopes::Frame;
 use super::spans;
+use super::state_watch::StateWatch;
 use super::tally::Tally;
 use crate::host::Host;
 
@@ -44,6 +45,8 @@ pub(super) struct Sender<'a> {
     pub(super) ledger: Arc<dyn Ledger>,
     /// What accounts may send, as the run sees it.
     pub(super) quotas: Quotas,
+    /// Told when the state cannot be used.
+    pub(super) state: Arc<StateWatch>,
     /// The ledger outlives the run, so that a person can settle what it holds.
     pub(super) is_kept: bool,
     pub(super) clock: Arc<RunClock>,

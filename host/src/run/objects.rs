@@ -51,6 +51,7 @@ impl Execution<'_> {
         let selection = request.selection();
         let collection = request.collection.clone();
         let unusable = |error: StateError| {
+            self.sender.state.note();
             context.error(
                 Failure::new(FailureKind::Configuration, error.to_string())
                     .advise("Mend the state, or use another state directory."),

@@ -63,7 +63,15 @@ fn killed_at_random(runs: usize, kills: usize) {
             while bell.try_recv().is_ok() {}
             lives.begin(Served::start(&scratch, &[]));
             ring(&bell, &orders);
-            lives.end([None, None, Some("HUP"), Some("TERM")][usize::try_from(random.below(4)).unwrap_or_default()]);
+            lives.end(
+                [
+                    Before::Nothing,
+                    Before::Nothing,
+                    Before::Signal("HUP"),
+                    Before::Signal("TERM"),
+                    Before::Drain,
+                ][usize::try_from(random.below(5)).unwrap_or_default()],
+            );
             with_runs += usize::from(count(&scratch, "SELECT count(*) FROM runs WHERE state = 'running'") > 0);
         }
         server.hold_fire();
@@ -217,6 +225,16 @@ fn client(lives: &Lives, orders: &Orders) {
     }
 }
 
+/// What comes before a kill.
+#[derive(Clone, Copy)]
+enum Before {
+    Nothing,
+    /// A signal, at the same moment.
+    Signal(&'static str),
+    /// The server has begun to end: what is under way is asked to, and waits in the state.
+    Drain,
+}
+
 /// The server, from one start to the next.
 #[derive(Default)]
 struct Lives {
@@ -235,12 +253,17 @@ impl Lives {
         self.changed.notify_all();
     }
 
-    /// Kills it, perhaps just after it was asked to read its directory anew, or to end.
-    fn end(&self, before: Option<&str>) {
+    /// Kills it, perhaps just after it was asked to read its directory anew, or to end, or while it ends.
+    fn end(&self, before: Before) {
         let served = self.lock().1.take();
         if let Some(served) = served {
-            if let Some(signal) = before {
-                served.running().signal(signal);
+            match before {
+                Before::Nothing => {}
+                Before::Signal(signal) => served.running().signal(signal),
+                Before::Drain => {
+                    served.running().signal("TERM");
+                    served.running().complains("ending: nothing new begins");
+                }
             }
             served.running().signal("KILL");
             // Those who still ask it get no answer; then it is waited for.
@@ -366,6 +389,8 @@ impl Mailbox {
         scratch
             .variable("PIPEPOST_STATE", &path("state"))
             .variable("PIPEPOST_ACCOUNTS", &path("accounts.json"))
+            // What is under way is asked to end at once.
+            .variable("PIPEPOST_DRAIN", "0")
             // What a killed process leaves behind goes with the test.
             .variable("TMPDIR", &path("home"))
     }
