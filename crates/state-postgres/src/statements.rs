@@ -637,7 +637,8 @@ pub(crate) const FORGET_EXECUTIONS: &str = concat!(
     DELETE FROM pipepost.executions e USING old WHERE e.key = old.key"
 );
 
-pub(crate) use {now, now_seconds};
+pub(crate) use now;
+pub(crate) use now_seconds;
 
 /// The statements of a run and of a claim, by name, for a test that looks at their plans.
 #[doc(hidden)]
