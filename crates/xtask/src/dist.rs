@@ -191,7 +191,7 @@ mod tests {
     fn the_licences_are_those_of_the_binary_and_the_connectors() {
         let text = licences().expect("the lock files are up to date");
         let lists = |name: &str| text.lines().any(|line| line.starts_with(&format!("{name} ")));
-        assert!(lists("wasmtime") && lists("rustls") && lists("lettre"), "{text}");
+        assert!(lists("wasmtime") && lists("rustls") && lists("mime_guess"), "{text}");
         assert!(!lists("proptest") && !lists("pipepost-smtp"), "{text}");
     }
 
