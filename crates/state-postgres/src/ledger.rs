@@ -1,15 +1,16 @@
-//! The ledger of a named execution: what is known is in memory, and every change is written down.
+//! The ledger of a named execution: what the run works at is in memory, and every change is written down. What earlier
+//! owners left is read when the run comes to it, so that the memory does not grow with the execution.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pipepost_state::ledger::{ClaimError, Known, Ledger, LedgerState, Message, Part, PartOutcome, Recorded};
-use pipepost_state::{Answer, Redact};
+use pipepost_state::{Answer, Redact, StateError};
 use tokio::sync::oneshot;
 
 use crate::book::Book;
-use crate::writer::{Claiming, Closing, Job, Opened, Tenure};
+use crate::writer::{Claiming, Closing, Job, Look, Opened, Tenure};
 
 /// A ledger that outlives its process. Dropped without [`Ledger::close`], it frees its execution, and what is claimed then
 /// is uncertain.
@@ -18,17 +19,24 @@ pub(crate) struct PostgresLedger {
     book: Arc<Book>,
     tenure: Tenure,
     state: Mutex<LedgerState>,
+    /// Earlier owners left messages that are not in memory.
+    has_earlier: bool,
     redact: Redact,
     is_closed: AtomicBool,
 }
 
 impl PostgresLedger {
     pub(crate) fn new(book: Arc<Book>, execution: Arc<str>, redact: Redact, opened: Opened) -> Self {
-        let Opened { epoch, state } = opened;
+        let Opened {
+            epoch,
+            state,
+            has_earlier,
+        } = opened;
         Self {
             book,
             tenure: Tenure { execution, epoch },
             state: Mutex::new(state),
+            has_earlier,
             redact,
             is_closed: AtomicBool::new(false),
         }
@@ -36,6 +44,32 @@ impl PostgresLedger {
 
     fn state(&self) -> MutexGuard<'_, LedgerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what earlier owners left of these messages, as far as it is not in memory.
+    async fn read(&self, messages: &[Message]) -> Result<(), StateError> {
+        if !self.has_earlier {
+            return Ok(());
+        }
+        let keys: Vec<String> = {
+            let state = self.state();
+            let unknown = messages.iter().filter(|message| !state.knows(&message.key));
+            unknown.map(|message| message.key.clone()).collect()
+        };
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let (done, answer) = oneshot::channel();
+        self.book.give(Job::Look(Look {
+            execution: Arc::clone(&self.tenure.execution),
+            keys,
+            done,
+            asked: Instant::now(),
+        }))?;
+        let closed = |_| Err(StateError::unusable(self.book.place(), "it is closed"));
+        let found = answer.await.unwrap_or_else(closed)?;
+        self.state().take_in(found);
+        Ok(())
     }
 
     fn give(&self, job: Job) {
@@ -77,9 +111,18 @@ impl Drop for PostgresLedger {
 
 impl Ledger for PostgresLedger {
     fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
-        let mut state = self.state();
-        let known = messages.iter().map(|message| state.look_up(message)).collect();
-        Box::pin(std::future::ready(known))
+        Box::pin(async move {
+            if let Err(error) = self.read(messages).await {
+                // Nothing is sent twice for it: each claim asks the database.
+                tracing::error!(%error, "the ledger could not be read");
+            }
+            let mut state = self.state();
+            messages.iter().map(|message| state.look_up(message)).collect()
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        true
     }
 
     fn in_doubt(&self, key: &str, output: &str) {

@@ -243,6 +243,11 @@ macro_rules! entries {
 pub(crate) const ENTRIES: &str = entries!("true");
 /// $1 executions.
 pub(crate) const ENTRIES_OF: &str = entries!("m.execution = ANY ($1::text[])");
+/// What an earlier owner was at. $1 executions.
+pub(crate) const ENTRIES_BEGUN: &str =
+    entries!("m.execution = ANY ($1::text[]) AND m.outcome IS NULL AND m.outcome IS DISTINCT FROM 'sent'");
+/// $1 keys, $2 executions.
+pub(crate) const ENTRIES_NAMED: &str = entries!("m.key = ANY ($1::text[]) AND m.execution = ANY ($2::text[])");
 /// The messages that are not known to be sent.
 pub(crate) const ENTRIES_OPEN: &str = entries!("m.outcome IS DISTINCT FROM 'sent'");
 /// $1 a key.
@@ -651,6 +656,8 @@ pub const HOT: &[(&str, &str)] = &[
     ("close", CLOSE),
     ("give up", GIVE_UP),
     ("entries of an execution", ENTRIES_OF),
+    ("entries begun", ENTRIES_BEGUN),
+    ("entries named", ENTRIES_NAMED),
     ("entries in doubt", ENTRIES_OPEN),
     ("entry", ENTRY),
     ("lock account", LOCK_ACCOUNT),

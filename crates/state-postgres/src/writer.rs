@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use flight::Opened;
 use pending::Pending;
-use pipepost_state::ledger::{Claim, ClaimError, Part, PartOutcome, Recorded};
+use pipepost_state::ledger::{Claim, ClaimError, MessageEntry, Part, PartOutcome, Recorded};
 use pipepost_state::{Redact, StateError};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -45,6 +45,7 @@ pub(crate) enum Job {
     Settle(Tenure, Part, PartOutcome),
     Record(Tenure, String, String, Recorded),
     Close(Closing),
+    Look(Look),
     /// Transactions of accounts with limits that have ended.
     End(Vec<i64>),
 }
@@ -65,6 +66,14 @@ pub(crate) struct Claiming {
     pub(crate) asked: Instant,
     /// It was asked, so it may be written down though nobody was told.
     pub(crate) was_asked: bool,
+}
+
+/// Reads what is known of some messages of an execution, after all that was noted.
+pub(crate) struct Look {
+    pub(crate) execution: Arc<str>,
+    pub(crate) keys: Vec<String>,
+    pub(crate) done: oneshot::Sender<Result<Vec<(String, MessageEntry)>, StateError>>,
+    pub(crate) asked: Instant,
 }
 
 /// Gives an execution up. Nobody may wait for it.
@@ -155,6 +164,9 @@ impl Writer {
             // It may have been taken all the same.
             self.stray.get_or_insert_with(Instant::now);
             // Whoever no longer listens need not be told, here and below.
+            drop(late.done.send(Err(StateError::unreachable(place, reason))));
+        }
+        for late in self.pending.looks.extract_if(.., |look| is_late(look.asked)) {
             drop(late.done.send(Err(StateError::unreachable(place, reason))));
         }
         let late: Vec<Claiming> = self

@@ -46,7 +46,7 @@ CREATE TABLE pipepost.messages (
 ) WITH (fillfactor = 80);
 CREATE INDEX messages_by_execution ON pipepost.messages (execution, number);
 -- The messages that are not known to be sent: few among all, and asked for again and again.
-CREATE INDEX messages_open ON pipepost.messages (number) WHERE outcome IS DISTINCT FROM 'sent';
+CREATE INDEX messages_open ON pipepost.messages (execution, number) WHERE outcome IS DISTINCT FROM 'sent';
 
 -- One row for each transaction that was claimed and is not known to be uncommitted.
 CREATE TABLE pipepost.parts (

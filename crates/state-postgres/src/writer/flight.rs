@@ -14,19 +14,22 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::pending::Pending;
-use super::{Claiming, Closing, Open, Tenure, Writer};
+use super::{Claiming, Closing, Look, Open, Tenure, Writer};
 use crate::book::Desk;
 use crate::database::Fault;
 use crate::entries;
 use crate::statements::{
-    CLAIM, CLOSE, ENTRIES_OF, FORGET_EXECUTIONS, GIVE_UP, HOLDERS, NOTE, OPEN, TAKE_OVER, UPKEEP, now,
+    CLAIM, CLOSE, ENTRIES_BEGUN, ENTRIES_NAMED, FORGET_EXECUTIONS, GIVE_UP, HOLDERS, NOTE, OPEN, TAKE_OVER, UPKEEP, now,
 };
 
-/// An execution that was taken, with what is known of it.
+/// An execution that was taken.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) epoch: i64,
+    /// The messages whose end is not recorded: those that an earlier owner was at.
     pub(crate) state: LedgerState,
+    /// There may be others.
+    pub(crate) has_earlier: bool,
 }
 
 /// Ends transactions of accounts with limits: $1 their numbers, $2 the worker, $3 microseconds, $4 `synchronous_commit`.
@@ -58,6 +61,7 @@ struct Answers {
     noted: Option<Result<(), Fault>>,
     ended: Option<Result<(), Fault>>,
     closed: Option<Result<(), Fault>>,
+    looked: Option<Result<Vec<Row>, Fault>>,
     opened: Option<Result<Vec<Row>, Fault>>,
     claimed: Option<Result<Vec<Row>, Fault>>,
 }
@@ -96,6 +100,18 @@ impl Writer {
                     // They count as under way until this process is gone.
                     tracing::warn!("{error} The end of a message was not noted for its account's limits.");
                     self.ends_are_written();
+                }
+            }
+        }
+        match answers.looked {
+            None => {}
+            Some(Ok(rows)) => self.looked(&rows),
+            Some(Err(fault)) => {
+                if let Some(fault) = note_lost(fault) {
+                    let error = self.desk.database.told(fault);
+                    for look in self.pending.looks.drain(..) {
+                        drop(look.done.send(Err(error.clone())));
+                    }
                 }
             }
         }
@@ -150,6 +166,9 @@ impl Writer {
                 for open in self.pending.opens.drain(..) {
                     drop(open.done.send(Err(error.clone())));
                 }
+                for look in self.pending.looks.drain(..) {
+                    drop(look.done.send(Err(error.clone())));
+                }
                 for claim in self.pending.claims.drain(..) {
                     drop(claim.done.send(Err(ClaimError::Unrecorded(error.to_string()))));
                 }
@@ -177,7 +196,7 @@ impl Writer {
             let (has_claims, has_opens) = (has(pending.claims.is_empty()), has(pending.opens.is_empty()));
             let has_durable_closes = pending.closes.iter().any(|closing| closing.is_durable);
             // In this order.
-            let (noted, ended, closed, opened, claimed) = tokio::join!(
+            let (noted, ended, looked, closed, opened, claimed) = tokio::join!(
                 biased;
                 async {
                     let has_notes = has(pending.settled.is_empty() && pending.recorded.is_empty());
@@ -193,6 +212,12 @@ impl Writer {
                         (&"off", Type::TEXT),
                     ];
                     Some(client.query_typed(END, &values).await.map(drop))
+                },
+                async {
+                    if pending.looks.is_empty() {
+                        return None;
+                    }
+                    Some(look(client, &pending.looks).await)
                 },
                 async {
                     if pending.closes.is_empty() { return None }
@@ -212,11 +237,12 @@ impl Writer {
                     Some(claimed)
                 },
             );
-            let (noted, ended) = (noted.map(done), ended.map(done));
+            let (noted, ended, looked) = (noted.map(done), ended.map(done), looked.map(done));
             let (closed, opened, claimed) = (closed.map(done), opened.map(done), claimed.map(done));
             let answers = Answers {
                 noted,
                 ended,
+                looked,
                 closed,
                 opened,
                 claimed,
@@ -294,6 +320,21 @@ impl Writer {
             tokio::task::spawn_local(async move { while matches!(forget(&desk, clock).await, Ok(true)) {} });
         }
         Ok(())
+    }
+
+    /// Hands over what was read.
+    fn looked(&mut self, rows: &[Row]) {
+        let found: HashMap<String, _> = entries::read(rows)
+            .into_iter()
+            .map(|found| (found.key, (found.execution, found.entry)))
+            .collect();
+        for look in self.pending.looks.drain(..) {
+            let own = look.keys.into_iter().filter_map(|key| {
+                let (execution, entry) = found.get(&key)?;
+                (**execution == *look.execution).then(|| (key, entry.clone()))
+            });
+            drop(look.done.send(Ok(own.collect())));
+        }
     }
 
     /// Answers claims.
@@ -428,7 +469,7 @@ impl Writer {
                 },
                 async {
                     if keys.is_empty() { return Ok(Vec::new()) }
-                    client.query_typed(ENTRIES_OF, &[(&keys, Type::TEXT_ARRAY)]).await
+                    client.query_typed(ENTRIES_BEGUN, &[(&keys, Type::TEXT_ARRAY)]).await
                 },
                 async {
                     if others.is_empty() { return Ok(Vec::new()) }
@@ -496,7 +537,15 @@ impl Writer {
                 self.pending.recorded.insert(key, (tenure.clone(), digest, recorded));
             }
             self.running.insert(Arc::clone(&execution), begun);
-            if done.send(Ok(Opened { epoch, state })).is_err() {
+            if done
+                .send(Ok(Opened {
+                    epoch,
+                    state,
+                    // The first take makes the execution.
+                    has_earlier: epoch > 1,
+                }))
+                .is_err()
+            {
                 self.pending.closes.push(Closing {
                     tenure,
                     done: None,
@@ -533,7 +582,7 @@ impl Answers {
         };
         let notes = [&self.noted, &self.ended, &self.closed];
         let notes = notes.into_iter().find_map(|answer| of(answer.as_ref()?.as_ref().err()));
-        let rows = [&self.opened, &self.claimed];
+        let rows = [&self.looked, &self.opened, &self.claimed];
         notes.or_else(|| rows.into_iter().find_map(|answer| of(answer.as_ref()?.as_ref().err())))
     }
 }
@@ -664,6 +713,13 @@ async fn close(
         (&synced, Type::TEXT),
     ];
     client.query_typed(CLOSE, &values).await.map(drop)
+}
+
+async fn look(client: &Client, looks: &[Look]) -> Result<Vec<Row>, Error> {
+    let keys: Vec<&String> = looks.iter().flat_map(|look| &look.keys).collect();
+    let executions: Vec<&str> = looks.iter().map(|look| &*look.execution).collect();
+    let values: Values<'_> = vec![(&keys, Type::TEXT_ARRAY), (&executions, Type::TEXT_ARRAY)];
+    client.query_typed(ENTRIES_NAMED, &values).await
 }
 
 async fn open(

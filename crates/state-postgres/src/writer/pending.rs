@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pipepost_state::ledger::{Part, PartOutcome, Recorded};
 
-use super::{Claiming, Closing, Job, Open, Tenure};
+use super::{Claiming, Closing, Job, Look, Open, Tenure};
 
 /// What waits, by kind. Of several notes on the same part or message, the last one that counts.
 #[derive(Default)]
@@ -13,6 +13,7 @@ pub(super) struct Pending {
     pub(super) recorded: HashMap<String, (Tenure, String, Recorded)>,
     pub(super) closes: Vec<Closing>,
     pub(super) opens: Vec<Open>,
+    pub(super) looks: Vec<Look>,
     pub(super) claims: Vec<Claiming>,
     pub(super) ends: Vec<i64>,
     /// How many notes `ends` came in.
@@ -27,6 +28,7 @@ impl Pending {
             Job::Settle(tenure, part, outcome) => self.settle(&tenure, part, outcome),
             Job::Record(tenure, key, digest, recorded) => self.record(tenure, key, digest, recorded),
             Job::Close(close) => self.closes.push(close),
+            Job::Look(look) => self.looks.push(look),
             Job::End(mut admissions) => {
                 self.ends.append(&mut admissions);
                 self.end_notes += 1;
@@ -61,6 +63,7 @@ impl Pending {
             + self.recorded.len()
             + self.closes.len()
             + self.opens.len()
+            + self.looks.len()
             + self.claims.len()
             + usize::try_from(self.end_notes).unwrap_or(usize::MAX)
     }
