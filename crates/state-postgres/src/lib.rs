@@ -14,6 +14,7 @@ mod address;
 mod book;
 mod database;
 mod entries;
+mod grants;
 mod ledger;
 mod listen;
 mod migrate;
@@ -33,9 +34,11 @@ use std::time::Instant;
 pub use address::{Address, AddressError};
 use book::Book;
 pub use database::Trust;
+use grants::PostgresGrants;
 use ledger::PostgresLedger;
 use objects::PostgresObjects;
 use pipepost_state::clock::Clock;
+use pipepost_state::grants::GrantStore;
 use pipepost_state::ledger::{Ledger, LedgerReader};
 use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
@@ -126,6 +129,10 @@ impl StateStore for PostgresStore {
 
     fn runs(&self) -> Arc<dyn RunStore> {
         Arc::new(PostgresRuns::new(Arc::clone(&self.book)))
+    }
+
+    fn grants(&self) -> Option<Arc<dyn GrantStore>> {
+        Some(Arc::new(PostgresGrants::new(Arc::clone(&self.book))))
     }
 
     fn reader(&self) -> Arc<dyn LedgerReader> {

@@ -368,3 +368,22 @@ async fn a_run_that_was_taken_though_the_answer_was_lost_waits_again() {
     let keys: Vec<(&str, u32)> = recovered.iter().map(|run| (run.key.as_str(), run.deaths)).collect();
     assert_eq!(keys, [("lost", 0)], "nobody died");
 }
+
+#[tokio::test]
+async fn a_grant_is_replaced_by_whoever_saw_the_last_one() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let [one, other] = [store(&database, ""), store(&database, "")].map(|store| store.grants().expect("they are kept"));
+    assert_eq!(one.look("a").await, Ok(None));
+    assert_eq!(one.replace("a", 0, b"first".to_vec()).await, Ok(true));
+    assert_eq!(other.replace("a", 0, b"late".to_vec()).await, Ok(false));
+    let seen = other.look("a").await.expect("a state").expect("it is kept");
+    assert_eq!((seen.revision, &*seen.sealed), (1, &b"first"[..]));
+    assert_eq!(other.replace("a", 1, b"second".to_vec()).await, Ok(true));
+    assert_eq!(one.replace("a", 1, b"late".to_vec()).await, Ok(false));
+    let kept = one.look("a").await.expect("a state").expect("it is kept");
+    assert_eq!((kept.revision, &*kept.sealed), (2, &b"second"[..]));
+    assert_eq!(one.look("b").await, Ok(None));
+}

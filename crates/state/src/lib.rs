@@ -16,6 +16,7 @@
 
 pub mod clock;
 mod error;
+pub mod grants;
 pub mod ledger;
 mod memory;
 pub mod object;

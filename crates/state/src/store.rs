@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::Answer;
 use crate::error::StateError;
+use crate::grants::GrantStore;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::object::ObjectStore;
 use crate::quota::QuotaStore;
@@ -78,6 +79,11 @@ pub trait StateStore: Send + Sync + fmt::Debug {
 
     /// Returns the record of runs. Nothing is opened or made before it is needed.
     fn runs(&self) -> Arc<dyn RunStore>;
+
+    /// Returns the refresh tokens that took the place of others, if this kind of state keeps them.
+    fn grants(&self) -> Option<Arc<dyn GrantStore>> {
+        None
+    }
 
     /// Returns the ledgers of all executions, for the person who looks into them. Nothing is opened before it is needed.
     fn reader(&self) -> Arc<dyn LedgerReader>;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::{Globals, HostOptions, Pins};
 use super::error::CliError;
-use super::state::OpenState;
+use super::state::{self, OpenState};
 use super::{paths, store};
 
 /// A host with the accounts, connectors and policy that were named.
@@ -51,11 +51,11 @@ pub(super) fn builder_in(options: &HostOptions, state: Option<&OpenState>) -> Re
         ..Limits::default()
     });
     let mut builder = Host::builder().policy(policy).limits(limits).accounts(accounts);
-    let directory = match state {
-        Some(state) => state.directory().map(Path::to_owned),
-        None => paths::state(),
+    let usual = match state {
+        Some(_) => None,
+        None => state::open(None).ok(),
     };
-    builder = builder.refresh_token_sink(Arc::new(token_sink(store, directory)));
+    builder = builder.refresh_token_sink(Arc::new(token_sink(store, state.or(usual.as_ref()))));
     if let Some(name) = &options.environment {
         builder = builder.environment(name);
     }
@@ -78,14 +78,18 @@ pub(super) fn sources(options: &HostOptions) -> Result<AccountSources, CliError>
     })
 }
 
-/// Where new refresh tokens go: into the store, and into the state for accounts of files.
-pub(super) fn token_sink(store: Option<Store>, state: Option<PathBuf>) -> TokenSink {
+/// Where new refresh tokens go: into the store, and into the state for accounts of files; where several machines share the
+/// state, into that.
+pub(super) fn token_sink(store: Option<Store>, state: Option<&OpenState>) -> TokenSink {
     let mut sink = TokenSink::new();
     if let Some(store) = store {
         sink = sink.with_store(store);
     }
-    if let Some(state) = state {
-        sink = sink.with_directory(state.join("refresh-tokens"));
+    if let Some(grants) = state.and_then(|state| state.store.grants()) {
+        return sink.with_grants(grants);
+    }
+    if let Some(directory) = state.and_then(OpenState::directory) {
+        sink = sink.with_directory(directory.join("refresh-tokens"));
     }
     sink
 }

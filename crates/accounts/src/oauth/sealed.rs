@@ -56,23 +56,43 @@ impl SealedTokens {
         &self.directory
     }
 
+    /// Seals a token that took the place of the written one, for whoever keeps it elsewhere. Returns a name, which only the
+    /// written token leads to, and the sealed token.
+    ///
+    /// # Errors
+    /// Returns a clause with the reason when the written token is so short that it could be guessed.
+    pub fn seal(written: &Secret, new: &Secret) -> Result<(String, Vec<u8>), String> {
+        if written.expose().len() < WRITTEN_MIN {
+            return Err("the account's own is too short to protect it".to_owned());
+        }
+        let sealed = seal(written, new).zip(name(written));
+        let (sealed, name) = sealed.ok_or("the system gives no random numbers")?;
+        Ok((name, sealed))
+    }
+
+    /// Returns the name under which a token is kept that took the place of the written one.
+    pub fn name(written: &Secret) -> Option<String> {
+        name(written)
+    }
+
+    /// Opens what [`SealedTokens::seal`] returned; `None` when it is not whole, or is for another token.
+    pub fn unseal(written: &Secret, sealed: Vec<u8>) -> Option<Secret> {
+        open(written, sealed)
+    }
+
     /// Keeps the token that took the place of the written one, and of what was kept for it before.
     ///
     /// # Errors
     /// Returns a clause with the reason when the directory cannot be written, and when the written token is so short that
     /// it could be guessed.
     pub fn keep(&self, written: &Secret, new: &Secret) -> Result<(), String> {
-        if written.expose().len() < WRITTEN_MIN {
-            return Err("the account's own is too short to protect it".to_owned());
-        }
-        let sealed = seal(written, new).ok_or("the system gives no random numbers")?;
+        let (name, sealed) = Self::seal(written, new)?;
         let write = || {
             let mut builder = DirBuilder::new();
             builder.recursive(true);
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.create(&self.directory)?;
-            let name = name(written).ok_or(io::ErrorKind::InvalidInput)?;
             // Another process may write the same one at the same time; each writes its own file and renames it.
             let mut nonce = [0; 8];
             SystemRandom::new()

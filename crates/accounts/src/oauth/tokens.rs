@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use super::http::{Clock, HttpPost, SystemClock};
+use super::http::{BoxFuture, Clock, HttpPost, SystemClock};
 use super::token_request::{Refusal, TokenAnswer, TokenRequest};
 use super::{Grant, assertion};
 use crate::account::{Account, Revision};
@@ -21,16 +21,16 @@ use crate::sign_in::{OAuthClient, SignIn};
 /// A token is renewed when this much of its life is left, or a quarter of a short life.
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// A place that keeps the refresh tokens with which a provider replaces old ones.
+/// A place that keeps the refresh tokens with which a provider replaces old ones. Several processes may share it.
 pub trait RefreshTokenSink: Send + Sync {
     /// Keeps the new refresh token of an account; the old ones may be invalid from now on. `written` is the token that the
     /// account's document has, or its reference points to. Implementations report their own failures: sign-ins
     /// continue anyway, with the new token in memory.
-    fn keep(&self, account: &Account, written: &Secret, new: &Secret);
+    fn keep<'s>(&'s self, account: &'s Account, written: &'s Secret, new: &'s Secret) -> BoxFuture<'s, ()>;
 
-    /// Returns the token that took the place of the written one in an earlier process, where it is kept outside of the
-    /// account's document.
-    fn kept(&self, account: &Account, written: &Secret) -> Option<Secret>;
+    /// Returns the token that took the place of the written one in an earlier process, or in another one, where it is kept
+    /// outside of the account's document.
+    fn kept<'s>(&'s self, account: &'s Account, written: &'s Secret) -> BoxFuture<'s, Option<Secret>>;
 }
 
 /// The tokens of all accounts of a process. Share one among all runs.
@@ -255,10 +255,11 @@ impl Tokens {
             expires: now + answer.life,
         });
         if let (Some(new), Some(written)) = (answer.refresh_token, &state.written) {
+            // In memory first: whoever waits for this may go away while it is kept.
+            let new = state.rotated.insert(new);
             if let Some(sink) = &self.sink {
-                sink.keep(account, written, &new);
+                sink.keep(account, written, new).await;
             }
-            state.rotated = Some(new);
         }
         Ok(())
     }
@@ -275,17 +276,28 @@ impl Tokens {
         if state.written.is_none() {
             state.written = Some(written(account, client)?);
         }
-        if let (None, Some(sink), Some(written)) = (&state.rotated, &self.sink, &state.written) {
-            state.rotated = sink.kept(account, written);
-        }
-        if let Some(rotated) = &state.rotated {
+        // Each time: another process may have been given a newer one.
+        self.read_kept(account, state).await;
+        while let Some(rotated) = &state.rotated {
             let request = client_request(account, client, grant, Some(rotated))?;
             match self.ask(&request).await {
                 Err(Refused::Told(refusal)) if refusal.is_final() => {}
                 ended => return ended,
             }
-            state.rotated = None;
-            state.written = Some(written(account, client)?);
+            let refused = state.rotated.take();
+            // Meanwhile another process may have been given a newer one.
+            self.read_kept(account, state).await;
+            let is_same = |kept: &Secret| {
+                refused
+                    .as_ref()
+                    .is_some_and(|refused| refused.expose() == kept.expose())
+            };
+            if state.rotated.as_ref().is_some_and(is_same) {
+                state.rotated = None;
+            }
+            if state.rotated.is_none() {
+                state.written = Some(written(account, client)?);
+            }
         }
         let request = client_request(account, client, grant, state.written.as_ref())?;
         let ended = self.ask(&request).await;
@@ -294,6 +306,15 @@ impl Tokens {
             state.written = None;
         }
         ended
+    }
+
+    /// Takes the newest token that is kept in place of the account's own.
+    async fn read_kept(&self, account: &Account, state: &mut State) {
+        if let (Some(sink), Some(written)) = (&self.sink, &state.written)
+            && let Some(kept) = sink.kept(account, written).await
+        {
+            state.rotated = Some(kept);
+        }
     }
 
     /// Asks once. What is sent and what comes is known as secret.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use pipepost_accounts::oauth::{Clock as _, HttpFailure, RefreshTokenSink, Tokens};
+use pipepost_accounts::oauth::{BoxFuture, Clock as _, HttpFailure, RefreshTokenSink, Tokens};
 use pipepost_accounts::sasl::{Exchange, Mechanism};
 use pipepost_accounts::{Account, ErrorKind, Remedy, Secret};
 use serde_json::{Value, json};
@@ -168,16 +168,18 @@ async fn a_provider_that_is_away_costs_nothing_while_the_token_lives() {
 struct Keeper(Mutex<Vec<(String, String, String)>>);
 
 impl RefreshTokenSink for Keeper {
-    fn keep(&self, account: &Account, written: &Secret, new: &Secret) {
+    fn keep<'s>(&'s self, account: &'s Account, written: &'s Secret, new: &'s Secret) -> BoxFuture<'s, ()> {
         let kept = (account.label(), written.expose(), new.expose());
         let kept = (kept.0.to_owned(), kept.1.to_owned(), kept.2.to_owned());
         self.0.lock().expect("not poisoned").push(kept);
+        Box::pin(std::future::ready(()))
     }
 
-    fn kept(&self, _: &Account, written: &Secret) -> Option<Secret> {
+    fn kept<'s>(&'s self, _: &'s Account, written: &'s Secret) -> BoxFuture<'s, Option<Secret>> {
         let kept = self.0.lock().expect("not poisoned");
         let newest = kept.iter().rev().find(|(_, old, _)| old == written.expose());
-        newest.map(|(_, _, new)| Secret::new(new.clone()))
+        let newest = newest.map(|(_, _, new)| Secret::new(new.clone()));
+        Box::pin(std::future::ready(newest))
     }
 }
 
@@ -202,6 +204,40 @@ async fn a_new_refresh_token_takes_the_old_ones_place() {
         *sink.0.lock().expect("not poisoned"),
         [("g".to_owned(), "PLANTED-refresh".to_owned(), "newer".to_owned())]
     );
+}
+
+#[tokio::test]
+async fn what_another_process_was_given_is_used_though_this_one_has_an_older_one() {
+    let with_new = |new: &str| {
+        Ok((
+            200,
+            json!({"access_token": "a", "expires_in": 60, "refresh_token": new}),
+        ))
+    };
+    let sink = Arc::new(Keeper(Mutex::default()));
+    let clock = Still::new();
+    let [one, other] = [
+        vec![with_new("second"), with_new("fourth")],
+        vec![with_new("third"), refusal(400, "invalid_grant", ""), token("b", 3600)],
+    ]
+    .map(Provider::new);
+    let process = |provider: &Arc<Provider>| {
+        Tokens::new(provider.clone())
+            .with_clock(clock.clone())
+            .with_sink(sink.clone())
+    };
+    let (first, second) = (process(&one), process(&other));
+    let account = account(google());
+    for tokens in [&first, &second, &first] {
+        signed_in(tokens, &account).await.expect("a token");
+        clock.pass(46);
+    }
+    assert_eq!(other.asked()[0].1["refresh_token"], "second");
+    assert_eq!(one.asked()[1].1["refresh_token"], "third");
+    // The second asks with what the first was given last, which is refused, and then with the account's own.
+    signed_in(&second, &account).await.expect("a token");
+    assert_eq!(other.asked()[1].1["refresh_token"], "fourth");
+    assert_eq!(other.asked()[2].1["refresh_token"], "PLANTED-refresh");
 }
 
 #[tokio::test]

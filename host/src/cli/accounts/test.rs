@@ -12,7 +12,7 @@ use pipepost_accounts::oauth::Tokens;
 use crate::cli::error::CliError;
 use crate::cli::logging::{answer, answer_json};
 use crate::cli::store::{self, StoreOptions, told};
-use crate::cli::{paths, remedy, setup};
+use crate::cli::{remedy, setup, state};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestOptions {
@@ -50,8 +50,9 @@ pub(super) async fn execute(options: TestOptions) -> Result<u8, CliError> {
     let accounts = setup::accounts(&options.accounts, store.as_ref(), options.environment.as_deref())?;
     let account = accounts.get(&options.label).map_err(told)?;
     let transcript = options.transcript.as_deref().map(setup::transcript).transpose()?;
+    let usual = state::open(None).ok();
     let tokens = Tokens::new(Arc::new(HttpClient::new(gate.clone())))
-        .with_sink(Arc::new(setup::token_sink(store, paths::state())));
+        .with_sink(Arc::new(setup::token_sink(store, usual.as_ref())));
     let connections = Arc::new(Connections::new(tokens, transcript.map(Arc::new)));
     let mut unwritten = None;
     let recipient = options.to.as_deref();
