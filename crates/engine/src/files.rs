@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use pipepost_core::beneath::{self, Access, OpenError};
@@ -36,23 +37,59 @@ pub enum FileError {
 /// The directories that hold the files of one run.
 #[derive(Debug)]
 pub struct RunFiles {
-    /// Made for the run, and removed with it unless it is to be kept.
-    own: PathBuf,
-    _temporary: Option<tempfile::TempDir>,
+    own: OwnDirectory,
     /// Read-only, behind the run's own.
     given: Option<PathBuf>,
 }
 
+/// The run's own directory.
+#[derive(Debug)]
+enum OwnDirectory {
+    /// It stays after the run.
+    Kept(PathBuf),
+    /// It is removed with the run. Most runs write no file, so it is made with the first one.
+    Temporary(OnceLock<tempfile::TempDir>),
+}
+
+impl OwnDirectory {
+    /// The directory, if there is one yet.
+    fn existing(&self) -> Option<&Path> {
+        match self {
+            Self::Kept(path) => Some(path),
+            Self::Temporary(made) => made.get().map(tempfile::TempDir::path),
+        }
+    }
+
+    /// The directory, which is made if there is none yet.
+    fn made(&self) -> io::Result<&Path> {
+        match self {
+            Self::Kept(path) => Ok(path),
+            Self::Temporary(made) => {
+                if let Some(made) = made.get() {
+                    return Ok(made.path());
+                }
+                let temporary = tempfile::Builder::new().prefix("pipepost-run-").tempdir()?;
+                // Where two steps come at once, the second one's directory is removed again, empty.
+                Ok(made.get_or_init(|| temporary).path())
+            }
+        }
+    }
+}
+
 impl RunFiles {
-    /// Makes a new directory for the run, which is removed with this value. Files in `given` are only read.
+    /// Makes a new directory for the run with its first file, among the system's temporary ones; it is removed with this
+    /// value. Files in `given` are only read.
     ///
     /// # Errors
-    /// Fails when the directory cannot be made.
+    /// Fails when there is no directory for temporary ones.
     pub fn temporary(given: Option<PathBuf>) -> io::Result<Self> {
-        let temporary = tempfile::Builder::new().prefix("pipepost-run-").tempdir()?;
+        let parent = std::env::temp_dir();
+        let about = |error: io::Error| io::Error::new(error.kind(), format!("{error} at path {parent:?}"));
+        if !fs::metadata(&parent).map_err(about)?.is_dir() {
+            return Err(about(io::ErrorKind::NotADirectory.into()));
+        }
         Ok(Self {
-            own: temporary.path().to_owned(),
-            _temporary: Some(temporary),
+            own: OwnDirectory::Temporary(OnceLock::new()),
             given,
         })
     }
@@ -64,8 +101,7 @@ impl RunFiles {
     pub fn kept_in(own: PathBuf, given: Option<PathBuf>) -> io::Result<Self> {
         fs::create_dir_all(&own)?;
         Ok(Self {
-            own,
-            _temporary: None,
+            own: OwnDirectory::Kept(own),
             given,
         })
     }
@@ -77,7 +113,7 @@ impl RunFiles {
     /// or [`FileError::Io`].
     pub fn open(&self, name: &str) -> Result<OpenFile, FileError> {
         let relative = relative(name)?;
-        for root in std::iter::once(&self.own).chain(self.given.as_ref()) {
+        for root in self.own.existing().into_iter().chain(self.given.as_deref()) {
             match open_within(root, &relative) {
                 Err(FileError::NotFound) => {}
                 other => return other,
@@ -100,7 +136,7 @@ impl RunFiles {
 
     fn begin(&self, name: &str) -> Result<NewFile, WriteError> {
         let target = self.own_path(name)?;
-        let parent = target.parent().unwrap_or(&self.own);
+        let parent = target.parent().unwrap_or(Path::new("."));
         let temporary = tempfile::NamedTempFile::new_in(parent)?;
         Ok(NewFile { temporary, target })
     }
@@ -108,10 +144,11 @@ impl RunFiles {
     /// Where a file of the run's own stands, its sub-directories made.
     fn own_path(&self, name: &str) -> Result<PathBuf, WriteError> {
         let relative = relative(name).map_err(|_| WriteError::NotAllowed)?;
-        let target = self.own.join(relative);
-        let parent = target.parent().unwrap_or(&self.own);
+        let own = self.own.made()?;
+        let target = own.join(relative);
+        let parent = target.parent().unwrap_or(own);
         fs::create_dir_all(parent)?;
-        if !is_within(&self.own, parent) || (target.exists() && !is_within(&self.own, &target)) {
+        if !is_within(own, parent) || (target.exists() && !is_within(own, &target)) {
             return Err(WriteError::NotAllowed);
         }
         Ok(target)
@@ -129,7 +166,7 @@ impl RunFiles {
     fn append_to(&self, name: &str) -> Result<File, WriteError> {
         self.own_path(name)?;
         let relative = relative(name).map_err(|_| WriteError::NotAllowed)?;
-        Ok(beneath::open(&self.own, &relative, Access::Append)?)
+        Ok(beneath::open(self.own.made()?, &relative, Access::Append)?)
     }
 
     /// Writes a whole file into the run's own directory, or appends to it. Missing sub-directories are made.
