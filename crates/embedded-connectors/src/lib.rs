@@ -10,6 +10,7 @@
 //! can change them can change the rest of the binary too. See "Machine code that was compiled before" in SECURITY.md.
 #![deny(unsafe_code)]
 
+mod mapped;
 #[cfg(test)]
 mod seal;
 
@@ -59,11 +60,19 @@ impl Precompiled {
     /// processor. The component can then be compiled.
     #[allow(unsafe_code)]
     pub fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        let file = mapped::file(self.code);
         // SAFETY: `code` is what `Component::serialize` or `Engine::precompile_component` has returned. Nobody outside of
         // this crate can make a `Precompiled`, the build script makes one only of bytes whose digest is that of their seal,
-        // and a constant of the binary does not change. That version, settings and processor fit is checked by wasmtime
-        // before it uses any of it.
-        unsafe { Component::deserialize(engine, self.code) }
+        // and a constant of the binary does not change. The file holds the same bytes, is sealed against any change, and has
+        // no name under which another file could take its place. That version, settings and processor fit is checked by
+        // wasmtime before it uses any of it.
+        unsafe {
+            let copied = || Component::deserialize(engine, self.code);
+            match &file {
+                Some(file) => Component::deserialize_file(engine, file.path()).or_else(|_| copied()),
+                None => copied(),
+            }
+        }
     }
 }
 

@@ -42,9 +42,11 @@ pub struct Engine {
 
 struct Inner {
     options: EngineOptions,
-    /// Made when the first component is loaded: a command that runs no connector pays nothing for it.
-    started: OnceLock<Started>,
-    starting: Mutex<()>,
+    /// Compiles. Made when the first component is compiled, which a command with the built-in connectors never needs: it
+    /// brings a cache along, and the cache a thread.
+    compiling: Start,
+    /// Loads what was compiled before, when nothing was compiled in this process.
+    mapping: Start,
     limits: Limits,
     /// A permit is taken before an instance is made, so that the pool never refuses one.
     places: Arc<Semaphore>,
@@ -62,6 +64,29 @@ struct Started {
     linker: Linker<StoreData>,
 }
 
+/// What is started when it is first needed.
+#[derive(Default)]
+struct Start {
+    started: OnceLock<Started>,
+    starting: Mutex<()>,
+}
+
+impl Start {
+    fn get(&self, options: &EngineOptions) -> Result<&Started, LoadError> {
+        if let Some(started) = self.started.get() {
+            return Ok(started);
+        }
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.started.get() {
+            Some(started) => Ok(started),
+            None => {
+                let started = Started::new(options)?;
+                Ok(self.started.get_or_init(|| started))
+            }
+        }
+    }
+}
+
 impl Started {
     fn new(options: &EngineOptions) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
@@ -71,6 +96,21 @@ impl Started {
         contract::add_to_linker(&mut linker).map_err(failed)?;
         start_ticking(&wasmtime);
         Ok(Self { wasmtime, linker })
+    }
+
+    fn link(
+        &self,
+        compiled: &wasmtime::component::Component,
+        contract: ContractVersion,
+        interfaces: inspect::Interfaces,
+    ) -> Result<Component, LoadError> {
+        let pre = self.linker.instantiate_pre(compiled).map_err(|error| unfit(&error))?;
+        Ok(Component {
+            wasmtime: self.wasmtime.clone(),
+            pre: Arc::new(ConnectorPre::new(contract, pre).map_err(|error| unfit(&error))?),
+            contract,
+            interfaces,
+        })
     }
 }
 
@@ -156,8 +196,8 @@ impl Engine {
         Self {
             inner: Arc::new(Inner {
                 options: options.clone(),
-                started: OnceLock::new(),
-                starting: Mutex::new(()),
+                compiling: Start::default(),
+                mapping: Start::default(),
                 limits: options.limits.clone(),
                 places,
                 ahead,
@@ -168,19 +208,21 @@ impl Engine {
         }
     }
 
-    fn started(&self) -> Result<&Started, LoadError> {
-        let inner = &*self.inner;
-        if let Some(started) = inner.started.get() {
-            return Ok(started);
+    /// What compiles.
+    fn compiling(&self) -> Result<&Started, LoadError> {
+        self.inner.compiling.get(&self.inner.options)
+    }
+
+    /// What loads machine code that was compiled before: what compiles, if that was needed already.
+    fn mapping(&self) -> Result<&Started, LoadError> {
+        if let Some(compiling) = self.inner.compiling.started.get() {
+            return Ok(compiling);
         }
-        let _starting = inner.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        match inner.started.get() {
-            Some(started) => Ok(started),
-            None => {
-                let started = Started::new(&inner.options)?;
-                Ok(inner.started.get_or_init(|| started))
-            }
-        }
+        let options = EngineOptions {
+            cache: None,
+            ..self.inner.options.clone()
+        };
+        self.inner.mapping.get(&options)
     }
 
     /// Returns the limits of every instance.
@@ -208,11 +250,11 @@ impl Engine {
         contract: ContractVersion,
         interfaces: &inspect::Interfaces,
     ) -> Result<Component, LoadError> {
-        let wasmtime = &self.started()?.wasmtime;
         if let Some(precompiled) = &built_in.precompiled {
-            match (precompiled.load)(wasmtime) {
-                Ok(compiled) if imports_are(wasmtime, &compiled, interfaces) => {
-                    return self.link(&compiled, contract, interfaces.clone());
+            let started = self.mapping()?;
+            match (precompiled.load)(&started.wasmtime) {
+                Ok(compiled) if imports_are(&started.wasmtime, &compiled, interfaces) => {
+                    return started.link(&compiled, contract, interfaces.clone());
                 }
                 Ok(_) => tracing::warn!(
                     connector = built_in.name,
@@ -234,28 +276,9 @@ impl Engine {
         contract: ContractVersion,
         interfaces: inspect::Interfaces,
     ) -> Result<Component, LoadError> {
-        let compiled = wasmtime::component::Component::from_binary(&self.started()?.wasmtime, bytes);
-        let compiled = compiled.map_err(|error| unfit(&error))?;
-        self.link(&compiled, contract, interfaces)
-    }
-
-    fn link(
-        &self,
-        compiled: &wasmtime::component::Component,
-        contract: ContractVersion,
-        interfaces: inspect::Interfaces,
-    ) -> Result<Component, LoadError> {
-        let started = self.started()?;
-        let pre = started
-            .linker
-            .instantiate_pre(compiled)
-            .map_err(|error| unfit(&error))?;
-        Ok(Component {
-            wasmtime: started.wasmtime.clone(),
-            pre: Arc::new(ConnectorPre::new(contract, pre).map_err(|error| unfit(&error))?),
-            contract,
-            interfaces,
-        })
+        let started = self.compiling()?;
+        let compiled = wasmtime::component::Component::from_binary(&started.wasmtime, bytes);
+        started.link(&compiled.map_err(|error| unfit(&error))?, contract, interfaces)
     }
 
     /// Asks a component for its manifest, in an instance in which every import refuses.
