@@ -124,6 +124,14 @@ impl Served {
     /// # Panics
     /// When there is no answer.
     pub fn api(&self, method: &str, path: &str, body: &Value) -> Reply {
+        self.try_api(method, path, body).expect("an answer")
+    }
+
+    /// Asks the API.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn try_api(&self, method: &str, path: &str, body: &Value) -> io::Result<Reply> {
         let authorization = format!("Bearer {}", self.token);
         let headers = [
             ("Authorization", authorization.as_str()),
@@ -134,7 +142,7 @@ impl Served {
         } else {
             body.to_string()
         };
-        request(self.admin, method, path, &headers, &body).expect("an answer")
+        request(self.admin, method, path, &headers, &body)
     }
 
     /// A run, as the API shows it.
