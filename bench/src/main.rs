@@ -16,6 +16,7 @@ mod rows;
 mod serve;
 mod servers;
 mod stats;
+mod streaming;
 
 use std::path::PathBuf;
 
@@ -28,7 +29,7 @@ pipepost-bench --pipepost BINARY --scripts FOLDER --sends BINARY [--claims BINAR
 
   --rounds N       how often everything is measured; 5
   --only ROW,...   some rows: data-1, data-8, chunking-1, tls-1, sandbox, far-chunking, far-data, cold, large, in-flight, claims,
-                   serve, serve-async, serve-idle, serve-slow
+                   serve, serve-async, serve-idle, serve-slow, stream-10000, stream-100000, stream-1000000, array-200000
   --divide N       N times fewer messages, to see that everything runs
   --ours           our own client alone, for work on it
   --out FILE       where the page goes; none: it is printed
@@ -142,6 +143,7 @@ fn bench(options: &Options) -> Result<()> {
     };
     let sizes = serve::Sizes::divided(options.divide);
     let further = report::Further {
+        streaming: streaming::measure(&clients, |row| options.wants(row), options.rounds, options.divide)?,
         served: serve::measure(&clients, |row| options.wants(row), options.rounds, &sizes, options.ours)?,
         claims: match &options.claims {
             Some(program) if options.wants("claims") => Some(claims::measure(program, &clients.disk, options.rounds)?),

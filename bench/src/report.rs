@@ -1,6 +1,7 @@
 //! The page: the machine, the settings, the figures, and the goals.
 
 mod served;
+mod streamed;
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -16,10 +17,11 @@ use crate::stats::{Spread, short};
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// What a thousand runs in flight may hold.
-const IN_FLIGHT: f64 = 256.0 * MIB;
+const IN_FLIGHT: f64 = 160.0 * MIB;
 
 /// What is measured beside the clients that send and end.
 pub(crate) struct Further {
+    pub(crate) streaming: Vec<crate::streaming::Found>,
     pub(crate) served: Option<Found>,
     pub(crate) claims: Option<Claims>,
     pub(crate) in_flight: Option<InFlight>,
@@ -55,6 +57,7 @@ pub(crate) fn page(rows: &[Row], results: &Results, further: &Further, rounds: u
             short(found.seconds.median),
         );
     }
+    streamed::figures(&mut page, &further.streaming);
     if let Some(claims) = &further.claims {
         served::claims(&mut page, claims);
     }
@@ -140,6 +143,7 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, further: &Further) 
             yes(found.pss.median <= IN_FLIGHT),
         );
     }
+    streamed::goals(page, &further.streaming);
     served::goals(page, further);
     page.push('\n');
 }
