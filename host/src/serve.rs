@@ -15,7 +15,8 @@ use pipepost_serve::host::{
     Answer, Order, PerformFailure, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles,
 };
 use pipepost_serve::journal::{LineLevel, StepEntry, StepSink};
-use pipepost_state::ledger::State;
+use pipepost_state::StateError;
+use pipepost_state::ledger::{LedgerReader, State};
 use pipepost_state::runs::RunCounts;
 use serde_json::{Map, Value, json};
 
@@ -149,16 +150,29 @@ impl PreparedPipeline for ServedPipeline {
     }
 }
 
+/// How many messages of an execution are sent and how many are uncertain. It may have any number, so they are read in pages.
+async fn counted(reader: &dyn LedgerReader, execution: &str) -> Result<(u64, u64), StateError> {
+    const PAGE: usize = 1000;
+    let (mut sent, mut uncertain) = (0, 0);
+    let mut after: Option<String> = None;
+    loop {
+        let page = reader.page(Some(execution), after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok((sent, uncertain));
+        };
+        after = Some(last.key.clone());
+        let count = |state: State| page.iter().filter(|entry| entry.state == state).count() as u64;
+        sent += count(State::Sent);
+        uncertain += count(State::Uncertain);
+    }
+}
+
 impl ServedPipeline {
     /// Counts what all attempts have sent, by the ledger: an attempt counts only what it sent itself.
     async fn count_anew(&self, key: &str, counts: &mut RunCounts) {
         let Some(state) = &self.host.state else { return };
-        match state.reader().list(Some(key)).await {
-            Ok(entries) => {
-                let count = |state: State| entries.iter().filter(|entry| entry.state == state).count() as u64;
-                counts.sent = count(State::Sent);
-                counts.uncertain = count(State::Uncertain);
-            }
+        match counted(&*state.reader(), key).await {
+            Ok((sent, uncertain)) => (counts.sent, counts.uncertain) = (sent, uncertain),
             Err(error) => tracing::warn!(%error, "what earlier attempts sent is not counted"),
         }
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use pipepost_state::ledger::{Decision, Entry, LedgerReader, SettleError, State};
 use pipepost_state::{Answer, StateError};
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::book::Book;
 use crate::database::Fault;
 use crate::entries::{self, Found};
-use crate::statements::{ENTRIES, ENTRIES_OF, ENTRIES_OPEN, ENTRY, now_seconds};
+use crate::statements::{ENTRIES, ENTRIES_OF, ENTRIES_OPEN, ENTRY, PAGE, PAGE_OF, now_seconds};
 
 /// How long a list may take: it may be a long one, and a person waits for it.
 const LIST_MAX: Duration = Duration::from_secs(10 * 60);
@@ -118,12 +118,36 @@ impl LedgerReader for PostgresReader {
         }
     }
 
-    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
-        // Which of them are uncertain is for the rules to say.
+    fn page<'r>(
+        &'r self,
+        execution: Option<&'r str>,
+        after: Option<&'r str>,
+        limit: usize,
+    ) -> Answer<'r, Result<Vec<Entry>, StateError>> {
+        let (execution, after) = (execution.map(str::to_owned), after.map(str::to_owned));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.book.act(async move |desk| {
+            let read = async |client: &mut Object| {
+                let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&after, Type::TEXT), (&limit, Type::INT8)];
+                let statement = match &execution {
+                    Some(execution) => {
+                        values.push((execution, Type::TEXT));
+                        PAGE_OF
+                    }
+                    None => PAGE,
+                };
+                let rows = client.query_typed(statement, &values).await?;
+                Ok(entries::read(&rows).into_iter().map(shown).collect())
+            };
+            desk.database.with(LIST_MAX, read).await
+        })
+    }
+
+    fn open(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
         let open = self.entries(ENTRIES_OPEN, None);
         Box::pin(async move {
             let mut entries = open.await?;
-            entries.retain(|entry| entry.state == State::Uncertain);
+            entries.retain(|entry| entry.state != State::Sent);
             Ok(entries)
         })
     }

@@ -234,7 +234,7 @@ macro_rules! entries {
              FROM pipepost.messages m LEFT JOIN pipepost.parts p ON p.message = m.key
              WHERE ",
             $which,
-            " ORDER BY m.number, p.number"
+            " ORDER BY m.execution, m.number, p.number"
         )
     };
 }
@@ -250,6 +250,24 @@ pub(crate) const ENTRIES_BEGUN: &str =
 pub(crate) const ENTRIES_NAMED: &str = entries!("m.key = ANY ($1::text[]) AND m.execution = ANY ($2::text[])");
 /// The messages that are not known to be sent.
 pub(crate) const ENTRIES_OPEN: &str = entries!("m.outcome IS DISTINCT FROM 'sent'");
+/// A page of all messages. $1 the key that it comes after, or NULL; $2 how many.
+pub(crate) const PAGE: &str = entries!(
+    "m.key IN (SELECT q.key FROM pipepost.messages q
+        WHERE (q.execution, q.number) > (
+            coalesce((SELECT o.execution FROM pipepost.messages o WHERE o.key = $1::text),
+              CASE WHEN $1::text IS NULL THEN '' END),
+            coalesce((SELECT o.number FROM pipepost.messages o WHERE o.key = $1::text),
+              CASE WHEN $1::text IS NULL THEN -1 END))
+        ORDER BY q.execution, q.number LIMIT $2::int8)"
+);
+/// A page of one execution's messages. $1 the key that it comes after, or NULL; $2 how many, $3 the execution.
+pub(crate) const PAGE_OF: &str = entries!(
+    "m.key IN (SELECT q.key FROM pipepost.messages q
+        WHERE q.execution = $3::text AND q.number >
+            coalesce((SELECT o.number FROM pipepost.messages o WHERE o.key = $1::text),
+              CASE WHEN $1::text IS NULL THEN -1 END)
+        ORDER BY q.execution, q.number LIMIT $2::int8)"
+);
 /// $1 a key.
 pub(crate) const ENTRY: &str = entries!("m.key = $1::text");
 
@@ -659,6 +677,8 @@ pub const HOT: &[(&str, &str)] = &[
     ("entries begun", ENTRIES_BEGUN),
     ("entries named", ENTRIES_NAMED),
     ("entries in doubt", ENTRIES_OPEN),
+    ("page of messages", PAGE),
+    ("page of an execution", PAGE_OF),
     ("entry", ENTRY),
     ("lock account", LOCK_ACCOUNT),
     ("admissions", ADMISSIONS),

@@ -10,7 +10,7 @@ use pipepost_state::ledger::{
     ClaimError, Known, Ledger, LedgerState, Message, MessageEntry, Part, PartOutcome, PartState, Recorded,
 };
 use pipepost_state::{Answer, Redact, StateError};
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, Rows, Statement, params};
 use tokio::sync::oneshot;
 
 use crate::Book;
@@ -196,7 +196,10 @@ pub(crate) fn load(
     clock: Arc<dyn Clock>,
     redact: Redact,
 ) -> rusqlite::Result<Loaded> {
-    let open = entries(connection, "execution = ?1 AND outcome IS NULL", [execution])?;
+    let open = entries(
+        connection,
+        Which::all("execution = ?1 AND outcome IS NULL", Some(execution)),
+    )?;
     let open = open.into_iter().map(|(key, _, entry)| (key, entry)).collect();
     let has_earlier = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM messages WHERE execution = ?1)",
@@ -217,25 +220,78 @@ pub(crate) fn look(
 ) -> rusqlite::Result<Vec<(String, MessageEntry)>> {
     let mut all = Vec::new();
     for key in keys {
-        let found = entries(connection, "execution = ?1 AND key = ?2", [execution, key])?;
-        all.extend(found.into_iter().map(|(key, _, entry)| (key, entry)));
+        let found = entries(connection, Which::all("key = ?1", Some(key)))?;
+        let of_execution = found.into_iter().filter(|(_, of, _)| of == execution);
+        all.extend(of_execution.map(|(key, _, entry)| (key, entry)));
     }
     Ok(all)
+}
+
+/// Which messages are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Which<'w> {
+    /// The condition, over `?1`.
+    pub(crate) condition: &'static str,
+    /// `?1`.
+    pub(crate) value: Option<&'w str>,
+    /// The key that the first message comes after.
+    pub(crate) after: Option<&'w str>,
+    /// How many messages are read at most.
+    pub(crate) limit: Option<usize>,
+}
+
+impl<'w> Which<'w> {
+    pub(crate) fn all(condition: &'static str, value: Option<&'w str>) -> Self {
+        Self {
+            condition,
+            value,
+            after: None,
+            limit: None,
+        }
+    }
+
+    fn is_page(self) -> bool {
+        self.after.is_some() || self.limit.is_some()
+    }
+
+    /// The query's end. A page begins at a place of the table, so that what is before it is not read.
+    pub(crate) fn end(self) -> String {
+        let condition = self.condition;
+        if !self.is_page() {
+            return format!("WHERE {condition} ORDER BY messages.rowid");
+        }
+        format!(
+            "WHERE {condition}
+               AND messages.rowid > CASE WHEN ?2 IS NULL THEN -1 ELSE (SELECT rowid FROM messages WHERE key = ?2) END
+             ORDER BY messages.rowid LIMIT ?3"
+        )
+    }
+
+    fn query<'s>(self, select: &'s mut Statement<'_>) -> rusqlite::Result<Rows<'s>> {
+        match (self.is_page(), self.value) {
+            (false, Some(value)) => select.query([value]),
+            (false, None) => select.query([]),
+            (true, value) => {
+                // A negative limit is none.
+                let limit = self.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+                select.query(params![value, self.after, limit])
+            }
+        }
+    }
 }
 
 /// Reads messages with their transactions, in the order of their keys' making: key, execution and what is known.
 pub(crate) fn entries(
     connection: &Connection,
-    which: &str,
-    values: impl Params + Copy,
+    which: Which<'_>,
 ) -> rusqlite::Result<Vec<(String, String, MessageEntry)>> {
     let mut found: Vec<(String, String, MessageEntry)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
+    let end = which.end();
     let mut select = connection.prepare_cached(&format!(
-        "SELECT key, execution, digest, outcome, output, remainder, in_doubt, decided, changed FROM messages
-         WHERE {which} ORDER BY rowid"
+        "SELECT key, execution, digest, outcome, output, remainder, in_doubt, decided, changed FROM messages {end}"
     ))?;
-    let mut rows = select.query(values)?;
+    let mut rows = which.query(&mut select)?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
         let outcome: Option<String> = row.get(3)?;
@@ -263,9 +319,9 @@ pub(crate) fn entries(
     }
     let mut select = connection.prepare_cached(&format!(
         "SELECT message, number, state, parts.output FROM parts
-         WHERE message IN (SELECT key FROM messages WHERE {which}) ORDER BY message, number"
+         WHERE message IN (SELECT key FROM messages {end}) ORDER BY message, number"
     ))?;
-    let mut rows = select.query(values)?;
+    let mut rows = which.query(&mut select)?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
         let Some((_, _, entry)) = places.get(&key).and_then(|place| found.get_mut(*place)) else {

@@ -9,11 +9,12 @@ use pipepost_state::ledger::{Decision, Entry, LedgerReader, SettleError, State};
 use pipepost_state::{Answer, StateError};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
+use crate::ledger::Which;
 use crate::owner::is_alive;
 use crate::{blocking, file, ledger};
 
 /// The messages that are not known to be sent, in the words of their index. The list's order would have the whole table read.
-const OPEN: &str = "?1 IS NULL AND messages.rowid IN
+const OPEN: &str = "messages.rowid IN
     (SELECT rowid FROM messages INDEXED BY messages_open WHERE outcome IS NULL OR outcome <> 'sent')";
 
 /// Reads the ledgers of a state directory, over a connection of its own for each question.
@@ -31,11 +32,19 @@ impl SqliteReader {
         }
     }
 
-    fn entries(&self, which: &'static str, value: Option<&str>) -> Answer<'static, Result<Vec<Entry>, StateError>> {
-        let (directory, value) = (self.directory.clone(), value.map(str::to_owned));
+    fn entries(&self, which: Which<'_>) -> Answer<'static, Result<Vec<Entry>, StateError>> {
+        let directory = self.directory.clone();
+        let (value, after) = (which.value.map(str::to_owned), which.after.map(str::to_owned));
+        let (condition, limit) = (which.condition, which.limit);
         Box::pin(blocking(self.directory.clone(), move || {
             let connection = file::open(&directory)?;
-            entries(&connection, &directory, which, value.as_deref())
+            let which = Which {
+                condition,
+                value: value.as_deref(),
+                after: after.as_deref(),
+                limit,
+            };
+            entries(&connection, &directory, which)
         }))
     }
 }
@@ -44,13 +53,16 @@ fn unusable(directory: &Path, error: &rusqlite::Error) -> StateError {
     StateError::unusable(directory.display(), error)
 }
 
-fn entries(
-    connection: &Connection,
-    directory: &Path,
-    which: &str,
-    value: Option<&str>,
-) -> Result<Vec<Entry>, StateError> {
-    let found = ledger::entries(connection, which, [value]).map_err(|error| unusable(directory, &error))?;
+/// The condition for the messages of one execution, or for all.
+fn condition(execution: Option<&str>) -> &'static str {
+    match execution {
+        Some(_) => "execution = ?1",
+        None => "TRUE",
+    }
+}
+
+fn entries(connection: &Connection, directory: &Path, which: Which<'_>) -> Result<Vec<Entry>, StateError> {
+    let found = ledger::entries(connection, which).map_err(|error| unusable(directory, &error))?;
     let mut running: HashMap<String, bool> = HashMap::new();
     let mut entries = Vec::with_capacity(found.len());
     for (key, execution, entry) in found {
@@ -84,7 +96,9 @@ fn settle(directory: &Path, key: &str, decision: Decision, now: i64) -> Result<E
     let change = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
-    let found = ledger::entries(&change, "key = ?1", [key]).map_err(failed)?.pop();
+    let found = ledger::entries(&change, Which::all("key = ?1", Some(key)))
+        .map_err(failed)?
+        .pop();
     let (_, execution, mut entry) = found.ok_or_else(|| SettleError::Unknown(key.to_owned()))?;
     let is_running = is_running(&change, directory, &execution)?;
     entry.decide(key, decision, is_running)?;
@@ -115,21 +129,34 @@ fn settle(directory: &Path, key: &str, decision: Decision, now: i64) -> Result<E
 
 impl LedgerReader for SqliteReader {
     fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>> {
-        self.entries("?1 IS NULL OR execution = ?1", execution)
+        self.entries(Which::all(condition(execution), execution))
     }
 
-    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
-        // Which of them are uncertain is for the rules to say.
-        let open = self.entries(OPEN, None);
+    fn page<'r>(
+        &'r self,
+        execution: Option<&'r str>,
+        after: Option<&'r str>,
+        limit: usize,
+    ) -> Answer<'r, Result<Vec<Entry>, StateError>> {
+        self.entries(Which {
+            condition: condition(execution),
+            value: execution,
+            after,
+            limit: Some(limit),
+        })
+    }
+
+    fn open(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
+        let open = self.entries(Which::all(OPEN, None));
         Box::pin(async move {
             let mut entries = open.await?;
-            entries.retain(|entry| entry.state == State::Uncertain);
+            entries.retain(|entry| entry.state != State::Sent);
             Ok(entries)
         })
     }
 
     fn show<'r>(&'r self, key: &'r str) -> Answer<'r, Result<Option<Entry>, StateError>> {
-        let entries = self.entries("key = ?1", Some(key));
+        let entries = self.entries(Which::all("key = ?1", Some(key)));
         Box::pin(async move { Ok(entries.await?.pop()) })
     }
 
@@ -144,20 +171,45 @@ impl LedgerReader for SqliteReader {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::ToSql;
+
     use super::*;
 
-    #[test]
-    fn what_is_in_doubt_is_found_without_reading_what_was_sent() {
+    fn plan(which: Which<'_>) -> Vec<String> {
         let folder = tempfile::tempdir().expect("a directory");
         let connection = file::open(folder.path()).expect("a state");
-        let plan = format!("EXPLAIN QUERY PLAN SELECT key, output FROM messages WHERE {OPEN} ORDER BY rowid");
+        let plan = format!("EXPLAIN QUERY PLAN SELECT key, output FROM messages {}", which.end());
         let mut plan = connection.prepare(&plan).expect("a query");
+        // What a plan is made for, it need not be given.
+        let values: Vec<&dyn ToSql> = vec![&None::<&str>; plan.parameter_count()];
         let steps = plan
-            .query_map([None::<&str>], |row| row.get::<_, String>(3))
+            .query_map(values.as_slice(), |row| row.get::<_, String>(3))
             .expect("a plan");
-        let steps: Vec<String> = steps.map(|step| step.expect("a step")).collect();
+        steps.map(|step| step.expect("a step")).collect()
+    }
+
+    #[test]
+    fn what_is_open_is_found_without_reading_what_was_sent() {
+        let steps = plan(Which::all(OPEN, None));
         let reads_all = |step: &String| step.starts_with("SCAN") && !step.contains("messages_open");
         assert!(!steps.iter().any(reads_all), "{steps:?}");
         assert!(steps.iter().any(|step| step.contains("messages_open")), "{steps:?}");
+    }
+
+    #[test]
+    fn a_page_is_found_without_reading_what_is_before_it() {
+        for execution in [None, Some("run")] {
+            let steps = plan(Which {
+                after: Some("key"),
+                limit: Some(1),
+                ..Which::all(condition(execution), execution)
+            });
+            assert!(
+                !steps
+                    .iter()
+                    .any(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE")),
+                "{steps:?}"
+            );
+        }
     }
 }

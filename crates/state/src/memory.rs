@@ -203,9 +203,24 @@ impl LedgerReader for Book {
         Box::pin(std::future::ready(Ok(self.entries(execution))))
     }
 
-    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
+    fn page<'r>(
+        &'r self,
+        execution: Option<&'r str>,
+        after: Option<&'r str>,
+        limit: usize,
+    ) -> Answer<'r, Result<Vec<Entry>, StateError>> {
+        let mut entries = self.entries(execution);
+        if let Some(after) = after {
+            let place = entries.iter().position(|entry| entry.key == after);
+            entries.drain(..place.map_or(entries.len(), |place| place + 1));
+        }
+        entries.truncate(limit);
+        Box::pin(std::future::ready(Ok(entries)))
+    }
+
+    fn open(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
         let mut entries = self.entries(None);
-        entries.retain(|entry| entry.state == State::Uncertain);
+        entries.retain(|entry| entry.state != State::Sent);
         Box::pin(std::future::ready(Ok(entries)))
     }
 

@@ -22,19 +22,24 @@ pub(super) async fn execute(command: LedgerCommand) -> Result<u8, CliError> {
             json,
         } => {
             let reader = reader(state)?;
-            let mut entries = match (&execution, uncertain) {
-                (None, true) => reader.uncertain().await?,
-                _ => reader.list(execution.as_deref()).await?,
-            };
-            entries.retain(|entry| !uncertain || entry.state == State::Uncertain);
+            let mut list = List::new(uncertain, json);
+            match &execution {
+                None if uncertain => list.add(reader.open().await?)?,
+                _ => {
+                    let mut after: Option<String> = None;
+                    loop {
+                        let page = reader.page(execution.as_deref(), after.as_deref(), PAGE).await?;
+                        let Some(last) = page.last() else { break };
+                        after = Some(last.key.clone());
+                        list.add(page)?;
+                    }
+                }
+            }
+            let doubtful = list.doubtful;
             if json {
-                answer_json(&json!(entries)).map_err(|error| CliError::io("standard output", &error))?;
+                answer_json(&json!(list.kept)).map_err(|error| CliError::io("standard output", &error))?;
                 return Ok(0);
             }
-            for entry in &entries {
-                out(&listed(entry))?;
-            }
-            let doubtful = entries.iter().filter(|entry| entry.state == State::Uncertain).count();
             if doubtful > 0 {
                 super::logging::say(&format!(
                     "pipepost: {doubtful} uncertain: look for each in the sender's Sent folder or the server's log, then `pipepost ledger settle KEY --as sent|not-sent`."
@@ -59,6 +64,41 @@ pub(super) async fn execute(command: LedgerCommand) -> Result<u8, CliError> {
             let entry = reader(state)?.settle(&key, decision).await?;
             out(&line(&entry))
         }
+    }
+}
+
+/// How many messages are read at once.
+const PAGE: usize = 1000;
+
+/// A list that is written as it is read. JSON is one document, and waits for its end.
+#[derive(Debug)]
+struct List {
+    uncertain: bool,
+    json: bool,
+    kept: Vec<Entry>,
+    doubtful: usize,
+}
+
+impl List {
+    fn new(uncertain: bool, json: bool) -> Self {
+        Self {
+            uncertain,
+            json,
+            kept: Vec::new(),
+            doubtful: 0,
+        }
+    }
+
+    fn add(&mut self, mut page: Vec<Entry>) -> Result<(), CliError> {
+        page.retain(|entry| !self.uncertain || entry.state == State::Uncertain);
+        self.doubtful += page.iter().filter(|entry| entry.state == State::Uncertain).count();
+        if self.json {
+            self.kept.append(&mut page);
+        }
+        for entry in &page {
+            out(&listed(entry))?;
+        }
+        Ok(())
     }
 }
 

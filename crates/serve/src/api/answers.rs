@@ -125,7 +125,23 @@ impl Page {
                 .position(|entry| key(entry) == *after)
                 .map_or(all.len(), |at| at + 1),
         };
-        let mut rest: Vec<T> = all.into_iter().skip(begins).take(self.limit + 1).collect();
+        self.begin(
+            name,
+            all.into_iter().skip(begins).take(self.limit + 1).collect(),
+            key,
+            shown,
+        )
+    }
+
+    /// Makes the page of a list that begins with the page's first entry; what is more than a page says that there is a next
+    /// one.
+    pub(crate) fn begin<T>(
+        &self,
+        name: &str,
+        mut rest: Vec<T>,
+        key: impl Fn(&T) -> String,
+        shown: impl Fn(T) -> Value,
+    ) -> Value {
         let has_more = rest.len() > self.limit;
         rest.truncate(self.limit);
         let next = rest.last().filter(|_| has_more).map(&key);

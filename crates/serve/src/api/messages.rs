@@ -10,7 +10,7 @@ use pipepost_state::ledger::{Decision, Entry, SettleError, State as MessageState
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{Page, Segment, answer, json_body};
+use super::answers::{PAGE_MAX, Page, Segment, answer, json_body};
 use super::runs::found;
 use crate::outcome::of_state;
 use crate::problem::{Problem, ProblemKind};
@@ -64,14 +64,45 @@ async fn page(service: &Service, query: &str, execution: Option<&str>) -> Result
     });
     let state = state.transpose()?;
     let messages = match (execution, state) {
-        (None, Some(MessageState::Uncertain)) => service.ledger.uncertain().await,
-        _ => service.ledger.list(execution).await,
+        // What is open is little, even where millions were sent.
+        (None, Some(state)) if state != MessageState::Sent => {
+            let mut open = service.ledger.open().await.map_err(|error| of_state(&error))?;
+            open.retain(|message| message.state == state);
+            open
+        }
+        _ => return found_page(service, &page, execution, state).await,
     };
-    let mut messages = messages.map_err(|error| of_state(&error))?;
-    messages.retain(|message| state.is_none_or(|state| message.state == state));
     Ok(page.cut(
         "messages",
         messages,
+        |message| message.key.clone(),
+        |message| shown(&message),
+    ))
+}
+
+/// A page of messages, of which the ledger reads no more than it takes to fill it.
+async fn found_page(
+    service: &Service,
+    page: &Page,
+    execution: Option<&str>,
+    state: Option<MessageState>,
+) -> Result<Value, Problem> {
+    let mut found: Vec<Entry> = Vec::new();
+    let mut after = page.after.clone();
+    while found.len() <= page.limit {
+        let read = service.ledger.page(execution, after.as_deref(), PAGE_MAX).await;
+        let mut read = read.map_err(|error| of_state(&error))?;
+        let is_last = read.len() < PAGE_MAX;
+        after = read.last().map(|message| message.key.clone());
+        read.retain(|message| state.is_none_or(|state| message.state == state));
+        found.append(&mut read);
+        if is_last {
+            break;
+        }
+    }
+    Ok(page.begin(
+        "messages",
+        found,
         |message| message.key.clone(),
         |message| shown(&message),
     ))

@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
+use pipepost_state::ledger::State as MessageState;
 use serde_json::Value;
 
 use super::answers::{Page, answer};
@@ -57,8 +58,12 @@ async fn refresh(service: &Service) {
             .metrics
             .set_queue(length.queued, running.max(length.running), oldest);
     }
-    if let Ok(messages) = service.ledger.uncertain().await {
-        service.metrics.set_messages_in_doubt(messages.len() as u64);
+    if let Ok(open) = service.ledger.open().await {
+        let in_doubt = open
+            .iter()
+            .filter(|message| message.state == MessageState::Uncertain)
+            .count();
+        service.metrics.set_messages_in_doubt(in_doubt as u64);
     }
     if let Ok(accounts) = service.operator.account_use().await {
         service.metrics.set_accounts(&accounts);

@@ -13,11 +13,24 @@ pub trait LedgerReader: Send + Sync + std::fmt::Debug {
     /// The answer may fail when the state cannot be read.
     fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>>;
 
-    /// Returns the messages of all executions that are uncertain and that nobody has settled, in a stable order. What was
-    /// sent is not read for it: there may be millions, and whoever watches asks again and again.
+    /// Returns the messages that come after the message with the key `after` in that order, at most `limit` of them; the
+    /// first ones without `after`, and none if there is no such message. What is before them is not read: an execution may
+    /// have millions.
     ///
     /// The answer may fail when the state cannot be read.
-    fn uncertain(&self) -> Answer<'_, Result<Vec<Entry>, StateError>>;
+    fn page<'r>(
+        &'r self,
+        execution: Option<&'r str>,
+        after: Option<&'r str>,
+        limit: usize,
+    ) -> Answer<'r, Result<Vec<Entry>, StateError>>;
+
+    /// Returns the messages of all executions that are not known to be sent, in a stable order: what is uncertain, under way
+    /// or settled as not sent. What was sent is not read for it: there may be millions, and whoever watches asks again and
+    /// again.
+    ///
+    /// The answer may fail when the state cannot be read.
+    fn open(&self) -> Answer<'_, Result<Vec<Entry>, StateError>>;
 
     /// Returns one message, with its transactions.
     ///

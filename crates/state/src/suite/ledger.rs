@@ -67,13 +67,29 @@ async fn flush(ledger: &Held) {
         .expect("nobody has it");
 }
 
-/// What is in doubt, by its key; the list says the same.
+/// What is in doubt, by its key; the list says the same, and so do its pages.
 async fn uncertain_keys(store: &impl StateStore) -> Vec<String> {
     let reader = store.reader();
-    let entries = at_once(reader.uncertain()).await.expect("a state");
-    let mut listed = at_once(reader.list(None)).await.expect("a state");
-    listed.retain(|entry| entry.state == State::Uncertain);
-    assert_eq!(entries, listed);
+    let mut entries = at_once(reader.open()).await.expect("a state");
+    let listed = at_once(reader.list(None)).await.expect("a state");
+    let mut paged: Vec<Entry> = Vec::new();
+    loop {
+        let after = paged.last().map(|entry| entry.key.as_str());
+        let page = at_once(reader.page(None, after, 1)).await.expect("a state");
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, listed);
+    let is_open = |entry: &&Entry| entry.state != State::Sent;
+    assert_eq!(
+        entries.iter().collect::<Vec<_>>(),
+        listed.iter().filter(is_open).collect::<Vec<_>>()
+    );
+    let unknown = at_once(reader.page(None, Some("no such message"), 1)).await;
+    assert!(unknown.expect("a state").is_empty());
+    entries.retain(|entry| entry.state == State::Uncertain);
     entries.into_iter().map(|entry| entry.key).collect()
 }
 
