@@ -3,6 +3,8 @@
 
 #[path = "packaging/container.rs"]
 mod container;
+#[path = "packaging/helm.rs"]
+mod helm;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -7,6 +7,7 @@ use rustls::SupportedProtocolVersion;
 use tokio::net::TcpListener;
 
 use crate::event::Event;
+use crate::kept::{self, KeptError};
 use crate::running::{Observer, Running, Shared};
 use crate::script::Script;
 use crate::service::Service;
@@ -30,6 +31,7 @@ impl Inbox {
             names: Vec::new(),
             flaw: Flaw::None,
             identity: None,
+            identity_directory: None,
             versions: Vec::new(),
             observer: None,
         }
@@ -46,6 +48,7 @@ pub struct Builder {
     names: Vec<String>,
     flaw: Flaw,
     identity: Option<(String, Identity)>,
+    identity_directory: Option<PathBuf>,
     versions: Vec<&'static SupportedProtocolVersion>,
     observer: Option<Box<Observer>>,
 }
@@ -140,6 +143,14 @@ impl Builder {
         self
     }
 
+    /// Keeps the certificate and its key in this directory, and presents the kept one when it begins again. The directory
+    /// must exist.
+    #[must_use]
+    pub fn keep_identity(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.identity_directory = Some(directory.into());
+        self
+    }
+
     /// Presents a certificate with this flaw.
     #[must_use]
     pub fn certificate_flaw(mut self, flaw: Flaw) -> Self {
@@ -177,9 +188,12 @@ impl Builder {
 
     /// Binds the addresses and starts to serve, on the current tokio runtime.
     pub async fn start(self) -> Result<Running, StartError> {
-        let (ca_pem, identity) = match self.identity {
-            Some(given) => given,
-            None => {
+        let (ca_pem, identity) = match (self.identity, self.identity_directory) {
+            (Some(given), _) => given,
+            (None, Some(directory)) => {
+                kept::identity(&directory, &self.names).map_err(|error| StartError::kept(directory, error))?
+            }
+            (None, None) => {
                 let authority = Authority::new()?;
                 (authority.pem().to_owned(), authority.issue(&self.names, self.flaw)?)
             }
@@ -228,9 +242,16 @@ enum StartErrorKind {
     Listen { address: String, source: io::Error },
     Store(StoreError),
     Tls(TlsError),
+    Kept { directory: PathBuf, source: KeptError },
 }
 
 impl StartError {
+    fn kept(directory: PathBuf, source: KeptError) -> Self {
+        Self {
+            kind: StartErrorKind::Kept { directory, source },
+        }
+    }
+
     fn listen(address: String, source: io::Error) -> Self {
         Self {
             kind: StartErrorKind::Listen { address, source },
@@ -248,6 +269,18 @@ impl fmt::Display for StartError {
             ),
             StartErrorKind::Store(error) => write!(f, "{error}"),
             StartErrorKind::Tls(error) => write!(f, "{error}"),
+            StartErrorKind::Kept { directory, source } => {
+                let directory = directory.display();
+                match source {
+                    KeptError::File(error) => write!(
+                        f,
+                        "the inbox cannot keep its certificate in {directory} ({error}): name a directory that it can write"
+                    ),
+                    KeptError::Tls(error) => {
+                        write!(f, "{error}; if {directory} holds a damaged identity.pem, delete it")
+                    }
+                }
+            }
         }
     }
 }
@@ -258,6 +291,10 @@ impl std::error::Error for StartError {
             StartErrorKind::Listen { source, .. } => Some(source),
             StartErrorKind::Store(error) => Some(error),
             StartErrorKind::Tls(error) => Some(error),
+            StartErrorKind::Kept { source, .. } => Some(match source {
+                KeptError::File(error) => error,
+                KeptError::Tls(error) => error,
+            }),
         }
     }
 }

@@ -62,6 +62,7 @@
 mod builder;
 mod connection;
 mod event;
+mod kept;
 mod message;
 mod reference;
 mod running;

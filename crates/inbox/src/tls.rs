@@ -1,7 +1,9 @@
 //! Certificates that the server makes for itself, good ones and bad ones.
 //!
 //! An [`Authority`] is made anew for each server and never leaves memory; its certificate, without the key, is what a client
-//! trusts. The key dies with the process, so a forgotten trust does no harm.
+//! trusts. The key dies with the process, so a forgotten trust does no harm: nobody can issue another certificate with it. A
+//! server's own certificate can be kept ([`Identity::to_text`]), so that clients find the server that they know when it
+//! begins again.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +13,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
@@ -115,6 +118,24 @@ impl Identity {
         &self.pem
     }
 
+    /// Returns the certificate and its key in PEM, as [`Identity::from_text`] reads them. Whoever has the text is this server.
+    pub fn to_text(&self) -> Result<String, TlsError> {
+        let key = KeyPair::try_from(self.key.as_slice())?;
+        Ok(format!("{}{}", self.pem, key.serialize_pem()))
+    }
+
+    /// Reads the certificate and the key that [`Identity::to_text`] wrote.
+    pub fn from_text(text: &str) -> Result<Self, TlsError> {
+        let certificate = CertificateDer::from_pem_slice(text.as_bytes())?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())?;
+        let end = text.find("-----BEGIN PRIVATE KEY-----").unwrap_or(text.len());
+        Ok(Self {
+            pem: text[..end].to_owned(),
+            certificate,
+            key: key.secret_pkcs8_der().to_vec(),
+        })
+    }
+
     /// A server configuration that presents it, for these TLS versions (all that rustls knows, when there are none). Sessions
     /// can be resumed.
     pub fn server_config(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<Arc<ServerConfig>, TlsError> {
@@ -163,6 +184,12 @@ impl std::error::Error for TlsError {
 
 impl From<rcgen::Error> for TlsError {
     fn from(error: rcgen::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<rustls::pki_types::pem::Error> for TlsError {
+    fn from(error: rustls::pki_types::pem::Error) -> Self {
         Self(Box::new(error))
     }
 }

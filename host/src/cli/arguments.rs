@@ -347,7 +347,11 @@ pub(super) struct InboxOptions {
     /// Where to listen with TLS from the first byte
     #[arg(long, value_name = "ADDR", env = "PIPEPOST_INBOX_LISTEN_TLS")]
     pub(super) listen_tls: Option<std::net::SocketAddr>,
-    /// Keep each message in this directory as .eml, with its envelope in a second file; also `account.json` and `ca.pem`
+    /// The name by which other machines reach it: for its certificate, and for `account.json`
+    #[arg(long, value_name = "HOST", env = "PIPEPOST_INBOX_NAME")]
+    pub(super) name: Option<String>,
+    /// Keep each message in this directory as .eml, with its envelope in a second file; also `account.json`, `ca.pem`, and
+    /// the certificate for the next time
     #[arg(long, value_name = "DIR", env = "PIPEPOST_INBOX_DIR")]
     pub(super) dir: Option<PathBuf>,
     /// A script (JSON) of how to misbehave

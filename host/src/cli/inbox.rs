@@ -26,7 +26,10 @@ pub(super) async fn execute(options: InboxOptions) -> Result<u8, CliError> {
     }
     if let Some(directory) = &options.dir {
         std::fs::create_dir_all(directory).map_err(|error| CliError::io("the directory for messages", &error))?;
-        builder = builder.directory(directory);
+        builder = builder.directory(directory).keep_identity(directory);
+    }
+    if let Some(name) = &options.name {
+        builder = builder.certificate_names([name]);
     }
     if let Some(path) = &options.script {
         let text = setup::read("script", path)?;
@@ -47,7 +50,7 @@ pub(super) async fn execute(options: InboxOptions) -> Result<u8, CliError> {
             format!("The inbox does not start: {error}."),
         )
     })?;
-    introduce(&running, options.dir.as_deref())?;
+    introduce(&running, options.name.as_deref(), options.dir.as_deref())?;
     tokio::select! {
         () = signals.next() => {}
         // Whoever started it for what it prints is gone, and nobody else may know that it runs.
@@ -60,7 +63,7 @@ pub(super) async fn execute(options: InboxOptions) -> Result<u8, CliError> {
 }
 
 /// Where it listens, and the account to send to it with.
-fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), CliError> {
+fn introduce(running: &Running, name: Option<&str>, directory: Option<&Path>) -> Result<(), CliError> {
     let address = running.address();
     let out = |line: &str| answer(line).map_err(|error| CliError::io("standard output", &error));
     out(&format!("listening on {address} (STARTTLS)"))?;
@@ -74,7 +77,11 @@ fn introduce(running: &Running, directory: Option<&Path>) -> Result<(), CliError
         };
         write("ca.pem", running.ca_pem())?;
         let file = directory.join("account.json");
-        write("account.json", &format!("{:#}\n", account(running, "inbox", "ca.pem")))?;
+        let mut account = account(running, "inbox", "ca.pem");
+        if let Some(name) = name {
+            account["host"] = json!(name);
+        }
+        write("account.json", &format!("{account:#}\n"))?;
         setup::restrict(&file).map_err(|error| CliError::io("the directory for messages", &error))?;
         out(&format!(
             "send to it with --accounts {} (the account's label is `inbox`)",
