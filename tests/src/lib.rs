@@ -12,7 +12,7 @@
 //! [`Scripted`] says what a test wrote down, for dialogues as providers have them. [`Sink`] takes everything and counts it.
 //!
 //! [`Postgres`] is a cluster of a test's own, with standbys, and [`PgBouncer`] a pool before it. [`Partition`] is a way to any
-//! server that a test can cut.
+//! server that a test can cut, and [`Namespace`] a network of its own, behind a cable that it can pull.
 //!
 //! The order of calls: start a peer, which gives none where this machine does not have it; make a [`Scratch`], write
 //! the pipeline and the account into it, run; then take what arrived from the peer.
@@ -32,6 +32,7 @@ pub mod http;
 mod inbox;
 mod lines;
 mod message;
+mod namespace;
 mod oauth;
 mod partition;
 mod peer;
@@ -59,6 +60,7 @@ pub use document::{choice, document, email, step};
 pub use exim::{Exim, EximOptions};
 pub use inbox::Catcher;
 pub use message::Message;
+pub use namespace::Namespace;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};
 pub use partition::Partition;
 pub use postfix::{Postfix, PostfixOptions};
@@ -91,6 +93,11 @@ pub fn skip(why: &str) {
         std::env::var_os("PIPEPOST_REQUIRE_PEERS").is_none_or(|value| value != "1"),
         "a peer is required and missing: {why}"
     );
+    cannot(why);
+}
+
+/// Skips the rest of a test in plain sight, for want of what a machine need not allow.
+fn cannot(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // Not `eprintln!`, which the test runner keeps to itself when a test passes.

@@ -25,6 +25,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     is_cut: bool,
+    /// Nothing goes through from the server.
+    is_muted: bool,
     is_over: bool,
     streams: Vec<TcpStream>,
     /// The bytes that went through.
@@ -44,7 +46,7 @@ impl Partition {
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if !accepting.wait_until_whole() {
+                if !accepting.wait_until_whole(false) {
                     break;
                 }
                 Shared::connect(&accepting, client);
@@ -68,9 +70,15 @@ impl Partition {
         self.shared.lock().is_cut = true;
     }
 
+    /// From now on no answer of the server comes through. It hears everything.
+    pub fn mute(&self) {
+        self.shared.lock().is_muted = true;
+    }
+
     /// What waited goes through, and whatever comes.
     pub fn heal(&self) {
-        self.shared.lock().is_cut = false;
+        let mut state = self.shared.lock();
+        (state.is_cut, state.is_muted) = (false, false);
         self.shared.changed.notify_all();
     }
 
@@ -102,12 +110,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while it is cut. Answers whether it goes on at all.
-    fn wait_until_whole(&self) -> bool {
+    /// Waits while it is cut, for those who pass on answers also while it is muted. Answers whether it goes on at all.
+    fn wait_until_whole(&self, is_answer: bool) -> bool {
         let state = self.lock();
         let state = self
             .changed
-            .wait_while(state, |state| state.is_cut && !state.is_over)
+            .wait_while(state, |state| {
+                (state.is_cut || state.is_muted && is_answer) && !state.is_over
+            })
             .unwrap_or_else(PoisonError::into_inner);
         !state.is_over
     }
@@ -118,13 +128,13 @@ impl Shared {
         };
         // What is passed on is passed on at once, as it came.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        let pairs = [(&client, &server), (&server, &client)];
-        for (from, to) in pairs {
+        let ways = [(&client, &server, false), (&server, &client, true)];
+        for (from, to, is_answer) in ways {
             let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else {
                 return;
             };
             let way = Arc::clone(shared);
-            std::thread::spawn(move || way.pass(from, to));
+            std::thread::spawn(move || way.pass(from, to, is_answer));
         }
         let mut state = shared.lock();
         // Those that are over are known by having no peer any more.
@@ -133,12 +143,12 @@ impl Shared {
     }
 
     /// Passes on what one side sends, to its end.
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let count = from.read(&mut buffer).unwrap_or_default();
             // The end of a connection is a message too.
-            if !self.wait_until_whole() {
+            if !self.wait_until_whole(is_answer) {
                 break;
             }
             if count == 0 || to.write_all(&buffer[..count]).is_err() {

@@ -26,7 +26,7 @@ use crate::arrivals::{find, run};
 use crate::certificates::{Authority, Certificate, Flaw};
 use crate::lines::Lines;
 use crate::ports::free_port;
-use crate::{PASSWORD, show, skip};
+use crate::{Namespace, PASSWORD, show, skip};
 
 /// The address on which every cluster listens.
 const ADDRESS: &str = "127.0.0.1";
@@ -47,8 +47,8 @@ pub struct PostgresOptions {
     pub settings: &'static str,
     /// Clients of the network have to speak TLS; the certificate is for `localhost` and 127.0.0.1.
     pub tls: bool,
-    /// It listens for other network namespaces too, at this address.
-    pub address: Option<String>,
+    /// It runs in this network, and listens at its address.
+    pub namespace: Option<Arc<Namespace>>,
 }
 
 /// A cluster, running or not. It ends when this is dropped, or the test's process is gone.
@@ -151,15 +151,12 @@ impl Postgres {
     /// Writes `postgresql.conf`, outside of the data, so that a copy of the data is no copy of it.
     fn settings(&self, more: &[(&str, &str)]) {
         let folder = self.folder().display();
-        let addresses = match &self.options.address {
-            Some(address) => format!("{ADDRESS},{address}"),
-            None => ADDRESS.to_owned(),
-        };
+        let address = self.address();
         let mut text = format!(
             "data_directory = '{folder}/data'
 hba_file = '{folder}/pg_hba.conf'
 ident_file = '{folder}/pg_ident.conf'
-listen_addresses = '{addresses}'
+listen_addresses = '{address}'
 unix_socket_directories = '{folder}'
 logging_collector = off
 log_line_prefix = '%m [%p] '
@@ -185,8 +182,20 @@ wal_receiver_timeout = 5s
     }
 
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.programs.join(name));
-        guard::as_account(&mut command);
+        let program = self.programs.join(name);
+        let mut command = match &self.options.namespace {
+            // Those who enter one are root, and become the user within it.
+            Some(namespace) => {
+                let mut command = namespace.command("postgres");
+                command.arg(program);
+                command
+            }
+            None => {
+                let mut command = Command::new(program);
+                guard::as_account(&mut command);
+                command
+            }
+        };
         command
             .current_dir(self.folder())
             .env("PGTZ", "UTC")
@@ -308,6 +317,26 @@ wal_receiver_timeout = 5s
         self.wait_for("SELECT pg_is_in_recovery()", "f");
     }
 
+    /// Waits until this standby has everything that its primary has.
+    ///
+    /// # Panics
+    /// When it does not get it.
+    pub fn wait_for_all_of(&self, primary: &Self) {
+        let rows = primary.superuser("SELECT pg_current_wal_flush_lsn()");
+        let place = rows.into_iter().flatten().flatten().next().unwrap_or_default();
+        self.wait_for(&format!("SELECT pg_last_wal_replay_lsn() >= '{place}'"), "t");
+    }
+
+    /// A standby receives nothing more from its primary.
+    ///
+    /// # Panics
+    /// When it cannot be told so.
+    pub fn stop_following(&self) {
+        self.superuser("ALTER SYSTEM SET primary_conninfo = ''");
+        self.reload();
+        self.wait_for("SELECT count(*) FROM pg_stat_wal_receiver", "0");
+    }
+
     /// Reads `postgresql.conf` anew.
     fn reload(&self) {
         self.superuser("SELECT pg_reload_conf()");
@@ -327,6 +356,12 @@ wal_receiver_timeout = 5s
         }
     }
 
+    /// The address at which it listens.
+    fn address(&self) -> String {
+        let namespace = self.options.namespace.as_ref();
+        namespace.map_or_else(|| ADDRESS.to_owned(), |namespace| namespace.address().to_string())
+    }
+
     /// The port, of 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -339,7 +374,15 @@ wal_receiver_timeout = 5s
 
     /// What a product under test names to connect: without a password, which is in [`Postgres::password_file`].
     pub fn url(&self) -> String {
-        url(&[self.port])
+        match &self.options.namespace {
+            // In clear, since nobody else is in its network.
+            Some(_) => format!(
+                "postgres://{ROLE}@{}:{}/{DATABASE}?sslmode=disable",
+                self.address(),
+                self.port
+            ),
+            None => url(&[self.port]),
+        }
     }
 
     /// The contents of a file as `PGPASSFILE` names one, for every cluster.
@@ -412,6 +455,15 @@ wal_receiver_timeout = 5s
         })
     }
 
+    /// The processor time of all its processes, those that have ended too, in seconds.
+    pub fn processor_time(&self) -> f64 {
+        let Some(server) = &self.server else { return 0.0 };
+        let id = server.child.id();
+        let children = guard::children(id);
+        let ids = children.iter().map(ToString::to_string);
+        processor_time(&id.to_string()) + ids.map(|id| processor_time(&id)).sum::<f64>()
+    }
+
     /// What it has logged since it was made.
     pub fn log(&self) -> String {
         self.before.iter().map(|log| log.seen()).collect()
@@ -448,14 +500,26 @@ impl Drop for Postgres {
 pub fn url(ports: &[u16]) -> String {
     let hosts: Vec<String> = ports.iter().map(|port| format!("{ADDRESS}:{port}")).collect();
     let which = if ports.len() > 1 {
-        "&target_session_attrs=read-write"
+        "?target_session_attrs=read-write"
     } else {
         ""
     };
-    format!(
-        "postgres://{ROLE}@{}/{DATABASE}?sslmode=disable{which}",
-        hosts.join(",")
-    )
+    format!("postgres://{ROLE}@{}/{DATABASE}{which}", hosts.join(","))
+}
+
+/// The processor time of a process and of its children that have ended, in seconds. Nothing for one that is gone.
+pub fn processor_time(process: &str) -> f64 {
+    /// Linux counts it in these for programs, whatever it counts in itself.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // What follows the name, which may hold anything: fields 3 and on; 14 to 17 are the times.
+    let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
+    let ticks = after
+        .split(' ')
+        .skip(11)
+        .take(4)
+        .filter_map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_A_SECOND
 }
 
 /// An error with what the server says of it.

@@ -1,11 +1,11 @@
 //! `pipepost serve`, while it runs.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::http::{Reply, request};
+use crate::http::{Reply, request, request_within};
 use crate::lines::PATIENCE;
 use crate::{Ending, Running, Scratch};
 
@@ -96,13 +96,28 @@ impl Served {
     /// # Errors
     /// When there is no answer.
     pub fn try_post(&self, pipeline: &str, headers: &[(&str, &str)], message: &Value) -> io::Result<Reply> {
+        self.try_post_within(PATIENCE, pipeline, headers, message)
+    }
+
+    /// The same for a caller who waits so long for each piece of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn try_post_within(
+        &self,
+        patience: Duration,
+        pipeline: &str,
+        headers: &[(&str, &str)],
+        message: &Value,
+    ) -> io::Result<Reply> {
         let authorization = format!("Bearer {}", self.token);
         let own = [
             ("Authorization", authorization.as_str()),
             ("Content-Type", "application/json"),
         ];
         let path = format!("/pipeline/{pipeline}");
-        request(
+        request_within(
+            patience,
             self.triggers,
             "POST",
             &path,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -12,14 +13,14 @@ use tempfile::TempDir;
 use crate::arrivals::{find, is_root, run};
 use crate::lines::Lines;
 use crate::ports::free_port;
-use crate::{USER, skip};
+use crate::{Namespace, USER, skip};
 
 /// A running server without TLS and without a sign-in. It ends when this is dropped, or the test's process is gone.
 pub struct Sink {
     child: Child,
     errors: Lines,
     folder: TempDir,
-    port: u16,
+    at: SocketAddr,
 }
 
 /// Runs the server until the test's end of the pipe is gone, however the test ends.
@@ -36,6 +37,15 @@ impl Sink {
     /// # Panics
     /// When it does not start.
     pub fn start() -> Option<Self> {
+        Self::start_in(None)
+    }
+
+    /// The same in a network of its own.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_in(namespace: Option<&Namespace>) -> Option<Self> {
+        let address = namespace.map_or(Ipv4Addr::LOCALHOST, Namespace::address);
         let Some(program) = find("smtp-sink") else {
             skip("smtp-sink is not installed (Debian: postfix)");
             return None;
@@ -49,7 +59,14 @@ impl Sink {
         }
         for _ in 0..8 {
             let port = free_port();
-            let mut command = Command::new("/bin/sh");
+            let mut command = match namespace {
+                Some(namespace) => {
+                    let mut command = namespace.command("root");
+                    command.arg("/bin/sh");
+                    command
+                }
+                None => Command::new("/bin/sh"),
+            };
             command.args(["-c", GUARD, "guard"]).arg(&program);
             if is_root() {
                 // It refuses to go on as root.
@@ -58,7 +75,7 @@ impl Sink {
             let mut child = command
                 .arg("-d")
                 .arg(mail.join("%H."))
-                .args(["-m", "1000", &format!("127.0.0.1:{port}"), "1000"])
+                .args(["-m", "1000", &format!("{address}:{port}"), "1000"])
                 .process_group(0)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
@@ -66,14 +83,14 @@ impl Sink {
                 .spawn()
                 .expect("a shell starts");
             let errors = Lines::of(child.stderr.take().expect("a pipe"));
-            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let at = SocketAddr::from((address, port));
             loop {
                 if TcpStream::connect(at).is_ok() {
                     return Some(Self {
                         child,
                         errors,
                         folder,
-                        port,
+                        at,
                     });
                 }
                 if errors.seen().contains("fatal") {
@@ -91,7 +108,7 @@ impl Sink {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.at
     }
 
     /// The account `mail` at this port of 127.0.0.1, which leads to it.
@@ -117,6 +134,10 @@ impl Sink {
     /// # Panics
     /// When a message has no end.
     pub fn finish(mut self) -> BTreeMap<String, usize> {
+        // It answers in the order in which things happen to it, so the ends of connections are known to it now.
+        let mut last = BufReader::new(TcpStream::connect(self.at).expect("it listens"));
+        let _ = last.get_mut().write_all(b"QUIT\r\n");
+        let _ = last.read_to_string(&mut String::new());
         self.end();
         let mut arrived = BTreeMap::new();
         for file in fs::read_dir(self.folder.path().join("mail"))

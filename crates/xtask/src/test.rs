@@ -74,6 +74,31 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     check(&mut command)
 }
 
+/// Everything goes wrong while several workers send, at length. `PIPEPOST_CHAOS_MESSAGES`, `PIPEPOST_CHAOS_FAULTS` and
+/// `PIPEPOST_SEED` change it.
+pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
+    if !arguments.is_empty() {
+        bail!("`cargo xtask chaos` takes nothing");
+    }
+    plugins::build()?;
+    let mut command = in_workspace(
+        &root(),
+        &[
+            "test",
+            "--package",
+            "pipepost-tests",
+            "--test",
+            "several_machines",
+            "--",
+            "--ignored",
+            "chaos::",
+        ],
+    );
+    // In a release build more of it is sending.
+    command.env("PIPEPOST_BIN", run::binary(true)?);
+    check(&mut command)
+}
+
 fn lint(folder: &Path) -> Result<()> {
     say(&format!(
         "formatting, lints and documentation of {}",
