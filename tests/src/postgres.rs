@@ -40,6 +40,9 @@ const DATABASE: &str = "pipepost";
 /// How often a start is tried at another port.
 const PORTS: usize = 8;
 
+/// How often it is started anew while processes of a killed cluster are still going.
+const LOOKS: usize = 200;
+
 /// What is unusual about a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
@@ -209,7 +212,9 @@ wal_receiver_timeout = 5s
     /// When it does not start.
     pub fn run(&mut self) {
         assert!(self.server.is_none(), "it runs already");
-        for _ in 0..PORTS {
+        let mut ports = 0;
+        let mut looks = 0;
+        while ports < PORTS {
             let mut command = self.program("postgres");
             command
                 .arg("-c")
@@ -229,6 +234,12 @@ wal_receiver_timeout = 5s
                 return;
             }
             let _ = child.wait();
+            // A process that was killed is not gone at once, and its memory with it.
+            if log.seen().contains("pre-existing shared memory block") && looks < LOOKS {
+                looks += 1;
+                continue;
+            }
+            ports += 1;
             let is_new = !self.data().join("standby.signal").exists() && self.before.len() <= PORTS;
             assert!(
                 log.seen().contains("Address already in use") && is_new,

@@ -168,9 +168,9 @@ fn run(Change { before, after, .. }: &Change) -> Option<&'static str> {
         (Some("queued"), "queued" | "running" | "cancelled" | "failed") => None,
         (Some("running"), "running" | "queued" | "done" | "failed" | "uncertain") => None,
         // A person lets it go on.
-        (Some("failed" | "cancelled"), "queued") => None,
+        (Some("failed" | "cancelled" | "uncertain"), "queued") => None,
         (Some(then), now) if then == now => None,
-        (Some("done" | "uncertain"), _) => Some("a run that ended goes on"),
+        (Some("done"), _) => Some("a run that ended goes on"),
         _ => Some("a run changes to a state that does not follow"),
     }
 }

@@ -148,13 +148,15 @@ fn chaos(messages: usize, faults: usize) {
         doubled,
         uncertain,
         unlisted,
+        forgotten,
         ..
     } = verdict;
     // Not `eprintln!`, which the test runner keeps to itself when a test passes.
     let _ = writeln!(
         std::io::stderr(),
         "chaos: seed {seed}: {messages} messages, {faults} faults {counts:?}, {with_runs} of them while runs were under way: \
-         {arrived} arrived, {lost} lost, {doubled} doubled; {uncertain} uncertain, {unlisted} of them not listed; \
+         {arrived} arrived, {lost} lost, {doubled} doubled; {uncertain} uncertain ({forgotten} of runs that are done), {unlisted} of \
+         them not listed; \
          {changes} changes of the book, {} not legal",
         wrong.len()
     );

@@ -78,7 +78,7 @@ fn a_worker_that_wakes_after_its_lease_sends_nothing_more_of_what_others_took() 
         .iter()
         .filter(|subject| !arrived.contains_key(*subject) && !listed.contains(*subject))
         .collect();
-    assert!(lost.is_empty(), "{lost:?}");
+    assert!(lost.is_empty(), "{} of {}: {run}", lost.len(), subjects.len());
     assert_eq!(arrived.get("afterwards"), Some(&1));
 }
 

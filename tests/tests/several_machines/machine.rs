@@ -149,7 +149,8 @@ fn welcome() -> Value {
                 "isAuth": false,
                 "isOverTLS": false,
                 "isOverSSL": false,
-                "failOnError": true,
+                // What follows a message that fails is sent too.
+                "failOnError": false,
                 // The service tries again, and not the step.
                 "retry": false,
             },
