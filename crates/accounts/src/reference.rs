@@ -378,16 +378,11 @@ fn parse_reference(inside: &str) -> Result<Piece, String> {
 }
 
 /// The mode of a file that others than its owner can read. A file that is not there is found missing when it is read.
-///
-/// The group of a file of root may read it: so does a service manager or a cluster hand a secret to a process that is not
-/// root.
 #[cfg(unix)]
 fn mode_open_to_others(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let metadata = std::fs::metadata(path).ok()?;
-    let mode = metadata.permissions().mode();
-    let others = if metadata.uid() == 0 { 0o037 } else { 0o077 };
-    (mode & others != 0).then_some(mode & 0o7777)
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o077 != 0).then_some(mode & 0o7777)
 }
 
 /// Elsewhere the user's folders are the user's own.
