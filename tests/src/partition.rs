@@ -151,10 +151,14 @@ impl Shared {
             if !self.wait_until_whole(is_answer) {
                 break;
             }
-            if count == 0 || to.write_all(&buffer[..count]).is_err() {
+            if count == 0 {
                 break;
             }
+            // Before it arrives, so that whoever has it finds it counted.
             self.lock().passed += count as u64;
+            if to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
         }
         let _ = to.shutdown(Shutdown::Write);
     }
