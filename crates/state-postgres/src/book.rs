@@ -23,7 +23,7 @@ use crate::address::Address;
 use crate::database::{Database, Dial, Fault, Trust};
 use crate::listen;
 use crate::worker::{self, Worker};
-use crate::writer::{self, Job};
+use crate::writer::{self, Job, Unsynced};
 
 /// How long the thread may take to write down what is left when its store is dropped.
 const ENDING_MAX: Duration = Duration::from_secs(5);
@@ -77,6 +77,10 @@ pub(crate) struct Desk {
     pub(crate) observer: Option<Arc<dyn CommitObserver>>,
     /// Documents that are in the database, and since when that is known.
     pub(crate) documents: RefCell<HashMap<String, Instant>>,
+    /// What was noted and may not be on a disk yet.
+    pub(crate) unsynced: RefCell<Unsynced>,
+    /// Told when some of it was lost.
+    pub(crate) has_lost_notes: Notify,
     /// Runs that this process performs.
     pub(crate) leases: RefCell<HashSet<String>>,
     /// Pipelines whose runs are limited over all workers.
@@ -227,6 +231,8 @@ impl Book {
                     clock,
                     observer,
                     documents: RefCell::default(),
+                    unsynced: RefCell::new(Unsynced::new()),
+                    has_lost_notes: Notify::new(),
                     leases: RefCell::default(),
                     limited: RefCell::default(),
                     queued_here: Notify::new(),

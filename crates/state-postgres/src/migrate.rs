@@ -19,10 +19,16 @@ struct Migration {
 }
 
 /// In their order. Never edited once released.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    oldest: 1,
-    text: include_str!("migrations/1.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        oldest: 1,
+        text: include_str!("migrations/1.sql"),
+    },
+    Migration {
+        oldest: 1,
+        text: include_str!("migrations/2.sql"),
+    },
+];
 
 /// Held by whoever migrates. A number that nothing else of this database is likely to use.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7164920331880112485)";

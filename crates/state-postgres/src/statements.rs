@@ -24,6 +24,20 @@ macro_rules! now_seconds {
     };
 }
 
+/// The server's incarnation: what was committed under it without waiting for the disk is there. NULL: it has none yet.
+macro_rules! incarnation {
+    () => {
+        "(SELECT id::text FROM pipepost.incarnations)"
+    };
+}
+
+/// Asks for the server's incarnation.
+pub(crate) const INCARNATION: &str = concat!("SELECT ", incarnation!());
+
+/// Gives the server an incarnation, if it has none.
+pub(crate) const INCARNATE: &str =
+    "INSERT INTO pipepost.incarnations (id) VALUES (gen_random_uuid()) ON CONFLICT DO NOTHING";
+
 /// Whether a worker lives: its last sign is younger than its lease, or the server itself is: then nobody could give one.
 macro_rules! alive {
     ($worker:literal) => {
@@ -36,13 +50,19 @@ macro_rules! alive {
     };
 }
 
-/// A sign of life. It need not outlive a crash of the server, which gives everybody a new lease.
-pub(crate) const SIGN: &str = "WITH sign AS (
+/// A sign of life. It need not outlive a crash of the server, which gives everybody a new lease; it is synced for the sake of
+/// what was noted before it.
+///
+/// $1 the worker, $2 its machine, $3 its process, $4 its lease, $5 `synchronous_commit`.
+pub(crate) const SIGN: &str = concat!(
+    "WITH sign AS (
       INSERT INTO pipepost.workers AS w (id, host, process, lease, seen)
       VALUES ($1::text, $2::text, $3::int8, $4::int8, clock_timestamp())
       ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, lease = excluded.lease
     )
-    SELECT set_config('synchronous_commit', 'off', true)";
+    SELECT set_config('synchronous_commit', $5::text, true), ",
+    incarnation!()
+);
 
 /// Takes executions that nobody alive has. The first time makes the execution, with the epoch 1. Whoever performs the run of
 /// this key takes it from everybody: a worker that was silent for too long lost the run, and may be back.
@@ -64,7 +84,9 @@ pub(crate) const OPEN: &str = concat!(
           SELECT 1 FROM pipepost.runs r WHERE r.key = e.key AND r.state = 'running' AND r.owner = excluded.owner)
       RETURNING key, epoch, begun
     )
-    SELECT key, epoch, begun, set_config('synchronous_commit', $4::text, true) FROM taken"
+    SELECT key, epoch, begun, set_config('synchronous_commit', $4::text, true), ",
+    incarnation!(),
+    " FROM taken"
 );
 
 /// What an earlier owner claimed and did not settle is uncertain for the next one, under the epoch of whom only a
@@ -129,8 +151,9 @@ pub(crate) const CLAIM: &str = concat!(
     SELECT v.claim, v.claim IN (SELECT claim FROM lost) AS lost, v.claim IN (SELECT claim FROM taken) AS taken,
       1 / (CASE WHEN (SELECT count(*) FROM claimed) = (SELECT count(*) FROM granted)
         AND (SELECT count(*) FROM said) = (SELECT count(DISTINCT key) FROM granted) THEN 1 ELSE 0 END) AS whole,
-      set_config('synchronous_commit', $11::text, true)
-    FROM (SELECT DISTINCT claim FROM wanted) v"
+      set_config('synchronous_commit', $11::text, true), ",
+    incarnation!(),
+    " FROM (SELECT DISTINCT claim FROM wanted) v"
 );
 
 /// Settles parts and records messages. A confirmation counts from whoever has it; anything else only from the owner in
@@ -190,7 +213,8 @@ pub(crate) const NOTE: &str = concat!(
         AND NOT EXISTS (SELECT 1 FROM settled s WHERE s.key = p.message AND s.number = p.number)
         AND NOT EXISTS (SELECT 1 FROM uncommitted u WHERE u.key = p.message AND u.number = p.number)
     )
-    SELECT set_config('synchronous_commit', $18::text, true)"
+    SELECT set_config('synchronous_commit', $18::text, true), ",
+    incarnation!()
 );
 
 /// Gives executions up, in the epoch in which this worker has them.
@@ -202,8 +226,10 @@ pub(crate) const CLOSE: &str = concat!(
     now_seconds!("$4"),
     " FROM unnest($1::text[], $2::int8[]) AS c (key, epoch)
       WHERE e.key = c.key AND e.epoch = c.epoch AND e.owner = $3::text
+      RETURNING 1
     )
-    SELECT set_config('synchronous_commit', $5::text, true)"
+    SELECT set_config('synchronous_commit', $5::text, true), (SELECT count(*) FROM closed), ",
+    incarnation!()
 );
 
 /// Gives up what this worker owns and does not run: it was taken, and the answer was lost.

@@ -233,6 +233,60 @@ async fn while_the_database_lets_nobody_in_nothing_is_claimed_and_then_it_goes_o
 }
 
 #[tokio::test]
+async fn what_a_crash_of_the_server_forgot_is_noted_again() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::with("-c fsync=on -c full_page_writes=on");
+    let store = store(&database, "?lease=1");
+    let ledger = open(&store, "run").await;
+    for key in ["recorded", "settled", "refused", "refused and claimed again"] {
+        claim(&ledger, key).await.expect("nobody has it");
+    }
+    database.stop_wal_writer();
+    ledger.settle(&part("recorded"), PartOutcome::Confirmed(None));
+    ledger.record("recorded", sent());
+    ledger.settle(&part("settled"), PartOutcome::Confirmed(None));
+    ledger.settle(&part("refused"), PartOutcome::NotCommitted);
+    ledger.settle(&part("refused and claimed again"), PartOutcome::NotCommitted);
+    // Nobody waits for the disk: what comes next does, as the end of a run.
+    ledger.hand_over().await.expect("a writable state");
+    database.crash();
+    let reader = store.reader();
+    let shown = async |key: &str| loop {
+        match reader.show(key).await {
+            Ok(entry) => return entry.map(|entry| (entry.state, entry.parts[0].state.clone())),
+            // The connections are those to the server before.
+            Err(error) => assert!(error.is_temporary(), "{error}"),
+        }
+    };
+    let ledger = loop {
+        match store.open_ledger("run", Redact::nothing()).await {
+            Ok(ledger) => break ledger,
+            Err(error) => assert!(
+                error.is_temporary() || matches!(error, StateError::Taken { .. }),
+                "{error}"
+            ),
+        }
+    };
+    // The sign of life after a sixth of the lease tells that another server answers.
+    let begun = Instant::now();
+    while shown("recorded").await.is_none_or(|(state, _)| state != State::Sent) {
+        assert!(begun.elapsed().as_secs() < 20, "it is still claimed");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (_, part) = shown("settled").await.expect("it is there");
+    assert_eq!(part, "confirmed");
+    claim(&ledger, "refused").await.expect("it was not sent");
+    claim(&ledger, "refused and claimed again")
+        .await
+        .expect("it was not sent");
+    ledger.close().await.expect("a writable state");
+    let (state, _) = shown("refused and claimed again").await.expect("it is there");
+    assert_eq!(state, State::Uncertain, "a claim stays one");
+}
+
+#[tokio::test]
 async fn a_server_that_may_forget_is_refused_in_a_sentence() {
     if cluster::is_missing() {
         return;

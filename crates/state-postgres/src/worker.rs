@@ -63,7 +63,7 @@ impl Worker {
         if self.signs.get().is_none() {
             let _first = self.first.lock().await;
             if self.signs.get().is_none() {
-                self.sign(database).await?;
+                self.sign(database, false).await?;
             }
         }
         Ok(&self.id)
@@ -82,7 +82,9 @@ impl Worker {
             .is_some_and(|(begun, last)| begun.elapsed() >= self.lease && last.elapsed() < self.lease)
     }
 
-    async fn sign(&self, database: &Database) -> Result<(), Fault> {
+    /// Gives a sign of life, synced if wanted. Returns the server's incarnation.
+    async fn sign(&self, database: &Database, is_synced: bool) -> Result<Option<String>, Fault> {
+        let synced = if is_synced { "on" } else { "off" };
         let (process, lease) = (i64::from(std::process::id()), length(self.lease));
         let asked = Instant::now();
         let sign = async |client: &mut deadpool_postgres::Object| {
@@ -91,17 +93,17 @@ impl Worker {
                 (&self.host, Type::TEXT),
                 (&process, Type::INT8),
                 (&lease, Type::INT8),
+                (&synced, Type::TEXT),
             ];
-            client.query_typed(SIGN, values).await?;
-            Ok(())
+            Ok(client.query_typed_one(SIGN, values).await?.get(1))
         };
-        database.soon(sign).await?;
+        let incarnation = database.soon(sign).await?;
         let begun = match self.signs.get() {
             Some((begun, last)) if last.elapsed() < self.lease => begun,
             _ => asked,
         };
         self.signs.set(Some((begun, asked)));
-        Ok(())
+        Ok(incarnation)
     }
 
     /// Says that this worker is gone, so that nobody waits for it.
@@ -131,6 +133,18 @@ impl Worker {
     }
 }
 
+/// Gives a sign of life, with which all is synced that was noted before. Finds out whether some of it was lost.
+pub(crate) async fn sign(desk: &Desk) -> Result<(), Fault> {
+    let last = desk.unsynced.borrow().last();
+    let incarnation = desk.worker.sign(&desk.database, last.is_some()).await?;
+    if let Some(last) = last
+        && desk.unsynced.borrow_mut().synced(last, incarnation)
+    {
+        desk.has_lost_notes.notify_one();
+    }
+    Ok(())
+}
+
 /// Gives signs of life, once something was taken.
 pub(crate) async fn give_signs(desk: Rc<Desk>) {
     let worker = &desk.worker;
@@ -141,7 +155,7 @@ pub(crate) async fn give_signs(desk: Rc<Desk>) {
             continue;
         }
         tokio::time::sleep(interval).await;
-        while let Err(fault) = worker.sign(&desk.database).await {
+        while let Err(fault) = sign(&desk).await {
             let error = desk.database.told(fault).to_string();
             let is_news = worker.told.replace(Some(error.clone())).as_ref() != Some(&error);
             if is_news {

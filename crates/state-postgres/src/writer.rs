@@ -1,13 +1,15 @@
 //! The one who writes the ledger: everything that waits at a moment, from all executions, goes out in one flight of
 //! statements over one connection, without waiting in between.
 //!
-//! What was settled goes first and is not synced: if a crash of the server loses it, what was settled becomes uncertain,
-//! and is never sent twice. The last statement that has to be durable is synced, which makes those before it durable with
+//! What was settled goes first and is not synced: it is kept until a commit that is synced came after it, and written again
+//! where a crash of the server may have lost it. If this process is lost too, what was settled becomes uncertain, and is never
+//! sent twice. The last statement that has to be durable is synced, which makes those before it durable with
 //! it; nobody is answered earlier. When an answer is lost, the same is asked again: each statement tells whose the rows
 //! are. When that takes too long, a claim is answered as unrecorded, and nothing is sent.
 
 mod flight;
 mod pending;
+mod unsynced;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,8 +21,10 @@ use pending::Pending;
 use pipepost_state::ledger::{Claim, ClaimError, MessageEntry, Part, PartOutcome, Recorded};
 use pipepost_state::{Redact, StateError};
 use tokio::sync::{mpsc, oneshot, watch};
+pub(crate) use unsynced::Unsynced;
 
 use crate::book::Desk;
+use crate::worker;
 
 /// Most jobs of one flight.
 const JOBS_MAX: usize = 4096;
@@ -118,10 +122,15 @@ pub(crate) async fn work(desk: Rc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>,
                     writer.give_strays_up().await;
                     continue;
                 }
+                () = writer.desk.has_lost_notes.notified() => {
+                    writer.desk.unsynced.borrow_mut().give_back(&mut writer.pending);
+                    continue;
+                }
             };
             match next {
                 Some(job) => writer.pending.add(job),
-                None => return,
+                None if writer.is_settled().await => return,
+                None => is_over = true,
             }
         }
         while writer.pending.len() < JOBS_MAX {
@@ -155,6 +164,14 @@ pub(crate) async fn work(desk: Rc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>,
 }
 
 impl Writer {
+    /// Finds out whether everything that was noted is there to stay; what is not waits again.
+    async fn is_settled(&mut self) -> bool {
+        if self.desk.unsynced.borrow().last().is_some() && worker::sign(&self.desk).await.is_ok() {
+            self.desk.unsynced.borrow_mut().give_back(&mut self.pending);
+        }
+        self.pending.is_empty()
+    }
+
     /// Tells those who have waited too long.
     fn give_up(&mut self, reason: &str) {
         let bound = self.desk.database.address.patience() * BOUNDS;

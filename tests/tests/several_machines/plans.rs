@@ -46,7 +46,7 @@ ANALYZE;
 
 /// Tables that have a row for each worker, pipeline or document, and none for a message or a run: a few pages at most, which the
 /// server reads whole where that is cheaper.
-const SMALL: [&str; 3] = ["workers", "schedules", "documents"];
+const SMALL: [&str; 4] = ["workers", "schedules", "documents", "incarnations"];
 
 #[test]
 fn every_statement_that_is_asked_again_and_again_goes_by_an_index() {

@@ -108,6 +108,23 @@ impl Cluster {
         cluster
     }
 
+    /// Sends a signal to the process that writes down, now and then, what nobody waits for.
+    fn signal_wal_writer(&self, signal: &str) {
+        let file = std::fs::read_to_string(Path::new(&self.data()).join("postmaster.pid")).expect("a server that runs");
+        let postmaster = file.lines().next().expect("its process").to_owned();
+        let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+        let is_it = |process: &PathBuf| {
+            let read = |name: &str| std::fs::read_to_string(process.join(name)).unwrap_or_default();
+            read("cmdline").contains("walwriter") && read("status").contains(&format!("PPid:\t{postmaster}\n"))
+        };
+        let found = processes.map(|entry| entry.path()).find(is_it).expect("it runs");
+        let process = found.file_name().expect("a number").to_owned();
+        let status = Command::new("kill")
+            .args([signal.as_ref(), process.as_os_str()])
+            .status();
+        assert!(status.expect("a program").success());
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").display().to_string()
     }
@@ -203,6 +220,16 @@ impl Database {
     /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Lets the server forget at its next crash what is committed from now on and not synced.
+    pub(crate) fn stop_wal_writer(&self) {
+        self.cluster.signal_wal_writer("-STOP");
+    }
+
+    /// One of the server's processes is killed, so that all of them end, and the server recovers.
+    pub(crate) fn crash(&self) {
+        self.cluster.signal_wal_writer("-KILL");
     }
 
     /// Does something to the database behind the store's back.

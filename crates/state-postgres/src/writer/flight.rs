@@ -19,7 +19,8 @@ use crate::book::Desk;
 use crate::database::Fault;
 use crate::entries;
 use crate::statements::{
-    CLAIM, CLOSE, ENTRIES_BEGUN, ENTRIES_NAMED, FORGET_EXECUTIONS, GIVE_UP, HOLDERS, NOTE, OPEN, TAKE_OVER, UPKEEP, now,
+    CLAIM, CLOSE, ENTRIES_BEGUN, ENTRIES_NAMED, FORGET_EXECUTIONS, GIVE_UP, HOLDERS, INCARNATE, INCARNATION, NOTE,
+    OPEN, TAKE_OVER, UPKEEP, now,
 };
 
 /// An execution that was taken.
@@ -56,11 +57,15 @@ fn sync(is_synced: bool) -> &'static str {
     if is_synced { "on" } else { "off" }
 }
 
+/// The server's incarnation, as a statement names it.
+type Incarnation = Option<String>;
+
 /// The answers of a flight; none where there was nothing to ask.
 struct Answers {
-    noted: Option<Result<(), Fault>>,
+    noted: Option<Result<Incarnation, Fault>>,
     ended: Option<Result<(), Fault>>,
-    closed: Option<Result<(), Fault>>,
+    /// With the server's incarnation, where something was written and synced.
+    closed: Option<Result<Option<Incarnation>, Fault>>,
     looked: Option<Result<Vec<Row>, Fault>>,
     opened: Option<Result<Vec<Row>, Fault>>,
     claimed: Option<Result<Vec<Row>, Fault>>,
@@ -84,7 +89,10 @@ impl Writer {
         };
         match answers.noted {
             None => {}
-            Some(Ok(())) => (self.pending.settled, self.pending.recorded) = Default::default(),
+            Some(Ok(incarnation)) => {
+                let (settled, recorded) = self.pending.take_notes();
+                self.desk.unsynced.borrow_mut().noted(settled, recorded, incarnation);
+            }
             Some(Err(fault)) => {
                 if let Some(fault) = note_lost(fault) {
                     self.note_apart(fault).await?;
@@ -116,7 +124,7 @@ impl Writer {
             }
         }
         // A claim that went wrong took the sync with it that the others count on: they are asked again.
-        let is_synced = !matches!(answers.claimed, Some(Err(_)));
+        let (has_claims, is_synced) = (answers.claimed.is_some(), !matches!(answers.claimed, Some(Err(_))));
         match answers.claimed {
             None => {}
             Some(Ok(rows)) => self.claimed(&rows),
@@ -130,7 +138,12 @@ impl Writer {
             return Err(reason);
         }
         match answers.closed {
-            Some(Ok(())) if is_synced => self.closed(&Ok(())),
+            Some(Ok(written)) if is_synced => {
+                if let Some(incarnation) = written {
+                    self.synced(incarnation);
+                }
+                self.closed(&Ok(()));
+            }
             Some(Err(fault)) => {
                 let error = self.desk.database.told(fault).to_string();
                 self.closed(&Err(error));
@@ -138,7 +151,13 @@ impl Writer {
             _ => {}
         }
         match answers.opened {
-            Some(Ok(rows)) if is_synced => self.opened(&rows).await?,
+            Some(Ok(rows)) if is_synced => {
+                // Of a flight with claims, those are what is synced.
+                if let (false, Some(row)) = (has_claims, rows.first()) {
+                    self.synced(row.get(4));
+                }
+                self.opened(&rows).await?;
+            }
             Some(Err(fault)) => {
                 let error = self.desk.database.told(fault);
                 for open in self.pending.opens.drain(..) {
@@ -147,7 +166,16 @@ impl Writer {
             }
             _ => {}
         }
+        self.desk.unsynced.borrow_mut().give_back(&mut self.pending);
         Ok(())
+    }
+
+    /// Something of this flight was synced: with it, all that was noted before.
+    fn synced(&self, incarnation: Incarnation) {
+        let mut unsynced = self.desk.unsynced.borrow_mut();
+        if let Some(last) = unsynced.last() {
+            unsynced.synced(last, incarnation);
+        }
     }
 
     fn ends_are_written(&mut self) {
@@ -179,9 +207,17 @@ impl Writer {
 
     /// Sends all statements, and waits for their answers.
     async fn ask(&mut self) -> Result<Answers, Fault> {
+        if self.desk.unsynced.borrow().needs_incarnation() {
+            let incarnate = async |client: &mut Object| {
+                client.execute_typed(INCARNATE, &[]).await?;
+                Ok(())
+            };
+            self.desk.database.soon(incarnate).await?;
+        }
         if !self.pending.opens.is_empty() {
             self.desk.worker.known(&self.desk.database).await?;
             self.refuse_own();
+            self.are_notes_there().await?;
             self.keep_up().await?;
         }
         let desk = &self.desk;
@@ -221,7 +257,9 @@ impl Writer {
                 },
                 async {
                     if pending.closes.is_empty() { return None }
-                    Some(close(client, &pending.closes, worker, second, sync(has_durable_closes && !has_opens && !has_claims)).await)
+                    let is_synced = has_durable_closes && !has_opens && !has_claims;
+                    let closed = close(client, &pending.closes, worker, second, sync(is_synced)).await;
+                    Some(closed.map(|(count, incarnation)| (is_synced && count > 0).then_some(incarnation)))
                 },
                 async {
                     if !has_opens { return None }
@@ -253,6 +291,23 @@ impl Writer {
             }
         };
         desk.database.soon(ask).await
+    }
+
+    /// Finds out whether what was noted of an execution is there before its next owner takes it, for whom only a confirmation
+    /// counts of what comes later.
+    async fn are_notes_there(&mut self) -> Result<(), Fault> {
+        let is_noted = {
+            let unsynced = self.desk.unsynced.borrow();
+            self.pending.opens.iter().any(|open| unsynced.holds(&open.execution))
+        };
+        if is_noted {
+            let ask = async |client: &mut Object| Ok(client.query_typed_one(INCARNATION, &[]).await?.get(0));
+            let incarnation = self.desk.database.soon(ask).await?;
+            let mut unsynced = self.desk.unsynced.borrow_mut();
+            unsynced.seen(incarnation);
+            unsynced.give_back(&mut self.pending);
+        }
+        Ok(())
     }
 
     /// Tells those who ask for what this process already runs, and lets the second of two wait for the first.
@@ -343,9 +398,16 @@ impl Writer {
         for row in rows {
             verdicts.insert(row.get(0), (row.get(1), row.get(2)));
         }
+        let granted = rows.iter().find(|row| !row.get::<_, bool>(1) && !row.get::<_, bool>(2));
+        if let Some(row) = granted {
+            self.synced(row.get(5));
+        }
         for (claim, number) in self.pending.claims.drain(..).zip(0_i32..) {
             let answer = match verdicts.get(&number) {
-                Some((false, false)) => Ok(()),
+                Some((false, false)) => {
+                    self.desk.unsynced.borrow_mut().claimed(&claim.claim.parts);
+                    Ok(())
+                }
                 Some((true, _)) => Err(ClaimError::Unrecorded(
                     "another worker has taken the execution over".to_owned(),
                 )),
@@ -410,7 +472,11 @@ impl Writer {
             let second = self.desk.second();
             let ask = async |client: &mut Object| Ok(note(client, &alone, second, "off").await?);
             match self.desk.database.soon(ask).await {
-                Ok(()) => {}
+                Ok(incarnation) => {
+                    let mut alone = alone;
+                    let (settled, recorded) = alone.take_notes();
+                    self.desk.unsynced.borrow_mut().noted(settled, recorded, incarnation);
+                }
                 Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => {
                     for left in std::iter::once(alone).chain(apart) {
                         self.pending.settled.extend(left.settled);
@@ -580,11 +646,15 @@ impl Answers {
             Some(Fault::Lost(reason)) => Some(reason.clone()),
             _ => None,
         };
-        let notes = [&self.noted, &self.ended, &self.closed];
-        let notes = notes.into_iter().find_map(|answer| of(answer.as_ref()?.as_ref().err()));
-        let rows = [&self.looked, &self.opened, &self.claimed];
-        notes.or_else(|| rows.into_iter().find_map(|answer| of(answer.as_ref()?.as_ref().err())))
+        let faults = [fault(&self.noted), fault(&self.ended), fault(&self.closed)];
+        let of_rows = [&self.looked, &self.opened, &self.claimed].map(fault);
+        faults.into_iter().chain(of_rows).find_map(of)
     }
+}
+
+/// Why something that was asked was not done.
+fn fault<T>(answer: &Option<Result<T, Fault>>) -> Option<&Fault> {
+    answer.as_ref()?.as_ref().err()
 }
 
 fn done<T>(answer: Result<T, Error>) -> Result<T, Fault> {
@@ -614,7 +684,7 @@ fn taken(execution: &str, machine: Option<String>, process: u32, begun: i64) -> 
     }
 }
 
-async fn note(client: &Client, pending: &Pending, second: Option<i64>, synced: &str) -> Result<(), Error> {
+async fn note(client: &Client, pending: &Pending, second: Option<i64>, synced: &str) -> Result<Incarnation, Error> {
     let mut settled = Settled::default();
     let mut uncommitted = (Vec::new(), Vec::new(), Vec::new());
     for (part, (tenure, outcome)) in &pending.settled {
@@ -670,7 +740,7 @@ async fn note(client: &Client, pending: &Pending, second: Option<i64>, synced: &
         (&second, Type::INT8),
         (&synced, Type::TEXT),
     ];
-    client.query_typed(NOTE, &values).await.map(drop)
+    client.query_typed_one(NOTE, &values).await.map(|row| row.get(1))
 }
 
 /// Columns of parts that ended.
@@ -702,7 +772,7 @@ async fn close(
     worker: &str,
     second: Option<i64>,
     synced: &str,
-) -> Result<(), Error> {
+) -> Result<(i64, Incarnation), Error> {
     let keys: Vec<&str> = closes.iter().map(|closing| &*closing.tenure.execution).collect();
     let epochs: Vec<i64> = closes.iter().map(|closing| closing.tenure.epoch).collect();
     let values: Values<'_> = vec![
@@ -712,7 +782,8 @@ async fn close(
         (&second, Type::INT8),
         (&synced, Type::TEXT),
     ];
-    client.query_typed(CLOSE, &values).await.map(drop)
+    let row = client.query_typed_one(CLOSE, &values).await?;
+    Ok((row.get(1), row.get(2)))
 }
 
 async fn look(client: &Client, looks: &[Look]) -> Result<Vec<Row>, Error> {

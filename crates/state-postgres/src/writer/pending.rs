@@ -6,11 +6,17 @@ use pipepost_state::ledger::{Part, PartOutcome, Recorded};
 
 use super::{Claiming, Closing, Job, Look, Open, Tenure};
 
+/// What parts were settled as.
+pub(super) type Settled = HashMap<Part, (Tenure, PartOutcome)>;
+
+/// What was recorded of messages, by key, with the digest of their content.
+pub(super) type Ended = HashMap<String, (Tenure, String, Recorded)>;
+
 /// What waits, by kind. Of several notes on the same part or message, the last one that counts.
 #[derive(Default)]
 pub(super) struct Pending {
-    pub(super) settled: HashMap<Part, (Tenure, PartOutcome)>,
-    pub(super) recorded: HashMap<String, (Tenure, String, Recorded)>,
+    pub(super) settled: Settled,
+    pub(super) recorded: Ended,
     pub(super) closes: Vec<Closing>,
     pub(super) opens: Vec<Open>,
     pub(super) looks: Vec<Look>,
@@ -52,6 +58,11 @@ impl Pending {
             Some(known) => *known = (tenure, digest, recorded),
             None => drop(self.recorded.insert(key, (tenure, digest, recorded))),
         }
+    }
+
+    /// Takes what is noted of parts and of messages.
+    pub(super) fn take_notes(&mut self) -> (Settled, Ended) {
+        (std::mem::take(&mut self.settled), std::mem::take(&mut self.recorded))
     }
 
     pub(super) fn is_empty(&self) -> bool {
