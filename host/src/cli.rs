@@ -3,6 +3,7 @@
 mod accounts;
 mod arguments;
 mod check;
+mod copy;
 mod demo;
 mod disarm;
 mod dry_run;
@@ -115,6 +116,7 @@ fn dispatch(arguments: Arguments, traces: Option<&otel::Traces>) -> Result<u8, C
             Command::Inbox(options) => inbox::execute(options).await,
             Command::Demo(options) => demo::execute(options).await,
             Command::Ledger(command) => ledger::execute(command).await,
+            Command::State(command) => copy::execute(command).await,
             Command::Completions { .. } | Command::Man | Command::Paths | Command::Explain(_) | Command::Eval(_) => {
                 Ok(0)
             }

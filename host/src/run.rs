@@ -490,7 +490,7 @@ async fn ledger(
         }
         // Another process that is at it will be done some time; the rest needs somebody.
         let (kind, advice) = match error {
-            StateError::Taken { .. } | StateError::Served { .. } => (
+            StateError::Taken { .. } | StateError::Served { .. } | StateError::InUse { .. } => (
                 FailureKind::Transient,
                 "Wait for its end, or give this run another execution key.",
             ),
@@ -502,7 +502,9 @@ async fn ledger(
                 FailureKind::Configuration,
                 "Use that version, or another state directory.",
             ),
-            StateError::Unusable { .. } => (FailureKind::Configuration, "Mend it, or use another state directory."),
+            StateError::Unusable { .. } | StateError::NotEmpty { .. } => {
+                (FailureKind::Configuration, "Mend it, or use another state directory.")
+            }
         };
         Failure::new(kind, error.to_string()).advise(advice)
     })

@@ -4,6 +4,8 @@
 mod book;
 #[path = "several_machines/chaos.rs"]
 mod chaos;
+#[path = "several_machines/copy.rs"]
+mod copy;
 #[path = "several_machines/fencing.rs"]
 mod fencing;
 #[path = "several_machines/machine.rs"]

@@ -251,6 +251,11 @@ impl Book {
         })
     }
 
+    /// Ends the thread in order.
+    pub(crate) fn leave(&self) {
+        self.end(None);
+    }
+
     /// Ends the thread as a kill does.
     pub(crate) fn crash(&self) {
         self.end(Some(Act::Crash));

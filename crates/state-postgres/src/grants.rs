@@ -5,10 +5,13 @@ use std::sync::Arc;
 use deadpool_postgres::Object as Connection;
 use pipepost_state::grants::{Grant, GrantStore};
 use pipepost_state::{Answer, StateError};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::book::Book;
 use crate::statements::now_seconds;
+
+const LIST: &str = "SELECT name, revision, sealed FROM pipepost.grants";
 
 const LOOK: &str = "SELECT revision, sealed FROM pipepost.grants WHERE name = $1::text";
 
@@ -49,6 +52,20 @@ impl GrantStore for PostgresGrants {
                 }))
             };
             desk.database.soon(look).await
+        })
+    }
+
+    fn list(&self) -> Answer<'_, Result<Vec<(String, Grant)>, StateError>> {
+        self.book.act(async move |desk| {
+            let list = async |client: &mut Connection| {
+                let rows = client.query_typed(LIST, &[]).await?;
+                let grant = |row: &Row| Grant {
+                    revision: row.get(1),
+                    sealed: row.get(2),
+                };
+                Ok(rows.iter().map(|row| (row.get(0), grant(row))).collect())
+            };
+            desk.database.soon(list).await
         })
     }
 

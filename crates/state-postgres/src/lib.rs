@@ -12,6 +12,7 @@
 
 mod address;
 mod book;
+mod copy;
 mod database;
 mod entries;
 mod grants;
@@ -38,6 +39,7 @@ use grants::PostgresGrants;
 use ledger::PostgresLedger;
 use objects::PostgresObjects;
 use pipepost_state::clock::Clock;
+use pipepost_state::copy::{Copied, Piece, Pieces};
 use pipepost_state::grants::GrantStore;
 use pipepost_state::ledger::{Ledger, LedgerReader};
 use pipepost_state::object::ObjectStore;
@@ -49,7 +51,7 @@ use quotas::PostgresQuotas;
 use reader::PostgresReader;
 use runs::PostgresRuns;
 use server_limits::PostgresServerLimits;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use writer::{Job, Open};
 
 /// A state in a database. It is a handle: clones share the connections, and are one worker.
@@ -137,6 +139,22 @@ impl StateStore for PostgresStore {
 
     fn reader(&self) -> Arc<dyn LedgerReader> {
         Arc::new(PostgresReader::new(Arc::clone(&self.book)))
+    }
+
+    fn end(&self) -> Answer<'_, ()> {
+        let book = Arc::clone(&self.book);
+        Box::pin(async move {
+            // It ends in order or it does not: there is nobody to tell.
+            drop(tokio::task::spawn_blocking(move || book.leave()).await);
+        })
+    }
+
+    fn copy_out(&self, into: mpsc::Sender<Piece>) -> Answer<'_, Result<(), StateError>> {
+        self.book.act(async move |desk| copy::out(&desk, into).await)
+    }
+
+    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Copied, StateError>> {
+        self.book.act(async move |desk| copy::in_from(&desk, from).await)
     }
 
     fn probe(&self) -> Answer<'_, Result<(), StateError>> {

@@ -686,6 +686,7 @@ pub(crate) const FORGET_EXECUTIONS: &str = concat!(
     DELETE FROM pipepost.executions e USING old WHERE e.key = old.key"
 );
 
+pub(crate) use alive;
 pub(crate) use now;
 pub(crate) use now_seconds;
 

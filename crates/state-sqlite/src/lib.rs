@@ -5,6 +5,7 @@
 //! nobody.
 #![forbid(unsafe_code)]
 
+mod copy;
 mod file;
 mod ledger;
 mod objects;
@@ -26,6 +27,7 @@ pub use file::FILE;
 use ledger::{Loaded, SqliteLedger};
 use objects::SqliteObjects;
 use pipepost_state::clock::{Clock, SystemClock};
+use pipepost_state::copy::{Copied, Piece, Pieces};
 use pipepost_state::ledger::{Ledger, LedgerReader};
 use pipepost_state::object::ObjectStore;
 use pipepost_state::quota::QuotaStore;
@@ -36,7 +38,7 @@ use quotas::SqliteQuotas;
 use reader::SqliteReader;
 use runs::SqliteRuns;
 use server_limits::SqliteServerLimits;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use writer::{Job, Writer};
 
 /// A state in a directory. It is a handle: clones share the state.
@@ -257,6 +259,20 @@ impl StateStore for SqliteStore {
 
     fn reader(&self) -> Arc<dyn LedgerReader> {
         Arc::new(SqliteReader::new(&self.book.directory, Arc::clone(&self.book.clock)))
+    }
+
+    fn copy_out(&self, into: mpsc::Sender<Piece>) -> Answer<'_, Result<(), StateError>> {
+        let directory = self.book.directory.clone();
+        Box::pin(blocking(self.book.directory.clone(), move || {
+            copy::out(&directory, &into)
+        }))
+    }
+
+    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Copied, StateError>> {
+        let directory = self.book.directory.clone();
+        Box::pin(blocking(self.book.directory.clone(), move || {
+            copy::in_from(&directory, from)
+        }))
     }
 
     fn probe(&self) -> Answer<'_, Result<(), StateError>> {

@@ -84,6 +84,15 @@ pub(crate) fn is_alive(directory: &Path, owner: &str) -> bool {
     }
 }
 
+/// Counts those that are there.
+pub(crate) fn alive(directory: &Path) -> usize {
+    let Ok(files) = fs::read_dir(directory.join(FOLDER)) else {
+        return 0;
+    };
+    let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
+    names.filter(|name| is_alive(directory, name)).count()
+}
+
 /// Removes the files that nobody holds: a process that was killed cannot.
 pub(crate) fn sweep(directory: &Path) {
     let Ok(files) = fs::read_dir(directory.join(FOLDER)) else {

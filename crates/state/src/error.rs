@@ -52,6 +52,20 @@ pub enum StateError {
         /// The server.
         holder: Holder,
     },
+    /// Somebody works with the state, and it may not be copied meanwhile. The remedy: end them.
+    #[error("The state in `{place}` is in use by {by}.")]
+    InUse {
+        /// The directory or the database.
+        place: String,
+        /// Who works with it.
+        by: String,
+    },
+    /// The state has something already, and a book is copied only as a whole. The remedy: another state.
+    #[error("The state in `{place}` is not empty.")]
+    NotEmpty {
+        /// The directory or the database.
+        place: String,
+    },
 }
 
 /// The owner of a running execution.
@@ -94,7 +108,7 @@ impl StateError {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Taken { .. } | Self::Served { .. } | Self::Unreachable { .. }
+            Self::Taken { .. } | Self::Served { .. } | Self::Unreachable { .. } | Self::InUse { .. }
         )
     }
 }

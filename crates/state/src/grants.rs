@@ -25,6 +25,11 @@ pub trait GrantStore: Send + Sync + fmt::Debug {
     /// The answer may fail when the state cannot be used.
     fn look<'s>(&'s self, name: &'s str) -> Answer<'s, Result<Option<Grant>, StateError>>;
 
+    /// Returns all of them with their names, in no order.
+    ///
+    /// The answer may fail when the state cannot be used.
+    fn list(&self) -> Answer<'_, Result<Vec<(String, Grant)>, StateError>>;
+
     /// Keeps a token under this name, if the revision is still the one that was seen: 0 for none. Returns whether it was.
     ///
     /// The answer may fail when the state cannot be used.

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod copy;
 mod error;
 pub mod grants;
 pub mod ledger;

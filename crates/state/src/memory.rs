@@ -1,10 +1,14 @@
 //! The store that lives within one process.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
 
 use crate::Answer;
 use crate::clock::{Clock, Moment, SystemClock, seconds};
+use crate::copy::{Copied, Piece, Pieces};
 use crate::error::{Holder, StateError};
 use crate::ledger::{
     Decision, Entry, Ledger, LedgerReader, LedgerState, MemoryLedger, RETENTION_SECONDS, SettleError, Shared, State,
@@ -145,7 +149,7 @@ impl StateStore for MemoryStore {
         execution: &'s str,
         redact: Redact,
     ) -> Answer<'s, Result<Arc<dyn Ledger>, StateError>> {
-        Box::pin(std::future::ready(self.open(execution, redact)))
+        Box::pin(ready(self.open(execution, redact)))
     }
 
     fn quotas(&self) -> Arc<dyn QuotaStore> {
@@ -168,8 +172,16 @@ impl StateStore for MemoryStore {
         Arc::clone(&self.book) as Arc<dyn LedgerReader>
     }
 
+    fn copy_out(&self, _into: mpsc::Sender<Piece>) -> Answer<'_, Result<(), StateError>> {
+        Box::pin(ready(Err(StateError::unusable("memory", "it ends with its process"))))
+    }
+
+    fn copy_in(&self, _from: Pieces) -> Answer<'_, Result<Copied, StateError>> {
+        Box::pin(ready(Err(StateError::unusable("memory", "it ends with its process"))))
+    }
+
     fn probe(&self) -> Answer<'_, Result<(), StateError>> {
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(ready(Ok(())))
     }
 }
 
@@ -200,7 +212,7 @@ impl Book {
 
 impl LedgerReader for Book {
     fn list<'r>(&'r self, execution: Option<&'r str>) -> Answer<'r, Result<Vec<Entry>, StateError>> {
-        Box::pin(std::future::ready(Ok(self.entries(execution))))
+        Box::pin(ready(Ok(self.entries(execution))))
     }
 
     fn page<'r>(
@@ -215,21 +227,21 @@ impl LedgerReader for Book {
             entries.drain(..place.map_or(entries.len(), |place| place + 1));
         }
         entries.truncate(limit);
-        Box::pin(std::future::ready(Ok(entries)))
+        Box::pin(ready(Ok(entries)))
     }
 
     fn open(&self) -> Answer<'_, Result<Vec<Entry>, StateError>> {
         let mut entries = self.entries(None);
         entries.retain(|entry| entry.state != State::Sent);
-        Box::pin(std::future::ready(Ok(entries)))
+        Box::pin(ready(Ok(entries)))
     }
 
     fn show<'r>(&'r self, key: &'r str) -> Answer<'r, Result<Option<Entry>, StateError>> {
         let found = self.entries(None).into_iter().find(|entry| entry.key == key);
-        Box::pin(std::future::ready(Ok(found)))
+        Box::pin(ready(Ok(found)))
     }
 
     fn settle<'r>(&'r self, key: &'r str, decision: Decision) -> Answer<'r, Result<Entry, SettleError>> {
-        Box::pin(std::future::ready(self.decide(key, decision)))
+        Box::pin(ready(self.decide(key, decision)))
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::Answer;
+use crate::copy::{Copied, Piece, Pieces};
 use crate::error::StateError;
 use crate::grants::GrantStore;
 use crate::ledger::{Ledger, LedgerReader};
@@ -87,6 +90,24 @@ pub trait StateStore: Send + Sync + fmt::Debug {
 
     /// Returns the ledgers of all executions, for the person who looks into them. Nothing is opened before it is needed.
     fn reader(&self) -> Arc<dyn LedgerReader>;
+
+    /// Writes down what is left, and lets others know that this process is gone, so that nobody waits for it. Nothing can be
+    /// done with the store afterwards. A store that is dropped does the same; this is for a process that ends while something
+    /// still holds it.
+    fn end(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Reads the whole book for a copy, while nobody else may use it. It ends with [`Piece::End`].
+    ///
+    /// The answer fails when somebody uses the state, when it cannot be used, and when nobody takes the pieces any more.
+    fn copy_out(&self, into: mpsc::Sender<Piece>) -> Answer<'_, Result<(), StateError>>;
+
+    /// Writes a book that another state reads, as a whole. Returns how many rows of each table there were.
+    ///
+    /// The answer fails when there is something already, when somebody uses the state, when it cannot be used, and when the
+    /// pieces end without [`Piece::End`]; then nothing was written.
+    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Copied, StateError>>;
 
     /// Makes or opens the state. The answer fails when the state cannot be used.
     fn probe(&self) -> Answer<'_, Result<(), StateError>>;

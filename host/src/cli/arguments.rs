@@ -98,6 +98,9 @@ pub(super) enum Command {
         after_help = "A message is uncertain when the server's answer to it did not arrive: it may or may not have been sent.\nPipepost never sends it again by itself. Look for it in the sender's Sent folder, then settle it:\n  pipepost ledger list --uncertain\n  pipepost ledger settle KEY --as sent\n  pipepost ledger settle KEY --as not-sent    # it is sent when its execution runs again"
     )]
     Ledger(LedgerCommand),
+    /// Copy a state: from a directory into a database, back, or to another of its kind
+    #[command(subcommand)]
+    State(StateCommand),
     /// Run a local SMTP server that speaks Gmail's dialect and keeps what it receives
     #[command(
         after_help = "Example:\n  pipepost inbox --dir ./caught\nIt prints the account with which to send to it."
@@ -322,6 +325,25 @@ pub(super) enum LedgerCommand {
             hide_env_values = true
         )]
         state: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StateCommand {
+    /// Copy everything that a state knows into a new one; what is in the old one stays
+    #[command(
+        after_help = "Example:\n  pipepost state copy /var/lib/pipepost 'postgres://pipepost@db.example.com/pipepost'\nEnd what works with the state first. All of it is copied, or nothing. Use only the new one then: what is sent with one of them, the other does not know."
+    )]
+    Copy {
+        /// The state that is there: a directory, or a database's address
+        #[arg(value_name = "FROM")]
+        from: PathBuf,
+        /// The new one: a directory, or a database's address
+        #[arg(value_name = "TO")]
+        to: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -186,6 +186,14 @@ impl From<StateError> for CliError {
                 FailureKind::Configuration,
                 " End that one first, or name another directory with --state.",
             ),
+            StateError::InUse { .. } => (
+                FailureKind::Transient,
+                " End what works with it first (a run, a service), and try again.",
+            ),
+            StateError::NotEmpty { .. } => (
+                FailureKind::Invalid,
+                " Name a new directory, or a database without Pipepost's tables.",
+            ),
             StateError::Newer { .. } => (
                 FailureKind::Configuration,
                 " Use that version, or name another directory with --state.",

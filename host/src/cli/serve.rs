@@ -150,6 +150,8 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         }
     }
     host.close().await;
+    // What goes on behind the service holds the state until the process is over.
+    store.end().await;
     Ok(0)
 }
 

@@ -89,7 +89,7 @@ pub(super) fn token_sink(store: Option<Store>, state: Option<&OpenState>) -> Tok
         return sink.with_grants(grants);
     }
     if let Some(directory) = state.and_then(OpenState::directory) {
-        sink = sink.with_directory(directory.join("refresh-tokens"));
+        sink = sink.with_directory(directory.join(state::REFRESH_TOKENS));
     }
     sink
 }

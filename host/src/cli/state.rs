@@ -10,6 +10,9 @@ use pipepost_state_sqlite::SqliteStore;
 use super::error::CliError;
 use super::paths;
 
+/// Within a state directory: the refresh tokens that took the place of those in account files.
+pub(super) const REFRESH_TOKENS: &str = "refresh-tokens";
+
 /// The state that a command works with.
 #[derive(Debug, Clone)]
 pub(super) struct OpenState {

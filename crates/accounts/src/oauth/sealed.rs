@@ -87,6 +87,14 @@ impl SealedTokens {
     /// it could be guessed.
     pub fn keep(&self, written: &Secret, new: &Secret) -> Result<(), String> {
         let (name, sealed) = Self::seal(written, new)?;
+        self.put(&name, &sealed)
+    }
+
+    /// Keeps a sealed token under its name, as [`SealedTokens::seal`] returned both.
+    ///
+    /// # Errors
+    /// Returns a clause with the reason when the directory cannot be written.
+    pub fn put(&self, name: &str, sealed: &[u8]) -> Result<(), String> {
         let write = || {
             let mut builder = DirBuilder::new();
             builder.recursive(true);
@@ -104,8 +112,8 @@ impl SealedTokens {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(&new)?;
-            let written = file.write_all(&sealed).and_then(|()| file.sync_all());
-            let renamed = written.and_then(|()| std::fs::rename(&new, self.directory.join(&name)));
+            let written = file.write_all(sealed).and_then(|()| file.sync_all());
+            let renamed = written.and_then(|()| std::fs::rename(&new, self.directory.join(name)));
             if renamed.is_err() {
                 // The error that matters is the first.
                 drop(std::fs::remove_file(&new));
@@ -113,6 +121,32 @@ impl SealedTokens {
             renamed
         };
         write().map_err(|error: io::Error| format!("{} cannot be written: {error}", self.directory.display()))
+    }
+
+    /// Returns all sealed tokens with their names, in no order.
+    ///
+    /// # Errors
+    /// Returns a clause with the reason when the directory is there and cannot be read.
+    pub fn all(&self) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let failed = |error: io::Error| format!("{} cannot be read: {error}", self.directory.display());
+        let files = match std::fs::read_dir(&self.directory) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut all = Vec::new();
+        for file in files {
+            let file = file.map_err(failed)?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            // One that begins with a point is being written.
+            if name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let mut sealed = Vec::new();
+                let opened = File::open(file.path()).map_err(failed)?;
+                opened.take(FILE_MAX).read_to_end(&mut sealed).map_err(failed)?;
+                all.push((name, sealed));
+            }
+        }
+        Ok(all)
     }
 
     /// Returns the token that took the place of the written one; `None` when none did, or when the file is not whole.

@@ -1,0 +1,231 @@
+//! The whole book, as it is copied to another state, or from one: in one transaction that keeps everybody else out.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Transaction};
+use pipepost_state::StateError;
+use pipepost_state::copy::{Copied, Kind, PIECE_ROWS, Piece, Pieces, TABLES, Table, Value};
+use tokio::sync::mpsc;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::book::Desk;
+use crate::database::Fault;
+use crate::statements::alive;
+
+/// How long a book may take. A day is more than a thousand million rows take.
+const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Waits for what is being written, and lets nobody write meanwhile. Whoever is in between is told so, and not waited for.
+const ALONE: &str = "SET LOCAL lock_timeout = '5s';
+    LOCK TABLE pipepost.workers, pipepost.executions, pipepost.messages, pipepost.parts, pipepost.documents, pipepost.runs,
+      pipepost.schedules, pipepost.quota_accounts, pipepost.admissions, pipepost.server_limits, pipepost.collections,
+      pipepost.objects IN EXCLUSIVE MODE";
+
+const WORKER: &str = concat!(
+    "SELECT w.host, w.process FROM pipepost.workers w WHERE ",
+    alive!("w.id"),
+    " LIMIT 1"
+);
+
+/// What becomes of the rows when they are written: what is not in the tables of [`TABLES`].
+const AFTER: &str = "INSERT INTO pipepost.collections (name) SELECT DISTINCT collection FROM pipepost.objects";
+
+const LAST_OBJECT: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pipepost.objects_number_seq";
+
+/// $1 the last number.
+const SET_LAST_OBJECT: &str = "SELECT setval('pipepost.objects_number_seq', greatest($1::int8, 1), $1::int8 > 0)";
+
+/// Where the rows of a table are.
+fn source(table: &Table) -> String {
+    match table.name {
+        // A message that was settled late is there without its execution, which was forgotten meanwhile.
+        "executions" => "(SELECT key, begun, changed FROM pipepost.executions
+            UNION ALL SELECT m.execution, min(m.changed), max(m.changed) FROM pipepost.messages m
+            WHERE NOT EXISTS (SELECT 1 FROM pipepost.executions e WHERE e.key = m.execution) GROUP BY m.execution) s"
+            .to_owned(),
+        "parts" => "(SELECT p.* FROM pipepost.parts p
+            WHERE EXISTS (SELECT 1 FROM pipepost.messages m WHERE m.key = p.message)) s"
+            .to_owned(),
+        "pauses" => "(SELECT * FROM pipepost.quota_accounts WHERE until IS NOT NULL) s".to_owned(),
+        name => format!("pipepost.{name} s"),
+    }
+}
+
+/// Where rows are written, and the columns that mean nothing elsewhere, with what they are here.
+fn target(table: &Table) -> (&'static str, &'static str, &'static str) {
+    match table.name {
+        // Its next owner finds that there were others before.
+        "executions" => ("executions", ", epoch", ", 1"),
+        // Of an owner before the next one.
+        "parts" => ("parts", ", epoch", ", 0"),
+        "documents" => (
+            "documents",
+            ", seen",
+            ", (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
+        ),
+        "pauses" => ("quota_accounts", "", ""),
+        // Nobody: whoever looks finds that this one is gone.
+        "admissions" => ("admissions", ", owner", ", ''"),
+        name => (name, "", ""),
+    }
+}
+
+async fn alone(desk: &Desk, change: &Transaction<'_>) -> Result<(), Fault> {
+    let place = desk.database.address.place();
+    change.batch_execute(ALONE).await?;
+    match change.query_typed_opt(WORKER, &[]).await? {
+        None => Ok(()),
+        Some(row) => {
+            let (host, process): (&str, i64) = (row.get(0), row.get(1));
+            Err(Fault::Not(StateError::InUse {
+                place: place.to_owned(),
+                by: format!("the process {process} on {host}"),
+            }))
+        }
+    }
+}
+
+/// Reads everything.
+pub(crate) async fn out(desk: &Desk, into: mpsc::Sender<Piece>) -> Result<(), Fault> {
+    let place = desk.database.address.place();
+    let read = async |client: &mut Object| {
+        let change = client.transaction().await?;
+        alone(desk, &change).await?;
+        let give = async |piece| {
+            let given = into.send(piece).await;
+            given.map_err(|_| Fault::Not(StateError::of_the_other(place)))
+        };
+        for (number, table) in TABLES.iter().enumerate() {
+            let columns: Vec<String> = table.columns.iter().map(read_column).collect();
+            change
+                .batch_execute(&format!(
+                    "DECLARE rows NO SCROLL CURSOR FOR SELECT {} FROM {} ORDER BY {}",
+                    columns.join(", "),
+                    source(table),
+                    table.order
+                ))
+                .await?;
+            loop {
+                let rows = change
+                    .query_typed(&format!("FETCH {PIECE_ROWS} FROM rows"), &[])
+                    .await?;
+                if rows.is_empty() {
+                    break;
+                }
+                give(Piece::Rows(number, rows.iter().map(|row| values(row, table)).collect())).await?;
+            }
+            change.batch_execute("CLOSE rows").await?;
+        }
+        let last_object = change.query_typed_one(LAST_OBJECT, &[]).await?.get(0);
+        give(Piece::End { last_object }).await
+    };
+    desk.database.with(TIME_MAX, read).await
+}
+
+/// Writes everything, or nothing.
+pub(crate) async fn in_from(desk: &Desk, mut from: Pieces) -> Result<Copied, Fault> {
+    let place = desk.database.address.place();
+    let write = async |client: &mut Object| {
+        let change = client.transaction().await?;
+        alone(desk, &change).await?;
+        for table in &TABLES {
+            let any = format!("SELECT EXISTS (SELECT 1 FROM {})", source(table));
+            if change.query_typed_one(&any, &[]).await?.get(0) {
+                return Err(Fault::Not(StateError::NotEmpty {
+                    place: place.to_owned(),
+                }));
+            }
+        }
+        change.batch_execute("SET LOCAL synchronous_commit = on").await?;
+        let mut copied = Copied::default();
+        loop {
+            match from.recv().await {
+                None => return Err(Fault::Not(StateError::of_the_other(place))),
+                Some(Piece::Rows(number, rows)) => {
+                    copied[number] += rows.len() as u64;
+                    insert(&change, &TABLES[number], rows).await?;
+                }
+                Some(Piece::End { last_object }) => {
+                    change.batch_execute(AFTER).await?;
+                    change
+                        .query_typed_one(SET_LAST_OBJECT, &[(&last_object, Type::INT8)])
+                        .await?;
+                    change.commit().await?;
+                    return Ok(copied);
+                }
+            }
+        }
+    };
+    desk.database.with(TIME_MAX, write).await
+}
+
+/// A column as it is read: every number is a large one.
+fn read_column((name, kind): &(&str, Kind)) -> String {
+    match kind {
+        Kind::Text => format!("s.{name}"),
+        Kind::Integer => format!("s.{name}::int8"),
+        Kind::Bool => format!("s.{name}::int4::int8"),
+    }
+}
+
+fn values(row: &Row, table: &Table) -> Vec<Value> {
+    let value = |(place, (_, kind)): (usize, &(&str, Kind))| match kind {
+        Kind::Text => row.get::<_, Option<String>>(place).map_or(Value::Null, Value::Text),
+        Kind::Integer | Kind::Bool => row.get::<_, Option<i64>>(place).map_or(Value::Null, Value::Integer),
+    };
+    table.columns.iter().enumerate().map(value).collect()
+}
+
+async fn insert(change: &Transaction<'_>, table: &Table, rows: Vec<Vec<Value>>) -> Result<(), Fault> {
+    let (name, own, own_values) = target(table);
+    let mut names = Vec::new();
+    let mut given = Vec::new();
+    let mut written = Vec::new();
+    let mut columns: Vec<(Box<dyn ToSql + Sync>, Type)> = Vec::new();
+    let mut rows: Vec<std::vec::IntoIter<Value>> = rows.into_iter().map(IntoIterator::into_iter).collect();
+    for (place, (column, kind)) in (1..).zip(table.columns) {
+        names.push((*column).to_owned());
+        let values = rows.iter_mut().map(|row| row.next().unwrap_or(Value::Null));
+        match kind {
+            Kind::Text => {
+                let texts: Vec<Option<String>> = values
+                    .map(|value| match value {
+                        Value::Text(text) => Some(text),
+                        _ => None,
+                    })
+                    .collect();
+                given.push(format!("${place}::text[]"));
+                columns.push((Box::new(texts), Type::TEXT_ARRAY));
+            }
+            Kind::Integer | Kind::Bool => {
+                let numbers: Vec<Option<i64>> = values
+                    .map(|value| match value {
+                        Value::Integer(number) => Some(number),
+                        _ => None,
+                    })
+                    .collect();
+                given.push(format!("${place}::int8[]"));
+                columns.push((Box::new(numbers), Type::INT8_ARRAY));
+            }
+        }
+        written.push(match kind {
+            Kind::Bool => format!("c{place} <> 0"),
+            Kind::Text | Kind::Integer => format!("c{place}"),
+        });
+    }
+    let places: Vec<String> = (1..=names.len()).map(|place| format!("c{place}")).collect();
+    let statement = format!(
+        "INSERT INTO pipepost.{name} ({}{own}) SELECT {}{own_values} FROM unnest({}) WITH ORDINALITY AS given ({}, at) ORDER BY at",
+        names.join(", "),
+        written.join(", "),
+        given.join(", "),
+        places.join(", "),
+    );
+    let values: Vec<(&(dyn ToSql + Sync), Type)> = columns
+        .iter()
+        .map(|(values, kind)| (&**values as &(dyn ToSql + Sync), kind.clone()))
+        .collect();
+    change.execute_typed(&statement, &values).await?;
+    Ok(())
+}
