@@ -173,8 +173,7 @@ pub(super) fn accept(writing: &Writing<'_>, order: &NewRun, begin: bool) -> rusq
     }
     let document = &order.document;
     if order.unless_waiting {
-        let mut waits =
-            change.prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND pipeline = ?1)")?;
+        let mut waits = change.prepare_cached(WAITS)?;
         if waits.query_row([&document.pipeline], |row| row.get(0))? {
             return Ok(Accepted::Skipped);
         }
@@ -212,10 +211,24 @@ fn is_paused(change: &Connection, pipeline: &str) -> rusqlite::Result<bool> {
         .query_row([pipeline], |row| row.get(0))
 }
 
+/// Whether a run of a pipeline waits. Without its name the index of all runs of the pipeline would be taken, and read whole.
+const WAITS: &str =
+    "SELECT EXISTS (SELECT 1 FROM runs INDEXED BY runs_queued WHERE state = 'queued' AND pipeline = ?1)";
+
+/// What is due of a pipeline.
+const DUE: &str = "SELECT id FROM runs INDEXED BY runs_queued
+    WHERE state = 'queued' AND pipeline = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3";
+
+/// When something of a pipeline is due.
+const FIRST_DUE: &str = "SELECT min(due) FROM runs INDEXED BY runs_queued WHERE state = 'queued' AND pipeline = ?1";
+
+/// How many runs of a pipeline are under way.
+const RUNNING: &str = "SELECT count(*) FROM runs INDEXED BY runs_running WHERE state = 'running' AND pipeline = ?1";
+
 /// Counts the runs of a pipeline that are under way.
 fn running(change: &Connection, pipeline: &str) -> rusqlite::Result<usize> {
     let count: i64 = change
-        .prepare_cached("SELECT count(*) FROM runs WHERE state = 'running' AND pipeline = ?1")?
+        .prepare_cached(RUNNING)?
         .query_row([pipeline], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
@@ -237,9 +250,7 @@ fn waiting(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 pub(super) fn take(writing: &Writing<'_>, room: &Room) -> rusqlite::Result<Vec<Lease>> {
     let change = writing.change;
-    let mut select = change.prepare_cached(
-        "SELECT id FROM runs WHERE state = 'queued' AND pipeline = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3",
-    )?;
+    let mut select = change.prepare_cached(DUE)?;
     let mut queues = Vec::new();
     for pipeline in waiting(change)? {
         let running = match room.shared.contains_key(&pipeline) {
@@ -374,7 +385,7 @@ pub(super) fn length(connection: &Connection, now: Moment) -> rusqlite::Result<Q
         let mut select = connection.prepare_cached(&format!("SELECT count(*) FROM runs WHERE state = '{state}'"))?;
         select.query_row([], |row| whole(row, 0))
     };
-    let mut first = connection.prepare_cached("SELECT min(due) FROM runs WHERE state = 'queued' AND pipeline = ?1")?;
+    let mut first = connection.prepare_cached(FIRST_DUE)?;
     let mut next_due: Option<Moment> = None;
     for pipeline in waiting(connection)? {
         let due: Option<Moment> = first.query_row([pipeline], |row| row.get(0))?;
@@ -440,4 +451,31 @@ pub(super) fn pause_pipeline(change: &Connection, pipeline: &str, paused: bool) 
         )?
         .execute(params![pipeline, paused])
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file;
+
+    #[test]
+    fn what_is_asked_for_each_run_reads_nothing_of_what_has_ended() {
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        let connection = file::open(folder.path()).expect("a new state");
+        for statement in [WAITS, RUNNING, WAITING, DUE, FIRST_DUE] {
+            let mut select = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+                .expect("a statement");
+            let nothing = vec![rusqlite::types::Null; select.parameter_count()];
+            let plan: Vec<String> = select
+                .query_map(rusqlite::params_from_iter(nothing), |row| row.get(3))
+                .and_then(Iterator::collect)
+                .expect("a plan");
+            let of_runs = plan.iter().filter(|step| step.contains(" runs "));
+            let all: Vec<&String> = of_runs
+                .filter(|step| !["runs_queued", "runs_running"].iter().any(|index| step.contains(index)))
+                .collect();
+            assert!(all.is_empty(), "{statement}: {all:?}");
+        }
+    }
 }
