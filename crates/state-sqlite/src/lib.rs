@@ -5,6 +5,7 @@
 //! nobody.
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod copy;
 mod file;
 mod ledger;

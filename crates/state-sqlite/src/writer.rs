@@ -25,6 +25,7 @@ use pipepost_state::{CommitObserver, Holder, Redact, StateError};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use crate::checkpoint::Checkpoints;
 use crate::ledger::Loaded;
 use crate::owner::{self, Owner, is_alive};
 use crate::quotas::WithinAccount;
@@ -203,6 +204,7 @@ pub(crate) struct Writer {
 /// The file, once it is open.
 struct Opened {
     connection: Connection,
+    checkpoints: Checkpoints,
     owner: Owner,
     /// How the connection is set: whether each commit is synced.
     synced: bool,
@@ -291,8 +293,12 @@ impl Writer {
 
     fn opened(&mut self) -> Result<&mut Opened, StateError> {
         if self.open.is_none() {
+            let mut connection = file::open(&self.directory)?;
+            let checkpoints = Checkpoints::of(&mut connection, &self.directory)
+                .map_err(|error| StateError::unusable(self.directory.display(), error))?;
             self.open = Some(Opened {
-                connection: file::open(&self.directory)?,
+                connection,
+                checkpoints,
                 owner: Owner::new(&self.directory)?,
                 synced: true,
             });
@@ -352,6 +358,7 @@ impl Writer {
         if let Some((observer, begun)) = watched {
             observer.committed(begun.elapsed());
         }
+        opened.checkpoints.committed(&opened.connection);
         self.running = running.into_inner();
         if looks {
             self.looked = Some(now);
