@@ -68,7 +68,7 @@ pub use postgres::{PgBouncer, Postgres, PostgresOptions, Replication};
 pub use random::{Random, seed};
 pub use redact::redact;
 pub use relay::{Fault, Point, Relay, Side};
-pub use scratch::{Ending, Running, Scratch, binary};
+pub use scratch::{Ending, Memory, Running, Scratch, binary};
 pub use scripted::{Account as ServerAccount, CLOSE, Dialogue, SILENCE, Scripted, numbered};
 pub use served::Served;
 pub use sink::Sink;

@@ -222,6 +222,15 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// What was seen of a process's memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// The most that was resident, in bytes.
+    pub peak: u64,
+    /// How many pages it was given without a disk: fresh ones, and those of files that were in memory.
+    pub faults: u64,
+}
+
 /// The binary while it runs. Dropped, it is killed.
 pub struct Running {
     command: String,
@@ -294,21 +303,28 @@ impl Running {
         self.ended(&secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>())
     }
 
-    /// Waits for its end, and returns the greatest resident memory that was seen of it too, in bytes.
+    /// Waits for its end, and returns what was seen of its memory too.
     #[cfg(target_os = "linux")]
-    pub fn ended_with_peak(mut self) -> (Ending, u64) {
+    pub fn ended_with_memory(mut self) -> (Ending, Memory) {
         drop(self.child.stdin.take());
-        let status = format!("/proc/{}/status", self.child.id());
-        let mut peak = 0;
+        let about = format!("/proc/{}", self.child.id());
+        let read = |name: &str| fs::read_to_string(format!("{about}/{name}")).unwrap_or_default();
+        let mut memory = Memory::default();
         while matches!(self.child.try_wait(), Ok(None)) {
             // A high-water mark: what it was once, it says until its end.
-            let text = fs::read_to_string(&status).unwrap_or_default();
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let status = read("status");
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-            peak = kilobytes.map_or(peak, |kilobytes| kilobytes * 1024);
+            memory.peak = kilobytes.map_or(memory.peak, |kilobytes| kilobytes * 1024);
+            // The tenth field, of which the second one ends with the last parenthesis.
+            let stat = read("stat");
+            let faults = stat
+                .rsplit_once(')')
+                .and_then(|(_, fields)| fields.split_whitespace().nth(7)?.parse().ok());
+            memory.faults = faults.unwrap_or(memory.faults).max(memory.faults);
             std::thread::yield_now();
         }
-        (self.ended(&[]), peak)
+        (self.ended(&[]), memory)
     }
 
     /// Interrupts it, as Ctrl+C does, and waits for its end.

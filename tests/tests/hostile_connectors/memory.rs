@@ -29,9 +29,9 @@ fn peak(scratch: &Scratch, connector: &str, params: Value) -> u64 {
         "--plugins",
         "plugins",
     ];
-    let (ending, peak) = scratch.start(&arguments).ended_with_peak();
+    let (ending, memory) = scratch.start(&arguments).ended_with_memory();
     assert!(ending.code.is_some(), "it was killed\n{ending}");
-    peak
+    memory.peak
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn a_connector_that_describes_itself_at_length_takes_no_memory_for_it() {
     scratch.write("one/alone.wasm", component("alone"));
     scratch.write("two/verbose.wasm", component("verbose"));
     let list = |folder: &str| {
-        scratch
-            .start(&["plugins", "list", "--plugins", folder])
-            .ended_with_peak()
+        let listed = scratch.start(&["plugins", "list", "--plugins", folder]);
+        let (ending, memory) = listed.ended_with_memory();
+        (ending, memory.peak)
     };
     for _compiled in 0..2 {
         list("one");
