@@ -71,6 +71,27 @@ struct Waiting {
     of: BTreeSet<String>,
     /// Perhaps others too: it is worth a look.
     unknown: bool,
+    /// What is being taken at this moment.
+    taking: Option<Taking>,
+}
+
+/// A look for what waits, until what it finds has begun.
+#[derive(Debug)]
+struct Taking {
+    /// Runs of these pipelines may be found.
+    of: BTreeSet<String>,
+    /// Perhaps others too.
+    unknown: bool,
+    /// How many may be found.
+    places: usize,
+}
+
+impl Waiting {
+    /// Whether an order for this pipeline gets in line: something of it waits, or may.
+    fn is_in_line(&self, pipeline: &str) -> bool {
+        let is_taken = |taking: &Taking| taking.unknown || taking.of.contains(pipeline);
+        self.unknown || self.of.contains(pipeline) || self.taking.as_ref().is_some_and(is_taken)
+    }
 }
 
 /// What is told of every run.
@@ -99,8 +120,6 @@ pub struct Dispatcher {
     pipelines: Arc<Pipelines>,
     rooms: Arc<Rooms>,
     queue_max: u64,
-    /// Held while what is due is taken, so that a run that begins at once does not overtake what waits.
-    taking: tokio::sync::Mutex<()>,
     wake: Notify,
     /// What may wait in the state.
     waiting: Mutex<Waiting>,
@@ -126,7 +145,6 @@ impl Dispatcher {
             pipelines,
             rooms: Arc::new(Rooms::new(most.concurrency)),
             queue_max: most.queued,
-            taking: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             waiting: Mutex::new(Waiting {
                 unknown: true,
@@ -387,9 +405,22 @@ impl Dispatcher {
         if (self.rooms.free() == 0 && self.rooms.lent().is_empty()) || !self.is_worth_a_look() {
             return Ok(Some(POLL_INTERVAL));
         }
-        let _taking = self.taking.lock().await;
-        // Whatever is accepted from here on says so again.
-        let before = std::mem::take(&mut *self.waiting());
+        let leases = self.take_waiting().await;
+        self.waiting().taking = None;
+        let mut is_empty = leases?;
+        is_empty &= !self.take_for_those_who_wait().await?;
+        // While there is always more to take, what waits is still counted now and then: others may have changed it.
+        let is_counted = self.counted().is_some_and(|counted| counted.elapsed() < POLL_INTERVAL);
+        if is_empty || !is_counted {
+            let pause = self.look_ahead().await?;
+            return Ok(is_empty.then_some(pause));
+        }
+        Ok(None)
+    }
+
+    /// Takes what is known to wait, and begins it; or whatever there is, where that is not known. Returns whether there was
+    /// nothing.
+    async fn take_waiting(self: &Arc<Self>) -> Result<bool, StateError> {
         let served = self.pipelines.current();
         let limits = served
             .pipelines
@@ -399,9 +430,30 @@ impl Dispatcher {
             .pipelines
             .iter()
             .filter_map(|(name, served)| Some((name.clone(), served.trigger.running_max()?)));
-        let room = Room {
-            shared: shared.collect(),
-            ..self.rooms.room(limits, DEFAULT_CONSUMERS)
+        let (before, room) = {
+            // Whatever is accepted from here on says so again, and whatever has begun before is counted.
+            let mut waiting = self.waiting();
+            let (of, unknown) = (std::mem::take(&mut waiting.of), std::mem::take(&mut waiting.unknown));
+            let mut room = Room {
+                shared: shared.collect(),
+                ..self.rooms.room(limits, DEFAULT_CONSUMERS)
+            };
+            if !unknown {
+                // Orders for the others begin meanwhile, and must not find their room taken.
+                let of_these = |pipeline: &String| (pipeline.clone(), room.of(pipeline));
+                room.by_pipeline = of.iter().map(of_these).collect();
+                room.others = 0;
+            }
+            let places = match unknown {
+                true => room.runs,
+                false => room.by_pipeline.values().sum::<usize>().min(room.runs),
+            };
+            waiting.taking = Some(Taking {
+                of: of.clone(),
+                unknown,
+                places,
+            });
+            (of, room)
         };
         let leases = if room.runs == 0 {
             Vec::new()
@@ -418,7 +470,7 @@ impl Dispatcher {
             let mut waiting = self.waiting();
             if leases.len() == room.runs {
                 waiting.unknown = true;
-                waiting.of.extend(before.of);
+                waiting.of.extend(before);
             }
             // What filled its room may have left something behind.
             let of_room = |pipeline: &String| taken.get(pipeline).copied().unwrap_or_default() >= room.of(pipeline);
@@ -426,19 +478,12 @@ impl Dispatcher {
             waiting.of.extend(full.cloned());
         }
         self.count_taken(leases.len());
-        let mut is_empty = leases.is_empty();
+        let is_empty = leases.is_empty();
         for lease in leases {
             let slot = self.rooms.force(&lease.run.pipeline, self.on_free());
             self.begin(lease, slot);
         }
-        is_empty &= !self.take_for_those_who_wait().await?;
-        // While there is always more to take, what waits is still counted now and then: others may have changed it.
-        let is_counted = self.counted().is_some_and(|counted| counted.elapsed() < POLL_INTERVAL);
-        if is_empty || !is_counted {
-            let pause = self.look_ahead().await?;
-            return Ok(is_empty.then_some(pause));
-        }
-        Ok(None)
+        Ok(is_empty)
     }
 
     fn counted(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -472,34 +517,50 @@ impl Dispatcher {
     async fn take_for_those_who_wait(self: &Arc<Self>) -> Result<bool, StateError> {
         let mut has_taken = false;
         for pipeline in self.rooms.lent().into_keys() {
-            let consumers = self.consumers(&pipeline);
-            // A lender may have lent its place for another pipeline meanwhile.
-            let lent = self.rooms.lent().get(&pipeline).copied().unwrap_or_default();
-            let count = consumers.saturating_sub(self.rooms.used_by(&pipeline)).min(lent);
-            if count == 0 {
-                continue;
-            }
-            let room = Room {
-                runs: count,
-                by_pipeline: BTreeMap::from([(pipeline.clone(), count)]),
-                others: 0,
-                shared: self.shared_limit(&pipeline),
-            };
-            let leases = self.runs.take(room).await;
-            self.note_use(&leases);
-            let leases = leases?;
-            self.count_taken(leases.len());
-            if !leases.is_empty() {
-                has_taken = true;
-                self.waiting().of.insert(pipeline.clone());
-            }
-            for lease in leases {
-                let slot = self.rooms.borrow(None, &pipeline, usize::MAX, self.on_free());
-                let slot = slot.unwrap_or_else(|| self.rooms.force(&pipeline, self.on_free()));
-                self.begin(lease, slot);
-            }
+            let taken = self.take_for_one_who_waits(&pipeline).await;
+            self.waiting().taking = None;
+            has_taken |= taken?;
         }
         Ok(has_taken)
+    }
+
+    async fn take_for_one_who_waits(self: &Arc<Self>, pipeline: &str) -> Result<bool, StateError> {
+        let count = {
+            let mut waiting = self.waiting();
+            let consumers = self.consumers(pipeline);
+            // A lender may have lent its place for another pipeline meanwhile.
+            let lent = self.rooms.lent().get(pipeline).copied().unwrap_or_default();
+            let count = consumers.saturating_sub(self.rooms.used_by(pipeline)).min(lent);
+            waiting.taking = Some(Taking {
+                of: [pipeline.to_owned()].into(),
+                unknown: false,
+                places: 0,
+            });
+            count
+        };
+        if count == 0 {
+            return Ok(false);
+        }
+        let room = Room {
+            runs: count,
+            by_pipeline: BTreeMap::from([(pipeline.to_owned(), count)]),
+            others: 0,
+            shared: self.shared_limit(pipeline),
+        };
+        let leases = self.runs.take(room).await;
+        self.note_use(&leases);
+        let leases = leases?;
+        self.count_taken(leases.len());
+        if leases.is_empty() {
+            return Ok(false);
+        }
+        self.waiting().of.insert(pipeline.to_owned());
+        for lease in leases {
+            let slot = self.rooms.borrow(None, pipeline, usize::MAX, self.on_free());
+            let slot = slot.unwrap_or_else(|| self.rooms.force(pipeline, self.on_free()));
+            self.begin(lease, slot);
+        }
+        Ok(true)
     }
 
     /// How many runs of a pipeline may be under way.
@@ -521,12 +582,19 @@ impl Dispatcher {
         if order.due.is_some() || order.unless_waiting || self.is_draining() {
             return None;
         }
-        // While others are taken, it gets in line behind them; while others wait, too.
-        let _taking = self.taking.try_lock().ok()?;
-        if self.is_worth_a_look() {
+        let pipeline = &order.document.pipeline;
+        let waiting = self.waiting();
+        // It gets in line behind those of its own pipeline. A queue of another one is none of its business, as long as a
+        // place is left for each pipeline that has something to begin.
+        if waiting.is_in_line(pipeline) {
             return None;
         }
-        let pipeline = &order.document.pipeline;
+        let has_room = |name: &&String| self.rooms.used_by(name) < self.consumers(name);
+        let others = waiting.of.iter().filter(has_room).count();
+        let places = waiting.taking.as_ref().map_or(0, |taking| taking.places);
+        if self.rooms.free() <= others + places {
+            return None;
+        }
         self.rooms.reserve(pipeline, self.consumers(pipeline), self.on_free())
     }
 

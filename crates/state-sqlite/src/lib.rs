@@ -5,7 +5,6 @@
 //! nobody.
 #![forbid(unsafe_code)]
 
-mod checkpoint;
 mod copy;
 mod file;
 mod ledger;

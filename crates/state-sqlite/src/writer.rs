@@ -25,7 +25,6 @@ use pipepost_state::{CommitObserver, Holder, Redact, StateError};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::checkpoint::Checkpoints;
 use crate::ledger::Loaded;
 use crate::owner::{self, Owner, is_alive};
 use crate::quotas::WithinAccount;
@@ -204,7 +203,6 @@ pub(crate) struct Writer {
 /// The file, once it is open.
 struct Opened {
     connection: Connection,
-    checkpoints: Checkpoints,
     owner: Owner,
     /// How the connection is set: whether each commit is synced.
     synced: bool,
@@ -293,12 +291,8 @@ impl Writer {
 
     fn opened(&mut self) -> Result<&mut Opened, StateError> {
         if self.open.is_none() {
-            let mut connection = file::open(&self.directory)?;
-            let checkpoints = Checkpoints::of(&mut connection, &self.directory)
-                .map_err(|error| StateError::unusable(self.directory.display(), error))?;
             self.open = Some(Opened {
-                connection,
-                checkpoints,
+                connection: file::open(&self.directory)?,
                 owner: Owner::new(&self.directory)?,
                 synced: true,
             });
@@ -358,7 +352,6 @@ impl Writer {
         if let Some((observer, begun)) = watched {
             observer.committed(begun.elapsed());
         }
-        opened.checkpoints.committed(&opened.connection);
         self.running = running.into_inner();
         if looks {
             self.looked = Some(now);
