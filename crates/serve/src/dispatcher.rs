@@ -806,6 +806,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_order_gets_in_line_behind_those_of_its_own_pipeline() {
+        let of = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let mut waiting = Waiting {
+            of: of(&["slow"]),
+            ..Waiting::default()
+        };
+        assert!(waiting.is_in_line("slow") && !waiting.is_in_line("fast"));
+        // What is being taken is no longer in the list, and may not be overtaken either.
+        waiting.taking = Some(Taking {
+            of: std::mem::take(&mut waiting.of),
+            unknown: false,
+            places: 1,
+        });
+        assert!(waiting.is_in_line("slow") && !waiting.is_in_line("fast"));
+        waiting.taking = None;
+        assert!(!waiting.is_in_line("slow"));
+        // Where it is not known what waits, it may be anything.
+        waiting.unknown = true;
+        assert!(waiting.is_in_line("fast"));
+    }
+
+    #[test]
     fn a_clock_is_set_back_when_it_shows_less_than_what_went_by() {
         let begun = std::time::Instant::now();
         let after = |seconds: u64| begun + Duration::from_secs(seconds);
