@@ -1,12 +1,16 @@
 //! Running one client as a process, and what it cost.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use wait4::Wait4 as _;
+
+/// How much is read of what a client says, in bytes.
+const SAID_MAX: u64 = 64 * 1024;
 
 /// What one run of a client took.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +49,10 @@ pub(crate) fn run(command: &mut Command, folder: &Path) -> Result<Cost> {
         .with_context(|| format!("`{shown}` cannot be started"))?;
     let used = child.wait4()?;
     let wall = began.elapsed().as_secs_f64();
-    let said = std::fs::read_to_string(&out).unwrap_or_default();
+    // Its beginning: what is held here counts for the clients that are started afterwards.
+    let mut said = Vec::new();
+    File::open(&out)?.take(SAID_MAX).read_to_end(&mut said)?;
+    let said = String::from_utf8_lossy(&said);
     if !used.status.success() {
         let complaint = std::fs::read_to_string(&err).unwrap_or_default();
         let tail = |text: &str| {
