@@ -173,9 +173,9 @@ impl Writer {
     /// Something of this flight was synced: with it, all that was noted before.
     fn synced(&self, incarnation: Incarnation) {
         let mut unsynced = self.desk.unsynced.borrow_mut();
-        if let Some(last) = unsynced.last() {
-            unsynced.synced(last, incarnation);
-        }
+        // Without a note it is still known that the server has an incarnation.
+        let last = unsynced.last().unwrap_or_default();
+        unsynced.synced(last, incarnation);
     }
 
     fn ends_are_written(&mut self) {
@@ -213,6 +213,7 @@ impl Writer {
                 Ok(())
             };
             self.desk.database.soon(incarnate).await?;
+            self.desk.unsynced.borrow_mut().was_given_one();
         }
         if !self.pending.opens.is_empty() {
             self.desk.worker.known(&self.desk.database).await?;

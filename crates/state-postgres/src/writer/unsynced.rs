@@ -46,6 +46,11 @@ impl Unsynced {
         self.has_none
     }
 
+    /// The server was given an incarnation, if it had none: it is not given one before each flight.
+    pub(super) fn was_given_one(&mut self) {
+        self.has_none = false;
+    }
+
     /// Returns the number of the last note, if a commit that waits for the disk would tell something of it.
     pub(crate) fn last(&self) -> Option<u64> {
         let is_empty = self.notes.settled.is_empty() && self.notes.recorded.is_empty();
