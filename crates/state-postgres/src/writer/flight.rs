@@ -75,6 +75,8 @@ impl Writer {
     /// Writes what waits. Fails with the reason when the database could not be reached; what is not answered then still
     /// waits.
     pub(super) async fn fly(&mut self) -> Result<(), String> {
+        // What was found lost since the last flight goes before whatever this one takes or claims.
+        self.desk.unsynced.borrow_mut().give_back(&mut self.pending);
         let answers = match self.ask().await {
             Ok(answers) => answers,
             Err(fault) => return self.not_asked(fault),
