@@ -179,6 +179,16 @@ pub(crate) const NOTE: &str = concat!(
       WHERE s.key NOT IN (SELECT key FROM ended) AND NOT EXISTS (SELECT 1 FROM pipepost.messages m WHERE m.key = s.key)
       ORDER BY s.key
       ON CONFLICT (key) DO NOTHING
+    ), remembered AS (
+      -- A standby that took over may never have had the execution. Its next owner has to find what is said here.
+      INSERT INTO pipepost.executions (key, owner, epoch, begun, changed)
+      SELECT DISTINCT ON (n.execution) n.execution, NULL, n.epoch, t.now, t.now
+      FROM (SELECT execution, epoch FROM settled UNION ALL SELECT execution, epoch FROM ended) n, (SELECT ",
+    now_seconds!("$17"),
+    " AS now) t
+      WHERE NOT EXISTS (SELECT 1 FROM pipepost.executions e WHERE e.key = n.execution)
+      ORDER BY n.execution, n.epoch DESC
+      ON CONFLICT (key) DO NOTHING
     ), noted AS (
       INSERT INTO pipepost.parts AS p (message, number, state, output, epoch)
       SELECT s.key, s.number, s.state, s.output, s.epoch FROM settled s ORDER BY s.key, s.number

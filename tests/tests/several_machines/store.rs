@@ -277,11 +277,12 @@ fn what_an_asynchronous_standby_had_not_received_is_sent_again() {
     drop(machine);
     let arrived = sink.finish();
     let doubled = arrived.values().filter(|count| **count == 2).count();
-    assert_eq!((arrived.len(), doubled), (20, 10), "{arrived:?}");
+    // What the worker had noted and not yet seen synced it noted again: the last message, unless a sign of life came between.
+    assert!(arrived.len() == 20 && (9..=10).contains(&doubled), "{arrived:?}");
     let manual = std::fs::read_to_string(root().join("docs/several-machines.md")).expect("the manual");
     let manual: Vec<&str> = manual.split_whitespace().collect();
     assert!(
-        manual.join(" ").contains("10 of 20 messages were sent twice"),
+        manual.join(" ").contains("9 or 10 of 20 messages were sent twice"),
         "the manual says otherwise"
     );
 }
