@@ -145,7 +145,8 @@ proptest! {
 
     #[test]
     fn text_without_braces_stands_for_itself(text in "\\PC{0,40}") {
-        let text = text.replace("{{", "{ {");
+        // Three of them in a row would still be two.
+        let text = text.replace('{', "{ ");
         prop_assert_eq!(Template::parse(&text).unwrap().evaluate(&Fixed::default()).unwrap(), Value::String(text));
     }
 
