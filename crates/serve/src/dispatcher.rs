@@ -6,8 +6,9 @@
 mod perform;
 mod room;
 mod starter;
+mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use self::perform::{Prepared, WentOn};
 use self::room::{Rooms, Slot};
 pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
+use self::waiting::{Taking, Waiting};
 use crate::journal::{Journal, LineLevel};
 use crate::metrics::Metrics;
 use crate::pipelines::Pipelines;
@@ -62,36 +64,6 @@ pub enum Submitted {
     OtherContent(RunId),
     /// Another run of the pipeline waits already.
     Skipped,
-}
-
-/// What may wait in the state and be due.
-#[derive(Debug, Default)]
-struct Waiting {
-    /// Runs of these pipelines.
-    of: BTreeSet<String>,
-    /// Perhaps others too: it is worth a look.
-    unknown: bool,
-    /// What is being taken at this moment.
-    taking: Option<Taking>,
-}
-
-/// A look for what waits, until what it finds has begun.
-#[derive(Debug)]
-struct Taking {
-    /// Runs of these pipelines may be found.
-    of: BTreeSet<String>,
-    /// Perhaps others too.
-    unknown: bool,
-    /// How many may be found.
-    places: usize,
-}
-
-impl Waiting {
-    /// Whether an order for this pipeline gets in line: something of it waits, or may.
-    fn is_in_line(&self, pipeline: &str) -> bool {
-        let is_taken = |taking: &Taking| taking.unknown || taking.of.contains(pipeline);
-        self.unknown || self.of.contains(pipeline) || self.taking.as_ref().is_some_and(is_taken)
-    }
 }
 
 /// What is told of every run.
@@ -804,28 +776,6 @@ fn consumers(trigger: &Trigger) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_order_gets_in_line_behind_those_of_its_own_pipeline() {
-        let of = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
-        let mut waiting = Waiting {
-            of: of(&["slow"]),
-            ..Waiting::default()
-        };
-        assert!(waiting.is_in_line("slow") && !waiting.is_in_line("fast"));
-        // What is being taken is no longer in the list, and may not be overtaken either.
-        waiting.taking = Some(Taking {
-            of: std::mem::take(&mut waiting.of),
-            unknown: false,
-            places: 1,
-        });
-        assert!(waiting.is_in_line("slow") && !waiting.is_in_line("fast"));
-        waiting.taking = None;
-        assert!(!waiting.is_in_line("slow"));
-        // Where it is not known what waits, it may be anything.
-        waiting.unknown = true;
-        assert!(waiting.is_in_line("fast"));
-    }
 
     #[test]
     fn a_clock_is_set_back_when_it_shows_less_than_what_went_by() {
