@@ -231,7 +231,7 @@ impl Book {
                     clock,
                     observer,
                     documents: RefCell::default(),
-                    unsynced: RefCell::new(Unsynced::new()),
+                    unsynced: RefCell::default(),
                     has_lost_notes: Notify::new(),
                     leases: RefCell::default(),
                     limited: RefCell::default(),

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use deadpool_postgres::{Object, Transaction};
 use pipepost_state::StateError;
 use pipepost_state::copy::{Copied, Kind, PIECE_ROWS, Piece, Pieces, TABLES, Table, Value};
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::book::Desk;
 use crate::database::Fault;
@@ -88,14 +89,10 @@ async fn alone(desk: &Desk, change: &Transaction<'_>) -> Result<(), Fault> {
 
 /// Reads everything.
 pub(crate) async fn out(desk: &Desk, into: mpsc::Sender<Piece>) -> Result<(), Fault> {
-    let place = desk.database.address.place();
     let read = async |client: &mut Object| {
         let change = client.transaction().await?;
         alone(desk, &change).await?;
-        let give = async |piece| {
-            let given = into.send(piece).await;
-            given.map_err(|_| Fault::Not(StateError::of_the_other(place)))
-        };
+        let give = async |piece| into.send(piece).await.is_ok();
         for (number, table) in TABLES.iter().enumerate() {
             let columns: Vec<String> = table.columns.iter().map(read_column).collect();
             change
@@ -113,18 +110,21 @@ pub(crate) async fn out(desk: &Desk, into: mpsc::Sender<Piece>) -> Result<(), Fa
                 if rows.is_empty() {
                     break;
                 }
-                give(Piece::Rows(number, rows.iter().map(|row| values(row, table)).collect())).await?;
+                if !give(Piece::Rows(number, rows.iter().map(|row| values(row, table)).collect())).await {
+                    return Ok(());
+                }
             }
             change.batch_execute("CLOSE rows").await?;
         }
         let last_object = change.query_typed_one(LAST_OBJECT, &[]).await?.get(0);
-        give(Piece::End { last_object }).await
+        give(Piece::End { last_object }).await;
+        Ok(())
     };
     desk.database.with(TIME_MAX, read).await
 }
 
 /// Writes everything, or nothing.
-pub(crate) async fn in_from(desk: &Desk, mut from: Pieces) -> Result<Copied, Fault> {
+pub(crate) async fn in_from(desk: &Desk, mut from: Pieces) -> Result<Option<Copied>, Fault> {
     let place = desk.database.address.place();
     let write = async |client: &mut Object| {
         let change = client.transaction().await?;
@@ -141,7 +141,7 @@ pub(crate) async fn in_from(desk: &Desk, mut from: Pieces) -> Result<Copied, Fau
         let mut copied = Copied::default();
         loop {
             match from.recv().await {
-                None => return Err(Fault::Not(StateError::of_the_other(place))),
+                None => return Ok(None),
                 Some(Piece::Rows(number, rows)) => {
                     copied[number] += rows.len() as u64;
                     insert(&change, &TABLES[number], rows).await?;
@@ -152,7 +152,7 @@ pub(crate) async fn in_from(desk: &Desk, mut from: Pieces) -> Result<Copied, Fau
                         .query_typed_one(SET_LAST_OBJECT, &[(&last_object, Type::INT8)])
                         .await?;
                     change.commit().await?;
-                    return Ok(copied);
+                    return Ok(Some(copied));
                 }
             }
         }
@@ -179,42 +179,28 @@ fn values(row: &Row, table: &Table) -> Vec<Value> {
 
 async fn insert(change: &Transaction<'_>, table: &Table, rows: Vec<Vec<Value>>) -> Result<(), Fault> {
     let (name, own, own_values) = target(table);
-    let mut names = Vec::new();
-    let mut given = Vec::new();
-    let mut written = Vec::new();
-    let mut columns: Vec<(Box<dyn ToSql + Sync>, Type)> = Vec::new();
-    let mut rows: Vec<std::vec::IntoIter<Value>> = rows.into_iter().map(IntoIterator::into_iter).collect();
-    for (place, (column, kind)) in (1..).zip(table.columns) {
-        names.push((*column).to_owned());
-        let values = rows.iter_mut().map(|row| row.next().unwrap_or(Value::Null));
-        match kind {
-            Kind::Text => {
-                let texts: Vec<Option<String>> = values
-                    .map(|value| match value {
-                        Value::Text(text) => Some(text),
-                        _ => None,
-                    })
-                    .collect();
-                given.push(format!("${place}::text[]"));
-                columns.push((Box::new(texts), Type::TEXT_ARRAY));
-            }
-            Kind::Integer | Kind::Bool => {
-                let numbers: Vec<Option<i64>> = values
-                    .map(|value| match value {
-                        Value::Integer(number) => Some(number),
-                        _ => None,
-                    })
-                    .collect();
-                given.push(format!("${place}::int8[]"));
-                columns.push((Box::new(numbers), Type::INT8_ARRAY));
-            }
+    let mut columns: Vec<Vec<Given>> = table.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(Given(value));
         }
+    }
+    let (mut names, mut places, mut given, mut written) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut values: Vec<(&(dyn ToSql + Sync), Type)> = Vec::new();
+    for (place, ((column, kind), column_values)) in (1..).zip(table.columns.iter().zip(&columns)) {
+        let (kind_name, type_) = match kind {
+            Kind::Text => ("text", Type::TEXT_ARRAY),
+            Kind::Integer | Kind::Bool => ("int8", Type::INT8_ARRAY),
+        };
+        names.push(*column);
+        places.push(format!("c{place}"));
+        given.push(format!("${place}::{kind_name}[]"));
         written.push(match kind {
             Kind::Bool => format!("c{place} <> 0"),
             Kind::Text | Kind::Integer => format!("c{place}"),
         });
+        values.push((column_values, type_));
     }
-    let places: Vec<String> = (1..=names.len()).map(|place| format!("c{place}")).collect();
     let statement = format!(
         "INSERT INTO pipepost.{name} ({}{own}) SELECT {}{own_values} FROM unnest({}) WITH ORDINALITY AS given ({}, at) ORDER BY at",
         names.join(", "),
@@ -222,10 +208,26 @@ async fn insert(change: &Transaction<'_>, table: &Table, rows: Vec<Vec<Value>>) 
         given.join(", "),
         places.join(", "),
     );
-    let values: Vec<(&(dyn ToSql + Sync), Type)> = columns
-        .iter()
-        .map(|(values, kind)| (&**values as &(dyn ToSql + Sync), kind.clone()))
-        .collect();
     change.execute_typed(&statement, &values).await?;
     Ok(())
+}
+
+/// A value, as it is written.
+#[derive(Debug)]
+struct Given(Value);
+
+impl ToSql for Given {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match &self.0 {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Integer(number) => number.to_sql(kind, out),
+            Value::Text(text) => text.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::TEXT || *kind == Type::INT8
+    }
+
+    to_sql_checked!();
 }

@@ -153,7 +153,7 @@ impl StateStore for PostgresStore {
         self.book.act(async move |desk| copy::out(&desk, into).await)
     }
 
-    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Copied, StateError>> {
+    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Option<Copied>, StateError>> {
         self.book.act(async move |desk| copy::in_from(&desk, from).await)
     }
 

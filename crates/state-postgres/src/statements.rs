@@ -34,9 +34,9 @@ macro_rules! incarnation {
 /// Asks for the server's incarnation.
 pub(crate) const INCARNATION: &str = concat!("SELECT ", incarnation!());
 
-/// Gives the server an incarnation, if it has none.
-pub(crate) const INCARNATE: &str =
-    "INSERT INTO pipepost.incarnations (id) VALUES (gen_random_uuid()) ON CONFLICT DO NOTHING";
+/// Gives the server an incarnation, if it has none, and returns the one that it has.
+pub(crate) const INCARNATE: &str = "INSERT INTO pipepost.incarnations AS i (id) VALUES (gen_random_uuid())
+    ON CONFLICT (single) DO UPDATE SET id = i.id RETURNING i.id::text";
 
 /// Whether a worker lives: its last sign is younger than its lease, or the server itself is: then nobody could give one.
 macro_rules! alive {

@@ -7,6 +7,7 @@
 //! it; nobody is answered earlier. When an answer is lost, the same is asked again: each statement tells whose the rows
 //! are. When that takes too long, a claim is answered as unrecorded, and nothing is sent.
 
+mod asking;
 mod flight;
 mod pending;
 mod unsynced;

@@ -49,10 +49,7 @@ fn alone<'c>(connection: &'c mut Connection, directory: &Path) -> Result<Transac
 /// Reads everything.
 pub(crate) fn out(directory: &Path, into: &mpsc::Sender<Piece>) -> Result<(), StateError> {
     let unusable = |error: rusqlite::Error| StateError::unusable(directory.display(), error);
-    let give = |piece| {
-        let given = into.blocking_send(piece);
-        given.map_err(|_| StateError::of_the_other(directory.display()))
-    };
+    let give = |piece| into.blocking_send(piece).is_ok();
     let mut connection = file::open(directory)?;
     let change = alone(&mut connection, directory)?;
     for (place, table) in TABLES.iter().enumerate() {
@@ -67,19 +64,22 @@ pub(crate) fn out(directory: &Path, into: &mpsc::Sender<Piece>) -> Result<(), St
         let mut piece = Vec::new();
         while let Some(row) = rows.next().map_err(unusable)? {
             piece.push(read(row, table).map_err(unusable)?);
-            if piece.len() == PIECE_ROWS {
-                give(Piece::Rows(place, std::mem::take(&mut piece)))?;
+            if piece.len() == PIECE_ROWS && !give(Piece::Rows(place, std::mem::take(&mut piece))) {
+                return Ok(());
             }
         }
-        give(Piece::Rows(place, piece))?;
+        if !give(Piece::Rows(place, piece)) {
+            return Ok(());
+        }
     }
     let last = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'objects'";
     let last_object = change.query_row(last, [], |row| row.get(0)).map_err(unusable)?;
-    give(Piece::End { last_object })
+    give(Piece::End { last_object });
+    Ok(())
 }
 
 /// Writes everything, or nothing.
-pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Copied, StateError> {
+pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Option<Copied>, StateError> {
     let unusable = |error: rusqlite::Error| StateError::unusable(directory.display(), error);
     let mut connection = file::open(directory)?;
     let change = alone(&mut connection, directory)?;
@@ -94,7 +94,7 @@ pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Copied, Stat
     let mut copied = Copied::default();
     loop {
         match from.blocking_recv() {
-            None => return Err(StateError::of_the_other(directory.display())),
+            None => return Ok(None),
             Some(Piece::Rows(place, rows)) => {
                 let mut insert = change.prepare_cached(&insert(&TABLES[place])).map_err(unusable)?;
                 copied[place] += rows.len() as u64;
@@ -115,7 +115,7 @@ pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Copied, Stat
                     })
                     .map_err(unusable)?;
                 change.commit().map_err(unusable)?;
-                return Ok(copied);
+                return Ok(Some(copied));
             }
         }
     }

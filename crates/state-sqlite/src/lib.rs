@@ -268,7 +268,7 @@ impl StateStore for SqliteStore {
         }))
     }
 
-    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Copied, StateError>> {
+    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Option<Copied>, StateError>> {
         let directory = self.book.directory.clone();
         Box::pin(blocking(self.book.directory.clone(), move || {
             copy::in_from(&directory, from)

@@ -227,24 +227,8 @@ pub enum CopyError {
 pub async fn copy(from: &dyn StateStore, to: &dyn StateStore) -> Result<Copied, CopyError> {
     let (pieces, read) = mpsc::channel(2);
     let (read, written) = tokio::join!(from.copy_out(pieces), to.copy_in(read));
-    match (read, written) {
-        // A writer that has ended for a reason of its own is what the reader could not go on for, and the other way round.
-        (_, Err(error)) if !error.is_of_the_other() => Err(CopyError::To(error)),
-        (Err(error), _) => Err(CopyError::From(error)),
-        (Ok(()), written) => written.map_err(CopyError::To),
-    }
-}
-
-/// What is said where the other side has ended.
-const OTHER: &str = "the other side of the copy has ended";
-
-impl StateError {
-    /// Makes an error: the other side of a copy has ended, so this one has nothing to go on for.
-    pub fn of_the_other(place: impl std::fmt::Display) -> Self {
-        Self::unusable(place, OTHER)
-    }
-
-    fn is_of_the_other(&self) -> bool {
-        matches!(self, Self::Unusable { reason, .. } if reason == OTHER)
-    }
+    // Each ends without a complaint when the other one has ended: the one that failed says why.
+    let written = written.map_err(CopyError::To)?;
+    read.map_err(CopyError::From)?;
+    written.ok_or_else(|| CopyError::From(StateError::unusable("the old state", "it was not read to its end")))
 }

@@ -176,7 +176,7 @@ impl StateStore for MemoryStore {
         Box::pin(ready(Err(StateError::unusable("memory", "it ends with its process"))))
     }
 
-    fn copy_in(&self, _from: Pieces) -> Answer<'_, Result<Copied, StateError>> {
+    fn copy_in(&self, _from: Pieces) -> Answer<'_, Result<Option<Copied>, StateError>> {
         Box::pin(ready(Err(StateError::unusable("memory", "it ends with its process"))))
     }
 

@@ -98,16 +98,18 @@ pub trait StateStore: Send + Sync + fmt::Debug {
         Box::pin(std::future::ready(()))
     }
 
-    /// Reads the whole book for a copy, while nobody else may use it. It ends with [`Piece::End`].
+    /// Reads the whole book for a copy, while nobody else may use it. It ends with [`Piece::End`], or as soon as nobody takes
+    /// the pieces any more.
     ///
-    /// The answer fails when somebody uses the state, when it cannot be used, and when nobody takes the pieces any more.
+    /// The answer fails when somebody uses the state, and when it cannot be used.
     fn copy_out(&self, into: mpsc::Sender<Piece>) -> Answer<'_, Result<(), StateError>>;
 
-    /// Writes a book that another state reads, as a whole. Returns how many rows of each table there were.
+    /// Writes a book that another state reads, as a whole. Returns how many rows of each table there were; none if the pieces
+    /// ended without [`Piece::End`], and then nothing was written.
     ///
-    /// The answer fails when there is something already, when somebody uses the state, when it cannot be used, and when the
-    /// pieces end without [`Piece::End`]; then nothing was written.
-    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Copied, StateError>>;
+    /// The answer fails when there is something already, when somebody uses the state, and when it cannot be used; then
+    /// nothing was written.
+    fn copy_in(&self, from: Pieces) -> Answer<'_, Result<Option<Copied>, StateError>>;
 
     /// Makes or opens the state. The answer fails when the state cannot be used.
     fn probe(&self) -> Answer<'_, Result<(), StateError>>;

@@ -52,7 +52,7 @@ impl Pending {
         }
     }
 
-    fn record(&mut self, tenure: Tenure, key: String, digest: String, recorded: Recorded) {
+    pub(super) fn record(&mut self, tenure: Tenure, key: String, digest: String, recorded: Recorded) {
         match self.recorded.get_mut(&key) {
             Some((_, _, known)) if !known.uncertain && recorded.uncertain => {}
             Some(known) => *known = (tenure, digest, recorded),

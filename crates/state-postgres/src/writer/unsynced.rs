@@ -5,8 +5,7 @@
 //! an unlogged table, which PostgreSQL empties when it recovers from a crash, and does not replicate. When it is another one
 //! than that under which something was noted, that is noted again. All notes may be: what they say is a state, and no change.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{HashMap, HashSet};
 
 use pipepost_state::ledger::{Part, PartOutcome, Recorded};
 
@@ -22,33 +21,19 @@ struct Notes {
 
 #[derive(Debug, Default)]
 pub(crate) struct Unsynced {
-    /// Under which everything in `notes` was written. `None`: the server had none.
+    /// Under which everything in `notes` was written. `None`: it was not asked for, or the server had none.
     incarnation: Option<String>,
     /// The last number of a note.
     serial: u64,
     notes: Notes,
     /// What may have been lost, and is to be written again.
     lost: Notes,
-    /// The server's incarnation is known to be missing, or was never asked for.
-    has_none: bool,
 }
 
 impl Unsynced {
-    pub(crate) fn new() -> Self {
-        Self {
-            has_none: true,
-            ..Self::default()
-        }
-    }
-
-    /// Returns whether the server is to be given an incarnation.
+    /// Returns whether the server is to be given an incarnation, as far as is known.
     pub(super) fn needs_incarnation(&self) -> bool {
-        self.has_none
-    }
-
-    /// The server was given an incarnation, if it had none: it is not given one before each flight.
-    pub(super) fn was_given_one(&mut self) {
-        self.has_none = false;
+        self.incarnation.is_none()
     }
 
     /// Returns the number of the last note, if a commit that waits for the disk would tell something of it.
@@ -57,11 +42,13 @@ impl Unsynced {
         (!is_empty).then_some(self.serial)
     }
 
-    /// Returns whether something was noted of this execution.
-    pub(super) fn holds(&self, execution: &str) -> bool {
+    /// Returns whether something was noted of one of these executions.
+    pub(super) fn holds_any(&self, executions: &HashSet<&str>) -> bool {
         let settled = self.notes.settled.values().map(|(_, tenure, _)| tenure);
         let recorded = self.notes.recorded.values().map(|(_, tenure, ..)| tenure);
-        settled.chain(recorded).any(|tenure| &*tenure.execution == execution)
+        settled
+            .chain(recorded)
+            .any(|tenure| executions.contains(&*tenure.execution))
     }
 
     /// Something was noted.
@@ -86,7 +73,7 @@ impl Unsynced {
             self.notes.settled.retain(|_, (serial, ..)| *serial > until);
             self.notes.recorded.retain(|_, (serial, ..)| *serial > until);
         }
-        !(self.lost.settled.is_empty() && self.lost.recorded.is_empty())
+        self.has_lost()
     }
 
     /// These parts were claimed after everything that was noted of them, which no longer counts.
@@ -101,40 +88,39 @@ impl Unsynced {
 
     /// Gives back what may have been lost. What waits already is newer; only what is known to be sent stays so.
     pub(super) fn give_back(&mut self, pending: &mut Pending) {
+        if !self.has_lost() {
+            return;
+        }
         let Notes { settled, recorded } = std::mem::take(&mut self.lost);
+        let newer = pending.take_notes();
         for (part, (_, tenure, outcome)) in settled {
-            match pending.settled.get(&part) {
-                Some((_, newer)) if is_confirmed(newer) || !is_confirmed(&outcome) => {}
-                _ => drop(pending.settled.insert(part, (tenure, outcome))),
-            }
+            pending.settle(&tenure, part, outcome);
         }
         for (key, (_, tenure, digest, recorded)) in recorded {
-            match pending.recorded.get(&key) {
-                Some((_, _, newer)) if !newer.uncertain || recorded.uncertain => {}
-                _ => drop(pending.recorded.insert(key, (tenure, digest, recorded))),
-            }
+            pending.record(tenure, key, digest, recorded);
         }
+        for (part, (tenure, outcome)) in newer.0 {
+            pending.settle(&tenure, part, outcome);
+        }
+        for (key, (tenure, digest, recorded)) in newer.1 {
+            pending.record(tenure, key, digest, recorded);
+        }
+    }
+
+    fn has_lost(&self) -> bool {
+        !(self.lost.settled.is_empty() && self.lost.recorded.is_empty())
     }
 
     /// The server answers under this incarnation.
     pub(super) fn seen(&mut self, incarnation: Option<String>) {
-        self.has_none = incarnation.is_none();
         if incarnation.is_some() && incarnation == self.incarnation {
             return;
         }
         self.incarnation = incarnation;
         let Notes { settled, recorded } = std::mem::take(&mut self.notes);
-        keep_newer(&mut self.lost.settled, settled);
-        keep_newer(&mut self.lost.recorded, recorded);
+        self.lost.settled.extend(settled);
+        self.lost.recorded.extend(recorded);
     }
-}
-
-fn is_confirmed(outcome: &PartOutcome) -> bool {
-    matches!(outcome, PartOutcome::Confirmed(_))
-}
-
-fn keep_newer<K: Eq + Hash, N>(lost: &mut HashMap<K, N>, newer: HashMap<K, N>) {
-    lost.extend(newer);
 }
 
 #[cfg(test)]
@@ -171,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_was_noted_before_a_synced_commit_of_the_same_server_is_there_to_stay() {
-        let mut unsynced = Unsynced::new();
+        let mut unsynced = Unsynced::default();
         unsynced.noted(settled("a", PartOutcome::Uncertain), Ended::new(), incarnation("one"));
         let before = unsynced.last().expect("a note");
         unsynced.noted(settled("b", PartOutcome::Uncertain), Ended::new(), incarnation("one"));
@@ -184,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_synced_commit_of_another_server_tells_that_everything_may_be_lost() {
-        let mut unsynced = Unsynced::new();
+        let mut unsynced = Unsynced::default();
         unsynced.noted(settled("a", PartOutcome::Uncertain), Ended::new(), incarnation("one"));
         let last = unsynced.last().expect("a note");
         assert!(unsynced.synced(last, incarnation("two")));
@@ -196,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_claim_and_what_is_newer_count_more_than_what_was_noted_before_them() {
-        let mut unsynced = Unsynced::new();
+        let mut unsynced = Unsynced::default();
         for (key, outcome) in [
             ("claimed again", PartOutcome::NotCommitted),
             ("newer", PartOutcome::NotCommitted),
