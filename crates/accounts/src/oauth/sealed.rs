@@ -25,6 +25,9 @@ const SALT: &[u8] = b"pipepost, a refresh token that was replaced";
 /// A shorter token may be guessed, and so would be the key.
 const WRITTEN_MIN: usize = 16;
 
+/// How many octets a name is made of.
+const NAME_LEN: usize = 16;
+
 /// More than a refresh token has.
 const FILE_MAX: u64 = 64 * 1024;
 
@@ -93,8 +96,12 @@ impl SealedTokens {
     /// Keeps a sealed token under its name, as [`SealedTokens::seal`] returned both.
     ///
     /// # Errors
-    /// Returns a clause with the reason when the directory cannot be written.
+    /// Returns a clause with the reason when the directory cannot be written, and for a name that was not returned there: it may
+    /// come from another state, and must not lead out of the directory.
     pub fn put(&self, name: &str, sealed: &[u8]) -> Result<(), String> {
+        if !is_name(name) {
+            return Err("a sealed token has a name that none is kept under".to_owned());
+        }
         let write = || {
             let mut builder = DirBuilder::new();
             builder.recursive(true);
@@ -139,7 +146,7 @@ impl SealedTokens {
             let file = file.map_err(failed)?;
             let name = file.file_name().to_string_lossy().into_owned();
             // One that begins with a point is being written.
-            if name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            if is_name(&name) {
                 let mut sealed = Vec::new();
                 let opened = File::open(file.path()).map_err(failed)?;
                 opened.take(FILE_MAX).read_to_end(&mut sealed).map_err(failed)?;
@@ -169,9 +176,14 @@ fn derived<const N: usize>(written: &Secret, purpose: &[u8]) -> Option<Zeroizing
     Some(bytes)
 }
 
+/// Whether a file of this name may be one of ours.
+fn is_name(name: &str) -> bool {
+    name.len() == 2 * NAME_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The name of the file: it tells nothing of the account or of the token.
 fn name(written: &Secret) -> Option<String> {
-    derived::<16>(written, b"name").map(|bytes| hex(bytes.as_slice()))
+    derived::<NAME_LEN>(written, b"name").map(|bytes| hex(bytes.as_slice()))
 }
 
 fn key(written: &Secret) -> Option<LessSafeKey> {
@@ -284,5 +296,23 @@ mod tests {
         assert!(error.expect_err("a file").contains("cannot be written"));
         let error = SealedTokens::new(folder.path()).keep(&secret("short"), &secret("x"));
         assert!(error.expect_err("guessable").contains("too short"));
+    }
+
+    #[test]
+    fn sealed_tokens_go_to_another_directory_and_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        let [from, to] = ["from", "to"].map(|name| SealedTokens::new(folder.path().join(name)));
+        let [written, new] = ["0123456789abcdef", "newer"].map(|text| Secret::new(text.to_owned()));
+        assert_eq!(from.all(), Ok(Vec::new()), "a directory that is not there has none");
+        from.keep(&written, &new).expect("a writable folder");
+        std::fs::write(from.directory().join(".being-written"), "x").expect("a writable folder");
+        for (name, sealed) in from.all().expect("a directory") {
+            to.put(&name, &sealed).expect("a writable folder");
+        }
+        assert_eq!(to.kept(&written).expect("it is there").expose(), "newer");
+        for name in ["../outside", "", "0123456789abcdef0123456789abcde/"] {
+            to.put(name, b"x").expect_err(name);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2);
     }
 }
