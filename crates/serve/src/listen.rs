@@ -9,6 +9,7 @@
 mod codings;
 mod connection;
 mod host_names;
+mod refusal;
 mod tls;
 mod unread;
 

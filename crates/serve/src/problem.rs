@@ -45,6 +45,8 @@ pub enum ProblemKind {
     KeyReused,
     /// The body is too large.
     TooLarge,
+    /// The request's line and headers are too large, or too many.
+    HeadersTooLarge,
     /// The content type is none that is taken here.
     UnsupportedMediaType,
     /// The `Host` header names another host.
@@ -67,7 +69,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Run(FailureKind::Invalid),
         Self::Run(FailureKind::Configuration),
         Self::Run(FailureKind::Authentication),
@@ -87,6 +89,7 @@ impl ProblemKind {
         Self::InProgress,
         Self::KeyReused,
         Self::TooLarge,
+        Self::HeadersTooLarge,
         Self::UnsupportedMediaType,
         Self::Misdirected,
         Self::NotStarted,
@@ -113,6 +116,7 @@ impl ProblemKind {
             Self::InProgress => "in-progress",
             Self::KeyReused => "key-reused",
             Self::TooLarge => "too-large",
+            Self::HeadersTooLarge => "headers-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::Misdirected => "misdirected",
             Self::NotStarted => "not-started",
@@ -151,6 +155,7 @@ impl ProblemKind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -179,6 +184,7 @@ impl ProblemKind {
             Self::InProgress => "A run with this key has not ended",
             Self::KeyReused => "The key belongs to another content",
             Self::TooLarge => "The body is too large",
+            Self::HeadersTooLarge => "The headers are too large",
             Self::UnsupportedMediaType => "The content type is not taken here",
             Self::Misdirected => "The host is another one",
             Self::NotStarted => "The run did not begin in time",

@@ -4,7 +4,7 @@
 //! whether it has one. The thread ends when its last handle is dropped: it writes down what is left, and says that this
 //! worker is gone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::pin::Pin;
@@ -83,6 +83,8 @@ pub(crate) struct Desk {
     pub(crate) has_lost_notes: Notify,
     /// Runs that this process performs.
     pub(crate) leases: RefCell<HashSet<String>>,
+    /// The server's time at the last look for runs whose performer is gone.
+    pub(crate) looked: Cell<Option<Moment>>,
     /// Pipelines whose runs are limited over all workers.
     pub(crate) limited: RefCell<HashSet<String>>,
     /// Told when a run waits that another worker may take.
@@ -234,6 +236,7 @@ impl Book {
                     unsynced: RefCell::default(),
                     has_lost_notes: Notify::new(),
                     leases: RefCell::default(),
+                    looked: Cell::default(),
                     limited: RefCell::default(),
                     queued_here: Notify::new(),
                 });

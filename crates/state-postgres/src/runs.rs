@@ -22,9 +22,9 @@ use tokio_postgres::{Client, Row, Transaction};
 use crate::book::{Book, Desk};
 use crate::database::Fault;
 use crate::statements::{
-    ACCEPT, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS, FORGET_PAYLOADS, FORGET_RUNS, KNOWN,
-    LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE, PAUSE_PIPELINE, RECOVER, SCHEDULES,
-    TAKE, UPDATE,
+    ACCEPT, ACCEPTED, AHEAD, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS, FORGET_PAYLOADS,
+    FORGET_RUNS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE, NOW,
+    PAUSE_PIPELINE, RECOVER, SCHEDULES, SIGNS_AHEAD, TAKE, UPDATE,
 };
 
 /// How long it is believed that a document is in the database, before it is given once more. Documents that no run needs
@@ -208,6 +208,26 @@ async fn update(change: &Transaction<'_>, run: &Run) -> Result<(), Fault> {
     ];
     change.execute_typed(UPDATE, &values).await?;
     Ok(())
+}
+
+/// Brings back the times of what was written down while the server's clock was ahead: it was set, or another server with
+/// another clock took its place.
+async fn follow_clock(change: &Transaction<'_>, now: Moment) -> Result<(), Fault> {
+    change.batch_execute(SIGNS_AHEAD).await?;
+    loop {
+        let ahead = change.query_typed(AHEAD, &[(&now, Type::INT8)]).await?;
+        if ahead.is_empty() {
+            return Ok(());
+        }
+        for row in &ahead {
+            let mut run = rows::read(row)?;
+            run.follow_clock(now);
+            let id = run.id.as_str();
+            let accepted: Values<'_> = vec![(&id, Type::TEXT), (&run.accepted, Type::INT8)];
+            change.execute_typed(ACCEPTED, &accepted).await?;
+            update(change, &run).await?;
+        }
+    }
 }
 
 /// Takes while nobody else counts how many runs of these pipelines are under way: each statement sees what was committed
@@ -396,6 +416,11 @@ impl RunStore for PostgresRuns {
             let held: Vec<String> = desk.leases.borrow().iter().cloned().collect();
             let recover = async |client: &mut Object| {
                 let change = begin(client).await?;
+                let now: Moment = change.query_typed_one(NOW, &[(&moment, Type::INT8)]).await?.get(0);
+                // A process that begins cannot know what the clock showed before.
+                if desk.looked.get().is_none_or(|looked| now < looked) {
+                    follow_clock(&change, now).await?;
+                }
                 let values: Values<'_> = vec![
                     (&worker, Type::TEXT),
                     (&moment, Type::INT8),
@@ -426,6 +451,7 @@ impl RunStore for PostgresRuns {
                     recovered.push(run);
                 }
                 change.commit().await?;
+                desk.looked.set(Some(now));
                 Ok(recovered)
             };
             let recovered = desk.database.soon(recover).await?;

@@ -586,6 +586,29 @@ pub(crate) const RECOVER: &str = concat!(
     ORDER BY r.id LIMIT 500 FOR UPDATE OF r SKIP LOCKED"
 );
 
+/// The server's time, in microseconds. $1 what it is instead.
+pub(crate) const NOW: &str = concat!("SELECT ", now!("$1"));
+
+/// Locks runs that wait and were written down while the clock was ahead of this moment. Asked for only where the clock went
+/// back: it looks at all that waits.
+///
+/// $1 the moment, in microseconds.
+pub(crate) const AHEAD: &str = concat!(
+    "SELECT ",
+    run!("r"),
+    " FROM pipepost.runs r
+    WHERE r.state = 'queued' AND (r.accepted > $1::int8 OR r.begun > $1::int8)
+    ORDER BY r.id LIMIT 500 FOR UPDATE OF r SKIP LOCKED"
+);
+
+/// $1 a run, $2 when it was accepted.
+pub(crate) const ACCEPTED: &str = "UPDATE pipepost.runs SET accepted = $2::int8 WHERE id = $1::text";
+
+/// Gives each worker that signed while the clock was ahead a lease from now on: one that is dead would live until the old
+/// time comes again.
+pub(crate) const SIGNS_AHEAD: &str =
+    "UPDATE pipepost.workers SET seen = clock_timestamp() WHERE seen > clock_timestamp()";
+
 /// $1 an id.
 pub(crate) const BY_ID: &str = concat!("SELECT ", run!("r"), " FROM pipepost.runs r WHERE r.id = $1::text");
 /// $1 a key.
@@ -727,6 +750,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("lock pipelines", LOCK_PIPELINES),
     ("finish", FINISH),
     ("recover", RECOVER),
+    ("ahead of the clock", AHEAD),
     ("run", BY_ID),
     ("run by key", BY_KEY),
     ("length", LENGTH),

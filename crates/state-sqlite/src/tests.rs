@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pipepost_state::ledger::{ClaimError, Known, Message, Part, PartOutcome, Recorded};
 use pipepost_state::quota::{AccountKey, SendLimits};
-use pipepost_state::runs::{NewRun, PinnedDocument, Room, RunId, RunOrigin};
 use pipepost_state::suite::{Machine, SimClock};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -369,48 +368,4 @@ async fn a_new_execution_reads_nothing() {
     };
     assert_eq!(ledger.look_up(&[message]).await, [Known::Nothing]);
     assert_eq!(commits.load(Ordering::Relaxed), before);
-}
-
-#[tokio::test]
-async fn what_waits_follows_a_clock_that_was_set_back() {
-    let folder = folder();
-    let store = SqliteStore::new(folder.path());
-    let document = PinnedDocument {
-        digest: "d".to_owned(),
-        pipeline: "mail".to_owned(),
-        text: "{}".to_owned(),
-        files: "{}".to_owned(),
-    };
-    let order = NewRun {
-        id: RunId::next(),
-        document: Arc::new(document),
-        key: "k".to_owned(),
-        digest: "d".to_owned(),
-        origin: RunOrigin::Api,
-        message: "{}".to_owned(),
-        shown: None,
-        globals: None,
-        trace: None,
-        due: None,
-        expiration: None,
-        retries: 0,
-        allow_redelivery: true,
-        unless_waiting: false,
-        running_max: None,
-    };
-    let id = order.id.clone();
-    store.runs().accept(order, false).await.expect("accepted");
-    let day = 86_400_000_000_i64;
-    database(&folder)
-        .execute("UPDATE runs SET accepted = accepted + ?1, due = due + ?1", [day])
-        .expect("a clock that was ahead");
-    let room = || Room {
-        runs: 1,
-        others: 1,
-        ..Room::default()
-    };
-    assert_eq!(store.runs().take(room()).await.expect("a state"), []);
-    store.runs().recover().await.expect("a state");
-    let taken = store.runs().take(room()).await.expect("a state");
-    assert_eq!(taken.first().map(|lease| &lease.run.id), Some(&id));
 }

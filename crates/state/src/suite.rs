@@ -147,6 +147,7 @@ macro_rules! expand_suite {
             a_run_has_one_performer_and_ends_once,
             an_earlier_performer_writes_nothing_once_the_run_began_again,
             a_run_waits_for_its_time,
+            what_waits_follows_a_clock_that_is_set_back,
             a_retry_costs_one_of_the_retries_and_an_interruption_none,
             what_is_due_is_taken_in_turn_and_within_the_room_of_each_pipeline,
             a_run_that_waits_is_cancelled_and_one_that_began_is_not,

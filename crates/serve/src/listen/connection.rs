@@ -4,7 +4,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,10 +20,14 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use super::refusal::{Answers, Refusal};
 use super::{HttpLimits, unread};
 
 /// How long the service pauses after it could not accept a connection, which lasts until another one ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the rest of what was refused is read.
+const REST_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What all connections of a listener share.
 pub(super) struct Served {
@@ -97,8 +101,9 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
         seen: 0,
         reading: None,
         writing: None,
-        header_time: limits.header_time,
-        write_time: limits.write_time,
+        refusal: None,
+        resting: None,
+        limits,
     };
     let service = Answering {
         routes: served.routes.clone(),
@@ -124,6 +129,7 @@ struct Progress {
     begun: AtomicU64,
     /// Whether one is being answered.
     answering: AtomicBool,
+    answers: Arc<Answers>,
 }
 
 /// The routes as hyper calls them.
@@ -140,6 +146,7 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Answering {
     fn call(&self, request: hyper::Request<hyper::body::Incoming>) -> Self::Future {
         self.progress.begun.fetch_add(1, Ordering::Relaxed);
         self.progress.answering.store(true, Ordering::Relaxed);
+        let open = self.progress.answers.begin();
         let progress = Arc::clone(&self.progress);
         let (request, rest) = unread::lend(request);
         let answer = self.routes.clone().oneshot(request);
@@ -147,7 +154,7 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Answering {
             let answer = answer.await;
             rest.read().await;
             progress.answering.store(false, Ordering::Relaxed);
-            answer
+            answer.map(|answer| answer.map(|body| open.until_read(body)))
         })
     }
 }
@@ -163,8 +170,11 @@ struct TimedStream<S> {
     reading: Option<Pin<Box<Sleep>>>,
     /// Until when the other side must have taken something.
     writing: Option<Pin<Box<Sleep>>>,
-    header_time: Duration,
-    write_time: Duration,
+    /// What is written in place of hyper's own answer.
+    refusal: Option<Refusal>,
+    /// Until when the rest of what was refused is read.
+    resting: Option<Pin<Box<Sleep>>>,
+    limits: HttpLimits,
 }
 
 impl<S> TimedStream<S> {
@@ -174,7 +184,7 @@ impl<S> TimedStream<S> {
             self.writing = None;
             return written;
         }
-        let write_time = self.write_time;
+        let write_time = self.limits.write_time;
         let deadline = self
             .writing
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(write_time)));
@@ -203,7 +213,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
             return read;
         }
         if read.is_ready() && into.filled().len() > before && self.reading.is_none() {
-            let deadline = Instant::now() + self.header_time;
+            let deadline = Instant::now() + self.limits.header_time;
             self.reading = Some(Box::pin(tokio::time::sleep_until(deadline)));
         }
         let Some(deadline) = &mut self.reading else { return read };
@@ -215,8 +225,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
+    /// Checks whether these bytes are hyper's own answer, which another one replaces.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        if self.progress.answers.is_none_open() && self.refusal.is_none() {
+            self.refusal = Refusal::instead_of(bytes, self.limits);
+            return self.refusal.is_some();
+        }
+        false
+    }
+
+    /// Writes what is left of a refusal.
+    fn poll_refuse(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(refusal) = &mut self.refusal else {
+            return Poll::Ready(Ok(()));
+        };
+        let written = refusal.poll_write(&mut self.stream, context);
+        self.in_time(context, written)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replaces(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.in_time(context, written)
     }
@@ -226,6 +259,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if bytes.first().is_some_and(|first| self.replaces(first)) {
+            return Poll::Ready(Ok(bytes.iter().map(|slice| slice.len()).sum()));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.in_time(context, written)
     }
@@ -235,12 +271,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refuse(context))?;
+        // hyper flushes the stream when nothing is left in its own buffer.
+        self.progress.answers.flushed();
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         self.in_time(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refuse(context))?;
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.in_time(context, shut)
+        ready!(self.in_time(context, shut))?;
+        let Self {
+            refusal,
+            resting,
+            stream,
+            limits,
+            ..
+        } = &mut *self;
+        let Some(refusal) = refusal else {
+            return Poll::Ready(Ok(()));
+        };
+        let end = resting.get_or_insert_with(|| Box::pin(tokio::time::sleep(limits.header_time.min(REST_TIME_MAX))));
+        if end.as_mut().poll(context).is_pending() {
+            ready!(refusal.poll_drop_rest(stream, context));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -133,10 +133,82 @@ async fn headers_have_a_size_and_a_number() {
     for headers in [many, large] {
         let answered = answer(running.address, &get_request("localhost", &headers)).await;
         assert!(answered.starts_with("HTTP/1.1 431"), "{answered}");
+        assert_eq!(problem(&answered)["kind"], "headers-too-large");
     }
     let few: String = (0..10).map(|number| format!("x-{number}: y\r\n")).collect();
     let answered = answer(running.address, &get_request("localhost", &few)).await;
     assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+}
+
+/// The problem document of an answer.
+fn problem(answered: &str) -> serde_json::Value {
+    let (head, body) = answered.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+    serde_json::from_str(body).expect("a document")
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_answered_with_a_problem_on_a_connection_of_any_age() {
+    const KEPT: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let running = start(hello(), &Protection::Loopback, PATIENT, AT_ONCE).await;
+    for nonsense in [
+        "nonsense\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET / HTTP/1.1\r\nno header\r\n\r\n",
+        "\x16\x03\x01\r\n",
+    ] {
+        let answered = answer(running.address, nonsense).await;
+        assert!(answered.starts_with("HTTP/1.1 400"), "{nonsense}{answered}");
+        assert_eq!(problem(&answered)["kind"], "bad-request");
+        // After a request that was answered, and sent together with one.
+        let answered = answer(running.address, &(KEPT.to_owned() + nonsense)).await;
+        let (first, second) = answered.split_once("hello").expect("the first answer");
+        assert!(first.starts_with("HTTP/1.1 200"), "{answered}");
+        assert!(second.starts_with("HTTP/1.1 400"), "{answered}");
+    }
+    let mut stream = TcpStream::connect(running.address).await.expect("connected");
+    stream.write_all(KEPT.as_bytes()).await.expect("written");
+    let mut seen = String::new();
+    while !seen.ends_with("hello") {
+        let mut room = [0; 512];
+        let count = stream.read(&mut room).await.expect("an answer");
+        seen += std::str::from_utf8(&room[..count]).expect("text");
+    }
+    stream.write_all(b"nonsense\r\n\r\n").await.expect("written");
+    let mut answered = String::new();
+    stream.read_to_string(&mut answered).await.expect("an answer");
+    assert_eq!(problem(&answered)["status"], 400);
+}
+
+#[tokio::test]
+async fn what_a_route_answers_is_never_taken_for_a_refusal() {
+    const BARE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let parts = async || {
+        let parts = [BARE, BARE].map(Ok::<_, std::convert::Infallible>);
+        axum::body::Body::from_stream(futures_util::stream::iter(parts))
+    };
+    let routes = Router::new().route("/", get(async || BARE)).route("/parts", get(parts));
+    let running = start(routes, &Protection::Loopback, PATIENT, AT_ONCE).await;
+    let answered = answer(running.address, &get_request("localhost", "")).await;
+    assert!(
+        answered.starts_with("HTTP/1.1 200") && answered.ends_with(BARE),
+        "{answered}"
+    );
+    let request = get_request("localhost", "").replacen("/ ", "/parts ", 1);
+    let answered = answer(running.address, &request).await;
+    assert!(
+        answered.starts_with("HTTP/1.1 200") && answered.matches(BARE).count() == 2,
+        "{answered}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_though_the_caller_still_sends() {
+    let running = start(hello(), &Protection::Loopback, PATIENT, AT_ONCE).await;
+    let large = format!("x: {}\r\n", "y".repeat(300 * 1024));
+    let answered = answer(running.address, &get_request("localhost", &large)).await;
+    assert_eq!(problem(&answered)["kind"], "headers-too-large");
 }
 
 #[tokio::test]

@@ -201,6 +201,42 @@ pub async fn a_run_waits_for_its_time<M: Machine>() {
 }
 
 /// See the name.
+pub async fn what_waits_follows_a_clock_that_is_set_back<M: Machine>() {
+    const HOUR: i64 = 3_600_000_000;
+    let (machine, clock) = machine::<M>();
+    let runs = machine.process().runs();
+    assert_eq!(now(runs.recover()).await, []);
+    let queued_in = async |key: &str, wait: u64| {
+        let order = NewRun {
+            due: Some(clock.now() + length(seconds(wait))),
+            expiration: Some(seconds(600)),
+            ..order("mail", key)
+        };
+        queued(&runs, order).await
+    };
+    let (first, second) = (queued_in("at once", 0).await, queued_in("in a minute", 60).await);
+    clock.set_by(-HOUR);
+    now(runs.recover()).await;
+    let followed = found(&runs, &second.id).await;
+    assert_eq!(followed.due, clock.now() + length(seconds(60)));
+    assert_eq!(followed.expires, second.expires.map(|expires| expires - HOUR));
+    assert_eq!(followed.accepted, clock.now());
+    // Once is enough.
+    now(runs.recover()).await;
+    assert_eq!(found(&runs, &second.id).await, followed);
+    let ids = |leases: Vec<Lease>| -> Vec<RunId> { leases.into_iter().map(|lease| lease.run.id).collect() };
+    assert_eq!(ids(take(&runs, room(8)).await), [first.id]);
+    tokio::time::advance(seconds(60)).await;
+    assert_eq!(ids(take(&runs, room(8)).await), [second.id]);
+    // It was set back while nobody was there.
+    let third = queued_in("while nobody was there", 0).await;
+    clock.set_by(-HOUR);
+    let runs = machine.process().runs();
+    now(runs.recover()).await;
+    assert_eq!(ids(take(&runs, room(8)).await), [third.id]);
+}
+
+/// See the name.
 pub async fn a_retry_costs_one_of_the_retries_and_an_interruption_none<M: Machine>() {
     let (machine, _) = machine::<M>();
     let runs = machine.process().runs();
