@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::letter;
 
@@ -30,6 +30,18 @@ pub(crate) enum Client {
     Pipepost,
     /// The same with a named execution: every message is claimed on the disk before it leaves.
     Ledger,
+    /// Ours, and nothing is said about connections.
+    Defaults,
+    /// Ours with `max_uncertain` of 64.
+    Window64,
+    /// Ours with `max_uncertain` of 256.
+    Window256,
+    /// `pipepost check` of the pipeline: nothing is sent.
+    Check,
+    /// `pipepost explain` of a server's reply: nothing is sent.
+    Explain,
+    /// `pipepost --version`: the start of a process alone.
+    Version,
     /// Our own connector in the sandbox, without a pipeline.
     Sandboxed,
     /// Our own connector's code, compiled for the machine and without a host.
@@ -49,6 +61,12 @@ impl Client {
         match self {
             Self::Pipepost => "pipepost",
             Self::Ledger => "pipepost --execution",
+            Self::Defaults => "pipepost, defaults",
+            Self::Window64 => "pipepost, max_uncertain 64",
+            Self::Window256 => "pipepost, max_uncertain 256",
+            Self::Check => "pipepost check",
+            Self::Explain => "pipepost explain",
+            Self::Version => "pipepost --version",
             Self::Sandboxed => "email-v2, sandboxed",
             Self::Native => "email-v2, native",
             Self::Nodemailer => "nodemailer",
@@ -60,6 +78,16 @@ impl Client {
         }
     }
 
+    /// Whether it is one of Pipepost's own commands.
+    pub(crate) fn is_ours(self) -> bool {
+        self.name().starts_with("pipepost")
+    }
+
+    /// Whether it sends the messages it is told to send.
+    pub(crate) fn sends(self) -> bool {
+        !matches!(self, Self::Check | Self::Explain | Self::Version)
+    }
+
     /// The settings it runs with, for the reader.
     pub(crate) fn settings(self) -> &'static str {
         match self {
@@ -69,6 +97,13 @@ impl Client {
             Self::Ledger => {
                 "the same with `--execution` and a `--state` on the disk, which is synced before messages leave"
             }
+            Self::Defaults => "the same without `limits`: as many connections as it opens by itself",
+            Self::Window64 | Self::Window256 => {
+                "the same with `limits.max_uncertain`: so many messages may be unanswered on a connection"
+            }
+            Self::Check => "`pipepost check` of the same pipeline; whole process",
+            Self::Explain => "`pipepost explain` of one reply; whole process",
+            Self::Version => "the start of the process alone",
             Self::Sandboxed => {
                 "the host as a library, without a pipeline: the connector's component, batches of 32, one warm connection; sending alone"
             }
@@ -106,9 +141,35 @@ impl Clients {
     /// The command that does the task, with its files written.
     pub(crate) fn command(&self, client: Client, task: &Task) -> Result<Command> {
         match client {
-            Client::Pipepost => self.pipepost(task),
+            Client::Pipepost => self.pipepost(task, &json!({ "max_connections": task.connections })),
+            Client::Defaults => self.pipepost(task, &json!({})),
+            Client::Window64 | Client::Window256 => {
+                let window = if client == Client::Window64 { 64 } else { 256 };
+                self.pipepost(
+                    task,
+                    &json!({ "max_connections": task.connections, "max_uncertain": window }),
+                )
+            }
+            Client::Check => {
+                let mut command = self.command_of_pipepost();
+                command.arg("check").arg(self.write_pipeline(task)?);
+                Ok(command)
+            }
+            Client::Explain => {
+                let mut command = self.command_of_pipepost();
+                command.args([
+                    "explain",
+                    "550 5.1.1 <nobody@example.test>: Recipient address rejected: User unknown",
+                ]);
+                Ok(command)
+            }
+            Client::Version => {
+                let mut command = self.command_of_pipepost();
+                command.arg("--version");
+                Ok(command)
+            }
             Client::Ledger => {
-                let mut command = self.pipepost(task)?;
+                let mut command = self.pipepost(task, &json!({ "max_connections": task.connections }))?;
                 // On a disk, since it is the disk that it waits for, and new each time.
                 let state = self.disk.join("state");
                 drop(fs::remove_dir_all(&state));
@@ -172,11 +233,12 @@ impl Clients {
         Ok(path)
     }
 
-    fn pipepost(&self, task: &Task) -> Result<Command> {
+    /// A merge of the task's messages, over an account with these limits.
+    fn pipepost(&self, task: &Task, limits: &Value) -> Result<Command> {
         let mut account = json!({
             "label": "mail", "type": "smtp-auth-and-properties",
             "host": "127.0.0.1", "port": task.port, "auth": "false", "starttls_enable": "false",
-            "limits": { "max_connections": task.connections },
+            "limits": limits,
         });
         if let Some(authority) = &task.authority {
             account["host"] = "localhost".into();
@@ -184,29 +246,39 @@ impl Clients {
             account["properties"] = json!({ "mail.smtp.ssl.enable": "true" });
         }
         let path = |name: &str| self.folder.join(name);
-        let attachment = task.attachment.as_deref();
-        let name = attachment.and_then(Path::file_name).map(|name| name.to_string_lossy());
-        write(
-            &path("pipeline.json"),
-            &letter::pipeline(task.authority.is_some(), name.as_deref()).to_string(),
-        )?;
         write(&path("accounts.json"), &account.to_string())?;
         let mut input = std::io::BufWriter::new(fs::File::create(path("input.json"))?);
         letter::write_input(&mut input, task.messages)?;
         input.flush()?;
-        let mut command = Command::new(&self.pipepost);
-        command.arg("run").arg(path("pipeline.json"));
+        let mut command = self.command_of_pipepost();
+        command.arg("run").arg(self.write_pipeline(task)?);
         command.arg("--accounts").arg(path("accounts.json"));
         command.arg("--input").arg(path("input.json"));
         command.args(["--timeout", "none", "-q"]);
-        if let Some(folder) = attachment.and_then(Path::parent) {
+        if let Some(folder) = task.attachment.as_deref().and_then(Path::parent) {
             command.arg("--files").arg(folder);
         }
+        Ok(command)
+    }
+
+    fn write_pipeline(&self, task: &Task) -> Result<PathBuf> {
+        let name = task.attachment.as_deref().and_then(Path::file_name);
+        let name = name.map(|name| name.to_string_lossy());
+        let path = self.folder.join("pipeline.json");
+        write(
+            &path,
+            &letter::pipeline(task.authority.is_some(), name.as_deref()).to_string(),
+        )?;
+        Ok(path)
+    }
+
+    fn command_of_pipepost(&self) -> Command {
+        let mut command = Command::new(&self.pipepost);
         // A cache of the bench's own: the first run of each bench compiles, and is not measured.
         command
-            .env("PIPEPOST_CACHE", path("cache"))
-            .env("PIPEPOST_STATE", path("state"));
-        Ok(command)
+            .env("PIPEPOST_CACHE", self.folder.join("cache"))
+            .env("PIPEPOST_STATE", self.folder.join("state"));
+        command
     }
 
     fn msmtp(&self, task: &Task) -> Result<Command> {

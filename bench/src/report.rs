@@ -119,12 +119,12 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, further: &Further) 
                     format!("at most {} MiB", short(bytes / MIB)),
                     format!("{} MiB", short(ratio.median * bytes / MIB)),
                 ),
+                Against::Seconds(seconds) => (
+                    format!("{}at most {} ms", whose(goal.of), short(seconds * 1000.0)),
+                    format!("{} ms", spread(&ratio, seconds * 1000.0)),
+                ),
                 _ => {
-                    let whose = if goal.of == Client::Ledger {
-                        "with the ledger on, "
-                    } else {
-                        ""
-                    };
+                    let whose = whose(goal.of);
                     (
                         format!("{whose}{wanted} times {}", other(goal, rows)),
                         spread(&ratio, 1.0),
@@ -148,6 +148,15 @@ fn goals(page: &mut String, rows: &[Row], results: &Results, further: &Further) 
     page.push('\n');
 }
 
+/// Which of ours a goal is about, where that is not the usual one.
+fn whose(of: Client) -> String {
+    match of {
+        Client::Ledger => "with the ledger on, ".to_owned(),
+        of if of.is_ours() && of != Client::Pipepost => format!("{}: ", of.name()),
+        _ => String::new(),
+    }
+}
+
 fn other(goal: &Goal, rows: &[Row]) -> String {
     let what = match goal.figure {
         Figure::Rate => "the rate of",
@@ -161,7 +170,7 @@ fn other(goal: &Goal, rows: &[Row]) -> String {
             let title = rows.iter().find(|row| row.name == name).map_or(name, |row| row.title);
             format!("{what} our own \"{title}\"")
         }
-        Against::Bytes(_) => String::new(),
+        Against::Bytes(_) | Against::Seconds(_) => String::new(),
     }
 }
 

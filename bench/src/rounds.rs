@@ -100,7 +100,7 @@ impl Results {
                 let other = rows.iter().find(|other| other.name == name)?;
                 self.figures(other, Client::Pipepost, goal.figure)
             }
-            Against::Bytes(bytes) => vec![bytes; ours.len()],
+            Against::Bytes(most) | Against::Seconds(most) => vec![most; ours.len()],
         };
         Spread::of(ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs))
     }
@@ -158,7 +158,7 @@ fn one(
     };
     let before = server.stored();
     let cost = measure::run(&mut clients.command(client, &task)?, &clients.folder)?;
-    servers::expect(server, before, messages)?;
+    servers::expect(server, before, if client.sends() { messages } else { 0 })?;
     Ok(cost)
 }
 

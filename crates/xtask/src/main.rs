@@ -26,7 +26,8 @@ cargo xtask COMMAND
   bench [ARGS...]          measures against other clients, into docs/benchmarks.md; --help lists more, --pieces: small pieces alone
   soak [--minutes N]       the tests that take minutes: ten thousand messages and a hundred kills, a server killed fifty times,
                            a server at work; --minutes: that one alone, for so long
-  chaos                    twenty thousand messages, three workers on one PostgreSQL, and a hundred faults: many minutes
+  chaos [--control]        twenty thousand messages, three workers on one PostgreSQL, and a hundred faults: many minutes;
+                           the control claims without a fence, and must send messages twice
   build [--release]        the connectors, and the binary with the connectors in it
   plugins                  the connectors alone, into target/connectors
   new-plugin NAME          a connector to begin from, in plugins/NAME: docs/connectors.md goes on from there

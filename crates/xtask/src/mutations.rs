@@ -116,6 +116,31 @@ fn verdict(copy: &Path, mutation: &Mutation) -> Result<&'static str> {
     Ok(verdict)
 }
 
+/// Builds the command with this mutation, for a control: what a test finds with it has to be wrong.
+pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+    let mutation = read()?.into_iter().find(|mutation| mutation.name == name);
+    let mutation = mutation.with_context(|| format!("there is no mutation `{name}` in tests/mutations"))?;
+    let copy = target().join("mutations/copy");
+    copy_to(&copy)?;
+    lay_connectors_out()?;
+    let applied = git_apply(&copy, &mutation, &[])?;
+    if !applied.status.success() {
+        bail!("`{}` does not apply: {}", mutation.patch.display(), shown(&applied));
+    }
+    let mut cargo = crate::run::cargo(&copy);
+    cargo
+        .args(["build", "--package", "pipepost", "--bin", "pipepost"])
+        .env("PIPEPOST_CONNECTORS", build().join("connectors"))
+        .env("CARGO_TARGET_DIR", build());
+    let built = check(&mut cargo);
+    let back = git_apply(&copy, &mutation, &["--reverse"])?;
+    if !back.status.success() {
+        bail!("`{}` cannot be taken back: {}", mutation.patch.display(), shown(&back));
+    }
+    built?;
+    Ok(build().join("debug/pipepost"))
+}
+
 fn read() -> Result<Vec<Mutation>> {
     let folder = root().join("tests/mutations");
     let mut mutations = Vec::new();

@@ -77,9 +77,11 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
 /// Everything goes wrong while several workers send, at length. `PIPEPOST_CHAOS_MESSAGES`, `PIPEPOST_CHAOS_FAULTS` and
 /// `PIPEPOST_SEED` change it.
 pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
-    if !arguments.is_empty() {
-        bail!("`cargo xtask chaos` takes nothing");
-    }
+    let is_control = match arguments {
+        [] => false,
+        [only] if only == "--control" => true,
+        _ => bail!("`cargo xtask chaos` takes `--control` or nothing"),
+    };
     plugins::build()?;
     let mut command = in_workspace(
         &root(),
@@ -94,8 +96,14 @@ pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
             "chaos::",
         ],
     );
-    // In a release build more of it is sending.
-    command.env("PIPEPOST_BIN", run::binary(true)?);
+    if is_control {
+        command
+            .env("PIPEPOST_BIN", mutations::binary("claim-unfenced")?)
+            .env("PIPEPOST_CHAOS_CONTROL", "1");
+    } else {
+        // In a release build more of it is sending.
+        command.env("PIPEPOST_BIN", run::binary(true)?);
+    }
     check(&mut command)
 }
 

@@ -253,6 +253,54 @@ fn each_wrong_request_gets_its_status_and_a_sentence() {
 }
 
 #[test]
+fn what_no_route_sees_is_answered_with_a_problem_too() {
+    let fixture = Fixture::new().pipeline("welcome", &logging(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let head = "POST /pipeline/welcome HTTP/1.1\r\nHost: localhost\r\n";
+    let large = format!("{head}X-Large: {}\r\n\r\n", "x".repeat(200 << 10));
+    let many = format!("{head}{}\r\n", "X-One: 1\r\n".repeat(500));
+    let wrong: [(&[u8], u16, &str, &str); 6] = [
+        (
+            b"HELO mail.example\r\n\r\n",
+            400,
+            "bad-request",
+            "not a request of HTTP/1.1",
+        ),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+            400,
+            "bad-request",
+            "not a request",
+        ),
+        (b"GET / HTTP/3.7\r\n\r\n", 400, "bad-request", "not a request"),
+        (
+            b"GET /livez HTTP/1.1\r\nno colon\r\n\r\n",
+            400,
+            "bad-request",
+            "not a request",
+        ),
+        (large.as_bytes(), 431, "headers-too-large", "larger than"),
+        (many.as_bytes(), 431, "headers-too-large", "more than"),
+    ];
+    for (request, status, kind, says) in wrong {
+        for port in [served.triggers, served.admin] {
+            let answer = raw(port, request);
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(head.contains("content-type: application/problem+json"), "{answer}");
+            let problem: Value = serde_json::from_str(body).expect("a document");
+            assert_eq!(problem["kind"], kind, "{answer}");
+            assert!(
+                problem["detail"].as_str().is_some_and(|told| told.contains(says)),
+                "{answer}"
+            );
+        }
+    }
+    // It is as whole as before.
+    served.post("welcome", &[], &json!({})).with_status(200);
+}
+
+#[test]
 fn whoever_sends_too_much_may_send_it_all_and_is_told() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
     let served = Served::start(&fixture.scratch, &[]);

@@ -35,6 +35,14 @@ impl Machine {
         }
     }
 
+    /// Lets at most so many messages of a connection be claimed and unanswered.
+    pub(crate) fn with_uncertain_max(self, most: u32) -> Self {
+        let mut account = Sink::account(self.mail.port());
+        account["limits"] = json!({ "max_uncertain": most });
+        self.scratch.write("accounts.json", account.to_string());
+        self
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Served>>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
