@@ -101,6 +101,7 @@ fn pieces() -> Result<()> {
     for (folder, package) in [
         (root(), "pipepost-smtp"),
         (root().join("plugins"), "pipepost-email-v2"),
+        (root(), "pipepost-state-sqlite"),
         (root(), "pipepost"),
     ] {
         let mut command = cargo(&folder);
