@@ -71,6 +71,13 @@ impl SqliteLedger {
         Ok(())
     }
 
+    fn as_kept(&self, recorded: Recorded) -> Recorded {
+        Recorded {
+            output: self.redact.apply(&recorded.output),
+            ..recorded
+        }
+    }
+
     fn note(&self, note: Note) {
         if self.book.give(Job::note(&self.execution, note)).is_err() {
             // Only when the thread is gone: then every claim fails too.
@@ -131,22 +138,26 @@ impl Ledger for SqliteLedger {
 
     fn settle(&self, part: &Part, outcome: PartOutcome) {
         let mut state = self.state();
-        let kept = match &outcome {
-            PartOutcome::Confirmed(Some(output)) => PartOutcome::Confirmed(Some(self.redact.apply(output))),
-            other => other.clone(),
+        let may_complete = matches!(outcome, PartOutcome::Confirmed(Some(_)));
+        state.settle(part, outcome.clone());
+        let completion = may_complete.then(|| state.completion(&part.key)).flatten();
+        let note = match (completion, outcome) {
+            (Some((digest, recorded)), _) => Note::Complete(part.clone(), digest, self.as_kept(recorded)),
+            (None, PartOutcome::Confirmed(Some(output))) => {
+                Note::Settle(part.clone(), PartOutcome::Confirmed(Some(self.redact.apply(&output))))
+            }
+            (None, other) => Note::Settle(part.clone(), other),
         };
-        state.settle(part, outcome);
-        self.note(Note::Settle(part.clone(), kept));
+        self.note(note);
     }
 
     fn record(&self, key: &str, recorded: Recorded) {
         let mut state = self.state();
-        let kept = Recorded {
-            output: self.redact.apply(&recorded.output),
-            ..recorded.clone()
-        };
-        let digest = state.record(key, recorded);
-        self.note(Note::Record(key.to_owned(), digest, kept));
+        let is_kept = state.is_kept(key, &recorded);
+        let digest = state.record(key, recorded.clone());
+        if !is_kept {
+            self.note(Note::Record(key.to_owned(), digest, self.as_kept(recorded)));
+        }
     }
 
     fn let_go(&self, keys: &[String]) {

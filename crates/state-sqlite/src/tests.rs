@@ -321,7 +321,7 @@ async fn what_earlier_owners_left_is_read_when_the_run_comes_to_it() {
         .give(Job::open("run", Redact::nothing(), done))
         .expect("it writes");
     let loaded = answer.await.expect("an answer").expect("nobody runs it");
-    assert_eq!((loaded.open.len(), loaded.has_earlier), (3, true), "what was under way");
+    assert_eq!((loaded.open.len(), loaded.has_earlier), (2, true), "what was under way");
     let ledger = SqliteLedger::new(Arc::clone(&store.book), "run", Redact::nothing(), loaded);
     for batch in (0..MESSAGES).collect::<Vec<_>>().chunks(100) {
         let messages: Vec<Message> = batch.iter().map(|n| message(*n)).collect();
@@ -368,4 +368,46 @@ async fn a_new_execution_reads_nothing() {
     };
     assert_eq!(ledger.look_up(&[message]).await, [Known::Nothing]);
     assert_eq!(commits.load(Ordering::Relaxed), before);
+}
+
+/// Versions before wrote a message's output beside the part that completed it, and again with its record.
+#[tokio::test]
+async fn a_message_that_an_earlier_version_saw_completed_is_recorded() {
+    let folder = folder();
+    let message = || Message {
+        key: "run/a".to_owned(),
+        digest: "content".to_owned(),
+        resend: false,
+    };
+    {
+        let store = SqliteStore::new(folder.path());
+        let ledger = open(&store, "run").await;
+        ledger.look_up(&[message()]).await;
+        ledger.claim(vec![part("run/a")]).await.expect("new");
+        ledger.settle(&part("run/a"), PartOutcome::Confirmed(Some("{\"n\":1}".to_owned())));
+        ledger.claim(vec![part("run/other")]).await.expect("new");
+        store.crash();
+    }
+    let before = database(&folder);
+    let written: (String, Option<String>) = before
+        .query_row(
+            "SELECT m.output, p.output FROM messages m JOIN parts p ON p.message = m.key WHERE m.outcome = 'sent'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .expect("it is sent");
+    assert_eq!(written, ("{\"n\":1}".to_owned(), None), "its output stands there once");
+    before
+        .execute_batch(
+            "UPDATE parts SET output = '{\"n\":1}' WHERE message = 'run/a';
+             UPDATE messages SET outcome = NULL, output = NULL WHERE key = 'run/a'",
+        )
+        .expect("as it was");
+    drop(before);
+    let ledger = open(&SqliteStore::new(folder.path()), "run").await;
+    let known = ledger.look_up(&[message()]).await;
+    assert!(
+        matches!(&known[..], [Known::Ended(ended)] if ended.output == "{\"n\":1}" && !ended.uncertain),
+        "{known:?}"
+    );
 }

@@ -79,6 +79,8 @@ pub(crate) type Found = Vec<(String, MessageEntry)>;
 pub(crate) enum Note {
     Claim(Claim, oneshot::Sender<Result<(), ClaimError>>),
     Settle(Part, PartOutcome),
+    /// The part was confirmed, and with it the message ended so.
+    Complete(Part, String, Recorded),
     Record(String, String, Recorded),
     /// The last one of an execution.
     Close(oneshot::Sender<Result<(), String>>),
@@ -183,7 +185,10 @@ impl Job {
     /// Whether nobody waits for it.
     fn is_patient(&self) -> bool {
         let Self::Note { note, .. } = self else { return false };
-        matches!(note, Note::Settle(..) | Note::Record(..) | Note::Release)
+        matches!(
+            note,
+            Note::Settle(..) | Note::Complete(..) | Note::Record(..) | Note::Release
+        )
     }
 }
 
@@ -461,7 +466,12 @@ impl Within<'_> {
                         Ok(())
                     }
                     Note::Settle(part, outcome) => settle(self.change, execution, part, outcome, now),
-                    Note::Record(key, digest, recorded) => record(self.change, execution, key, digest, recorded, now),
+                    Note::Complete(part, digest, recorded) => {
+                        settle(self.change, execution, part, &PartOutcome::Confirmed(None), now)
+                            .and_then(|()| record(self.change, execution, &part.key, digest, recorded, now))
+                    }
+                    Note::Record(key, digest, recorded) => record(self.change, execution, key, digest, recorded, now)
+                        .and_then(|()| forget_outputs_of_parts(self.change, key)),
                     Note::Close(_) | Note::Release => {
                         self.running.borrow_mut().remove(execution);
                         self.change
@@ -545,6 +555,7 @@ impl Within<'_> {
         // The owner before ended between the last word on a message and the record of it.
         for (key, digest, recorded) in loaded.open.record_completed() {
             record(self.change, &open.execution, &key, &digest, &recorded, now)?;
+            forget_outputs_of_parts(self.change, &key)?;
         }
         Ok(loaded)
     }
@@ -674,6 +685,25 @@ fn record(
     now: i64,
 ) -> rusqlite::Result<()> {
     let outcome = if recorded.uncertain { "uncertain" } else { "sent" };
+    let values = params![
+        key,
+        execution,
+        digest,
+        outcome,
+        recorded.output,
+        recorded.remainder,
+        now
+    ];
+    // A message of which something was claimed has its row.
+    let changed = change
+        .prepare_cached(
+            "UPDATE messages SET digest = ?3, outcome = ?4, output = ?5, remainder = ?6, changed = ?7, in_doubt = NULL
+             WHERE key = ?1 AND execution = ?2",
+        )?
+        .execute(values)?;
+    if changed > 0 {
+        return Ok(());
+    }
     change
         .prepare_cached(
             "INSERT INTO messages (key, execution, digest, outcome, output, remainder, changed)
@@ -682,16 +712,12 @@ fn record(
                digest = excluded.digest, outcome = excluded.outcome, output = excluded.output,
                remainder = excluded.remainder, changed = excluded.changed, in_doubt = NULL",
         )?
-        .execute(params![
-            key,
-            execution,
-            digest,
-            outcome,
-            recorded.output,
-            recorded.remainder,
-            now
-        ])?;
-    // It stands in the message's row now.
+        .execute(values)?;
+    Ok(())
+}
+
+/// What a part said of its message stands in the message's row now.
+fn forget_outputs_of_parts(change: &Transaction<'_>, key: &str) -> rusqlite::Result<()> {
     change
         .prepare_cached("UPDATE parts SET output = NULL WHERE message = ?1 AND output IS NOT NULL")?
         .execute([key])?;

@@ -36,6 +36,8 @@ pub struct MessageEntry {
     pub ended: Option<Recorded>,
     /// What is left to do of a message that is to be sent again, as JSON.
     pub left: Option<String>,
+    /// Whether a store has written it down as ended with the part that completed it.
+    pub completion_is_kept: bool,
     /// The output that is reported while it is not known how the message ended, as JSON.
     pub in_doubt: Option<String>,
     /// Whether `in_doubt` is not written down yet. The next claim writes it.
@@ -237,6 +239,7 @@ impl LedgerState {
             entry.left = None;
             entry.before = None;
             entry.decided = false;
+            entry.completion_is_kept = false;
             entry.changed = now;
             claim.digests.push(entry.digest.clone());
             let is_new = std::mem::take(&mut entry.in_doubt_is_new);
@@ -286,6 +289,23 @@ impl LedgerState {
                 entry.completed = output.or(entry.completed.take());
             }
         }
+    }
+
+    /// Returns how a message ended with the part that was confirmed last, and its digest, for a store that writes both at
+    /// once: what is recorded afterwards is mostly the same. None where this part did not end it.
+    pub fn completion(&mut self, key: &str) -> Option<(String, Recorded)> {
+        let entry = self.messages.get_mut(key).filter(|entry| entry.ended.is_none())?;
+        let ended = entry.ended().filter(|ended| !ended.uncertain)?;
+        entry.completion_is_kept = true;
+        Some((entry.digest.clone(), ended))
+    }
+
+    /// Returns whether a store has written down that a message ended so, as [`LedgerState::completion`] told it.
+    pub fn is_kept(&self, key: &str, recorded: &Recorded) -> bool {
+        let Some(entry) = self.messages.get(key).filter(|entry| entry.completion_is_kept) else {
+            return false;
+        };
+        entry.ended.is_none() && entry.is_completed_as(recorded)
     }
 
     /// Notes how a message ended, and returns the digest of what was recorded.
@@ -366,6 +386,14 @@ impl MessageEntry {
                 remainder: None,
             }),
         }
+    }
+
+    /// Checks whether every part is confirmed, and the last one said the same.
+    fn is_completed_as(&self, recorded: &Recorded) -> bool {
+        self.completed.as_ref() == Some(&recorded.output)
+            && !recorded.uncertain
+            && recorded.remainder.is_none()
+            && self.parts.values().all(|state| *state == PartState::Confirmed)
     }
 
     /// Makes an uncertain message ready to be sent again: what was confirmed stays so. Not possible where some of it was
