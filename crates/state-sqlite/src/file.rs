@@ -21,6 +21,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many statements a connection keeps prepared: all that are used again and again.
 const STATEMENTS_MAX: usize = 64;
 
+/// How much of the file a connection keeps in memory at most. With SQLite's own 2 MB a request costs a fifth more of the
+/// processor when thousands of runs are in the file, and more than this was no better.
+const CACHE_KIB: i64 = 8 * 1024;
+
 /// Each brings the file from the version of its index to the next. Never edited once released.
 const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/1.sql"),
@@ -50,6 +54,10 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
         .pragma_update(None, "synchronous", "full")
         .map_err(unusable)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(unusable)?;
+    // In kibibytes where it is negative, and in pages where it is not.
+    connection
+        .pragma_update(None, "cache_size", -CACHE_KIB)
+        .map_err(unusable)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     migrate(&mut connection, &path)?;
     Ok(connection)
