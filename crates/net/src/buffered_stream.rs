@@ -1,5 +1,6 @@
 //! The bytes of one connection, in clear or under TLS, and the counting of them.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,15 @@ const READ_AHEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// How much one read asks the operating system for.
 const READ_BYTES_MAX: usize = 32 * 1024;
+
+/// How much room a connection keeps for what the server says.
+const REPLY_BYTES_USUAL: usize = 1024;
+
+thread_local! {
+    /// Where a read puts its bytes, before the connection keeps as many as there are: a thousand connections wait for their
+    /// servers most of the time.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES_MAX].into());
+}
 
 /// What carries the bytes.
 pub(crate) enum Stream {
@@ -71,11 +81,10 @@ impl AsyncWrite for Stream {
 /// A stream with what was read ahead of the connector, and the count of what left.
 pub(crate) struct BufferedStream {
     stream: Stream,
-    /// Room for what is read ahead. It is kept, so that it is cleared once and not for each read.
+    /// What was read ahead.
     ahead: Vec<u8>,
-    /// Where in it what was not handed out begins, and where it ends.
+    /// Where in it what was not handed out begins.
     taken: usize,
-    end: usize,
     ended: bool,
     /// Bytes that the operating system (under TLS: the TLS session) has accepted. Shared, so that it tells the truth
     /// also when a write is cancelled half-way.
@@ -88,7 +97,6 @@ impl BufferedStream {
             stream,
             ahead: Vec::new(),
             taken: 0,
-            end: 0,
             ended: false,
             written: Arc::default(),
         }
@@ -129,7 +137,7 @@ impl BufferedStream {
     /// Reads one line with its line end, of at most `max` bytes; returns `None` at the end of the stream.
     pub(crate) async fn read_line(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
         loop {
-            let waiting = &self.ahead[self.taken..self.end];
+            let waiting = &self.ahead[self.taken..];
             if let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 return Ok(Some(self.take(end + 1)));
             }
@@ -165,7 +173,7 @@ impl BufferedStream {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     // A read that ends or fails shows itself to the next read; here it only must not stop the write.
                     Poll::Pending => match self.poll_fill(cx) {
-                        Poll::Ready(Ok(())) if !self.ended && self.end < READ_AHEAD_BYTES_MAX => {}
+                        Poll::Ready(Ok(())) if !self.ended && self.ahead.len() < READ_AHEAD_BYTES_MAX => {}
                         _ => return Poll::Pending,
                     },
                 }
@@ -183,16 +191,15 @@ impl BufferedStream {
 
     /// Reads once into the read-ahead, if there is room.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.ended || self.end >= READ_AHEAD_BYTES_MAX {
+        if self.ended || self.ahead.len() >= READ_AHEAD_BYTES_MAX {
             return Poll::Pending;
         }
-        if self.ahead.len() < self.end + READ_BYTES_MAX {
-            self.ahead.resize(self.end + READ_BYTES_MAX, 0);
-        }
-        let mut buffer = ReadBuf::new(&mut self.ahead[self.end..self.end + READ_BYTES_MAX]);
-        let result = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
-        let count = buffer.filled().len();
-        self.end += count;
+        let (result, count) = ROOM.with_borrow_mut(|room| {
+            let mut buffer = ReadBuf::new(room);
+            let result = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
+            self.ahead.extend_from_slice(buffer.filled());
+            (result, buffer.filled().len())
+        });
         match result {
             Poll::Ready(Ok(())) if count == 0 => {
                 self.ended = true;
@@ -203,21 +210,22 @@ impl BufferedStream {
     }
 
     fn take(&mut self, max: usize) -> Vec<u8> {
-        let waiting = &self.ahead[self.taken..self.end];
+        let waiting = &self.ahead[self.taken..];
         let count = waiting.len().min(max.max(1));
         let bytes = waiting[..count].to_vec();
         self.taken += count;
-        if self.taken == self.end {
-            (self.taken, self.end) = (0, 0);
+        if self.taken == self.ahead.len() {
+            self.taken = 0;
+            self.ahead.clear();
             // After a flood only the usual room is kept.
-            self.ahead.truncate(READ_BYTES_MAX);
+            self.ahead.shrink_to(REPLY_BYTES_USUAL);
         }
         bytes
     }
 
     /// Whether something was read that was not handed out.
     fn has_read(&self) -> bool {
-        self.taken < self.end
+        self.taken < self.ahead.len()
     }
 }
 
