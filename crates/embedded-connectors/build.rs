@@ -71,7 +71,17 @@ fn precompiled(path: &Path, component: &str) -> String {
     });
     match fits {
         Ok(seal) => format!(
-            "Some(Precompiled {{ description: {:?}, code: include_bytes!({:?}) }})",
+            "Some(Precompiled {{
+                description: {:?},
+                code: {{
+                    static CODE: &Pages<[u8]> = &Pages(*include_bytes!({:?}));
+                    &CODE.0
+                }},
+                is_used: {{
+                    static IS_USED: AtomicBool = AtomicBool::new(false);
+                    &IS_USED
+                }},
+            }})",
             seal.description,
             code.display().to_string()
         ),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pipepost_accounts::oauth::{RefreshTokenSink, Tokens};
 use pipepost_accounts::{Account, Accounts, FieldAccess};
 use pipepost_core::{EgressGate, Failure, Limits, Policy};
-use pipepost_engine::{Component, Engine, EngineOptions, FuelMeter, MemoryDumps, StopObserver};
+use pipepost_engine::{CodeMemory, Component, Engine, EngineOptions, FuelMeter, MemoryDumps, StopObserver};
 use pipepost_flowspec::{
     self as flowspec, CheckContext, CompiledConnector, Pipeline, Problem, Problems, Report, Requirements,
 };
@@ -224,6 +224,7 @@ impl HostBuilder {
             memory_dumps: self.memory_dumps,
             fuel_meter: self.fuel_meter,
             observer: self.stop_observer,
+            code_memory: pipepost_embedded_connectors::code_memory().map(CodeMemory),
         };
         let engine = Engine::new(&options);
         let connectors = Connectors::load(&engine, &self.policy, &self.directories).await?;

@@ -4,18 +4,25 @@
 //! plain `cargo build` finds no components and works without them: [`embedded`] is then empty. Without machine code, a
 //! component is compiled when it is loaded.
 //!
-//! This is the only crate of the host that allows unsafe code, in one function: machine code runs as it is, so the bytes
-//! that this function passes on must be what wasmtime has compiled. They are private to this crate, they are constants of
-//! the binary, and the build script has compared their digest with the one that was written when they were compiled. Whoever
-//! can change them can change the rest of the binary too. See "Machine code that was compiled before" in SECURITY.md.
+//! This is the only crate of the host that allows unsafe code, in two functions: one has machine code run as it is, so the
+//! bytes that it passes on must be what wasmtime has compiled. They are private to this crate, they are constants of the
+//! binary, and the build script has compared their digest with the one that was written when they were compiled. Whoever can
+//! change them can change the rest of the binary too. The other one makes pages executable for wasmtime. See "Machine code
+//! that was compiled before" in SECURITY.md.
 #![deny(unsafe_code)]
 
+mod in_place;
 mod mapped;
 #[cfg(test)]
 mod seal;
 
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+pub use self::in_place::code_memory;
 
 /// A component that was embedded when this crate was compiled.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +44,14 @@ pub struct Precompiled {
     pub description: &'static str,
     /// Set by the build script alone.
     code: &'static [u8],
+    /// A component of this process runs the code where it lies: wasmtime knows a place of code once.
+    is_used: &'static AtomicBool,
 }
+
+/// Bytes that begin with a page, of which the processor may be told that they are code.
+#[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
+struct Pages<T: ?Sized>(T);
 
 impl std::fmt::Debug for Precompiled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,20 +67,28 @@ impl Precompiled {
         self.code
     }
 
-    /// Loads the component without compiling it.
+    /// Loads the component without compiling it. The first time, and with an engine that has this crate's [`code_memory`], the
+    /// code stays where it is in the binary; else it is copied.
     ///
     /// # Errors
     /// Fails when the code was made by another version of wasmtime, with other settings than this engine's, or for another
     /// processor. The component can then be compiled.
     #[allow(unsafe_code)]
     pub fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        let file = mapped::file(self.code);
         // SAFETY: `code` is what `Component::serialize` or `Engine::precompile_component` has returned. Nobody outside of
         // this crate can make a `Precompiled`, the build script makes one only of bytes whose digest is that of their seal,
-        // and a constant of the binary does not change. The file holds the same bytes, is sealed against any change, and has
-        // no name under which another file could take its place. That version, settings and processor fit is checked by
-        // wasmtime before it uses any of it.
+        // and a constant of the binary does not change and lives as long as the process. The file holds the same bytes, is
+        // sealed against any change, and has no name under which another file could take its place. That version, settings
+        // and processor fit is checked by wasmtime before it uses any of it.
         unsafe {
+            if in_place::is_possible(self.code) && !self.is_used.swap(true, Ordering::AcqRel) {
+                let in_place = Component::deserialize_raw(engine, NonNull::from(self.code));
+                if in_place.is_ok() {
+                    return in_place;
+                }
+                self.is_used.store(false, Ordering::Release);
+            }
+            let file = mapped::file(self.code);
             let copied = || Component::deserialize(engine, self.code);
             match &file {
                 Some(file) => Component::deserialize_file(engine, file.path()).or_else(|_| copied()),
@@ -78,7 +100,8 @@ impl Precompiled {
 
 /// All embedded components, by name.
 pub fn embedded() -> &'static [Embedded] {
-    include!(concat!(env!("OUT_DIR"), "/embedded.rs"))
+    static EMBEDDED: &[Embedded] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+    EMBEDDED
 }
 
 #[cfg(test)]
@@ -132,6 +155,13 @@ mod tests {
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
             assert_eq!(connector.digest, format!("sha256:{digest}"), "{}", connector.name);
+        }
+    }
+
+    #[test]
+    fn code_begins_with_a_page() {
+        for precompiled in embedded().iter().filter_map(|connector| connector.precompiled) {
+            assert!(precompiled.code.as_ptr().addr().is_multiple_of(4096), "{precompiled:?}");
         }
     }
 

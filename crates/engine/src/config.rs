@@ -23,6 +23,8 @@ pub struct EngineOptions {
     pub fuel_meter: Option<FuelMeter>,
     /// An observer of connectors that are stopped.
     pub observer: Option<Arc<dyn StopObserver>>,
+    /// What makes the code executable that was compiled before, where it may lie in memory that is not wasmtime's own.
+    pub code_memory: Option<CodeMemory>,
 }
 
 /// The reason why a connector was stopped in the middle of its work.
@@ -111,6 +113,16 @@ impl fmt::Debug for MemoryDumps {
     }
 }
 
+/// What makes pages of machine code executable in place of wasmtime.
+#[derive(Clone)]
+pub struct CodeMemory(pub Arc<dyn wasmtime::CustomCodeMemory>);
+
+impl fmt::Debug for CodeMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeMemory")
+    }
+}
+
 /// How often the epoch advances: the precision of [`Limits::cpu`] and the longest that a busy instance keeps its thread.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
@@ -153,6 +165,7 @@ pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config>
             ),
         }
     }
+    config.with_custom_code_memory(options.code_memory.clone().map(|memory| memory.0));
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(&options.limits)));
     Ok(config)
 }

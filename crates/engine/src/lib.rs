@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 pub use commit_tracker::{CallEnd, CallFailure};
-pub use config::{EngineOptions, FuelMeter, MemoryDumps, StopObserver, StopReason};
+pub use config::{CodeMemory, EngineOptions, FuelMeter, MemoryDumps, StopObserver, StopReason};
 use contract::ConnectorPre;
 pub use contract::{Call, ContractVersion, Manifest, grantable};
 use instance::StoreData;
@@ -210,7 +210,11 @@ impl Engine {
 
     /// What compiles.
     fn compiling(&self) -> Result<&Started, LoadError> {
-        self.inner.compiling.get(&self.inner.options)
+        let options = EngineOptions {
+            code_memory: None,
+            ..self.inner.options.clone()
+        };
+        self.inner.compiling.get(&options)
     }
 
     /// What loads machine code that was compiled before: what compiles, if that was needed already.

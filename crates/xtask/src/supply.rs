@@ -101,14 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn the_loader_of_machine_code_has_one_unsafe_block() {
-        let text = fs::read_to_string(root().join(MACHINE_CODE).join("src/lib.rs")).expect("text");
-        assert!(text.contains("#![deny(unsafe_code)]"), "{text}");
-        let count = |what: &str| text.matches(what).count();
-        assert_eq!((count("unsafe {"), count("allow(unsafe_code)")), (1, 1));
+    fn machine_code_is_loaded_and_made_executable_by_one_unsafe_block_each() {
+        let read = |name: &str| fs::read_to_string(root().join(MACHINE_CODE).join(name)).expect("text");
+        assert!(read("src/lib.rs").contains("#![deny(unsafe_code)]"));
+        for name in ["src/lib.rs", "src/in_place.rs"] {
+            let text = read(name);
+            let count = |what: &str| text.matches(what).count();
+            assert_eq!((count("unsafe {"), count("allow(unsafe_code)")), (1, 1), "{name}");
+        }
         let mut all = String::new();
         sources(&root().join(MACHINE_CODE), &mut all);
-        assert_eq!(all.matches("unsafe {").count(), 1, "in another file");
+        assert_eq!(all.matches("unsafe {").count(), 2, "in another file");
     }
 
     #[test]
