@@ -243,6 +243,25 @@ fn every_flag_and_variable_of_the_examples_is_one_of_the_binary() {
     assert!(checked >= 10, "only {checked} flags and variables were found");
 }
 
+/// Compose replaces `${...}` itself, and refuses what it does not know: a reference of ours has its `$` written twice.
+#[test]
+fn compose_leaves_references_to_pipepost() {
+    let mut seen = 0;
+    for entry in fs::read_dir(root().join("examples/operating")).expect("the examples") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if !name.starts_with("compose") {
+            continue;
+        }
+        seen += 1;
+        let text = fs::read_to_string(&path).expect("text");
+        for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            assert!(!line.replace("$$", "").contains('$'), "{name}: {line}");
+        }
+    }
+    assert!(seen >= 2, "only {seen} compose files were found");
+}
+
 #[test]
 fn the_served_example_checks() {
     let scratch = Scratch::new();
