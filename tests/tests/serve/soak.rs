@@ -29,6 +29,9 @@ const LOOKS: u32 = 60;
 /// What the process may hold more in the end than it did when it had worked for a while, in bytes.
 const GROWTH_MAX: u64 = 16 * 1024 * 1024;
 
+/// How long to wait before the same is asked again.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// How many more descriptors it may have open.
 const DESCRIPTORS_MAX: usize = 8;
 
@@ -56,9 +59,7 @@ fn a_day_of_work() {
         }
         work.is_over.store(true, Ordering::SeqCst);
     });
-    // The schedule goes on; what is under way ends.
-    let pause = served.api("POST", "/api/v1/pipelines/tick/pause", &Value::Null);
-    assert!(pause.status < 300, "{pause:?}");
+    pause_ticks(&served);
     let orders = work.orders.load(Ordering::SeqCst);
     let events = work.events.load(Ordering::SeqCst);
     until_idle(&served);
@@ -255,17 +256,30 @@ fn change(served: &Served, scratch: &Scratch, number: u32) {
 
 /// Waits until nothing waits and nothing is under way.
 fn until_idle(served: &Served) {
+    while has_some(served, "state=queued") || has_some(served, "state=running") {
+        std::thread::sleep(MOMENT);
+    }
+}
+
+/// Pauses the schedule while none of its runs waits: one that waits would wait for as long as the pause lasts.
+fn pause_ticks(served: &Served) {
+    let tell = |what: &str| {
+        let told = served.api("POST", &format!("/api/v1/pipelines/tick/{what}"), &Value::Null);
+        assert!(told.status < 300, "{told:?}");
+    };
     loop {
-        let some = |state: &str| {
-            let path = format!("/api/v1/runs?limit=1&state={state}");
-            let page = served.api("GET", &path, &Value::Null).json();
-            page["runs"].as_array().is_some_and(|runs| !runs.is_empty())
-        };
-        if !some("queued") && !some("running") {
+        tell("pause");
+        if !has_some(served, "state=queued&pipeline=tick") {
             return;
         }
-        std::thread::yield_now();
+        tell("resume");
+        std::thread::sleep(MOMENT);
     }
+}
+
+fn has_some(served: &Served, filter: &str) -> bool {
+    let page = served.api("GET", &format!("/api/v1/runs?limit=1&{filter}"), &Value::Null);
+    page.json()["runs"].as_array().is_some_and(|runs| !runs.is_empty())
 }
 
 /// What the runs came to.
