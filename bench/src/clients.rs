@@ -153,6 +153,7 @@ impl Clients {
             Client::Check => {
                 let mut command = self.command_of_pipepost();
                 command.arg("check").arg(self.write_pipeline(task)?);
+                command.arg("--accounts").arg(self.write_account(task, &json!({}))?);
                 Ok(command)
             }
             Client::Explain => {
@@ -235,6 +236,22 @@ impl Clients {
 
     /// A merge of the task's messages, over an account with these limits.
     fn pipepost(&self, task: &Task, limits: &Value) -> Result<Command> {
+        let path = |name: &str| self.folder.join(name);
+        let mut input = std::io::BufWriter::new(fs::File::create(path("input.json"))?);
+        letter::write_input(&mut input, task.messages)?;
+        input.flush()?;
+        let mut command = self.command_of_pipepost();
+        command.arg("run").arg(self.write_pipeline(task)?);
+        command.arg("--accounts").arg(self.write_account(task, limits)?);
+        command.arg("--input").arg(path("input.json"));
+        command.args(["--timeout", "none", "-q"]);
+        if let Some(folder) = task.attachment.as_deref().and_then(Path::parent) {
+            command.arg("--files").arg(folder);
+        }
+        Ok(command)
+    }
+
+    fn write_account(&self, task: &Task, limits: &Value) -> Result<PathBuf> {
         let mut account = json!({
             "label": "mail", "type": "smtp-auth-and-properties",
             "host": "127.0.0.1", "port": task.port, "auth": "false", "starttls_enable": "false",
@@ -245,20 +262,9 @@ impl Clients {
             account["ca_file"] = json!(authority);
             account["properties"] = json!({ "mail.smtp.ssl.enable": "true" });
         }
-        let path = |name: &str| self.folder.join(name);
-        write(&path("accounts.json"), &account.to_string())?;
-        let mut input = std::io::BufWriter::new(fs::File::create(path("input.json"))?);
-        letter::write_input(&mut input, task.messages)?;
-        input.flush()?;
-        let mut command = self.command_of_pipepost();
-        command.arg("run").arg(self.write_pipeline(task)?);
-        command.arg("--accounts").arg(path("accounts.json"));
-        command.arg("--input").arg(path("input.json"));
-        command.args(["--timeout", "none", "-q"]);
-        if let Some(folder) = task.attachment.as_deref().and_then(Path::parent) {
-            command.arg("--files").arg(folder);
-        }
-        Ok(command)
+        let path = self.folder.join("accounts.json");
+        write(&path, &account.to_string())?;
+        Ok(path)
     }
 
     fn write_pipeline(&self, task: &Task) -> Result<PathBuf> {

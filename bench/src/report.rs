@@ -17,7 +17,7 @@ use crate::stats::{Spread, short};
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// What a thousand runs in flight may hold.
-const IN_FLIGHT: f64 = 160.0 * MIB;
+const IN_FLIGHT: f64 = 160e6;
 
 /// What is measured beside the clients that send and end.
 pub(crate) struct Further {
