@@ -92,7 +92,9 @@ pub(super) fn goals(page: &mut String, further: &Further) {
     );
     line(
         &format!("serve: {QUEUED} runs wait for one slow provider of {PROVIDERS}"),
-        format!("99 of 100 answers of the others within {UNHARMED} times what they take without"),
+        format!(
+            "99 of 100 answers of the others within {UNHARMED} times what they take beside as many that have ended"
+        ),
         &ratios(&found.beside, &found.alone),
         1.0,
         " times",
