@@ -11,8 +11,8 @@ use wasmtime::CustomCodeMemory;
 /// It is for [`wasmtime::Config::with_custom_code_memory`], and serves all other code of that engine as well.
 #[cfg(target_os = "linux")]
 pub fn code_memory() -> Option<Arc<dyn CustomCodeMemory>> {
-    let codes = super::embedded().iter().filter_map(|embedded| embedded.precompiled);
-    let are_possible = codes.map(|precompiled| is_possible(precompiled.code)).all(|is| is);
+    let mut codes = super::embedded().iter().filter_map(|embedded| embedded.precompiled);
+    let are_possible = codes.all(|precompiled| is_possible(precompiled.code));
     are_possible.then(|| Arc::new(Publisher) as Arc<dyn CustomCodeMemory>)
 }
 
