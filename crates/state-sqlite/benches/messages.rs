@@ -33,7 +33,7 @@ fn main() {
         .unwrap();
     let (begun, used) = (Instant::now(), processor_time());
     runtime.block_on(async {
-        let ledger: Arc<dyn Ledger> = Arc::from(store.open_ledger("merge", Redact::nothing()).await.unwrap());
+        let ledger: Arc<dyn Ledger> = store.open_ledger("merge", Redact::nothing()).await.unwrap();
         let connections: Vec<_> = (0..CONNECTIONS)
             .map(|connection| tokio::spawn(connection_of(Arc::clone(&ledger), connection, each)))
             .collect();
