@@ -698,7 +698,7 @@ fn record(
     let changed = change
         .prepare_cached(
             "UPDATE messages SET digest = ?3, outcome = ?4, output = ?5, remainder = ?6, changed = ?7, in_doubt = NULL
-             WHERE key = ?1 AND execution = ?2",
+             WHERE key = ?1",
         )?
         .execute(values)?;
     if changed > 0 {
@@ -707,10 +707,7 @@ fn record(
     change
         .prepare_cached(
             "INSERT INTO messages (key, execution, digest, outcome, output, remainder, changed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (key) DO UPDATE SET
-               digest = excluded.digest, outcome = excluded.outcome, output = excluded.output,
-               remainder = excluded.remainder, changed = excluded.changed, in_doubt = NULL",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(values)?;
     Ok(())

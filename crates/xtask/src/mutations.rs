@@ -97,23 +97,31 @@ fn build() -> PathBuf {
 
 /// What becomes of the copy with the patch in it; the copy is as before in the end.
 fn verdict(copy: &Path, mutation: &Mutation) -> Result<&'static str> {
+    let verdict = with(copy, mutation, || {
+        let compiles = test(copy, mutation, &["--no-run"]).output()?;
+        Ok(if !compiles.status.success() {
+            eprintln!("{}", shown(&compiles));
+            "no build"
+        } else if test(copy, mutation, &[]).output()?.status.success() {
+            "SURVIVED"
+        } else {
+            "caught"
+        })
+    })?;
+    Ok(verdict.unwrap_or("stale patch"))
+}
+
+/// Does something with the copy while the mutation is applied to it. Nothing is returned where it no longer applies.
+fn with<T>(copy: &Path, mutation: &Mutation, act: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
     if !git_apply(copy, mutation, &[])?.status.success() {
-        return Ok("stale patch");
+        return Ok(None);
     }
-    let compiles = test(copy, mutation, &["--no-run"]).output()?;
-    let verdict = if !compiles.status.success() {
-        eprintln!("{}", shown(&compiles));
-        "no build"
-    } else if test(copy, mutation, &[]).output()?.status.success() {
-        "SURVIVED"
-    } else {
-        "caught"
-    };
+    let done = act();
     let back = git_apply(copy, mutation, &["--reverse"])?;
     if !back.status.success() {
         bail!("`{}` cannot be taken back: {}", mutation.patch.display(), shown(&back));
     }
-    Ok(verdict)
+    done.map(Some)
 }
 
 /// Builds the command with this mutation, for a control: what a test finds with it has to be wrong.
@@ -123,21 +131,15 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf> {
     let copy = target().join("mutations/copy");
     copy_to(&copy)?;
     lay_connectors_out()?;
-    let applied = git_apply(&copy, &mutation, &[])?;
-    if !applied.status.success() {
-        bail!("`{}` does not apply: {}", mutation.patch.display(), shown(&applied));
-    }
-    let mut cargo = crate::run::cargo(&copy);
-    cargo
-        .args(["build", "--package", "pipepost", "--bin", "pipepost"])
-        .env("PIPEPOST_CONNECTORS", build().join("connectors"))
-        .env("CARGO_TARGET_DIR", build());
-    let built = check(&mut cargo);
-    let back = git_apply(&copy, &mutation, &["--reverse"])?;
-    if !back.status.success() {
-        bail!("`{}` cannot be taken back: {}", mutation.patch.display(), shown(&back));
-    }
-    built?;
+    let built = with(&copy, &mutation, || {
+        let mut cargo = crate::run::cargo(&copy);
+        cargo
+            .args(["build", "--package", "pipepost", "--bin", "pipepost"])
+            .env("PIPEPOST_CONNECTORS", build().join("connectors"))
+            .env("CARGO_TARGET_DIR", build());
+        check(&mut cargo)
+    })?;
+    built.with_context(|| format!("the mutation `{name}` no longer applies"))?;
     Ok(build().join("debug/pipepost"))
 }
 
