@@ -72,7 +72,8 @@ struct Start {
 }
 
 impl Start {
-    fn get(&self, options: &EngineOptions) -> Result<&Started, LoadError> {
+    /// Returns what is started, with these options if it is not yet.
+    fn get(&self, options: impl FnOnce() -> EngineOptions) -> Result<&Started, LoadError> {
         if let Some(started) = self.started.get() {
             return Ok(started);
         }
@@ -80,7 +81,7 @@ impl Start {
         match self.started.get() {
             Some(started) => Ok(started),
             None => {
-                let started = Started::new(options)?;
+                let started = Started::new(&options())?;
                 Ok(self.started.get_or_init(|| started))
             }
         }
@@ -210,11 +211,10 @@ impl Engine {
 
     /// What compiles.
     fn compiling(&self) -> Result<&Started, LoadError> {
-        let options = EngineOptions {
+        self.inner.compiling.get(|| EngineOptions {
             code_memory: None,
             ..self.inner.options.clone()
-        };
-        self.inner.compiling.get(&options)
+        })
     }
 
     /// What loads machine code that was compiled before: what compiles, if that was needed already.
@@ -222,11 +222,10 @@ impl Engine {
         if let Some(compiling) = self.inner.compiling.started.get() {
             return Ok(compiling);
         }
-        let options = EngineOptions {
+        self.inner.mapping.get(|| EngineOptions {
             cache: None,
             ..self.inner.options.clone()
-        };
-        self.inner.mapping.get(&options)
+        })
     }
 
     /// Returns the limits of every instance.
