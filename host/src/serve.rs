@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipepost_core::shutdown::ShutdownToken;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_flowspec::LogLevel;
 use pipepost_serve::dispatcher;
@@ -122,7 +123,7 @@ impl PreparedPipeline for ServedPipeline {
 
     fn perform(&self, order: Order) -> Answer<'_, Performed> {
         Box::pin(async move {
-            let before = order.began_before.then(|| order.key.clone());
+            let before = order.began_before.then(|| (order.key.clone(), order.ending.1.clone()));
             let mut globals = Map::clone(&self.globals);
             globals.extend(order.globals);
             let options = RunOptions {
@@ -142,8 +143,8 @@ impl PreparedPipeline for ServedPipeline {
             };
             let report = self.host.run(&self.prepared, options).await;
             let mut performed = self.performed(report);
-            if let Some(key) = before {
-                self.count_anew(&key, &mut performed.counts).await;
+            if let (Some((key, ending)), Some(own)) = (before, performed.counts) {
+                performed.counts = self.count_anew(&key, &ending, own).await;
             }
             performed
         })
@@ -168,12 +169,25 @@ async fn counted(reader: &dyn LedgerReader, execution: &str) -> Result<(u64, u64
 }
 
 impl ServedPipeline {
-    /// Counts what all attempts have sent, by the ledger: an attempt counts only what it sent itself.
-    async fn count_anew(&self, key: &str, counts: &mut RunCounts) {
-        let Some(state) = &self.host.state else { return };
-        match counted(&*state.reader(), key).await {
-            Ok((sent, uncertain)) => (counts.sent, counts.uncertain) = (sent, uncertain),
-            Err(error) => tracing::warn!(%error, "what earlier attempts sent is not counted"),
+    /// Counts what all attempts have sent, by the ledger: an attempt counts only what it sent itself. Waits for a state that
+    /// cannot be read, as the run's end would; none if the server ends before it can.
+    async fn count_anew(&self, key: &str, ending: &ShutdownToken, own: RunCounts) -> Option<RunCounts> {
+        let Some(state) = &self.host.state else {
+            return Some(own);
+        };
+        let mut is_first = true;
+        loop {
+            match counted(&*state.reader(), key).await {
+                Ok((sent, uncertain)) => return Some(RunCounts { sent, uncertain, ..own }),
+                Err(error) if std::mem::replace(&mut is_first, false) => {
+                    tracing::error!(%error, "a run's end waits for the state, where its earlier attempts are counted");
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(dispatcher::STATE_RETRY_INTERVAL) => {}
+                () = ending.requested() => return None,
+            }
         }
     }
 
@@ -197,7 +211,7 @@ impl ServedPipeline {
             shown: output.as_ref().map(|output| self.shown(output)),
             output,
             failure,
-            counts,
+            counts: Some(counts),
             interrupted,
             waited_for_uncertain: other_runs.uncertain > 0,
             is_unanswered: other_runs.unanswered > 0,

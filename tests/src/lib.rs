@@ -59,6 +59,7 @@ pub use collector::Collector;
 pub use document::{choice, document, email, step};
 pub use exim::{Exim, EximOptions};
 pub use inbox::Catcher;
+pub use lines::PATIENCE;
 pub use message::Message;
 pub use namespace::Namespace;
 pub use oauth::{Provider, ProviderOptions, browse, redirect_of};

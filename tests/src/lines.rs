@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Nothing that a test waits for takes this long; only a hang does.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads lines on a thread of its own, so that waiting for one has an end.
 pub(crate) struct Lines {

@@ -36,7 +36,7 @@ use crate::trigger::Trigger;
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long to wait before a state that could not be used is tried again.
-const STATE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+pub const STATE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How much a clock is set back that nobody has to follow: it is disciplined in small steps all the time.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);

@@ -101,8 +101,8 @@ pub struct Performed {
     pub shown: Option<Value>,
     /// The reason, if the run did not end as it should.
     pub failure: Option<PerformFailure>,
-    /// The numbers of messages.
-    pub counts: RunCounts,
+    /// The numbers of messages, over all attempts; none if what earlier ones sent could not be read.
+    pub counts: Option<RunCounts>,
     /// Whether it was ended early, by the order's handle.
     pub interrupted: bool,
     /// Whether a run of another pipeline that it waited for ended uncertain.

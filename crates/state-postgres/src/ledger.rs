@@ -110,14 +110,11 @@ impl Drop for PostgresLedger {
 }
 
 impl Ledger for PostgresLedger {
-    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Result<Vec<Known>, StateError>> {
         Box::pin(async move {
-            if let Err(error) = self.read(messages).await {
-                // Nothing is sent twice for it: each claim asks the database.
-                tracing::error!(%error, "the ledger could not be read");
-            }
+            self.read(messages).await?;
             let mut state = self.state();
-            messages.iter().map(|message| state.look_up(message)).collect()
+            Ok(messages.iter().map(|message| state.look_up(message)).collect())
         })
     }
 

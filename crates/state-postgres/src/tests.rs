@@ -74,7 +74,7 @@ async fn claim(ledger: &Arc<dyn Ledger>, key: &str) -> Result<(), ClaimError> {
         digest: "d".to_owned(),
         resend: false,
     };
-    ledger.look_up(&[message]).await;
+    ledger.look_up(&[message]).await.expect("a readable state");
     ledger.claim(vec![part(key)]).await
 }
 
@@ -167,7 +167,10 @@ async fn what_a_late_confirmation_says_outlives_what_the_next_owner_records() {
         digest: "d".to_owned(),
         resend: true,
     };
-    assert_eq!(again.look_up(&[message]).await, [Known::Ended(sent())]);
+    assert_eq!(
+        again.look_up(&[message]).await.expect("a readable state"),
+        [Known::Ended(sent())]
+    );
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn connection_of(ledger: Arc<dyn Ledger>, connection: usize, messages: usi
                 resend: false,
             })
             .collect();
-        ledger.look_up(&asked).await;
+        ledger.look_up(&asked).await.expect("a readable state");
         for key in &keys {
             ledger.in_doubt(key, &output(0));
         }

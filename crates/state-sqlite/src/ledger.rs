@@ -95,14 +95,11 @@ impl Drop for SqliteLedger {
 }
 
 impl Ledger for SqliteLedger {
-    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Result<Vec<Known>, StateError>> {
         Box::pin(async move {
-            if let Err(error) = self.read(messages).await {
-                // Nothing is sent twice for it: the file is asked again by each claim, which fails with it.
-                tracing::error!(%error, "the ledger could not be read");
-            }
+            self.read(messages).await?;
             let mut state = self.state();
-            messages.iter().map(|message| state.look_up(message)).collect()
+            Ok(messages.iter().map(|message| state.look_up(message)).collect())
         })
     }
 

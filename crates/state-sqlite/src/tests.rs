@@ -126,11 +126,20 @@ async fn what_cannot_be_written_is_not_claimed() {
         digest: "d".to_owned(),
         resend: false,
     };
-    assert_eq!(ledger.look_up(std::slice::from_ref(&message)).await, [Known::Nothing]);
+    assert_eq!(
+        ledger
+            .look_up(std::slice::from_ref(&message))
+            .await
+            .expect("a readable state"),
+        [Known::Nothing]
+    );
     database(&folder).execute("DROP TABLE parts", []).expect("a state");
     let refused = ledger.claim(vec![part("a")]).await;
     assert!(matches!(refused, Err(ClaimError::Unrecorded(_))), "{refused:?}");
-    assert_eq!(ledger.look_up(&[message]).await, [Known::Nothing]);
+    assert_eq!(
+        ledger.look_up(&[message]).await.expect("a readable state"),
+        [Known::Nothing]
+    );
 }
 
 #[tokio::test]
@@ -301,7 +310,7 @@ async fn what_earlier_owners_left_is_read_when_the_run_comes_to_it() {
         let store = SqliteStore::new(folder.path());
         let ledger = open(&store, "run").await;
         for n in 0..MESSAGES {
-            ledger.look_up(&[message(n)]).await;
+            ledger.look_up(&[message(n)]).await.expect("a readable state");
             ledger.claim(vec![part(&message(n).key)]).await.expect("new");
             if n < MESSAGES - 2 {
                 ledger.settle(&part(&message(n).key), PartOutcome::Confirmed(None));
@@ -325,7 +334,7 @@ async fn what_earlier_owners_left_is_read_when_the_run_comes_to_it() {
     let ledger = SqliteLedger::new(Arc::clone(&store.book), "run", Redact::nothing(), loaded);
     for batch in (0..MESSAGES).collect::<Vec<_>>().chunks(100) {
         let messages: Vec<Message> = batch.iter().map(|n| message(*n)).collect();
-        let known = ledger.look_up(&messages).await;
+        let known = ledger.look_up(&messages).await.expect("a readable state");
         for (n, known) in batch.iter().zip(known) {
             match known {
                 Known::Ended(ended) if *n < MESSAGES - 2 => assert_eq!(ended, recorded(*n)),
@@ -341,12 +350,18 @@ async fn what_earlier_owners_left_is_read_when_the_run_comes_to_it() {
         digest: "another content".to_owned(),
         ..message(5)
     };
-    assert_eq!(ledger.look_up(&[other]).await, [Known::OtherContent]);
+    assert_eq!(
+        ledger.look_up(&[other]).await.expect("a readable state"),
+        [Known::OtherContent]
+    );
     let new = Message {
         key: "run/new".to_owned(),
         ..message(0)
     };
-    assert_eq!(ledger.look_up(&[new]).await, [Known::Nothing]);
+    assert_eq!(
+        ledger.look_up(&[new]).await.expect("a readable state"),
+        [Known::Nothing]
+    );
     assert_eq!(ledger.claim(vec![part("run/5")]).await, Err(ClaimError::Claimed));
 }
 
@@ -366,7 +381,10 @@ async fn a_new_execution_reads_nothing() {
         digest: "content".to_owned(),
         resend: false,
     };
-    assert_eq!(ledger.look_up(&[message]).await, [Known::Nothing]);
+    assert_eq!(
+        ledger.look_up(&[message]).await.expect("a readable state"),
+        [Known::Nothing]
+    );
     assert_eq!(commits.load(Ordering::Relaxed), before);
 }
 
@@ -382,7 +400,7 @@ async fn a_message_that_an_earlier_version_saw_completed_is_recorded() {
     {
         let store = SqliteStore::new(folder.path());
         let ledger = open(&store, "run").await;
-        ledger.look_up(&[message()]).await;
+        ledger.look_up(&[message()]).await.expect("a readable state");
         ledger.claim(vec![part("run/a")]).await.expect("new");
         ledger.settle(&part("run/a"), PartOutcome::Confirmed(Some("{\"n\":1}".to_owned())));
         ledger.claim(vec![part("run/other")]).await.expect("new");
@@ -405,7 +423,7 @@ async fn a_message_that_an_earlier_version_saw_completed_is_recorded() {
         .expect("as it was");
     drop(before);
     let ledger = open(&SqliteStore::new(folder.path()), "run").await;
-    let known = ledger.look_up(&[message()]).await;
+    let known = ledger.look_up(&[message()]).await.expect("a readable state");
     assert!(
         matches!(&known[..], [Known::Ended(ended)] if ended.output == "{\"n\":1}" && !ended.uncertain),
         "{known:?}"

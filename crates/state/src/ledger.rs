@@ -18,7 +18,7 @@ pub(crate) use memory::Shared;
 pub use reader::{Decision, Entry, LedgerReader, PartEntry, SettleError, State};
 pub use rules::{BeforeReopening, Claim, LedgerState, MessageEntry, PartState};
 
-use crate::Answer;
+use crate::{Answer, StateError};
 
 /// How long settled messages are kept, in seconds: thirty days. Uncertain ones are kept until somebody settles them.
 pub const RETENTION_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -97,7 +97,10 @@ pub enum ClaimError {
 pub trait Ledger: Send + Sync {
     /// Returns what is known of these messages, in their order. Their digests are used for the next claims under their
     /// keys.
-    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>>;
+    ///
+    /// The answer may fail because the ledger cannot be read. Then nothing is known of any of them, and none may be sent:
+    /// a claim would say of one that was sent before that it is taken, and not that it arrived.
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Result<Vec<Known>, StateError>>;
 
     /// Returns whether a claim waits for a disk or for another machine. Then claims that are made together, and ahead, cost
     /// less.

@@ -9,6 +9,7 @@ use pipepost_core::{Failure, FailureKind, Remedy};
 use pipepost_engine::files::RunFiles;
 use pipepost_engine::{BatchEnd, CallEnd, SendPermit, run_batch};
 use pipepost_net::{Route, RunId};
+use pipepost_state::StateError;
 use pipepost_state::ledger::{Known, Ledger, Message, Recorded};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -100,7 +101,14 @@ impl Sender<'_> {
         counter: Option<&Arc<Counter>>,
     ) -> Vec<Outcome> {
         let messages: Vec<Message> = calls.iter().map(|call| call.message(false)).collect();
-        let known = self.ledger.look_up(&messages).await;
+        let known = match self.ledger.look_up(&messages).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(%error, "the ledger could not be read");
+                let unread = |call: &Arc<PreparedCall>| self.settle(target, call, Err(unread(&error).into()));
+                return calls.iter().map(unread).collect();
+            }
+        };
         let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();
         let mut first = Vec::with_capacity(calls.len());
         for (index, known) in known.into_iter().enumerate() {
@@ -192,7 +200,7 @@ impl Sender<'_> {
 
     /// Asks the ledger for leave to send an uncertain message again. Returns what is left of it.
     async fn claim_again(&self, call: &PreparedCall) -> Option<Share> {
-        let known = self.ledger.look_up(&[call.message(true)]).await.pop()?;
+        let known = self.ledger.look_up(&[call.message(true)]).await.ok()?.pop()?;
         match known {
             Known::Nothing => Some(Share::Whole),
             Known::Left(remainder) => Some(Share::Rest(remainder)),
@@ -440,6 +448,12 @@ fn lost(target: &Target<'_>) -> Failure {
         target.connector.name
     );
     Failure::new(FailureKind::Uncertain, message)
+}
+
+/// Nobody knows what became of a message before, so it is not sent.
+fn unread(error: &StateError) -> Failure {
+    let message = format!("The ledger could not be read, so the message was not sent: {error}.");
+    Failure::new(FailureKind::Configuration, message)
 }
 
 fn judged(end: CallEnd, attempts: u32) -> Outcome {

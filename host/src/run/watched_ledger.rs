@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pipepost_state::Answer;
 use pipepost_state::ledger::{ClaimError, Known, Ledger, Message, Part, PartOutcome, Recorded};
+use pipepost_state::{Answer, StateError};
 
 use super::state_watch::StateWatch;
 
@@ -24,8 +24,14 @@ impl Ledger for WatchedLedger {
         self.ledger.is_durable()
     }
 
-    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
-        self.ledger.look_up(messages)
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Result<Vec<Known>, StateError>> {
+        Box::pin(async move {
+            let known = self.ledger.look_up(messages).await;
+            if known.is_err() {
+                self.watch.note();
+            }
+            known
+        })
     }
 
     fn in_doubt(&self, key: &str, output: &str) {

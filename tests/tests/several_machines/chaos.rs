@@ -62,7 +62,6 @@ fn three_workers_and_two_faults_of_each_kind() {
     chaos(
         numbers("PIPEPOST_CHAOS_MESSAGES", 400),
         numbers("PIPEPOST_CHAOS_FAULTS", 12),
-        None,
     );
 }
 
@@ -72,7 +71,6 @@ fn twenty_thousand_messages_and_a_hundred_faults() {
     chaos(
         numbers("PIPEPOST_CHAOS_MESSAGES", 20_000),
         numbers("PIPEPOST_CHAOS_FAULTS", 102),
-        Some(UNCERTAIN_MAX),
     );
 }
 
@@ -113,18 +111,12 @@ impl Store {
     }
 }
 
-fn chaos(messages: usize, faults: usize, uncertain_max: Option<u32>) {
+fn chaos(messages: usize, faults: usize) {
     let seed = seed();
     let Some(sink) = Sink::start() else { return };
     let Some(store) = Store::start() else { return };
     let ports = [store.primary.port(), store.standby.port()];
-    let machine = |_| {
-        let machine = Machine::new(&ports, sink.address());
-        match uncertain_max {
-            Some(most) => machine.with_uncertain_max(most),
-            None => machine,
-        }
-    };
+    let machine = |_| Machine::new(&ports, sink.address()).with_uncertain_max(UNCERTAIN_MAX);
     let machines: Vec<Machine> = (0..WORKERS).map(machine).collect();
     machines[0].start();
     book::keep(&store.primary);

@@ -116,7 +116,9 @@ fn a_claim_whose_answer_was_lost_is_asked_again_and_is_still_its_own() {
         .block_on(store.open_ledger("e", Redact::nothing()))
         .expect("nobody has it");
     assert_eq!(
-        runtime.block_on(ledger.look_up(&[message("one"), message("two")])),
+        runtime
+            .block_on(ledger.look_up(&[message("one"), message("two")]))
+            .expect("a store that answers"),
         [Known::Nothing, Known::Nothing]
     );
     way.mute();
@@ -151,7 +153,9 @@ fn a_claim_whose_answer_was_lost_to_a_lease_is_not_granted_and_nothing_more_is()
     let (store_cut_off, other) = (store(way.port(), "?lease=2"), store(cluster.port(), "?lease=2"));
     let open = |store: &PostgresStore| runtime.block_on(store.open_ledger("e", Redact::nothing()));
     let ledger = open(&store_cut_off).expect("nobody has it");
-    runtime.block_on(ledger.look_up(&[message("one"), message("two")]));
+    runtime
+        .block_on(ledger.look_up(&[message("one"), message("two")]))
+        .expect("a store that answers");
     way.mute();
     let claim = {
         let ledger = Arc::clone(&ledger);
@@ -169,7 +173,9 @@ fn a_claim_whose_answer_was_lost_to_a_lease_is_not_granted_and_nothing_more_is()
             Err(error) => panic!("{error}"),
         }
     };
-    let known = runtime.block_on(taken.look_up(&[message("one"), message("two")]));
+    let known = runtime
+        .block_on(taken.look_up(&[message("one"), message("two")]))
+        .expect("a store that answers");
     assert!(matches!(&known[0], Known::Ended(ended) if ended.uncertain), "{known:?}");
     assert_eq!(known[1], Known::Nothing);
     way.sever();

@@ -340,7 +340,7 @@ async fn execution(store: &PostgresStore, name: &str) -> usize {
                 resend: false,
             })
             .collect();
-        ledger.look_up(&messages).await;
+        ledger.look_up(&messages).await.expect("a readable state");
         let part = |key: &String| Part {
             key: key.clone(),
             number: 0,

@@ -1,11 +1,14 @@
 //! The state in PostgreSQL, as one worker meets it: gone and back, behind a pool, over TLS, set so that it would forget, and
 //! taken over by a standby that had not everything.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
 use pipepost_tests::{
-    Authority, Flaw, Namespace, PgBouncer, Postgres, PostgresOptions, Replication, Served, Sink, postgres, root,
+    Authority, Flaw, Namespace, PATIENCE, Partition, PgBouncer, Postgres, PostgresOptions, Replication, Scratch,
+    Served, Sink, USER, postgres, root,
 };
 use serde_json::{Value, json};
 
@@ -284,5 +287,176 @@ fn what_an_asynchronous_standby_had_not_received_is_sent_again() {
     assert!(
         manual.join(" ").contains("9 or 10 of 20 messages were sent twice"),
         "the manual says otherwise"
+    );
+}
+
+/// A pipeline, and a mail server beside the sink that greets nobody: a run stands still at its step until the test ends the
+/// connection.
+struct Silence {
+    scratch: Scratch,
+    met: Receiver<TcpStream>,
+}
+
+/// What the steps of a pipeline do, one after another.
+#[derive(Clone, Copy)]
+enum Sends {
+    /// What was ordered, to the sink.
+    All,
+    /// One message, to the server that says nothing.
+    Nothing,
+}
+
+impl Silence {
+    fn new(way: &Partition, sink: &Sink, steps: &[Sends]) -> Self {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let scratch = folder(&postgres::url(&[way.port()]), sink.address().port());
+        let mut silent = Sink::account(server.local_addr().expect("it is bound").port());
+        silent["label"] = json!("silent");
+        let accounts = json!([Sink::account(sink.address().port()), silent]);
+        scratch.write("accounts.json", accounts.to_string());
+        let mut flow: Vec<Value> = steps.iter().zip(1..).map(step).collect();
+        // What a step before reports is not what the run reports.
+        flow.push(
+            json!({ "type": "connector", "name": "json-generator-connector", "params": { "json": { "is": "over" } } }),
+        );
+        let document = json!({ "triggerSpec": { "type": "rest" }, "flowSpec": { "start": flow } });
+        scratch.write("pipelines/steps.json", document.to_string());
+        let (meets, met) = channel();
+        // It ends with the first connection that nobody waits for any more.
+        std::thread::spawn(move || {
+            server
+                .incoming()
+                .flatten()
+                .try_for_each(|connection| meets.send(connection))
+        });
+        Self { scratch, met }
+    }
+
+    /// Waits until a run stands at a step that sends nothing. It goes on when what this gives is dropped.
+    fn met(&self) -> TcpStream {
+        self.met.recv_timeout(PATIENCE).expect("a step connects")
+    }
+}
+
+fn step((sends, number): (&Sends, usize)) -> Value {
+    let (account, items) = match sends {
+        Sends::All => ("mail", json!("{{ trigger.body.subjects }}")),
+        Sends::Nothing => ("silent", json!(["nothing"])),
+    };
+    json!({
+        "type": "connector",
+        "name": "email-connector-v2",
+        "stepName": format!("Step {number}"),
+        "accountLabel": account,
+        "params": {
+            "items": items,
+            "from": USER,
+            "to": "someone@example.test",
+            "subject": "{{ item }}",
+            "text": "x",
+            "body": "",
+            "isAuth": false,
+            "isOverTLS": false,
+            "isOverSSL": false,
+            "failOnError": false,
+            "retry": false,
+        },
+    })
+}
+
+/// Orders four messages, and gives the run.
+fn ordered(served: &Served) -> String {
+    let order = order(&["one", "two", "three", "four"]);
+    let reply = served.post("steps", &[("Prefer", "respond-async")], &order);
+    reply.with_status(202).json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Waits until all four are written down as sent.
+fn until_sent(cluster: &Postgres) {
+    while cluster.count("SELECT count(*) FROM pipepost.messages WHERE outcome = 'sent'") < 4 {
+        std::thread::yield_now();
+    }
+}
+
+fn lose(way: &Partition) {
+    way.cut();
+    way.sever();
+}
+
+/// What an attempt sent is in the ledger and not in what the next attempt has done itself. So a state that cannot be read as
+/// that one ends must not make a run that is done and has sent nothing.
+#[test]
+fn a_run_counts_what_its_earlier_attempts_sent_though_the_store_is_gone_when_it_ends() {
+    let Some(sink) = Sink::start() else { return };
+    let Some(cluster) = Postgres::start(&PostgresOptions::default()) else {
+        return;
+    };
+    let way = Partition::before(SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port())));
+    let silence = Silence::new(&way, &sink, &[Sends::All, Sends::Nothing]);
+    let first = Served::start(&silence.scratch, &[]);
+    let id = ordered(&first);
+    let stands = silence.met();
+    until_sent(&cluster);
+    first.running().signal("KILL");
+    drop((first, stands));
+    let second = Served::start(&silence.scratch, &[]);
+    let stands = silence.met();
+    lose(&way);
+    drop(stands);
+    second.running().complains("where its earlier attempts are counted");
+    way.heal();
+    let run = second.run_until(&id, "done");
+    assert_eq!(run["attempt"], 2, "{run}");
+    assert_eq!(
+        run["messages"],
+        json!({ "sent": 4, "failed": 1, "uncertain": 0 }),
+        "{run}"
+    );
+    drop(second);
+    let arrived = sink.finish();
+    assert!(
+        arrived.len() == 4 && arrived.values().all(|count| *count == 1),
+        "{arrived:?}"
+    );
+}
+
+/// A ledger that could not be read knows nothing of a message that arrived, and its claim says no more than that somebody has
+/// it. That is no doubt about the message: it is looked up again.
+#[test]
+fn what_arrived_is_not_in_doubt_because_the_store_was_gone_when_it_was_looked_up() {
+    let Some(sink) = Sink::start() else { return };
+    let Some(cluster) = Postgres::start(&PostgresOptions::default()) else {
+        return;
+    };
+    let way = Partition::before(SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port())));
+    let silence = Silence::new(&way, &sink, &[Sends::Nothing, Sends::All, Sends::Nothing]);
+    let first = Served::start(&silence.scratch, &[]);
+    let id = ordered(&first);
+    drop(silence.met());
+    let stands = silence.met();
+    until_sent(&cluster);
+    first.running().signal("KILL");
+    drop((first, stands));
+    let second = Served::start(&silence.scratch, &[]);
+    let stands = silence.met();
+    lose(&way);
+    drop(stands);
+    second.running().complains("the ledger could not be read");
+    way.heal();
+    // This attempt goes on to its end, and so does the next one.
+    (0..3).for_each(|_| drop(silence.met()));
+    let run = second.run_until(&id, "done");
+    assert_eq!(run["attempt"], 3, "{run}");
+    assert_eq!(
+        run["messages"],
+        json!({ "sent": 4, "failed": 2, "uncertain": 0 }),
+        "{run}"
+    );
+    assert!(uncertain(&second).is_empty());
+    drop(second);
+    let arrived = sink.finish();
+    assert!(
+        arrived.len() == 4 && arrived.values().all(|count| *count == 1),
+        "{arrived:?}"
     );
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use pipepost_core::{Failure, FailureKind, shutdown};
 use pipepost_state::clock::{Clock as _, SystemClock, length};
-use pipepost_state::runs::{Lease, QueueAgain, Run, RunEnd, RunFailure, RunState, backoff};
+use pipepost_state::runs::{Lease, QueueAgain, Run, RunCounts, RunEnd, RunFailure, RunState, backoff};
 use serde_json::{Map, Value, json};
 
 use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL, Starter};
@@ -126,7 +126,7 @@ fn failed(failure: Failure) -> Performed {
             wait: None,
             object: json!(failure),
         }),
-        counts: pipepost_state::runs::RunCounts::default(),
+        counts: Some(RunCounts::default()),
         interrupted: false,
         waited_for_uncertain: false,
         is_unanswered: false,
@@ -213,6 +213,14 @@ fn decide(run: &Run, performed: Performed, retries: u32) -> Next {
         unrecorded,
         ..
     } = performed;
+    let Some(counts) = counts else {
+        // Whether it is done, or uncertain, is in the ledger. The next attempt finds there what this one did.
+        return Next::Again(QueueAgain {
+            wait: state_pause(run.attempt),
+            failure: None,
+            counts: run.counts,
+        });
+    };
     if unrecorded && (failure.is_some() || counts.failed > 0 || is_unanswered) {
         // Nobody's fault but the state's, and nothing that is not in the ledger was sent: it goes on when the state is back.
         return Next::Again(QueueAgain {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::rules::LedgerState;
 use super::{ClaimError, Known, Ledger, Message, Part, PartOutcome, Recorded};
-use crate::Answer;
+use crate::{Answer, StateError};
 
 /// The messages of one execution, shared with the store that keeps them.
 pub(crate) type Shared = Arc<Mutex<LedgerState>>;
@@ -58,10 +58,10 @@ impl MemoryLedger {
 }
 
 impl Ledger for MemoryLedger {
-    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Result<Vec<Known>, StateError>> {
         let mut state = self.state();
         let known = messages.iter().map(|message| state.look_up(message)).collect();
-        Box::pin(std::future::ready(known))
+        Box::pin(std::future::ready(Ok(known)))
     }
 
     fn in_doubt(&self, key: &str, output: &str) {

@@ -42,7 +42,10 @@ async fn known(ledger: &Held, key: &str) -> Known {
 }
 
 async fn look_up(ledger: &Held, message: Message) -> Known {
-    at_once(ledger.look_up(&[message])).await.remove(0)
+    at_once(ledger.look_up(&[message]))
+        .await
+        .expect("a readable state")
+        .remove(0)
 }
 
 async fn try_claim(ledger: &Held, parts: &[(&str, u32)]) -> Result<(), ClaimError> {

@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pipepost_core::{Failure, FailureKind};
 use pipepost_net::Answers::Content;
-use pipepost_state::Answer;
 use pipepost_state::ledger::{Known, MemoryLedger, Message, PartOutcome, Recorded};
+use pipepost_state::{Answer, StateError};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -41,7 +41,7 @@ impl Ledger for Disk {
         true
     }
 
-    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Vec<Known>> {
+    fn look_up<'l>(&'l self, messages: &'l [Message]) -> Answer<'l, Result<Vec<Known>, StateError>> {
         self.books.look_up(messages)
     }
 
