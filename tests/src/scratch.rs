@@ -21,7 +21,8 @@ pub struct Scratch {
     variables: Vec<(String, String)>,
     secrets: Vec<String>,
     /// How many files the binary may have open.
-    descriptors: Option<u32>,
+    /// As `ulimit` takes them.
+    limits: Option<String>,
     /// A folder on a disk of its own, and how that is mounted.
     disk: Option<(PathBuf, String)>,
 }
@@ -35,7 +36,7 @@ impl Scratch {
             folder,
             variables: Vec::new(),
             secrets: vec![PASSWORD.to_owned()],
-            descriptors: None,
+            limits: None,
             disk: None,
         }
     }
@@ -129,7 +130,15 @@ impl Scratch {
     #[cfg(unix)]
     #[must_use]
     pub fn descriptors(mut self, count: u32) -> Self {
-        self.descriptors = Some(count);
+        self.limits = Some(format!("-n {count}"));
+        self
+    }
+
+    /// The binary may use no more addresses than so many kilobytes.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn addresses(mut self, kilobytes: u64) -> Self {
+        self.limits = Some(format!("-v {kilobytes}"));
         self
     }
 
@@ -164,7 +173,7 @@ impl Scratch {
 
     /// The binary in this folder, with nothing of the caller's environment but what a program needs to start.
     pub(crate) fn command(&self) -> Command {
-        let mut command = match (self.descriptors, &self.disk) {
+        let mut command = match (&self.limits, &self.disk) {
             (None, None) => Command::new(binary()),
             (_, Some((folder, options))) => {
                 let mut command = Command::new("unshare");
@@ -173,9 +182,9 @@ impl Scratch {
                 command.arg(folder).arg(binary());
                 command
             }
-            (Some(count), None) => {
+            (Some(limits), None) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]);
+                shell.args(["-c", &format!("ulimit {limits} && exec \"$0\" \"$@\"")]);
                 shell.arg(binary());
                 shell
             }

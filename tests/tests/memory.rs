@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use pipepost_inbox::{Inbox, Security};
-use pipepost_tests::{Memory, PASSWORD, Scratch, USER};
+use pipepost_tests::{Dialogue, Memory, PASSWORD, Scratch, Scripted, USER, document, numbered};
 use serde_json::json;
 
 /// Rows of the file.
@@ -80,4 +80,22 @@ fn tell(peak: u64, faults: f64) {
         std::io::stderr(),
         "memory: {ROWS} rows, at most {peak} bytes, {faults:.2} page faults a row"
     );
+}
+
+/// A pool reserves addresses for all the instances there may be. A process that may have fewer makes them one by one, and one
+/// that may have none for any says what it lacks.
+#[test]
+fn a_process_with_few_addresses_sends_all_the_same() {
+    const GIB: u64 = 1 << 20;
+    let server = Scripted::start(Dialogue::streaming());
+    let send = |kilobytes: u64| {
+        let scratch = Scratch::with(&document(&[numbered(20, json!({}))]), &server.account());
+        scratch.addresses(kilobytes).run(&[])
+    };
+    let ending = send(16 * GIB).with_code(0);
+    assert_eq!(ending.json()["sent"], 20, "{ending}");
+    let ending = send(2 * GIB).with_code(75);
+    let told = ending.json()["failure"]["message"].to_string();
+    assert!(told.contains("There was no room for the connector"), "{ending}");
+    assert_eq!(server.seen().taken.len(), 20);
 }

@@ -143,8 +143,19 @@ pub(super) fn of_code() -> Config {
     config
 }
 
-/// The one constructor of the configuration of an engine that runs connectors.
-pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config> {
+/// The one constructor of an engine that runs connectors.
+pub(super) fn engine(options: &EngineOptions) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = configuration(options)?;
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(&options.limits)));
+    wasmtime::Engine::new(&config).or_else(|error| {
+        // The pool reserves addresses for every instance there may be, 4 GiB each, and a process may be allowed fewer.
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        tracing::info!("instances of connectors are allocated one by one: {error:#}");
+        wasmtime::Engine::new(&config)
+    })
+}
+
+fn configuration(options: &EngineOptions) -> wasmtime::Result<Config> {
     let mut config = of_code();
     // Counting fuel changes the code, too: an engine that counts compiles anew.
     config.consume_fuel(options.fuel_meter.is_some());
@@ -166,7 +177,6 @@ pub(super) fn configuration(options: &EngineOptions) -> wasmtime::Result<Config>
         }
     }
     config.with_custom_code_memory(options.code_memory.clone().map(|memory| memory.0));
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(&options.limits)));
     Ok(config)
 }
 

@@ -430,7 +430,11 @@ async fn perform(
     };
     let mut store = store(engine, component, cpu, Some(state));
     let performing = async {
-        let instance = component.pre.instantiate(&mut store).await?;
+        let made = component.pre.instantiate(&mut store).await;
+        let instance = made.map_err(|error| {
+            let is_its_own = error.is::<wasmtime::Trap>() || store.data().memory.hit;
+            if is_its_own { error } else { error.context(NoRoom) }
+        })?;
         instance.perform(&mut store, batch.account.as_ref(), calls).await?;
         Ok(instance)
     };
@@ -497,6 +501,11 @@ fn show_memory(dumps: &MemoryDumps, connector: &str, stopped: Option<&wasmtime::
     }
 }
 
+/// The system has no room for an instance, which is not the connector's doing.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no room for it")]
+struct NoRoom;
+
 /// Why an instance was stopped, and the same as a sentence.
 fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<StoreData>) -> (StopReason, Failure) {
     let data = store.data();
@@ -518,6 +527,15 @@ fn explain_stop(connector: &str, error: &wasmtime::Error, store: &Store<StoreDat
         let message =
             format!("The connector `{connector}` was stopped: it wanted more than its {mebibytes} MiB of memory.");
         return limit(StopReason::Memory, message);
+    }
+    if error.is::<NoRoom>() {
+        let why = error.root_cause();
+        let failure = Failure::new(
+            FailureKind::Transient,
+            format!("There was no room for the connector `{connector}`: {why}."),
+        );
+        let advice = "Give the process more memory, or more addresses (`ulimit -v`), or let fewer runs begin at once.";
+        return (StopReason::Memory, failure.advise(advice));
     }
     let trap = error.downcast_ref::<wasmtime::Trap>();
     let reason = match trap {

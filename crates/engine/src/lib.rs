@@ -91,8 +91,7 @@ impl Start {
 impl Started {
     fn new(options: &EngineOptions) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let config = config::configuration(options).map_err(failed)?;
-        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
+        let wasmtime = config::engine(options).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         contract::add_to_linker(&mut linker).map_err(failed)?;
         start_ticking(&wasmtime);

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::buffered_stream::{BufferedStream, Stream};
 use crate::dial::{self, DialError, Progress};
+use crate::held_up::Hold;
 use crate::offered_mechanisms::OfferedMechanisms;
-use crate::pool::Key;
+use crate::pool::{Key, SIGN_INS_MAX};
 use crate::reply_count::Answers;
 use crate::route::{Route, TransportGrant};
 use crate::session::{IdleConnection, Session};
@@ -161,7 +162,7 @@ pub struct Connection {
     /// The server ended it, or fell silent.
     ended_by_server: bool,
     /// The time by which everything that follows has to be done; set by the connector.
-    pub deadline: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -351,6 +352,44 @@ impl Connection {
     /// Returns the shared count of messages that the server has confirmed on this connection.
     pub fn carried_counter(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.session.carried)
+    }
+
+    /// Returns what its sign-in was still waiting for when the wait was given up, as a sentence; none if that was the server.
+    pub fn why_held_up(&self) -> Option<String> {
+        let route = &self.transport.route;
+        let account = route.account.as_ref()?.label();
+        Some(match self.session.held_up.hold()? {
+            Hold::Turn => format!(
+                "The account `{account}` has signed in {SIGN_INS_MAX} times within a minute, and the time was over before it might \
+                 sign in again: a server that ends each connection after a few messages is sent to more slowly."
+            ),
+            Hold::Token => {
+                format!("The provider of the account `{account}` gave no access token before the time was over.")
+            }
+        })
+    }
+
+    /// Waits until the deadline is over. It is the server's: while a sign-in waits for somebody else, it moves on.
+    pub fn past_deadline(&self) -> impl Future<Output = ()> + use<> {
+        let (deadline, held_up) = (self.deadline, self.session.held_up.clone());
+        async move {
+            let Some(deadline) = deadline else {
+                return std::future::pending().await;
+            };
+            loop {
+                let at = deadline + held_up.time();
+                if at <= Instant::now() {
+                    return;
+                }
+                tokio::time::sleep_until(at).await;
+            }
+        }
+    }
+
+    /// Sets the time by which everything that follows has to be done.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.session.held_up.reset();
+        self.deadline = Some(deadline);
     }
 
     /// Notes that the server has fallen silent.

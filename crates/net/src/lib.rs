@@ -19,6 +19,7 @@ mod client_auth;
 mod connection;
 mod dial;
 mod handshake_trouble;
+mod held_up;
 mod http_client;
 mod offered_mechanisms;
 mod plain_io;

@@ -30,7 +30,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const LIFETIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Sign-ins of one account within [`SIGN_IN_WINDOW`]. Gmail answers many with `454 4.7.0 Too many login attempts`.
-const SIGN_INS_MAX: usize = 60;
+pub(crate) const SIGN_INS_MAX: usize = 60;
 const SIGN_IN_WINDOW: Duration = Duration::from_secs(60);
 
 /// What two uses of one connection must have in common.

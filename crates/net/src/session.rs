@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::buffered_stream::BufferedStream;
 use crate::connection::ConnectionError;
+use crate::held_up::HeldUp;
 use crate::reply_count::{OutOfOrder, ReplyCount};
 use crate::round_trip::RoundTrip;
 use crate::route::RunId;
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) pipeline: Option<Arc<str>>,
     /// Whether everything that was said has its reply.
     pub(crate) replies: ReplyCount,
+    /// How long its sign-in waited for others than the server.
+    pub(crate) held_up: HeldUp,
     /// How far away the server is.
     pub(crate) round_trip: RoundTrip,
     /// Messages whose content has left to its end.
@@ -71,6 +74,7 @@ impl Session {
             carried: Arc::default(),
             pipeline: None,
             replies: ReplyCount::new(),
+            held_up: HeldUp::default(),
             round_trip: RoundTrip::default(),
             messages: Arc::default(),
             opened: Instant::now(),

@@ -11,6 +11,7 @@ use pipepost_core::Endpoint;
 
 use crate::buffered_stream::BufferedStream;
 use crate::connection::ConnectionError;
+use crate::held_up::Hold;
 use crate::pool::Connections;
 use crate::secret_redactor::SecretRedactor;
 use crate::session::Session;
@@ -94,6 +95,7 @@ pub(crate) async fn run(session: &mut Session, request: SignInRequest<'_>) -> Re
         mechanisms,
     } = request;
     let tokens = &connections.tokens;
+    let held_up = session.held_up.clone();
     let mut left: VecDeque<Mechanism> = mechanisms.into();
     let mut speaker = Speaker {
         socket: session.socket.take().ok_or(ConnectionError::Closed)?,
@@ -110,8 +112,10 @@ pub(crate) async fn run(session: &mut Session, request: SignInRequest<'_>) -> Re
             credentials,
             mut expires,
             token,
-        } = granted(tokens, account, mechanism, address).await?;
-        connections.sign_in_turn(owner).await;
+        } = held_up
+            .by(Hold::Token, granted(tokens, account, mechanism, address))
+            .await?;
+        held_up.by(Hold::Turn, connections.sign_in_turn(owner)).await;
         let mut end = match (speaker.exchange(mechanism, credentials).await, last.take()) {
             (Ok(end), _) => end,
             // A server that closes after a refusal has said what it has to say.
@@ -127,8 +131,10 @@ pub(crate) async fn run(session: &mut Session, request: SignInRequest<'_>) -> Re
                 "the access token was refused; asking for another"
             );
             tokens.refused(account, token);
-            let renewed = granted(tokens, account, mechanism, address).await?;
-            connections.sign_in_turn(owner).await;
+            let renewed = held_up
+                .by(Hold::Token, granted(tokens, account, mechanism, address))
+                .await?;
+            held_up.by(Hold::Turn, connections.sign_in_turn(owner)).await;
             match speaker.exchange(mechanism, renewed.credentials).await {
                 Ok(second) => {
                     expires = renewed.expires;

@@ -6,6 +6,7 @@
 mod perform;
 mod room;
 mod starter;
+mod waiters;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,12 +21,14 @@ use pipepost_state::runs::{
     Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
 };
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::perform::{Prepared, WentOn};
 use self::room::{Rooms, Slot};
 pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
+pub use self::waiters::EndWaiter;
+use self::waiters::Waiters;
 use self::waiting::{Taking, Waiting};
 use crate::journal::{Journal, LineLevel};
 use crate::metrics::Metrics;
@@ -57,7 +60,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub enum Submitted {
     /// It is under way, or waits. Tells its end, if it ends while this process runs.
-    New(Run, oneshot::Receiver<Arc<Ended>>),
+    New(Run, EndWaiter),
     /// The order is known.
     Known(Run),
     /// The key belongs to other content.
@@ -95,7 +98,7 @@ pub struct Dispatcher {
     wake: Notify,
     /// What may wait in the state.
     waiting: Mutex<Waiting>,
-    waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<Arc<Ended>>>>>,
+    waiters: Waiters,
     under_way: Mutex<HashMap<RunId, ShutdownHandle>>,
     pinned: Mutex<HashMap<String, Prepared>>,
     /// How many runs wait, as far as this process knows.
@@ -122,7 +125,7 @@ impl Dispatcher {
                 unknown: true,
                 ..Waiting::default()
             }),
-            waiters: Mutex::default(),
+            waiters: Waiters::default(),
             under_way: Mutex::default(),
             pinned: Mutex::default(),
             queued: AtomicU64::new(0),
@@ -183,19 +186,11 @@ impl Dispatcher {
     async fn accept(self: &Arc<Self>, order: NewRun, lender: Option<RunId>) -> Result<Submitted, StateError> {
         let lent = lender.and_then(|lender| self.lent_slot(&order, &lender));
         let slot = lent.or_else(|| self.slot_for(&order));
-        let waiter = self.wait_for(&order.id);
-        let id = order.id.clone();
+        let waiter = self.waiters.wait_for(&order.id);
         let is_due = order.due.is_none();
         let accepted = self.runs.accept(order, slot.is_some()).await;
         self.note_use(&accepted);
-        let accepted = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                self.nobody_waits(&id);
-                return Err(error);
-            }
-        };
-        match accepted {
+        match accepted? {
             Accepted::Begun(lease) => {
                 let run = lease.run.clone();
                 self.watching.reached(&run);
@@ -215,18 +210,9 @@ impl Dispatcher {
                 }
                 Ok(Submitted::New(run, waiter))
             }
-            Accepted::Known(run) => {
-                self.nobody_waits(&id);
-                Ok(Submitted::Known(run))
-            }
-            Accepted::OtherContent(other) => {
-                self.nobody_waits(&id);
-                Ok(Submitted::OtherContent(other))
-            }
-            Accepted::Skipped => {
-                self.nobody_waits(&id);
-                Ok(Submitted::Skipped)
-            }
+            Accepted::Known(run) => Ok(Submitted::Known(run)),
+            Accepted::OtherContent(other) => Ok(Submitted::OtherContent(other)),
+            Accepted::Skipped => Ok(Submitted::Skipped),
         }
     }
 
@@ -234,11 +220,8 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Fails when the state cannot be used.
-    pub async fn resume(
-        self: &Arc<Self>,
-        id: &RunId,
-    ) -> Result<(Decided, Option<oneshot::Receiver<Arc<Ended>>>), StateError> {
-        let waiter = self.wait_for(id);
+    pub async fn resume(self: &Arc<Self>, id: &RunId) -> Result<(Decided, Option<EndWaiter>), StateError> {
+        let waiter = self.waiters.wait_for(id);
         let decided = self.runs.resume(id).await;
         self.note_use(&decided);
         match decided {
@@ -246,16 +229,8 @@ impl Dispatcher {
                 self.one_waits(&run.pipeline);
                 Ok((Decided::Done(run), Some(waiter)))
             }
-            Ok(decided) => {
-                drop(waiter);
-                self.forget_waiters(id);
-                Ok((decided, None))
-            }
-            Err(error) => {
-                drop(waiter);
-                self.forget_waiters(id);
-                Err(error)
-            }
+            Ok(decided) => Ok((decided, None)),
+            Err(error) => Err(error),
         }
     }
 
@@ -278,13 +253,10 @@ impl Dispatcher {
     /// Tells those who wait for runs that another server performed.
     pub(crate) async fn tell_of_others(&self) {
         let waited_for: Vec<RunId> = {
-            let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
             let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-            waiters
-                .keys()
-                .filter(|id| !under_way.contains_key(id))
-                .cloned()
-                .collect()
+            let mut runs = self.waiters.runs();
+            runs.retain(|id| !under_way.contains_key(id));
+            runs
         };
         for id in waited_for {
             // What is under way here by now tells its end itself.
@@ -590,31 +562,6 @@ impl Dispatcher {
         })
     }
 
-    fn wait_for(&self, id: &RunId) -> oneshot::Receiver<Arc<Ended>> {
-        let (teller, waiter) = oneshot::channel();
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_run = waiters.entry(id.clone()).or_default();
-        of_run.retain(|teller| !teller.is_closed());
-        of_run.push(teller);
-        waiter
-    }
-
-    /// Forgets those who do not wait any more; others may wait for the same run.
-    fn forget_waiters(&self, id: &RunId) {
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_run) = waiters.get_mut(id) {
-            of_run.retain(|teller| !teller.is_closed());
-            if of_run.is_empty() {
-                waiters.remove(id);
-            }
-        }
-    }
-
-    fn nobody_waits(&self, id: &RunId) {
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        waiters.remove(id);
-    }
-
     /// Prepares documents of earlier texts anew before they are performed again: their accounts changed.
     pub(crate) fn forget_prepared(&self) {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -622,15 +569,7 @@ impl Dispatcher {
 
     fn tell(&self, ended: Ended) {
         self.watching.ended(&ended.run);
-        let waiting = {
-            let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-            waiters.remove(&ended.run.id)
-        };
-        let ended = Arc::new(ended);
-        for teller in waiting.into_iter().flatten() {
-            // Whoever no longer listens need not be told.
-            let _ = teller.send(Arc::clone(&ended));
-        }
+        self.waiters.tell(ended);
     }
 
     /// Notes that the state could not be used, if so. That it can be used again is for [`Dispatcher::probe`] to say: a full
@@ -691,7 +630,7 @@ impl Dispatcher {
                     dispatcher.tell(*ended);
                 }
                 // Whoever waits for it is told so by the end of its channel.
-                WentOn::Waits => dispatcher.nobody_waits(&id),
+                WentOn::Waits => dispatcher.waiters.send_away(&id),
                 WentOn::WaitsForState => {}
             }
             drop(slot);

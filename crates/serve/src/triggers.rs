@@ -14,10 +14,9 @@ use axum::response::{IntoResponse as _, Response};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_state::runs::{Decided, NewRun, Run, RunFailure, RunId, RunOrigin, RunState};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::dispatcher::{Ended, Submitted};
+use crate::dispatcher::{EndWaiter, Submitted};
 use crate::encoded::percent_decoded;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::message::{BodyError, HttpTrigger, Received, read_body, too_large};
@@ -281,7 +280,7 @@ impl Waiting<'_> {
         }
     }
 
-    async fn ended(&self, run: Run, ended: oneshot::Receiver<Arc<Ended>>) -> Answer {
+    async fn ended(&self, run: Run, ended: EndWaiter) -> Answer {
         if self.prefer.respond_async {
             return Ok(accepted(&run));
         }

@@ -82,7 +82,7 @@ impl Connection for HostWire {
 
     async fn read(&mut self) -> Result<Vec<u8>, WireTrouble> {
         const MOST: u32 = 64 * 1024;
-        self.link.deadline = Some(Instant::now() + self.patience);
+        self.link.set_deadline(Instant::now() + self.patience);
         Self::within(self.patience, self.link.read(MOST)).await
     }
 
@@ -96,7 +96,13 @@ impl Connection for HostWire {
 
     async fn sign_in(&mut self, mechanism: &str) -> Result<(Vec<u8>, Option<String>), WireTrouble> {
         let patience = self.patience.max(REPLY) * 2;
-        let reply = Self::within(patience, self.link.sign_in(mechanism)).await?;
-        Ok((reply.text, reply.mechanism))
+        match Self::within(patience, self.link.sign_in(mechanism)).await {
+            Ok(reply) => Ok((reply.text, reply.mechanism)),
+            // The server was not asked for anything yet.
+            Err(WireTrouble::TimedOut) if let Some(why) = self.link.why_held_up() => {
+                Err(WireTrouble::Connection(ConnectionError::TokenUnavailable(why)))
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 }

@@ -23,6 +23,9 @@ const MINUTES: f64 = 2.0;
 /// Clients at once.
 const CLIENTS: usize = 6;
 
+/// How many runs may wait: the publisher is faster than the mail server, and what waits is not to grow with the time.
+const QUEUED_MAX: &str = "2000";
+
 /// How often the process is looked at, and a document changed, in all.
 const LOOKS: u32 = 60;
 
@@ -43,7 +46,7 @@ fn a_day_of_work() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let inbox = runtime.block_on(inbox());
     let scratch = scratch(&inbox);
-    let served = Served::start(&scratch, &[]);
+    let served = Served::start(&scratch, &["--queue", QUEUED_MAX]);
     let work = Work::default();
     let mut looks = Vec::new();
     std::thread::scope(|scope| {
@@ -134,13 +137,21 @@ fn median(mut figures: Vec<u64>) -> u64 {
     figures[figures.len() / 2]
 }
 
-/// A mail server that fails now and then: it refuses for now, it hangs up, it stores a message and loses the reply. It hangs
-/// up so seldom that the account need not wait with its next sign-in.
+/// A mail server that fails now and then: each connection refuses for now, and every other one hangs up, where the others
+/// store a message and lose the reply. It ends so seldom that the account need not wait with its next sign-in.
 async fn inbox() -> Running {
-    let script = Script::new()
-        .rule(Rule::at(At::Content).nth(7).reply("451 4.3.0 try again"))
-        .rule(Rule::at(At::Mail).nth(401).reply("421 4.3.2 back soon"))
-        .lose_reply_of_message(211);
+    let refusing = Rule::at(At::Content).nth(7).reply("451 4.3.0 try again");
+    let script = (2..1000)
+        .step_by(2)
+        .fold(Script::new().rule(refusing), |script, connection| {
+            script.rule(
+                Rule::at(At::Mail)
+                    .connection(connection)
+                    .nth(2001)
+                    .reply("421 4.3.2 back soon"),
+            )
+        });
+    let script = script.lose_reply_of_message(3001);
     Inbox::builder()
         .listen(Security::StartTls, "127.0.0.1:0")
         .users([(USER, PASSWORD)])
@@ -208,7 +219,7 @@ fn client(served: &Served, work: &Work) {
             match reply.status {
                 200 | 202 => break,
                 409 if reply.json()["kind"] == "uncertain" => break,
-                409 | 503 | 504 => {}
+                409 | 503 | 504 => std::thread::sleep(MOMENT),
                 _ => {
                     let run = reply.header("pipepost-run").unwrap_or_default();
                     let log = served.api("GET", &format!("/api/v1/runs/{run}/log"), &Value::Null);
@@ -234,8 +245,14 @@ fn publisher(served: &Served, work: &Work) {
         ];
         let body = subject(&format!("event {number}")).to_string();
         for _ in 0..2 {
-            let reply = request(served.triggers, "POST", "/events", &headers, &body);
-            reply.expect("an answer").with_status(202);
+            loop {
+                let reply = request(served.triggers, "POST", "/events", &headers, &body).expect("an answer");
+                if reply.status != 503 {
+                    reply.with_status(202);
+                    break;
+                }
+                std::thread::sleep(MOMENT);
+            }
         }
     }
 }

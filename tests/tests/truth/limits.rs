@@ -134,3 +134,17 @@ fn a_silent_connection_costs_what_was_in_flight_and_no_more() {
         send_with(dialogue, 10, json!({}), waits).counts(10, 0, 0);
     }
 }
+
+/// An account signs in 60 times a minute at most. Where that is what a run waits for until its time is over, it says so, and
+/// not that the server is silent; nor does the time that the server has for an answer pass meanwhile.
+#[test]
+fn who_waits_for_the_accounts_next_sign_in_is_told_so() {
+    let server = Scripted::start(Dialogue::pipelining().signing_in().limited_to(1, SAID));
+    let account = one_connection(server.account()).with("properties", json!({ "mail.smtp.timeout": "1000" }));
+    let scratch = Scratch::with(&document(&[numbered(100, json!({}))]), &account);
+    let ending = scratch.run(&["--timeout", "4s"]).with_code(75);
+    let told = &ending.json()["failure"]["message"];
+    let told = told.as_str().unwrap_or_default();
+    assert!(told.contains("has signed in 60 times within a minute"), "{ending}");
+    assert_eq!(server.seen().taken.len(), 60, "{ending}");
+}

@@ -55,13 +55,7 @@ impl StoreData {
         let open_parts = batch.tracker.has_open_parts();
         let ending = batch.ending.clone();
         let link = self.table.get_mut(link).map_err(bad_handle)?;
-        let deadline = link.deadline;
-        let past_deadline = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
+        let past_deadline = link.past_deadline();
         let no_longer_wanted = async {
             if open_parts {
                 std::future::pending().await
@@ -75,11 +69,11 @@ impl StoreData {
             result = act(link) => result.map_err(transport_error),
             () = past_deadline => Err(TransportError::TimedOut),
             // The time is over in the middle of a long wait: what did not come is the reason, and not the end.
-            () = no_longer_wanted => Err(if is_silence(&ending, waiting_since) {
-                TransportError::TimedOut
-            } else {
-                TransportError::Ending
-            }),
+            () = no_longer_wanted => match link.why_held_up().filter(|_| ending.is_out_of_time()) {
+                Some(why) => Err(TransportError::Refused(why)),
+                None if is_silence(&ending, waiting_since) => Err(TransportError::TimedOut),
+                None => Err(TransportError::Ending),
+            },
         };
         if matches!(result, Err(TransportError::TimedOut)) {
             link.note_silence();
@@ -128,6 +122,13 @@ impl transport::HostConnection for StoreData {
             self.host_worked(began);
             match seat {
                 Some(seat) => self.batch()?.take(seat),
+                None if ending.is_out_of_time() => {
+                    return Ok(Err(TransportError::Refused(
+                        "Every connection that the account may have was in use until the time was over: let it have more \
+                         (`max_connections`), or the run more time."
+                            .to_owned(),
+                    )));
+                }
                 None => return Ok(Err(TransportError::Ending)),
             }
         }
@@ -172,7 +173,7 @@ impl transport::HostConnection for StoreData {
 
     async fn set_deadline(&mut self, link: Resource<Connection>, deadline_ms: u32) -> wasmtime::Result<()> {
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(deadline_ms.into());
-        self.table.get_mut(&link).map_err(bad_handle)?.deadline = Some(deadline);
+        self.table.get_mut(&link).map_err(bad_handle)?.set_deadline(deadline);
         Ok(())
     }
 

@@ -12,10 +12,10 @@ use pipepost_core::{Failure, FailureKind};
 use pipepost_state::StateError;
 use pipepost_state::runs::{Decided, NewRun, Run, RunFailure, RunId, RunOrigin, RunState, TraceContext};
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::{Dispatcher, Ended, Submitted};
+use super::{Dispatcher, EndWaiter, Ended, Submitted};
 use crate::idempotency::ContentDigest;
 use crate::journal::LineLevel;
 use crate::pipelines::ServedPipeline;
@@ -106,7 +106,7 @@ struct Ancestor {
 /// How a run that was ordered is waited for.
 enum Waiting {
     /// It was ordered now; its end is told here.
-    For(RunId, oneshot::Receiver<Arc<Ended>>),
+    For(RunId, EndWaiter),
     /// It was ordered before.
     Known(RunId),
 }
@@ -292,7 +292,7 @@ impl Starter {
             Waiting::For(id, told) => (id, told),
             Waiting::Known(id) => {
                 // Who begins to wait now looks whether it has ended already.
-                let told = self.dispatcher.wait_for(&id);
+                let told = self.dispatcher.waiters.wait_for(&id);
                 if let Some(ended) = self.look(&id).await? {
                     return Ok(ended);
                 }
@@ -306,7 +306,7 @@ impl Starter {
                 Ok(Ok(ended)) => return Ok(ended),
                 // It waits again.
                 Ok(Err(_)) => {
-                    told = self.dispatcher.wait_for(&id);
+                    told = self.dispatcher.waiters.wait_for(&id);
                     if let Some(ended) = self.look(&id).await? {
                         return Ok(ended);
                     }
@@ -453,7 +453,7 @@ impl Starter {
 }
 
 /// The end as this process tells it, which has the answer whole; as the state has it, if another process performed it.
-async fn whole(told: &mut oneshot::Receiver<Arc<Ended>>, ended: Arc<Ended>) -> Arc<Ended> {
+async fn whole(told: &mut EndWaiter, ended: Arc<Ended>) -> Arc<Ended> {
     match tokio::time::timeout(LOOK_INTERVAL, told).await {
         Ok(Ok(told)) => told,
         _ => ended,
