@@ -11,6 +11,7 @@ mod execute;
 mod expressions;
 mod file_writer;
 mod groups;
+mod json_text;
 mod mask;
 mod merge;
 mod objects;

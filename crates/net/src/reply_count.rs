@@ -19,6 +19,8 @@ const COMMAND_BYTES_KEPT: usize = 64;
 /// Replies that may be to come at one time. Nobody asks for so many before reading one.
 const OUTSTANDING_MAX: usize = 64 * 1024;
 
+const BARE_LINE_END: &str = "a line ends with CR and LF, and neither is used in another way";
+
 /// What a reply answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answers {
@@ -201,30 +203,44 @@ impl ReplyCount {
                     if self.asked_for_content {
                         return Err("nothing may leave between DATA and its reply");
                     }
-                    let (first, after) = rest.split_at(1);
+                    let text = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                    let (text, after) = rest.split_at(text);
+                    self.command_text(text)?;
                     rest = after;
-                    ended += self.command_octet(first[0])?;
+                    if let Some((end, after)) = after.split_first() {
+                        rest = after;
+                        ended += self.command_end(*end)?;
+                    }
                 }
             }
         }
         Ok(ended)
     }
 
-    fn command_octet(&mut self, octet: u8) -> Result<u32, &'static str> {
-        match (octet, std::mem::replace(&mut self.ends_in_cr, octet == b'\r')) {
-            (b'\n', true) => return self.command(),
-            (b'\n', false) | (_, true) => return Err("a line ends with CR and LF, and neither is used in another way"),
-            (b'\r', false) => return Ok(0),
-            _ => {}
+    /// Octets of a command line that end none.
+    fn command_text(&mut self, text: &[u8]) -> Result<(), &'static str> {
+        if text.is_empty() {
+            return Ok(());
         }
-        self.line_bytes += 1;
+        if self.ends_in_cr {
+            return Err(BARE_LINE_END);
+        }
+        self.line_bytes += text.len();
         if self.line_bytes > COMMAND_BYTES_MAX {
             return Err("a command line is longer than a server has to read");
         }
-        if self.line.len() < COMMAND_BYTES_KEPT {
-            self.line.push(octet);
+        let kept = COMMAND_BYTES_KEPT.saturating_sub(self.line.len()).min(text.len());
+        self.line.extend_from_slice(&text[..kept]);
+        Ok(())
+    }
+
+    /// CR or LF of a command line.
+    fn command_end(&mut self, octet: u8) -> Result<u32, &'static str> {
+        match (octet, std::mem::replace(&mut self.ends_in_cr, octet == b'\r')) {
+            (b'\n', true) => self.command(),
+            (b'\r', false) => Ok(0),
+            _ => Err(BARE_LINE_END),
         }
-        Ok(0)
     }
 
     /// A command line has ended. Returns whether a message has: with BDAT and without octets.
@@ -375,8 +391,7 @@ impl ReplyCount {
 /// Goes on in content: to the next octet that means something, or over one. Without a place the content has ended.
 fn next_in_content(at: At, rest: &[u8]) -> Result<(Option<At>, &[u8]), &'static str> {
     if at == At::Line {
-        let end = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n'));
-        let end = end.unwrap_or(rest.len());
+        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
         if end > 0 {
             return Ok((Some(At::Line), &rest[end..]));
         }

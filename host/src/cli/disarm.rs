@@ -38,14 +38,42 @@ fn is_harmful(character: char) -> bool {
     }
 }
 
+/// Where the first harmful character is. Whole blocks of plain ASCII are passed over together: nearly all that is written is.
+fn first_harmful(text: &str) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    let mut at = 0;
+    while at < text.len() {
+        if let Some(block) = text.as_bytes()[at..].first_chunk::<BLOCK>()
+            // Without a way out in the middle, so that it is done in few instructions.
+            && block.iter().fold(true, |all, byte| all & is_plain(*byte))
+        {
+            at += BLOCK;
+            continue;
+        }
+        let end = at + BLOCK;
+        for character in text[at..].chars() {
+            if is_harmful(character) {
+                return Some(at);
+            }
+            at += character.len_utf8();
+            if at >= end {
+                break;
+            }
+        }
+    }
+    None
+}
+
 /// Returns the text with every harmful character shown and not obeyed.
 pub(super) fn disarmed(text: &str, form: Form) -> Cow<'_, str> {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
-    if text.as_bytes().iter().all(is_plain) || !text.contains(is_harmful) {
+    let Some(harmful) = first_harmful(text) else {
         return Cow::Borrowed(text);
-    }
+    };
+    let (before, rest) = text.split_at(harmful);
     let mut shown = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
+    shown.push_str(before);
+    for character in rest.chars() {
         match (is_harmful(character), form) {
             (false, _) => shown.push(character),
             (true, Form::Text) => shown.extend(character.escape_unicode()),
@@ -156,6 +184,17 @@ mod tests {
             ("two\nlines\tand a tab", "two\nlines\tand a tab"),
         ] {
             assert_eq!(disarmed(text, Form::Text), shown);
+        }
+    }
+
+    #[test]
+    fn it_is_found_wherever_it_stands() {
+        for filler in ["x", "é", "日"] {
+            for before in 0..100 {
+                let text = format!("{}\u{1b}{}", filler.repeat(before), filler.repeat(50));
+                assert_eq!(first_harmful(&text), Some(before * filler.len()));
+                assert_eq!(first_harmful(&filler.repeat(before)), None);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::dispatch::Sender;
 use super::execute::Execution;
+use super::json_text;
 use super::observe::LogLine;
 use super::quotas::limits_of;
 use super::retry::{Attempt, HOST_PARAMETERS, Retry};
@@ -342,10 +343,13 @@ fn written(connector: &CompiledConnector, parameters: &Value) -> (String, String
             text.push(b',');
         }
         let start = text.len();
-        // Neither can fail: a text and a value that was read as JSON, into memory.
-        let _ = serde_json::to_writer(&mut text, name);
+        json_text::write(&mut text, name);
         text.push(b':');
-        let _ = serde_json::to_writer(&mut text, value);
+        match value {
+            Value::String(value) => json_text::write(&mut text, value),
+            // It cannot fail: a value that was read as JSON, into memory.
+            other => drop(serde_json::to_writer(&mut text, other)),
+        }
         if !HOST_PARAMETERS.contains(&name.as_str()) {
             content.add(&text[start..]);
         }

@@ -13,6 +13,7 @@
 mod annotations;
 mod check;
 mod coerce;
+mod keywords;
 
 pub(crate) use annotations::aliases;
 pub use annotations::{Annotations, BodyRole, Grant};

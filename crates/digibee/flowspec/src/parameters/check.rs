@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{annotations, coerce, is_dynamic};
+use super::keywords::Keywords;
+use super::{annotations, coerce, is_dynamic, keywords};
 use crate::nearest;
 use crate::positions::push_token;
 
@@ -151,31 +152,33 @@ impl<'s> Check<'s> {
 
     fn value(&mut self, schema: &'s Value, value: Value, pointer: &mut String, depth: usize) -> Value {
         let schema = self.follow(schema);
-        if depth > DEPTH || takes_file(schema, &value) || !self.spend(value.as_str().map_or(1, text_weight)) {
+        self.followed(&schema, value, pointer, depth)
+    }
+
+    fn followed(&mut self, schema: &Keywords<'s>, value: Value, pointer: &mut String, depth: usize) -> Value {
+        if depth > DEPTH || schema.takes_file(&value) || !self.spend(value.as_str().map_or(1, text_weight)) {
             return value;
         }
         if !self.resolved && value.as_str().is_some_and(is_dynamic) {
             // JSON text is read before its expressions are, so that no value can break out of its place in it.
-            let types = coerce::types(schema);
+            let types = schema.types;
             return match coerce::coerce(value, &types) {
                 Ok(parsed) if !types.is_empty() && !parsed.is_string() => {
-                    self.value(schema, parsed, pointer, depth + 1)
+                    self.followed(schema, parsed, pointer, depth + 1)
                 }
                 Ok(value) | Err(value) => value,
             };
         }
-        for keyword in ["anyOf", "oneOf"] {
-            if let Some(options) = schema.get(keyword).and_then(Value::as_array) {
-                return self.one_of(options, value, pointer, depth);
-            }
+        if let Some(options) = schema.options() {
+            return self.one_of(options, value, pointer, depth);
         }
-        let types = coerce::types(schema);
+        let types = schema.types;
         let value = match coerce::coerce(value, &types) {
             Ok(value) => value,
             Err(value) => {
                 let message = format!(
                     "it must be {}, and is {}",
-                    coerce::describe(schema),
+                    coerce::describe(types, schema.is_file),
                     coerce::describe_value(&value)
                 );
                 self.report(pointer, message, json_error(&value, &types));
@@ -187,28 +190,25 @@ impl<'s> Check<'s> {
         match value {
             Value::Object(members) => self.object(schema, members, pointer, depth),
             Value::Array(elements) => self.array(schema, elements, pointer, depth),
-            Value::String(_) => self.canonical(schema, value),
+            Value::String(_) => schema.canonical(value),
             other => other,
         }
     }
 
     /// Resolves a local reference; any other stands for a schema that takes everything.
-    fn follow(&mut self, schema: &'s Value) -> &'s Value {
-        static ANY: Value = Value::Bool(true);
-        let mut schema = schema;
+    fn follow(&mut self, schema: &'s Value) -> Keywords<'s> {
+        let mut schema = Some(schema);
         for _ in 0..DEPTH {
-            match schema.get("$ref").and_then(Value::as_str) {
-                None => return schema,
+            let keywords = schema.map(Keywords::of).unwrap_or_default();
+            match keywords.reference {
+                None => return keywords,
                 Some(reference) if self.spend(text_weight(reference)) => {
-                    schema = reference
-                        .strip_prefix('#')
-                        .and_then(|path| self.root.pointer(path))
-                        .unwrap_or(&ANY);
+                    schema = reference.strip_prefix('#').and_then(|path| self.root.pointer(path));
                 }
-                Some(_) => return &ANY,
+                Some(_) => break,
             }
         }
-        &ANY
+        Keywords::default()
     }
 
     fn one_of(&mut self, options: &'s [Value], value: Value, pointer: &mut String, depth: usize) -> Value {
@@ -238,14 +238,9 @@ impl<'s> Check<'s> {
         value
     }
 
-    fn listed(&mut self, schema: &Value, value: &Value, pointer: &str) {
-        let constant = schema.get("const").map(std::slice::from_ref);
-        let Some(allowed) = schema
-            .get("enum")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .or(constant)
-        else {
+    fn listed(&mut self, schema: &Keywords<'_>, value: &Value, pointer: &str) {
+        let constant = schema.constant.map(std::slice::from_ref);
+        let Some(allowed) = schema.listed.map(Vec::as_slice).or(constant) else {
             return;
         };
         if !self.spend(allowed.len() as u64) || allowed.iter().any(|option| same(option, value)) {
@@ -268,36 +263,34 @@ impl<'s> Check<'s> {
         self.report(pointer, message, advice);
     }
 
-    /// A listed text in the schema's own spelling.
-    fn canonical(&self, schema: &Value, value: Value) -> Value {
-        let allowed = schema.get("enum").and_then(Value::as_array);
-        allowed
-            .and_then(|allowed| allowed.iter().find(|option| same(option, &value)))
-            .cloned()
-            .unwrap_or(value)
-    }
-
-    fn bounds(&mut self, schema: &Value, value: &Value, pointer: &str) {
-        let number = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
-        let count = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
-        let shown = |keyword: &str| schema.get(keyword).map(Value::to_string).unwrap_or_default();
+    fn bounds(&mut self, schema: &Keywords<'_>, value: &Value, pointer: &str) {
+        let shown = |bound: Option<&Value>| bound.map(Value::to_string).unwrap_or_default();
         if let Some(found) = value.as_f64() {
-            if number("minimum").is_some_and(|least| found < least) {
-                self.report(pointer, format!("it must be at least {}", shown("minimum")), None);
+            if schema
+                .minimum
+                .and_then(Value::as_f64)
+                .is_some_and(|least| found < least)
+            {
+                self.report(pointer, format!("it must be at least {}", shown(schema.minimum)), None);
             }
-            if number("maximum").is_some_and(|most| found > most) {
-                self.report(pointer, format!("it must be at most {}", shown("maximum")), None);
+            if schema.maximum.and_then(Value::as_f64).is_some_and(|most| found > most) {
+                self.report(pointer, format!("it must be at most {}", shown(schema.maximum)), None);
             }
         }
         if let Some(text) = value.as_str()
-            && count("minLength").is_some_and(|least| (text.chars().count() as u64) < least)
+            && schema
+                .min_length
+                .is_some_and(|least| (text.chars().count() as u64) < least)
         {
             self.report(pointer, "it must not be empty".to_owned(), None);
         }
         if let Some(elements) = value.as_array()
-            && count("minItems").is_some_and(|least| (elements.len() as u64) < least)
+            && schema
+                .min_items
+                .and_then(Value::as_u64)
+                .is_some_and(|least| (elements.len() as u64) < least)
         {
-            let message = match shown("minItems").as_str() {
+            let message = match shown(schema.min_items).as_str() {
                 "1" => "it must not be empty".to_owned(),
                 least => format!("it needs at least {least} elements"),
             };
@@ -305,8 +298,8 @@ impl<'s> Check<'s> {
         }
     }
 
-    fn array(&mut self, schema: &'s Value, elements: Vec<Value>, pointer: &mut String, depth: usize) -> Value {
-        let Some(items) = schema.get("items") else {
+    fn array(&mut self, schema: &Keywords<'s>, elements: Vec<Value>, pointer: &mut String, depth: usize) -> Value {
+        let Some(items) = schema.items else {
             return Value::Array(elements);
         };
         let mut checked = Vec::with_capacity(elements.len());
@@ -319,11 +312,16 @@ impl<'s> Check<'s> {
         Value::Array(checked)
     }
 
-    fn object(&mut self, schema: &'s Value, members: Map<String, Value>, pointer: &mut String, depth: usize) -> Value {
-        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+    fn object(
+        &mut self,
+        schema: &Keywords<'s>,
+        members: Map<String, Value>,
+        pointer: &mut String,
+        depth: usize,
+    ) -> Value {
+        let Some(properties) = schema.properties else {
             return Value::Object(members);
         };
-        let others = schema.get("additionalProperties").unwrap_or(&Value::Bool(false));
         // Asked only of a spelling that is not a parameter's own.
         let given: Vec<String> = if members.keys().all(|written| properties.contains_key(written)) {
             Vec::new()
@@ -334,15 +332,16 @@ impl<'s> Check<'s> {
         for (written, value) in members {
             let length = pointer.len();
             push_token(pointer, &written);
-            match self.name(properties, &given, &written, pointer) {
-                Some(name) => {
-                    // `properties` has the name: `name` took it from there.
-                    let property = self.follow(properties.get(name).unwrap_or(&Value::Null));
-                    if !is_absent(property, &value) {
-                        checked.insert(name.to_owned(), self.value(property, value, pointer, depth + 1));
+            match self.property(properties, &given, &written, pointer) {
+                Some((name, property)) => {
+                    let property = self.follow(property);
+                    if !property.is_absent(&value) {
+                        let value = self.followed(&property, value, pointer, depth + 1);
+                        let name = if *name == written { written } else { name.clone() };
+                        checked.insert(name, value);
                     }
                 }
-                None if *others == Value::Bool(false) => self.unknown(properties, &written, pointer),
+                None if !schema.takes_others => self.unknown(properties, &written, pointer),
                 None => {
                     checked.insert(written, value);
                 }
@@ -354,15 +353,15 @@ impl<'s> Check<'s> {
     }
 
     /// The property that a key stands for, itself or by an alias.
-    fn name(
+    fn property(
         &mut self,
         properties: &'s Map<String, Value>,
         given: &[String],
         written: &str,
         pointer: &str,
-    ) -> Option<&'s str> {
-        if let Some((name, _)) = properties.get_key_value(written) {
-            return Some(name);
+    ) -> Option<(&'s String, &'s Value)> {
+        if let Some(property) = properties.get_key_value(written) {
+            return Some(property);
         }
         let has_alias = |property: &Value| annotations::aliases(property).contains(&written);
         if self.steps_left == 0 {
@@ -374,7 +373,7 @@ impl<'s> Check<'s> {
         if !self.spend((aliases.sum::<usize>() + given.len()) as u64) {
             return None;
         }
-        let (name, _) = properties.iter().find(|(_, property)| has_alias(property))?;
+        let (name, property) = properties.iter().find(|(_, property)| has_alias(property))?;
         let both = given.contains(name);
         let message = if both {
             format!("`{written}` is another spelling of `{name}`, and both are given")
@@ -394,7 +393,7 @@ impl<'s> Check<'s> {
             message,
             advice,
         });
-        Some(name)
+        Some((name, property))
     }
 
     fn unknown(&mut self, properties: &Map<String, Value>, written: &str, pointer: &str) {
@@ -418,14 +417,14 @@ impl<'s> Check<'s> {
 
     fn missing(
         &mut self,
-        schema: &Value,
+        schema: &Keywords<'_>,
         properties: &Map<String, Value>,
         checked: &mut Map<String, Value>,
         pointer: &str,
     ) {
         if self.resolved && self.spend(properties.len() as u64) {
             for (name, property) in properties {
-                if let Some(default) = property.get("x-pipepost-default")
+                if let Some(default) = keywords::default(property)
                     && !checked.contains_key(name)
                     && self.spend(weight(default))
                 {
@@ -433,7 +432,7 @@ impl<'s> Check<'s> {
                 }
             }
         }
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let required = schema.required.into_iter().flatten();
         for name in required
             .filter_map(Value::as_str)
             .filter(|name| !checked.contains_key(*name))
@@ -471,25 +470,8 @@ fn deepest(problems: &[ParameterProblem]) -> usize {
     problems.iter().map(|problem| problem.pointer.len()).max().unwrap_or(0)
 }
 
-/// Null is absent, and so is the empty text that the platform stores for an unused setting of another type.
-fn is_absent(property: &Value, value: &Value) -> bool {
-    let types = coerce::types(property);
-    let takes = |kind: &str| types.is_empty() || types.contains(&kind);
-    match value {
-        Value::Null => !types.contains(&"null"),
-        Value::String(text) => text.is_empty() && !takes("string") && property.get("anyOf").is_none(),
-        _ => false,
-    }
-}
-
-fn takes_file(schema: &Value, value: &Value) -> bool {
-    let is_file =
-        |members: &Map<String, Value>| members.len() == 1 && members.get("file").is_some_and(Value::is_string);
-    schema.get("x-pipepost-file") == Some(&Value::Bool(true)) && value.as_object().is_some_and(is_file)
-}
-
 /// Listed texts are compared without case: documents hold `append` and `APPEND`.
-fn same(option: &Value, value: &Value) -> bool {
+pub(super) fn same(option: &Value, value: &Value) -> bool {
     match (option, value) {
         (Value::String(option), Value::String(value)) => option.eq_ignore_ascii_case(value),
         _ => option == value,

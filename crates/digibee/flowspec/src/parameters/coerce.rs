@@ -5,22 +5,45 @@ use serde_json::{Number, Value};
 /// The types that JSON Schema knows.
 const TYPES: usize = 7;
 
-/// The types a schema names, each once; empty when it names none and takes any.
-pub(crate) fn types(schema: &Value) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => {
-            let mut types = Vec::with_capacity(several.len().min(TYPES));
-            for kind in several.iter().filter_map(Value::as_str) {
-                // Each is tried with the whole of a text.
-                if types.len() < TYPES && !types.contains(&kind) {
-                    types.push(kind);
-                }
-            }
-            types
+/// The types that a schema names, each once; empty when it names none and takes any.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Types<'s> {
+    names: [&'s str; TYPES],
+    count: usize,
+}
+
+impl<'s> Types<'s> {
+    /// Those that a schema's `type` names.
+    pub(super) fn named(kind: Option<&'s Value>) -> Self {
+        let mut types = Self::default();
+        match kind {
+            Some(Value::String(one)) => types.add(one),
+            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).for_each(|one| types.add(one)),
+            _ => {}
         }
-        _ => Vec::new(),
+        types
     }
+
+    fn add(&mut self, kind: &'s str) {
+        // Each is tried with the whole of a text.
+        if self.count < TYPES && !self.contains(&kind) {
+            self.names[self.count] = kind;
+            self.count += 1;
+        }
+    }
+}
+
+impl<'s> std::ops::Deref for Types<'s> {
+    type Target = [&'s str];
+
+    fn deref(&self) -> &Self::Target {
+        &self.names[..self.count]
+    }
+}
+
+/// The types that a schema names.
+pub(crate) fn types(schema: &Value) -> Types<'_> {
+    Types::named(schema.get("type"))
 }
 
 pub(super) fn is_of(value: &Value, kind: &str) -> bool {
@@ -68,23 +91,18 @@ fn into(value: &Value, kind: &str) -> Option<Value> {
 }
 
 /// `a whole number`, `text or an array`.
-pub(super) fn describe(schema: &Value) -> String {
-    let mut words: Vec<&str> = types(schema)
-        .into_iter()
-        .map(|kind| match kind {
-            "null" => "null",
-            "boolean" => "true or false",
-            "integer" => "a whole number",
-            "number" => "a number",
-            "string" => "text",
-            "array" => "an array",
-            "object" => "an object",
-            other => other,
-        })
-        .collect();
-    if schema.get("x-pipepost-file") == Some(&Value::Bool(true)) {
-        words.push("`{\"file\": \"name\"}`");
-    }
+pub(super) fn describe(types: Types<'_>, takes_file: bool) -> String {
+    let words = types.iter().map(|kind| match *kind {
+        "null" => "null",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "string" => "text",
+        "array" => "an array",
+        "object" => "an object",
+        other => other,
+    });
+    let words: Vec<&str> = words.chain(takes_file.then_some("`{\"file\": \"name\"}`")).collect();
     words.join(" or ")
 }
 
