@@ -8,6 +8,7 @@ mod certificate;
 mod claims;
 mod clients;
 mod in_flight;
+mod instructions;
 mod letter;
 mod measure;
 mod report;
@@ -29,7 +30,7 @@ pipepost-bench --pipepost BINARY --scripts FOLDER --sends BINARY [--claims BINAR
 
   --rounds N       how often everything is measured; 5
   --only ROW,...   some rows: data-1, data-8, chunking-1, tls-1, sandbox, far-chunking, far-data, cold, large, in-flight, claims,
-                   serve, serve-async, serve-idle, serve-slow, stream-10000, stream-100000, stream-1000000, array-200000
+                   instructions, serve, serve-async, serve-idle, serve-slow, stream-10000, stream-100000, stream-1000000, array-200000
   --divide N       N times fewer messages, to see that everything runs
   --ours           our own client alone, for work on it
   --out FILE       where the page goes; none: it is printed
@@ -148,6 +149,10 @@ fn bench(options: &Options) -> Result<()> {
         claims: match &options.claims {
             Some(program) if options.wants("claims") => Some(claims::measure(program, &clients.disk, options.rounds)?),
             _ => None,
+        },
+        instructions: match options.wants("instructions") {
+            true => instructions::measure(&clients)?,
+            false => None,
         },
         in_flight: match &options.root {
             Some(root) if options.wants("in-flight") => Some(in_flight::measure(root, options.rounds)?),

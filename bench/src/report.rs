@@ -9,6 +9,7 @@ use std::process::Command;
 use crate::claims::Claims;
 use crate::clients::Client;
 use crate::in_flight::{InFlight, RUNS};
+use crate::instructions::Instructions;
 use crate::rounds::Results;
 use crate::rows::{Against, Bound, Figure, Goal, Place, Row};
 use crate::serve::Found;
@@ -24,6 +25,7 @@ pub(crate) struct Further {
     pub(crate) streaming: Vec<crate::streaming::Found>,
     pub(crate) served: Option<Found>,
     pub(crate) claims: Option<Claims>,
+    pub(crate) instructions: Option<Instructions>,
     pub(crate) in_flight: Option<InFlight>,
 }
 
@@ -58,6 +60,9 @@ pub(crate) fn page(rows: &[Row], results: &Results, further: &Further, rounds: u
         );
     }
     streamed::figures(&mut page, &further.streaming);
+    if let Some(counted) = &further.instructions {
+        instructions(&mut page, counted);
+    }
     if let Some(claims) = &further.claims {
         served::claims(&mut page, claims);
     }
@@ -66,6 +71,23 @@ pub(crate) fn page(rows: &[Row], results: &Results, further: &Further, rounds: u
     }
     settings(&mut page, rows);
     page
+}
+
+/// Instructions of the host for a message, at most, in thousands.
+const HOST_MAX: f64 = 110.0;
+
+fn instructions(page: &mut String, counted: &Instructions) {
+    let _ = write!(
+        page,
+        "## Instructions a message\n\nCounted by callgrind: a merge of `pipepost run` to `smtp-sink`, DATA over one connection, the results \
+         in the output, without the start of the process. In thousands; the digest is as it is without a processor's \
+         instructions for SHA-256.\n\n\
+         | host | system's libraries | connector | digest |\n| --- | --- | --- | --- |\n| {} | {} | {} | {} |\n\n",
+        short(counted.host),
+        short(counted.libraries),
+        short(counted.connector),
+        short(counted.digest),
+    );
 }
 
 fn machine(page: &mut String) {
@@ -105,6 +127,16 @@ fn machine(page: &mut String) {
 
 fn goals(page: &mut String, rows: &[Row], results: &Results, further: &Further) {
     page.push_str("## Goals\n\n| work | goal | found | reached |\n| --- | --- | --- | --- |\n");
+    if let Some(counted) = &further.instructions {
+        let found = counted.host + counted.libraries;
+        let _ = writeln!(
+            page,
+            "| instructions of the host a message | at most {} thousand | {} | {} |",
+            short(HOST_MAX),
+            short(found),
+            yes(found <= HOST_MAX),
+        );
+    }
     for row in rows {
         for goal in &row.goals {
             let Some(ratio) = results.ratio(rows, row, goal) else {

@@ -391,7 +391,7 @@ impl ReplyCount {
 /// Goes on in content: to the next octet that means something, or over one. Without a place the content has ended.
 fn next_in_content(at: At, rest: &[u8]) -> Result<(Option<At>, &[u8]), &'static str> {
     if at == At::Line {
-        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let end = end_of_plain_lines(rest);
         if end > 0 {
             return Ok((Some(At::Line), &rest[end..]));
         }
@@ -409,6 +409,20 @@ fn next_in_content(at: At, rest: &[u8]) -> Result<(Option<At>, &[u8]), &'static 
         _ => Some(At::Line),
     };
     Ok((next, after))
+}
+
+/// Where in content, from the midst of a line, something comes that is not the text of lines that end with CRLF and begin with
+/// another octet than a dot.
+fn end_of_plain_lines(rest: &[u8]) -> usize {
+    let mut from = 0;
+    while let Some(end) = memchr::memchr2(b'\r', b'\n', &rest[from..]) {
+        let end = from + end;
+        match &rest[end..] {
+            [b'\r', b'\n', first, ..] if !matches!(first, b'.' | b'\r' | b'\n') => from = end + 2,
+            _ => return end,
+        }
+    }
+    rest.len()
 }
 
 /// A number as RFC 3030 writes it: digits.
@@ -501,6 +515,38 @@ mod tests {
         ]);
         assert_eq!(messages, 2);
         assert_eq!(count.take_answers(), [Command, Content, Command, Content]);
+    }
+
+    /// Lines are passed over together; where what is written is cut must make no difference.
+    #[test]
+    fn content_is_followed_however_it_is_cut() {
+        let follow = |pieces: &[&[u8]]| {
+            let mut count = after(&[
+                ('C', "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+                ('S', "250 x\r\n250 y\r\n354 go\r\n"),
+            ])
+            .0;
+            let mut ended = 0;
+            for piece in pieces {
+                ended += count.writing(piece).map_err(|_| count.is_lost)?;
+                count.written();
+            }
+            Ok::<u32, bool>(ended)
+        };
+        for (content, ends) in [
+            ("a\r\nb\r\n\r\n..c\r\n.d\r\n.\r\n", Ok(1)),
+            ("a\r\n.\r\nNOOP\r\n", Ok(1)),
+            ("a\r\nb\r\n", Ok(0)),
+            ("a\r\nb\rc\r\n.\r\n", Err(true)),
+            ("a\r\nb\nc\r\n.\r\n", Err(true)),
+            ("a\r\n\nb\r\n.\r\n", Err(true)),
+            ("a\r\n\r\r\n.\r\n", Err(true)),
+        ] {
+            for cut in 0..=content.len() {
+                let (before, after) = content.as_bytes().split_at(cut);
+                assert_eq!(follow(&[before, after]), ends, "{content:?} at {cut}");
+            }
+        }
     }
 
     #[test]

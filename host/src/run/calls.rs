@@ -13,7 +13,7 @@ use pipepost_net::{Route, ServerCapacity, TransportGrant};
 use pipepost_state::ledger::Message;
 use serde_json::{Map, Value, json};
 
-use super::dispatch::Sender;
+use super::dispatch::{Sender, text_of};
 use super::execute::Execution;
 use super::json_text;
 use super::observe::LogLine;
@@ -337,25 +337,24 @@ fn written(connector: &CompiledConnector, parameters: &Value) -> (String, String
     let mut content = Digest::default();
     content.add(connector.name.as_bytes());
     content.add(label.as_bytes());
-    let mut text = vec![b'{'];
+    let mut text = String::from("{");
     for (name, value) in parameters.as_object().into_iter().flatten() {
         if text.len() > 1 {
-            text.push(b',');
+            text.push(',');
         }
         let start = text.len();
         json_text::write(&mut text, name);
-        text.push(b':');
+        text.push(':');
         match value {
             Value::String(value) => json_text::write(&mut text, value),
-            // It cannot fail: a value that was read as JSON, into memory.
-            other => drop(serde_json::to_writer(&mut text, other)),
+            other => text.push_str(&text_of(other)),
         }
         if !HOST_PARAMETERS.contains(&name.as_str()) {
-            content.add(&text[start..]);
+            content.add(&text.as_bytes()[start..]);
         }
     }
-    text.push(b'}');
-    (String::from_utf8(text).unwrap_or_default(), content.finish())
+    text.push('}');
+    (text, content.finish())
 }
 
 /// One problem of a parameter's value, in words.

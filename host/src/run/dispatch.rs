@@ -436,7 +436,7 @@ impl Sender<'_> {
 }
 
 /// As JSON. `Display` would write it a character's run at a time.
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     // A value that was read as JSON can be written as JSON.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,53 +1,55 @@
 //! Text as JSON, for what is written with every message.
 
-/// The escapes of RFC 8259, section 7, in the form that `serde_json` writes.
-fn escape(byte: u8) -> Option<[u8; 2]> {
-    let short = match byte {
-        b'"' | b'\\' => byte,
-        b'\x08' => b'b',
-        b'\x0c' => b'f',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => return None,
-    };
-    Some([b'\\', short])
-}
-
-fn needs_escape(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
-}
-
-/// Writes a text as JSON, the same octets as `serde_json` does. Whole blocks without anything to escape are copied at once:
+/// Writes a text as JSON, the same octets as `serde_json` does. Whole blocks without anything to escape are passed over at once:
 /// a message's bodies are kilobytes of them.
-pub(super) fn write(out: &mut Vec<u8>, text: &str) {
-    const BLOCK: usize = 32;
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        // Without a way out in the middle, so that it is done in few instructions.
-        let is_plain = |block: &[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | needs_escape(*byte));
-        let blocks = rest.chunks_exact(BLOCK);
-        let plain = blocks.take_while(|block| <&[u8; BLOCK]>::try_from(*block).is_ok_and(is_plain));
-        let (plain, after) = rest.split_at(plain.count() * BLOCK);
-        out.extend_from_slice(plain);
-        let (mixed, after) = after.split_at(after.len().min(BLOCK));
-        for byte in mixed {
-            match (needs_escape(*byte), escape(*byte)) {
-                (false, _) => out.push(*byte),
-                (true, Some(short)) => out.extend_from_slice(&short),
-                (true, None) => {
-                    let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                    out.extend_from_slice(b"\\u00");
-                    out.extend_from_slice(&digits);
-                }
-            }
-        }
-        rest = after;
+pub(super) fn write(out: &mut String, text: &str) {
+    let octets = text.as_bytes();
+    out.reserve(text.len() + text.len() / 16 + 2);
+    out.push('"');
+    let (mut start, mut at) = (0, 0);
+    while let Some(escaped) = next_to_escape(octets, at) {
+        out.push_str(&text[start..escaped]);
+        escape(out, octets[escaped]);
+        at = escaped + 1;
+        start = at;
     }
-    out.push(b'"');
+    out.push_str(&text[start..]);
+    out.push('"');
+}
+
+fn needs_escape(octet: u8) -> bool {
+    octet < b' ' || octet == b'"' || octet == b'\\'
+}
+
+fn next_to_escape(octets: &[u8], mut at: usize) -> Option<usize> {
+    const BLOCK: usize = 32;
+    // Without a way out in the middle, so that it is done in few instructions.
+    let is_plain = |block: &[u8; BLOCK]| !block.iter().fold(false, |any, octet| any | needs_escape(*octet));
+    while octets[at..].first_chunk().is_some_and(is_plain) {
+        at += BLOCK;
+    }
+    let found = octets[at..].iter().position(|octet| needs_escape(*octet))?;
+    Some(at + found)
+}
+
+/// The escapes of RFC 8259, section 7.
+fn escape(out: &mut String, octet: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push_str(match octet {
+        b'"' => "\\\"",
+        b'\\' => "\\\\",
+        b'\x08' => "\\b",
+        b'\x0c' => "\\f",
+        b'\n' => "\\n",
+        b'\r' => "\\r",
+        b'\t' => "\\t",
+        other => {
+            out.push_str("\\u00");
+            out.push(char::from(HEX[usize::from(other >> 4)]));
+            out.push(char::from(HEX[usize::from(other & 15)]));
+            return;
+        }
+    });
 }
 
 #[cfg(test)]
@@ -60,9 +62,9 @@ mod tests {
         for filler in ["", "x", "é", "日本", "\"", "\r\n", "\u{1}"] {
             for count in 0..80 {
                 let text = format!("{}{every}{}", filler.repeat(count), "plain ".repeat(count));
-                let mut written = Vec::new();
+                let mut written = String::new();
                 write(&mut written, &text);
-                let expected = serde_json::to_vec(&text).expect("text is JSON");
+                let expected = serde_json::to_string(&text).expect("text is JSON");
                 assert!(written == expected, "{filler:?} {count}");
             }
         }
