@@ -206,6 +206,10 @@ impl RunReport {
     /// Returns the process exit code: 0, the number of the failure's kind, or 1 for an error that the pipeline itself
     /// threw. An output that says `success: false` counts as its failure.
     pub fn exit_code(&self) -> u8 {
+        // Whatever else it came to, somebody has to look before anything is sent again.
+        if self.counts.uncertain > 0 {
+            return exit_code(FailureKind::Uncertain);
+        }
         match &self.result {
             Err(error) => error.exit_code(),
             Ok(_) => self.reported_failure().map_or(0, |kind| kind.map_or(1, exit_code)),

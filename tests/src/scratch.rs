@@ -336,6 +336,11 @@ impl Running {
         (self.ended(&[]), memory)
     }
 
+    /// Waits for its end, and leaves its standard input open.
+    pub fn ended_by_itself(mut self) -> Ending {
+        self.ended(&[])
+    }
+
     /// Interrupts it, as Ctrl+C does, and waits for its end.
     pub fn interrupt(mut self) -> Ending {
         self.signal("INT");

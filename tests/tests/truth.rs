@@ -10,6 +10,8 @@ mod truth {
     mod limits;
     // What a refusal means at EHLO and at MAIL.
     mod places;
+    // Elements that a merge does not come to, and rows that are not what they seem.
+    mod merges;
     // What each message came to, as the run reports it.
     mod report;
     // What is tried again, and what is not.

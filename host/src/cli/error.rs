@@ -53,6 +53,14 @@ impl CliError {
         }
     }
 
+    /// The same of a run that has sent messages: nobody is to start it again by himself.
+    pub(super) fn after_sending(mut self) -> Self {
+        self.code = pipepost::exit_code(FailureKind::Uncertain);
+        self.sentences
+            .push("Messages were sent before that, and would be sent again by another run.".to_owned());
+        self
+    }
+
     pub(super) fn exit_code(&self) -> u8 {
         self.code
     }

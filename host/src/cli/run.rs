@@ -112,15 +112,24 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     if let Some(catcher) = &catcher {
         catcher.tell(options.out.as_deref());
     }
-    report_run(&report)?;
-    traced?;
+    // Who is told of 75 sends again, so a run that has sent something and cannot report it does not say that.
+    let reported = report_run(&report).and(traced);
+    if let Err(error) = reported {
+        let counts = report.counts;
+        let has_sent = counts.sent > 0 || counts.uncertain > 0;
+        return Err(if has_sent { error.after_sending() } else { error });
+    }
     if interrupted.load(Ordering::Acquire) {
         let counts = report.counts;
         say(&format!(
             "pipepost: interrupted; {} sent, {} failed, {} uncertain.",
             counts.sent, counts.failed, counts.uncertain
         ));
-        return Ok(pipepost::exit_code(FailureKind::Transient));
+        let kind = match counts.uncertain {
+            0 => FailureKind::Transient,
+            _ => FailureKind::Uncertain,
+        };
+        return Ok(pipepost::exit_code(kind));
     }
     Ok(report.exit_code())
 }

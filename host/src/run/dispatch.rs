@@ -152,6 +152,35 @@ impl Sender<'_> {
             .collect()
     }
 
+    /// The ends of calls that are not begun any more: what the ledger knows of them, or this failure.
+    pub(super) async fn left(
+        &self,
+        target: &Target<'_>,
+        calls: &[Arc<PreparedCall>],
+        failure: &Failure,
+    ) -> Vec<Outcome> {
+        if calls.is_empty() {
+            return Vec::new();
+        }
+        let messages: Vec<Message> = calls.iter().map(|call| call.message(false)).collect();
+        // Where it cannot be read, nobody knows what was sent.
+        let known = match self.ledger.look_up(&messages).await {
+            Ok(known) => known,
+            Err(error) => {
+                let unread = |call: &Arc<PreparedCall>| self.settle(target, call, Err(unread(&error).into()));
+                return calls.iter().map(unread).collect();
+            }
+        };
+        let ends = calls.iter().zip(known).map(|(call, known)| match known {
+            Known::Ended(recorded) => self.replayed(&call.key, recorded),
+            Known::Nothing | Known::Left(_) | Known::OtherContent => {
+                self.count(target, Some(failure.kind));
+                Err(failure.clone().into())
+            }
+        });
+        ends.collect()
+    }
+
     async fn begin(&self, call: &PreparedCall, known: Known) -> Start {
         match known {
             Known::Nothing => Start::Send(Share::Whole),
@@ -182,6 +211,8 @@ impl Sender<'_> {
         if !uncertain {
             return Ok(output);
         }
+        // It is in doubt again in this run, though nobody sent anything.
+        self.tally.count(Some(FailureKind::Uncertain));
         let message = format!("The message `{key}` may have been sent before; it is not sent again.");
         let failure = Failure::new(FailureKind::Uncertain, message);
         let failure = if self.is_kept {

@@ -5,6 +5,7 @@
 
 mod lanes;
 mod message_rows;
+mod quotes;
 mod results;
 mod rows;
 mod text;
@@ -24,7 +25,7 @@ use serde_json::Value;
 
 use self::lanes::Lanes;
 pub(crate) use self::message_rows::MessageRows;
-use self::results::{RESULTS_MAX, Results};
+use self::results::{RESULTS_MAX, Results, Source};
 use self::rows::{Chunk, Cursor, Elements, FileRows};
 use super::RunError;
 use super::calls::{Outcome, PreparedCall, Target};
@@ -115,10 +116,8 @@ impl Execution<'_> {
             .await;
         match &stopped {
             None | Some(Stopped::Broken(_)) => {}
-            // Whoever feeds standard input may never end.
-            Some(_) if cursor.is_endless() => {}
             Some(stopped) => {
-                self.leave_out(target, stopped, &mut cursor, &mut results, &counter)
+                self.leave_out(target, frame, stopped, &mut cursor, &mut results, &counter)
                     .await
             }
         }
@@ -225,11 +224,15 @@ impl Execution<'_> {
             let message = format!("The parameter `{parameter}{}`: {}.", error.pointer, error.error);
             Failure::new(FailureKind::Invalid, message)
         })?;
-        let (columns, delimiter) = match elements {
-            Elements::List(_) => (Arc::default(), b','),
-            Elements::File(rows) => (Arc::clone(&rows.columns), rows.delimiter),
+        let source = match elements {
+            Elements::List(_) => Source::default(),
+            Elements::File(rows) => Source {
+                name: rows.name.as_deref(),
+                columns: Arc::clone(&rows.columns),
+                delimiter: rows.delimiter,
+            },
         };
-        Results::in_files(parameter, &described, &self.files, columns, delimiter)
+        Results::in_files(parameter, &described, &self.files, source)
     }
 
     /// Sends until the elements end, or something ends it before.
@@ -242,7 +245,10 @@ impl Execution<'_> {
         counter: &'s Arc<Counter>,
         stops: bool,
     ) -> Option<Stopped> {
-        let total = cursor.total(Lanes::usual(target.account) * BATCH_CALLS_MAX).await;
+        let total = tokio::select! {
+            total = cursor.total(Lanes::usual(target.account) * BATCH_CALLS_MAX) => total,
+            () = self.clock.token().requested() => None,
+        };
         let connections = &self.sender.host.connections;
         let mut lanes = match stops {
             true => Lanes::one(),
@@ -306,7 +312,9 @@ impl Execution<'_> {
                     };
                     sending.push(Box::pin(self.part(target, way, frame, chunk, counter)));
                 }
-                Some(stopped) => self.leave_chunk(target, stopped, &chunk, results, counter),
+                Some(stopped) => {
+                    self.leave_chunk(target, frame, stopped, &chunk, results, counter).await;
+                }
             }
         }
     }
@@ -339,38 +347,62 @@ impl Execution<'_> {
     async fn leave_out(
         &self,
         target: &Target<'_>,
+        frame: &Frame,
         stopped: &Stopped,
         cursor: &mut Cursor<'_>,
         results: &mut Results,
         counter: &Arc<Counter>,
     ) {
-        while let Some(chunk) = cursor.next(BATCH_CALLS_MAX, BATCH_BYTES_MAX).await {
+        loop {
+            // Whoever feeds standard input may never end.
+            let chunk = match cursor.is_endless() {
+                true => cursor.rest(BATCH_CALLS_MAX, BATCH_BYTES_MAX),
+                false => cursor.next(BATCH_CALLS_MAX, BATCH_BYTES_MAX).await,
+            };
+            let Some(chunk) = chunk else { return };
             give_way().await;
-            self.leave_chunk(target, stopped, &chunk, results, counter);
+            self.leave_chunk(target, frame, stopped, &chunk, results, counter).await;
         }
     }
 
-    fn leave_chunk(
+    /// Nothing is begun for these elements. What an earlier run made of their messages is in the ledger, and stands.
+    async fn leave_chunk(
         &self,
         target: &Target<'_>,
+        frame: &Frame,
         stopped: &Stopped,
         chunk: &Chunk<'_>,
         results: &mut Results,
         counter: &Arc<Counter>,
     ) {
+        let failure = match stopped {
+            Stopped::ByFailure => Failure::new(
+                FailureKind::Limit,
+                "An earlier message failed, and `failOnError` stops the rest.",
+            ),
+            Stopped::ByRun => self.clock.over(),
+            Stopped::Broken(failure) => failure.clone(),
+        };
+        let mut calls = Vec::new();
+        let mut places = Vec::with_capacity(chunk.range().len());
         for index in chunk.range() {
-            let failure = match stopped {
-                Stopped::ByFailure => Failure::new(
-                    FailureKind::Limit,
-                    "An earlier message failed, and `failOnError` stops the rest.",
-                ),
-                Stopped::ByRun => self.clock.over(),
-                Stopped::Broken(failure) => failure.clone(),
+            let made = match chunk.element(index) {
+                Some(Ok(element)) if self.sender.is_kept => self.resolve(target, frame, Some((index, element))).ok(),
+                _ => None,
             };
-            self.sender.count(target, Some(failure.kind));
+            places.push(made.is_some());
+            calls.extend(made.map(Arc::new));
+        }
+        let mut ended = self.sender.left(target, &calls, &failure).await.into_iter();
+        for (index, is_made) in chunk.range().zip(places) {
+            let known = if is_made { ended.next() } else { None };
+            let outcome = known.unwrap_or_else(|| {
+                self.sender.count(target, Some(failure.kind));
+                Err(failure.clone().into())
+            });
             counter.one();
             // A file that cannot be written was told of when it broke, or will be when it is flushed.
-            let _ = results.add(index, chunk.element(index), Err(failure.into()));
+            let _ = results.add(index, chunk.element(index), outcome);
         }
     }
 
@@ -420,7 +452,8 @@ impl Execution<'_> {
         chunk: &Chunk<'_>,
         index: usize,
     ) -> Result<PreparedCall, Failure> {
-        if self.clock.is_over() {
+        // What was sent before is known by its content.
+        if self.clock.is_over() && !self.sender.is_kept {
             return Err(self.clock.over());
         }
         match chunk.element(index) {

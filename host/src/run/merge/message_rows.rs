@@ -9,7 +9,7 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::text::Text;
+use super::text::of_whole;
 
 /// The list, which is a member of the message in the file.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl MessageRows {
     pub(crate) fn find(mut file: File, member: Option<&str>) -> Result<(Value, Option<Self>), serde_json::Error> {
         file.rewind().map_err(serde_json::Error::io)?;
         let source = file.try_clone().map_err(serde_json::Error::io)?;
-        let text = BufReader::with_capacity(256 * 1024, Text::of_whole(source));
+        let text = BufReader::with_capacity(256 * 1024, of_whole(source));
         let mut length = None;
         let mut reader = serde_json::Deserializer::from_reader(text);
         let message = Reading {

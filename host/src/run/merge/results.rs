@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use pipepost_core::{Failure, FailureKind};
@@ -56,6 +57,26 @@ pub(super) struct Summary {
     pub(super) apart: Option<MergeResults>,
 }
 
+/// The file that the rows come from.
+#[derive(Default)]
+pub(super) struct Source<'s> {
+    /// None for what is no file of the run.
+    pub(super) name: Option<&'s str>,
+    /// Its columns, once they are known.
+    pub(super) columns: Arc<OnceLock<Vec<String>>>,
+    /// What is between its fields.
+    pub(super) delimiter: u8,
+}
+
+/// Whether two names are of one file of the run.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |name: &str| -> PathBuf {
+        let parts = Path::new(name).components();
+        parts.filter(|part| *part != Component::CurDir).collect()
+    };
+    plain(one) == plain(other)
+}
+
 impl Results {
     fn new(kept: Kept) -> Self {
         Self {
@@ -87,8 +108,7 @@ impl Results {
         parameter: &str,
         described: &Value,
         files: &RunFiles,
-        columns: Arc<OnceLock<Vec<String>>>,
-        delimiter: u8,
+        source: Source<'_>,
     ) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
         let mut members = match described {
@@ -117,6 +137,23 @@ impl Results {
                 "The parameter `{parameter}` names no file: give it `file`, `failed` or both."
             )));
         }
+        // A merge that reads what it writes does not end, and what is written twice into one file nobody can read.
+        let named = |one: &Option<String>, other: Option<&str>| {
+            one.as_deref()
+                .zip(other)
+                .is_some_and(|(one, other)| is_same(one, other))
+        };
+        let parts = [("file", &lines), ("failed", &failed)];
+        if let Some((part, _)) = parts.iter().find(|(_, name)| named(name, source.name)) {
+            return Err(invalid(format!(
+                "The parameter `{parameter}.{part}` is the file that the rows come from; name another one."
+            )));
+        }
+        if named(&lines, failed.as_deref()) {
+            return Err(invalid(format!(
+                "The parameter `{parameter}` names one file for `file` and for `failed`; name two."
+            )));
+        }
         let open = |name: &str| {
             let opened = files.open_to_append(name);
             let file = opened.map_err(|error| {
@@ -134,7 +171,7 @@ impl Results {
         let lines = lines.as_deref().map(open).transpose()?;
         let failed = match failed {
             None => None,
-            Some(name) => Some(FailedRows::new(&name, open(&name)?, columns, delimiter)),
+            Some(name) => Some(FailedRows::new(&name, open(&name)?, source.columns, source.delimiter)),
         };
         Ok(Self::new(Kept::Files(Box::new(Files {
             lines,

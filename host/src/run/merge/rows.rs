@@ -4,7 +4,7 @@
 //! does not depend on its length. Where rows are long it is fewer of them: what is read ahead has a bound in octets too.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
@@ -20,7 +20,8 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::message_rows::{MessageRows, OfMember};
-use super::text::{Counted, Text};
+use super::quotes::Quotes;
+use super::text::{Counted, Malformed, Text, not_text};
 
 /// Rows that the reader hands over together at most.
 const LOT_ROWS: usize = 64;
@@ -140,10 +141,21 @@ impl<'a> Cursor<'a> {
         match self {
             Self::List { elements, .. } => Some(elements.len()),
             Self::File(rows) if rows.known.is_some() => rows.known,
+            // It may take any time to find out.
+            Self::File(rows) if rows.size.is_none() => rows.is_over.then_some(rows.next + rows.ahead.len()),
             Self::File(rows) => {
                 rows.read_ahead(most, AHEAD_BYTES).await;
                 rows.is_over.then_some(rows.next + rows.ahead.len())
             }
+        }
+    }
+
+    /// Returns some of the elements that were read and not taken, of those that may never end; none when all were taken. Nothing
+    /// more is read from now on.
+    pub(super) fn rest(&mut self, most: usize, bytes: usize) -> Option<Chunk<'a>> {
+        match self {
+            Self::List { .. } => None,
+            Self::File(rows) => rows.rest(most, bytes),
         }
     }
 
@@ -191,8 +203,10 @@ pub(super) struct FileRows {
     /// How many there are, where that is known before they are read.
     known: Option<usize>,
     read: Arc<AtomicU64>,
-    /// The file's length in octets; standard input has none.
+    /// The file's length in octets, as it was opened; standard input has none.
     size: Option<u64>,
+    /// The file's name; none for standard input, and for a list of the message.
+    pub(super) name: Option<String>,
     /// The columns, once they are known, for files in the source's own form.
     pub(super) columns: Arc<OnceLock<Vec<String>>>,
     /// What is between the fields of a CSV file.
@@ -224,8 +238,9 @@ impl FileRows {
                 FileError::NotFound => format!("there is no file `{name}` among the files of the run"),
                 other => format!("the file `{name}`: {other}"),
             })?;
+            // What is appended meanwhile, by whomever, is not of this list.
             let size = opened.size();
-            (Box::new(opened.into_reader()), Some(size))
+            (Box::new(opened.into_reader().take(size)), Some(size))
         };
         let form = Form::File {
             format: file.format.clone(),
@@ -237,6 +252,7 @@ impl FileRows {
                 RowsFormat::Csv { delimiter, .. } => delimiter,
                 RowsFormat::Ndjson | RowsFormat::Json => b',',
             },
+            name: size.map(|_| name.clone()),
             ..Self::begin(source, size, form)
         })
     }
@@ -261,18 +277,21 @@ impl FileRows {
         let columns = Arc::default();
         let work = Reading {
             form,
-            output: Output {
-                sender,
-                lot: Lot::default(),
-            },
+            output: sender,
             columns: Arc::clone(&columns),
+            waits: size.is_none(),
         };
         let counted = Counted {
             source,
             read: Arc::clone(&read),
         };
-        // It ends with the file, or when nobody takes its rows any more.
-        tokio::task::spawn_blocking(move || work.run(counted));
+        // It ends with the file, or when nobody takes its rows any more. Whoever writes to standard input may say nothing
+        // for ever: no runtime waits for a thread of its own.
+        if size.is_some() {
+            tokio::task::spawn_blocking(move || work.run(counted));
+        } else {
+            std::thread::spawn(move || work.run(counted));
+        }
         Self {
             lots,
             ahead: VecDeque::new(),
@@ -283,6 +302,7 @@ impl FileRows {
             known: None,
             read,
             size,
+            name: None,
             columns,
             delimiter: b',',
         }
@@ -312,8 +332,44 @@ impl FileRows {
         }
     }
 
+    /// Waits for one row, and takes what has come with it: whoever writes them may write slowly.
+    async fn read_what_comes(&mut self, most: usize, bytes: usize) {
+        if self.ahead.is_empty() {
+            self.read_ahead(1, bytes).await;
+        }
+        self.take_what_came(most, bytes);
+    }
+
+    fn take_what_came(&mut self, most: usize, bytes: usize) {
+        while self.ahead.len() < most && self.ahead_bytes < bytes {
+            match self.lots.try_recv() {
+                Ok(Ok(lot)) => {
+                    self.ahead.extend(lot.rows);
+                    self.ahead_bytes += lot.bytes;
+                }
+                Ok(Err(reason)) => self.broken = Some(reason),
+                Err(_) => return,
+            }
+        }
+    }
+
     async fn next<'a>(&mut self, most: usize, bytes: usize) -> Option<Chunk<'a>> {
-        self.read_ahead(most, bytes).await;
+        if self.size.is_none() {
+            self.read_what_comes(most, bytes).await;
+        } else {
+            self.read_ahead(most, bytes).await;
+        }
+        self.take(most, bytes)
+    }
+
+    /// Some of what was read already, and no further lot after that.
+    fn rest<'a>(&mut self, most: usize, bytes: usize) -> Option<Chunk<'a>> {
+        self.lots.close();
+        self.take_what_came(most, bytes);
+        self.take(most, bytes)
+    }
+
+    fn take<'a>(&mut self, most: usize, bytes: usize) -> Option<Chunk<'a>> {
         let first = self.next;
         let (mut rows, mut held) = (Vec::new(), 0);
         while rows.len() < most && held < bytes {
@@ -383,6 +439,23 @@ impl Output {
     }
 }
 
+/// Hands over what was read before it waits for more.
+struct Waiting<R> {
+    source: R,
+    output: Option<Rc<RefCell<Output>>>,
+}
+
+impl<R: Read> Read for Waiting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(output) = &self.output
+            && output.borrow_mut().flush().is_err()
+        {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "nobody takes its rows"));
+        }
+        self.source.read(buffer)
+    }
+}
+
 /// Why a list that was counted has another length.
 const CHANGED: &str = "the file of the message changed while it was read";
 
@@ -397,29 +470,66 @@ enum Form {
     Member(String),
 }
 
+/// What of a text does not decode.
+struct Spoilt {
+    places: Malformed,
+    encoding: &'static Encoding,
+}
+
+impl Spoilt {
+    /// Whether there is some before this octet of the text; it is not told of again.
+    fn is_before(&self, end: u64) -> bool {
+        let mut places = self.places.borrow_mut();
+        let before = places.iter().take_while(|place| **place < end).count();
+        places.drain(..before).next().is_some()
+    }
+}
+
 /// What the reader's thread does.
 struct Reading {
     form: Form,
-    output: Output,
+    output: mpsc::Sender<Result<Lot, String>>,
+    /// Whoever writes it may be slow.
+    waits: bool,
     columns: Arc<OnceLock<Vec<String>>>,
 }
 
 impl Reading {
-    fn run(mut self, source: Counted) {
-        let end = self.read(source).and_then(|()| self.output.flush());
+    fn run(self, source: Counted) {
+        let output = Rc::new(RefCell::new(Output {
+            sender: self.output.clone(),
+            lot: Lot::default(),
+        }));
+        let mut work = Work {
+            output: Rc::clone(&output),
+            columns: self.columns,
+        };
+        let source = Waiting {
+            source,
+            output: self.waits.then(|| Rc::clone(&output)),
+        };
+        let end = work.read(self.form, source);
+        let end = end.and_then(|()| output.borrow_mut().flush());
         if let Err(Stop::Broken(reason)) = end
-            && self.output.flush().is_ok()
+            && output.borrow_mut().flush().is_ok()
         {
             // Nobody is left to tell otherwise.
-            let _ = self.output.sender.blocking_send(Err(reason));
+            let _ = self.output.blocking_send(Err(reason));
         }
     }
+}
 
-    fn read(&mut self, source: Counted) -> Result<(), Stop> {
+/// The same, within its thread.
+struct Work {
+    output: Rc<RefCell<Output>>,
+    columns: Arc<OnceLock<Vec<String>>>,
+}
+
+impl Work {
+    fn read(&mut self, form: Form, source: Waiting<Counted>) -> Result<(), Stop> {
         let in_row = Rc::new(Cell::new(0));
-        match &self.form {
+        match form {
             Form::Member(member) => {
-                let member = member.clone();
                 let text = Text::new(source, UTF_8, true, in_row).unbounded();
                 self.member(BufReader::with_capacity(TEXT_AT_ONCE, text), &member)
             }
@@ -428,37 +538,57 @@ impl Reading {
                 encoding,
                 is_stated,
             } => {
-                let format = format.clone();
-                let text = Text::new(source, encoding, *is_stated, Rc::clone(&in_row));
+                let text = Text::new(source, encoding, is_stated, Rc::clone(&in_row));
+                let spoilt = Spoilt {
+                    places: Malformed::default(),
+                    encoding,
+                };
+                let text = match format {
+                    // Where its elements end is not told.
+                    RowsFormat::Json => text,
+                    _ => text.noting(Rc::clone(&spoilt.places)),
+                };
                 let text = BufReader::with_capacity(TEXT_AT_ONCE, text);
                 match format {
-                    RowsFormat::Csv { delimiter, header } => self.csv(text, delimiter, header, &in_row),
-                    RowsFormat::Ndjson => self.ndjson(text, &in_row),
+                    RowsFormat::Csv { delimiter, header } => self.csv(text, delimiter, header, &in_row, &spoilt),
+                    RowsFormat::Ndjson => self.ndjson(text, &in_row, &spoilt),
                     RowsFormat::Json => self.json(text, &in_row),
                 }
             }
         }
     }
 
-    fn csv(&mut self, text: impl Read, delimiter: u8, header: Header, in_row: &Cell<u64>) -> Result<(), Stop> {
+    fn csv(
+        &mut self,
+        text: impl Read,
+        delimiter: u8,
+        header: Header,
+        in_row: &Cell<u64>,
+        spoilt: &Spoilt,
+    ) -> Result<(), Stop> {
+        let (text, unclosed) = Quotes::of(text, delimiter);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)
             .flexible(true)
             .from_reader(text);
         let mut record = csv::StringRecord::new();
+        // Whether there is another, and at which octet it ends.
         let mut next = |record: &mut csv::StringRecord| {
             in_row.set(0);
-            reader
-                .read_record(record)
-                .map_err(|error| Stop::Broken(csv_trouble(&error)))
+            let found = reader.read_record(record);
+            let found = found.map_err(|error| Stop::Broken(csv_trouble(&error)))?;
+            Ok::<_, Stop>(found.then(|| reader.position().byte()))
         };
         let columns = match header {
             Header::Absent => None,
             Header::Named(names) => Some(names),
             Header::FirstRow => {
-                if !next(&mut record)? {
+                let Some(end) = next(&mut record)? else {
                     return Ok(());
+                };
+                if spoilt.is_before(end) {
+                    return Err(Stop::Broken(format!("its header has {}", not_text(spoilt.encoding))));
                 }
                 let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
                 check_columns(&names, delimiter).map_err(Stop::Broken)?;
@@ -469,31 +599,43 @@ impl Reading {
             // Set once: there is one reader.
             let _ = self.columns.set(columns.clone());
         }
-        while next(&mut record)? {
+        while let Some(end) = next(&mut record)? {
             let line = record.position().map_or(0, csv::Position::line);
-            let row = match &columns {
-                None => Ok(Value::Array(record.iter().map(Value::from).collect())),
-                Some(names) if names.len() != record.len() => Err(BadRow {
-                    reason: format!(
-                        "line {line} has another number of fields ({}) than the header ({})",
-                        record.len(),
-                        names.len()
-                    ),
+            let bad = |reason: String| {
+                Err(BadRow {
+                    reason,
                     raw: record.iter().map(Value::from).collect(),
-                }),
+                })
+            };
+            let unclosed = unclosed.get().filter(|open| {
+                let begin = record.position().map_or(0, csv::Position::byte);
+                (begin..end.max(begin + 1)).contains(&open.octet)
+            });
+            let row = match &columns {
+                _ if spoilt.is_before(end) => bad(format!("line {line} has {}", not_text(spoilt.encoding))),
+                _ if let Some(open) = unclosed => bad(format!(
+                    "the quote that opens in line {} is not closed, so all that follows is in this row",
+                    open.line
+                )),
+                None => Ok(Value::Array(record.iter().map(Value::from).collect())),
+                Some(names) if names.len() != record.len() => bad(format!(
+                    "line {line} has another number of fields ({}) than the header ({})",
+                    record.len(),
+                    names.len()
+                )),
                 Some(names) => {
                     let fields = names.iter().cloned().zip(record.iter().map(Value::from));
                     Ok(Value::Object(fields.collect::<Map<_, _>>()))
                 }
             };
-            self.output.row(row)?;
+            self.output.borrow_mut().row(row)?;
         }
         Ok(())
     }
 
-    fn ndjson(&mut self, mut text: impl BufRead, in_row: &Cell<u64>) -> Result<(), Stop> {
+    fn ndjson(&mut self, mut text: impl BufRead, in_row: &Cell<u64>, spoilt: &Spoilt) -> Result<(), Stop> {
         let mut line = Vec::new();
-        let mut number = 0;
+        let (mut number, mut end) = (0, 0);
         loop {
             line.clear();
             in_row.set(0);
@@ -504,14 +646,22 @@ impl Reading {
                 return Ok(());
             }
             number += 1;
+            end += length as u64;
+            let is_spoilt = spoilt.is_before(end);
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let row = serde_json::from_slice(&line).map_err(|error| BadRow {
-                reason: format!("line {number} is not JSON: {}", json_trouble(&error)),
+            let bad = |reason: String| BadRow {
+                reason,
                 raw: String::from_utf8_lossy(&line).trim_end().into(),
-            });
-            self.output.row(row)?;
+            };
+            let row = if is_spoilt {
+                Err(bad(format!("line {number} has {}", not_text(spoilt.encoding))))
+            } else {
+                let row = serde_json::from_slice(&line);
+                row.map_err(|error| bad(format!("line {number} is not JSON: {}", json_trouble(&error))))
+            };
+            self.output.borrow_mut().row(row)?;
         }
     }
 
@@ -542,7 +692,7 @@ impl Reading {
         let mut stopped = None;
         let elements = EachElement {
             in_row,
-            each: &mut |element| match self.output.row(Ok(element)) {
+            each: &mut |element| match self.output.borrow_mut().row(Ok(element)) {
                 Ok(()) => true,
                 Err(stop) => {
                     stopped = Some(stop);
@@ -723,11 +873,16 @@ mod tests {
         let utf16: Vec<u8> = "\u{feff}name\nJosé".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(good("a.csv", &utf16, json!({})).await, expected);
         let (rows, broken) = read("a.csv", b"name\nAnn\nJos\xe9", json!({})).await;
-        assert_eq!(rows, vec![Ok(json!({"name": "Ann"}))]);
-        assert_eq!(
-            broken.as_deref(),
-            Some("it has octets that are not UTF-8; say its `encoding`, such as `windows-1252`")
-        );
+        let bad = |line: u64, raw: Value| {
+            let reason =
+                format!("line {line} has octets that are not UTF-8; say its `encoding`, such as `windows-1252`");
+            Err(BadRow { reason, raw })
+        };
+        assert_eq!(broken, None);
+        assert_eq!(rows, vec![Ok(json!({"name": "Ann"})), bad(3, json!(["Jos\u{fffd}"]))]);
+        let (rows, broken) = read("a.ndjson", b"1\n\"Jos\xe9\"\n2\n", json!({})).await;
+        assert_eq!(broken, None);
+        assert_eq!(rows, vec![Ok(json!(1)), bad(2, json!("\"Jos\u{fffd}\"")), Ok(json!(2))]);
     }
 
     #[tokio::test]

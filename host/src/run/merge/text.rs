@@ -1,13 +1,14 @@
 //! The text of a file of rows: decoded, counted, and bounded.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// The longest row, in octets: a connector takes no longer parameters either.
 const ROW_BYTES_MAX: u64 = 32 << 20;
@@ -29,10 +30,13 @@ impl Read for Counted {
     }
 }
 
+/// The places in the text, in octets, where something stands that is none in its encoding.
+pub(super) type Malformed = Rc<RefCell<VecDeque<u64>>>;
+
 /// The file as UTF-8, without a byte order mark. It bounds the row that is being read. It is read through a buffer: the
 /// decoder needs room for a character.
-pub(super) struct Text {
-    source: Counted,
+pub(super) struct Text<R> {
+    source: R,
     decoder: Decoder,
     raw: Vec<u8>,
     /// What of `raw` is to be decoded.
@@ -40,15 +44,22 @@ pub(super) struct Text {
     is_at_end: bool,
     is_finished: bool,
     is_malformed: bool,
+    /// What is no text is replaced, and noted there.
+    malformed: Option<Malformed>,
+    /// What was handed over, in octets.
+    written: u64,
+    /// Nothing was read yet.
+    is_fresh: bool,
+    is_stated: bool,
     in_row: Rc<Cell<u64>>,
     /// How long a row may be, in octets.
     row_max: u64,
 }
 
-impl Text {
+impl<R: Read> Text<R> {
     /// Decodes what it reads. `is_stated`: the encoding is not a default. `in_row`: how much of a row was read, in octets; whoever
     /// reads the rows sets it to zero.
-    pub(super) fn new(source: Counted, encoding: &'static Encoding, is_stated: bool, in_row: Rc<Cell<u64>>) -> Self {
+    pub(super) fn new(source: R, encoding: &'static Encoding, is_stated: bool, in_row: Rc<Cell<u64>>) -> Self {
         // A stated encoding stands; else a byte order mark says more than a default.
         let decoder = match is_stated {
             true => encoding.new_decoder_with_bom_removal(),
@@ -62,18 +73,39 @@ impl Text {
             is_at_end: false,
             is_finished: false,
             is_malformed: false,
+            malformed: None,
+            written: 0,
+            is_fresh: true,
+            is_stated,
             in_row,
             row_max: ROW_BYTES_MAX,
         }
     }
 
-    /// Text in UTF-8 whose rows have no bound.
-    pub(super) fn of_whole(source: impl Read + Send + 'static) -> Self {
-        let counted = Counted {
-            source: Box::new(source),
-            read: Arc::default(),
-        };
-        Self::new(counted, UTF_8, true, Rc::default()).unbounded()
+    /// The same with U+FFFD for what is no text, whose places are noted: whoever reads the rows knows which of them it spoils.
+    pub(super) fn noting(self, malformed: Malformed) -> Self {
+        Self {
+            malformed: Some(malformed),
+            ..self
+        }
+    }
+
+    /// An encoding that was stated, and that the beginning of the file contradicts.
+    fn contradiction(&self, beginning: &[u8]) -> Option<String> {
+        let stated = self.decoder.encoding();
+        if let Some((marked, _)) = Encoding::for_bom(beginning).filter(|(marked, _)| *marked != stated) {
+            return Some(format!(
+                "it begins with the byte order mark of {}, and its `encoding` is {}",
+                marked.name(),
+                stated.name()
+            ));
+        }
+        // What is between fields and rows is ASCII, so half of its octets are zero there.
+        let is_wide = stated == UTF_16LE || stated == UTF_16BE;
+        (is_wide && !beginning.is_empty() && !beginning.contains(&0)).then(|| {
+            let name = stated.name();
+            format!("it is not {name}, as its `encoding` says: no octet at its beginning is zero")
+        })
     }
 
     /// The same without a bound for a row.
@@ -85,14 +117,21 @@ impl Text {
     }
 }
 
-impl Read for Text {
+impl<R: Read> Read for Text<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.is_malformed {
-                let encoding = self.decoder.encoding().name();
-                let message =
-                    format!("it has octets that are not {encoding}; say its `encoding`, such as `windows-1252`");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                let Some(malformed) = &self.malformed else {
+                    let message = format!("it has {}", not_text(self.decoder.encoding()));
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                };
+                let replacement = char::REPLACEMENT_CHARACTER.encode_utf8(&mut [0; 4]).len();
+                if let Some(place) = buffer.get_mut(..replacement) {
+                    self.is_malformed = false;
+                    malformed.borrow_mut().push_back(self.written);
+                    char::REPLACEMENT_CHARACTER.encode_utf8(place);
+                    return Ok(self.handed_over(replacement));
+                }
             }
             if self.is_finished {
                 return Ok(0);
@@ -101,6 +140,14 @@ impl Read for Text {
                 let count = self.source.read(&mut self.raw)?;
                 self.left = 0..count;
                 self.is_at_end = count == 0;
+                let is_first = std::mem::replace(&mut self.is_fresh, false);
+                if is_first
+                    && self.is_stated
+                    && let Some(contradiction) = self.contradiction(&self.raw[..count])
+                {
+                    self.is_finished = true;
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, contradiction));
+                }
             }
             let (result, read, written) =
                 self.decoder
@@ -122,8 +169,28 @@ impl Read for Text {
                     );
                     return Err(io::Error::new(io::ErrorKind::InvalidData, message));
                 }
-                return Ok(written);
+                return Ok(self.handed_over(written));
             }
         }
     }
+}
+
+impl<R> Text<R> {
+    fn handed_over(&mut self, count: usize) -> usize {
+        self.written += count as u64;
+        count
+    }
+}
+
+/// Text in UTF-8 whose rows have no bound.
+pub(super) fn of_whole<R: Read>(source: R) -> Text<R> {
+    Text::new(source, UTF_8, true, Rc::default()).unbounded()
+}
+
+/// What a file has that does not decode, as the end of a sentence.
+pub(super) fn not_text(encoding: &'static Encoding) -> String {
+    format!(
+        "octets that are not {}; say its `encoding`, such as `windows-1252`",
+        encoding.name()
+    )
 }
