@@ -23,7 +23,7 @@ fn counts(output: &Value) -> [u64; 4] {
 /// Whoever sends what failed again must not find there who has the message already, or may have it.
 #[test]
 fn what_an_earlier_run_sent_is_not_among_what_a_later_one_did_not_come_to() {
-    let server = Scripted::start(Dialogue::pipelining());
+    let server = Scripted::start(Dialogue::streaming());
     let rows: String = (0..300).map(|row| format!("r{row}@example.test\n")).collect();
     let step = |stops: bool| {
         let further = json!({ "failOnError": stops, "results": { "failed": "failed.csv" } });
