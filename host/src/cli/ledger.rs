@@ -103,7 +103,17 @@ impl List {
 }
 
 fn reader(state: Option<PathBuf>) -> Result<Arc<dyn LedgerReader>, CliError> {
-    Ok(state::open(state)?.store.reader())
+    let named = state.clone();
+    let state = state::open(state)?;
+    // A name that was mistyped is not a ledger without anything in doubt.
+    match named {
+        Some(named) if !state.is_there() => Err(CliError::no_input(
+            "state",
+            &named,
+            &std::io::ErrorKind::NotFound.into(),
+        )),
+        _ => Ok(state.store.reader()),
+    }
 }
 
 fn line(entry: &Entry) -> String {

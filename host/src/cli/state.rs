@@ -52,8 +52,15 @@ pub(super) fn open_observed(
         let sentence = "There is no home directory to keep the state in: name a directory with --state.";
         CliError::new(FailureKind::Configuration, sentence)
     })?;
-    if let Some(address) = address_of(&named) {
-        return database(address, observer);
+    match Named::of(&named) {
+        Named::Directory => {}
+        Named::Database(rest) => return database(&format!("postgres://{rest}"), observer),
+        Named::Unknown(scheme) => {
+            let sentence = format!(
+                "No state is kept at an address that begins with `{scheme}:`: name a directory with --state, or a database as `postgres://…`."
+            );
+            return Err(CliError::new(FailureKind::Configuration, sentence));
+        }
     }
     let mut store = SqliteStore::new(&named);
     if let Some(observer) = observer {
@@ -65,26 +72,49 @@ pub(super) fn open_observed(
     })
 }
 
-/// What was named, if it is the address of a database.
-fn address_of(named: &Path) -> Option<&str> {
-    let is_one = |text: &&str| {
-        ["postgres://", "postgresql://"]
+/// What a state was named as.
+enum Named<'n> {
+    Directory,
+    /// A database, by what follows the scheme and its slashes.
+    Database(&'n str),
+    /// An address of another kind, by its scheme. As a directory it would be a new and empty state, with a password in its
+    /// name.
+    Unknown(&'n str),
+}
+
+impl<'n> Named<'n> {
+    fn of(named: &'n Path) -> Self {
+        let Some((scheme, rest)) = named.to_str().and_then(|text| text.split_once(":/")) else {
+            return Self::Directory;
+        };
+        // One letter is a drive of Windows. Upper case and lower case are the same (RFC 3986, section 3.1).
+        let is_scheme = scheme.len() > 1
+            && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character));
+        let is_database = ["postgres", "postgresql"]
             .iter()
-            .any(|scheme| text.starts_with(scheme))
-    };
-    named.to_str().filter(is_one)
+            .any(|one| scheme.eq_ignore_ascii_case(one));
+        match (is_scheme, rest.strip_prefix('/').filter(|_| is_database)) {
+            (false, _) => Self::Directory,
+            (true, Some(rest)) => Self::Database(rest),
+            (true, None) => Self::Unknown(scheme),
+        }
+    }
 }
 
 /// Returns a place as it may be shown: a database's address without user and password.
 pub(super) fn shown(named: &Path) -> String {
-    let Some(address) = address_of(named) else {
-        return named.display().to_string();
+    let rest = match Named::of(named) {
+        Named::Directory => return named.display().to_string(),
+        Named::Database(rest) => rest,
+        Named::Unknown(scheme) => return format!("{scheme}:…"),
     };
-    // Whatever is between the scheme and the last `@` before the query may be a secret, and so may a parameter.
-    let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
+    // Whatever is before the last `@` before the query may be a secret, and so may a parameter.
     let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    format!("{scheme}://{rest}")
+    format!("postgres://{rest}")
 }
 
 #[cfg(feature = "postgres")]
@@ -146,7 +176,12 @@ mod tests {
             ("/var/lib/pipepost", "/var/lib/pipepost"),
             ("postgres://ann:hush@one,two/mail?lease=2", "postgres://one,two/mail"),
             ("postgres://ann:${file:/a/hush@b}@one/mail", "postgres://one/mail"),
-            ("postgresql://one/mail?password=hush", "postgresql://one/mail"),
+            ("postgresql://one/mail?password=hush", "postgres://one/mail"),
+            ("Postgres://ann:hush@one/mail", "postgres://one/mail"),
+            ("postgre://ann:hush@one/mail", "postgre:…"),
+            ("postgres:/ann:hush@one/mail", "postgres:…"),
+            ("c:/pipepost", "c:/pipepost"),
+            ("./a b:/c", "./a b:/c"),
         ] {
             assert_eq!(shown(Path::new(named)), expected);
         }

@@ -225,11 +225,16 @@ impl Execution<'_> {
             Failure::new(FailureKind::Invalid, message)
         })?;
         let source = match elements {
-            Elements::List(_) => Source::default(),
+            Elements::List(_) => Source {
+                delimiter: b',',
+                ..Source::default()
+            },
             Elements::File(rows) => Source {
                 name: rows.name.as_deref(),
                 columns: Arc::clone(&rows.columns),
                 delimiter: rows.delimiter,
+                is_csv: rows.is_csv,
+                encoding: rows.encoding,
             },
         };
         Results::in_files(parameter, &described, &self.files, source)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipepost_tests::{Dialogue, Scratch, Scripted, document, numbered};
+use pipepost_tests::{Dialogue, SILENCE, Scratch, Scripted, document, numbered};
 use serde_json::{Value, json};
 
 use super::report::one_connection;
@@ -142,4 +142,108 @@ fn rows_of_standard_input_are_sent_as_they_come_and_hold_nothing_up() {
     running.told("{\"to\": \"r4@example.test\"}\n");
     let ending = running.ended_by_itself().with_code(70);
     assert_eq!(counts(&ending.json())[1], 1, "{ending}");
+}
+
+/// The file of what failed is named as `items` of the same step, whatever that says of its source.
+#[test]
+fn what_failed_is_sent_again_by_the_same_step() {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let latin = |text: &str| {
+        text.chars()
+            .map(|c| u8::try_from(c).expect("Latin-1"))
+            .collect::<Vec<u8>>()
+    };
+    let rows = "nobody;José\nann@example.test;Ann\n";
+    let with_header = format!("to;name\n{rows}");
+    for (source, content, failed, how) in [
+        (
+            "rows.csv",
+            latin(&with_header),
+            "failed.csv",
+            json!({ "encoding": "windows-1252" }),
+        ),
+        (
+            "rows.csv",
+            utf16(&with_header),
+            "failed.csv",
+            json!({ "encoding": "utf-16le" }),
+        ),
+        (
+            "rows.csv",
+            rows.as_bytes().to_vec(),
+            "failed",
+            json!({ "header": ["to", "name"] }),
+        ),
+    ] {
+        let server = Scripted::start(Dialogue::streaming());
+        let step = |name: &str| {
+            let mut items = json!({ "file": name, "format": "csv", "delimiter": ";" });
+            for (name, value) in how.as_object().into_iter().flatten() {
+                items[name] = value.clone();
+            }
+            let results = json!({ "failed": failed });
+            let further = json!({ "items": items, "subject": "To {{ item.name }}.", "results": results });
+            document(&[merge(name, &further)])
+        };
+        let scratch = Scratch::with(&step(source), &server.account());
+        scratch.write(source, &content);
+        let ending = scratch.run(&["--files", ".", "--keep", "kept"]).with_code(65);
+        assert_eq!(counts(&ending.json()), [2, 1, 1, 0], "{ending}");
+        let left = std::fs::read(scratch.folder().join("kept").join(failed)).expect("what failed");
+        // Somebody mends it.
+        let (wrong, right) = match &how["encoding"] {
+            label if label == "utf-16le" => (utf16("nobody"), utf16("joe@example.test")),
+            _ => (latin("nobody"), latin("joe@example.test")),
+        };
+        let at = left
+            .windows(wrong.len())
+            .position(|part| part == wrong)
+            .expect("the row");
+        let mended = [&left[..at], &right, &left[at + wrong.len()..]].concat();
+        scratch.write("mended", mended);
+        scratch.write("pipeline.json", step("mended").to_string());
+        let ending = scratch.run(&["--files", "."]).with_code(0);
+        assert_eq!(counts(&ending.json()), [1, 1, 0, 0], "{ending}");
+        // `José.` in the subject, as RFC 2047 writes it.
+        let taken = server.seen().taken;
+        assert!(taken[1].contains("Sm9zw6ku"), "{how}: {}", taken[1]);
+    }
+}
+
+/// What was not begun when the time was over follows from what took the time, however much it is.
+#[test]
+fn a_silent_server_is_the_reason_however_long_the_list() {
+    let server = Scripted::start(Dialogue::pipelining().says("EHLO", &[SILENCE]));
+    let scratch = Scratch::with(
+        &document(&[numbered(500, json!({ "retry": false }))]),
+        &one_connection(server.account()),
+    );
+    let ending = scratch.run(&["--timeout", "2s"]).with_code(75);
+    assert_eq!(ending.json()["failure"]["kind"], "transient", "{ending}");
+}
+
+/// A ledger that is not there has nothing in doubt, and neither has one whose name was mistyped.
+#[test]
+fn a_state_that_is_not_there_is_not_an_empty_one() {
+    let scratch = Scratch::new();
+    let ending = scratch
+        .pipepost(&["ledger", "list", "--uncertain", "--state", "mistyped"])
+        .with_code(66);
+    assert!(ending.stderr.contains("mistyped"), "{ending}");
+    assert!(!scratch.folder().join("mistyped").exists());
+    for address in [
+        "postgre://ann:hush-hush@127.0.0.1/x",
+        "POSTGRES:/ann:hush-hush@127.0.0.1/x",
+    ] {
+        let ending = scratch.pipepost(&["ledger", "list", "--state", address]).with_code(78);
+        assert!(!ending.stderr.contains("hush"), "{ending}");
+    }
+    assert_eq!(
+        std::fs::read_dir(scratch.folder())
+            .expect("a folder")
+            .flatten()
+            .filter(|entry| entry.file_name() != "home")
+            .count(),
+        0
+    );
 }

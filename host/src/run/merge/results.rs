@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_engine::files::{RunFiles, WriteError};
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ pub(super) const RESULTS_MAX: usize = 250_000;
 const FAILURES_MAX: usize = 1000;
 
 /// The column of the reason in the file of what failed.
-const REASON: &str = "failure";
+pub(super) const REASON: &str = "failure";
 
 /// Where the results go, besides the totals.
 enum Kept {
@@ -66,6 +67,10 @@ pub(super) struct Source<'s> {
     pub(super) columns: Arc<OnceLock<Vec<String>>>,
     /// What is between its fields.
     pub(super) delimiter: u8,
+    /// It is a CSV file.
+    pub(super) is_csv: bool,
+    /// Its encoding, where that was stated.
+    pub(super) encoding: Option<&'static Encoding>,
 }
 
 /// Whether two names are of one file of the run.
@@ -171,7 +176,16 @@ impl Results {
         let lines = lines.as_deref().map(open).transpose()?;
         let failed = match failed {
             None => None,
-            Some(name) => Some(FailedRows::new(&name, open(&name)?, source.columns, source.delimiter)),
+            Some(name) => {
+                let form = FailedForm::of(&name, &source).ok_or_else(|| {
+                    invalid(format!(
+                        "The file of `{parameter}.failed` is written row by row, and `{name}` would be one JSON array: name it `.csv` or \
+                         `.ndjson`."
+                    ))
+                })?;
+                let file = in_encoding(open(&name)?, source.encoding);
+                Some(FailedRows::new(form, file, source.columns))
+            }
         };
         Ok(Self::new(Kept::Files(Box::new(Files {
             lines,
@@ -346,14 +360,9 @@ enum FailedRows {
 }
 
 impl FailedRows {
-    fn new(name: &str, file: Box<dyn Write + Send>, columns: Arc<OnceLock<Vec<String>>>, delimiter: u8) -> Self {
-        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-        let delimiter = match ending.as_deref() {
-            Some("tsv") => b'\t',
-            _ => delimiter,
-        };
-        match ending.as_deref() {
-            Some("csv" | "tsv") => Self::Csv {
+    fn new(form: FailedForm, file: Box<dyn Write + Send>, columns: Arc<OnceLock<Vec<String>>>) -> Self {
+        match form {
+            FailedForm::Csv(delimiter) => Self::Csv {
                 writer: Box::new(
                     csv::WriterBuilder::new()
                         .delimiter(delimiter)
@@ -363,7 +372,7 @@ impl FailedRows {
                 columns,
                 has_begun: false,
             },
-            _ => Self::Ndjson(file),
+            FailedForm::Ndjson => Self::Ndjson(file),
         }
     }
 
@@ -422,6 +431,71 @@ impl FailedRows {
     }
 }
 
+/// How the elements that failed are written: so that the file can be named as `items` of the same step.
+enum FailedForm {
+    Csv(u8),
+    Ndjson,
+}
+
+impl FailedForm {
+    /// By the name's ending; without one, as the source is.
+    fn of(name: &str, source: &Source<'_>) -> Option<Self> {
+        let ending = Path::new(name).extension().and_then(|ending| ending.to_str());
+        match ending.map(str::to_ascii_lowercase).as_deref() {
+            Some("csv") => Some(Self::Csv(source.delimiter)),
+            Some("tsv") => Some(Self::Csv(b'\t')),
+            Some("json") => None,
+            None if source.is_csv => Some(Self::Csv(source.delimiter)),
+            _ => Some(Self::Ndjson),
+        }
+    }
+}
+
+/// A writer of text that is stored in the encoding of the source, which the step states for whatever it reads.
+fn in_encoding(file: Box<dyn Write + Send>, encoding: Option<&'static Encoding>) -> Box<dyn Write + Send> {
+    match encoding.filter(|encoding| *encoding != UTF_8) {
+        None => file,
+        Some(encoding) => Box::new(Encoded {
+            file,
+            encoding,
+            cut: Vec::new(),
+        }),
+    }
+}
+
+struct Encoded {
+    file: Box<dyn Write + Send>,
+    encoding: &'static Encoding,
+    /// The beginning of a character whose rest has not come yet.
+    cut: Vec<u8>,
+}
+
+impl Write for Encoded {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut all = std::mem::take(&mut self.cut);
+        all.extend_from_slice(octets);
+        let whole = match std::str::from_utf8(&all) {
+            Ok(text) => text.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        let text = String::from_utf8_lossy(&all[..whole]);
+        // The Encoding Standard reads UTF-16, and writes UTF-8 for it.
+        let units = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+        let encoded = match self.encoding {
+            one if one == UTF_16LE => units(u16::to_le_bytes).into(),
+            one if one == UTF_16BE => units(u16::to_be_bytes).into(),
+            other => other.encode(&text).0,
+        };
+        self.file.write_all(&encoded)?;
+        self.cut = all.split_off(whole);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 fn field(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -454,6 +528,10 @@ impl Wrongs {
     /// can tell the outcome of, else the first of the most frequent kind.
     fn chief(mut self, stops: bool) -> Option<(usize, Failure)> {
         let uncertain = self.kinds.remove(&FailureKind::Uncertain);
+        // What was not begun because the time was over is the consequence of what took the time.
+        if self.kinds.contains_key(&FailureKind::Transient) && !stops {
+            self.kinds.remove(&FailureKind::Limit);
+        }
         let others = self.kinds.into_values();
         let chief = if stops {
             others.chain(uncertain).min_by_key(|(_, index, _)| *index)

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::message_rows::{MessageRows, OfMember};
 use super::quotes::Quotes;
+use super::results::REASON;
 use super::text::{Counted, Malformed, Text, not_text};
 
 /// Rows that the reader hands over together at most.
@@ -211,6 +212,9 @@ pub(super) struct FileRows {
     pub(super) columns: Arc<OnceLock<Vec<String>>>,
     /// What is between the fields of a CSV file.
     pub(super) delimiter: u8,
+    pub(super) is_csv: bool,
+    /// The encoding, where it was stated.
+    pub(super) encoding: Option<&'static Encoding>,
 }
 
 impl FileRows {
@@ -252,6 +256,8 @@ impl FileRows {
                 RowsFormat::Csv { delimiter, .. } => delimiter,
                 RowsFormat::Ndjson | RowsFormat::Json => b',',
             },
+            is_csv: matches!(file.format, RowsFormat::Csv { .. }),
+            encoding: file.encoding.as_ref().map(|_| encoding),
             name: size.map(|_| name.clone()),
             ..Self::begin(source, size, form)
         })
@@ -305,6 +311,8 @@ impl FileRows {
             name: None,
             columns,
             delimiter: b',',
+            is_csv: false,
+            encoding: None,
         }
     }
 
@@ -580,7 +588,8 @@ impl Work {
             let found = found.map_err(|error| Stop::Broken(csv_trouble(&error)))?;
             Ok::<_, Stop>(found.then(|| reader.position().byte()))
         };
-        let columns = match header {
+        let is_named = matches!(header, Header::Named(_));
+        let mut columns = match header {
             Header::Absent => None,
             Header::Named(names) => Some(names),
             Header::FirstRow => {
@@ -599,7 +608,17 @@ impl Work {
             // Set once: there is one reader.
             let _ = self.columns.set(columns.clone());
         }
+        let mut is_first = true;
         while let Some(end) = next(&mut record)? {
+            // A file of what failed says its columns, also where the step names those of its source.
+            if std::mem::take(&mut is_first)
+                && is_named
+                && let Some(names) = &mut columns
+                && record.iter().eq(names.iter().map(String::as_str).chain([REASON]))
+            {
+                names.push(REASON.to_owned());
+                continue;
+            }
             let line = record.position().map_or(0, csv::Position::line);
             let bad = |reason: String| {
                 Err(BadRow {
