@@ -37,6 +37,7 @@ mod watched_ledger;
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -415,6 +416,7 @@ async fn run_within(
         scopes,
         tally: Arc::clone(&tally),
         has_input: options.standard_input,
+        input_was_read: AtomicBool::new(false),
         message_rows: Mutex::new(message_rows),
         results_apart: options.results_apart && !is_watched,
         results: Mutex::default(),

@@ -273,8 +273,11 @@ impl Sender<'_> {
             batch.permit = self.permit(target, route.as_deref());
             let (engine, component) = (self.host.engine.clone(), target.component.clone());
             let counter = counter.cloned();
-            let settled = move |_| {
-                if let Some(counter) = &counter {
+            // A message that is tried again counts once.
+            let is_first: Vec<bool> = attempts.iter().map(|one| one.attempt == 1).collect();
+            let settled = move |id: u32| {
+                let is_first = usize::try_from(id).is_ok_and(|id| is_first.get(id) == Some(&true));
+                if let Some(counter) = counter.as_ref().filter(|_| is_first) {
                     counter.one();
                 }
             };

@@ -1,7 +1,7 @@
 //! Goes through the steps of a pipeline.
 
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use pipepost_core::{Failure, FailureKind};
@@ -39,6 +39,8 @@ pub(super) struct Execution<'a> {
     pub(super) tally: Arc<Tally>,
     /// The rows of a merge may come from the process's standard input.
     pub(super) has_input: bool,
+    /// A merge has begun to read it.
+    pub(super) input_was_read: AtomicBool,
     /// The list of the message that stayed in its file. The one merge of the pipeline takes it.
     pub(super) message_rows: Mutex<Option<MessageRows>>,
     /// Results are returned apart from the output that ends the run.

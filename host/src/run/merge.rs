@@ -11,6 +11,7 @@ mod rows;
 mod text;
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use futures_util::stream::FuturesUnordered;
 use pipepost_accounts::Account;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::Context;
-use pipepost_flowspec::{GroupBy, Items, MergeItems};
+use pipepost_flowspec::{GroupBy, Items, MergeItems, RowsFile};
 use pipepost_net::Connections;
 use serde_json::Value;
 
@@ -163,7 +164,13 @@ impl Execution<'_> {
     fn evaluated<'i>(&self, items: &'i MergeItems, scopes: &'i dyn Context) -> Result<Elements<'i>, String> {
         match items.evaluate(scopes) {
             Ok(Items::List(elements)) => Ok(Elements::List(elements)),
-            Ok(Items::File(file)) => FileRows::open(&file, &self.files, self.has_input).map(Elements::File),
+            Ok(Items::File(file)) => {
+                let is_input = file.name == RowsFile::STANDARD_INPUT && self.has_input;
+                if is_input && self.input_was_read.swap(true, Ordering::Relaxed) {
+                    return Err("the rows of standard input were read by a merge before".to_owned());
+                }
+                FileRows::open(&file, &self.files, self.has_input).map(Elements::File)
+            }
             Err(reason) => Err(reason),
         }
     }

@@ -247,3 +247,20 @@ fn a_state_that_is_not_there_is_not_an_empty_one() {
         0
     );
 }
+
+#[test]
+fn rows_of_standard_input_are_read_by_one_merge() {
+    let server = Scripted::start(Dialogue::pipelining());
+    let step = |stops: bool| {
+        let mut step = merge("-", &json!({ "failOnError": stops }));
+        step["params"]["items"]["format"] = json!("ndjson");
+        step
+    };
+    let scratch = Scratch::with(&document(&[step(false), step(true)]), &server.account());
+    let arguments = ["run", "pipeline.json", "--accounts", "accounts.json"];
+    let ending = scratch
+        .pipepost_with_input(&arguments, "{\"to\": \"ann@example.test\"}\n")
+        .with_code(65);
+    assert!(ending.stderr.contains("were read by a merge before"), "{ending}");
+    assert_eq!(server.seen().taken.len(), 1);
+}
