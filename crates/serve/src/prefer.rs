@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
+
+use crate::trigger::TIMEOUT_MAX;
 
 /// The preferences that are understood. What else a caller prefers is ignored, as the RFC asks (section 2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prefer {
-    /// `respond-async`: the caller wants 202 at once and looks at the run later (section 4.1).
+    /// `respond-async`: the caller wants 202 and looks at the run later (section 4.1): at once, unless it states `wait` too.
     pub respond_async: bool,
-    /// `wait`: how long the caller waits at most (section 4.3).
+    /// `wait`: how long the caller waits at most (section 4.3). No longer than a run may take.
     pub wait: Option<Duration>,
 }
 
@@ -31,13 +33,29 @@ impl Prefer {
                     "respond-async" => found.respond_async = true,
                     "wait" if !seen_wait => {
                         seen_wait = true;
-                        found.wait = value.parse().ok().map(Duration::from_secs);
+                        let wait = value.parse().ok().map(Duration::from_secs);
+                        found.wait = wait.map(|wait| wait.min(TIMEOUT_MAX));
                     }
                     _ => {}
                 }
             }
         }
         found
+    }
+
+    /// Returns whether the caller takes 202 for an answer, so that the run is the service's from the beginning.
+    pub const fn leaves_the_run(self) -> bool {
+        self.respond_async || self.wait.is_some()
+    }
+
+    /// Returns what `Preference-Applied` says of them (section 3); nothing if there is none.
+    pub fn applied(self) -> Option<HeaderValue> {
+        let respond_async = self.respond_async.then(|| "respond-async".to_owned());
+        let wait = self.wait.map(|wait| format!("wait={}", wait.as_secs()));
+        let applied: Vec<String> = respond_async.into_iter().chain(wait).collect();
+        HeaderValue::from_str(&applied.join(", "))
+            .ok()
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -96,5 +114,21 @@ mod tests {
         assert_eq!(prefer(&["wait=1, wait=2"]), expect(false, Some(1)));
         assert_eq!(prefer(&["wait=soon", "wait=2"]), expect(false, None));
         assert_eq!(prefer(&["wait=-1"]), expect(false, None));
+        assert_eq!(prefer(&["wait=18446744073709551615"]), expect(false, Some(900)));
+    }
+
+    #[test]
+    fn what_is_applied_is_named() {
+        for (sent, applied) in [
+            ("return=minimal", None),
+            ("respond-async", Some("respond-async")),
+            ("wait=0", Some("wait=0")),
+            ("wait=5, respond-async", Some("respond-async, wait=5")),
+        ] {
+            let preference = prefer(&[sent]);
+            let named = preference.applied();
+            assert_eq!(named.as_ref().and_then(|value| value.to_str().ok()), applied, "{sent}");
+            assert_eq!(preference.leaves_the_run(), applied.is_some(), "{sent}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Requests that start pipelines.
 //!
 //! A caller that waits owns the retry: it gets 503 or 429 and asks again with the same key. A caller that does not wait
-//! (`Prefer: respond-async`) leaves it to the service.
+//! (`Prefer: respond-async`), or that waits so long and no longer (`Prefer: wait=5`), leaves it to the service: it may have
+//! gone when the run fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +169,7 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
                 HttpTrigger::Rest { .. } => RunOrigin::Rest,
             },
             &message,
-            prefer.respond_async,
+            prefer.leaves_the_run(),
         )
     };
     let caller = Waiting {
@@ -281,21 +282,28 @@ impl Waiting<'_> {
     }
 
     async fn ended(&self, run: Run, ended: EndWaiter) -> Answer {
-        if self.prefer.respond_async {
-            return Ok(accepted(&run));
-        }
-        let wait = self.prefer.wait.map(|wait| Instant::now() + wait);
-        let until = wait.map_or(self.until, |wait| wait.min(self.until));
+        let leaves_the_run = self.prefer.leaves_the_run();
+        let until = match self.prefer.wait {
+            Some(wait) => Instant::now() + wait,
+            None if leaves_the_run => return Ok(accepted(&run, self.prefer)),
+            None => self.until,
+        };
         match tokio::time::timeout_at(until, ended).await {
             Ok(Ok(ended)) => Ok(of_run(self.trigger, &ended.run, ended.output.as_ref())),
+            // It waits for another attempt, or the caller wished to wait so long and no longer (RFC 7240, section 4.3).
+            Ok(Err(_)) | Err(_) if leaves_the_run => Ok(accepted(&self.as_it_is(run).await, self.prefer)),
             Ok(Err(_)) => Err(Box::new(named(
                 self.put_off().about(location(&run)).into_response(),
                 &run,
             ))),
-            // The caller wished to wait so long and no longer (RFC 7240, section 4.3).
-            Err(_) if until < self.until => Ok(accepted(&run)),
             Err(_) => self.overdue(&run).await,
         }
+    }
+
+    /// The run as it is now, if the state can be read.
+    async fn as_it_is(&self, run: Run) -> Run {
+        let now = self.service.runs.run(&run.id).await;
+        now.ok().flatten().unwrap_or(run)
     }
 
     /// The run waits for another attempt that is not the caller's.
@@ -347,8 +355,8 @@ impl Waiting<'_> {
     /// The same order was given before.
     async fn known(&self, run: Run) -> Answer {
         if !run.state.is_end() {
-            if self.prefer.respond_async {
-                return Ok(accepted(&run));
+            if self.prefer.leaves_the_run() {
+                return Ok(accepted(&run, self.prefer));
             }
             let problem = Problem::new(ProblemKind::InProgress, "The run with this key has not ended.")
                 .wait(1)
@@ -361,8 +369,8 @@ impl Waiting<'_> {
                 return self.ended(run, ended).await;
             }
         }
-        let mut response = if self.prefer.respond_async {
-            accepted(&run)
+        let mut response = if self.prefer.leaves_the_run() && self.prefer.wait.is_none() {
+            accepted(&run, self.prefer)
         } else {
             of_run(self.trigger, &run, None)
         };
@@ -400,17 +408,17 @@ pub(crate) fn key_reused(id: &RunId) -> Problem {
     .about(format!("/api/v1/runs/{id}"))
 }
 
-/// The answer to a caller that does not wait (RFC 7240, section 4.1).
-pub(crate) fn accepted(run: &Run) -> Response {
+/// The answer to a caller that does not wait, or not any longer (RFC 7240, section 4.1). It names the preferences that were
+/// applied.
+pub(crate) fn accepted(run: &Run, prefer: Prefer) -> Response {
     let body = json!({ "id": run.id.as_str(), "state": run.state.as_str() });
     let mut response = (StatusCode::ACCEPTED, axum::Json(body)).into_response();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&location(run)) {
         headers.insert(LOCATION, value);
     }
-    headers.insert(
-        HeaderName::from_static("preference-applied"),
-        HeaderValue::from_static("respond-async"),
-    );
+    if let Some(applied) = prefer.applied() {
+        headers.insert(HeaderName::from_static("preference-applied"), applied);
+    }
     named(response, run)
 }

@@ -1,6 +1,8 @@
 //! What a caller is answered.
 
+use pipepost_inbox::Script;
 use pipepost_tests::Served;
+use pipepost_tests::http::{Reply, request};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, sending, subject};
@@ -72,6 +74,108 @@ fn who_does_not_wait_is_told_where_to_look() {
     assert_eq!(fixture.arrived("later"), 1);
 }
 
+/// A server that is busy whenever it is asked.
+fn busy() -> Script {
+    let rules = json!([{ "at": "rcpt", "do": [{ "reply": "451 4.3.2 Try again later" }] }]);
+    Script::from_json(&json!({ "rules": rules }).to_string()).expect("a script")
+}
+
+/// The run of an answer.
+fn run_of(served: &Served, reply: &Reply) -> Value {
+    served.run(reply.header("pipepost-run").expect("a run"))
+}
+
+#[test]
+fn who_states_how_long_to_wait_leaves_the_run_to_the_service() {
+    let http = json!({ "type": "http" });
+    let fixture = Fixture::with_script(busy())
+        .pipeline("welcome", &sending(&rest()))
+        .pipeline("plain", &letter(&http));
+    let served = Served::start(&fixture.scratch, &[]);
+    for (pipeline, prefer) in [
+        ("welcome", "wait=300"),
+        ("plain", "wait=300"),
+        ("welcome", "respond-async, wait=300"),
+    ] {
+        let key = prefer.replace(" ", "");
+        let headers = [("Prefer", prefer), ("Idempotency-Key", key.as_str())];
+        let reply = served.post(pipeline, &headers, &subject("later")).with_status(202);
+        assert_eq!(reply.header("preference-applied"), Some(prefer), "{reply:?}");
+        assert_eq!(reply.json()["state"], "queued", "{reply:?}");
+        let run = run_of(&served, &reply);
+        assert_eq!(
+            (&run["state"], &run["retriesLeft"], &run["failure"]["kind"]),
+            (&json!("queued"), &json!(4), &json!("transient")),
+            "{pipeline} {prefer}: {run}"
+        );
+        assert!(run["expires"].is_string(), "{run}");
+        // The same order again, while its run waits.
+        let again = served.post(pipeline, &headers, &subject("later")).with_status(202);
+        assert_eq!(again.header("pipepost-run"), reply.header("pipepost-run"));
+        assert_eq!(again.header("preference-applied"), Some(prefer), "{again:?}");
+    }
+    let order = json!({ "account": "mail", "params": letter(&http)["flowSpec"]["start"][0]["params"] });
+    let token = format!("Bearer {}", served.token());
+    let headers = [("Authorization", token.as_str()), ("Prefer", "wait=300")];
+    let reply = request(served.admin, "POST", "/api/v1/send", &headers, &order.to_string());
+    let reply = reply.expect("an answer").with_status(202);
+    let run = run_of(&served, &reply);
+    assert_eq!(
+        (&run["state"], &run["retriesLeft"]),
+        (&json!("queued"), &json!(4)),
+        "{run}"
+    );
+}
+
+/// [`sending`] with a subject of its own.
+fn letter(trigger: &Value) -> Value {
+    let mut document = sending(trigger);
+    document["flowSpec"]["start"][0]["params"]["subject"] = "later".into();
+    document
+}
+
+#[test]
+fn who_waits_so_long_gets_the_end_or_202_and_the_run_goes_on() {
+    let fixture = Fixture::new()
+        .pipeline("welcome", &sending(&rest()))
+        .pipeline("short", &sending(&json!({ "type": "rest", "timeout": 1 })));
+    let served = Served::start(&fixture.scratch, &[]);
+    for prefer in ["wait=300", "respond-async, wait=300"] {
+        let key = prefer.replace(" ", "");
+        let headers = [("Prefer", prefer), ("Idempotency-Key", key.as_str())];
+        let first = served.post("welcome", &headers, &subject(prefer)).with_status(200);
+        let again = served.post("welcome", &headers, &subject(prefer)).with_status(200);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+        assert_eq!(again.json(), first.json());
+    }
+    // Its own time is over long before the caller's.
+    for pipeline in ["welcome", "short"] {
+        served
+            .api("POST", &format!("/api/v1/pipelines/{pipeline}/pause"), &Value::Null)
+            .with_status(200);
+    }
+    for (pipeline, prefer) in [("short", "wait=1"), ("welcome", "wait=0"), ("welcome", "respond-async")] {
+        let reply = served
+            .post(pipeline, &[("Prefer", prefer)], &subject("put off"))
+            .with_status(202);
+        assert_eq!(reply.header("preference-applied"), Some(prefer), "{reply:?}");
+        let run = run_of(&served, &reply);
+        assert_eq!(
+            (&run["state"], &run["retriesLeft"]),
+            (&json!("queued"), &json!(5)),
+            "{run}"
+        );
+    }
+    // A time beyond every clock is no reason to fall over.
+    let reply = served.post("nobody", &[("Prefer", "wait=18446744073709551615")], &json!({}));
+    assert_eq!(reply.status, 404);
+    served
+        .api("POST", "/api/v1/pipelines/welcome/resume", &Value::Null)
+        .with_status(200);
+    let longest = [("Prefer", "wait=18446744073709551615")];
+    served.post("welcome", &longest, &subject("longest")).with_status(200);
+}
+
 #[test]
 fn a_failure_is_a_problem_with_the_status_of_its_kind() {
     let thrown = json!({
@@ -105,7 +209,7 @@ fn bad_requests_start_nothing() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&json!({ "type": "rest", "maxRequestSize": 1 })));
     let served = Served::start(&fixture.scratch, &[]);
     let ask = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
-        pipepost_tests::http::request(served.triggers, method, path, headers, body).expect("an answer")
+        request(served.triggers, method, path, headers, body).expect("an answer")
     };
     let token = format!("Bearer {}", served.token());
     let signed = [("Authorization", token.as_str()), ("Content-Type", "application/json")];

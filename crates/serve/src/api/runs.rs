@@ -19,6 +19,7 @@ use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::journal::Journal;
 use crate::message::read_body;
 use crate::outcome::{location, of_state};
+use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
 use crate::service::{BODY_TIMEOUT, Service};
 use crate::tokens::Need;
@@ -91,9 +92,14 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Resu
             true,
         )
     };
+    // Nobody waits here, whatever the caller prefers.
+    let prefer = Prefer {
+        wait: None,
+        ..Prefer::of(headers)
+    };
     let submitted = service.dispatcher.submit(order).await;
     match submitted.map_err(|error| of_state(&error))? {
-        Submitted::New(run, _) | Submitted::Known(run) => Ok(accepted(&run)),
+        Submitted::New(run, _) | Submitted::Known(run) => Ok(accepted(&run, prefer)),
         Submitted::OtherContent(id) => Err(key_reused(&id)),
         Submitted::Skipped => Err(Problem::new(
             ProblemKind::Conflict,

@@ -65,7 +65,7 @@ async fn sent(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Result
             &digest,
             RunOrigin::Api,
             &message,
-            prefer.respond_async,
+            prefer.leaves_the_run(),
         )
     };
     Ok(answer_of_order(
