@@ -156,6 +156,20 @@ impl Dispatcher {
         self.queued() >= self.queue_max
     }
 
+    /// Returns whether an order with this key can be given: there is room for a run that waits, or its run is known and needs
+    /// none.
+    ///
+    /// # Errors
+    /// Fails when the state cannot be used.
+    pub async fn has_place_for(&self, key: &str) -> Result<bool, StateError> {
+        if !self.is_full() {
+            return Ok(true);
+        }
+        let known = self.runs.with_key(key).await;
+        self.note_use(&known);
+        Ok(known?.is_some())
+    }
+
     /// Returns whether the state could be used the last time.
     pub fn is_usable(&self) -> bool {
         self.is_usable.load(Ordering::Relaxed)

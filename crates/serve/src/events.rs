@@ -44,13 +44,19 @@ async fn accept(service: &Arc<Service>, request: Request) -> Result<Vec<Value>, 
     for pipeline in &listeners {
         caller.require(Need::Run(&pipeline.name))?;
     }
-    check_queue(service)?;
+    let mut orders = Vec::new();
+    for pipeline in listeners {
+        let order = order_of(&pipeline, &event);
+        // Before any of them is given: an event that is refused starts nothing.
+        check_queue(service, &order.key).await?;
+        orders.push((pipeline, order));
+    }
     let mut runs = Vec::new();
     let trace = trace::of_headers(&head.headers);
-    for pipeline in listeners {
+    for (pipeline, order) in orders {
         let order = NewRun {
             trace: trace.clone(),
-            ..order_of(&pipeline, &event)
+            ..order
         };
         let submitted = service.dispatcher.submit(order).await;
         let (id, state) = match submitted.map_err(|error| of_state(&error))? {

@@ -268,7 +268,7 @@ struct Waiting<'s> {
 
 impl Waiting<'_> {
     async fn answer(&self, order: NewRun) -> Answer {
-        check_queue(self.service).map_err(refused)?;
+        check_queue(self.service, &order.key).await.map_err(refused)?;
         let submitted = self.service.dispatcher.submit(order).await;
         match submitted.map_err(|error| refused(of_state(&error)))? {
             Submitted::New(run, ended) => self.ended(run, ended).await,
@@ -364,6 +364,10 @@ impl Waiting<'_> {
             return Err(Box::new(named(problem.into_response(), &run)));
         }
         if is_to_be_tried_again(&run) {
+            // It waits again, as a new one would.
+            if self.service.dispatcher.is_full() {
+                return Err(refused(busy(self.service)));
+            }
             let resumed = self.service.dispatcher.resume(&run.id).await;
             if let (Decided::Done(run), Some(ended)) = resumed.map_err(|error| refused(of_state(&error)))? {
                 return self.ended(run, ended).await;
@@ -390,13 +394,18 @@ pub(crate) fn is_to_be_tried_again(run: &Run) -> bool {
     matches!(run.state, RunState::Failed | RunState::Cancelled) && may_pass
 }
 
-/// Refuses an order that would have to wait behind too many others.
-pub(crate) fn check_queue(service: &Service) -> Result<(), Problem> {
-    if !service.dispatcher.is_full() {
+/// Refuses an order that would have to wait behind too many others. One whose key has a run already needs no place.
+pub(crate) async fn check_queue(service: &Service, key: &str) -> Result<(), Problem> {
+    let has_place = service.dispatcher.has_place_for(key).await;
+    if has_place.map_err(|error| of_state(&error))? {
         return Ok(());
     }
+    Err(busy(service))
+}
+
+fn busy(service: &Service) -> Problem {
     let detail = format!("{} runs wait already.", service.settings.queue_max);
-    Err(Problem::new(ProblemKind::Busy, detail).wait(10))
+    Problem::new(ProblemKind::Busy, detail).wait(10)
 }
 
 pub(crate) fn key_reused(id: &RunId) -> Problem {

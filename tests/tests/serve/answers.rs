@@ -177,6 +177,74 @@ fn who_waits_so_long_gets_the_end_or_202_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_full_queue_refuses_only_what_would_need_a_place() {
+    let event = json!({ "type": "event", "eventName": "order.paid" });
+    let fixture = Fixture::new()
+        .pipeline("welcome", &sending(&rest()))
+        .pipeline("other", &sending(&rest()))
+        .pipeline("paid", &letter(&event));
+    let publish = |served: &Served, id: &str| {
+        let token = format!("Bearer {}", served.token());
+        let headers = [
+            ("Authorization", token.as_str()),
+            ("Content-Type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-type", "order.paid"),
+            ("ce-source", "/shop"),
+            ("ce-id", id),
+        ];
+        request(served.triggers, "POST", "/events", &headers, "{}").expect("an answer")
+    };
+    let order = |served: &Served, key: &str| {
+        let order = json!({ "pipeline": "welcome", "key": key, "message": { "body": subject("once") } });
+        served.api("POST", "/api/v1/runs", &order)
+    };
+    let send = |served: &Served, key: &str| {
+        let order =
+            json!({ "account": "mail", "key": key, "params": letter(&event)["flowSpec"]["start"][0]["params"] });
+        served.api("POST", "/api/v1/send", &order)
+    };
+    let served = Served::start(&fixture.scratch, &[]);
+    served
+        .post("welcome", &[("Idempotency-Key", "a")], &subject("once"))
+        .with_status(200);
+    let run = publish(&served, "1").with_status(202).json()["runs"][0].clone();
+    served.run_until(run["id"].as_str().expect("an id"), "done");
+    let run = order(&served, "b").with_status(202).json();
+    served.run_until(run["id"].as_str().expect("an id"), "done");
+    send(&served, "c").with_status(200);
+    served
+        .api("POST", "/api/v1/pipelines/other/pause", &Value::Null)
+        .with_status(200);
+    drop(served);
+    let served = Served::start(&fixture.scratch, &["--queue", "1"]);
+    let waiting = [("Prefer", "respond-async"), ("Idempotency-Key", "d")];
+    let first = served.post("other", &waiting, &subject("put off")).with_status(202);
+    let busy = |reply: Reply| assert_eq!(reply.with_status(503).json()["kind"], "busy");
+    busy(served.post("welcome", &[], &subject("more")));
+    busy(served.post("welcome", &[("Idempotency-Key", "new")], &subject("more")));
+    busy(publish(&served, "2"));
+    busy(order(&served, "new"));
+    busy(send(&served, "new"));
+    let again = served.post("welcome", &[("Idempotency-Key", "a")], &subject("once"));
+    assert_eq!(again.with_status(200).header("idempotency-replayed"), Some("true"));
+    let other = served.post("welcome", &[("Idempotency-Key", "a")], &subject("other"));
+    assert_eq!(other.with_status(422).json()["kind"], "key-reused");
+    let again = served.post("other", &waiting, &subject("put off")).with_status(202);
+    assert_eq!(again.header("pipepost-run"), first.header("pipepost-run"));
+    assert_eq!(
+        publish(&served, "1").with_status(202).json()["runs"][0]["state"],
+        "done"
+    );
+    assert_eq!(order(&served, "b").with_status(202).json()["id"], run["id"]);
+    assert_eq!(
+        send(&served, "c").with_status(200).header("idempotency-replayed"),
+        Some("true")
+    );
+    assert_eq!(fixture.arrived("more"), 0);
+}
+
+#[test]
 fn a_failure_is_a_problem_with_the_status_of_its_kind() {
     let thrown = json!({
         "triggerSpec": rest(),

@@ -77,7 +77,6 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Resu
         None => IdempotencyKey::of(headers)?,
     };
     let due = given.due.as_deref().map(moment).transpose().map_err(bad)?;
-    check_queue(service)?;
     let digest = ContentDigest::of_parts(&[&body]);
     let order = NewRun {
         due,
@@ -92,6 +91,7 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Resu
             true,
         )
     };
+    check_queue(service, &order.key).await?;
     // Nobody waits here, whatever the caller prefers.
     let prefer = Prefer {
         wait: None,

@@ -183,8 +183,8 @@ impl Starter {
         }
         let mut started = Vec::new();
         for pipeline in listeners {
-            self.check_queue()?;
             let key = format!("run/{}/event/{}{}", self.run, pipeline.name, ordered.place);
+            self.check_queue(&key).await?;
             let order = self.order(&pipeline, key, RunOrigin::Event, &ordered.body, &ordered.shown, true);
             self.submit(order).await?;
             started.push(pipeline.name.clone());
@@ -193,7 +193,7 @@ impl Starter {
     }
 
     async fn start(&self, pipeline: &ServedPipeline, ordered: &ExecuteOrder, key: String) -> Result<(), StartFailure> {
-        self.check_queue()?;
+        self.check_queue(&key).await?;
         let mut order = self.order(
             pipeline,
             key,
@@ -437,8 +437,10 @@ impl Starter {
         Ok(ancestors)
     }
 
-    fn check_queue(&self) -> Result<(), StartFailure> {
-        if !self.dispatcher.is_full() {
+    /// Refuses an order that would have to wait behind too many others.
+    async fn check_queue(&self, key: &str) -> Result<(), StartFailure> {
+        let has_place = self.dispatcher.has_place_for(key).await;
+        if has_place.map_err(|error| unusable(&error))? {
             return Ok(());
         }
         let message = format!("{} runs wait already.", self.dispatcher.queue_max);
