@@ -1,5 +1,7 @@
 //! The pipelines of a directory: read, checked, and kept as they were when a newer text does not check.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use jiff::Timestamp;
 use pipepost_state::runs::PinnedDocument;
 use serde_json::Value;
 
+pub use self::places::{Place, Places};
 use crate::host::{PipelineHost, PreparedPipeline, Source, SourceFiles};
 use crate::idempotency::ContentDigest;
 use crate::trigger::Trigger;
@@ -153,37 +156,39 @@ impl Pipelines {
     }
 
     fn read_files(&self, found: &Seen, older: &Directory) -> Directory {
-        let mut read = Directory::default();
-        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        let served: BTreeMap<&str, &Arc<ServedPipeline>> = older
+            .pipelines
+            .values()
+            .map(|pipeline| (pipeline.file.as_str(), pipeline))
+            .collect();
+        let mut documents = Vec::new();
         for path in found.keys().filter(|path| is_document(path)) {
             let file = path.to_string_lossy().into_owned();
             let (name, result) = self.read_file(path, older);
-            let result = match files.get(&name) {
-                Some(other) if result.is_ok() => Err(vec![format!(
-                    "`{other}` is a pipeline of the name `{name}` too; give one of them another `name`."
-                )]),
-                _ => result,
-            };
-            match result {
-                Ok(pipeline) => {
-                    files.insert(name.clone(), file);
-                    read.pipelines.insert(name, pipeline);
+            documents.push(ReadDocument {
+                older: served.get(file.as_str()).copied().cloned(),
+                file,
+                name,
+                result,
+            });
+        }
+        give_places(&mut documents);
+        let mut read = Directory::default();
+        for document in documents {
+            match (document.result, document.older) {
+                (Ok(pipeline), _) => {
+                    read.pipelines.insert(document.name, pipeline);
                 }
-                Err(problems) => {
-                    let kept = older
-                        .pipelines
-                        .values()
-                        .find(|pipeline| pipeline.file == file && !files.contains_key(&pipeline.name));
-                    if let Some(kept) = kept {
-                        files.insert(kept.name.clone(), file.clone());
-                        read.pipelines.insert(kept.name.clone(), Arc::clone(kept));
-                    }
+                (Err(problems), kept) => {
                     read.problems.push(FileProblem {
-                        file,
-                        pipeline: name,
+                        file: document.file,
+                        pipeline: document.name,
                         problems,
                         keeps_older: kept.is_some(),
                     });
+                    if let Some(kept) = kept {
+                        read.pipelines.insert(kept.name.clone(), kept);
+                    }
                 }
             }
         }
@@ -233,6 +238,48 @@ impl Pipelines {
             })
         });
         (name, pipeline)
+    }
+}
+
+/// A document as it was read.
+struct ReadDocument {
+    file: String,
+    name: String,
+    /// What is served of it, or everything that keeps it from being served.
+    result: Result<Arc<ServedPipeline>, Vec<String>>,
+    /// What was served of the file before.
+    older: Option<Arc<ServedPipeline>>,
+}
+
+/// Gives each document its places, or the problem that another one has them. What is served keeps them as long as its file asks
+/// for them, or is served as it was: a document that comes later does not displace it, whatever its file is called. What is left
+/// goes to the others in the order of their files.
+fn give_places(documents: &mut [ReadDocument]) {
+    let of = |pipeline: &ServedPipeline| Place::all_of(&pipeline.name, &pipeline.trigger);
+    loop {
+        let mut places = Places::default();
+        for document in &*documents {
+            let Some(older) = &document.older else { continue };
+            let mut kept = of(older);
+            if let Ok(newer) = &document.result {
+                let asked_for = of(newer);
+                kept.retain(|place| place.is_one_of(&asked_for));
+            }
+            // They were served together, so none of them has another one's place.
+            let _ = places.take(&document.file, &kept);
+        }
+        let mut is_settled = true;
+        for document in &mut *documents {
+            let Ok(pipeline) = &document.result else { continue };
+            if let Err(problems) = places.take(&document.file, &of(pipeline)) {
+                document.result = Err(problems);
+                // It is served as it was, which takes the places that it would have left.
+                is_settled &= document.older.is_none();
+            }
+        }
+        if is_settled {
+            return;
+        }
     }
 }
 

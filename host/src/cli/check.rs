@@ -1,10 +1,11 @@
 //! `pipepost check`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pipepost::{FailureKind, Remedy};
 use pipepost_flowspec::Requirements;
+use pipepost_serve::pipelines::{Place, Places};
 use pipepost_serve::trigger::Trigger;
 use serde_json::{Value, json};
 
@@ -62,7 +63,8 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
     let out = |line: &str| answer(line).map_err(|error| CliError::io("standard output", &error));
     let mut checked = Vec::new();
     let mut codes = BTreeSet::new();
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    let mut places = Places::default();
     for path in documents(&options.pipeline)? {
         let document = setup::read("pipeline", &path)?;
         let report = host.check_with(&document, &setup::preparation(&path, &options.pins)?);
@@ -71,11 +73,12 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
         let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
         if !report.problems.has_errors() {
             let document = serde_json::from_str(document.trim_start_matches('\u{FEFF}')).unwrap_or_default();
-            let (name, wrong) = served(&document, &path);
+            let name = name_of(&document, &path);
+            let trigger = Trigger::of(&document, jiff::Timestamp::now());
+            let given = trigger.and_then(|trigger| places.take(&file, &Place::all_of(&name, &trigger)));
+            let wrong = given.err().unwrap_or_default();
             problems.extend(wrong.into_iter().map(|sentence| format!("error: {sentence}")));
-            if let Some(other) = names.insert(name.clone(), file.clone()) {
-                problems.push(format!("error: `{other}` is a pipeline of the name `{name}` too."));
-            }
+            names.insert(name);
             if problems.len() > report.problems.iter().count() {
                 codes.insert(pipepost::exit_code(FailureKind::Invalid));
             }
@@ -83,7 +86,7 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
         checked.push((file, problems, report.requirements));
     }
     for (_, problems, requirements) in &mut checked {
-        let missing = requirements.pipelines.iter().filter(|name| !names.contains_key(*name));
+        let missing = requirements.pipelines.iter().filter(|name| !names.contains(*name));
         problems.extend(missing.map(|name| {
             format!("warning: it runs the pipeline `{name}`, and no document of the directory has this name.")
         }));
@@ -131,13 +134,11 @@ fn documents(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(found)
 }
 
-/// The name under which a document is served, and what keeps its trigger from being.
-fn served(document: &Value, path: &Path) -> (String, Vec<String>) {
+/// The name under which a document is served.
+fn name_of(document: &Value, path: &Path) -> String {
     let named = document.get("name").and_then(Value::as_str).map(str::trim);
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let name = named.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned);
-    let problems = Trigger::of(document, jiff::Timestamp::now()).err().unwrap_or_default();
-    (name, problems)
+    named.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned)
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -38,6 +38,100 @@ fn a_bad_document_never_replaces_a_good_one() {
     );
 }
 
+/// A pipeline of this name, which answers with its own text.
+fn named(name: &str, text: &str) -> Value {
+    let generator =
+        json!({ "type": "connector", "name": "json-generator-connector", "params": { "json": { "says": text } } });
+    json!({ "name": name, "triggerSpec": rest(), "flowSpec": { "start": [generator] } })
+}
+
+/// The same with a route.
+fn routed(name: &str, route: &str) -> Value {
+    let mut document = named(name, name);
+    document["triggerSpec"]["routes"] = json!([route]);
+    document
+}
+
+#[test]
+fn a_document_that_is_dropped_in_does_not_displace_the_one_that_is_served() {
+    let fixture = Fixture::new().pipeline("m", &named("welcome", "first"));
+    let served = Served::start(&fixture.scratch, &[]);
+    let reload = |said: &str| {
+        served.running().signal("HUP");
+        served.running().complains(said);
+    };
+    let says = |name: &str, text: &str| {
+        let reply = served.post(name, &[], &json!({})).with_status(200);
+        assert_eq!(reply.json()["says"], text, "{name}");
+    };
+    // It comes before the other one by its file.
+    fixture.write("a", &named("welcome", "newcomer"));
+    reload("`m.json` is a pipeline of the name `welcome` too");
+    says("welcome", "first");
+    // Also while the one that is served changes, or does not check.
+    fixture.write("m", &named("welcome", "second"));
+    reload("the directory changed");
+    says("welcome", "second");
+    fixture.scratch.write("pipelines/m.json", "{");
+    reload("its older text is served on");
+    says("welcome", "second");
+    // One that is renamed leaves its name to who waits for it, and does not take that of another one.
+    fixture.write("z", &named("other", "other"));
+    fixture.write("m", &named("renamed", "renamed"));
+    reload("the directory changed");
+    for (name, text) in [("welcome", "newcomer"), ("renamed", "renamed"), ("other", "other")] {
+        says(name, text);
+    }
+    fixture.write("m", &named("other", "displaced"));
+    reload("`z.json` is a pipeline of the name `other` too");
+    for (name, text) in [("welcome", "newcomer"), ("renamed", "renamed"), ("other", "other")] {
+        says(name, text);
+    }
+    // Nor can it be robbed of the name under which it is served on.
+    fixture.write("0", &named("renamed", "thief"));
+    reload("`m.json` is a pipeline of the name `renamed` too");
+    says("renamed", "renamed");
+    std::fs::remove_file(fixture.scratch.folder().join("pipelines/0.json")).expect("a file of our own");
+    // Two that change their names with each other.
+    fixture.write("a", &named("renamed", "newcomer"));
+    fixture.write("m", &named("welcome", "renamed"));
+    reload("the directory changed");
+    says("renamed", "newcomer");
+    says("welcome", "renamed");
+}
+
+#[test]
+fn a_route_belongs_to_one_document() {
+    let fixture = Fixture::new()
+        .pipeline("m", &routed("one", "/z/:a"))
+        .pipeline("n", &routed("two", "/z/:b"))
+        .pipeline("o", &routed("three", "/z/fixed"));
+    let checked = fixture.scratch.pipepost(&["check", "pipelines"]).with_code(65);
+    let told = "n.json: error: `m.json` has the route `/z/:b` too";
+    assert!(checked.stdout.contains(told), "{checked}");
+    let served = Served::start(&fixture.scratch, &[]);
+    let token = format!("Bearer {}", served.token());
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+    let says = |path: &str, text: &str| {
+        let reply = pipepost_tests::http::request(served.triggers, "POST", path, &headers, "{}");
+        let reply = reply.expect("an answer").with_status(200);
+        assert_eq!(reply.json()["says"], text, "{path}");
+    };
+    served.post("two", &[], &json!({})).with_status(404);
+    says("/z/1", "one");
+    says("/z/fixed", "three");
+    // One that comes later does not take it away, whatever its file is called.
+    fixture.write("a", &routed("early", "/z/:c"));
+    served.running().signal("HUP");
+    served.running().complains("`m.json` has the route `/z/:c` too");
+    says("/z/1", "one");
+    fixture.write("m", &routed("one", "/y"));
+    served.running().signal("HUP");
+    served.running().complains("the directory changed");
+    says("/z/1", "early");
+    says("/y", "one");
+}
+
 #[test]
 fn an_event_starts_each_pipeline_that_waits_for_it_once() {
     let trigger = json!({ "type": "event", "eventName": "order.paid" });
