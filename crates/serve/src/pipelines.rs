@@ -354,7 +354,8 @@ fn look_around(folder: &Path) -> Result<Seen, std::io::Error> {
                 if !is_link && seen.len() < ENTRIES_MAX {
                     folders.push(path);
                 }
-            } else if seen.len() < ENTRIES_MAX {
+            } else if about.is_file() && seen.len() < ENTRIES_MAX {
+                // Whoever opens a pipe waits for its other end.
                 seen.insert(path, (about.len(), about.modified().ok()));
             }
         }

@@ -95,9 +95,11 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
         ledger: store.reader(),
         metrics,
     };
-    let service = Service::start(settings, served, store.runs(), tokens, operating)
-        .await
-        .map_err(not_started)?;
+    let service = tokio::select! {
+        // Nothing of it has begun.
+        () = signals.next() => return Ok(0),
+        started = Service::start(settings, served, store.runs(), tokens, operating) => started.map_err(not_started)?,
+    };
     let (stop, stopped) = watch::channel(false);
     let mut listeners = Vec::new();
     let mut lines = Vec::new();
@@ -192,8 +194,11 @@ async fn wait(service: &Arc<Service>, signals: &mut Signals, mut reload: Reload,
             () = signals.next() => return,
             () = reload.next() => {
                 manager.reloading();
-                service.reload().await;
-                manager.ready("serving");
+                // A file that is never read to its end must not keep the service from ending.
+                tokio::select! {
+                    () = signals.next() => return,
+                    () = service.reload() => manager.ready("serving"),
+                }
             }
             () = alive(watchdog) => manager.alive(),
         }

@@ -132,6 +132,56 @@ fn a_route_belongs_to_one_document() {
     says("/y", "one");
 }
 
+/// A pipe, whose other end nobody opens.
+#[cfg(unix)]
+fn pipe(path: &std::path::Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "{}", path.display());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_that_hangs_does_not_keep_a_server_from_ending() {
+    let mut document = sending(&rest());
+    document["flowSpec"]["start"][0]["params"]["body"] = json!({ "file": "letter.html" });
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let letter = fixture.scratch.folder().join("pipelines/letter.html");
+    pipe(&letter);
+    fixture.write("welcome", &document);
+    served.running().signal("HUP");
+    // It opens when the server has opened its end, which then reads for as long as this one is open.
+    let end = std::fs::OpenOptions::new().write(true).open(letter);
+    assert_eq!(served.end("TERM").code, Some(0));
+    drop(end);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    use std::os::unix::fs::symlink;
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let folder = fixture.scratch.folder().join("pipelines");
+    let pipe = |name: &str| pipe(&folder.join(name));
+    pipe("before.json");
+    symlink("welcome.json", folder.join("link")).expect("a link");
+    let served = Served::start(&fixture.scratch, &[]);
+    let socket = std::os::unix::net::UnixListener::bind(folder.join("socket.json"));
+    pipe("after.json");
+    symlink("after.json", folder.join("linked.json")).expect("a link");
+    fixture.write("another", &sending(&rest()));
+    served.running().signal("HUP");
+    served.running().complains("the directory changed");
+    let ready = served.api("GET", "/readyz", &Value::Null).with_status(200).json();
+    assert_eq!(
+        ready["checks"]["pipelines"],
+        json!({ "served": 2, "withProblems": 0 }),
+        "{ready}"
+    );
+    assert_eq!(served.end("TERM").code, Some(0));
+    drop(socket);
+}
+
 #[test]
 fn an_event_starts_each_pipeline_that_waits_for_it_once() {
     let trigger = json!({ "type": "event", "eventName": "order.paid" });
