@@ -704,6 +704,9 @@ impl Watching {
             counts.uncertain
         );
         self.journal.log(&run.id, level, text);
+        if counts.uncertain > 0 {
+            self.journal.tell_doubt(run);
+        }
         self.journal.tell_run(run);
     }
 }

@@ -237,6 +237,12 @@ impl Journal {
         );
     }
 
+    /// Tells those who watch that a run left messages in doubt.
+    pub fn tell_doubt(&self, run: &Run) {
+        let data = json!({ "run": run.id.as_str(), "uncertain": run.counts.uncertain });
+        self.tell("messages", data);
+    }
+
     /// Tells those who watch that something happened.
     pub fn tell(&self, kind: &'static str, data: Value) {
         // Nobody need be watching.

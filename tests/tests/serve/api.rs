@@ -1,5 +1,7 @@
 //! The API for operators, through the binary.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 
 use pipepost_inbox::Script;
@@ -103,6 +105,31 @@ fn an_account_is_tested_step_by_step_and_pauses() {
         .json();
     assert_eq!(ended["ended"][0]["why"], "The provider asked for it.");
     served.post("welcome", &[], &subject("again")).with_status(200);
+}
+
+#[test]
+fn whoever_watches_is_told_of_a_message_in_doubt() {
+    let script = Script::default().lose_reply_of_message(1);
+    let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", served.admin)).expect("it listens");
+    let request = format!(
+        "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        served.token()
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
+    // It watches from the head of its answer on.
+    assert!(lines.by_ref().any(|line| line.is_empty()));
+    let refused = served.post("welcome", &[], &subject("doubt")).with_status(409).json();
+    let run = refused["instance"].as_str().and_then(|path| path.rsplit('/').next());
+    let told: Vec<String> = lines.take_while(|line| !line.contains("uncertain\"}")).collect();
+    let event = told.iter().position(|line| line == "event: messages");
+    let data = event
+        .and_then(|at| told.get(at + 1))
+        .and_then(|line| line.strip_prefix("data: "));
+    let data: Value = serde_json::from_str(data.expect("an event")).expect("JSON");
+    assert_eq!(data, json!({ "run": run, "uncertain": 1 }), "{told:?}");
 }
 
 #[test]
