@@ -12,6 +12,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, PROXY_AUTHORIZATION};
 use axum::http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 
+pub(crate) use self::answer::status_among;
 pub use self::answer::{answer, too_large};
 pub use self::body::{BodyError, read_body};
 pub use self::route::{Route, RouteError};

@@ -101,7 +101,7 @@ fn of_failure(kind: &str, object: &str) -> Problem {
                 .and_then(|wait| u32::try_from(wait).ok());
             Problem::of_failure(&failure)
         }
-        None => Problem::of_pipeline(object.get("code").and_then(Value::as_i64), message),
+        None => Problem::of_pipeline(object.get("code").unwrap_or(&Value::Null), message),
     }
 }
 

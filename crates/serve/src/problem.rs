@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use pipepost_core::{Failure, FailureKind};
 use serde_json::{Map, Value};
 
+use crate::message::status_among;
+
 /// The content type of a problem document (RFC 9457, section 3).
 pub const CONTENT_TYPE_OF_PROBLEMS: &str = "application/problem+json";
 
@@ -254,13 +256,10 @@ impl Problem {
     }
 
     /// Makes the problem of a run that the pipeline itself ended with an error: `code` is the status if it is one from
-    /// 400 to 599.
-    pub fn of_pipeline(code: Option<i64>, message: impl Into<String>) -> Self {
+    /// 400 to 599, as a number or a text.
+    pub fn of_pipeline(code: &Value, message: impl Into<String>) -> Self {
         let mut problem = Self::new(ProblemKind::Pipeline, message);
-        let chosen = code
-            .filter(|code| (400..=599).contains(code))
-            .and_then(|code| u16::try_from(code).ok())
-            .and_then(|code| StatusCode::from_u16(code).ok());
+        let chosen = status_among(code, 400..=599);
         problem.0.status = chosen.unwrap_or(problem.0.status);
         problem
     }
@@ -383,6 +382,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use axum::body::to_bytes;
+    use serde_json::json;
 
     use super::*;
 
@@ -449,14 +449,19 @@ mod tests {
     #[test]
     fn a_pipeline_chooses_its_status_among_errors_only() {
         for (code, status) in [
-            (Some(418), 418),
-            (Some(599), 599),
-            (Some(200), 500),
-            (Some(600), 500),
-            (Some(-1), 500),
-            (None, 500),
+            (json!(418), 418),
+            (json!(599), 599),
+            (json!(404.0), 404),
+            (json!("404"), 404),
+            (json!(200), 500),
+            (json!("200"), 500),
+            (json!(600), 500),
+            (json!(-1), 500),
+            (json!("E404"), 500),
+            (json!(""), 500),
+            (Value::Null, 500),
         ] {
-            assert_eq!(Problem::of_pipeline(code, "No.").status().as_u16(), status, "{code:?}");
+            assert_eq!(Problem::of_pipeline(&code, "No.").status().as_u16(), status, "{code}");
         }
     }
 

@@ -246,12 +246,14 @@ fn a_full_queue_refuses_only_what_would_need_a_place() {
 
 #[test]
 fn a_failure_is_a_problem_with_the_status_of_its_kind() {
-    let thrown = json!({
-        "triggerSpec": rest(),
-        "flowSpec": { "start": [
-            { "type": "connector", "name": "throw-error-connector", "params": { "errorCode": 418, "errorMessage": "no tea" } },
-        ]},
-    });
+    let throwing = |code: Value| {
+        json!({
+            "triggerSpec": rest(),
+            "flowSpec": { "start": [
+                { "type": "connector", "name": "throw-error-connector", "params": { "errorCode": code, "errorMessage": "no tea" } },
+            ]},
+        })
+    };
     let nobody = json!({
         "triggerSpec": rest(),
         "flowSpec": { "start": [{
@@ -259,7 +261,11 @@ fn a_failure_is_a_problem_with_the_status_of_its_kind() {
             "params": { "from": "tester@example.test", "to": "no address", "subject": "x", "body": "x" },
         }]},
     });
-    let fixture = Fixture::new().pipeline("thrown", &thrown).pipeline("nobody", &nobody);
+    let fixture = Fixture::new()
+        .pipeline("thrown", &throwing(json!(418)))
+        .pipeline("thrown-text", &throwing(json!("404")))
+        .pipeline("thrown-name", &throwing(json!("E404")))
+        .pipeline("nobody", &nobody);
     let served = Served::start(&fixture.scratch, &[]);
     let reply = served.post("nobody", &[], &json!({})).with_status(422);
     assert_eq!(reply.header("content-type"), Some("application/problem+json"));
@@ -268,8 +274,10 @@ fn a_failure_is_a_problem_with_the_status_of_its_kind() {
     assert_eq!(problem["type"], "urn:pipepost:problem:invalid");
     let instance = problem["instance"].as_str().expect("a run");
     assert_eq!(served.api("GET", instance, &Value::Null).json()["state"], "failed");
-    let problem = served.post("thrown", &[], &json!({})).with_status(418).json();
-    assert_eq!(problem["kind"], "pipeline-error", "{problem}");
+    for (pipeline, status) in [("thrown", 418), ("thrown-text", 404), ("thrown-name", 500)] {
+        let problem = served.post(pipeline, &[], &json!({})).with_status(status).json();
+        assert_eq!(problem["kind"], "pipeline-error", "{problem}");
+    }
 }
 
 #[test]

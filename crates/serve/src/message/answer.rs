@@ -1,5 +1,7 @@
 //! The answer of a synchronous run: its last message.
 
+use std::ops::RangeInclusive;
+
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -42,8 +44,17 @@ pub fn answer(trigger: HttpTrigger, last: &Value) -> Result<Response, Problem> {
     }
 }
 
-/// The status that the message names: a number, or a text that holds one.
+/// The status that the message names.
 fn status(code: &Value) -> Result<StatusCode, Problem> {
+    status_among(code, 200..=599).ok_or_else(|| {
+        wrong(format!(
+            "The `code` of the last message is {code}; it must be a number from 200 to 599."
+        ))
+    })
+}
+
+/// Returns the status that a document's code stands for, if it is one of these: a number, or a text that holds one.
+pub(crate) fn status_among(code: &Value, these: RangeInclusive<u16>) -> Option<StatusCode> {
     let number = match code {
         Value::Number(number) => number.as_u64().or_else(|| {
             // An expression gives 200.0 as readily as 200.
@@ -55,15 +66,8 @@ fn status(code: &Value) -> Result<StatusCode, Problem> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    number
-        .filter(|number| (200..=599).contains(number))
-        .and_then(|number| u16::try_from(number).ok())
-        .and_then(|number| StatusCode::from_u16(number).ok())
-        .ok_or_else(|| {
-            wrong(format!(
-                "The `code` of the last message is {code}; it must be a number from 200 to 599."
-            ))
-        })
+    let status = u16::try_from(number?).ok().filter(|number| these.contains(number))?;
+    StatusCode::from_u16(status).ok()
 }
 
 fn wrong(detail: impl Into<String>) -> Problem {
