@@ -253,6 +253,40 @@ fn each_wrong_request_gets_its_status_and_a_sentence() {
 }
 
 #[test]
+fn a_body_of_the_api_that_is_not_an_object_is_refused_in_one_sentence() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    for (method, path) in [
+        ("POST", "/api/v1/runs"),
+        ("POST", "/api/v1/send"),
+        ("POST", "/api/v1/messages/x/settle"),
+        ("PUT", "/api/v1/accounts/x"),
+        ("POST", "/api/v1/accounts/mail/test"),
+        ("POST", "/api/v1/accounts/mail/pause"),
+        ("POST", "/api/v1/accounts/mail/authorize"),
+        ("POST", "/api/v1/pipelines/welcome/check"),
+        ("POST", "/api/v1/pipelines/welcome/preview"),
+    ] {
+        for body in [
+            json!([]),
+            json!(["welcome", { "body": subject("x") }]),
+            json!([null]),
+            json!("sent"),
+            json!(1),
+            json!(true),
+        ] {
+            let problem = served.api(method, path, &body).with_status(400).json();
+            assert_eq!(
+                problem["detail"], "The body has to be a JSON object.",
+                "{path} {body}: {problem}"
+            );
+        }
+    }
+    let runs = served.api("GET", "/api/v1/runs", &Value::Null).json();
+    assert_eq!(runs["runs"], json!([]), "nothing was begun: {runs}");
+}
+
+#[test]
 fn what_no_route_sees_is_answered_with_a_problem_too() {
     let fixture = Fixture::new().pipeline("welcome", &logging(&rest()));
     let served = Served::start(&fixture.scratch, &[]);

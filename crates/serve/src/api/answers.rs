@@ -60,8 +60,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 pub(crate) async fn json_body<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     let bytes = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
     let text = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
-    serde_json::from_slice(text)
-        .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("The body cannot be read: {error}.")))
+    object(text, "The body cannot be read")
+}
+
+/// Reads a JSON object; `wrong` says what it is not, if it cannot be read. Something else than an object is refused before: an
+/// array would be taken for the members in their order.
+pub(crate) fn object<T: DeserializeOwned>(text: &[u8], wrong: &str) -> Result<T, Problem> {
+    let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
+    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    if first != Some(&b'{') {
+        return Err(bad("The body has to be a JSON object.".to_owned()));
+    }
+    serde_json::from_slice(text).map_err(|error| bad(format!("{wrong}: {error}.")))
 }
 
 /// What a list is asked for.

@@ -13,7 +13,7 @@ use pipepost_state::runs::{Decided, NewRun, Run, RunFilter, RunId, RunOrigin, Ru
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answers::{BODY_MAX, Page, Segment, answer};
+use super::answers::{BODY_MAX, Page, Segment, answer, object};
 use crate::dispatcher::Submitted;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::journal::Journal;
@@ -58,8 +58,7 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Resu
     let caller = service.any_caller(headers)?;
     let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     let body = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
-    let given: NewOrder =
-        serde_json::from_slice(&body).map_err(|error| bad(format!("The body is not an order for a run: {error}.")))?;
+    let given: NewOrder = object(&body, "The body is not an order for a run")?;
     caller.require(Need::Run(&given.pipeline))?;
     if !service.is_ready() {
         return Err(Problem::new(
