@@ -65,7 +65,7 @@ fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
         .collect();
     let (name, version) = match &*parts {
         [name] => (name, None),
-        [_realm, version, name] => (name, version.strip_prefix('v')),
+        [_realm, version, name] if let Some(major) = major_of(version) => (name, Some(major)),
         _ => return target_of_route(service, path).ok_or_else(|| unknown_pipeline(path)),
     };
     let pipeline = service
@@ -79,6 +79,13 @@ fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
         }),
         None => target_of_route(service, path).ok_or_else(|| unknown_pipeline(name)),
     }
+}
+
+/// The major version that a part of the platform's path names: `1` of `v1`.
+fn major_of(part: &str) -> Option<&str> {
+    let digits = part.strip_prefix('v')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(digits)
 }
 
 fn unknown_pipeline(name: &str) -> Problem {

@@ -281,6 +281,32 @@ fn a_failure_is_a_problem_with_the_status_of_its_kind() {
 }
 
 #[test]
+fn the_platforms_path_names_a_major_version() {
+    let mut second = sending(&rest());
+    second["versionMajor"] = json!(2);
+    let fixture = Fixture::new()
+        .pipeline("any", &sending(&rest()))
+        .pipeline("second", &second);
+    let served = Served::start(&fixture.scratch, &[]);
+    for (path, status) in [
+        ("realm/v1/any", 200),
+        ("realm/v17/any", 200),
+        ("realm/1/any", 404),
+        ("realm/v/any", 404),
+        ("realm/vx/any", 404),
+        ("realm/v1.0/any", 404),
+        ("realm/x/any", 404),
+        ("realm/v2/second", 200),
+        ("realm/v1/second", 404),
+        ("realm/2/second", 404),
+        ("v2/second", 404),
+    ] {
+        let reply = served.post(path, &[], &subject(path));
+        assert_eq!(reply.status, status, "{path}: {reply:?}");
+    }
+}
+
+#[test]
 fn bad_requests_start_nothing() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&json!({ "type": "rest", "maxRequestSize": 1 })));
     let served = Served::start(&fixture.scratch, &[]);
