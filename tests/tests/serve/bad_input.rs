@@ -293,7 +293,13 @@ fn what_no_route_sees_is_answered_with_a_problem_too() {
     let head = "POST /pipeline/welcome HTTP/1.1\r\nHost: localhost\r\n";
     let large = format!("{head}X-Large: {}\r\n\r\n", "x".repeat(200 << 10));
     let many = format!("{head}{}\r\n", "X-One: 1\r\n".repeat(500));
-    let wrong: [(&[u8], u16, &str, &str); 6] = [
+    let wrong: [(&[u8], u16, &str, &str); 7] = [
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+            400,
+            "bad-request",
+            "not a request of HTTP/1.1",
+        ),
         (
             b"HELO mail.example\r\n\r\n",
             400,

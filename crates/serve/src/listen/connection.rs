@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::refusal::{Answers, Refusal};
+use super::refusal::{Answers, FirstBytes, Refusal};
 use super::{HttpLimits, unread};
 
 /// How long the service pauses after it could not accept a connection, which lasts until another one ends.
@@ -98,6 +98,7 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
     let stream = TimedStream {
         stream,
         progress: Arc::clone(&progress),
+        first: FirstBytes::default(),
         seen: 0,
         reading: None,
         writing: None,
@@ -164,6 +165,7 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Answering {
 struct TimedStream<S> {
     stream: S,
     progress: Arc<Progress>,
+    first: FirstBytes,
     /// How many requests had begun at the last read.
     seen: u64,
     /// Until when the headers that have begun must be there.
@@ -203,6 +205,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if let Some(arrived) = into.filled_mut().get_mut(before..) {
+            self.first.hide_preface(arrived);
+        }
         let begun = self.progress.begun.load(Ordering::Relaxed);
         if begun != self.seen {
             // The headers that the time was for have arrived.

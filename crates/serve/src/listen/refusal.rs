@@ -3,7 +3,7 @@
 //!
 //! hyper offers no other place for this than the stream that it writes to. Whether the bytes are its own answer is never read
 //! from them, since a route may answer with any bytes: they are its own if no answer of a route is open and all that was
-//! written before has left.
+//! written before has left. One thing hyper does not answer at all, HTTP/2's preface; it is shown another one instead.
 
 use std::io;
 use std::pin::Pin;
@@ -91,6 +91,39 @@ impl hyper::body::Body for Open {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// The beginning of HTTP/2's preface (RFC 9113, section 3.4), up to the version.
+const PREFACE: &[u8] = b"PRI * HTTP/";
+
+/// The first bytes of a connection. HTTP/2's preface is the only thing that hyper refuses without an answer, so it is shown to
+/// hyper with a version that gets one.
+#[derive(Default)]
+pub(super) struct FirstBytes {
+    /// How many bytes of the preface have arrived.
+    matched: usize,
+    is_over: bool,
+}
+
+impl FirstBytes {
+    /// Changes the version of the preface in these bytes, which have just arrived.
+    pub(super) fn hide_preface(&mut self, arrived: &mut [u8]) {
+        for byte in arrived {
+            if self.is_over {
+                return;
+            }
+            match PREFACE.get(self.matched) {
+                Some(expected) if expected == byte => self.matched += 1,
+                Some(_) => self.is_over = true,
+                None => {
+                    if *byte == b'2' {
+                        *byte = b'9';
+                    }
+                    self.is_over = true;
+                }
+            }
+        }
     }
 }
 

@@ -126,6 +126,32 @@ async fn other_host_names_are_not_answered() {
 }
 
 #[tokio::test]
+async fn the_preface_of_http_2_is_answered_however_it_arrives() {
+    let running = start(hello(), &Protection::Loopback, PATIENT, AT_ONCE).await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+    for pieces in [
+        vec![preface],
+        vec!["PR", &preface[2..]],
+        vec!["PRI * HTTP/", &preface[11..]],
+    ] {
+        let mut stream = TcpStream::connect(running.address).await.expect("connected");
+        stream.set_nodelay(true).expect("an open connection");
+        for piece in &pieces {
+            stream.write_all(piece.as_bytes()).await.expect("written");
+            tokio::task::yield_now().await;
+        }
+        let mut answered = Vec::new();
+        let _ = stream.read_to_end(&mut answered).await;
+        let answered = String::from_utf8_lossy(&answered);
+        assert!(answered.starts_with("HTTP/1.1 400"), "{pieces:?}: {answered}");
+        assert_eq!(problem(&answered)["kind"], "bad-request");
+    }
+    // What only begins so is a request like any other.
+    let answered = answer(running.address, &get_request("localhost", "").replace("GET", "PRI")).await;
+    assert!(answered.starts_with("HTTP/1.1 405"), "{answered}");
+}
+
+#[tokio::test]
 async fn headers_have_a_size_and_a_number() {
     let running = start(hello(), &Protection::Loopback, PATIENT, AT_ONCE).await;
     let many: String = (0..30).map(|number| format!("x-{number}: y\r\n")).collect();
