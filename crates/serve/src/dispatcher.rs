@@ -183,7 +183,7 @@ impl Dispatcher {
     /// Writes an order down. It begins at once if there is room.
     ///
     /// # Errors
-    /// Fails when the state cannot be used. Then nothing was begun.
+    /// Fails when the state cannot be used. Then nothing was begun, unless the error says that it may have been done.
     pub async fn submit(self: &Arc<Self>, order: NewRun) -> Result<Submitted, StateError> {
         self.submit_for(order, None).await
     }

@@ -108,8 +108,11 @@ fn of_failure(kind: &str, object: &str) -> Problem {
 /// The problem of a state that cannot be used.
 pub(crate) fn of_state(error: &StateError) -> Problem {
     tracing::debug!(%error, "the state cannot be used");
-    Problem::new(
-        ProblemKind::StateUnavailable,
-        "The state cannot be written or read now, so nothing was begun.",
-    )
+    let detail = match error {
+        StateError::Unreachable { may_be_done: true, .. } => {
+            "The state did not answer, so nobody knows whether it was written down. If it was, it will be performed: ask again only with the same Idempotency-Key."
+        }
+        _ => "The state cannot be written or read now, so nothing was begun.",
+    };
+    Problem::new(ProblemKind::StateUnavailable, detail)
 }

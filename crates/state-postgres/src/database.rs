@@ -3,6 +3,7 @@
 //! No statement is prepared by a name, and no setting outlives a transaction: a connection may lead through a pool that
 //! gives each transaction another server process (PgBouncer's transaction mode).
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -15,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::address::{Address, Tls};
@@ -26,6 +27,9 @@ const SERVER_MIN: i32 = 140_000;
 
 /// The most connections of a process, beside the one that listens.
 const CONNECTIONS_MAX: usize = 8;
+
+/// How often the server is told to end what it did not answer in time, each time for a tenth of the usual bound.
+const CANCELS_MAX: u32 = 3;
 
 type MakeConfig = dyn Fn(&[CertificateDer<'static>]) -> ClientConfig + Send + Sync;
 
@@ -52,6 +56,8 @@ impl std::fmt::Debug for Trust {
 pub(crate) enum Fault {
     /// The server could not be reached, or did not answer in time. What was asked may have been done.
     Lost(String),
+    /// The server cannot do it now, and said so: nothing was done, and the same may succeed later.
+    NotNow(String),
     /// Another transaction was in the way: nothing was done, and the same may succeed now.
     InTheWay(String),
     /// The server refused it.
@@ -68,19 +74,25 @@ impl From<Error> for Fault {
         if [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE].contains(code) {
             return Self::InTheWay(reason(&error));
         }
-        // Going down, coming up, full, or a primary no more.
+        // Going down, coming up, a primary no more, or done with this connection. A commit that waits for a standby may have
+        // been written down before that.
         let is_away = [
             SqlState::ADMIN_SHUTDOWN,
             SqlState::CRASH_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
-            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::IDLE_SESSION_TIMEOUT,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
             SqlState::READ_ONLY_SQL_TRANSACTION,
-            SqlState::QUERY_CANCELED,
         ]
         .contains(code)
             || code.code().starts_with("08");
+        // Full, out of memory, at odds with its own disk, or told not to wait.
+        let is_unable = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE].contains(code)
+            || ["53", "58"].iter().any(|class| code.code().starts_with(class));
         if is_away {
             Self::Lost(reason(&error))
+        } else if is_unable {
+            Self::NotNow(reason(&error))
         } else {
             Self::Refused(error)
         }
@@ -90,6 +102,17 @@ impl From<Error> for Fault {
 impl From<StateError> for Fault {
     fn from(error: StateError) -> Self {
         Self::Not(error)
+    }
+}
+
+impl Fault {
+    /// Says it without what was asked.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Lost(reason) | Self::NotNow(reason) | Self::InTheWay(reason) => reason.clone(),
+            Self::Refused(error) => reason(error),
+            Self::Not(error) => error.to_string(),
+        }
     }
 }
 
@@ -110,6 +133,11 @@ fn reason(error: &Error) -> String {
     text
 }
 
+/// How many milliseconds a statement may take for which somebody waits this long: a little more, since who waits ends it.
+fn wall(bound: Duration) -> u128 {
+    (bound + bound / 2).as_millis()
+}
+
 /// Whether a server was connected to, and cannot be written.
 fn is_standby(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
@@ -120,6 +148,7 @@ fn is_standby(error: &Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) address: Address,
+    dial: Dial,
     pool: Pool,
     is_migrated: AtomicBool,
     has_warned: AtomicBool,
@@ -127,17 +156,56 @@ pub(crate) struct Database {
 
 /// Connects as the address says.
 #[derive(Clone)]
-pub(crate) struct Dial(Option<MakeRustlsConnect>);
+pub(crate) struct Dial {
+    tls: Option<MakeRustlsConnect>,
+    /// A pool stands before the server, and takes no settings for a session.
+    takes_no_settings: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Dial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dial")
+    }
+}
 
 impl Dial {
+    /// Connects for sessions with these settings, and hands over what turns the connection. A pool that gives each
+    /// transaction another session refuses them.
+    async fn dial_with(&self, config: &Config, settings: &str) -> Result<(Client, JoinHandle<()>), Error> {
+        if self.takes_no_settings.load(Ordering::Relaxed) {
+            return self.dial(config).await;
+        }
+        let mut with = config.clone();
+        with.options(match config.get_options() {
+            Some(own) => format!("{own} {settings}"),
+            None => settings.to_owned(),
+        });
+        match self.dial(&with).await {
+            Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+                let dialled = self.dial(config).await?;
+                self.takes_no_settings.store(true, Ordering::Relaxed);
+                Ok(dialled)
+            }
+            other => other,
+        }
+    }
+
+    /// Asks the server to end what it does on a connection.
+    async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
+        match &self.tls {
+            None => token.cancel_query(NoTls).await,
+            Some(tls) => token.cancel_query(tls.clone()).await,
+        }
+    }
+
     /// Connects, and hands over what turns the connection.
-    pub(crate) async fn dial(&self, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+    async fn dial(&self, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
         let told = |result: Result<(), Error>| {
             if let Err(error) = result {
                 tracing::debug!(error = reason(&error), "a connection to the database ended");
             }
         };
-        Ok(match &self.0 {
+        Ok(match &self.tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await?;
                 (client, tokio::spawn(async move { told(connection.await) }))
@@ -168,7 +236,7 @@ where
 impl Dial {
     /// Connects, for somebody who listens.
     pub(crate) async fn dial_to_hear(&self, config: &Config) -> Result<(Client, Box<dyn Heard>), Error> {
-        Ok(match &self.0 {
+        Ok(match &self.tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await?;
                 (client, Box::new(connection) as Box<dyn Heard>)
@@ -181,22 +249,37 @@ impl Dial {
     }
 }
 
-type Dialled<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
+type Dialled<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
 
-impl Connect for Dial {
+/// Connects for the pool.
+struct Sessions {
+    dial: Dial,
+    settings: String,
+}
+
+impl Connect for Sessions {
     fn connect(&self, config: &Config) -> Dialled<'_> {
         let config = config.clone();
-        Box::pin(async move { self.dial(&config).await })
+        Box::pin(async move { self.dial.dial_with(&config, &self.settings).await })
     }
 }
 
 impl Database {
     pub(crate) fn new(address: Address, trust: &Trust) -> Self {
         let dial = Dial::new(&address, trust);
+        // Each statement sees what was committed before it, and ends soon after nobody waits for it any more.
+        let settings = format!(
+            "-c default_transaction_isolation=read\\ committed -c statement_timeout={}",
+            wall(address.patience())
+        );
+        let sessions = Sessions {
+            dial: dial.clone(),
+            settings,
+        };
         let method = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_connect(address.config.clone(), dial, method);
+        let manager = Manager::from_connect(address.config.clone(), sessions, method);
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS_MAX)
             .runtime(Runtime::Tokio1)
@@ -205,33 +288,77 @@ impl Database {
         let pool = pool.unwrap_or_else(|error| unreachable!("{error}"));
         Self {
             address,
+            dial,
             pool,
             is_migrated: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
         }
     }
 
-    /// Does something with a connection, within a bound. A connection on which an answer is outstanding is not used again.
+    /// Does something with a connection, within a bound. What is not answered within it is ended on the server too, which
+    /// would go on with it otherwise, and might do it when nobody expects it any more. A connection on which an answer is
+    /// outstanding is not used again.
     pub(crate) async fn with<T>(
         &self,
         bound: Duration,
         act: impl AsyncFnOnce(&mut Object) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut client = self.client().await?;
-        let done = tokio::time::timeout(bound, act(&mut client)).await;
-        match done {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(Fault::Lost(reason))) => {
+        let is_long = bound > self.address.patience() && !self.dial.takes_no_settings.load(Ordering::Relaxed);
+        if is_long {
+            let longer = format!("SET statement_timeout = {}", wall(bound));
+            let set = tokio::time::timeout(self.address.patience(), client.batch_execute(&longer)).await;
+            if !matches!(set, Ok(Ok(()))) {
                 drop(Object::take(client));
-                Err(Fault::Lost(reason))
-            }
-            // Its transaction, if any, was rolled back as it was dropped.
-            Ok(Err(fault)) => Err(fault),
-            Err(_) => {
-                drop(Object::take(client));
-                Err(Fault::Lost(format!("no answer within {} s", bound.as_secs_f32())))
+                return Err(Fault::Lost("no answer within the time".to_owned()));
             }
         }
+        let token = client.cancel_token();
+        let done = {
+            let mut acting = std::pin::pin!(act(&mut client));
+            match tokio::time::timeout(bound, &mut acting).await {
+                Ok(done) => done,
+                Err(_) => Err(self.end(&token, acting, bound).await),
+            }
+        };
+        match done {
+            Err(fault @ (Fault::Lost(_) | Fault::NotNow(_))) => {
+                drop(Object::take(client));
+                Err(fault)
+            }
+            // Its transaction, if any, was rolled back as it was dropped.
+            other => {
+                if is_long && client.batch_execute("RESET statement_timeout").await.is_err() {
+                    drop(Object::take(client));
+                }
+                other
+            }
+        }
+    }
+
+    /// Lets the server end what it did not answer in time, and says what is known of it then. That it was done is not: a
+    /// commit that no longer waits for a standby is answered as if it had.
+    async fn end<T>(
+        &self,
+        token: &CancelToken,
+        mut acting: Pin<&mut impl Future<Output = Result<T, Fault>>>,
+        bound: Duration,
+    ) -> Fault {
+        for _ in 0..CANCELS_MAX {
+            let ended = async {
+                // Whoever cannot be reached is not told; the session's own bound is left.
+                drop(self.dial.cancel(token).await);
+                acting.as_mut().await
+            };
+            let moment = self.address.patience() / 10;
+            match tokio::time::timeout(moment, ended).await {
+                Ok(Err(fault)) => return fault,
+                Ok(Ok(_)) => break,
+                // It went on with the next statement, or was not told.
+                Err(_) => {}
+            }
+        }
+        Fault::Lost(format!("no answer within {} s", bound.as_secs_f32()))
     }
 
     /// Does something with a connection, within the usual bound.
@@ -285,7 +412,8 @@ impl Database {
     async fn ready(&self, client: &Client) -> Result<(), Fault> {
         const ASK: &str = "SELECT current_setting('server_version_num')::int4, current_setting('fsync'),
             current_setting('full_page_writes'), pg_is_in_recovery(), current_setting('server_encoding'),
-            current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)";
+            current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication),
+            current_setting('transaction_isolation')";
         let row = client.query_typed_one(ASK, &[]).await?;
         let version: i32 = row.get(0);
         let not = |reason: &str| Err(Fault::Not(StateError::unusable(self.address.place(), reason)));
@@ -309,6 +437,12 @@ impl Database {
         if row.get::<_, &str>(4) != "UTF8" {
             return not("the database's encoding is not UTF8; make one with ENCODING 'UTF8'");
         }
+        if row.get::<_, &str>(7) != "read committed" {
+            // A session is asked for it, unless a pool stands between.
+            return not(
+                "default_transaction_isolation is another one than 'read committed', and the pool before the server takes no settings; set it with ALTER ROLE",
+            );
+        }
         let (synchronous, standbys): (&str, i64) = (row.get(5), row.get(6));
         if standbys > 0 && synchronous.is_empty() && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -331,8 +465,7 @@ impl Database {
     /// Says to a caller why something was not done.
     pub(crate) fn told(&self, fault: Fault) -> StateError {
         match fault {
-            Fault::Lost(reason) => StateError::unreachable(self.address.place(), reason),
-            Fault::InTheWay(reason) => StateError::unreachable(self.address.place(), reason),
+            Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason) => StateError::unreachable(self.address.place(), reason),
             Fault::Refused(error) => self.unusable(&error),
             Fault::Not(error) => error,
         }
@@ -341,9 +474,13 @@ impl Database {
 
 impl Dial {
     pub(crate) fn new(address: &Address, trust: &Trust) -> Self {
-        Self(match &address.tls {
+        let tls = match &address.tls {
             Tls::Off => None,
             Tls::Verified(authorities) => Some(MakeRustlsConnect::new((trust.0)(authorities))),
-        })
+        };
+        Self {
+            tls,
+            takes_no_settings: Arc::default(),
+        }
     }
 }

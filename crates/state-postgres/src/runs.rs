@@ -6,6 +6,7 @@
 
 mod rows;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use deadpool_postgres::Object;
 use pipepost_state::clock::{Moment, length};
 use pipepost_state::runs::{
     Accepted, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd, RunFailure,
-    RunFilter, RunId, RunStore, ScheduleEntry, ScheduleNote, TraceContext,
+    RunFilter, RunId, RunState, RunStore, ScheduleEntry, ScheduleNote, TraceContext,
 };
 use pipepost_state::{Answer, StateError};
 use tokio_postgres::types::{ToSql, Type};
@@ -33,6 +34,12 @@ const DOCUMENT_FRESH: Duration = Duration::from_secs(10 * 60);
 
 /// How long a document is kept that no run needs.
 const DOCUMENT_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How many bounds of an answer pass until nobody asks any more what became of an order.
+const BOUNDS: u32 = 2;
+
+/// How long to wait before it is asked again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How many rows are forgotten in one transaction.
 const FORGET_MAX: i64 = 5000;
@@ -112,7 +119,7 @@ impl PostgresRuns {
                     Ok(written || was_lost && found)
                 };
                 match desk.database.soon(write).await {
-                    Err(Fault::Lost(_)) if !was_lost => was_lost = true,
+                    Err(Fault::Lost(_) | Fault::NotNow(_)) if !was_lost => was_lost = true,
                     Err(Fault::InTheWay(_)) => {}
                     Ok(is_mine) => {
                         desk.leases.borrow_mut().remove(lease.run.id.as_str());
@@ -297,7 +304,6 @@ async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Re
         }
         let run = rows::read(&row)?;
         return Ok(if run.owner.is_some() {
-            desk.leases.borrow_mut().insert(run.id.as_str().to_owned());
             Accepted::Begun(Lease { run })
         } else {
             Accepted::Queued(run)
@@ -308,7 +314,12 @@ async fn accept(client: &Client, desk: &Desk, order: &NewRun, begin: bool) -> Re
         match client.query_typed_opt(KNOWN, &[(&order.key, Type::TEXT)]).await? {
             Some(row) => {
                 let known = rows::read(&row)?;
-                if known.digest == order.digest {
+                if known.id == order.id && known.owner.as_deref() == Some(worker) {
+                    // It was written down before, and the answer was lost.
+                    Accepted::Begun(Lease { run: known })
+                } else if known.id == order.id && known.state == RunState::Queued {
+                    Accepted::Queued(known)
+                } else if known.digest == order.digest {
                     Accepted::Known(known)
                 } else {
                     Accepted::OtherContent(known.id)
@@ -329,8 +340,12 @@ impl RunStore for PostgresRuns {
         self.book.act(async move |desk| {
             if begin {
                 desk.worker.known(&desk.database).await?;
+                // Nobody gives it up while it is asked for: see `recover`.
+                desk.leases.borrow_mut().insert(run.id.as_str().to_owned());
             }
+            let was_asked = Cell::new(false);
             let act = async |client: &mut Object| {
+                was_asked.set(true);
                 let is_limited = begin && run.running_max.is_some();
                 if !run.unless_waiting && !is_limited {
                     return accept(client, &desk, &run, begin).await;
@@ -344,11 +359,31 @@ impl RunStore for PostgresRuns {
                 change.commit().await?;
                 Ok(accepted)
             };
-            let accepted = desk.database.soon(act).await?;
-            if matches!(accepted, Accepted::Queued(_)) {
+            let over = Instant::now() + desk.database.address.patience() * BOUNDS;
+            let mut is_doubtful = false;
+            let accepted = loop {
+                let fault = match desk.database.soon(&act).await {
+                    Ok(accepted) => break Ok(accepted),
+                    Err(fault) => fault,
+                };
+                // Without an answer it may stand there, and be performed. It is asked again, and finds what it wrote.
+                is_doubtful |= was_asked.get() && matches!(fault, Fault::Lost(_));
+                if !is_doubtful {
+                    break Err(fault);
+                }
+                if Instant::now() >= over {
+                    let place = desk.database.address.place();
+                    break Err(Fault::Not(StateError::unanswered(place, fault.reason())));
+                }
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            };
+            if !matches!(accepted, Ok(Accepted::Begun(_))) {
+                desk.leases.borrow_mut().remove(run.id.as_str());
+            }
+            if matches!(accepted, Ok(Accepted::Queued(_))) {
                 desk.tell_queued();
             }
-            Ok(accepted)
+            accepted
         })
     }
 

@@ -444,3 +444,113 @@ async fn a_grant_is_replaced_by_whoever_saw_the_last_one() {
     assert_eq!((kept.revision, &*kept.sealed), (2, &b"second"[..]));
     assert_eq!(one.look("b").await, Ok(None));
 }
+
+/// Somebody keeps a table to himself for so many seconds.
+async fn locked(database: &Arc<Database>, table: &str, seconds: u32) -> tokio::task::JoinHandle<()> {
+    let (locking, statement) = (
+        Arc::clone(database),
+        format!("BEGIN; LOCK TABLE pipepost.{table}; SELECT pg_sleep({seconds}); COMMIT"),
+    );
+    let held = tokio::task::spawn_blocking(move || locking.sql(&statement));
+    // Until it has it.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    held
+}
+
+#[tokio::test]
+async fn an_order_that_was_refused_since_the_server_did_not_answer_is_not_done_later() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Arc::new(Database::new());
+    let store = store(&database, "?lease=2");
+    store.runs().serve().await.expect("a state");
+    let held = locked(&database, "runs", 4).await;
+    let begun = Instant::now();
+    let refused = store.runs().accept(order("mail", "run"), true).await;
+    let error = refused.expect_err("somebody has the table");
+    assert!(begun.elapsed().as_secs() < 3, "it waits for the lock's end");
+    let is_known = matches!(error, StateError::Unreachable { may_be_done: false, .. });
+    assert!(is_known, "{error:?}");
+    held.await.expect("a statement");
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(store.runs().length().await.map(|length| length.running), Ok(0));
+}
+
+#[tokio::test]
+async fn an_order_whose_answer_was_lost_is_asked_for_again_and_whoever_may_not_know_is_told_so() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Arc::new(Database::with("-c fsync=on -c full_page_writes=on"));
+    let store = store(&database, "?lease=2");
+    store.runs().serve().await.expect("a state");
+    let waits_for_a_standby = async |name: &str| {
+        let name = name.to_owned();
+        let database = Arc::clone(&database);
+        let set = move || {
+            database.sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"));
+            database.sql("SELECT pg_reload_conf()");
+        };
+        tokio::task::spawn_blocking(set).await.expect("a statement");
+    };
+    waits_for_a_standby("nobody").await;
+    let refused = store.runs().accept(order("mail", "doubtful"), true).await;
+    let error = refused.expect_err("no standby has it");
+    assert!(
+        matches!(error, StateError::Unreachable { may_be_done: true, .. }),
+        "{error:?}"
+    );
+    let runs = store.runs();
+    let (accepted, ()) = tokio::join!(runs.accept(order("mail", "run"), true), async {
+        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        waits_for_a_standby("").await;
+    });
+    let Ok(Accepted::Begun(lease)) = accepted else {
+        panic!("{accepted:?}");
+    };
+    assert_eq!((lease.run.key.as_str(), lease.run.epoch), ("run", 1));
+    let again = store.runs().accept(order("mail", "doubtful"), true).await;
+    assert!(matches!(again, Ok(Accepted::Known(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_the_server_goes_on_with_though_nobody_hears_it_ends_by_itself() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Arc::new(Database::new());
+    let store = store(&database, "?lease=2");
+    let setting = "SELECT current_setting('statement_timeout'), current_setting('transaction_isolation')";
+    let asked = store.book.act(async move |desk| {
+        let ask = async |client: &mut deadpool_postgres::Object| Ok(client.query_typed_one(setting, &[]).await?);
+        let bound = std::time::Duration::from_secs(60);
+        let [usual, long, after] = [
+            desk.database.soon(ask).await?,
+            desk.database.with(bound, ask).await?,
+            desk.database.soon(ask).await?,
+        ];
+        Ok([usual, long, after].map(|row| (row.get::<_, String>(0), row.get::<_, String>(1))))
+    });
+    let isolation = "read committed".to_owned();
+    let expected = ["1500ms", "90s", "1500ms"].map(|bound| (bound.to_owned(), isolation.clone()));
+    assert_eq!(asked.await, Ok(expected));
+}
+
+#[tokio::test]
+async fn workers_begin_at_once_on_a_database_with_another_isolation() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    for isolation in ["repeatable read", "serializable"] {
+        database.sql(&format!(
+            "DROP SCHEMA IF EXISTS pipepost CASCADE;
+             ALTER DATABASE {} SET default_transaction_isolation = '{isolation}'",
+            database.name()
+        ));
+        let stores = [store(&database, ""), store(&database, ""), store(&database, "")];
+        let (one, two, three) = tokio::join!(stores[0].probe(), stores[1].probe(), stores[2].probe());
+        one.and(two).and(three).expect(isolation);
+    }
+}

@@ -33,6 +33,8 @@ pub enum StateError {
         place: String,
         /// The message of the network or the database, without a full stop.
         reason: String,
+        /// What was asked for may have been done all the same: no answer came.
+        may_be_done: bool,
     },
     /// Another owner runs this execution. The remedy: wait until it ends, or use another execution key.
     #[error("The execution `{execution}` is being run by another process ({holder}, since {since}).")]
@@ -101,6 +103,16 @@ impl StateError {
         Self::Unreachable {
             place: place.to_string(),
             reason: reason.to_string().trim_end_matches('.').to_owned(),
+            may_be_done: false,
+        }
+    }
+
+    /// Makes an error: the state at `place` did not answer, and what it was asked for may have been done.
+    pub fn unanswered(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self::Unreachable {
+            place: place.to_string(),
+            reason: reason.to_string().trim_end_matches('.').to_owned(),
+            may_be_done: true,
         }
     }
 

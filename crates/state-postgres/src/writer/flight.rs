@@ -78,7 +78,7 @@ impl Writer {
         };
         let mut lost = None;
         let mut note_lost = |fault: Fault| match fault {
-            Fault::Lost(reason) | Fault::InTheWay(reason) => {
+            Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason) => {
                 lost = Some(reason);
                 None
             }
@@ -184,7 +184,7 @@ impl Writer {
     /// Nothing was asked, or nothing was heard.
     fn not_asked(&mut self, fault: Fault) -> Result<(), String> {
         match fault {
-            Fault::Lost(reason) | Fault::InTheWay(reason) => Err(reason),
+            Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason) => Err(reason),
             other => {
                 // No server that may be used: everybody is told so.
                 let error = self.desk.database.told(other);
@@ -434,7 +434,7 @@ impl Writer {
             let ask = async |client: &mut Object| Ok(claim(client, &pending.claims, worker, second).await?);
             match desk.database.soon(ask).await {
                 Ok(rows) => self.claimed(&rows),
-                Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => {
+                Err(Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason)) => {
                     self.pending.claims.extend(claims);
                     return Err(reason);
                 }
@@ -476,7 +476,7 @@ impl Writer {
                     let (settled, recorded) = alone.take_notes();
                     self.desk.unsynced.borrow_mut().noted(settled, recorded, incarnation);
                 }
-                Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => {
+                Err(Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason)) => {
                     for left in std::iter::once(alone).chain(apart) {
                         self.pending.settled.extend(left.settled);
                         self.pending.recorded.extend(left.recorded);
@@ -548,7 +548,7 @@ impl Writer {
         let bound = self.desk.database.address.patience() * 4;
         let (found, holders) = match self.desk.database.with(bound, ask).await {
             Ok(found) => found,
-            Err(Fault::Lost(reason) | Fault::InTheWay(reason)) => return Err(reason),
+            Err(Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason)) => return Err(reason),
             Err(fault) => {
                 let error = self.desk.database.told(fault);
                 for open in self.pending.opens.drain(..) {
@@ -671,7 +671,7 @@ fn refusal(fault: &Fault) -> ClaimError {
                 .map_or_else(|| error.to_string(), |error| error.message().to_owned()),
         ),
         Fault::Not(error) => ClaimError::Unrecorded(error.to_string()),
-        Fault::Lost(reason) | Fault::InTheWay(reason) => ClaimError::Unrecorded(reason.clone()),
+        Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason) => ClaimError::Unrecorded(reason.clone()),
     }
 }
 
