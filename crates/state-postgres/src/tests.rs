@@ -554,3 +554,25 @@ async fn workers_begin_at_once_on_a_database_with_another_isolation() {
         one.and(two).and(three).expect(isolation);
     }
 }
+
+#[tokio::test]
+async fn notes_that_the_server_cannot_write_now_are_written_later() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Arc::new(Database::new());
+    database.sql(&format!(
+        "ALTER DATABASE {} SET lock_timeout = '100ms'",
+        database.name()
+    ));
+    let store = store(&database, "");
+    let ledger = open(&store, "run").await;
+    claim(&ledger, "a").await.expect("nobody has it");
+    let held = locked(&database, "parts", 2).await;
+    ledger.settle(&part("a"), PartOutcome::Confirmed(None));
+    ledger.record("a", sent());
+    ledger.hand_over().await.expect("a state that can be written in time");
+    held.await.expect("a statement");
+    ledger.close().await.expect("a writable state");
+    assert_eq!(state_of(&store, "a").await, State::Sent);
+}

@@ -134,6 +134,8 @@ impl Writer {
         if let Some(reason) = lost {
             return Err(reason);
         }
+        // These wait too for what passes.
+        let mut lost = None;
         match answers.closed {
             Some(Ok(written)) if is_synced => {
                 if let Some(incarnation) = written {
@@ -141,6 +143,7 @@ impl Writer {
                 }
                 self.closed(&Ok(()));
             }
+            Some(Err(Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason))) => lost = Some(reason),
             Some(Err(fault)) => {
                 let error = self.desk.database.told(fault).to_string();
                 self.closed(&Err(error));
@@ -155,6 +158,7 @@ impl Writer {
                 }
                 self.opened(&rows).await?;
             }
+            Some(Err(Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason))) => lost = Some(reason),
             Some(Err(fault)) => {
                 let error = self.desk.database.told(fault);
                 for open in self.pending.opens.drain(..) {
@@ -164,7 +168,7 @@ impl Writer {
             _ => {}
         }
         self.desk.unsynced.borrow_mut().give_back(&mut self.pending);
-        Ok(())
+        lost.map_or(Ok(()), Err)
     }
 
     /// Something of this flight was synced: with it, all that was noted before.
@@ -450,7 +454,10 @@ impl Writer {
 
     /// Writes notes one after the other, since one of them cannot be written.
     async fn note_apart(&mut self, fault: Fault) -> Result<(), String> {
-        tracing::error!(?fault, "notes on messages could not be written together");
+        tracing::error!(
+            reason = fault.reason(),
+            "notes on messages could not be written together"
+        );
         let settled = std::mem::take(&mut self.pending.settled);
         let recorded = std::mem::take(&mut self.pending.recorded);
         let mut apart: Vec<Pending> = Vec::new();
@@ -485,7 +492,10 @@ impl Writer {
                 }
                 Err(fault) => {
                     // It stays claimed, which reads as uncertain.
-                    tracing::error!(?fault, "the end of a message could not be written down");
+                    tracing::error!(
+                        reason = fault.reason(),
+                        "the end of a message could not be written down"
+                    );
                 }
             }
         }
@@ -546,7 +556,11 @@ impl Writer {
         };
         // An execution may have a million messages.
         let bound = self.desk.database.address.patience() * 4;
-        let (found, holders) = match self.desk.database.with(bound, ask).await {
+        let answer = match keys.is_empty() && others.is_empty() {
+            true => Ok((Vec::new(), Vec::new())),
+            false => self.desk.database.with(bound, ask).await,
+        };
+        let (found, holders) = match answer {
             Ok(found) => found,
             Err(Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason)) => return Err(reason),
             Err(fault) => {
