@@ -24,8 +24,8 @@ use crate::book::{Book, Desk};
 use crate::database::Fault;
 use crate::statements::{
     ACCEPT, ACCEPTED, AHEAD, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS, FORGET_PAYLOADS,
-    FORGET_RUNS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE, NOW,
-    PAUSE_PIPELINE, RECOVER, SCHEDULES, SIGNS_AHEAD, TAKE, UPDATE,
+    FORGET_RUNS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE,
+    NOW, PAUSE_PIPELINE, PROBE, PROBE_RUN, RECOVER, SCHEDULES, SIGNS_AHEAD, TAKE, UPDATE,
 };
 
 /// How long it is believed that a document is in the database, before it is given once more. Documents that no run needs
@@ -600,6 +600,23 @@ impl RunStore for PostgresRuns {
             };
             desk.database.with(FORGET_TIME_MAX, forget).await?;
             Ok(forgotten)
+        })
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), StateError>> {
+        self.book.act(async move |desk| {
+            let second = desk.second();
+            let write = async |client: &mut Object| {
+                let change = begin(client).await?;
+
+                change
+                    .batch_execute(&format!("SAVEPOINT run; {PROBE_RUN}; ROLLBACK TO run"))
+                    .await?;
+                change.execute_typed(PROBE, &[(&second, Type::INT8)]).await?;
+                change.commit().await?;
+                Ok(())
+            };
+            desk.database.soon(write).await
         })
     }
 

@@ -674,6 +674,19 @@ pub(crate) const FORGET_DOCUMENTS: &str = concat!(
 pub(crate) const SCHEDULES: &str = "SELECT pipeline, last, paused, missed, skipped FROM pipepost.schedules
     WHERE last IS NOT NULL OR paused ORDER BY pipeline";
 
+/// Writes a run as an order does, for as long as nobody looks: where the disk is full, it cannot be written.
+pub(crate) const PROBE_RUN: &str = "INSERT INTO pipepost.runs (id, pipeline, document, key, digest, origin, message, state,
+      due, retries, attempt, deaths, allow_redelivery, redelivery, epoch, accepted, sent, failed, uncertain)
+    SELECT p.id, 'probe', 'probe', p.id, 'probe', 'api', repeat('x', 1500), 'done', 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0
+    FROM (SELECT 'probe/' || gen_random_uuid() AS id) p";
+
+/// $1 seconds.
+pub(crate) const PROBE: &str = concat!(
+    "INSERT INTO pipepost.upkeep (name, at) VALUES ('probe', ",
+    now_seconds!("$1"),
+    ") ON CONFLICT (name) DO UPDATE SET at = excluded.at"
+);
+
 /// $1 pipeline, $2 the time, $3 and $4 what to add.
 pub(crate) const NOTE_SCHEDULE: &str = "INSERT INTO pipepost.schedules AS s (pipeline, last, missed, skipped)
     VALUES ($1::text, $2::int8, $3::int8, $4::int8)

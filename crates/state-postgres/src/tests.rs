@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cluster::Database;
 use pipepost_state::ledger::{ClaimError, Decision, Known, Message, Part, PartOutcome, Recorded, State};
-use pipepost_state::runs::{Accepted, NewRun, PinnedDocument, Room, RunId, RunOrigin};
+use pipepost_state::runs::{Accepted, NewRun, PinnedDocument, Room, RunFilter, RunId, RunOrigin, ScheduleNote};
 use pipepost_state::suite::{Machine, SimClock};
 
 use super::*;
@@ -575,4 +575,33 @@ async fn notes_that_the_server_cannot_write_now_are_written_later() {
     held.await.expect("a statement");
     ledger.close().await.expect("a writable state");
     assert_eq!(state_of(&store, "a").await, State::Sent);
+}
+
+#[tokio::test]
+async fn runs_can_be_written_down_only_where_a_row_can() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let runs = store(&database, "").runs();
+    runs.probe().await.expect("a writable state");
+    assert_eq!(
+        runs.list(RunFilter {
+            limit: 9,
+            ..RunFilter::default()
+        })
+        .await,
+        Ok(Vec::new())
+    );
+    // As a full disk says it.
+    database.sql(
+        "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE 'no space left on device' USING ERRCODE = 'disk_full'; END $$;
+         CREATE TRIGGER no_space BEFORE INSERT ON pipepost.runs FOR EACH ROW EXECUTE FUNCTION no_space()",
+    );
+    let error = runs.probe().await.expect_err("the disk is full");
+    assert!(
+        error.is_temporary() && error.to_string().contains("no space"),
+        "{error}"
+    );
 }
