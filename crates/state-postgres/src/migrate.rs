@@ -41,8 +41,8 @@ pub(crate) async fn migrate(client: &mut Object, address: &Address) -> Result<()
         return Ok(());
     }
     let change = client.transaction().await?;
-    // It takes as long as it takes.
-    let settings = "SET LOCAL statement_timeout = 0";
+    // It takes as long as it takes, and stays.
+    let settings = "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0";
     change.batch_execute(settings).await?;
     // Two workers may come upon an old database at once: the second one waits, and finds the work done.
     change.batch_execute(LOCK).await?;

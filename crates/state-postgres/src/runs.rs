@@ -644,7 +644,7 @@ impl RunStore for PostgresRuns {
                     (&missed, Type::INT8),
                     (&skipped, Type::INT8),
                 ];
-                client.execute_typed(NOTE_SCHEDULE, &values).await?;
+                client.query_typed(NOTE_SCHEDULE, &values).await?;
                 Ok(())
             };
             desk.database.soon(write).await
@@ -656,7 +656,7 @@ impl RunStore for PostgresRuns {
         self.book.act(async move |desk| {
             let write = async |client: &mut Object| {
                 let values: Values<'_> = vec![(&pipeline, Type::TEXT), (&paused, Type::BOOL)];
-                client.execute_typed(PAUSE_PIPELINE, &values).await?;
+                client.query_typed(PAUSE_PIPELINE, &values).await?;
                 Ok(())
             };
             desk.database.soon(write).await?;

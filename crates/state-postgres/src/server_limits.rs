@@ -99,6 +99,7 @@ impl ServerLimitStore for PostgresServerLimits {
             let moment = desk.moment();
             let forget = async |client: &mut Connection| {
                 let change = client.transaction().await?;
+                change.batch_execute("SET LOCAL synchronous_commit = on").await?;
                 let values: [(&(dyn ToSql + Sync), Type); 2] = [(&label, Type::TEXT), (&moment, Type::INT8)];
                 let known = shown(&change.query_typed(OF_LABEL, &values).await?);
                 let delete = "DELETE FROM pipepost.server_limits WHERE label = $1::text";

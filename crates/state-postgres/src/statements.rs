@@ -358,7 +358,7 @@ pub(crate) const RESUME: &str = concat!(
       UPDATE pipepost.quota_accounts a SET begun = NULL, until = NULL, kind = NULL, why = NULL
       FROM paused p WHERE a.account = p.account
     )
-    SELECT label, until, why FROM paused WHERE until > ",
+    SELECT label, until, why FROM paused, set_config('synchronous_commit', 'on', true) WHERE until > ",
     now!("$2")
 );
 
@@ -687,15 +687,17 @@ pub(crate) const PROBE: &str = concat!(
     ") ON CONFLICT (name) DO UPDATE SET at = excluded.at"
 );
 
-/// $1 pipeline, $2 the time, $3 and $4 what to add.
+/// $1 pipeline, $2 the time, $3 and $4 what to add. Returns a row, as the next one does: what is answered is synced.
 pub(crate) const NOTE_SCHEDULE: &str = "INSERT INTO pipepost.schedules AS s (pipeline, last, missed, skipped)
     VALUES ($1::text, $2::int8, $3::int8, $4::int8)
     ON CONFLICT (pipeline) DO UPDATE SET last = GREATEST(s.last, excluded.last), missed = s.missed + excluded.missed,
-      skipped = s.skipped + excluded.skipped";
+      skipped = s.skipped + excluded.skipped
+    RETURNING set_config('synchronous_commit', 'on', true)";
 
 /// $1 pipeline, $2 whether it pauses.
 pub(crate) const PAUSE_PIPELINE: &str = "INSERT INTO pipepost.schedules (pipeline, paused) VALUES ($1::text, $2::bool)
-    ON CONFLICT (pipeline) DO UPDATE SET paused = excluded.paused";
+    ON CONFLICT (pipeline) DO UPDATE SET paused = excluded.paused
+    RETURNING set_config('synchronous_commit', 'on', true)";
 
 /// Locks a pipeline's row, which is made where there is none. $1 pipeline.
 pub(crate) const LOCK_PIPELINE: &str = "INSERT INTO pipepost.schedules AS s (pipeline) VALUES ($1::text)

@@ -605,3 +605,48 @@ async fn runs_can_be_written_down_only_where_a_row_can() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn what_somebody_relies_on_is_synced_whatever_the_database_has_set() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    database.sql(&format!(
+        "ALTER DATABASE {} SET synchronous_commit = off",
+        database.name()
+    ));
+    let store = store(&database, "");
+    store.probe().await.expect("a state");
+    // Each change of a row says how it will be committed.
+    database.sql(
+        "CREATE TABLE public.commits (what text, how text);
+         CREATE FUNCTION public.committed() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN INSERT INTO public.commits VALUES (TG_ARGV[0], current_setting('synchronous_commit'));
+              RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER committed AFTER INSERT OR UPDATE ON pipepost.schedules
+           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.committed('schedule');
+         INSERT INTO pipepost.quota_accounts (account, label, begun, until, kind, why)
+           VALUES ('a', 'a', 0, 4000000000000000, 'person', 'w');
+         CREATE CONSTRAINT TRIGGER committed AFTER UPDATE ON pipepost.quota_accounts
+           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.committed('account');",
+    );
+    store.runs().pause_pipeline("mail", true).await.expect("a state");
+    let note = ScheduleNote {
+        last: 1,
+        missed: 0,
+        skipped: 0,
+    };
+    store.runs().note_schedule("mail", note).await.expect("a state");
+    assert_eq!(store.quotas().resume("a").await.map(|over| over.len()), Ok(1));
+    let found = store.book.act(async |desk| {
+        let ask = async |client: &mut deadpool_postgres::Object| {
+            Ok(client.query_typed("SELECT what, how FROM public.commits", &[]).await?)
+        };
+        let rows = desk.database.soon(ask).await?;
+        let read = |row: &tokio_postgres::Row| (row.get::<_, String>(0), row.get::<_, String>(1));
+        Ok(rows.iter().map(read).collect::<Vec<_>>())
+    });
+    let on = |what: &str| (what.to_owned(), "on".to_owned());
+    assert_eq!(found.await, Ok(vec![on("schedule"), on("schedule"), on("account")]));
+}
