@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -138,8 +139,20 @@ fn wall(bound: Duration) -> u128 {
     (bound + bound / 2).as_millis()
 }
 
+/// What helps, if the client gave up for a reason that does not pass by itself.
+fn advice(reason: &str) -> Option<&'static str> {
+    if reason.ends_with("password missing") {
+        return Some(
+            "it asks for a password, and there is none; name a file in PGPASSFILE with a line HOST:PORT:DATABASE:USER:PASSWORD that fits",
+        );
+    }
+    reason.ends_with("server does not support TLS").then_some(
+        "the server does not speak TLS; turn `ssl` on there, or write sslmode=disable in a network that you trust",
+    )
+}
+
 /// Whether a server was connected to, and cannot be written.
-fn is_standby(error: &Error) -> bool {
+fn is_read_only(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     source.is_some_and(|source| source.kind() == std::io::ErrorKind::PermissionDenied)
 }
@@ -376,16 +389,26 @@ impl Database {
             create: Some(patience * hosts),
             recycle: Some(patience),
         };
-        let client = self.pool.timeout_get(&timeouts).await.map_err(|error| match error {
-            PoolError::Backend(error) if is_alone && is_standby(&error) => Fault::Not(self.standby()),
+        let got = self.pool.timeout_get(&timeouts).await;
+        let refusal = async |error| match error {
+            PoolError::Backend(error) if is_alone && is_read_only(&error) => Fault::Not(self.unwritable().await),
             PoolError::Backend(error) => match Fault::from(error) {
                 // The server answers, and lets nobody in.
                 Fault::Refused(error) => Fault::Not(self.unusable(&error)),
+                // It asks for what the address does not give, or has not what the address asks for.
+                Fault::Lost(reason) => match advice(&reason) {
+                    Some(advice) => Fault::Not(StateError::unusable(self.address.place(), advice)),
+                    None => Fault::Lost(reason),
+                },
                 other => other,
             },
             PoolError::Timeout(_) => Fault::Lost("no connection within the time".to_owned()),
             other => Fault::Lost(other.to_string()),
-        })?;
+        };
+        let client = match got {
+            Ok(client) => client,
+            Err(error) => return Err(refusal(error).await),
+        };
         if Object::metrics(&client).recycle_count == 0 {
             let ready = tokio::time::timeout(patience, self.ready(&client)).await;
             let ready = ready.unwrap_or_else(|_| Err(Fault::Lost("no answer within the time".to_owned())));
@@ -413,7 +436,7 @@ impl Database {
         const ASK: &str = "SELECT current_setting('server_version_num')::int4, current_setting('fsync'),
             current_setting('full_page_writes'), pg_is_in_recovery(), current_setting('server_encoding'),
             current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication),
-            current_setting('transaction_isolation')";
+            current_setting('transaction_isolation'), current_setting('transaction_read_only')";
         let row = client.query_typed_one(ASK, &[]).await?;
         let version: i32 = row.get(0);
         let not = |reason: &str| Err(Fault::Not(StateError::unusable(self.address.place(), reason)));
@@ -434,6 +457,9 @@ impl Database {
         if row.get::<_, bool>(3) {
             return Err(Fault::Not(self.standby()));
         }
+        if row.get::<_, &str>(8) == "on" {
+            return Err(Fault::Not(self.read_only()));
+        }
         if row.get::<_, &str>(4) != "UTF8" {
             return not("the database's encoding is not UTF8; make one with ENCODING 'UTF8'");
         }
@@ -451,6 +477,26 @@ impl Database {
             );
         }
         Ok(())
+    }
+
+    /// Why the only server cannot be written.
+    async fn unwritable(&self) -> StateError {
+        let mut config = self.address.config.clone();
+        config.target_session_attrs(TargetSessionAttrs::Any);
+        let ask = async {
+            let (client, _) = self.dial.dial(&config).await?;
+            let row = client.query_typed_one("SELECT pg_is_in_recovery()", &[]).await?;
+            Ok::<bool, Error>(row.get(0))
+        };
+        match tokio::time::timeout(self.address.patience(), ask).await {
+            Ok(Ok(false)) => self.read_only(),
+            _ => self.standby(),
+        }
+    }
+
+    fn read_only(&self) -> StateError {
+        let reason = "it can only be read here: set default_transaction_read_only = off for the role and the database";
+        StateError::unusable(self.address.place(), reason)
     }
 
     fn standby(&self) -> StateError {

@@ -650,3 +650,55 @@ async fn what_somebody_relies_on_is_synced_whatever_the_database_has_set() {
     let on = |what: &str| (what.to_owned(), "on".to_owned());
     assert_eq!(found.await, Ok(vec![on("schedule"), on("schedule"), on("account")]));
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_until_somebody_changes_something_is_not_called_away() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let of_role = format!("cat_{}", database.name());
+    database.sql(&format!(
+        "CREATE ROLE {of_role} LOGIN; ALTER ROLE {of_role} SET default_transaction_read_only = on;
+         GRANT ALL ON DATABASE {} TO {of_role}",
+        database.name()
+    ));
+    for parameters in ["", "?target_session_attrs=any"] {
+        let address = Address::parse(&database.address_of(&of_role, parameters)).expect("an address");
+        let error = PostgresStore::new(address, trust())
+            .probe()
+            .await
+            .expect_err("it cannot write");
+        let said = error.to_string();
+        assert!(
+            !error.is_temporary() && said.contains("default_transaction_read_only"),
+            "{said}"
+        );
+    }
+    let error = store(&database, "?sslmode=verify-full")
+        .probe()
+        .await
+        .expect_err("no TLS");
+    assert!(
+        !error.is_temporary() && error.to_string().contains("sslmode=disable"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_password_that_nobody_has_is_told_where_one_belongs() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::with("-c fsync=on -c full_page_writes=on");
+    database.ask_for_passwords();
+    let address = Address::parse(&database.address_of("nobody", "")).expect("an address");
+    let error = PostgresStore::new(address, trust())
+        .probe()
+        .await
+        .expect_err("no password");
+    assert!(
+        !error.is_temporary() && error.to_string().contains("PGPASSFILE"),
+        "{error}"
+    );
+}
