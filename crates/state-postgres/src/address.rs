@@ -91,6 +91,14 @@ impl Address {
         let (text, reference) = without_reference(text)?;
         let (rest, query) = text.split_once('?').unwrap_or((&text, ""));
         let own = Own::read(query)?;
+        // Whatever follows the first one would be taken for a host, a database or a parameter, and shown.
+        let names = own.others.iter().filter_map(|pair| pair.split('=').next());
+        if rest.matches('@').count() > 1 || names.into_iter().any(|name| name.contains('@')) {
+            return Err(AddressError(
+                "The address of the database has more than one `@`; write %40 for one within the password or another part, %2F for `/` and %3F for `?`, or ${file:PATH} in the place of the password."
+                    .to_owned(),
+            ));
+        }
         let others = own.others.join("&");
         let plain = format!("{rest}{}{others}", if others.is_empty() { "" } else { "?" });
         let mut config = Config::from_str(&plain).map_err(|error| {
@@ -128,6 +136,10 @@ impl Address {
         if !own.names_target {
             // Whatever is not the primary cannot be written.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        } else if config.get_target_session_attrs() == TargetSessionAttrs::ReadOnly {
+            return Err(AddressError(format!(
+                "`{place}` asks for a server that can only be read, and the state is written; write target_session_attrs=read-write."
+            )));
         }
         let lease = own.lease.unwrap_or(LEASE);
         let mut address = Self {
@@ -387,6 +399,13 @@ mod tests {
         for (text, said) in [
             ("postgres://", "names no host"),
             ("postgres://ann:hush@host:port/mail", "cannot be read"),
+            ("postgres://ann:a@hush@host/mail", "%40"),
+            ("postgres://ann:a@b/hush@host/mail", "%40"),
+            ("postgres://ann:a@b?hush@host/mail", "%40"),
+            (
+                "postgres://ann:hush@host/mail?target_session_attrs=read-only",
+                "read-write",
+            ),
             ("postgres://ann:hush@host/mail?lease=0", "`lease`"),
             ("postgres://ann:hush@host/mail?colour=hush", "cannot be read"),
             ("postgres://ann:hush@host/mail?sslmode=hush", "sslmode"),
