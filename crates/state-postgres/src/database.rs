@@ -134,6 +134,11 @@ fn reason(error: &Error) -> String {
     text
 }
 
+/// Whether a statement was refused because the schema, or a table of it, is not there.
+pub(crate) fn is_without_schema(code: &SqlState) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code)
+}
+
 /// How many milliseconds a statement may take for which somebody waits this long: a little more, since who waits ends it.
 fn wall(bound: Duration) -> u128 {
     (bound + bound / 2).as_millis()
@@ -334,6 +339,9 @@ impl Database {
                 Err(_) => Err(self.end(&token, acting, bound).await),
             }
         };
+        if let Err(fault) = &done {
+            self.noticed(fault);
+        }
         match done {
             Err(fault @ (Fault::Lost(_) | Fault::NotNow(_))) => {
                 drop(Object::take(client));
@@ -372,6 +380,15 @@ impl Database {
             }
         }
         Fault::Lost(format!("no answer within {} s", bound.as_secs_f32()))
+    }
+
+    /// Lets the next one who connects make the schema, where this says that it is gone.
+    pub(crate) fn noticed(&self, fault: &Fault) {
+        if let Fault::Refused(error) = fault
+            && error.code().is_some_and(is_without_schema)
+        {
+            self.is_migrated.store(false, Ordering::Release);
+        }
     }
 
     /// Does something with a connection, within the usual bound.

@@ -5,11 +5,10 @@
 
 use deadpool_postgres::Object;
 use pipepost_state::StateError;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::address::Address;
-use crate::database::Fault;
+use crate::database::{Fault, is_without_schema};
 
 /// A step from the version before.
 struct Migration {
@@ -83,13 +82,7 @@ async fn version(client: &Object) -> Result<Option<(i32, i32)>, Fault> {
     let last = "SELECT version, oldest FROM pipepost.migrations ORDER BY version DESC LIMIT 1";
     match client.query_typed_opt(last, &[]).await {
         Ok(row) => Ok(row.map(|row| (row.get(0), row.get(1)))),
-        Err(error)
-            if error
-                .code()
-                .is_some_and(|code| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code)) =>
-        {
-            Ok(None)
-        }
+        Err(error) if error.code().is_some_and(is_without_schema) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -702,3 +702,20 @@ async fn a_server_that_asks_for_a_password_that_nobody_has_is_told_where_one_bel
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_schema_that_was_dropped_is_made_again_by_whoever_misses_it() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Database::new();
+    let store = store(&database, "");
+    store.probe().await.expect("a state");
+    database.sql("DROP SCHEMA pipepost CASCADE");
+    store.runs().length().await.expect_err("it is gone");
+    assert_eq!(store.runs().length().await.map(|length| length.queued), Ok(0));
+    database.sql("DROP SCHEMA pipepost CASCADE");
+    let refused = store.open_ledger("run", Redact::nothing()).await.map(drop);
+    refused.expect_err("it is gone");
+    open(&store, "run").await;
+}

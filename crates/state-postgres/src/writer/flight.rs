@@ -282,6 +282,9 @@ impl Writer {
                 opened,
                 claimed,
             };
+            for fault in answers.faults().into_iter().flatten() {
+                desk.database.noticed(fault);
+            }
             match answers.lost() {
                 Some(reason) if client.is_closed() => Err(Fault::Lost(reason)),
                 _ => Ok(answers),
@@ -659,9 +662,19 @@ impl Answers {
             Some(Fault::Lost(reason)) => Some(reason.clone()),
             _ => None,
         };
-        let faults = [fault(&self.noted), fault(&self.ended), fault(&self.closed)];
-        let of_rows = [&self.looked, &self.opened, &self.claimed].map(fault);
-        faults.into_iter().chain(of_rows).find_map(of)
+        self.faults().into_iter().find_map(of)
+    }
+
+    fn faults(&self) -> [Option<&Fault>; 6] {
+        let [looked, opened, claimed] = [&self.looked, &self.opened, &self.claimed].map(fault);
+        [
+            fault(&self.noted),
+            fault(&self.ended),
+            fault(&self.closed),
+            looked,
+            opened,
+            claimed,
+        ]
     }
 }
 
