@@ -24,8 +24,9 @@ const ALONE: &str = "SET LOCAL lock_timeout = '5s';
       pipepost.objects IN EXCLUSIVE MODE";
 
 const WORKER: &str = concat!(
-    "SELECT w.host, w.process FROM pipepost.workers w WHERE ",
-    alive!("w.id"),
+    // By another name than the macro has for its own row.
+    "SELECT held.host, held.process FROM pipepost.workers held WHERE ",
+    alive!("held.id"),
     " LIMIT 1"
 );
 

@@ -24,7 +24,7 @@ use crate::book::{Book, Desk};
 use crate::database::Fault;
 use crate::statements::{
     ACCEPT, ACCEPTED, AHEAD, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS, FORGET_PAYLOADS,
-    FORGET_RUNS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE,
+    FORGET_RUNS, FORGET_WORKERS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE,
     NOW, PAUSE_PIPELINE, PROBE, PROBE_RUN, RECOVER, SCHEDULES, SIGNS_AHEAD, TAKE, UPDATE,
 };
 
@@ -484,6 +484,9 @@ impl RunStore for PostgresRuns {
                     }
                     update(&change, &run).await?;
                     recovered.push(run);
+                }
+                if steady {
+                    change.batch_execute(FORGET_WORKERS).await?;
                 }
                 change.commit().await?;
                 desk.looked.set(Some(now));

@@ -586,6 +586,14 @@ pub(crate) const RECOVER: &str = concat!(
     ORDER BY r.id LIMIT 500 FOR UPDATE OF r SKIP LOCKED"
 );
 
+/// Forgets workers that are dead for longer than an hour: whoever was killed does not do it himself.
+pub(crate) const FORGET_WORKERS: &str = concat!(
+    "DELETE FROM pipepost.workers WHERE id = ANY (ARRAY(
+      SELECT d.id FROM pipepost.workers d WHERE d.seen < clock_timestamp() - interval '1 hour' AND NOT ",
+    alive!("d.id"),
+    " FOR UPDATE SKIP LOCKED))"
+);
+
 /// The server's time, in microseconds. $1 what it is instead.
 pub(crate) const NOW: &str = concat!("SELECT ", now!("$1"));
 

@@ -719,3 +719,39 @@ async fn a_schema_that_was_dropped_is_made_again_by_whoever_misses_it() {
     refused.expect_err("it is gone");
     open(&store, "run").await;
 }
+
+#[tokio::test]
+async fn a_worker_that_was_killed_long_ago_is_forgotten_and_one_that_lives_has_the_state() {
+    if cluster::is_missing() {
+        return;
+    }
+    let database = Arc::new(Database::new());
+    let store = store(&database, "?lease=1");
+    store.runs().serve().await.expect("a state");
+    database.sql(
+        "INSERT INTO pipepost.workers VALUES ('a', 'dead', 1, 1000000, '-infinity'),
+           ('b', 'long', 2, 1000000, clock_timestamp() - interval '2 hours'),
+           ('c', 'short', 3, 1000000, clock_timestamp() - interval '5 minutes')",
+    );
+    let (into, _pieces) = mpsc::channel(1);
+    let error = store.copy_out(into).await.expect_err("it is in use");
+    let process = format!("process {} ", std::process::id());
+    assert!(error.to_string().contains(&process), "{error}");
+    let hosts = async || {
+        let asked = store.book.act(async |desk| {
+            let ask = async |client: &mut deadpool_postgres::Object| {
+                let hosts = "SELECT host FROM pipepost.workers WHERE host IN ('dead', 'long', 'short') ORDER BY host";
+                Ok(client.query_typed(hosts, &[]).await?)
+            };
+            let rows = desk.database.soon(ask).await?;
+            Ok(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>())
+        });
+        asked.await.expect("a state")
+    };
+    // As long as it may itself have been away, it leaves them.
+    store.runs().recover().await.expect("a state");
+    assert_eq!(hosts().await, ["dead", "long", "short"]);
+    tokio::time::sleep(std::time::Duration::from_millis(1300)).await;
+    store.runs().recover().await.expect("a state");
+    assert_eq!(hosts().await, ["short"]);
+}
