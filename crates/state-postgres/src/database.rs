@@ -406,6 +406,8 @@ impl Database {
             create: Some(patience * hosts),
             recycle: Some(patience),
         };
+        // What the server has ended meanwhile is no news.
+        self.pool.retain(|client, _| !client.is_closed());
         let got = self.pool.timeout_get(&timeouts).await;
         let refusal = async |error| match error {
             PoolError::Backend(error) if is_alone && is_read_only(&error) => Fault::Not(self.unwritable().await),
@@ -528,7 +530,9 @@ impl Database {
     /// Says to a caller why something was not done.
     pub(crate) fn told(&self, fault: Fault) -> StateError {
         match fault {
-            Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason) => StateError::unreachable(self.address.place(), reason),
+            Fault::Lost(reason) | Fault::NotNow(reason) | Fault::InTheWay(reason) => {
+                StateError::unreachable(self.address.place(), reason)
+            }
             Fault::Refused(error) => self.unusable(&error),
             Fault::Not(error) => error,
         }
