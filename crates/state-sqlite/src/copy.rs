@@ -81,6 +81,11 @@ pub(crate) fn out(directory: &Path, into: &mpsc::Sender<Piece>) -> Result<(), St
 /// Writes everything, or nothing.
 pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Option<Copied>, StateError> {
     let unusable = |error: rusqlite::Error| StateError::unusable(directory.display(), error);
+    // Without anything to write, nothing is made.
+    let mut next = from.blocking_recv();
+    if next.is_none() {
+        return Ok(None);
+    }
     let mut connection = file::open(directory)?;
     let change = alone(&mut connection, directory)?;
     for table in TABLES {
@@ -93,7 +98,7 @@ pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Option<Copie
     }
     let mut copied = Copied::default();
     loop {
-        match from.blocking_recv() {
+        match next {
             None => return Ok(None),
             Some(Piece::Rows(place, rows)) => {
                 let mut insert = change.prepare_cached(&insert(&TABLES[place])).map_err(unusable)?;
@@ -118,6 +123,7 @@ pub(crate) fn in_from(directory: &Path, mut from: Pieces) -> Result<Option<Copie
                 return Ok(Some(copied));
             }
         }
+        next = from.blocking_recv();
     }
 }
 

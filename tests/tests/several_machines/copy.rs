@@ -120,6 +120,8 @@ fn a_book_moves_from_a_directory_into_a_database_and_back_as_a_whole() {
     );
     let copying = copy(&database, &text(&none)).with_code(75);
     copying.says(&["is in use by the process"]);
+    copy(&wrong, &text(&none)).with_code(75).says(&["cannot be reached"]);
+    assert!(!none.join("pipepost.sqlite").exists(), "it would be taken for a state");
     served.end("TERM");
     let state = ["--state", &database];
     let listed = scratch
