@@ -127,10 +127,16 @@ async fn tick(
                     .collect(),
             );
         }
-        let is_paused = entries
-            .as_ref()
-            .and_then(|entries| entries.get(name))
-            .is_some_and(|entry| entry.paused);
+        let entry = entries.as_ref().and_then(|entries| entries.get(name));
+        // A server that stood still has missed nothing of what another one fired meanwhile.
+        let fired = entry.and_then(|entry| Timestamp::from_microsecond(entry.last?).ok());
+        let last = last.max(fired.unwrap_or(last).min(now));
+        let due = start.schedule.due(last, now);
+        if due.fire.is_none() && due.missed == 0 {
+            watched.insert(name.clone(), Watched { schedule, last });
+            continue;
+        }
+        let is_paused = entry.is_some_and(|entry| entry.paused);
         let mut note = ScheduleNote {
             last: now.as_microsecond(),
             missed: due.missed,

@@ -11,7 +11,7 @@ use pipepost_tests::{Partition, Postgres, PostgresOptions, Served, Sink};
 use serde_json::{Value, json};
 
 use crate::book;
-use crate::machine::{Machine, store};
+use crate::machine::{Machine, folder, store};
 use crate::orders::uncertain;
 
 /// Messages of the run in whose midst the worker stops.
@@ -232,4 +232,38 @@ fn is_idle(served: &Served) -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("pipepost_runs_running "));
     running.expect("it counts them") == "0"
+}
+
+#[test]
+fn a_worker_that_stood_still_has_missed_nothing_that_another_one_fired() {
+    let Some(cluster) = Postgres::start(&PostgresOptions::default()) else {
+        return;
+    };
+    let scratches = [0, 1].map(|_| folder(&cluster.url(), 25));
+    let log = json!({ "type": "connector", "name": "log-connector", "params": { "message": "tick" } });
+    let tick = json!({
+        "triggerSpec": { "type": "scheduler", "cronExpression": "0/2 * * * * ?" },
+        "flowSpec": { "start": [log] },
+    });
+    for scratch in &scratches {
+        scratch.write("pipelines/tick.json", tick.to_string());
+    }
+    let [still, other] = scratches.each_ref().map(|scratch| Served::start(scratch, &[]));
+    let fired = || cluster.count("SELECT count(*) FROM pipepost.runs WHERE pipeline = 'tick'");
+    let until_fired = |more: u64| {
+        let before = fired();
+        while fired() < before + more {
+            std::thread::yield_now();
+        }
+    };
+    until_fired(1);
+    still.running().signal("STOP");
+    until_fired(4);
+    still.running().signal("CONT");
+    until_fired(2);
+    for served in [&still, &other] {
+        let told = served.api("GET", "/metrics", &Value::Null).with_status(200).body;
+        let missed = r#"pipepost_schedule_missed_total{pipeline="tick"} 0"#;
+        assert!(told.contains(missed), "{told}");
+    }
 }
