@@ -110,7 +110,7 @@ pub(crate) fn of_state(error: &StateError) -> Problem {
     tracing::debug!(%error, "the state cannot be used");
     let detail = match error {
         StateError::Unreachable { may_be_done: true, .. } => {
-            "The state did not answer, so nobody knows whether it was written down. If it was, it will be performed: ask again only with the same Idempotency-Key."
+            "The state did not answer, so nobody knows whether it was written down. If it was, it goes on: ask again with the same Idempotency-Key, or look at the runs first."
         }
         _ => "The state cannot be written or read now, so nothing was begun.",
     };

@@ -144,7 +144,9 @@ impl PostgresRuns {
         let id = id.as_str().to_owned();
         self.book.act(async move |desk| {
             let moment = desk.moment();
+            let was_asked = Cell::new(false);
             let decide = async |client: &mut Object| {
+                was_asked.set(true);
                 let change = begin(client).await?;
                 let values: Values<'_> = vec![(&id, Type::TEXT), (&moment, Type::INT8)];
                 let Some(row) = change.query_typed_opt(BY_ID_TO_CHANGE, &values).await? else {
@@ -158,7 +160,13 @@ impl PostgresRuns {
                 change.commit().await?;
                 Ok(Decided::Done(run))
             };
-            let decided = desk.database.soon(decide).await?;
+            let decided = match desk.database.soon(decide).await {
+                Err(Fault::Lost(reason)) if was_asked.get() => {
+                    let place = desk.database.address.place();
+                    return Err(Fault::Not(StateError::unanswered(place, reason)));
+                }
+                other => other?,
+            };
             if let Decided::Done(run) = &decided
                 && !run.state.is_end()
             {
