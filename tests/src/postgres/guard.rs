@@ -15,9 +15,8 @@ use crate::arrivals::{is_root, run};
 const SCRIPT: &str = r#"
 trap '' INT HUP TERM
 read -r never
-for file in "$1/data/postmaster.pid" "$1/pgbouncer.pid"; do
-    if [ -e "$file" ]; then kill -QUIT "$(head -n 1 "$file")"; fi
-done
+if [ -e "$1/data/postmaster.pid" ]; then kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"; fi
+if [ -e "$1/pgbouncer.pid" ]; then kill -KILL "$(head -n 1 "$1/pgbouncer.pid")"; fi
 tries=0
 until rm -rf "$1" || [ "$tries" -gt 100 ]; do
     tries=$((tries + 1))
