@@ -128,9 +128,12 @@ async fn tick(
             );
         }
         let entry = entries.as_ref().and_then(|entries| entries.get(name));
-        // A server that stood still has missed nothing of what another one fired meanwhile.
+        // A server that stood still has missed nothing of what another one fired meanwhile. What is to come was written by a
+        // clock that was set back since.
         let fired = entry.and_then(|entry| Timestamp::from_microsecond(entry.last?).ok());
-        let last = last.max(fired.unwrap_or(last).min(now));
+        let last = fired
+            .filter(|fired| *fired <= now)
+            .map_or(last, |fired| fired.max(last));
         let due = start.schedule.due(last, now);
         if due.fire.is_none() && due.missed == 0 {
             watched.insert(name.clone(), Watched { schedule, last });

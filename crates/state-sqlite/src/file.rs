@@ -7,7 +7,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pipepost_state::StateError;
 use rusqlite::{Connection, TransactionBehavior};
@@ -47,9 +47,7 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
     let unusable = |error: rusqlite::Error| StateError::unusable(path.display(), error);
     let mut connection = Connection::open(&path).map_err(unusable)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
-    connection
-        .pragma_update(None, "journal_mode", "wal")
-        .map_err(unusable)?;
+    keep_a_log(&connection).map_err(unusable)?;
     connection
         .pragma_update(None, "synchronous", "full")
         .map_err(unusable)?;
@@ -61,6 +59,23 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     migrate(&mut connection, &path)?;
     Ok(connection)
+}
+
+/// Has changes written to a log first. Where two processes come upon a new file at once, SQLite does not wait for the other
+/// one here, whatever the connection's patience is.
+fn keep_a_log(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StateError> {

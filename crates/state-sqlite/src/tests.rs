@@ -429,3 +429,20 @@ async fn a_message_that_an_earlier_version_saw_completed_is_recorded() {
         "{known:?}"
     );
 }
+
+/// Each makes what is not there yet, whoever comes first.
+#[test]
+fn several_who_come_upon_a_new_state_at_once_all_open_it() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || file::open(folder.path()).map(drop);
+        let opened: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("it does not panic"))
+                .collect()
+        });
+        assert!(opened.iter().all(Result::is_ok), "{opened:?}");
+    }
+}

@@ -527,7 +527,8 @@ fn a_token_that_comes_late_is_waited_for() {
 
     // A run whose time is over meanwhile waits no longer.
     provider.hold();
-    let ending = scratch.run(&["--timeout", "1s"]).with_code(70);
+    let told = "gave no access token before the time was over";
+    let ending = scratch.run(&["--timeout", "1s"]).with_code(75).says(&[told]);
     ending.is_a_sentence("a provider that is slower than the run");
     assert_eq!(server.messages().len(), 1);
 }
