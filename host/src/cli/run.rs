@@ -85,6 +85,7 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
             run.read_message(&pipeline, file).map_err(|error| long.unread(&error))?;
         }
     }
+    let is_named = options.execution.is_some();
     if let Some(key) = &options.execution {
         say(&format!("execution {key}"));
     }
@@ -112,12 +113,11 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
     if let Some(catcher) = &catcher {
         catcher.tell(options.out.as_deref());
     }
-    // Who is told of 75 sends again, so a run that has sent something and cannot report it does not say that.
     let reported = report_run(&report).and(traced);
     if let Err(error) = reported {
-        let counts = report.counts;
-        let has_sent = counts.sent > 0 || counts.uncertain > 0;
-        return Err(if has_sent { error.after_sending() } else { error });
+        // Who is told of 75 sends again; only a named execution repeats nothing then.
+        let would_repeat = !is_named && (report.counts.sent > 0 || report.counts.uncertain > 0);
+        return Err(if would_repeat { error.after_sending() } else { error });
     }
     if interrupted.load(Ordering::Acquire) {
         let counts = report.counts;
@@ -125,11 +125,9 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
             "pipepost: interrupted; {} sent, {} failed, {} uncertain.",
             counts.sent, counts.failed, counts.uncertain
         ));
-        let kind = match counts.uncertain {
-            0 => FailureKind::Transient,
-            _ => FailureKind::Uncertain,
-        };
-        return Ok(pipepost::exit_code(kind));
+        if counts.uncertain == 0 {
+            return Ok(pipepost::exit_code(FailureKind::Transient));
+        }
     }
     Ok(report.exit_code())
 }

@@ -264,3 +264,27 @@ fn rows_of_standard_input_are_read_by_one_merge() {
     assert!(ending.stderr.contains("were read by a merge before"), "{ending}");
     assert_eq!(server.seen().taken.len(), 1);
 }
+
+/// Who is told of 75 starts again, and sends again what was sent, unless the execution has a name.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_that_cannot_be_written_does_not_have_messages_sent_again() {
+    let server = Scripted::start(Dialogue::streaming());
+    let scratch = Scratch::with(&document(&[numbered(3, json!({}))]), &server.account());
+    let run = |more: &[&str]| {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("a full disk");
+        let arguments = ["run", "pipeline.json", "--accounts", "accounts.json"];
+        scratch
+            .start_into(full.into(), &[&arguments, more].concat())
+            .ended_by_itself()
+    };
+    let ending = run(&[]).with_code(74);
+    assert!(ending.stderr.contains("would be sent again by another run"), "{ending}");
+    let named = ["--execution", "e", "--state", "state"];
+    let codes = [run(&named), run(&named)].map(|ending| ending.code);
+    assert_eq!(codes, [Some(75); 2]);
+    assert_eq!(server.seen().taken.len(), 6, "the named execution sent each once");
+}
