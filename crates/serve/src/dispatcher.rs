@@ -238,13 +238,12 @@ impl Dispatcher {
         let waiter = self.waiters.wait_for(id);
         let decided = self.runs.resume(id).await;
         self.note_use(&decided);
-        match decided {
-            Ok(Decided::Done(run)) => {
+        match decided? {
+            Decided::Done(run) => {
                 self.one_waits(&run.pipeline);
                 Ok((Decided::Done(run), Some(waiter)))
             }
-            Ok(decided) => Ok((decided, None)),
-            Err(error) => Err(error),
+            decided => Ok((decided, None)),
         }
     }
 

@@ -198,10 +198,9 @@ impl Pipelines {
     /// Reads one document: its name, and what is served of it.
     fn read_file(&self, path: &Path, older: &Directory) -> (String, Result<Arc<ServedPipeline>, Vec<String>>) {
         let file = path.to_string_lossy().into_owned();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = match fs::read_to_string(self.folder.join(path)) {
             Ok(text) => text,
-            Err(error) => return (stem, Err(vec![format!("`{file}` cannot be read: {error}.")])),
+            Err(error) => return (stem(path), Err(vec![format!("`{file}` cannot be read: {error}.")])),
         };
         let source = Source {
             text,
@@ -209,9 +208,9 @@ impl Pipelines {
         };
         let prepared = match self.host.prepare(&source) {
             Ok(prepared) => prepared,
-            Err(problems) => return (stem, Err(problems)),
+            Err(problems) => return (stem(path), Err(problems)),
         };
-        let name = name_of(prepared.document()).unwrap_or(stem);
+        let name = served_name(prepared.document(), path);
         let document = pinned(&name, source.text, &*prepared);
         if let Some(same) = older.pipelines.get(&name)
             && same.document.digest == document.digest
@@ -300,10 +299,15 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name that the document says, if it says one.
-fn name_of(document: &Value) -> Option<String> {
-    let name = document.get("name")?.as_str()?.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+/// Returns the name under which a document is served: its own, or its file's without the ending.
+pub fn served_name(document: &Value, file: &Path) -> String {
+    let own = document.get("name").and_then(Value::as_str).map(str::trim);
+    own.filter(|name| !name.is_empty())
+        .map_or_else(|| stem(file), str::to_owned)
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A name is a part of a path and a label of metrics.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use pipepost::{FailureKind, Remedy};
 use pipepost_flowspec::Requirements;
-use pipepost_serve::pipelines::{Place, Places};
+use pipepost_serve::pipelines::{Place, Places, served_name};
 use pipepost_serve::trigger::Trigger;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::arguments::CheckOptions;
 use super::error::CliError;
@@ -73,7 +73,7 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
         let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
         if !report.problems.has_errors() {
             let document = serde_json::from_str(document.trim_start_matches('\u{FEFF}')).unwrap_or_default();
-            let name = name_of(&document, &path);
+            let name = served_name(&document, &path);
             let trigger = Trigger::of(&document, jiff::Timestamp::now());
             let given = trigger.and_then(|trigger| places.take(&file, &Place::all_of(&name, &trigger)));
             let wrong = given.err().unwrap_or_default();
@@ -132,13 +132,6 @@ fn documents(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
         .collect();
     found.sort();
     Ok(found)
-}
-
-/// The name under which a document is served.
-fn name_of(document: &Value, path: &Path) -> String {
-    let named = document.get("name").and_then(Value::as_str).map(str::trim);
-    let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    named.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned)
 }
 
 fn counted(count: usize, what: &str) -> String {
