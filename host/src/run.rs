@@ -7,6 +7,7 @@ mod clock;
 mod connect;
 mod depth;
 mod dispatch;
+mod encoding;
 mod execute;
 mod expressions;
 mod file_writer;

@@ -100,14 +100,9 @@ impl Sender<'_> {
         calls: &[Arc<PreparedCall>],
         counter: Option<&Arc<Counter>>,
     ) -> Vec<Outcome> {
-        let messages: Vec<Message> = calls.iter().map(|call| call.message(false)).collect();
-        let known = match self.ledger.look_up(&messages).await {
+        let known = match self.look_up(target, calls).await {
             Ok(known) => known,
-            Err(error) => {
-                tracing::error!(%error, "the ledger could not be read");
-                let unread = |call: &Arc<PreparedCall>| self.settle(target, call, Err(unread(&error).into()));
-                return calls.iter().map(unread).collect();
-            }
+            Err(unread) => return unread,
         };
         let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();
         let mut first = Vec::with_capacity(calls.len());
@@ -152,6 +147,16 @@ impl Sender<'_> {
             .collect()
     }
 
+    /// What the ledger knows of calls; how they end, if it cannot be read.
+    async fn look_up(&self, target: &Target<'_>, calls: &[Arc<PreparedCall>]) -> Result<Vec<Known>, Vec<Outcome>> {
+        let messages: Vec<Message> = calls.iter().map(|call| call.message(false)).collect();
+        self.ledger.look_up(&messages).await.map_err(|error| {
+            tracing::error!(%error, "the ledger could not be read");
+            let unread = |call: &Arc<PreparedCall>| self.settle(target, call, Err(unread(&error).into()));
+            calls.iter().map(unread).collect()
+        })
+    }
+
     /// The ends of calls that are not begun any more: what the ledger knows of them, or this failure.
     pub(super) async fn left(
         &self,
@@ -162,23 +167,21 @@ impl Sender<'_> {
         if calls.is_empty() {
             return Vec::new();
         }
-        let messages: Vec<Message> = calls.iter().map(|call| call.message(false)).collect();
-        // Where it cannot be read, nobody knows what was sent.
-        let known = match self.ledger.look_up(&messages).await {
+        let known = match self.look_up(target, calls).await {
             Ok(known) => known,
-            Err(error) => {
-                let unread = |call: &Arc<PreparedCall>| self.settle(target, call, Err(unread(&error).into()));
-                return calls.iter().map(unread).collect();
-            }
+            Err(unread) => return unread,
         };
         let ends = calls.iter().zip(known).map(|(call, known)| match known {
             Known::Ended(recorded) => self.replayed(&call.key, recorded),
-            Known::Nothing | Known::Left(_) | Known::OtherContent => {
-                self.count(target, Some(failure.kind));
-                Err(failure.clone().into())
-            }
+            Known::Nothing | Known::Left(_) | Known::OtherContent => self.given_up(target, failure),
         });
         ends.collect()
+    }
+
+    /// The end of a message that is not begun.
+    pub(super) fn given_up(&self, target: &Target<'_>, failure: &Failure) -> Outcome {
+        self.count(target, Some(failure.kind));
+        Err(failure.clone().into())
     }
 
     async fn begin(&self, call: &PreparedCall, known: Known) -> Start {

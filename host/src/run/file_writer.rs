@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+use encoding_rs::Encoding;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::to_text;
 use pipepost_engine::files::{Existing, WriteError};
@@ -10,6 +10,7 @@ use pipepost_flowspec::{FileExists, FileWriter, LineEnd};
 use serde_json::{Value, json};
 
 use super::RunError;
+use super::encoding::encode;
 use super::step_context::StepContext;
 
 impl StepContext<'_> {
@@ -89,19 +90,8 @@ fn encoded(text: &str, charset: &str) -> Result<Vec<u8>, String> {
             "There is no charset `{charset}`; usual ones are UTF-8 and ISO-8859-1."
         ));
     };
-    // The Encoding Standard has no encoders for these, and files are still wanted in them.
-    if encoding == UTF_16LE || encoding == UTF_16BE {
-        let bytes = |unit: u16| {
-            if encoding == UTF_16LE {
-                unit.to_le_bytes()
-            } else {
-                unit.to_be_bytes()
-            }
-        };
-        return Ok(text.encode_utf16().flat_map(bytes).collect());
-    }
-    let (bytes, used, lossy) = encoding.encode(text);
-    if lossy || used != encoding {
+    let (bytes, is_whole) = encode(text, encoding);
+    if !is_whole {
         return Err(format!(
             "The text has characters that the charset `{charset}` lacks; use UTF-8."
         ));

@@ -6,6 +6,7 @@
 mod lanes;
 mod message_rows;
 mod quotes;
+mod reader;
 mod results;
 mod rows;
 mod text;
@@ -395,23 +396,19 @@ impl Execution<'_> {
             Stopped::ByRun => self.clock.over(),
             Stopped::Broken(failure) => failure.clone(),
         };
-        let mut calls = Vec::new();
-        let mut places = Vec::with_capacity(chunk.range().len());
+        let mut made = Made::default();
         for index in chunk.range() {
-            let made = match chunk.element(index) {
-                Some(Ok(element)) if self.sender.is_kept => self.resolve(target, frame, Some((index, element))).ok(),
-                _ => None,
-            };
-            places.push(made.is_some());
-            calls.extend(made.map(Arc::new));
+            match chunk.element(index) {
+                Some(Ok(element)) if self.sender.is_kept => match self.resolve(target, frame, Some((index, element))) {
+                    Ok(call) => made.add(call),
+                    Err(_) => made.places.push(Some(self.sender.given_up(target, &failure))),
+                },
+                _ => made.places.push(Some(self.sender.given_up(target, &failure))),
+            }
         }
-        let mut ended = self.sender.left(target, &calls, &failure).await.into_iter();
-        for (index, is_made) in chunk.range().zip(places) {
-            let known = if is_made { ended.next() } else { None };
-            let outcome = known.unwrap_or_else(|| {
-                self.sender.count(target, Some(failure.kind));
-                Err(failure.clone().into())
-            });
+        let ended = self.sender.left(target, &made.calls, &failure).await;
+        self.let_go(frame, &made);
+        for (index, outcome) in chunk.range().zip(made.with(ended)) {
             counter.one();
             // A file that cannot be written was told of when it broke, or will be when it is flushed.
             let _ = results.add(index, chunk.element(index), outcome);
@@ -486,20 +483,21 @@ impl Execution<'_> {
         made: Made,
         counter: &Arc<Counter>,
     ) -> impl Iterator<Item = Outcome> + use<> {
-        let Made { calls, places, .. } = made;
-        let ended = if calls.is_empty() {
+        let ended = if made.calls.is_empty() {
             Vec::new()
         } else {
-            self.sender.dispatch(target, frame, &calls, Some(counter)).await
+            self.sender.dispatch(target, frame, &made.calls, Some(counter)).await
         };
+        self.let_go(frame, &made);
+        made.with(ended)
+    }
+
+    /// Takes messages out of the ledger's memory, unless the run comes back to them.
+    fn let_go(&self, frame: &Frame, made: &Made) {
         if !frame.repeats {
-            let keys: Vec<String> = calls.iter().map(|call| call.key.clone()).collect();
+            let keys: Vec<String> = made.calls.iter().map(|call| call.key.clone()).collect();
             self.sender.ledger.let_go(&keys);
         }
-        let mut ended = ended.into_iter();
-        places
-            .into_iter()
-            .filter_map(move |outcome| outcome.or_else(|| ended.next()))
     }
 }
 
@@ -529,6 +527,13 @@ impl Made {
         self.bytes += call.parameters_len();
         self.calls.push(Arc::new(call));
         self.places.push(None);
+    }
+
+    /// Every element's outcome, where the calls ended so.
+    fn with(self, ended: Vec<Outcome>) -> impl Iterator<Item = Outcome> {
+        let mut ended = ended.into_iter();
+        let places = self.places.into_iter();
+        places.filter_map(move |outcome| outcome.or_else(|| ended.next()))
     }
 }
 

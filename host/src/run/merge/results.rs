@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, UTF_8};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_engine::files::{RunFiles, WriteError};
 use serde_json::{Map, Value, json};
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::rows::BadRow;
 use crate::run::apart::{MEMBER, MergeResults};
 use crate::run::calls::{Failed, Outcome};
+use crate::run::encoding::encode;
 
 /// The results that an output holds. Beyond them they belong into a file.
 pub(super) const RESULTS_MAX: usize = 250_000;
@@ -479,13 +480,7 @@ impl Write for Encoded {
             Err(error) => error.valid_up_to(),
         };
         let text = String::from_utf8_lossy(&all[..whole]);
-        // The Encoding Standard reads UTF-16, and writes UTF-8 for it.
-        let units = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
-        let encoded = match self.encoding {
-            one if one == UTF_16LE => units(u16::to_le_bytes).into(),
-            one if one == UTF_16BE => units(u16::to_be_bytes).into(),
-            other => other.encode(&text).0,
-        };
+        let (encoded, _) = encode(&text, self.encoding);
         self.file.write_all(&encoded)?;
         self.cut = all.split_off(whole);
         Ok(octets.len())
