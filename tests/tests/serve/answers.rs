@@ -5,7 +5,7 @@ use pipepost_tests::Served;
 use pipepost_tests::http::{Reply, request};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, sending, subject};
+use crate::fixture::{Fixture, publish, sending, subject};
 
 fn rest() -> Value {
     json!({ "type": "rest" })
@@ -183,18 +183,7 @@ fn a_full_queue_refuses_only_what_would_need_a_place() {
         .pipeline("welcome", &sending(&rest()))
         .pipeline("other", &sending(&rest()))
         .pipeline("paid", &letter(&event));
-    let publish = |served: &Served, id: &str| {
-        let token = format!("Bearer {}", served.token());
-        let headers = [
-            ("Authorization", token.as_str()),
-            ("Content-Type", "application/json"),
-            ("ce-specversion", "1.0"),
-            ("ce-type", "order.paid"),
-            ("ce-source", "/shop"),
-            ("ce-id", id),
-        ];
-        request(served.triggers, "POST", "/events", &headers, "{}").expect("an answer")
-    };
+    let published = |served: &Served, id: &str| publish(served, id, &json!({}));
     let order = |served: &Served, key: &str| {
         let order = json!({ "pipeline": "welcome", "key": key, "message": { "body": subject("once") } });
         served.api("POST", "/api/v1/runs", &order)
@@ -208,7 +197,7 @@ fn a_full_queue_refuses_only_what_would_need_a_place() {
     served
         .post("welcome", &[("Idempotency-Key", "a")], &subject("once"))
         .with_status(200);
-    let run = publish(&served, "1").with_status(202).json()["runs"][0].clone();
+    let run = published(&served, "1").with_status(202).json()["runs"][0].clone();
     served.run_until(run["id"].as_str().expect("an id"), "done");
     let run = order(&served, "b").with_status(202).json();
     served.run_until(run["id"].as_str().expect("an id"), "done");
@@ -223,7 +212,7 @@ fn a_full_queue_refuses_only_what_would_need_a_place() {
     let busy = |reply: Reply| assert_eq!(reply.with_status(503).json()["kind"], "busy");
     busy(served.post("welcome", &[], &subject("more")));
     busy(served.post("welcome", &[("Idempotency-Key", "new")], &subject("more")));
-    busy(publish(&served, "2"));
+    busy(published(&served, "2"));
     busy(order(&served, "new"));
     busy(send(&served, "new"));
     let again = served.post("welcome", &[("Idempotency-Key", "a")], &subject("once"));
@@ -233,7 +222,7 @@ fn a_full_queue_refuses_only_what_would_need_a_place() {
     let again = served.post("other", &waiting, &subject("put off")).with_status(202);
     assert_eq!(again.header("pipepost-run"), first.header("pipepost-run"));
     assert_eq!(
-        publish(&served, "1").with_status(202).json()["runs"][0]["state"],
+        published(&served, "1").with_status(202).json()["runs"][0]["state"],
         "done"
     );
     assert_eq!(order(&served, "b").with_status(202).json()["id"], run["id"]);

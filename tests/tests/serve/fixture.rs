@@ -1,7 +1,8 @@
 //! A folder with pipelines, an account, and an inbox that it sends to.
 
 use pipepost_inbox::Script;
-use pipepost_tests::{AccountFile, Catcher, Scratch, USER};
+use pipepost_tests::http::{Reply, request};
+use pipepost_tests::{AccountFile, Catcher, Scratch, Served, USER};
 use serde_json::{Value, json};
 
 /// An inbox, and a folder whose pipelines send to it.
@@ -82,4 +83,19 @@ pub(crate) fn email() -> Value {
 /// A message for [`sending`].
 pub(crate) fn subject(subject: &str) -> Value {
     json!({ "subject": subject })
+}
+
+/// Publishes an `order.paid` of the shop, and gives the answer.
+pub(crate) fn publish(served: &Served, id: &str, body: &Value) -> Reply {
+    let token = format!("Bearer {}", served.token());
+    let headers = [
+        ("Authorization", token.as_str()),
+        ("Content-Type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "order.paid"),
+        ("ce-source", "/shop"),
+        ("ce-id", id),
+    ];
+    let reply = request(served.triggers, "POST", "/events", &headers, &body.to_string());
+    reply.expect("an answer")
 }

@@ -3,7 +3,7 @@
 use pipepost_tests::Served;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, sending, subject};
+use crate::fixture::{Fixture, publish, sending, subject};
 
 fn rest() -> Value {
     json!({ "type": "rest" })
@@ -192,19 +192,8 @@ fn an_event_starts_each_pipeline_that_waits_for_it_once() {
     }] } });
     let fixture = Fixture::new().pipeline("one", &document).pipeline("two", &document);
     let served = Served::start(&fixture.scratch, &[]);
-    let token = format!("Bearer {}", served.token());
-    let headers = [
-        ("Authorization", token.as_str()),
-        ("Content-Type", "application/json"),
-        ("ce-specversion", "1.0"),
-        ("ce-type", "order.paid"),
-        ("ce-source", "/shop"),
-        ("ce-id", "7"),
-    ];
     for _ in 0..2 {
-        let body = subject("paid").to_string();
-        let reply = pipepost_tests::http::request(served.triggers, "POST", "/events", &headers, &body);
-        let runs = reply.expect("an answer").with_status(202).json();
+        let runs = publish(&served, "7", &subject("paid")).with_status(202).json();
         for run in runs["runs"].as_array().expect("runs") {
             served.run_until(run["id"].as_str().expect("an id"), "done");
         }

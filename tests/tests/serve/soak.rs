@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use pipepost_inbox::script::{At, Rule};
 use pipepost_inbox::{Inbox, Running, Script, Security};
-use pipepost_tests::http::request;
 use pipepost_tests::{PASSWORD, Scratch, Served, USER};
 use serde_json::{Value, json};
 
-use crate::fixture::{sending, subject};
+use crate::fixture::{publish, sending, subject};
 
 /// How long it works, in minutes, where nothing else is said.
 const MINUTES: f64 = 2.0;
@@ -232,21 +231,11 @@ fn client(served: &Served, work: &Work) {
 
 /// Publishes events until time is over, each of them twice.
 fn publisher(served: &Served, work: &Work) {
-    let token = format!("Bearer {}", served.token());
     while let Some(number) = work.next(&work.events) {
-        let id = number.to_string();
-        let headers = [
-            ("Authorization", token.as_str()),
-            ("Content-Type", "application/json"),
-            ("ce-specversion", "1.0"),
-            ("ce-type", "order.paid"),
-            ("ce-source", "/shop"),
-            ("ce-id", id.as_str()),
-        ];
-        let body = subject(&format!("event {number}")).to_string();
+        let body = subject(&format!("event {number}"));
         for _ in 0..2 {
             loop {
-                let reply = request(served.triggers, "POST", "/events", &headers, &body).expect("an answer");
+                let reply = publish(served, &number.to_string(), &body);
                 if reply.status != 503 {
                     reply.with_status(202);
                     break;

@@ -142,26 +142,31 @@ fn with_lease(url: &str) -> String {
 fn welcome() -> Value {
     json!({
         "triggerSpec": { "type": "rest", "consumers": 4 },
-        "flowSpec": { "start": [{
-            "type": "connector",
-            "name": "email-connector-v2",
-            "stepName": "Send",
-            "accountLabel": "mail",
-            "params": {
-                "items": "{{ message.body.subjects }}",
-                "from": USER,
-                "to": "someone@example.test",
-                "subject": "{{ item }}",
-                "text": "x",
-                "body": "",
-                "isAuth": false,
-                "isOverTLS": false,
-                "isOverSSL": false,
-                // What follows a message that fails is sent too.
-                "failOnError": false,
-                // The service tries again, and not the step.
-                "retry": false,
-            },
-        }] },
+        "flowSpec": { "start": [sending("Send", "mail", &json!("{{ message.body.subjects }}"))] },
+    })
+}
+
+/// A step that sends a message for each of these subjects.
+pub(crate) fn sending(name: &str, account: &str, subjects: &Value) -> Value {
+    json!({
+        "type": "connector",
+        "name": "email-connector-v2",
+        "stepName": name,
+        "accountLabel": account,
+        "params": {
+            "items": subjects,
+            "from": USER,
+            "to": "someone@example.test",
+            "subject": "{{ item }}",
+            "text": "x",
+            "body": "",
+            "isAuth": false,
+            "isOverTLS": false,
+            "isOverSSL": false,
+            // What follows a message that fails is sent too.
+            "failOnError": false,
+            // The service tries again, and not the step.
+            "retry": false,
+        },
     })
 }

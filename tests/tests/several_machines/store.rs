@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, channel};
 
 use pipepost_tests::{
     Authority, Flaw, Namespace, PATIENCE, Partition, PgBouncer, Postgres, PostgresOptions, Replication, Scratch,
-    Served, Sink, USER, postgres, root,
+    Served, Sink, postgres, root,
 };
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, folder};
+use crate::machine::{Machine, folder, sending};
 use crate::orders::uncertain;
 
 fn order(subjects: &[&str]) -> Value {
@@ -339,29 +339,11 @@ impl Silence {
 }
 
 fn step((sends, number): (&Sends, usize)) -> Value {
-    let (account, items) = match sends {
-        Sends::All => ("mail", json!("{{ trigger.body.subjects }}")),
-        Sends::Nothing => ("silent", json!(["nothing"])),
-    };
-    json!({
-        "type": "connector",
-        "name": "email-connector-v2",
-        "stepName": format!("Step {number}"),
-        "accountLabel": account,
-        "params": {
-            "items": items,
-            "from": USER,
-            "to": "someone@example.test",
-            "subject": "{{ item }}",
-            "text": "x",
-            "body": "",
-            "isAuth": false,
-            "isOverTLS": false,
-            "isOverSSL": false,
-            "failOnError": false,
-            "retry": false,
-        },
-    })
+    let name = format!("Step {number}");
+    match sends {
+        Sends::All => sending(&name, "mail", &json!("{{ trigger.body.subjects }}")),
+        Sends::Nothing => sending(&name, "silent", &json!(["nothing"])),
+    }
 }
 
 /// Orders four messages, and gives the run.
@@ -378,85 +360,90 @@ fn until_sent(cluster: &Postgres) {
     }
 }
 
-fn lose(way: &Partition) {
-    way.cut();
-    way.sever();
+/// A run whose first attempt has sent four messages, and whose second one stands still at the first step that sends nothing.
+struct BegunAgain {
+    sink: Sink,
+    /// It is stopped after everything else that uses it.
+    _cluster: Postgres,
+    way: Partition,
+    silence: Silence,
+    served: Served,
+    run: String,
+    stands: Option<TcpStream>,
+}
+
+impl BegunAgain {
+    /// `before`: the steps before those four that send nothing.
+    fn with(steps: &[Sends], before: usize) -> Option<Self> {
+        let sink = Sink::start()?;
+        let cluster = Postgres::start(&PostgresOptions::default())?;
+        let way = Partition::before(SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port())));
+        let silence = Silence::new(&way, &sink, steps);
+        let first = Served::start(&silence.scratch, &[]);
+        let run = ordered(&first);
+        (0..before).for_each(|_| drop(silence.met()));
+        let stands = silence.met();
+        until_sent(&cluster);
+        first.running().signal("KILL");
+        drop((first, stands));
+        let served = Served::start(&silence.scratch, &[]);
+        let stands = Some(silence.met());
+        Some(Self {
+            sink,
+            _cluster: cluster,
+            way,
+            silence,
+            served,
+            run,
+            stands,
+        })
+    }
+
+    /// The attempt goes on without its store, until the worker complains so; then the store is back.
+    fn goes_on_without_store(&mut self, complaint: &str) {
+        self.way.cut();
+        self.way.sever();
+        self.stands = None;
+        self.served.running().complains(complaint);
+        self.way.heal();
+    }
+
+    /// The run is done in this attempt, with so many failures, and each of its messages arrived once.
+    fn ends_done(self, attempt: u64, failed: u64) {
+        let run = self.served.run_until(&self.run, "done");
+        assert_eq!(run["attempt"], attempt, "{run}");
+        let counts = json!({ "sent": 4, "failed": failed, "uncertain": 0 });
+        assert_eq!(run["messages"], counts, "{run}");
+        assert!(uncertain(&self.served).is_empty());
+        drop(self.served);
+        let arrived = self.sink.finish();
+        assert!(
+            arrived.len() == 4 && arrived.values().all(|count| *count == 1),
+            "{arrived:?}"
+        );
+    }
 }
 
 /// What an attempt sent is in the ledger and not in what the next attempt has done itself. So a state that cannot be read as
 /// that one ends must not make a run that is done and has sent nothing.
 #[test]
 fn a_run_counts_what_its_earlier_attempts_sent_though_the_store_is_gone_when_it_ends() {
-    let Some(sink) = Sink::start() else { return };
-    let Some(cluster) = Postgres::start(&PostgresOptions::default()) else {
+    let Some(mut again) = BegunAgain::with(&[Sends::All, Sends::Nothing], 0) else {
         return;
     };
-    let way = Partition::before(SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port())));
-    let silence = Silence::new(&way, &sink, &[Sends::All, Sends::Nothing]);
-    let first = Served::start(&silence.scratch, &[]);
-    let id = ordered(&first);
-    let stands = silence.met();
-    until_sent(&cluster);
-    first.running().signal("KILL");
-    drop((first, stands));
-    let second = Served::start(&silence.scratch, &[]);
-    let stands = silence.met();
-    lose(&way);
-    drop(stands);
-    second.running().complains("where its earlier attempts are counted");
-    way.heal();
-    let run = second.run_until(&id, "done");
-    assert_eq!(run["attempt"], 2, "{run}");
-    assert_eq!(
-        run["messages"],
-        json!({ "sent": 4, "failed": 1, "uncertain": 0 }),
-        "{run}"
-    );
-    drop(second);
-    let arrived = sink.finish();
-    assert!(
-        arrived.len() == 4 && arrived.values().all(|count| *count == 1),
-        "{arrived:?}"
-    );
+    again.goes_on_without_store("where its earlier attempts are counted");
+    again.ends_done(2, 1);
 }
 
 /// A ledger that could not be read knows nothing of a message that arrived, and its claim says no more than that somebody has
 /// it. That is no doubt about the message: it is looked up again.
 #[test]
 fn what_arrived_is_not_in_doubt_because_the_store_was_gone_when_it_was_looked_up() {
-    let Some(sink) = Sink::start() else { return };
-    let Some(cluster) = Postgres::start(&PostgresOptions::default()) else {
+    let Some(mut again) = BegunAgain::with(&[Sends::Nothing, Sends::All, Sends::Nothing], 1) else {
         return;
     };
-    let way = Partition::before(SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port())));
-    let silence = Silence::new(&way, &sink, &[Sends::Nothing, Sends::All, Sends::Nothing]);
-    let first = Served::start(&silence.scratch, &[]);
-    let id = ordered(&first);
-    drop(silence.met());
-    let stands = silence.met();
-    until_sent(&cluster);
-    first.running().signal("KILL");
-    drop((first, stands));
-    let second = Served::start(&silence.scratch, &[]);
-    let stands = silence.met();
-    lose(&way);
-    drop(stands);
-    second.running().complains("the ledger could not be read");
-    way.heal();
+    again.goes_on_without_store("the ledger could not be read");
     // This attempt goes on to its end, and so does the next one.
-    (0..3).for_each(|_| drop(silence.met()));
-    let run = second.run_until(&id, "done");
-    assert_eq!(run["attempt"], 3, "{run}");
-    assert_eq!(
-        run["messages"],
-        json!({ "sent": 4, "failed": 2, "uncertain": 0 }),
-        "{run}"
-    );
-    assert!(uncertain(&second).is_empty());
-    drop(second);
-    let arrived = sink.finish();
-    assert!(
-        arrived.len() == 4 && arrived.values().all(|count| *count == 1),
-        "{arrived:?}"
-    );
+    (0..3).for_each(|_| drop(again.silence.met()));
+    again.ends_done(3, 2);
 }
