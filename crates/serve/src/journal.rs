@@ -249,6 +249,11 @@ impl Journal {
         let _ = self.events.send(Event { kind, data });
     }
 
+    /// Returns whether somebody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.events.receiver_count() > 0
+    }
+
     /// Watches from now on.
     pub fn watch(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()

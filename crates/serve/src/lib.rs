@@ -16,6 +16,7 @@ pub mod message;
 pub mod metrics;
 pub mod operator;
 mod outcome;
+mod pauses;
 pub mod pipelines;
 pub mod prefer;
 pub mod problem;

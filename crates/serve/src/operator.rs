@@ -1,6 +1,7 @@
 //! What the API does beside runs: accounts, connectors, checks and previews. The host implements it with the same library
 //! calls that the command line uses; the API adds only tokens, paths and JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub struct AccountUse {
 pub trait Operator: Send + Sync + Debug {
     /// Returns all accounts: `label`, `type`, `source` (`store` or `file`), `description`, `environments`, `paused`.
     fn accounts(&self) -> Answer<'_, Vec<Value>>;
+
+    /// Returns the pauses that are in force, by the labels of their accounts: `until`, `since`, `why`, `cause`.
+    fn pauses(&self) -> Answer<'_, BTreeMap<String, Value>>;
 
     /// Returns what is measured of each account that can be used.
     fn account_use(&self) -> Answer<'_, Vec<AccountUse>>;

@@ -21,6 +21,7 @@ use crate::host::PipelineHost;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::operator::Operator;
+use crate::pauses::Pauses;
 use crate::pipelines::{Pipelines, ServedPipeline};
 use crate::problem::{Problem, ProblemKind};
 use crate::tokens::{Caller, Need, Tokens};
@@ -79,6 +80,7 @@ pub struct Service {
     pub(crate) ledger: Arc<dyn LedgerReader>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) pauses: Arc<Pauses>,
     tokens: RwLock<Arc<Tokens>>,
     is_ready: watch::Sender<bool>,
 }
@@ -138,6 +140,7 @@ impl Service {
                 metrics: Arc::clone(&operating.metrics),
             },
         );
+        let pauses = Arc::new(Pauses::new(&operating.operator, &journal));
         let service = Arc::new(Self {
             settings,
             runs,
@@ -148,12 +151,14 @@ impl Service {
             ledger: operating.ledger,
             metrics: operating.metrics,
             journal,
+            pauses,
             is_ready: watch::Sender::new(true),
         });
         tokio::spawn(Arc::clone(&service.dispatcher).work());
         tokio::spawn(schedules::work(Arc::clone(&service)));
         tokio::spawn(Arc::clone(&service).look());
         tokio::spawn(Arc::clone(&service).forget());
+        tokio::spawn(Arc::clone(&service.pauses).work());
         if let Some(interval) = service.runs.recover_interval() {
             tokio::spawn(Arc::clone(&service).recover(interval));
             tokio::spawn(Arc::clone(&service).hear());

@@ -111,22 +111,6 @@ impl HostOperator {
         Ok((host, account))
     }
 
-    /// The account's pause; null if it does not pause.
-    async fn pause_of(&self, label: &str) -> Result<Value, Problem> {
-        let Ok((host, account)) = self.used(label) else {
-            return Ok(Value::Null);
-        };
-        let (key, limits) = quota_key(&account);
-        let Some(state) = &host.state else {
-            return Ok(Value::Null);
-        };
-        match state.quotas().look(&key, limits).await {
-            Ok(Availability::Paused(standing)) => Ok(shown_pause(&standing.pause)),
-            Ok(Availability::Room(_)) => Ok(Value::Null),
-            Err(error) => Err(of_state(&error)),
-        }
-    }
-
     fn account_in_store(&self, label: &str) -> Result<Option<Value>, Problem> {
         let Some(store) = &self.sources.store else {
             return Ok(None);
@@ -238,6 +222,16 @@ fn shown_pause(pause: &Pause) -> Value {
     json!({ "until": time(pause.until), "since": time(pause.begun), "why": pause.why, "cause": pause.cause.as_str() })
 }
 
+/// The account's pause, if it pauses.
+async fn pause_of(host: &Host, account: &Account) -> Result<Option<Value>, Problem> {
+    let (key, limits) = quota_key(account);
+    match host.quotas.store().look(&key, limits).await {
+        Ok(Availability::Paused(standing)) => Ok(Some(shown_pause(&standing.pause))),
+        Ok(Availability::Room(_)) => Ok(None),
+        Err(error) => Err(of_state(&error)),
+    }
+}
+
 /// Work that waits for a disk.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
@@ -273,11 +267,25 @@ impl Operator for HostOperator {
                 }
             }
             shown.sort_by(|one, other| one["label"].as_str().cmp(&other["label"].as_str()));
+            let pauses = self.pauses().await?;
             for account in &mut shown {
-                let label = account["label"].as_str().unwrap_or_default().to_owned();
-                account["paused"] = self.pause_of(&label).await?;
+                let pause = account["label"].as_str().and_then(|label| pauses.get(label));
+                account["paused"] = pause.cloned().unwrap_or_default();
             }
             Ok(shown)
+        })
+    }
+
+    fn pauses(&self) -> Answer<'_, BTreeMap<String, Value>> {
+        Box::pin(async move {
+            let host = self.host.get();
+            let mut pauses = BTreeMap::new();
+            for account in host.accounts.iter() {
+                if let Some(pause) = pause_of(&host, account).await? {
+                    pauses.insert(account.label().to_owned(), pause);
+                }
+            }
+            Ok(pauses)
         })
     }
 
@@ -322,7 +330,10 @@ impl Operator for HostOperator {
                     ("file", json!(account.public_view()))
                 }
             };
-            let paused = self.pause_of(label).await?;
+            let paused = match self.used(label) {
+                Ok((host, account)) => pause_of(&host, &account).await?,
+                Err(_) => None,
+            };
             let kind = fields.get("type").cloned().unwrap_or_default();
             Ok(json!({ "label": label, "type": kind, "source": source, "fields": fields, "paused": paused }))
         })

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use pipepost_inbox::Script;
+use pipepost_inbox::script::{At, Rule};
 use pipepost_tests::http::request;
-use pipepost_tests::{Served, python, root, skip};
+use pipepost_tests::{PATIENCE, Served, python, root, skip};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, sending, subject};
@@ -107,12 +108,10 @@ fn an_account_is_tested_step_by_step_and_pauses() {
     served.post("welcome", &[], &subject("again")).with_status(200);
 }
 
-#[test]
-fn whoever_watches_is_told_of_a_message_in_doubt() {
-    let script = Script::default().lose_reply_of_message(1);
-    let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&rest()));
-    let served = Served::start(&fixture.scratch, &[]);
+/// Watches what happens, from now on.
+fn watch(served: &Served) -> impl Iterator<Item = String> + use<> {
     let mut stream = TcpStream::connect(("127.0.0.1", served.admin)).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     let request = format!(
         "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
         served.token()
@@ -121,15 +120,59 @@ fn whoever_watches_is_told_of_a_message_in_doubt() {
     let mut lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
     // It watches from the head of its answer on.
     assert!(lines.by_ref().any(|line| line.is_empty()));
+    lines
+}
+
+/// What the next event of this kind says.
+fn next_event(lines: &mut impl Iterator<Item = String>, kind: &str) -> Value {
+    let kind = format!("event: {kind}");
+    assert!(lines.any(|line| line == kind), "the stream ends without {kind}");
+    let data = lines.next().expect("a line");
+    serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON")
+}
+
+#[test]
+fn whoever_watches_is_told_of_a_message_in_doubt() {
+    let script = Script::default().lose_reply_of_message(1);
+    let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let mut told = watch(&served);
     let refused = served.post("welcome", &[], &subject("doubt")).with_status(409).json();
     let run = refused["instance"].as_str().and_then(|path| path.rsplit('/').next());
-    let told: Vec<String> = lines.take_while(|line| !line.contains("uncertain\"}")).collect();
-    let event = told.iter().position(|line| line == "event: messages");
-    let data = event
-        .and_then(|at| told.get(at + 1))
-        .and_then(|line| line.strip_prefix("data: "));
-    let data: Value = serde_json::from_str(data.expect("an event")).expect("JSON");
-    assert_eq!(data, json!({ "run": run, "uncertain": 1 }), "{told:?}");
+    assert_eq!(next_event(&mut told, "messages"), json!({ "run": run, "uncertain": 1 }));
+}
+
+#[test]
+fn whoever_watches_is_told_of_an_account_that_pauses_by_itself_and_of_one_that_goes_on() {
+    let quota = "550 5.4.5 Daily user sending limit exceeded. a12 - gsmtp";
+    let script = Script::new().rule(Rule::at(At::Mail).times(1).reply(quota));
+    let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let mut told = watch(&served);
+    served.post("welcome", &[], &subject("refused")).with_status(429);
+    let begun = next_event(&mut told, "accounts");
+    assert_eq!(
+        (&begun["label"], &begun["paused"]["cause"]),
+        (&json!("mail"), &json!("quota"))
+    );
+    let of_account = served
+        .api("GET", "/api/v1/accounts/mail", &Value::Null)
+        .with_status(200);
+    assert_eq!(begun["paused"], of_account.json()["paused"]);
+    // A person ends it in another process.
+    fixture.scratch.pipepost(&["accounts", "resume", "mail"]).with_code(0);
+    let ended = json!({ "label": "mail", "paused": null });
+    assert_eq!(next_event(&mut told, "accounts"), ended);
+    // Whoever comes later has read the lists.
+    let mut late = watch(&served);
+    let pause = json!({ "until": "2099-01-01T00:00:00Z", "reason": "The provider asked for it." });
+    served
+        .api("POST", "/api/v1/accounts/mail/pause", &pause)
+        .with_status(200);
+    for watcher in [&mut told, &mut late] {
+        let event = next_event(watcher, "accounts");
+        assert_eq!(event["paused"]["why"], "The provider asked for it.", "{event}");
+    }
 }
 
 #[test]

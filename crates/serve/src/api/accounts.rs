@@ -155,9 +155,7 @@ pub(crate) async fn pause(
         let reason = order.reason.filter(|reason| !reason.trim().is_empty());
         let reason = reason.as_deref().unwrap_or("A person paused the account.");
         let paused = service.operator.pause_account(&label, reason, lasts).await?;
-        service
-            .journal
-            .tell("accounts", json!({ "label": label, "paused": paused }));
+        service.pauses.look().await;
         Ok(paused)
     };
     answer(pause.await)
@@ -172,9 +170,7 @@ pub(crate) async fn resume(
     let resume = async {
         service.caller(&headers, Need::Operate)?;
         let ended = service.operator.resume_account(&label).await?;
-        service
-            .journal
-            .tell("accounts", json!({ "label": label, "paused": null }));
+        service.pauses.look().await;
         service.dispatcher.something_waits();
         Ok(json!({ "ended": ended }))
     };

@@ -27,6 +27,8 @@ pub(crate) async fn watch(State(service): State<Arc<Service>>, headers: HeaderMa
         return problem.into_response();
     }
     let watcher = service.journal.watch();
+    // A pause that begins from now on is told.
+    service.pauses.look().await;
     let events = stream::unfold((watcher, service), |(mut watcher, service)| async move {
         let sent = tokio::select! {
             event = watcher.recv() => match event {
