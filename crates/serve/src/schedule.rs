@@ -3,7 +3,7 @@
 //! Six and seven fields are Quartz (`second minute hour day month weekday [year]`, 1 is Sunday), five are Unix cron (0 and 7
 //! are Sunday). The calendar is croner's. What a change of the clock does is decided here: a schedule that names its hours
 //! is a list of wall-clock times, so a time that is skipped comes at once after the change, and one that comes twice counts
-//! once. A schedule of every hour, or of every few, is an interval and runs through both hours.
+//! once. A schedule of every hour is an interval and runs through both hours.
 //!
 //! Nothing here reads a clock: the caller says what time it is.
 

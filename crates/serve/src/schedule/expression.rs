@@ -47,7 +47,7 @@ pub enum ScheduleError {
 pub(super) enum Kind {
     /// It names its hours.
     WallClock,
-    /// Every hour, or every few.
+    /// Every hour.
     Interval,
 }
 
@@ -158,8 +158,8 @@ impl Expression {
                 reason: reason(&error),
             }
         })?;
-        let hour = values[if is_quartz { 2 } else { 1 }];
-        let is_interval = hour.contains(['*', '/']) || cron.pattern.hours.values().len() == 24;
+        // A step names hours too: `2/12` are 2 and 14.
+        let is_interval = cron.pattern.hours.values().len() == 24;
         Ok(Self {
             text: text.to_owned(),
             cron,

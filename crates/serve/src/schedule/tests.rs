@@ -206,6 +206,30 @@ fn an_interval_runs_through_both_hours() {
     }
 }
 
+/// `2/12` are the hours 2 and 14, whatever sign they are written with.
+#[test]
+fn hours_with_a_step_are_hours_that_are_named() {
+    for (expression, same) in [
+        ("0 30 2/12 * * ?", "0 30 2,14 * * ?"),
+        ("0 30 2-22/20 * * ?", "0 30 2,22 * * ?"),
+        ("0 0 */2 * * ?", "0 0 0,2,4,6,8,10,12,14,16,18,20,22 * * ?"),
+        ("30 1/12 * * *", "30 1,13 * * *"),
+    ] {
+        for after in ["2026-03-28T12:00:00Z", "2026-10-24T12:00:00Z"] {
+            assert_eq!(
+                next(expression, BERLIN, after, 20),
+                next(same, BERLIN, after, 20),
+                "{expression}"
+            );
+        }
+    }
+    // Skipped, and made up for; twice, and counted once.
+    let spring = next("0 30 2/12 * * ?", BERLIN, "2026-03-28T22:00:00Z", 2);
+    assert_eq!(spring, ["2026-03-29T03:00:00+02:00", "2026-03-29T14:30:00+02:00"]);
+    let autumn = next("0 30 2/12 * * ?", BERLIN, "2026-10-24T22:00:00Z", 2);
+    assert_eq!(autumn, ["2026-10-25T02:30:00+02:00", "2026-10-25T14:30:00+01:00"]);
+}
+
 #[test]
 fn of_what_was_missed_the_newest_starts_if_it_is_young() {
     let hourly = schedule("0 0 * * * ?", "UTC");
