@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::answer::status_among;
 pub use self::answer::{answer, too_large};
 pub use self::body::{BodyError, read_body};
-pub use self::route::{Route, RouteError};
+pub use self::route::{PlatformPath, Route, RouteError};
 use crate::encoded::media_type;
 use crate::problem::{Problem, ProblemKind};
 use crate::tokens::has_the_form_of_a_token;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::dispatcher::{EndWaiter, Submitted};
 use crate::encoded::percent_decoded;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
-use crate::message::{BodyError, HttpTrigger, Received, read_body, too_large};
+use crate::message::{BodyError, HttpTrigger, PlatformPath, Received, read_body, too_large};
 use crate::outcome::{REPLAYED_HEADER, location, named, of_run, of_state};
 use crate::pipelines::{ServedPipeline, hexadecimal};
 use crate::prefer::Prefer;
@@ -58,34 +58,24 @@ pub(crate) async fn by_route(State(service): State<Arc<Service>>, request: Reque
 }
 
 fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
-    let parts: Vec<String> = path
-        .trim_start_matches("/pipeline/")
-        .split('/')
-        .map(|part| percent_decoded(part).unwrap_or_else(|| part.to_owned()))
-        .collect();
-    let (name, version) = match &*parts {
-        [name] => (name, None),
-        [_realm, version, name] if let Some(major) = major_of(version) => (name, Some(major)),
-        _ => return target_of_route(service, path).ok_or_else(|| unknown_pipeline(path)),
+    let platform = PlatformPath::of(path);
+    let below = platform.map_or_else(|| path.strip_prefix("/pipeline"), |platform| Some(platform.below));
+    let name = below.and_then(|below| below.strip_prefix('/'));
+    let Some(name) = name.filter(|name| !name.contains('/')) else {
+        return target_of_route(service, path).ok_or_else(|| unknown_pipeline(path));
     };
+    let name = percent_decoded(name).unwrap_or_else(|| name.to_owned());
     let pipeline = service
         .pipelines
-        .get(name)
-        .filter(|pipeline| version.is_none_or(|version| pipeline.has_major(version)));
+        .get(&name)
+        .filter(|pipeline| platform.is_none_or(|platform| pipeline.has_major(platform.major)));
     match pipeline {
         Some(pipeline) => Ok(Target {
             pipeline,
             parameters: Vec::new(),
         }),
-        None => target_of_route(service, path).ok_or_else(|| unknown_pipeline(name)),
+        None => target_of_route(service, path).ok_or_else(|| unknown_pipeline(&name)),
     }
-}
-
-/// The major version that a part of the platform's path names: `1` of `v1`.
-fn major_of(part: &str) -> Option<&str> {
-    let digits = part.strip_prefix('v')?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some(digits)
 }
 
 fn unknown_pipeline(name: &str) -> Problem {
@@ -97,11 +87,15 @@ fn unknown_pipeline(name: &str) -> Problem {
 
 fn target_of_route(service: &Service, path: &str) -> Option<Target> {
     let directory = service.pipelines.current();
+    let platform = PlatformPath::of(path);
     let mut found = Vec::new();
     for pipeline in directory.pipelines.values() {
+        if platform.is_some_and(|platform| !pipeline.has_major(platform.major)) {
+            continue;
+        }
         if let Start::Http(http) = &pipeline.trigger.start {
             for route in &http.routes {
-                if let Some(parameters) = route.parameters(path) {
+                if let Some(parameters) = route.parameters(&pipeline.name, path) {
                     found.push((route.rank(), Arc::clone(pipeline), parameters));
                 }
             }

@@ -28,7 +28,7 @@ impl Place {
             text: name.to_owned(),
         };
         let of_route = |route: &Route| Self {
-            key: Key::Route(route.form()),
+            key: Key::Route(route.form(name)),
             text: route.as_str().to_owned(),
         };
         let routes = match &trigger.start {
