@@ -299,6 +299,13 @@ pub(crate) struct Target {
 }
 
 impl Prepared {
+    /// The labels of the accounts that its steps use.
+    #[cfg(feature = "cli")]
+    pub(crate) fn step_accounts(&self) -> impl Iterator<Item = &str> {
+        let accounts = self.targets.iter().filter_map(|target| target.account.as_ref());
+        accounts.map(|account| account.label())
+    }
+
     /// What performs this step of the pipeline.
     pub(crate) fn target(&self, connector: &CompiledConnector) -> &Target {
         // There is one for each of the pipeline's connectors.

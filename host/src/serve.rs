@@ -4,7 +4,7 @@ mod current;
 mod operator;
 mod watching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +110,10 @@ impl PreparedPipeline for ServedPipeline {
 
     fn files(&self) -> &BTreeMap<String, String> {
         self.prepared.files()
+    }
+
+    fn accounts(&self) -> BTreeSet<String> {
+        self.prepared.step_accounts().map(str::to_owned).collect()
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -22,6 +22,8 @@ mod metrics;
 mod other_pipelines;
 #[path = "serve/rules.rs"]
 mod rules;
+#[path = "serve/shares.rs"]
+mod shares;
 #[path = "serve/sign_in.rs"]
 mod sign_in;
 #[path = "serve/soak.rs"]

@@ -5,6 +5,7 @@
 
 mod perform;
 mod room;
+mod shares;
 mod starter;
 mod waiters;
 mod waiting;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use self::perform::{Prepared, WentOn};
 use self::room::{Rooms, Slot};
+use self::shares::Shares;
 pub use self::starter::{ExecuteOrder, PublishOrder, StartFailure, Starter};
 pub use self::waiters::EndWaiter;
 use self::waiters::Waiters;
@@ -317,9 +319,10 @@ impl Dispatcher {
 
     /// Whether something waits that could begin now, as far as this process knows.
     fn is_worth_a_look(&self) -> bool {
+        let served = self.pipelines.current();
         let waiting = self.waiting();
-        let has_room = |pipeline: &String| self.rooms.used_by(pipeline) < self.consumers(pipeline);
-        waiting.unknown || waiting.of.iter().any(has_room)
+        let shares = Shares::now(&self.rooms, &served);
+        waiting.unknown || waiting.of.iter().any(|pipeline| shares.left(pipeline) > 0)
     }
 
     /// Takes what is due and performs it, until [`Dispatcher::drain`].
@@ -379,28 +382,28 @@ impl Dispatcher {
     /// nothing.
     async fn take_waiting(self: &Arc<Self>) -> Result<bool, StateError> {
         let served = self.pipelines.current();
-        let limits = served
-            .pipelines
-            .iter()
-            .map(|(name, served)| (name.clone(), consumers(&served.trigger)));
         let shared = served
             .pipelines
             .iter()
             .filter_map(|(name, served)| Some((name.clone(), served.trigger.running_max()?)));
-        let (before, room) = {
+        let (before, is_all, room) = {
             // Whatever is accepted from here on says so again, and whatever has begun before is counted.
             let mut waiting = self.waiting();
             let (of, unknown) = (std::mem::take(&mut waiting.of), std::mem::take(&mut waiting.unknown));
-            let mut room = Room {
-                shared: shared.collect(),
-                ..self.rooms.room(limits, DEFAULT_CONSUMERS)
-            };
-            if !unknown {
+            let shares = Shares::now(&self.rooms, &served);
+            let left = |pipeline: &String| (pipeline.clone(), shares.left(pipeline));
+            let by_pipeline = match unknown {
+                true => served.pipelines.keys().chain(shares.under_way()).map(left).collect(),
                 // Orders for the others begin meanwhile, and must not find their room taken.
-                let of_these = |pipeline: &String| (pipeline.clone(), room.of(pipeline));
-                room.by_pipeline = of.iter().map(of_these).collect();
-                room.others = 0;
-            }
+                false => of.iter().map(left).collect(),
+            };
+            let room = Room {
+                runs: shares.at_once(),
+                by_pipeline,
+                // Of a pipeline that is served no more.
+                others: if unknown { shares.left("") } else { 0 },
+                shared: shared.collect(),
+            };
             let places = match unknown {
                 true => room.runs,
                 false => room.by_pipeline.values().sum::<usize>().min(room.runs),
@@ -410,7 +413,7 @@ impl Dispatcher {
                 unknown,
                 places,
             });
-            (of, room)
+            (of, unknown, room)
         };
         let leases = if room.runs == 0 {
             Vec::new()
@@ -426,7 +429,7 @@ impl Dispatcher {
         {
             let mut waiting = self.waiting();
             if leases.len() == room.runs {
-                waiting.unknown = true;
+                waiting.unknown |= is_all;
                 waiting.of.extend(before);
             }
             // What filled its room may have left something behind.
@@ -540,14 +543,15 @@ impl Dispatcher {
             return None;
         }
         let pipeline = &order.document.pipeline;
+        let served = self.pipelines.current();
         let waiting = self.waiting();
+        let shares = Shares::now(&self.rooms, &served);
         // It gets in line behind those of its own pipeline. A queue of another one is none of its business, as long as a
         // place is left for each pipeline that has something to begin.
-        if waiting.is_in_line(pipeline) {
+        if waiting.is_in_line(pipeline) || shares.left(pipeline) == 0 {
             return None;
         }
-        let has_room = |name: &&String| self.rooms.used_by(name) < self.consumers(name);
-        let others = waiting.of.iter().filter(has_room).count();
+        let others = waiting.of.iter().filter(|name| shares.left(name) > 0).count();
         let places = waiting.taking.as_ref().map_or(0, |taking| taking.places);
         if self.rooms.free() <= others + places {
             return None;

@@ -1,6 +1,6 @@
 //! What the service knows of the pipelines that it runs: it hands documents and messages to a host, and gets reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::future::Future;
 use std::path::PathBuf;
@@ -52,6 +52,9 @@ pub trait PreparedPipeline: Send + Sync + Debug {
 
     /// Returns the files that the document names: relative names and texts.
     fn files(&self) -> &BTreeMap<String, String>;
+
+    /// Returns the labels of the accounts that its steps use.
+    fn accounts(&self) -> BTreeSet<String>;
 
     /// Returns warnings about the document. They do not keep it from running.
     fn warnings(&self) -> Vec<String>;

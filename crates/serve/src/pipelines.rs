@@ -2,7 +2,7 @@
 
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -30,6 +30,8 @@ pub struct ServedPipeline {
     pub prepared: Arc<dyn PreparedPipeline>,
     /// The document to which its runs are pinned.
     pub document: Arc<PinnedDocument>,
+    /// The labels of the accounts that its steps use.
+    pub accounts: BTreeSet<String>,
 }
 
 impl ServedPipeline {
@@ -63,6 +65,8 @@ pub struct Directory {
     pub pipelines: BTreeMap<String, Arc<ServedPipeline>>,
     /// What is not served as it is written.
     pub problems: Vec<FileProblem>,
+    /// The labels of the accounts that all of them use.
+    pub accounts_of_all: BTreeSet<String>,
 }
 
 /// What a look at the directory changed.
@@ -192,6 +196,10 @@ impl Pipelines {
                 }
             }
         }
+        let mut accounts = read.pipelines.values().map(|pipeline| &pipeline.accounts);
+        if let Some(first) = accounts.next().cloned() {
+            read.accounts_of_all = accounts.fold(first, |common, accounts| &common & accounts);
+        }
         read
     }
 
@@ -212,6 +220,7 @@ impl Pipelines {
         };
         let name = served_name(prepared.document(), path);
         let document = pinned(&name, source.text, &*prepared);
+        let accounts = prepared.accounts();
         if let Some(same) = older.pipelines.get(&name)
             && same.document.digest == document.digest
             && same.file == file
@@ -223,6 +232,7 @@ impl Pipelines {
                 trigger: same.trigger.clone(),
                 prepared,
                 document: Arc::clone(&same.document),
+                accounts,
             };
             return (name, Ok(Arc::new(pipeline)));
         }
@@ -234,6 +244,7 @@ impl Pipelines {
                 trigger,
                 prepared,
                 document: Arc::new(document),
+                accounts,
             })
         });
         (name, pipeline)

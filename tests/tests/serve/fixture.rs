@@ -1,6 +1,6 @@
 //! A folder with pipelines, an account, and an inbox that it sends to.
 
-use pipepost_inbox::Script;
+use pipepost_inbox::{Script, Security};
 use pipepost_tests::http::{Reply, request};
 use pipepost_tests::{AccountFile, Catcher, Scratch, Served, USER};
 use serde_json::{Value, json};
@@ -53,6 +53,27 @@ impl Fixture {
         let subjects = messages.iter().map(|message| message.header("Subject"));
         subjects.filter(|found| found.as_deref() == Some(subject)).count()
     }
+}
+
+/// A fixture with these accounts beside `mail`, at the same server.
+pub(crate) fn with_accounts(script: Script, others: &[(&str, &str, Value)]) -> Fixture {
+    let fixture = Fixture::with_script(script);
+    let authority = fixture.scratch.folder().join("ca.pem");
+    let port = fixture.catcher.port(Security::StartTls);
+    let account = AccountFile::starttls(("127.0.0.1", port), &authority);
+    let mut accounts = vec![account.json().clone()];
+    for (label, field, value) in others {
+        accounts.push(
+            account
+                .clone()
+                .with("label", *label)
+                .with(field, value.clone())
+                .json()
+                .clone(),
+        );
+    }
+    fixture.scratch.write("accounts.json", json!(accounts).to_string());
+    fixture
 }
 
 /// A pipeline that sends one email, with this trigger.

@@ -1,11 +1,11 @@
 //! What `GET /metrics` says after what happened: each value, from the binary.
 
-use pipepost_inbox::{Script, Security};
+use pipepost_inbox::Script;
+use pipepost_tests::Served;
 use pipepost_tests::connector::component;
-use pipepost_tests::{AccountFile, Served};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, email, sending, subject};
+use crate::fixture::{Fixture, email, sending, subject, with_accounts};
 
 fn rest() -> Value {
     json!({ "type": "rest" })
@@ -37,27 +37,6 @@ fn with_account(label: &str) -> Value {
     let mut step = email();
     step["accountLabel"] = json!(label);
     json!({ "triggerSpec": rest(), "flowSpec": { "start": [step] } })
-}
-
-/// A fixture with these accounts beside `mail`, at the same server.
-fn with_accounts(script: Script, others: &[(&str, &str, Value)]) -> Fixture {
-    let fixture = Fixture::with_script(script);
-    let authority = fixture.scratch.folder().join("ca.pem");
-    let port = fixture.catcher.port(Security::StartTls);
-    let account = AccountFile::starttls(("127.0.0.1", port), &authority);
-    let mut accounts = vec![account.json().clone()];
-    for (label, field, value) in others {
-        accounts.push(
-            account
-                .clone()
-                .with("label", *label)
-                .with(field, value.clone())
-                .json()
-                .clone(),
-        );
-    }
-    fixture.scratch.write("accounts.json", json!(accounts).to_string());
-    fixture
 }
 
 #[test]

@@ -100,6 +100,7 @@ async fn prepare(service: &Service, text: String) -> Result<ServedPipeline, Prob
         name: NAME.to_owned(),
         file: String::new(),
         trigger,
+        accounts: prepared.accounts(),
         prepared,
         document: Arc::new(PinnedDocument {
             digest,

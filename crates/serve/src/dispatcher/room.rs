@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pipepost_state::runs::{Room, RunId};
+use pipepost_state::runs::RunId;
 use tokio::sync::Notify;
 
 /// The places for runs.
@@ -63,6 +63,12 @@ impl Rooms {
 
     pub(super) fn free(&self) -> usize {
         self.size.saturating_sub(self.lock().all)
+    }
+
+    /// The number of free places, and the number of runs under way of each pipeline.
+    pub(super) fn usage(&self) -> (usize, HashMap<String, usize>) {
+        let used = self.lock();
+        (self.size.saturating_sub(used.all), used.by_pipeline.clone())
     }
 
     /// A place for a run of this pipeline, which may have `most` at once.
@@ -158,27 +164,6 @@ impl Rooms {
             pipeline: pipeline.to_owned(),
             lender: None,
             freed,
-        }
-    }
-
-    /// What may be taken now. `limits` is how many runs of a pipeline may be under way, `usual` how many of any other.
-    pub(super) fn room(&self, limits: impl Iterator<Item = (String, usize)>, usual: usize) -> Room {
-        let used = self.lock();
-        let mut by_pipeline: BTreeMap<String, usize> = used
-            .by_pipeline
-            .keys()
-            .map(|pipeline| (pipeline.clone(), usual))
-            .collect();
-        by_pipeline.extend(limits);
-        for (pipeline, count) in &mut by_pipeline {
-            let under_way = used.by_pipeline.get(pipeline).copied().unwrap_or_default();
-            *count = count.saturating_sub(under_way);
-        }
-        Room {
-            runs: self.size.saturating_sub(used.all),
-            by_pipeline,
-            others: usual,
-            shared: BTreeMap::new(),
         }
     }
 

@@ -21,7 +21,7 @@ pub(in super::super) struct ServeOptions {
     #[arg(long, value_name = "FILE", env = "PIPEPOST_TOKENS")]
     pub(super) tokens: Option<PathBuf>,
     /// The number of runs under way at once
-    #[arg(long, value_name = "N", default_value_t = 16, env = "PIPEPOST_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 32, env = "PIPEPOST_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) concurrency: u16,
     /// The number of runs that wait at most; further requests are answered with 503
     #[arg(long, value_name = "N", default_value_t = 100_000, env = "PIPEPOST_QUEUE")]
