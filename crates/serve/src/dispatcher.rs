@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pipepost_core::json::read_back;
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock, Moment, SystemClock, duration, length};
@@ -284,7 +285,7 @@ impl Dispatcher {
                 .unwrap_or_else(PoisonError::into_inner)
                 .contains_key(&id);
             if run.state.is_end() && !is_here {
-                let output = run.output.as_deref().and_then(|text| serde_json::from_str(text).ok());
+                let output = run.output.as_deref().and_then(|text| read_back(text).ok());
                 self.tell(Ended { run, output });
             }
         }
@@ -716,7 +717,7 @@ impl Watching {
 
 /// A failure's own sentence.
 fn sentence(failure: &RunFailure) -> String {
-    let object: Value = serde_json::from_str(&failure.object).unwrap_or_default();
+    let object = read_back(&failure.object).unwrap_or_default();
     let message = object.get("message").and_then(Value::as_str);
     message.unwrap_or(&failure.kind).to_owned()
 }

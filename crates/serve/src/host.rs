@@ -8,9 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipepost_core::Failure;
 use pipepost_core::shutdown::{ShutdownHandle, ShutdownToken};
-use pipepost_state::runs::{RunCounts, RunId, TraceContext};
-use serde_json::{Map, Value};
+use pipepost_state::runs::{PinnedDocument, RunCounts, RunId, TraceContext};
+use serde_json::{Map, Value, json};
 
 use crate::dispatcher::Starter;
 use crate::journal::StepSink;
@@ -25,6 +26,16 @@ pub struct Source {
     pub text: String,
     /// The files that it names.
     pub files: SourceFiles,
+}
+
+impl Source {
+    /// Returns a document as it was pinned.
+    pub(crate) fn pinned(document: &PinnedDocument) -> Self {
+        Self {
+            text: document.text.clone(),
+            files: SourceFiles::Pinned(serde_json::from_str(&document.files).unwrap_or_default()),
+        }
+    }
 }
 
 /// Where a document's files are.
@@ -114,6 +125,26 @@ pub struct Performed {
     pub is_unanswered: bool,
     /// Whether something was not sent because the state could not be used, or the ledger was another owner's.
     pub unrecorded: bool,
+}
+
+impl Performed {
+    /// Returns the report on a run that could not begin.
+    pub fn not_begun(failure: &Failure) -> Self {
+        Self {
+            output: None,
+            shown: None,
+            failure: Some(PerformFailure {
+                kind: Some(failure.kind),
+                wait: None,
+                object: json!(failure),
+            }),
+            counts: Some(RunCounts::default()),
+            interrupted: false,
+            waited_for_uncertain: false,
+            is_unanswered: false,
+            unrecorded: false,
+        }
+    }
 }
 
 /// The reason why a run did not end as it should.

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
+use pipepost_core::json::read_back;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_state::StateError;
 use pipepost_state::runs::{Run, RunState};
@@ -25,7 +26,7 @@ pub(crate) fn location(run: &Run) -> String {
 pub(crate) fn of_run(trigger: HttpTrigger, run: &Run, output: Option<&Value>) -> Response {
     let recorded = || {
         let text = run.output.as_deref()?;
-        serde_json::from_str::<Value>(text).ok()
+        read_back(text).ok()
     };
     let response = match run.state {
         RunState::Done => match output.cloned().or_else(recorded) {
@@ -87,7 +88,7 @@ pub(crate) fn problem_of(run: &Run) -> Problem {
 }
 
 fn of_failure(kind: &str, object: &str) -> Problem {
-    let object: Value = serde_json::from_str(object).unwrap_or_default();
+    let object = read_back(object).unwrap_or_default();
     let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
     let message = text("message").unwrap_or_else(|| "The run failed.".to_owned());
     match FailureKind::from_name(kind) {

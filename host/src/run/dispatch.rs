@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipepost_accounts::Account;
+use pipepost_core::json::read_back;
 use pipepost_core::{Failure, FailureKind, Remedy};
 use pipepost_engine::files::RunFiles;
 use pipepost_engine::{BatchEnd, CallEnd, SendPermit, run_batch};
@@ -207,7 +208,7 @@ impl Sender<'_> {
     fn replayed(&self, key: &str, recorded: Recorded) -> Outcome {
         let uncertain = recorded.uncertain;
         tracing::info!(key, uncertain, "was performed before; its recorded outcome is used");
-        let mut output = serde_json::from_str(&recorded.output).unwrap_or(Value::Null);
+        let mut output = read_back(&recorded.output).unwrap_or(Value::Null);
         if let Value::Object(output) = &mut output {
             output.insert("replayed".to_owned(), Value::Bool(true));
         }

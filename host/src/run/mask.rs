@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pipepost_core::json::read_back;
 use serde_json::Value;
 
 /// Stands for what may not.
@@ -62,7 +63,7 @@ impl Mask {
         if self.fields.is_empty() && (self.secrets.is_empty() || has_no_secret()) {
             return text.to_owned();
         }
-        let value = serde_json::from_str(text).unwrap_or(Value::Null);
+        let value = read_back(text).unwrap_or(Value::Null);
         self.apply(&value).to_string()
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pipepost_core::json::read_back;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_double_braces::to_text;
 use pipepost_flowspec::{
@@ -285,7 +286,7 @@ impl Request {
 
 /// An object as pipelines see it: its document with its id.
 fn shown(object: &Object) -> Value {
-    let mut value = serde_json::from_str(&object.document).unwrap_or_default();
+    let mut value = read_back(&object.document).unwrap_or_default();
     if let Value::Object(members) = &mut value {
         members.insert(OBJECT_ID.to_owned(), object.id.clone().into());
     }

@@ -100,6 +100,28 @@ fn what_nobody_waits_for_is_tried_again_by_the_service() {
     assert_eq!(fixture.arrived("later"), 1);
 }
 
+/// A message is written down one level deeper than it came, and an answer as deep as the pipeline made it.
+#[test]
+fn a_message_and_an_answer_that_nest_deeply_are_read_back_whole() {
+    let answer = json!({ "a": { "b": { "c": "{{ message.body }}" } } });
+    let wrap = json!({ "type": "connector", "name": "json-generator-connector", "params": { "json": answer } });
+    let wrapping = json!({ "triggerSpec": { "type": "rest" }, "flowSpec": { "start": [wrap] } });
+    let fixture = Fixture::new()
+        .pipeline("welcome", &sending(&json!({ "type": "rest" })))
+        .pipeline("wrap", &wrapping);
+    let served = Served::start(&fixture.scratch, &[]);
+    let deep = (1..126).fold(json!([]), |below, _| json!([below]));
+    let message = json!({ "subject": "deep", "x": deep });
+    served.post("welcome", &[], &message).with_status(200);
+    assert_eq!(fixture.arrived("deep"), 1);
+    let key = [("Idempotency-Key", "k")];
+    let first = served.post("wrap", &key, &message).with_status(200);
+    let again = served.post("wrap", &key, &message).with_status(200);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(first.body, again.body);
+    assert!(first.body.contains("deep"), "{}", first.body);
+}
+
 #[test]
 fn a_run_that_is_not_begun_in_time_is_cancelled_and_never_begins() {
     let slow = slow(&json!({ "type": "rest", "timeout": 900_000, "consumers": 1 }));

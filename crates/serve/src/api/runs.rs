@@ -8,6 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
+use pipepost_core::json::read_back;
 use pipepost_state::clock::Moment;
 use pipepost_state::runs::{Decided, NewRun, Run, RunFilter, RunId, RunOrigin, RunState};
 use serde::Deserialize;
@@ -315,8 +316,7 @@ pub(crate) fn time(moment: Moment) -> Value {
 }
 
 fn parsed(text: Option<&str>) -> Value {
-    text.and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
+    text.and_then(|text| read_back(text).ok()).unwrap_or_default()
 }
 
 /// A run in a list.

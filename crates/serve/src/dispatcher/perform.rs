@@ -1,19 +1,19 @@
 //! Performs one run, and decides how it goes on: it ends, or it waits for another try.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use pipepost_core::json::read_back;
 use pipepost_core::{Failure, FailureKind, shutdown};
 use pipepost_state::clock::{Clock as _, SystemClock, length};
-use pipepost_state::runs::{Lease, QueueAgain, Run, RunCounts, RunEnd, RunFailure, RunState, backoff};
-use serde_json::{Map, Value, json};
+use pipepost_state::runs::{Lease, QueueAgain, Run, RunEnd, RunFailure, RunState, backoff};
+use serde_json::{Map, Value};
 
 use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL, Starter};
-use crate::host::{Order, PerformFailure, Performed, PreparedPipeline, Source, SourceFiles};
+use crate::host::{Order, Performed, PreparedPipeline, Source};
 use crate::journal::StepSink;
 use crate::trigger::Trigger;
 
@@ -55,8 +55,8 @@ pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> WentO
                 .catch_unwind()
                 .await;
             let performed = performed.unwrap_or_else(|_| {
-                failed(
-                    Failure::new(
+                Performed::not_begun(
+                    &Failure::new(
                         FailureKind::Limit,
                         "The host ended the run because of an error of its own.",
                     )
@@ -81,12 +81,21 @@ pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> WentO
 async fn attempt(dispatcher: &Arc<Dispatcher>, prepared: &Prepared, run: &Run) -> Performed {
     if run.expires.is_some_and(|expires| expires < SystemClock.now()) {
         let message = "The run's time to begin was over before there was room for it.";
-        return failed(Failure::new(FailureKind::Limit, message).advise("Continue it, if it still has a purpose."));
+        return Performed::not_begun(
+            &Failure::new(FailureKind::Limit, message).advise("Continue it, if it still has a purpose."),
+        );
     }
-    let parse = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let globals = match parse(&run.globals) {
-        Some(Value::Object(globals)) => globals,
-        _ => Map::new(),
+    let parse = |text: &Option<String>| text.as_deref().map_or(Ok(Value::Null), read_back);
+    let (globals, message) = match (parse(&run.globals), parse(&run.message)) {
+        (Ok(Value::Object(globals)), Ok(message)) => (globals, message),
+        (Ok(_), Ok(message)) => (Map::new(), message),
+        // Without it another message would be sent.
+        (Err(error), _) | (_, Err(error)) => {
+            let message = format!("The run's message cannot be read back from the state: {error}.");
+            return Performed::not_begun(
+                &Failure::new(FailureKind::Limit, message).advise("Begin anew with a message that nests less."),
+            );
+        }
     };
     let ending = shutdown::channel();
     {
@@ -102,7 +111,7 @@ async fn attempt(dispatcher: &Arc<Dispatcher>, prepared: &Prepared, run: &Run) -
         pipeline: run.pipeline.clone(),
         trace: run.trace.clone(),
         key: run.key.clone(),
-        message: parse(&run.message).unwrap_or_default(),
+        message,
         globals,
         limit: prepared.trigger.timeout,
         began_before: run.attempt > 1,
@@ -115,23 +124,6 @@ async fn attempt(dispatcher: &Arc<Dispatcher>, prepared: &Prepared, run: &Run) -
     let mut under_way = dispatcher.under_way.lock().unwrap_or_else(PoisonError::into_inner);
     under_way.remove(&run.id);
     performed
-}
-
-fn failed(failure: Failure) -> Performed {
-    Performed {
-        output: None,
-        shown: None,
-        failure: Some(PerformFailure {
-            kind: Some(failure.kind),
-            wait: None,
-            object: json!(failure),
-        }),
-        counts: Some(RunCounts::default()),
-        interrupted: false,
-        waited_for_uncertain: false,
-        is_unanswered: false,
-        unrecorded: false,
-    }
 }
 
 /// Finds or makes what performs the document to which a run is pinned.
@@ -158,18 +150,14 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Box<Per
         .map_err(|error| {
             Box::new(Performed {
                 unrecorded: true,
-                ..failed(configuration(error.to_string()))
+                ..Performed::not_begun(&configuration(error.to_string()))
             })
         })?
         .ok_or_else(|| {
             let message = "The document to which the run is pinned is gone from the state.";
-            Box::new(failed(configuration(message.to_owned())))
+            Box::new(Performed::not_begun(&configuration(message.to_owned())))
         })?;
-    let files: BTreeMap<String, String> = serde_json::from_str(&document.files).unwrap_or_default();
-    let source = Source {
-        text: document.text.clone(),
-        files: SourceFiles::Pinned(files),
-    };
+    let source = Source::pinned(&document);
     let host = Arc::clone(dispatcher.pipelines.host());
     let prepared = tokio::task::spawn_blocking(move || {
         let pipeline = host.prepare(&source)?;
@@ -186,7 +174,7 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Box<Per
             problems.join("; ")
         );
         let advice = "Mend what it needs (an account, a connector, the policy), then continue the run.";
-        Box::new(failed(configuration(message).advise(advice)))
+        Box::new(Performed::not_begun(&configuration(message).advise(advice)))
     })?;
     let mut pinned = dispatcher.pinned.lock().unwrap_or_else(PoisonError::into_inner);
     if pinned.len() >= PINNED_MAX {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pipepost_core::json::read_back;
 use pipepost_core::{Failure, FailureKind};
 use pipepost_state::StateError;
 use pipepost_state::runs::{Decided, NewRun, Run, RunFailure, RunId, RunOrigin, RunState, TraceContext};
@@ -488,7 +489,7 @@ fn has_hidden(value: &Value) -> bool {
 
 /// The answer of a run that is done, as the state has it.
 fn recorded_answer(run: &Run) -> Result<Value, StartFailure> {
-    let recorded = run.output.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let recorded = run.output.as_deref().and_then(|text| read_back(text).ok());
     let limit = |message: String| {
         Failure::new(FailureKind::Limit, message)
             .advise("What that run did is done. Begin anew under another key, if its answer is needed.")
@@ -511,8 +512,8 @@ fn recorded_answer(run: &Run) -> Result<Value, StartFailure> {
 
 /// Why a run did not end as it should, for the step that waits for it.
 fn failure_of(run: &Run) -> StartFailure {
-    let object: Value = match &run.failure {
-        Some(failure) => serde_json::from_str(&failure.object).unwrap_or_default(),
+    let object = match &run.failure {
+        Some(failure) => read_back(&failure.object).unwrap_or_default(),
         None => Value::Null,
     };
     let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
