@@ -44,6 +44,9 @@ pub trait Operator: Send + Sync + Debug {
     /// Returns all accounts: `label`, `type`, `source` (`store` or `file`), `description`, `environments`, `paused`.
     fn accounts(&self) -> Answer<'_, Vec<Value>>;
 
+    /// Reads the accounts again where they come from. If one of them is wrong, all stay as they were.
+    fn reload_accounts(&self) -> Answer<'_, ()>;
+
     /// Returns the pauses that are in force, by the labels of their accounts: `until`, `since`, `why`, `cause`.
     fn pauses(&self) -> Answer<'_, BTreeMap<String, Value>>;
 

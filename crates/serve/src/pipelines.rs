@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use pipepost_core::{Failure, FailureKind};
 use pipepost_state::runs::PinnedDocument;
 use serde_json::Value;
 
 pub use self::places::{Place, Places};
-use crate::host::{PipelineHost, PreparedPipeline, Source, SourceFiles};
+use crate::host::{Answer, Order, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles};
 use crate::idempotency::ContentDigest;
 use crate::trigger::Trigger;
 
@@ -183,15 +184,16 @@ impl Pipelines {
                 (Ok(pipeline), _) => {
                     read.pipelines.insert(document.name, pipeline);
                 }
-                (Err(problems), kept) => {
+                (Err(problems), older) => {
+                    let kept = older.map(|older| self.prepared_again(&older));
                     read.problems.push(FileProblem {
                         file: document.file,
                         pipeline: document.name,
                         problems,
-                        keeps_older: kept.is_some(),
+                        keeps_older: kept.as_ref().is_some_and(|(_, can_run)| *can_run),
                     });
-                    if let Some(kept) = kept {
-                        read.pipelines.insert(kept.name.clone(), kept);
+                    if let Some((kept, _)) = kept {
+                        read.pipelines.insert(kept.name.clone(), Arc::new(kept));
                     }
                 }
             }
@@ -201,6 +203,30 @@ impl Pipelines {
             read.accounts_of_all = accounts.fold(first, |common, accounts| &common & accounts);
         }
         read
+    }
+
+    /// A pipeline that is served as it was, on the host as it is now: an account that was changed is another one for it too, and
+    /// nothing is sent with one that is gone. Returns whether it can run.
+    fn prepared_again(&self, older: &ServedPipeline) -> (ServedPipeline, bool) {
+        let prepared = self.host.prepare(&Source::pinned(&older.document));
+        let can_run = prepared.is_ok();
+        let prepared = prepared.unwrap_or_else(|problems| {
+            Arc::new(Unprepared {
+                document: older.prepared.document().clone(),
+                files: older.prepared.files().clone(),
+                accounts: older.accounts.clone(),
+                problems,
+            })
+        });
+        let again = ServedPipeline {
+            name: older.name.clone(),
+            file: older.file.clone(),
+            trigger: older.trigger.clone(),
+            document: Arc::clone(&older.document),
+            accounts: prepared.accounts(),
+            prepared,
+        };
+        (again, can_run)
     }
 
     /// Reads one document: its name, and what is served of it.
@@ -248,6 +274,45 @@ impl Pipelines {
             })
         });
         (name, pipeline)
+    }
+}
+
+/// A pipeline that could be prepared once and cannot now: its runs fail, and send nothing.
+#[derive(Debug)]
+struct Unprepared {
+    document: Value,
+    files: BTreeMap<String, String>,
+    accounts: BTreeSet<String>,
+    problems: Vec<String>,
+}
+
+impl PreparedPipeline for Unprepared {
+    fn document(&self) -> &Value {
+        &self.document
+    }
+
+    fn files(&self) -> &BTreeMap<String, String> {
+        &self.files
+    }
+
+    fn accounts(&self) -> BTreeSet<String> {
+        self.accounts.clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn shown(&self, _: &Value) -> Value {
+        // What is sensitive is not known.
+        Value::Null
+    }
+
+    fn perform(&self, _: Order) -> Answer<'_, Performed> {
+        let message = format!("The pipeline cannot run any more: {}", self.problems.join(" "));
+        let failure = Failure::new(FailureKind::Configuration, message)
+            .advise("Give it the accounts that it names, or mend its document.");
+        Box::pin(std::future::ready(Performed::not_begun(&failure)))
     }
 }
 

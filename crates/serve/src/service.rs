@@ -266,7 +266,7 @@ impl Service {
     /// Prepares the pipelines anew, with the accounts as they are now.
     pub(crate) async fn accounts_changed(self: &Arc<Self>, label: &str) {
         self.dispatcher.forget_prepared();
-        self.reload().await;
+        self.look_with(Pipelines::reload).await;
         self.journal.tell("accounts", serde_json::json!({ "label": label }));
     }
 
@@ -285,8 +285,12 @@ impl Service {
         self.dispatcher.drain(grace).await;
     }
 
-    /// Reads the directory anew, and says what changed.
+    /// Reads the accounts and the directory anew, and says what changed. If an account is wrong now, all stay as they were.
     pub async fn reload(self: &Arc<Self>) {
+        match self.operator.reload_accounts().await {
+            Ok(()) => self.dispatcher.forget_prepared(),
+            Err(problem) => tracing::warn!(problem = problem.detail(), "the accounts stay as they were"),
+        }
         self.look_with(Pipelines::reload).await;
     }
 

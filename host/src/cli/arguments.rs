@@ -65,7 +65,7 @@ pub(super) enum Command {
     Run(Box<RunOptions>),
     /// Run the pipelines of a directory with their own triggers, until it is ended
     #[command(
-        after_help = "Example:\n  pipepost serve ./pipelines --accounts accounts.json\nIt prints where it listens, and a token. POST a message to /pipeline/NAME to run a pipeline.\nSIGTERM ends it in order, SIGHUP reads the directory anew."
+        after_help = "Example:\n  pipepost serve ./pipelines --accounts accounts.json\nIt prints where it listens, and a token. POST a message to /pipeline/NAME to run a pipeline.\nSIGTERM ends it in order, SIGHUP reads accounts and directory anew."
     )]
     Serve(Box<ServeOptions>),
     /// Show the runs of a service, cancel those that wait, continue those that failed

@@ -186,7 +186,7 @@ async fn watch_tokens(service: Arc<Service>, path: PathBuf) {
     }
 }
 
-/// Waits for the signal to end. SIGHUP reads the directory anew.
+/// Waits for the signal to end. SIGHUP reads the accounts and the directory anew.
 async fn wait(service: &Arc<Service>, signals: &mut Signals, mut reload: Reload, manager: &ServiceManager) {
     let watchdog = manager.watchdog_interval();
     loop {

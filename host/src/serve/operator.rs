@@ -276,6 +276,15 @@ impl Operator for HostOperator {
         })
     }
 
+    fn reload_accounts(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let sources = self.sources.clone();
+            let accounts = blocking(move || sources.load().map_err(|errors| of_errors(&errors))).await?;
+            self.host.set_accounts(accounts);
+            Ok(())
+        })
+    }
+
     fn pauses(&self) -> Answer<'_, BTreeMap<String, Value>> {
         Box::pin(async move {
             let host = self.host.get();

@@ -81,6 +81,49 @@ fn an_account_is_written_shown_without_its_secret_and_removed() {
     }
 }
 
+/// Whoever removes an account, because its password leaked or somebody left, expects that nothing leaves through it any more.
+#[test]
+fn nothing_is_sent_with_an_account_that_was_removed() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let account = std::fs::read_to_string(fixture.scratch.folder().join("accounts.json")).expect("an account");
+    fixture.scratch.write("new.json", account);
+    fixture.scratch.write("accounts.json", "[]");
+    let fixture = with_store(fixture);
+    let add = ["accounts", "add", "--from", "new.json"];
+    fixture.scratch.pipepost(&add).with_code(0);
+    let served = Served::start(&fixture.scratch, &[]);
+    served.post("welcome", &[], &subject("before")).with_status(200);
+    served
+        .api("DELETE", "/api/v1/accounts/mail", &Value::Null)
+        .with_status(204);
+    let is_refused = |message: &str| {
+        let refused = served.post("welcome", &[], &subject(message)).with_status(500).json();
+        assert_eq!(refused["kind"], "configuration", "{refused}");
+        assert!(refused["detail"].to_string().contains("mail"), "{refused}");
+    };
+    is_refused("removed");
+    // Also where the document changed since, and does not check for another reason.
+    fixture.write("welcome", &json!({ "flowSpec": 1 }));
+    served.running().signal("HUP");
+    while served.api("GET", "/api/v1/pipelines", &Value::Null).json()["problems"]
+        .to_string()
+        .contains("no account")
+    {
+        std::thread::yield_now();
+    }
+    is_refused("changed");
+    assert_eq!(fixture.arrived("before"), 1);
+    assert_eq!(fixture.catcher.inbox().messages().len(), 1);
+    // It is back, by another way: the files and the store are read again.
+    fixture.write("welcome", &sending(&rest()));
+    fixture.scratch.pipepost(&add).with_code(0);
+    served.running().signal("HUP");
+    while served.post("welcome", &[], &subject("back")).status != 200 {
+        std::thread::yield_now();
+    }
+    assert_eq!(fixture.arrived("back"), 1);
+}
+
 #[test]
 fn an_account_is_tested_step_by_step_and_pauses() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
