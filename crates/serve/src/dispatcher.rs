@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use pipepost_core::json::read_back;
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock, Moment, SystemClock, duration, length};
 use pipepost_state::runs::{
-    Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
+    self, Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -49,6 +50,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// How many runs of one pipeline are under way at once, where the document says nothing: the platform's smallest size.
 const DEFAULT_CONSUMERS: usize = 10;
+
+/// How many runs are written down at once that need not wait for an account any more: they share a sync of the disk.
+const HASTENED_AT_ONCE: usize = 32;
 
 /// How a run ended, for those who wait for it.
 #[derive(Debug, Clone)]
@@ -248,6 +252,21 @@ impl Dispatcher {
             }
             decided => Ok((decided, None)),
         }
+    }
+
+    /// Lets the runs go on that wait until the pause of this account is over, which it is. What cannot be done now comes when
+    /// the pause would have ended.
+    pub async fn account_goes_on(self: &Arc<Self>, label: &str) {
+        let waiting = runs::waiting_for_account(&*self.runs, label).await;
+        self.note_use(&waiting);
+        let waiting = stream::iter(waiting.unwrap_or_default());
+        waiting
+            .for_each_concurrent(HASTENED_AT_ONCE, async |id| {
+                // Whoever began it meanwhile, or ended it, has decided.
+                let _ = self.resume(&id).await;
+            })
+            .await;
+        self.something_waits();
     }
 
     /// Ends a run that waits. A run that is under way goes on.

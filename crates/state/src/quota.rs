@@ -46,13 +46,15 @@ impl SendLimits {
     }
 }
 
-/// The reason why a server made an account pause.
+/// The reason why an account pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseCause {
     /// A quota is used up.
     Quota,
     /// The server asked the client to stay away for a while: too many sign-ins.
     Transient,
+    /// A person wants it.
+    Person,
 }
 
 impl PauseCause {
@@ -61,6 +63,7 @@ impl PauseCause {
         match self {
             Self::Quota => "quota",
             Self::Transient => "transient",
+            Self::Person => "person",
         }
     }
 
@@ -68,6 +71,7 @@ impl PauseCause {
     pub fn from_name(name: &str) -> Self {
         match name {
             "transient" => Self::Transient,
+            "person" => Self::Person,
             _ => Self::Quota,
         }
     }

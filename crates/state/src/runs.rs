@@ -195,7 +195,8 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Ends a run that waits, without performing it. The failure says why.
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>>;
 
-    /// Lets a run that failed, or that was cancelled, wait again under its key: what it sent is not sent again.
+    /// Lets a run that failed, or that was cancelled, wait again under its key: what it sent is not sent again. One that waits
+    /// for its time is due now.
     fn resume<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>>;
 
     /// Returns a run.
@@ -244,4 +245,41 @@ pub fn backoff(attempt: u32) -> Duration {
         _ => 60,
     };
     Duration::from_secs(minutes * 60)
+}
+
+/// How many runs are looked at at once.
+const PAGE: usize = 50;
+
+/// Returns the runs that wait until the pause of the account with this label is over.
+///
+/// # Errors
+/// Fails when the state cannot be used.
+pub async fn waiting_for_account(runs: &dyn RunStore, label: &str) -> Result<Vec<RunId>, StateError> {
+    let waits = |run: &Run| {
+        let failure = run.failure.as_ref()?;
+        let object: serde_json::Value = serde_json::from_str(&failure.object).ok()?;
+        let remedy = &object["remedy"];
+        (remedy["kind"] == "resume-account" && remedy["account"] == label).then(|| run.id.clone())
+    };
+    let mut found = Vec::new();
+    // The kinds of failures that wait for an account.
+    for kind in ["quota", "transient"] {
+        let mut after = None;
+        loop {
+            let filter = RunFilter {
+                state: Some(RunState::Queued),
+                kind: Some(kind.to_owned()),
+                after,
+                limit: PAGE,
+                ..RunFilter::default()
+            };
+            let page = runs.list(filter).await?;
+            found.extend(page.iter().filter_map(waits));
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
+                break;
+            };
+            after = Some(last.id.clone());
+        }
+    }
+    Ok(found)
 }

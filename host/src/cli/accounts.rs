@@ -15,6 +15,7 @@ use limits::LimitsOptions;
 use pipepost::FailureKind;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
+use pipepost_state::runs;
 use serde_json::json;
 use test::TestOptions;
 
@@ -230,6 +231,11 @@ fn add(options: AddOptions) -> Result<(), CliError> {
 async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), CliError> {
     let state = super::state::open(state)?;
     let ended = state.store.quotas().resume(label).await?;
+    let runs = state.store.runs();
+    for id in runs::waiting_for_account(&*runs, label).await? {
+        // A server may have begun it meanwhile.
+        let _ = runs.resume(&id).await?;
+    }
     if ended.is_empty() {
         say(&format!(
             "pipepost: {label} does not pause, as far as {} tells.",

@@ -301,9 +301,10 @@ impl Sender<'_> {
                 refused_sign_in,
                 ..
             } = end;
+            let mut pause_remedy = None;
             if let (Some(account), Some(route), Some(reply)) = (&target.account, &route, &refused_sign_in) {
                 let quotas = &self.host.quotas;
-                quotas.note_sign_in(account, &route.endpoint().host, reply).await;
+                pause_remedy = quotas.note_sign_in(account, &route.endpoint().host, reply).await;
             }
             if let Some(route) = &route {
                 self.host.server_memory.note(&self.host.connections, route).await;
@@ -312,7 +313,7 @@ impl Sender<'_> {
             results.extend(attempts.into_iter().zip(0..).map(|(attempt, id)| {
                 let mut end = ends.remove(&id).ok_or_else(|| lost(target));
                 if let (Ok(end), Some(account)) = (&mut end, account) {
-                    self.add_remedy(account, end);
+                    self.add_remedy(account, pause_remedy.as_ref(), end);
                 }
                 AttemptResult { attempt, result: end }
             }));
@@ -320,12 +321,16 @@ impl Sender<'_> {
         results
     }
 
-    /// A connector is told in words why there is no token; what helps is known here.
-    fn add_remedy(&self, account: &Account, end: &mut CallEnd) {
-        if let Err(failed) = &mut end.result
-            && failed.failure.kind == FailureKind::Authentication
-        {
-            failed.failure.remedy = self.host.connections.remedy(account);
+    /// A connector is told in words why there is no token, and by a reply that the account signs in too often; what helps is
+    /// known here.
+    fn add_remedy(&self, account: &Account, of_pause: Option<&Remedy>, end: &mut CallEnd) {
+        let Err(failed) = &mut end.result else { return };
+        match failed.failure.kind {
+            FailureKind::Authentication => failed.failure.remedy = self.host.connections.remedy(account),
+            FailureKind::Transient | FailureKind::Quota if of_pause.is_some() => {
+                failed.failure.remedy = of_pause.cloned();
+            }
+            _ => {}
         }
     }
 

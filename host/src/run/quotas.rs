@@ -237,22 +237,22 @@ impl Quotas {
     }
 
     /// Notes the reply that refused a sign-in. One that speaks of too many sign-ins is answered by making none for a while;
-    /// each further one would prolong it.
-    pub(super) async fn note_sign_in(&self, account: &Account, host: &str, reply: &[u8]) {
-        let Ok(reply) = PastedReply::parse(&String::from_utf8_lossy(reply)) else {
-            return;
-        };
-        let Some(code) = reply.code() else { return };
+    /// each further one would prolong it. Returns what helps, if the account pauses.
+    pub(super) async fn note_sign_in(&self, account: &Account, host: &str, reply: &[u8]) -> Option<Remedy> {
+        let reply = PastedReply::parse(&String::from_utf8_lossy(reply)).ok()?;
+        let code = reply.code()?;
         let provider = Provider::of_host(host);
         let meaning = explain_for(provider, code, reply.enhanced(), reply.text(), Some(Stage::Auth));
         let cause = match meaning.kind {
             FailureKind::Transient => PauseCause::Transient,
             FailureKind::Quota => PauseCause::Quota,
-            _ => return,
+            _ => return None,
         };
-        if let (Retry::After(wait), Scope::Account) = (meaning.retry, meaning.scope) {
-            self.pause(account, cause, wait, &meaning.cause).await;
-        }
+        let (Retry::After(wait), Scope::Account) = (meaning.retry, meaning.scope) else {
+            return None;
+        };
+        self.pause(account, cause, wait, &meaning.cause).await;
+        self.remedy(account.label())
     }
 
     async fn pause(&self, account: &Account, cause: PauseCause, seconds: u32, why: &str) -> String {
@@ -293,19 +293,23 @@ impl Quotas {
             standing.pause.why
         );
         let kind = match standing.pause.cause {
-            PauseCause::Quota => FailureKind::Quota,
+            PauseCause::Quota | PauseCause::Person => FailureKind::Quota,
             PauseCause::Transient => FailureKind::Transient,
         };
         let mut failure = Failure::new(kind, message);
-        if self.inner.is_shared {
-            failure = failure
-                .advise("Wait until then, or end the pause if you know that the account may send again.")
-                .with_remedy(Remedy::ResumeAccount {
-                    account: label.to_owned(),
-                });
+        failure.remedy = self.remedy(label);
+        if failure.remedy.is_some() {
+            failure = failure.advise("Wait until then, or end the pause if you know that the account may send again.");
         }
         failure.wait = Some(seconds(standing.end.wait));
         failure
+    }
+
+    /// What a person may do about an account's pause: end it, if others see it.
+    pub(super) fn remedy(&self, label: &str) -> Option<Remedy> {
+        self.inner.is_shared.then(|| Remedy::ResumeAccount {
+            account: label.to_owned(),
+        })
     }
 
     /// Once is enough: each hand-over would say the same.

@@ -32,6 +32,9 @@ use crate::run::{Observer, RunOptions, Start, quota_key};
 /// How many sign-ins wait for their persons at once.
 const FLOWS_MAX: usize = 100;
 
+/// A second, in the state's microseconds.
+const SECOND: i64 = 1_000_000;
+
 /// Where the accounts of a service come from, so that they can be read again.
 #[derive(Debug, Clone, Default)]
 pub struct AccountSources {
@@ -219,7 +222,9 @@ fn time(microseconds: i64) -> Value {
 }
 
 fn shown_pause(pause: &Pause) -> Value {
-    json!({ "until": time(pause.until), "since": time(pause.begun), "why": pause.why, "cause": pause.cause.as_str() })
+    // It was asked for in whole seconds, and begins at whichever moment it does.
+    let until = pause.until.saturating_add(SECOND / 2) / SECOND * SECOND;
+    json!({ "until": time(until), "since": time(pause.begun), "why": pause.why, "cause": pause.cause.as_str() })
 }
 
 /// The account's pause, if it pauses.
@@ -405,7 +410,7 @@ impl Operator for HostOperator {
             let (host, account) = self.used(label)?;
             let (key, _) = quota_key(&account);
             let quotas = host.quotas.store();
-            let paused = quotas.pause(&key, PauseCause::Quota, lasts, why).await;
+            let paused = quotas.pause(&key, PauseCause::Person, lasts, why).await;
             Ok(shown_pause(&paused.map_err(|error| of_state(&error))?.pause))
         })
     }

@@ -81,6 +81,64 @@ fn an_account_is_written_shown_without_its_secret_and_removed() {
     }
 }
 
+#[test]
+fn what_waits_for_an_accounts_pause_goes_on_when_a_person_ends_it() {
+    let quota = "550 5.4.5 Daily user sending limit exceeded. a12 - gsmtp";
+    let script = Script::new().rule(Rule::at(At::Mail).times(1).reply(quota));
+    let patient = json!({ "type": "rest", "expiration": 2_000_000_000 });
+    let fixture = Fixture::with_script(script).pipeline("welcome", &sending(&patient));
+    let served = Served::start(&fixture.scratch, &[]);
+    let order = |message: &str| {
+        let accepted = served.post("welcome", &[("Prefer", "respond-async")], &subject(message));
+        accepted.with_status(202).json()["id"]
+            .as_str()
+            .expect("a run")
+            .to_owned()
+    };
+    let waits = |id: &str| {
+        while served.run(id)["failure"].is_null() {
+            std::thread::yield_now();
+        }
+        served.run_until(id, "queued");
+    };
+    // The first one is told by the server, the second one by the pause.
+    let first = order("first");
+    waits(&first);
+    let due = served.run(&first)["due"].as_str().expect("a time").to_owned();
+    let until = format!("{}Z", &due[..19]);
+    let second = order("second");
+    waits(&second);
+    let resume = "/api/v1/accounts/mail/resume";
+    served.api("POST", resume, &Value::Null).with_status(200);
+    served.run_until(&first, "done");
+    served.run_until(&second, "done");
+    // In another process, and a pause of a person's.
+    let pause = json!({ "until": until });
+    let paused = served.api("POST", "/api/v1/accounts/mail/pause", &pause).json();
+    assert_eq!((&paused["cause"], &paused["until"]), (&json!("person"), &json!(until)));
+    let third = order("third");
+    waits(&third);
+    fixture.scratch.pipepost(&["accounts", "resume", "mail"]).with_code(0);
+    served.run_until(&third, "done");
+    for message in ["first", "second", "third"] {
+        assert_eq!(fixture.arrived(message), 1, "{message}");
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_its_time_begins_when_it_is_continued() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let order =
+        json!({ "pipeline": "welcome", "message": { "body": subject("early") }, "due": "2099-01-01T00:00:00Z" });
+    let run = served.api("POST", "/api/v1/runs", &order).with_status(202).json();
+    let path = format!("/api/v1/runs/{}/continue", run["id"].as_str().expect("a run"));
+    served.api("POST", &path, &Value::Null).with_status(200);
+    served.run_until(run["id"].as_str().expect("a run"), "done");
+    assert_eq!(fixture.arrived("early"), 1);
+    served.api("POST", &path, &Value::Null).with_status(409);
+}
+
 /// Whoever removes an account, because its password leaked or somebody left, expects that nothing leaves through it any more.
 #[test]
 fn nothing_is_sent_with_an_account_that_was_removed() {

@@ -171,7 +171,9 @@ pub(crate) async fn resume(
         service.caller(&headers, Need::Operate)?;
         let ended = service.operator.resume_account(&label).await?;
         service.pauses.look().await;
-        service.dispatcher.something_waits();
+        let dispatcher = Arc::clone(&service.dispatcher);
+        // There may be many.
+        tokio::spawn(async move { dispatcher.account_goes_on(&label).await });
         Ok(json!({ "ended": ended }))
     };
     answer(resume.await)

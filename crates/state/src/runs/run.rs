@@ -426,9 +426,13 @@ impl Run {
         true
     }
 
-    /// Waits again after it failed or was cancelled, or after somebody settled its uncertain messages. Returns whether
-    /// it can: its message must still be there.
+    /// Waits again after it failed or was cancelled, or after somebody settled its uncertain messages; one that waits for its
+    /// time waits for it no more. Returns whether it can: its message must still be there.
     pub fn resume(&mut self, now: Moment) -> bool {
+        if self.state == RunState::Queued && self.due > now {
+            self.due = now;
+            return true;
+        }
         let is_over = matches!(self.state, RunState::Failed | RunState::Cancelled | RunState::Uncertain);
         if !is_over || self.message.is_none() {
             return false;

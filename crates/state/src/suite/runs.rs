@@ -302,6 +302,16 @@ pub async fn a_run_that_waits_is_cancelled_and_one_that_began_is_not<M: Machine>
     assert_eq!(take(&runs, room(8)).await, []);
     assert!(matches!(now(runs.resume(&waits.id)).await, Decided::Done(_)));
     assert_eq!(take(&runs, room(8)).await.len(), 1);
+    // One that waits for its time need not wait any more.
+    let later = NewRun {
+        due: Some(now(runs.length()).await.now + 1_000_000_000),
+        ..order("mail", "later")
+    };
+    let later = queued(&runs, later).await;
+    assert_eq!(take(&runs, room(8)).await, []);
+    assert!(matches!(now(runs.resume(&later.id)).await, Decided::Done(_)));
+    assert_eq!(take(&runs, room(8)).await.len(), 1);
+    assert!(matches!(now(runs.resume(&later.id)).await, Decided::NotNow(_)));
 }
 
 /// See the name.
