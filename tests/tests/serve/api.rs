@@ -403,6 +403,35 @@ fn one_email_is_sent_without_a_pipeline_and_once() {
     served.api("POST", "/api/v1/send", &unknown).with_status(404);
 }
 
+/// The name of a pipeline is chosen by whoever writes it.
+#[test]
+fn a_token_for_a_pipeline_called_send_sends_nothing_else() {
+    let fixture = Fixture::new().pipeline("send", &sending(&rest()));
+    let token = |may: &str| {
+        let add = ["tokens", "add", may, "--may", may, "--tokens", "tokens.json"];
+        fixture.scratch.pipepost(&add).with_code(0).stdout.trim().to_owned()
+    };
+    let (of_pipeline, of_route) = (token("run:send"), token("run:/send"));
+    let served = Served::start_with_tokens(&fixture.scratch, "tokens.json", &of_pipeline);
+    let key = [("Idempotency-Key", "k")];
+    served.post("send", &key, &subject("by the pipeline")).with_status(200);
+    let order = json!({
+        "account": "mail", "key": "k",
+        "params": { "from": pipepost_tests::USER, "to": "a@example.test", "subject": "by the route", "text": "x", "body": "" },
+    });
+    served.api("POST", "/api/v1/send", &order).with_status(403);
+    let authorization = format!("Bearer {of_route}");
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let post = |path: &str, body: &Value| request(served.admin, "POST", path, &headers, &body.to_string());
+    let sent = post("/api/v1/send", &order).expect("an answer");
+    assert_eq!(sent.status, 200, "{sent:?}");
+    let refused = request(served.triggers, "POST", "/pipeline/send", &headers, "{}").expect("an answer");
+    assert_eq!(refused.status, 403, "{refused:?}");
+}
+
 #[test]
 fn a_token_of_the_file_does_what_it_may_until_it_is_removed() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));

@@ -120,27 +120,20 @@ impl Page {
         self.conditions.get(name).and_then(Value::as_str)
     }
 
-    /// Cuts a page out of a list that is in order of `key`, and names it `name`.
+    /// Cuts a page out of a whole list, in the order of `key`, and names it `name`. The entry at which the page before ended may
+    /// be gone by now: a message in doubt that was settled, a pipeline that was removed.
     pub(crate) fn cut<T>(
         &self,
         name: &str,
-        all: Vec<T>,
+        mut all: Vec<T>,
         key: impl Fn(&T) -> String,
         shown: impl Fn(T) -> Value,
     ) -> Value {
-        let begins = match &self.after {
-            None => 0,
-            Some(after) => all
-                .iter()
-                .position(|entry| key(entry) == *after)
-                .map_or(all.len(), |at| at + 1),
-        };
-        self.begin(
-            name,
-            all.into_iter().skip(begins).take(self.limit + 1).collect(),
-            key,
-            shown,
-        )
+        all.sort_by_cached_key(&key);
+        if let Some(after) = &self.after {
+            all.drain(..all.partition_point(|entry| key(entry) <= *after));
+        }
+        self.begin(name, all, key, shown)
     }
 
     /// Makes the page of a list that begins with the page's first entry; what is more than a page says that there is a next
@@ -179,6 +172,14 @@ mod tests {
             }
         }
         assert_eq!(seen, all());
+    }
+
+    #[test]
+    fn the_next_page_begins_behind_an_entry_that_is_gone() {
+        let page = Page::of("limit=2&after=b", &[]).expect("a page");
+        let left = vec!["d", "a", "c", "e"];
+        let cut = page.cut("letters", left, |letter| (*letter).to_owned(), |letter| letter.into());
+        assert_eq!(cut, json!({ "letters": ["c", "d"], "next": "d" }));
     }
 
     #[test]

@@ -248,7 +248,7 @@ async fn kept(
     let mut list = page.cut(
         name,
         numbered,
-        |(number, _): &(usize, Value)| number.to_string(),
+        |(number, _): &(usize, Value)| format!("{number:06}"),
         |(_, entry)| entry,
     );
     if let Value::Object(members) = &mut list {

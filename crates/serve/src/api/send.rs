@@ -25,8 +25,9 @@ use crate::trace;
 use crate::trigger::Trigger;
 use crate::triggers::{answer_of_order, order};
 
-/// The name under which these runs are listed; a token needs the scope `run:send`.
-pub(crate) const NAME: &str = "send";
+/// The name under which these runs are listed; a token needs the scope `run:/send`. No document can have it, so that a token
+/// for a pipeline of a similar name sends nothing here.
+pub(crate) const NAME: &str = "/send";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
