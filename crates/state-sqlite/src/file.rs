@@ -61,6 +61,36 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
+/// A file, whatever it is called. One that was removed goes on to be written by whoever has it open, and nobody else ever reads that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    number: u64,
+}
+
+impl Identity {
+    /// That of the state in this directory.
+    pub(crate) fn of(directory: &Path) -> io::Result<Self> {
+        let about = fs::metadata(directory.join(FILE))?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            Ok(Self {
+                device: about.dev(),
+                number: about.ino(),
+            })
+        }
+        #[cfg(not(unix))]
+        {
+            // There a file that is open cannot be removed.
+            let _ = about;
+            Ok(Self {})
+        }
+    }
+}
+
 /// Has changes written to a log first. Where two processes come upon a new file at once, SQLite does not wait for the other
 /// one here, whatever the connection's patience is.
 fn keep_a_log(connection: &Connection) -> rusqlite::Result<()> {

@@ -25,6 +25,7 @@ use pipepost_state::{CommitObserver, Holder, Redact, StateError};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use crate::file::Identity;
 use crate::ledger::Loaded;
 use crate::owner::{self, Owner, is_alive};
 use crate::quotas::WithinAccount;
@@ -209,6 +210,8 @@ pub(crate) struct Writer {
 struct Opened {
     connection: Connection,
     owner: Owner,
+    /// Which file it is.
+    identity: Identity,
     /// How the connection is set: whether each commit is synced.
     synced: bool,
 }
@@ -296,8 +299,11 @@ impl Writer {
 
     fn opened(&mut self) -> Result<&mut Opened, StateError> {
         if self.open.is_none() {
+            let connection = file::open(&self.directory)?;
+            let unusable = |error| StateError::unusable(self.directory.display(), error);
             self.open = Some(Opened {
-                connection: file::open(&self.directory)?,
+                connection,
+                identity: Identity::of(&self.directory).map_err(unusable)?,
                 owner: Owner::new(&self.directory)?,
                 synced: true,
             });
@@ -325,6 +331,11 @@ impl Writer {
             .filter(|_| synced)
             .map(|observer| (observer, Instant::now()));
         let opened = self.opened()?;
+        if !Identity::of(&place).is_ok_and(|found| found == opened.identity) {
+            let reason =
+                "its file was removed or replaced while it was in use; put it back, or end this process and begin anew";
+            return Err(StateError::unusable(place.display(), reason));
+        }
         if synced != opened.synced {
             let how = if synced { "full" } else { "normal" };
             opened

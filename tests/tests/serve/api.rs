@@ -55,6 +55,14 @@ fn an_account_is_written_shown_without_its_secret_and_removed() {
     assert_eq!(fields["password"], "***");
     fields["from_name"] = "Shop".into();
     served.api("PUT", path, &fields).with_status(200);
+    // As it is shown, too.
+    let mut whole = served.api("GET", path, &Value::Null).json();
+    whole["fields"]["from_name"] = "The shop".into();
+    served.api("PUT", path, &whole).with_status(200);
+    let shown = served.api("GET", path, &Value::Null).json();
+    assert_eq!(shown, whole);
+    whole["label"] = "other".into();
+    served.api("PUT", path, &whole).with_status(400);
     let labels = served.api("GET", "/api/v1/accounts", &Value::Null).json();
     let labels: Vec<&Value> = labels["accounts"]
         .as_array()

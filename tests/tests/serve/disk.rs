@@ -161,3 +161,29 @@ fn a_state_that_can_only_be_read_is_told_at_the_start() {
     ending.is_a_sentence("a disk that can only be read");
     assert!(ending.stderr.contains("ead-only"), "{ending}");
 }
+
+/// What is written into a file without a name is read by nobody.
+#[test]
+fn a_state_that_is_taken_away_is_noticed_and_goes_on_when_it_is_back() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&json!({ "type": "rest" })));
+    let served = Served::start(&fixture.scratch, &[]);
+    served.post("welcome", &[], &subject("before")).with_status(200);
+    let (state, away) = (
+        fixture.scratch.folder().join("state"),
+        fixture.scratch.folder().join("away"),
+    );
+    std::fs::rename(&state, &away).expect("it moves");
+    for headers in [&[][..], &[("Prefer", "respond-async")]] {
+        let refused = served.post("welcome", headers, &subject("meanwhile")).with_status(503);
+        assert_eq!(refused.json()["kind"], "state-unavailable", "{refused:?}");
+    }
+    assert_eq!(status(&served, "/readyz"), 503);
+    assert!(!state.exists(), "no other one is begun");
+    std::fs::rename(&away, &state).expect("it moves");
+    until(&served, "/readyz", 200);
+    served.post("welcome", &[], &subject("after")).with_status(200);
+    assert_eq!(
+        ["before", "meanwhile", "after"].map(|subject| fixture.arrived(subject)),
+        [1, 0, 1]
+    );
+}

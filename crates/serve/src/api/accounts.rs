@@ -53,7 +53,7 @@ pub(crate) async fn put(
 ) -> Response {
     let put = async {
         service.caller(&headers, Need::Admin)?;
-        let fields: Map<String, Value> = json_body(body).await?;
+        let fields = fields_of(json_body(body).await?, &label)?;
         let is_new = service.operator.put_account(&label, fields).await?;
         service.accounts_changed(&label).await;
         let account = service.operator.account(&label).await?;
@@ -63,6 +63,30 @@ pub(crate) async fn put(
         Ok((true, account)) => (StatusCode::CREATED, axum::Json(account)).into_response(),
         Ok((false, account)) => answer(Ok(account)),
         Err(problem) => problem.into_response(),
+    }
+}
+
+/// The fields of an account: they alone, or the account as `GET` shows it.
+fn fields_of(mut body: Map<String, Value>, label: &str) -> Result<Map<String, Value>, Problem> {
+    if !matches!(body.get("fields"), Some(Value::Object(_))) {
+        return Ok(body);
+    }
+    let bad = |detail: String| Err(Problem::new(ProblemKind::BadRequest, detail));
+    let fields = body.shift_remove("fields");
+    if let Some(other) = body.get("label").filter(|other| *other != label) {
+        return bad(format!(
+            "The body is the account {other}, and the path names `{label}`."
+        ));
+    }
+    let shown = ["label", "type", "source", "paused"];
+    if let Some(unknown) = body.keys().find(|name| !shown.contains(&name.as_str())) {
+        return bad(format!(
+            "`{unknown}` is not known beside `fields`; write it within them."
+        ));
+    }
+    match fields {
+        Some(Value::Object(fields)) => Ok(fields),
+        _ => Ok(body),
     }
 }
 
