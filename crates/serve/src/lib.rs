@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod charset;
 pub mod cloud_events;
 pub mod dispatcher;
 mod encoded;

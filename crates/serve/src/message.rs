@@ -6,17 +6,21 @@
 
 mod answer;
 mod body;
+mod pairs;
 mod route;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, PROXY_AUTHORIZATION};
+use axum::http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use axum::http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 
 pub(crate) use self::answer::status_among;
 pub use self::answer::{answer, too_large};
 pub use self::body::{BodyError, read_body};
+pub(crate) use self::pairs::query_pairs;
+use self::pairs::{PairsOf, pairs};
 pub use self::route::{PlatformPath, Route, RouteError};
-use crate::encoded::media_type;
+use crate::charset::{Charset, NotText, UnknownCharset};
+use crate::encoded::{content_type, header_text, media_type};
 use crate::problem::{Problem, ProblemKind};
 use crate::tokens::has_the_form_of_a_token;
 
@@ -56,26 +60,26 @@ impl HttpTrigger {
     /// Makes the pipeline's message of a request.
     ///
     /// # Errors
-    /// A problem of the kind `bad-request` or `unsupported-media-type`, if the body is not what its content type says.
+    /// A problem of the kind `bad-request` or `unsupported-media-type`, if the body is not what its content type says, or the
+    /// query is not UTF-8.
     pub fn message(self, received: Received<'_>) -> Result<Value, Problem> {
-        let content_type = received
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let text = decoded(received.body, content_type)?;
-        let media_type = media_type(content_type);
+        let content_type = content_type(received.headers);
+        let media_type = media_type(&content_type);
+        let charset = Charset::of(&content_type).map_err(|UnknownCharset(name)| not_read(&format!("`{name}`")))?;
         let form = match media_type.as_str() {
-            "application/x-www-form-urlencoded" => pairs(text.as_bytes()),
-            _ => Map::new(),
+            // The charset is that of the octets which `%xx` stands for, and those are written in ASCII.
+            "application/x-www-form-urlencoded" if charset.is_wide() => return Err(not_read(charset.name())),
+            "application/x-www-form-urlencoded" => pairs(received.body, &charset, PairsOf::Form)?,
+            _ => Vec::new(),
         };
-        let mut query_and_path = pairs(received.query.as_bytes());
+        let text = charset.decode(received.body).map_err(|error| no_text(&error))?;
+        let mut query_and_path = together(query_pairs(received.query)?);
         for (name, value) in received.route_parameters {
             query_and_path.insert(name.clone(), value.clone().into());
         }
         let mut message = Map::new();
         message.insert("body".to_owned(), self.body(text, &media_type)?);
-        message.insert("form".to_owned(), Value::Object(form));
+        message.insert("form".to_owned(), Value::Object(together(form)));
         message.insert("headers".to_owned(), Value::Object(headers(received.headers)));
         message.insert("queryAndPath".to_owned(), Value::Object(query_and_path));
         message.insert("method".to_owned(), received.method.as_str().into());
@@ -103,35 +107,21 @@ impl HttpTrigger {
     }
 }
 
-/// The body as text, by the `charset` of its content type.
-fn decoded(body: &[u8], content_type: &str) -> Result<String, Problem> {
-    let charset = content_type
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase());
-    match charset.as_deref() {
-        None | Some("utf-8" | "utf8" | "us-ascii" | "ascii") => {
-            std::str::from_utf8(body).map(str::to_owned).map_err(|error| {
-                let detail = format!("The body is not UTF-8: byte {} is wrong.", error.valid_up_to());
-                Problem::new(ProblemKind::BadRequest, detail)
-            })
-        }
-        // Each byte is the character of its number.
-        Some("iso-8859-1" | "latin1") => Ok(body.iter().map(|&byte| char::from(byte)).collect()),
-        Some(other) => {
-            let detail = format!("The body's charset `{other}` is not read here; send UTF-8.");
-            Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
-        }
-    }
+fn not_read(charset: &str) -> Problem {
+    let detail = format!("The body's charset {charset} is not read here; send UTF-8.");
+    Problem::new(ProblemKind::UnsupportedMediaType, detail)
 }
 
-/// Names and values of a query or a form. What is there twice becomes a list.
-fn pairs(encoded: &[u8]) -> Map<String, Value> {
+fn no_text(error: &NotText) -> Problem {
+    let detail = format!("The body {error}; send a file, and all else that is no text, as base64 within JSON.");
+    Problem::new(ProblemKind::BadRequest, detail)
+}
+
+/// The pairs by their names. What is there twice becomes a list.
+fn together(pairs: Vec<(String, String)>) -> Map<String, Value> {
     let mut found = Map::new();
-    for (name, value) in url::form_urlencoded::parse(encoded) {
-        add(&mut found, name.into_owned(), value.into_owned().into());
+    for (name, value) in pairs {
+        add(&mut found, name, value.into());
     }
     found
 }
@@ -151,11 +141,7 @@ fn add(found: &mut Map<String, Value>, name: String, value: Value) {
 fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut found = Map::new();
     for name in headers.keys() {
-        let values: Vec<String> = headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .collect();
+        let values: Vec<String> = headers.get_all(name).iter().map(header_text).collect();
         let joined = values.join(", ");
         let is_a_sign_in = name == PROXY_AUTHORIZATION
             || name == "apikey"
@@ -182,11 +168,15 @@ mod tests {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
             headers.append(name, HeaderValue::from_str(value).expect("a value"));
         }
+        of_headers(trigger, &headers, query, body)
+    }
+
+    fn of_headers(trigger: HttpTrigger, headers: &HeaderMap, query: &str, body: &[u8]) -> Result<Value, Problem> {
         trigger.message(Received {
             method: &Method::POST,
             path: "/pipeline/realm/v1/order/7",
             query,
-            headers: &headers,
+            headers,
             body,
             route_parameters: &[("id".to_owned(), "7".to_owned())],
         })
@@ -239,6 +229,89 @@ mod tests {
     }
 
     #[test]
+    fn a_form_is_read_by_its_charset() {
+        let form = |charset: &str, body: &[u8]| {
+            let content_type = format!("application/x-www-form-urlencoded{charset}");
+            request(REST, &[("content-type", &content_type)], "", body)
+        };
+        for (charset, body, name) in [
+            ("; charset=ISO-8859-1", &b"name=J%FCrgen"[..], "Jürgen"),
+            ("; charset=ISO-8859-1", b"name=J\xfcrgen", "Jürgen"),
+            ("; charset=windows-1252", b"name=5+%80", "5 €"),
+            ("; charset=Shift_JIS", b"name=%93%FA%96%7B", "日本"),
+            ("; charset=\"utf-8\"", b"name=J%C3%BCrgen", "Jürgen"),
+        ] {
+            let message = form(charset, body).expect(charset);
+            assert_eq!(message["form"], json!({ "name": name }), "{charset}");
+        }
+        for (charset, body, status, says) in [
+            ("", &b"a=1&name=J%FCrgen"[..], 400, "field `name` is not UTF-8: byte 1"),
+            ("", b"a=1&name=J\xfcrgen", 400, "field `name` is not UTF-8: byte 1"),
+            (
+                "; charset=us-ascii",
+                b"name=%C3%BC",
+                400,
+                "field `name` is not `us-ascii`",
+            ),
+            (
+                "; charset=Shift_JIS",
+                b"name=%93",
+                400,
+                "field `name` is not `shift_jis`",
+            ),
+            ("; charset=utf-7", b"name=x", 415, "`utf-7`"),
+            ("; charset=utf-16", b"name=xy", 415, "`utf-16`"),
+        ] {
+            let problem = form(charset, body).expect_err(says);
+            assert_eq!(problem.status().as_u16(), status, "{says}");
+            assert!(problem.detail().contains(says), "{}", problem.detail());
+        }
+    }
+
+    #[test]
+    fn a_query_that_is_not_utf_8_is_refused_by_its_parameters_name() {
+        let message = request(REST, &[], "n=J%C3%BCrgen", b"").expect("a message");
+        assert_eq!(message["queryAndPath"]["n"], "Jürgen");
+        let problem = request(REST, &[], "a=1&n=J%FCrgen", b"").expect_err("not UTF-8");
+        assert_eq!(problem.status().as_u16(), 400);
+        assert!(problem.detail().contains("parameter `n`"), "{}", problem.detail());
+    }
+
+    #[test]
+    fn a_header_that_is_not_utf_8_has_letters_of_iso_8859_1() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", &b"text/plain; x=\xe9"[..]),
+            ("x-name", b"J\xfcrgen"),
+            ("x-name", "Jürgen".as_bytes()),
+        ] {
+            headers.append(name, HeaderValue::from_bytes(value).expect("a value"));
+        }
+        let message = of_headers(REST, &headers, "", b"{}").expect("a message");
+        assert_eq!(message["headers"]["x-name"], "Jürgen, Jürgen");
+        assert_eq!(message["contentType"], "text/plain; x=é");
+        assert_eq!(message["body"], "{}", "it has a content type");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_what_to_do() {
+        let part = b"--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"p.png\"\r\n\r\n\x89PNG\r\n--x--\r\n";
+        for (content_type, body) in [
+            ("image/png", &b"\x89PNG"[..]),
+            ("multipart/form-data; boundary=x", part),
+            ("application/json; charset=us-ascii", "\"é\"".as_bytes()),
+        ] {
+            let problem = request(HttpTrigger::Http, &[("content-type", content_type)], "", body).expect_err("no text");
+            assert_eq!(problem.status().as_u16(), 400, "{content_type}");
+            assert!(
+                problem.detail().contains("as base64 within JSON"),
+                "{}",
+                problem.detail()
+            );
+        }
+    }
+
+    #[test]
     fn what_signs_in_is_no_part_of_the_message() {
         let token = format!("pp_{}", "a".repeat(43));
         let bearer = format!("Bearer {token}");
@@ -259,7 +332,8 @@ mod tests {
         for (content_type, body, status) in [
             ("application/json", &b"{"[..], 400),
             ("application/json", b"\xff", 400),
-            ("text/plain; charset=utf-16", b"x", 415),
+            ("text/plain; charset=utf-16", b"x", 400),
+            ("text/plain; charset=utf-7", b"x", 415),
         ] {
             let problem = request(REST, &[("content-type", content_type)], "", body).expect_err(content_type);
             assert_eq!(problem.status().as_u16(), status, "{content_type}");
@@ -271,5 +345,8 @@ mod tests {
         assert!(request(REST, &[("content-type", "application/json")], "", deep.as_bytes()).is_err());
         let latin = [("content-type", "text/plain; charset=\"ISO-8859-1\"")];
         assert_eq!(request(REST, &latin, "", b"\xe9").expect("a message")["body"], "é");
+        let wide = [("content-type", "application/json; charset=utf-16")];
+        let message = request(REST, &wide, "", b"\xff\xfe[\0]\0").expect("a message");
+        assert_eq!(message["body"], json!([]));
     }
 }

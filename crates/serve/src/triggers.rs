@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::LOCATION;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use pipepost_core::{Failure, FailureKind};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::dispatcher::{EndWaiter, Submitted};
-use crate::encoded::percent_decoded;
+use crate::encoded::{content_type, percent_decoded};
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::message::{BodyError, HttpTrigger, PlatformPath, Received, read_body, too_large};
 use crate::outcome::{REPLAYED_HEADER, location, named, of_run, of_state};
@@ -141,13 +141,8 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
     let key = IdempotencyKey::of(&head.headers).map_err(refused)?;
     let prefer = Prefer::of(&head.headers);
     let body = whole(body, http).await?;
-    let content_type = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
     let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let digest = ContentDigest::of_request(&head.method, path_and_query, content_type, &body);
+    let digest = ContentDigest::of_request(&head.method, path_and_query, &content_type(&head.headers), &body);
     let message = http
         .trigger
         .message(Received {

@@ -1,5 +1,8 @@
 //! What a caller is answered.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use pipepost_inbox::Script;
 use pipepost_tests::Served;
 use pipepost_tests::http::{Reply, request};
@@ -267,6 +270,53 @@ fn a_failure_is_a_problem_with_the_status_of_its_kind() {
         let problem = served.post(pipeline, &[], &json!({})).with_status(status).json();
         assert_eq!(problem["kind"], "pipeline-error", "{problem}");
     }
+}
+
+#[test]
+fn an_http_pipeline_answers_in_its_charset_and_without_content_where_there_is_none() {
+    let answering = |answer: Value| {
+        let generator =
+            json!({ "type": "connector", "name": "json-generator-connector", "params": { "json": answer } });
+        json!({ "triggerSpec": { "type": "http" }, "flowSpec": { "start": [generator] } })
+    };
+    let latin = "text/xml; charset=ISO-8859-1";
+    let fixture = Fixture::new()
+        .pipeline(
+            "nothing",
+            &answering(json!({ "code": 204, "body": "x", "Content-Type": "text/plain" })),
+        )
+        .pipeline("again", &answering(json!({ "code": 205, "body": "x" })))
+        .pipeline("unchanged", &answering(json!({ "code": 304, "body": "x" })))
+        .pipeline("latin", &answering(json!({ "body": "Jürgen", "Content-Type": latin })))
+        .pipeline("euro", &answering(json!({ "body": "5 €", "Content-Type": latin })));
+    let served = Served::start(&fixture.scratch, &[]);
+    for (pipeline, status, length) in [
+        ("nothing", 204, None),
+        ("again", 205, Some("0")),
+        ("unchanged", 304, None),
+    ] {
+        let reply = served.post(pipeline, &[], &json!({})).with_status(status);
+        assert_eq!(reply.header("content-length"), length, "{reply:?}");
+        assert_eq!(
+            (reply.header("content-type"), reply.body.as_str()),
+            (None, ""),
+            "{reply:?}"
+        );
+    }
+    let head = format!(
+        "POST /pipeline/latin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
+        served.token()
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", served.triggers)).expect("it listens");
+    stream.write_all(head.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    assert!(answer.ends_with(b"\r\n\r\nJ\xfcrgen"), "{}", answer.escape_ascii());
+    let problem = served.post("euro", &[], &json!({})).with_status(500).json();
+    assert!(
+        problem["detail"].as_str().is_some_and(|told| told.contains("U+20AC")),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -41,6 +41,7 @@ struct Wrong {
 }
 
 const JSON: &str = "Content-Type: application/json";
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
 impl Wrong {
     /// A request to the pipeline `welcome`.
@@ -149,11 +150,19 @@ const TRIGGERS: &[Wrong] = &[
     Wrong::post("a byte that is no text", &[JSON], b"{\"subject\":\"\0\"}").is(400, "bad-request", "not JSON"),
     Wrong::post("half a character", &[JSON], b"{\"subject\":\"\\ud800\"}").is(400, "bad-request", "not JSON"),
     Wrong::post("a body that is not UTF-8", &[JSON], b"\xff").is(400, "bad-request", "not UTF-8"),
-    Wrong::post("another charset", &["Content-Type: text/plain; charset=utf-16"], b"x").is(
+    Wrong::post("a picture", &["Content-Type: image/png"], b"\x89PNG").is(400, "bad-request", "as base64 within JSON"),
+    Wrong::post("a form that is not UTF-8", &[FORM], b"a=1&name=J%FCrgen").is(400, "bad-request", "field `name`"),
+    Wrong::post("another charset", &["Content-Type: text/plain; charset=utf-7"], b"x").is(
         415,
         "unsupported-media-type",
-        "`utf-16`",
+        "`utf-7`",
     ),
+    Wrong::at(
+        "a query that is not UTF-8",
+        "POST /pipeline/welcome?name=J%FCrgen",
+        b"{}",
+    )
+    .is(400, "bad-request", "parameter `name`"),
     Wrong::post(
         "a body that is packed",
         &[JSON, "Content-Encoding: gzip"],
@@ -194,6 +203,7 @@ const ADMIN: &[Wrong] = &[
     Wrong::at("another method", "DELETE /api/v1/runs", b"").is(405, "method-not-allowed", "DELETE"),
     Wrong::at("an unknown state", "GET /api/v1/runs?state=lost", b"").is(400, "bad-request", "`lost`"),
     Wrong::at("a misspelt condition", "GET /api/v1/runs?stat=done", b"").is(400, "bad-request", "`stat`"),
+    Wrong::at("a condition that is not UTF-8", "GET /api/v1/runs?q=%ff", b"").is(400, "bad-request", "parameter `q`"),
     Wrong::at("a page that is too large", "GET /api/v1/runs?limit=201", b"").is(400, "bad-request", "from 1 to 200"),
     Wrong::at("no time", "GET /api/v1/runs?since=yesterday", b"").is(400, "bad-request", "RFC 3339"),
     Wrong::at("an order that is not JSON", "POST /api/v1/runs", b"{").is(400, "bad-request", "not an order"),

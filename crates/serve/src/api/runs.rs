@@ -18,7 +18,7 @@ use super::answers::{BODY_MAX, Page, Segment, answer, object};
 use crate::dispatcher::Submitted;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::journal::Journal;
-use crate::message::read_body;
+use crate::message::{query_pairs, read_body};
 use crate::outcome::{location, of_state};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
@@ -155,8 +155,8 @@ fn filter(query: &str) -> Result<RunFilter, Problem> {
         limit: PAGE,
         ..RunFilter::default()
     };
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let text = || value.clone().into_owned();
+    for (name, value) in query_pairs(query)? {
+        let text = || value.clone();
         match &*name {
             _ if value.is_empty() => {}
             "pipeline" => filter.pipeline = Some(text()),

@@ -9,10 +9,13 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::HttpTrigger;
+use crate::charset::{Charset, UnknownCharset};
+use crate::encoded::media_type;
 use crate::problem::{Problem, ProblemKind};
 
 /// Makes the answer of a run that is done. For `rest` the last message is the answer; for `http` the message holds it as
-/// `code`, `body` and `Content-Type`, and a message that has none of them is answered as JSON.
+/// `code`, `body` and `Content-Type`, and a message that has none of them is answered as JSON. The body is in the charset that
+/// the content type names, and 204, 205 and 304 have none.
 ///
 /// # Errors
 /// A problem of the kind `pipeline-error`, if the message of an `http` pipeline is not an answer.
@@ -28,20 +31,61 @@ pub fn answer(trigger: HttpTrigger, last: &Value) -> Result<Response, Problem> {
                 Some(code) => status(code)?,
             };
             let body = match message.get("body") {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text.clone(),
+                None | Some(Value::Null) => "",
+                Some(Value::String(text)) => text,
                 Some(_) => return Err(wrong("The `body` of the last message is not a text.")),
             };
             let content_type = match message.get("Content-Type") {
-                None | Some(Value::Null) => HeaderValue::from_static("text/plain; charset=utf-8"),
-                Some(Value::String(text)) => HeaderValue::from_str(text)
-                    .map_err(|_| wrong("The `Content-Type` of the last message is not one."))?,
+                None | Some(Value::Null) => "text/plain; charset=utf-8",
+                Some(Value::String(text)) => text.trim(),
                 Some(_) => return Err(wrong("The `Content-Type` of the last message is not a text.")),
             };
-            Ok(response(status, content_type, body))
+            let header = HeaderValue::from_str(content_type)
+                .ok()
+                .filter(|_| is_content_type(content_type))
+                .ok_or_else(|| wrong("The `Content-Type` of the last message is not one."))?;
+            if has_no_content(status) {
+                return Ok(without_content(status));
+            }
+            Ok(response(status, header, encoded(body, content_type)?))
         }
         _ => Ok(json(StatusCode::OK, last)),
     }
+}
+
+/// Checks whether it begins with a type and a subtype (RFC 9110, section 8.3.1) and is ASCII.
+fn is_content_type(content_type: &str) -> bool {
+    let is_token = |text: &str| {
+        let of_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+        !text.is_empty() && text.bytes().all(of_token)
+    };
+    let names = media_type(content_type);
+    let names = names.split_once('/');
+    content_type.is_ascii() && names.is_some_and(|(name, subtype)| is_token(name) && is_token(subtype))
+}
+
+/// The body in the charset that its content type names.
+fn encoded(body: &str, content_type: &str) -> Result<Vec<u8>, Problem> {
+    let charset = Charset::of(content_type).map_err(|UnknownCharset(name)| {
+        wrong(format!(
+            "The charset `{name}` in the `Content-Type` of the last message is not known."
+        ))
+    })?;
+    charset.encode(body).map_err(|lacking| {
+        wrong(format!(
+            "The `body` of the last message has the character `{lacking}` (U+{:04X}), which the charset {} of its `Content-Type` lacks.",
+            u32::from(lacking),
+            charset.name()
+        ))
+    })
+}
+
+/// Checks whether an answer with this status has no content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+fn has_no_content(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    )
 }
 
 /// The status that the message names.
@@ -81,13 +125,20 @@ pub fn too_large() -> Response {
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {
-    response(status, HeaderValue::from_static("application/json"), value.to_string())
+    let body = value.to_string().into_bytes();
+    response(status, HeaderValue::from_static("application/json"), body)
 }
 
-fn response(status: StatusCode, content_type: HeaderValue, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+fn response(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response {
+    let mut response = without_content(status);
+    *response.body_mut() = Body::from(body);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn without_content(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -134,6 +185,37 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn the_body_is_in_the_charset_that_is_stated() {
+        for (content_type, octets) in [
+            ("text/xml", &b"J\xc3\xbcrgen"[..]),
+            ("text/xml; charset=ISO-8859-1", b"J\xfcrgen"),
+            ("text/xml; version=\"1;\"; charset=\"windows-1252\"", b"J\xfcrgen"),
+            ("text/xml;charset=utf-16be", b"\0J\0\xfc\0r\0g\0e\0n"),
+        ] {
+            let last = json!({"body": "Jürgen", "Content-Type": content_type});
+            let response = answer(HttpTrigger::Http, &last).expect(content_type);
+            assert_eq!(response.headers()[CONTENT_TYPE], content_type);
+            let body = to_bytes(response.into_body(), 100).await.expect("a body");
+            assert_eq!(&body[..], octets, "{content_type}");
+        }
+        let last = json!({"body": "5 €", "Content-Type": "text/plain; charset=ISO-8859-1"});
+        let problem = answer(HttpTrigger::Http, &last).expect_err("no euro");
+        let says = problem.detail();
+        assert!(says.contains("`€` (U+20AC)") && says.contains("`iso-8859-1`"), "{says}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_may_have_no_content_has_none() {
+        for code in [204, 205, 304] {
+            let last = json!({"code": code, "body": "x", "Content-Type": "text/plain"});
+            let response = answer(HttpTrigger::Http, &last).expect("an answer");
+            assert_eq!(response.status().as_u16(), code);
+            assert!(!response.headers().contains_key(CONTENT_TYPE), "{code}");
+            assert!(to_bytes(response.into_body(), 100).await.expect("a body").is_empty());
+        }
+    }
+
     #[test]
     fn a_message_that_is_no_answer_is_the_pipelines_error() {
         for last in [
@@ -144,8 +226,17 @@ mod tests {
             json!({"body": {"a": 1}}),
             json!({"body": "x", "Content-Type": "text/plain\r\nSet-Cookie: a=b"}),
             json!({"body": "x", "Content-Type": 5}),
+            json!({"body": "x", "Content-Type": ""}),
+            json!({"body": "x", "Content-Type": "  "}),
+            json!({"body": "x", "Content-Type": "html"}),
+            json!({"body": "x", "Content-Type": "text/"}),
+            json!({"body": "x", "Content-Type": "text/html\u{e9}"}),
+            json!({"body": "x", "Content-Type": "text/html; x=\u{e9}"}),
+            json!({"code": 204, "Content-Type": ""}),
+            json!({"body": "x", "Content-Type": "text/plain; charset=utf-7"}),
+            json!({"body": "5 €", "Content-Type": "text/plain; charset=ISO-8859-1"}),
         ] {
-            let problem = answer(HttpTrigger::Http, &last).expect_err("no answer");
+            let problem = answer(HttpTrigger::Http, &last).expect_err(&last.to_string());
             assert_eq!(problem.status().as_u16(), 500, "{last}");
         }
     }
