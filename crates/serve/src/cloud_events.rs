@@ -6,12 +6,12 @@
 //! event that is published again starts nothing.
 
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use crate::encoded::{media_type, percent_decoded};
+use crate::charset::{Charset, UnknownCharset};
+use crate::encoded::{content_type, media_type, percent_decoded};
 use crate::problem::{Problem, ProblemKind};
 
 /// What the name of an attribute begins with in a header (HTTP binding, section 3.1.3.1).
@@ -29,7 +29,7 @@ pub struct CloudEvent {
     /// When it happened, as it was written (RFC 3339).
     pub time: Option<String>,
     /// The data, which is the pipeline's message: JSON as it is, text as text, and other bytes as an object with
-    /// `data_base64`.
+    /// `data_base64`. Data whose type is not said is the first of these that it can be.
     pub message: Value,
 }
 
@@ -39,11 +39,8 @@ impl CloudEvent {
     /// # Errors
     /// A problem that names the attribute that is missing or wrong, or the mode that is not taken.
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Problem> {
-        let content_type = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let media_type = media_type(content_type);
+        let content_type = content_type(headers);
+        let media_type = media_type(&content_type);
         if media_type.starts_with("application/cloudevents-batch") {
             return Err(not_taken(
                 "A batch of events is not taken here; send each event in a request of its own.",
@@ -57,7 +54,7 @@ impl CloudEvent {
                     "The event is in the format `{format}`; send it as `application/cloudevents+json`."
                 )))
             }
-            None => binary(headers, content_type, body),
+            None => binary(headers, &content_type, body),
         }
     }
 
@@ -99,7 +96,7 @@ fn binary(headers: &HeaderMap, content_type: &str, body: &[u8]) -> Result<CloudE
         }
     }
     let name = |attribute: &str| format!("the header `{PREFIX}{attribute}`");
-    let message = data(&media_type(content_type), body)?;
+    let message = data(content_type, body)?;
     event(&attributes, message, name)
 }
 
@@ -109,9 +106,9 @@ fn structured(body: &[u8]) -> Result<CloudEvent, Problem> {
     let Value::Object(envelope) = envelope else {
         return Err(refused("The event is not a JSON object."));
     };
-    let media_type = match envelope.get("datacontenttype") {
-        None | Some(Value::Null) => "application/json".to_owned(),
-        Some(Value::String(text)) => media_type(text),
+    let content_type = match envelope.get("datacontenttype") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(text)) => text,
         Some(_) => return Err(refused("The attribute `datacontenttype` is not a text.")),
     };
     let message = match (envelope.get("data"), envelope.get("data_base64")) {
@@ -121,7 +118,7 @@ fn structured(body: &[u8]) -> Result<CloudEvent, Problem> {
             let bytes = STANDARD
                 .decode(text)
                 .map_err(|error| refused(format!("`data_base64` is not base64: {error}.")))?;
-            data(&media_type, &bytes)?
+            data(content_type, &bytes)?
         }
         (None, Some(_)) => return Err(refused("`data_base64` is not a text.")),
         (None, None) => Value::Object(Map::new()),
@@ -129,20 +126,37 @@ fn structured(body: &[u8]) -> Result<CloudEvent, Problem> {
     event(&envelope, message, |attribute| format!("the attribute `{attribute}`"))
 }
 
-/// What the data is as a message. An event without data gives an empty object.
-fn data(media_type: &str, bytes: &[u8]) -> Result<Value, Problem> {
+/// What the data is as a message. An event without data gives an empty object. Data without a content type may be anything:
+/// it is JSON if it can be read so, else text, else base64.
+fn data(content_type: &str, bytes: &[u8]) -> Result<Value, Problem> {
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    if is_json(media_type) {
-        return serde_json::from_slice(bytes)
-            .map_err(|error| refused(format!("The event's data is not JSON: {error}.")));
+    let media_type = media_type(content_type);
+    let charset = Charset::of(content_type);
+    if is_json(&media_type) {
+        let charset = charset.map_err(|UnknownCharset(name)| {
+            not_taken(format!(
+                "The charset `{name}` of the event's data is not read here; send UTF-8."
+            ))
+        })?;
+        let text = charset
+            .decode(bytes)
+            .map_err(|error| refused(format!("The event's data {error}.")))?;
+        return json(&text).map_err(|error| refused(format!("The event's data is not JSON: {error}.")));
     }
     let is_text = media_type.is_empty() || media_type.starts_with("text/") || media_type.ends_with("xml");
-    match std::str::from_utf8(bytes) {
-        Ok(text) if is_text => Ok(text.into()),
-        _ => Ok(serde_json::json!({ "data_base64": STANDARD.encode(bytes) })),
+    let text = charset.ok().and_then(|charset| charset.decode(bytes).ok());
+    match text.filter(|_| is_text) {
+        Some(text) if media_type.is_empty() => Ok(json(&text).unwrap_or_else(|_| text.into())),
+        Some(text) => Ok(text.into()),
+        None => Ok(serde_json::json!({ "data_base64": STANDARD.encode(bytes) })),
     }
+}
+
+/// Reads JSON. Some senders begin with a byte order mark, which may be ignored (RFC 8259, section 8.1).
+fn json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(text))
 }
 
 fn event(
@@ -317,6 +331,54 @@ mod tests {
         let body = json!({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data_base64": "eyJhIjoxfQ=="});
         let event = CloudEvent::read(&sent, body.to_string().as_bytes()).expect("an event");
         assert_eq!(event.message, json!({"a": 1}));
+    }
+
+    #[test]
+    fn data_whose_type_is_not_said_is_the_same_in_both_modes() {
+        for (bytes, message) in [
+            (&b"hi"[..], json!("hi")),
+            (b"{\"a\":1}", json!({"a": 1})),
+            (b"\xef\xbb\xbf{\"a\":1}", json!({"a": 1})),
+            (b"\x89P", json!({"data_base64": "iVA="})),
+            (b"", json!({})),
+        ] {
+            let mut sent = headers(&BINARY);
+            sent.remove("content-type");
+            let binary = CloudEvent::read(&sent, bytes).expect("an event");
+            assert_eq!(binary.message, message);
+            let body = json!({
+                "specversion": "1.0", "id": "17", "source": "/shop/orders", "type": "order-placed",
+                "data_base64": STANDARD.encode(bytes),
+            });
+            let sent = headers(&[("content-type", "application/cloudevents+json")]);
+            let structured = CloudEvent::read(&sent, body.to_string().as_bytes()).expect("an event");
+            assert_eq!(structured, binary);
+        }
+    }
+
+    #[test]
+    fn data_is_read_by_its_charset() {
+        let read = |content_type: &str, body: &[u8]| {
+            let mut sent = headers(&BINARY);
+            sent.insert("content-type", HeaderValue::from_str(content_type).expect("a value"));
+            CloudEvent::read(&sent, body).map(|event| event.message)
+        };
+        for (content_type, body, message) in [
+            ("text/plain; charset=ISO-8859-1", &b"J\xfcrgen"[..], json!("Jürgen")),
+            (
+                "application/json; charset=ISO-8859-1",
+                b"\"J\xfcrgen\"",
+                json!("Jürgen"),
+            ),
+            ("text/plain", b"J\xfcrgen", json!({"data_base64": "SvxyZ2Vu"})),
+            ("text/plain; charset=utf-7", b"x", json!({"data_base64": "eA=="})),
+        ] {
+            assert_eq!(read(content_type, body).expect("an event"), message, "{content_type}");
+        }
+        for (content_type, status) in [("application/json", 400), ("application/json; charset=utf-7", 415)] {
+            let problem = read(content_type, b"\"J\xfcrgen\"").expect_err(content_type);
+            assert_eq!(problem.status().as_u16(), status, "{}", problem.detail());
+        }
     }
 
     #[test]
