@@ -1,7 +1,6 @@
 //! `POST /events`: an event starts every pipeline that waits for its type.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -23,9 +22,6 @@ use crate::trace;
 use crate::trigger::Start;
 use crate::triggers::{check_queue, order};
 
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// `POST /events`.
 pub(crate) async fn publish(State(service): State<Arc<Service>>, request: Request) -> Response {
     match accept(&service, request).await {
@@ -38,7 +34,7 @@ async fn accept(service: &Arc<Service>, request: Request) -> Result<Vec<Value>, 
     let (head, body) = request.into_parts();
     let caller = service.any_caller(&head.headers)?;
     service.check_ready()?;
-    let body = read_body(body, DEFAULT_BODY_LIMIT, BODY_TIMEOUT).await?;
+    let body = read_body(body, DEFAULT_BODY_LIMIT).await?;
     let event = CloudEvent::read(&head.headers, &body)?;
     let listeners = listeners(service, &event.event_type);
     for pipeline in &listeners {

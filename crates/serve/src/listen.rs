@@ -55,8 +55,6 @@ pub struct HttpLimits {
     pub headers: usize,
     /// How long the headers take to arrive, from their first byte, and a TLS handshake.
     pub header_time: Duration,
-    /// How long a body takes to arrive.
-    pub body_time: Duration,
     /// How long a connection waits for the next request. It is longer than what proxies wait, so that they close it first.
     pub keep_alive: Duration,
     /// How long a caller reads nothing of its answer.
@@ -70,7 +68,6 @@ impl Default for HttpLimits {
             header_bytes: 64 * 1024,
             headers: 100,
             header_time: Duration::from_secs(10),
-            body_time: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             write_time: Duration::from_secs(30),
         }

@@ -15,7 +15,9 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::answer::status_among;
 pub use self::answer::{answer, too_large};
-pub use self::body::{BodyError, read_body};
+#[cfg(test)]
+pub(crate) use self::body::read_body_within;
+pub use self::body::{BODY_TIME, BodyError, read_body};
 pub(crate) use self::pairs::query_pairs;
 use self::pairs::{PairsOf, pairs};
 pub use self::route::{PlatformPath, Route, RouteError};

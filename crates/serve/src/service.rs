@@ -27,9 +27,6 @@ use crate::problem::{Problem, ProblemKind};
 use crate::tokens::{Caller, Need, Tokens};
 use crate::{api, events, health, schedules, triggers};
 
-/// How long a body may take to arrive.
-pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How often the directory is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -5,7 +5,6 @@
 //! gone when the run fails.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -29,9 +28,6 @@ use crate::service::Service;
 use crate::tokens::Need;
 use crate::trace;
 use crate::trigger::{HttpStart, Start};
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A pipeline that a request is for, and what its path says.
 struct Target {
@@ -120,7 +116,6 @@ fn refused(problem: Problem) -> Box<Response> {
 }
 
 async fn respond(service: &Arc<Service>, target: Target, request: Request) -> Answer {
-    let received = Instant::now();
     let pipeline = &target.pipeline;
     let Start::Http(http) = &pipeline.trigger.start else {
         return Err(refused(unknown_pipeline(&pipeline.name)));
@@ -141,6 +136,8 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
     let key = IdempotencyKey::of(&head.headers).map_err(refused)?;
     let prefer = Prefer::of(&head.headers);
     let body = whole(body, http).await?;
+    // A body that arrives slowly takes nothing from the run's time: the caller waits from here on.
+    let received = Instant::now();
     let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let digest = ContentDigest::of_request(&head.method, path_and_query, &content_type(&head.headers), &body);
     let message = http
@@ -179,7 +176,7 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
 }
 
 async fn whole(body: Body, http: &HttpStart) -> Result<axum::body::Bytes, Box<Response>> {
-    match read_body(body, http.body_limit, BODY_TIMEOUT).await {
+    match read_body(body, http.body_limit).await {
         Ok(body) => Ok(body),
         Err(BodyError::TooLarge { .. }) => Err(Box::new(too_large())),
         Err(error) => Err(refused(error.into())),

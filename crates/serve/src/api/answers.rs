@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 
 use crate::message::{query_pairs, read_body};
 use crate::problem::{Problem, ProblemKind};
-use crate::service::BODY_TIMEOUT;
 
 /// How many bytes a body of the API has at most.
 pub(crate) const BODY_MAX: usize = 5 * 1024 * 1024;
@@ -58,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
 /// Reads a body of JSON. An empty body is an empty object, for requests that need say nothing.
 pub(crate) async fn json_body<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bytes = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
+    let bytes = read_body(body, BODY_MAX).await?;
     let text = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
     object(text, "The body cannot be read")
 }

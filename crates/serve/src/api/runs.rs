@@ -22,7 +22,7 @@ use crate::message::{query_pairs, read_body};
 use crate::outcome::{location, of_state};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
-use crate::service::{BODY_TIMEOUT, Service};
+use crate::service::Service;
 use crate::tokens::Need;
 use crate::trace;
 use crate::triggers::{accepted, check_queue, key_reused, order};
@@ -58,7 +58,7 @@ pub(crate) async fn create(State(service): State<Arc<Service>>, headers: HeaderM
 async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
     let caller = service.any_caller(headers)?;
     let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
-    let body = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
+    let body = read_body(body, BODY_MAX).await?;
     let given: NewOrder = object(&body, "The body is not an order for a run")?;
     caller.require(Need::Run(&given.pipeline))?;
     if !service.is_ready() {

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::*;
-use crate::message::read_body;
+use crate::message::read_body_within;
 use crate::problem::Problem;
 
 /// A listener at work, and what ends it.
@@ -39,7 +39,6 @@ const PATIENT: HttpLimits = HttpLimits {
     header_bytes: 8 * 1024,
     headers: 20,
     header_time: Duration::from_secs(600),
-    body_time: Duration::from_secs(600),
     keep_alive: Duration::from_secs(600),
     write_time: Duration::from_secs(600),
 };
@@ -262,7 +261,7 @@ async fn a_connection_that_asks_nothing_ends_and_one_that_waits_between_requests
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_answered_with_408() {
-    let slow = async |request: Request| match read_body(request.into_body(), 100, AT_ONCE).await {
+    let slow = async |request: Request| match read_body_within(request.into_body(), 100, AT_ONCE).await {
         Ok(_) => "whole".to_owned(),
         Err(error) => Problem::from(error).status().to_string(),
     };
