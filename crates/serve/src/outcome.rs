@@ -15,7 +15,7 @@ use crate::problem::{Problem, ProblemKind};
 pub(crate) const RUN_HEADER: HeaderName = HeaderName::from_static("pipepost-run");
 
 /// The header of an answer that was given before (draft-ietf-httpapi-idempotency-key-header).
-pub(crate) const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
+const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The path of a run in the API.
 pub(crate) fn location(run: &Run) -> String {
@@ -50,6 +50,14 @@ pub(crate) fn named(mut response: Response, run: &Run) -> Response {
     if let Ok(id) = HeaderValue::from_str(run.id.as_str()) {
         response.headers_mut().insert(RUN_HEADER, id);
     }
+    response
+}
+
+/// Says that an answer is about a run that had ended under the same key.
+pub(crate) fn replayed(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
     response
 }
 

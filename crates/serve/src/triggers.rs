@@ -20,7 +20,7 @@ use crate::dispatcher::{EndWaiter, Submitted};
 use crate::encoded::{content_type, percent_decoded};
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::message::{BodyError, HttpTrigger, PlatformPath, Received, read_body, too_large};
-use crate::outcome::{REPLAYED_HEADER, location, named, of_run, of_state};
+use crate::outcome::{location, named, of_run, of_state, replayed};
 use crate::pipelines::{ServedPipeline, hexadecimal};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
@@ -366,15 +366,12 @@ impl Waiting<'_> {
                 return self.ended(run, ended).await;
             }
         }
-        let mut response = if self.prefer.leaves_the_run() && self.prefer.wait.is_none() {
+        let response = if self.prefer.leaves_the_run() && self.prefer.wait.is_none() {
             accepted(&run, self.prefer)
         } else {
             of_run(self.trigger, &run, None)
         };
-        response
-            .headers_mut()
-            .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
-        Ok(response)
+        Ok(replayed(response))
     }
 }
 

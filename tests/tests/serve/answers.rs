@@ -62,6 +62,30 @@ fn a_key_that_comes_again_gets_the_recorded_answer_and_sends_nothing() {
 }
 
 #[test]
+fn an_order_for_a_run_that_comes_again_says_so_when_the_run_has_ended() {
+    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
+    let served = Served::start(&fixture.scratch, &[]);
+    let order = json!({ "pipeline": "welcome", "key": "k", "message": { "body": subject("once") } });
+    let ask = || served.api("POST", "/api/v1/runs", &order).with_status(202);
+    let of_pipeline = |decision: &str| {
+        let path = format!("/api/v1/pipelines/welcome/{decision}");
+        served.api("POST", &path, &Value::Null).with_status(200);
+    };
+    of_pipeline("pause");
+    let first = ask();
+    // The run waits: it is no answer that was given before.
+    for reply in [&first, &ask()] {
+        assert_eq!(reply.header("idempotency-replayed"), None, "{reply:?}");
+    }
+    of_pipeline("resume");
+    served.run_until(first.json()["id"].as_str().expect("an id"), "done");
+    let again = ask();
+    assert_eq!(again.header("idempotency-replayed"), Some("true"), "{again:?}");
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(fixture.arrived("once"), 1);
+}
+
+#[test]
 fn who_does_not_wait_is_told_where_to_look() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
     let served = Served::start(&fixture.scratch, &[]);

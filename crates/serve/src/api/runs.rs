@@ -19,7 +19,7 @@ use crate::dispatcher::Submitted;
 use crate::idempotency::{ContentDigest, IdempotencyKey};
 use crate::journal::Journal;
 use crate::message::{query_pairs, read_body};
-use crate::outcome::{location, of_state};
+use crate::outcome::{location, of_state, replayed};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemKind};
 use crate::service::Service;
@@ -99,7 +99,9 @@ async fn accept(service: &Arc<Service>, headers: &HeaderMap, body: Body) -> Resu
     };
     let submitted = service.dispatcher.submit(order).await;
     match submitted.map_err(|error| of_state(&error))? {
-        Submitted::New(run, _) | Submitted::Known(run) => Ok(accepted(&run, prefer)),
+        Submitted::New(run, _) => Ok(accepted(&run, prefer)),
+        Submitted::Known(run) if run.state.is_end() => Ok(replayed(accepted(&run, prefer))),
+        Submitted::Known(run) => Ok(accepted(&run, prefer)),
         Submitted::OtherContent(id) => Err(key_reused(&id)),
         Submitted::Skipped => Err(Problem::new(
             ProblemKind::Conflict,
