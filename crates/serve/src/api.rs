@@ -145,6 +145,46 @@ mod tests {
         }
     }
 
+    /// The kinds of problems that the listener gives before any route sees the request.
+    fn kinds_of_the_listener() -> Vec<ProblemKind> {
+        let sources = [
+            include_str!("listen/codings.rs"),
+            include_str!("listen/host_names.rs"),
+            include_str!("listen/refusal.rs"),
+        ];
+        let names: BTreeSet<&str> = sources
+            .iter()
+            .filter_map(|source| source.split("#[cfg(test)]").next())
+            .flat_map(|source| source.split("ProblemKind::").skip(1))
+            .filter_map(|after| after.split(|c: char| !c.is_alphanumeric()).next())
+            .collect();
+        let kinds: Vec<ProblemKind> = ProblemKind::ALL
+            .into_iter()
+            .filter(|kind| names.contains(format!("{kind:?}").as_str()))
+            .collect();
+        assert_eq!(kinds.len(), names.len(), "{names:?}");
+        kinds
+    }
+
+    #[test]
+    fn every_operation_has_the_answers_of_the_listener_and_of_reading_a_body() {
+        let of_listener = kinds_of_the_listener();
+        assert!(of_listener.len() > 3);
+        let of_body = [ProblemKind::RequestTimeout, ProblemKind::TooLarge];
+        for (path, methods) in description()["paths"].as_object().expect("paths") {
+            for (method, operation) in methods.as_object().expect("methods") {
+                let has = |kind: ProblemKind| operation["responses"].get(kind.status().as_str()).is_some();
+                for &kind in &of_listener {
+                    assert!(has(kind), "{method} {path}: {kind:?}");
+                }
+                let reads_a_body = operation.get("requestBody").is_some();
+                for kind in of_body {
+                    assert_eq!(has(kind), reads_a_body, "{method} {path}: {kind:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_reference_leads_somewhere() {
         let description = description();

@@ -348,6 +348,14 @@ fn what_no_route_sees_is_answered_with_a_problem_too() {
     }
     // It is as whole as before.
     served.post("welcome", &[], &json!({})).with_status(200);
+    // A coding of no body is no reason to say that the process does not turn.
+    for port in [served.triggers, served.admin] {
+        let answer = raw(
+            port,
+            b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n",
+        );
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
 }
 
 #[test]

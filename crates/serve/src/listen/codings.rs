@@ -6,6 +6,7 @@ use axum::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
+use hyper::body::Body as _;
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -15,19 +16,21 @@ pub(super) fn checked(routes: Router) -> Router {
 }
 
 async fn check(request: Request, next: Next) -> Response {
-    match refusal(request.headers()) {
+    // A coding of no body changes nothing: whoever only asks whether the service is there gets an answer.
+    let has_body = !request.body().is_end_stream();
+    match refusal(request.headers(), has_body) {
         Some(problem) => problem.into_response(),
         None => next.run(request).await,
     }
 }
 
-fn refusal(headers: &HeaderMap) -> Option<Problem> {
+fn refusal(headers: &HeaderMap, has_body: bool) -> Option<Problem> {
     if let Some(coding) = other_than(headers, &TRANSFER_ENCODING, "chunked") {
         let detail =
             format!("The transfer coding `{coding}` is not read here; send the body with `chunked` and nothing else.");
         return Some(Problem::new(ProblemKind::BadRequest, detail));
     }
-    let coding = other_than(headers, &CONTENT_ENCODING, "identity")?;
+    let coding = other_than(headers, &CONTENT_ENCODING, "identity").filter(|_| has_body)?;
     let detail = format!("The body's content coding `{coding}` is not read here; send the body as it is.");
     Some(Problem::new(ProblemKind::UnsupportedMediaType, detail))
 }
@@ -61,8 +64,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
-            let found = refusal(&headers).map(|problem| problem.status().as_u16());
+            let found = refusal(&headers, true).map(|problem| problem.status().as_u16());
             assert_eq!(found, status, "{name}: {value}");
+            let of_nothing = refusal(&headers, false).map(|problem| problem.status().as_u16());
+            assert_eq!(of_nothing, status.filter(|&status| status == 400), "{name}: {value}");
         }
     }
 }
