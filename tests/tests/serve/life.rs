@@ -32,8 +32,10 @@ fn a_bad_document_never_replaces_a_good_one() {
     served.post("another", &[], &subject("new")).with_status(200);
     let ready = served.api("GET", "/readyz", &Value::Null).with_status(200).json();
     assert_eq!(
-        ready["checks"]["pipelines"],
-        json!({ "served": 2, "withProblems": 1 }),
+        ready["checks"],
+        json!({
+            "state": "ok", "connectors": "ok", "pipelines": { "served": 2, "withProblems": 1 }, "draining": false,
+        }),
         "{ready}"
     );
 }
