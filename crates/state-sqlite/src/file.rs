@@ -21,9 +21,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many statements a connection keeps prepared: all that are used again and again.
 const STATEMENTS_MAX: usize = 64;
 
-/// How much of the file a connection keeps in memory at most. With SQLite's own 2 MB a request costs a fifth more of the
-/// processor when thousands of runs are in the file, and more than this was no better.
+/// How much of the file the connection that writes keeps in memory at most. With SQLite's own 2 MB a request costs a fifth more of
+/// the processor when thousands of runs are in the file, and more than this was no better.
 const CACHE_KIB: i64 = 8 * 1024;
+
+/// The same for one that looks things up now and then: over months it fills what it may have.
+const LOOK_CACHE_KIB: i64 = 1024;
 
 /// Each brings the file from the version of its index to the next. Never edited once released.
 const MIGRATIONS: [&str; 10] = [
@@ -58,6 +61,16 @@ pub(crate) fn open(directory: &Path) -> Result<Connection, StateError> {
         .map_err(unusable)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     migrate(&mut connection, &path)?;
+    Ok(connection)
+}
+
+/// Opens the state for a connection that stays, and looks things up.
+pub(crate) fn open_to_look(directory: &Path) -> Result<Connection, StateError> {
+    let connection = open(directory)?;
+    let unusable = |error: rusqlite::Error| StateError::unusable(directory.display(), error);
+    connection
+        .pragma_update(None, "cache_size", -LOOK_CACHE_KIB)
+        .map_err(unusable)?;
     Ok(connection)
 }
 

@@ -86,7 +86,7 @@ impl SqliteQuotas {
                 if !directory.join(FILE).exists() {
                     return Ok(None);
                 }
-                *reading = Some(file::open(&directory)?);
+                *reading = Some(file::open_to_look(&directory)?);
             }
             let Some(connection) = reading.as_ref() else {
                 return Ok(None);

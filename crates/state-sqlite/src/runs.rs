@@ -77,7 +77,7 @@ impl SqliteRuns {
         Box::pin(blocking(self.book.directory.clone(), move || {
             let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
             if reading.is_none() {
-                *reading = Some(file::open(&directory)?);
+                *reading = Some(file::open_to_look(&directory)?);
             }
             let Some(connection) = reading.as_ref() else {
                 return Err(StateError::unusable(directory.display(), "it is not open"));
