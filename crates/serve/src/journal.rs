@@ -15,11 +15,15 @@ use crate::metrics::Metrics;
 /// How many runs have their steps and log kept.
 const RUNS_MAX: usize = 1000;
 
-/// How many bytes all kept steps and lines have together.
+/// How many bytes of memory all kept steps and lines have together.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How many bytes one step or line has; a larger one is kept without its messages.
+/// How many bytes one step or line has as JSON; a larger one is kept without its messages.
 const ENTRY_MAX: usize = 64 * 1024;
+
+/// What a member of an object takes of memory beside its texts: its hash, its place, its name and its value. A small object has
+/// several times as much of it as of letters.
+const MEMBER_WEIGHT: usize = size_of::<(u64, usize, String, Value)>();
 
 /// What an entry costs beside its texts, in bytes.
 const FIXED_WEIGHT: usize = 128;
@@ -180,17 +184,21 @@ impl Journal {
         // What one step leaves is what the next one gets: it is kept once, and counts once.
         let before = self.kept().last_output(run);
         let is_shared = before.is_some_and(|before| Arc::ptr_eq(&before, &step.input));
-        let of_input = if is_shared { 0 } else { weight(&step.input, ENTRY_MAX) };
-        let of = |value: &Option<Arc<Value>>| value.as_ref().map_or(0, |value| weight(value, ENTRY_MAX));
-        let of_messages = of_input + of(&step.output) + of(&step.error);
-        if of_messages > ENTRY_MAX {
+        let mut of_messages = Weight::default();
+        if !is_shared {
+            of_messages.add(&step.input);
+        }
+        for message in [&step.output, &step.error].into_iter().flatten() {
+            of_messages.add(message);
+        }
+        if of_messages.text > ENTRY_MAX {
             step.input = Arc::default();
             step.output = step.output.map(|_| Arc::default());
             step.error = step.error.map(|_| Arc::default());
             step.is_cut = true;
         }
         let of_names = step.execution.len() + step.path.len() + step.branch.len() + step.step.len() + step.kind.len();
-        let bytes = FIXED_WEIGHT + of_names + if step.is_cut { 0 } else { of_messages };
+        let bytes = FIXED_WEIGHT + of_names + if step.is_cut { 0 } else { of_messages.memory };
         self.kept().add(run, bytes, |kept| &mut kept.steps, step);
     }
 
@@ -330,29 +338,41 @@ impl Kept {
     }
 }
 
-/// About how many bytes a value has as JSON, without writing it. Beyond `most` it is not counted to its end.
-fn weight(value: &Value, most: usize) -> usize {
-    let mut sum = 0;
-    let mut waiting = vec![value];
-    while let Some(value) = waiting.pop() {
-        sum += match value {
-            Value::Null | Value::Bool(_) => 4,
-            Value::Number(_) => 8,
-            Value::String(text) => text.len() + 2,
-            Value::Array(elements) => {
-                waiting.extend(elements);
-                2 + elements.len()
+/// About how many bytes values have, in two ways.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weight {
+    /// As JSON.
+    text: usize,
+    /// In memory.
+    memory: usize,
+}
+
+impl Weight {
+    /// Adds a value, without writing it. What is too large to be kept is not counted to its end.
+    fn add(&mut self, value: &Value) {
+        let mut waiting = vec![value];
+        while let Some(value) = waiting.pop() {
+            let (text, memory) = match value {
+                Value::Null | Value::Bool(_) => (4, 0),
+                Value::Number(_) => (8, 0),
+                Value::String(text) => (text.len() + 2, text.len()),
+                Value::Array(elements) => {
+                    waiting.extend(elements);
+                    (2 + elements.len(), elements.len() * size_of::<Value>())
+                }
+                Value::Object(members) => {
+                    waiting.extend(members.values());
+                    let names: usize = members.keys().map(String::len).sum();
+                    (2 + members.len() * 4 + names, members.len() * MEMBER_WEIGHT + names)
+                }
+            };
+            self.text += text;
+            self.memory += memory;
+            if self.text > ENTRY_MAX {
+                break;
             }
-            Value::Object(members) => {
-                waiting.extend(members.values());
-                2 + members.keys().map(|name| name.len() + 4).sum::<usize>()
-            }
-        };
-        if sum > most {
-            break;
         }
     }
-    sum
 }
 
 #[cfg(test)]
@@ -453,10 +473,29 @@ mod tests {
     }
 
     #[test]
-    fn the_weight_of_a_value_is_about_its_length() {
+    fn the_weight_of_a_value_is_about_its_length_and_what_it_takes() {
         let value = json!({"a": ["text", 1, null, true], "b": {"c": "d"}});
-        let (weight, length) = (weight(&value, usize::MAX), value.to_string().len());
-        assert!(weight.abs_diff(length) < 20, "{weight}, {length}");
+        let mut weight = Weight::default();
+        weight.add(&value);
+        let length = value.to_string().len();
+        assert!(weight.text.abs_diff(length) < 20, "{weight:?}, {length}");
+        // Three members, four elements, and their letters.
+        let least = 3 * size_of::<(String, Value)>() + 4 * size_of::<Value>() + 8;
+        assert!((least..2 * least).contains(&weight.memory), "{weight:?}, {least}");
+    }
+
+    #[test]
+    fn small_objects_weigh_what_they_take_and_not_what_they_say() {
+        let journal = Journal::default();
+        let numbers: Vec<Value> = (0..2_000).map(|number| json!({ "n": number })).collect();
+        let numbers = Arc::new(Value::Array(numbers));
+        for _ in 0..100 {
+            let copy = Arc::new(Value::clone(&numbers));
+            let other = Arc::new(Value::clone(&numbers));
+            journal.step(&RunId::next(), entry("one", &copy, &other));
+        }
+        let least = 2 * 2_000 * size_of::<(String, Value)>();
+        assert!(journal.kept().runs.len() * least <= BYTES_MAX, "{}", journal.kept().runs.len());
     }
 
     #[tokio::test]
