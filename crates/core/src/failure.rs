@@ -95,6 +95,11 @@ pub enum Remedy {
         /// The account's label.
         account: String,
     },
+    /// Raise the account's own limit for 24 hours, if its provider lets it send more.
+    RaiseAccountLimit {
+        /// The account's label.
+        account: String,
+    },
     /// Say whether an uncertain message was sent.
     SettleMessage {
         /// The message's key in the ledger.

@@ -21,7 +21,7 @@ use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock, Moment, SystemClock, duration, length};
 use pipepost_state::runs::{
-    self, Accepted, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
+    self, Accepted, AccountWait, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -254,10 +254,9 @@ impl Dispatcher {
         }
     }
 
-    /// Lets the runs go on that wait until the pause of this account is over, which it is. What cannot be done now comes when
-    /// the pause would have ended.
-    pub async fn account_goes_on(self: &Arc<Self>, label: &str) {
-        let waiting = runs::waiting_for_account(&*self.runs, label).await;
+    /// Lets the runs go on that wait for this of an account: it is so. What cannot be done now comes when it was to come.
+    pub async fn account_goes_on(self: &Arc<Self>, label: &str, wait: AccountWait) {
+        let waiting = runs::waiting_for_account(&*self.runs, label, wait).await;
         self.note_use(&waiting);
         let waiting = stream::iter(waiting.unwrap_or_default());
         waiting

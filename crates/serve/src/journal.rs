@@ -495,7 +495,11 @@ mod tests {
             journal.step(&RunId::next(), entry("one", &copy, &other));
         }
         let least = 2 * 2_000 * size_of::<(String, Value)>();
-        assert!(journal.kept().runs.len() * least <= BYTES_MAX, "{}", journal.kept().runs.len());
+        assert!(
+            journal.kept().runs.len() * least <= BYTES_MAX,
+            "{}",
+            journal.kept().runs.len()
+        );
     }
 
     #[tokio::test]

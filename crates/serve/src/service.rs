@@ -13,7 +13,7 @@ use pipepost_core::policy::PublicPipelines;
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::ledger::LedgerReader;
-use pipepost_state::runs::{Run, RunStore};
+use pipepost_state::runs::{AccountWait, Run, RunStore};
 use tokio::sync::watch;
 
 use crate::dispatcher::{Dispatcher, Most, Watching};
@@ -267,6 +267,13 @@ impl Service {
         self.journal.tell("accounts", serde_json::json!({ "label": label }));
     }
 
+    /// Lets go on what waits for this of an account.
+    pub(crate) fn account_goes_on(&self, label: &str, wait: AccountWait) {
+        let (dispatcher, label) = (Arc::clone(&self.dispatcher), label.to_owned());
+        // There may be many.
+        tokio::spawn(async move { dispatcher.account_goes_on(&label, wait).await });
+    }
+
     /// Says that the service is about to end: it is not ready any more.
     pub fn stop_being_ready(&self) {
         self.is_ready.send_replace(false);
@@ -284,11 +291,15 @@ impl Service {
 
     /// Reads the accounts and the directory anew, and says what changed. If an account is wrong now, all stay as they were.
     pub async fn reload(self: &Arc<Self>) {
-        match self.operator.reload_accounts().await {
-            Ok(()) => self.dispatcher.forget_prepared(),
+        let reloaded = self.operator.reload_accounts().await;
+        match &reloaded {
+            Ok(_) => self.dispatcher.forget_prepared(),
             Err(problem) => tracing::warn!(problem = problem.detail(), "the accounts stay as they were"),
         }
         self.look_with(Pipelines::reload).await;
+        for label in reloaded.into_iter().flatten() {
+            self.account_goes_on(&label, AccountWait::Limit);
+        }
     }
 
     async fn look_with(self: &Arc<Self>, look: fn(&Pipelines) -> Result<crate::pipelines::Changes, std::io::Error>) {

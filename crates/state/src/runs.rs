@@ -250,16 +250,34 @@ pub fn backoff(attempt: u32) -> Duration {
 /// How many runs are looked at at once.
 const PAGE: usize = 50;
 
-/// Returns the runs that wait until the pause of the account with this label is over.
+/// What a run waits for that waits for an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountWait {
+    /// The end of a pause.
+    Pause,
+    /// Room in the limit that the account states for itself.
+    Limit,
+}
+
+/// Returns the runs that wait for the account with this label.
 ///
 /// # Errors
 /// Fails when the state cannot be used.
-pub async fn waiting_for_account(runs: &dyn RunStore, label: &str) -> Result<Vec<RunId>, StateError> {
+pub async fn waiting_for_account(
+    runs: &dyn RunStore,
+    label: &str,
+    wait: AccountWait,
+) -> Result<Vec<RunId>, StateError> {
+    // A failure names what helps.
+    let helps = match wait {
+        AccountWait::Pause => "resume-account",
+        AccountWait::Limit => "raise-account-limit",
+    };
     let waits = |run: &Run| {
         let failure = run.failure.as_ref()?;
         let object: serde_json::Value = serde_json::from_str(&failure.object).ok()?;
         let remedy = &object["remedy"];
-        (remedy["kind"] == "resume-account" && remedy["account"] == label).then(|| run.id.clone())
+        (remedy["kind"] == helps && remedy["account"] == label).then(|| run.id.clone())
     };
     let mut found = Vec::new();
     // The kinds of failures that wait for an account.

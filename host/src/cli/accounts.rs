@@ -15,7 +15,7 @@ use limits::LimitsOptions;
 use pipepost::FailureKind;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
-use pipepost_state::runs;
+use pipepost_state::runs::{self, AccountWait};
 use serde_json::json;
 use test::TestOptions;
 
@@ -232,7 +232,7 @@ async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), CliError> {
     let state = super::state::open(state)?;
     let ended = state.store.quotas().resume(label).await?;
     let runs = state.store.runs();
-    for id in runs::waiting_for_account(&*runs, label).await? {
+    for id in runs::waiting_for_account(&*runs, label, AccountWait::Pause).await? {
         // A server may have begun it meanwhile.
         let _ = runs.resume(&id).await?;
     }

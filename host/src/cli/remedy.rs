@@ -12,6 +12,12 @@ pub(super) fn sentence(remedy: &Remedy) -> Option<String> {
             format!("To sign in again: {}.", authorize(account, file.as_deref()))
         }
         Remedy::ResumeAccount { account } => format!("To end the pause: `pipepost accounts resume {account}`."),
+        Remedy::RaiseAccountLimit { account } => {
+            format!(
+                "To raise the limit: `pipepost accounts edit {} --set limits.messages_per_day=N`.",
+                word(account)
+            )
+        }
         Remedy::SettleMessage { key } => format!("To settle it: `pipepost ledger settle {key} --as sent|not-sent`."),
         Remedy::NamePolicy => "To name a policy: --policy FILE.".to_owned(),
         Remedy::RaiseTimeLimit => "To give one run more time: --timeout.".to_owned(),

@@ -327,7 +327,10 @@ fn full(label: &str, limits: SendLimits, next: Coming) -> Failure {
         at(next.at)
     );
     let mut failure = Failure::new(FailureKind::Quota, message)
-        .advise("Wait until then, or raise limits.messages_per_day in the account.");
+        .advise("Wait until then, or raise limits.messages_per_day in the account.")
+        .with_remedy(Remedy::RaiseAccountLimit {
+            account: label.to_owned(),
+        });
     failure.wait = Some(seconds(next.wait));
     failure
 }

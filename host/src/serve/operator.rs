@@ -14,7 +14,7 @@ use pipepost_core::sentence::{capitalised, ended};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_net::{ConnectionCount, HttpClient};
 use pipepost_serve::host::Source;
-use pipepost_serve::operator::{AccountUse, Answer, BegunAuthorization, Operator};
+use pipepost_serve::operator::{AccountUse, Answer, BegunAuthorization, Operator, PutAccount};
 use pipepost_serve::problem::{Problem, ProblemKind};
 use pipepost_state::StateError;
 use pipepost_state::quota::{Availability, Pause, PauseCause};
@@ -100,11 +100,24 @@ impl HostOperator {
         })
     }
 
-    /// Reads the accounts again. If one of them is wrong now, the accounts stay as they are.
-    fn reload(&self) -> Result<(), Problem> {
+    /// Reads the accounts again. If one of them is wrong now, the accounts stay as they were. Returns the labels of those that
+    /// may send more in 24 hours than before.
+    fn reload(&self) -> Result<Vec<String>, Problem> {
         let accounts = self.sources.load().map_err(|errors| of_errors(&errors))?;
+        Ok(self.go_on_with(accounts))
+    }
+
+    fn go_on_with(&self, accounts: Accounts) -> Vec<String> {
+        let before = self.host.get();
+        let per_day = |account: &Account| account.limits().messages_per_day.unwrap_or(u32::MAX);
+        let has_more = |account: &&Arc<Account>| {
+            let earlier = before.accounts.get(account.label());
+            earlier.is_ok_and(|earlier| per_day(earlier) < per_day(account))
+        };
+        let raised = accounts.iter().filter(has_more);
+        let raised = raised.map(|account| account.label().to_owned()).collect();
         self.host.set_accounts(accounts);
-        Ok(())
+        raised
     }
 
     /// The account, as it is used.
@@ -281,12 +294,11 @@ impl Operator for HostOperator {
         })
     }
 
-    fn reload_accounts(&self) -> Answer<'_, ()> {
+    fn reload_accounts(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async move {
             let sources = self.sources.clone();
             let accounts = blocking(move || sources.load().map_err(|errors| of_errors(&errors))).await?;
-            self.host.set_accounts(accounts);
-            Ok(())
+            Ok(self.go_on_with(accounts))
         })
     }
 
@@ -353,7 +365,7 @@ impl Operator for HostOperator {
         })
     }
 
-    fn put_account<'o>(&'o self, label: &'o str, fields: Map<String, Value>) -> Answer<'o, bool> {
+    fn put_account<'o>(&'o self, label: &'o str, fields: Map<String, Value>) -> Answer<'o, PutAccount> {
         Box::pin(async move {
             let store = self.store()?;
             if self.account_in_store(label)?.is_none() && self.used(label).is_ok() {
@@ -364,8 +376,11 @@ impl Operator for HostOperator {
             let name = label.to_owned();
             let fields = zeroize::Zeroizing::new(Value::Object(fields).to_string());
             let is_new = blocking(move || store.put(&name, &fields).map_err(|errors| of_errors(&errors))).await?;
-            self.reload()?;
-            Ok(is_new)
+            let raised = self.reload()?;
+            Ok(PutAccount {
+                is_new,
+                may_send_more: raised.iter().any(|raised| raised == label),
+            })
         })
     }
 
@@ -384,7 +399,7 @@ impl Operator for HostOperator {
             };
             let name = label.to_owned();
             blocking(move || store.remove(&name).map_err(|errors| of_errors(&errors))).await?;
-            self.reload()
+            self.reload().map(drop)
         })
     }
 

@@ -39,6 +39,19 @@ fn with_store(fixture: Fixture) -> Fixture {
     Fixture { scratch, ..fixture }
 }
 
+/// Adds the account of `new.json` to the store.
+const ADD_MAIL: [&str; 4] = ["accounts", "add", "--from", "new.json"];
+
+/// A fixture whose account `mail` is in the store, and in no file.
+fn with_stored_mail(fixture: Fixture) -> Fixture {
+    let account = std::fs::read_to_string(fixture.scratch.folder().join("accounts.json")).expect("an account");
+    fixture.scratch.write("new.json", account);
+    fixture.scratch.write("accounts.json", "[]");
+    let fixture = with_store(fixture);
+    fixture.scratch.pipepost(&ADD_MAIL).with_code(0);
+    fixture
+}
+
 #[test]
 fn an_account_is_written_shown_without_its_secret_and_removed() {
     let fixture = with_store(Fixture::new().pipeline("welcome", &sending(&rest())));
@@ -134,6 +147,34 @@ fn what_waits_for_an_accounts_pause_goes_on_when_a_person_ends_it() {
 }
 
 #[test]
+fn what_waits_for_an_accounts_own_limit_goes_on_when_it_is_raised() {
+    let patient = json!({ "type": "rest", "expiration": 2_000_000_000 });
+    let fixture = with_stored_mail(Fixture::new().pipeline("welcome", &sending(&patient)));
+    let limit = |count: &str| {
+        let set = format!("limits.messages_per_day={count}");
+        fixture
+            .scratch
+            .pipepost(&["accounts", "edit", "mail", "--set", &set])
+            .with_code(0);
+    };
+    limit("1");
+    let served = Served::start(&fixture.scratch, &[]);
+    served.post("welcome", &[], &subject("first")).with_status(200);
+    let second = served.post("welcome", &[("Prefer", "respond-async")], &subject("second"));
+    let second = second.with_status(202).json()["id"].as_str().expect("a run").to_owned();
+    while served.run(&second)["failure"].is_null() {
+        std::thread::yield_now();
+    }
+    let waits = served.run_until(&second, "queued");
+    let remedy = json!({ "kind": "raise-account-limit", "account": "mail" });
+    assert_eq!(waits["failure"]["remedy"], remedy, "{waits}");
+    limit("9");
+    served.running().signal("HUP");
+    served.run_until(&second, "done");
+    assert_eq!(fixture.arrived("second"), 1);
+}
+
+#[test]
 fn a_run_that_waits_for_its_time_begins_when_it_is_continued() {
     let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
     let served = Served::start(&fixture.scratch, &[]);
@@ -150,13 +191,7 @@ fn a_run_that_waits_for_its_time_begins_when_it_is_continued() {
 /// Whoever removes an account, because its password leaked or somebody left, expects that nothing leaves through it any more.
 #[test]
 fn nothing_is_sent_with_an_account_that_was_removed() {
-    let fixture = Fixture::new().pipeline("welcome", &sending(&rest()));
-    let account = std::fs::read_to_string(fixture.scratch.folder().join("accounts.json")).expect("an account");
-    fixture.scratch.write("new.json", account);
-    fixture.scratch.write("accounts.json", "[]");
-    let fixture = with_store(fixture);
-    let add = ["accounts", "add", "--from", "new.json"];
-    fixture.scratch.pipepost(&add).with_code(0);
+    let fixture = with_stored_mail(Fixture::new().pipeline("welcome", &sending(&rest())));
     let served = Served::start(&fixture.scratch, &[]);
     served.post("welcome", &[], &subject("before")).with_status(200);
     served
@@ -182,7 +217,7 @@ fn nothing_is_sent_with_an_account_that_was_removed() {
     assert_eq!(fixture.catcher.inbox().messages().len(), 1);
     // It is back, by another way: the files and the store are read again.
     fixture.write("welcome", &sending(&rest()));
-    fixture.scratch.pipepost(&add).with_code(0);
+    fixture.scratch.pipepost(&ADD_MAIL).with_code(0);
     served.running().signal("HUP");
     while served.post("welcome", &[], &subject("back")).status != 200 {
         std::thread::yield_now();

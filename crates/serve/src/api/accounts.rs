@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY}
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use jiff::Timestamp;
+use pipepost_state::runs::AccountWait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -54,10 +55,13 @@ pub(crate) async fn put(
     let put = async {
         service.caller(&headers, Need::Admin)?;
         let fields = fields_of(json_body(body).await?, &label)?;
-        let is_new = service.operator.put_account(&label, fields).await?;
+        let put = service.operator.put_account(&label, fields).await?;
         service.accounts_changed(&label).await;
+        if put.may_send_more {
+            service.account_goes_on(&label, AccountWait::Limit);
+        }
         let account = service.operator.account(&label).await?;
-        Ok::<_, Problem>((is_new, account))
+        Ok::<_, Problem>((put.is_new, account))
     };
     match put.await {
         Ok((true, account)) => (StatusCode::CREATED, axum::Json(account)).into_response(),
@@ -195,9 +199,7 @@ pub(crate) async fn resume(
         service.caller(&headers, Need::Operate)?;
         let ended = service.operator.resume_account(&label).await?;
         service.pauses.look().await;
-        let dispatcher = Arc::clone(&service.dispatcher);
-        // There may be many.
-        tokio::spawn(async move { dispatcher.account_goes_on(&label).await });
+        service.account_goes_on(&label, AccountWait::Pause);
         Ok(json!({ "ended": ended }))
     };
     answer(resume.await)
