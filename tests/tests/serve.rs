@@ -8,6 +8,8 @@ mod api;
 mod bad_input;
 #[path = "serve/disk.rs"]
 mod disk;
+#[path = "serve/documents.rs"]
+mod documents;
 #[path = "serve/durability.rs"]
 mod durability;
 #[path = "serve/fixture.rs"]

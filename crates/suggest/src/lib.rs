@@ -1,5 +1,6 @@
 //! "Did you mean": finds the known name that a person probably meant. It is the one rule for every name that a person
-//! writes: fields of accounts, keys and steps of documents, functions, built-ins, labels.
+//! writes: fields of accounts, keys and steps of documents, functions, built-ins, labels. [`shortened`] keeps a sentence
+//! readable that repeats what a person wrote.
 //!
 //! ```
 //! use pipepost_suggest::nearest;
@@ -8,6 +9,8 @@
 //! assert_eq!(nearest("user", ["password", "port"]), None);
 //! ```
 #![forbid(unsafe_code)]
+
+use std::borrow::Cow;
 
 /// Names come from documents and connectors, of any size; comparing takes time with both lengths, and nobody mistypes a name
 /// this long.
@@ -34,6 +37,24 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         (slips <= SLIPS_MAX.min(shorter / 3) && shorter > 0).then_some((slips, name))
     });
     near.min_by_key(|(slips, _)| *slips).map(|(_, name)| name)
+}
+
+/// Characters of a name or value that a sentence repeats.
+const SHOWN_MAX: usize = 80;
+
+/// Returns what somebody wrote as a sentence repeats it: whole, or its beginning and `…` where it is longer than 80 characters.
+///
+/// ```
+/// use pipepost_suggest::shortened;
+///
+/// assert_eq!(shortened("welcome"), "welcome");
+/// assert_eq!(shortened(&"a".repeat(5000)), format!("{}…", "a".repeat(80)));
+/// ```
+pub fn shortened(written: &str) -> Cow<'_, str> {
+    match written.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &written[..end])),
+        None => Cow::Borrowed(written),
+    }
 }
 
 /// Both names without the last words that they share, as long as enough is left of each for a slip.

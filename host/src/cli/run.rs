@@ -72,7 +72,12 @@ pub(super) async fn execute(options: RunOptions, logging: &Logging) -> Result<u8
             return Ok(exit_code(&problems));
         }
     };
-    for warning in pipeline.warnings().warnings() {
+    // Nothing of the trigger but its `timeout` matters to a run that is started by hand.
+    for warning in pipeline
+        .warnings()
+        .warnings()
+        .filter(|warning| !warning.is_of_trigger())
+    {
         tracing::warn!("{}: {warning}", options.pipeline.display());
     }
     match input {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use pipepost_suggest::shortened;
 use serde_json::{Map, Value};
 
 use crate::catalogue::CheckContext;
@@ -15,7 +16,7 @@ use crate::reader::{Findings, Reported, Shared};
 use crate::references::{self, Known};
 use crate::requirements::Requirements;
 use crate::step::{BranchId, SettingValue, Step};
-use crate::{canvas, flow, json_text, nearest, nesting, step_reader};
+use crate::{canvas, flow, json_text, nearest, nesting, step_reader, trigger_keys};
 
 /// The complete result of a check of a document.
 #[derive(Debug)]
@@ -97,6 +98,11 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Report {
         requirements,
         files: findings.files,
     }
+}
+
+/// Returns where the value at this JSON pointer (RFC 6901) begins in a document's text, or the nearest value around it.
+pub fn position(text: &str, pointer: &str) -> Option<Position> {
+    Positions::of(text.strip_prefix('\u{FEFF}').unwrap_or(text)).value(pointer)
 }
 
 /// Like any object in a document, these may stand there as JSON text.
@@ -281,19 +287,6 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A key of the trigger that is misspelt would change when a pipeline starts, or who may start it, without a word.
-    fn misspelt_trigger_keys(&mut self, members: &Map<String, Value>) {
-        for name in members.keys().filter(|name| !TRIGGER_KEYS.contains(&name.as_str())) {
-            if let Some(advice) = nearest::advise(name, TRIGGER_KEYS.iter().copied()) {
-                let mut pointer = "/triggerSpec".to_owned();
-                push_token(&mut pointer, name);
-                let problem = Problem::invalid(format!("`triggerSpec` has no `{name}`")).advise(advice);
-                let problem = problem.at(Place::default(), self.positions.key(&pointer));
-                self.findings.problems.push((None, problem));
-            }
-        }
-    }
-
     fn metadata(&mut self, top: &Map<String, Value>) -> PipelineMetadata {
         let value = |name: &str| top.get(name).filter(|value| !value.is_null()).cloned();
         let text = |name: &str| match top.get(name)? {
@@ -318,23 +311,25 @@ impl<'a> Reading<'a> {
             self.report("/triggerSpec", Problem::invalid("`triggerSpec` is not an object"));
             return None;
         };
-        self.misspelt_trigger_keys(members);
+        let problems = trigger_keys::check(members, self.positions).into_iter();
+        self.findings.problems.extend(problems.map(|problem| (None, problem)));
         let milliseconds = match members.get("timeout")? {
             Value::Null => return None,
             Value::String(text) if text.is_empty() => return None,
             value => u64::from_value(value),
         };
         let longest = Pipeline::LONGEST_TIME_LIMIT.as_millis();
-        let problem = match milliseconds {
+        let advice = match milliseconds {
             Some(found) if found > 0 && u128::from(found) <= longest => return Some(Duration::from_millis(found)),
-            Some(found) if found > 0 => Problem::invalid(format!(
-                "`triggerSpec.timeout` is longer than the {longest} ms that a document may ask for"
-            ))
-            .advise("lower it, or leave it out and give the limit where the run is started"),
-            _ => {
-                Problem::invalid("`triggerSpec.timeout` is not a number of milliseconds").advise("write 30000 for 30 s")
-            }
+            Some(found) if found > 0 => "lower it, or leave it out and give the limit where the run is started",
+            _ => "write 30000 for 30 s",
         };
+        let written = members.get("timeout").map(Value::to_string).unwrap_or_default();
+        let problem = Problem::invalid(format!(
+            "`triggerSpec.timeout` is {}; it must be a whole number of milliseconds from 1 to {longest}",
+            shortened(&written)
+        ));
+        let problem = problem.advise(advice);
         self.report("/triggerSpec/timeout", problem);
         None
     }
@@ -515,26 +510,6 @@ const TOP_KEYS: &[&str] = &[
     "realm",
     "project",
     "sensitive",
-];
-
-/// What `triggerSpec` may say that matters here.
-const TRIGGER_KEYS: &[&str] = &[
-    "type",
-    "name",
-    "timeout",
-    "retries",
-    "allowRedelivery",
-    "concurrentScheduling",
-    "cronExpression",
-    "timeZone",
-    "methods",
-    "routes",
-    "maxRequestSize",
-    "body",
-    "eventName",
-    "expiration",
-    "consumers",
-    "public",
 ];
 
 fn collect_aliases(flow_spec: Option<&Value>, aliases: &mut BTreeSet<String>) {

@@ -59,6 +59,7 @@ mod sidecar;
 mod step;
 mod step_reader;
 mod steps;
+mod trigger_keys;
 mod unsupported;
 
 pub use body::{Body, BodyError};
@@ -67,7 +68,7 @@ pub use catalogue::{
     NameHolder,
 };
 pub use condition::{Comparison, Condition, ConditionError, ConditionSyntaxError, Literal, Operator, Simple};
-pub use document::{Report, check, parse};
+pub use document::{Report, check, parse, position};
 pub use merge_items::{GroupBy, Items, ItemsSource, MergeItems};
 pub use object_query::{MemberChange, OBJECT_ID, ObjectOrder, ObjectQuery, ObjectUpdate};
 pub use pipeline::{Branch, Form, Pipeline, PipelineMetadata};

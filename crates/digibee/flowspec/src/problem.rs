@@ -92,6 +92,8 @@ pub struct Problem {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
+    #[serde(skip)]
+    of_trigger: bool,
 }
 
 impl Problem {
@@ -103,6 +105,7 @@ impl Problem {
             position: None,
             message: message.into(),
             advice: None,
+            of_trigger: false,
         }
     }
 
@@ -144,6 +147,11 @@ impl Problem {
         self
     }
 
+    pub(crate) fn of_trigger(mut self) -> Self {
+        self.of_trigger = true;
+        self
+    }
+
     pub(crate) fn soften(&mut self) {
         self.severity = Severity::Warning;
     }
@@ -166,6 +174,12 @@ impl Problem {
     /// Returns the line and column in the document's text, if the problem has a position.
     pub fn position(&self) -> Option<Position> {
         self.position
+    }
+
+    /// Returns whether it is about a key of `triggerSpec`. What starts a pipeline changes nothing about a run that is started by
+    /// hand.
+    pub fn is_of_trigger(&self) -> bool {
+        self.of_trigger
     }
 
     /// Returns one sentence that says what is wrong. It contains no secret and no place.
