@@ -2,8 +2,8 @@
 //!
 //! [`FailureKind`] and [`Failure`] say what went wrong, and every decision depends on the kind. The feature `host` (on
 //! by default) adds what a host needs below all its layers: [`Endpoint`] and the one egress rule ([`EgressRule`]),
-//! [`Limits`] and [`Policy`], files that are opened below a directory only ([`beneath`]), JSON that is read back ([`json`]), and
-//! [`shutdown`]. Connectors are built without it.
+//! [`Limits`] and [`Policy`], files that are opened below a directory only ([`beneath`]), [`text`] of files, JSON that is read back
+//! ([`json`]), and [`shutdown`]. Connectors are built without it.
 //!
 //! This crate depends on no other crate of Pipepost. It opens no connection and knows no exit codes.
 
@@ -25,6 +25,8 @@ pub mod policy;
 pub mod sentence;
 #[cfg(feature = "host")]
 pub mod shutdown;
+#[cfg(feature = "host")]
+pub mod text;
 
 #[cfg(feature = "host")]
 pub use egress::{EgressGate, EgressRule};

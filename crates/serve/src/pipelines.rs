@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use pipepost_core::{Failure, FailureKind};
+use pipepost_core::{Failure, FailureKind, text};
 use pipepost_state::runs::PinnedDocument;
 use serde_json::Value;
 
@@ -232,9 +232,9 @@ impl Pipelines {
     /// Reads one document: its name, and what is served of it.
     fn read_file(&self, path: &Path, older: &Directory) -> (String, Result<Arc<ServedPipeline>, Vec<String>>) {
         let file = path.to_string_lossy().into_owned();
-        let text = match fs::read_to_string(self.folder.join(path)) {
+        let text = match read_text(&self.folder, path) {
             Ok(text) => text,
-            Err(error) => return (stem(path), Err(vec![format!("`{file}` cannot be read: {error}.")])),
+            Err(sentence) => return (stem(path), Err(vec![sentence])),
         };
         let source = Source {
             text,
@@ -399,6 +399,15 @@ fn check_name(name: &str) -> Result<(), Vec<String>> {
         Some('/') => wrong("has a `/` in it; choose another `name`"),
         Some(_) => wrong("has a control character in it; choose another `name`"),
         None => Ok(()),
+    }
+}
+
+/// Reads a document of the directory.
+fn read_text(folder: &Path, path: &Path) -> Result<String, String> {
+    let file = path.display();
+    match fs::read(folder.join(path)) {
+        Ok(octets) => text::decoded(octets).map_err(|error| format!("`{file}` {error}.")),
+        Err(error) => Err(format!("`{file}` cannot be read: {error}.")),
     }
 }
 

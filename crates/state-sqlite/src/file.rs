@@ -157,7 +157,13 @@ pub(crate) fn make(directory: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         builder.mode(0o700);
     }
-    builder.create(directory)
+    builder.create(directory).map_err(|error| {
+        if directory.exists() && !directory.is_dir() {
+            let reason = "it is a file, and a state is a directory: name one, in which its files are made";
+            return io::Error::new(error.kind(), reason);
+        }
+        error
+    })
 }
 
 /// Makes the file its owner's alone, also in a directory that others may look into, before anything is in it. SQLite gives

@@ -31,13 +31,26 @@ impl CliError {
 
     /// A file that cannot be read.
     pub(super) fn no_input(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
+        let is_link = path.is_symlink();
         let path = path.display();
         let why = match error.kind() {
+            io::ErrorKind::NotFound if is_link => {
+                format!("The {what} `{path}` is a link to something that is not there.")
+            }
             io::ErrorKind::NotFound => format!("The {what} `{path}` is not there."),
+            io::ErrorKind::IsADirectory => format!("The {what} `{path}` is a directory; name a file."),
             _ => format!("The {what} `{path}` cannot be read: {error}."),
         };
         Self {
             sentences: vec![why],
+            code: NO_INPUT,
+        }
+    }
+
+    /// A path that is there and is no directory, in this sentence.
+    pub(super) fn no_directory(sentence: String) -> Self {
+        Self {
+            sentences: vec![sentence],
             code: NO_INPUT,
         }
     }

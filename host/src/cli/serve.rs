@@ -215,14 +215,21 @@ async fn alive(interval: Option<Duration>) {
 
 /// What was typed.
 fn check(options: &ServeOptions) -> Result<(), CliError> {
-    if !options.directory.is_dir() {
-        return Err(CliError::no_input(
-            "directory",
-            &options.directory,
-            &std::io::ErrorKind::NotFound.into(),
-        ));
+    let directory = &options.directory;
+    if directory.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    if directory.exists() {
+        let around = directory.parent().filter(|around| !around.as_os_str().is_empty());
+        let around = around.unwrap_or_else(|| Path::new("."));
+        return Err(CliError::no_directory(format!(
+            "`{}` is a file, and `pipepost serve` takes a directory: `pipepost serve {}` serves all that is in it.",
+            directory.display(),
+            around.display()
+        )));
+    }
+    let error = std::io::ErrorKind::NotFound.into();
+    Err(CliError::no_input("directory", directory, &error))
 }
 
 /// What protects the traffic of both listeners.

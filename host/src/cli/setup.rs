@@ -162,12 +162,10 @@ pub(super) fn tell_replaced(host: &Host) {
 
 /// Reads a text file that was named on the command line.
 pub(super) fn read(what: &str, path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => CliError::new(
-            FailureKind::Invalid,
-            format!("The {what} `{}` is not text in UTF-8.", path.display()),
-        ),
-        _ => CliError::no_input(what, path, &error),
+    let octets = std::fs::read(path).map_err(|error| CliError::no_input(what, path, &error))?;
+    pipepost_core::text::decoded(octets).map_err(|error| {
+        let sentence = format!("The {what} `{}` {error}.", path.display());
+        CliError::new(FailureKind::Invalid, sentence)
     })
 }
 
