@@ -101,6 +101,11 @@ impl PipelineHost for ServedHost {
             document,
         }))
     }
+
+    fn position(&self, text: &str, pointer: &str) -> Option<(usize, usize)> {
+        let position = pipepost_flowspec::position(text, pointer)?;
+        Some((position.line, position.column))
+    }
 }
 
 impl PreparedPipeline for ServedPipeline {

@@ -54,6 +54,10 @@ pub trait PipelineHost: Send + Sync + Debug {
     /// # Errors
     /// Returns every problem that keeps it from running, each as a sentence.
     fn prepare(&self, source: &Source) -> Result<Arc<dyn PreparedPipeline>, Vec<String>>;
+
+    /// Returns the line and the column, both from 1, at which the value at this JSON pointer (RFC 6901) begins in a document's
+    /// text, or the nearest value around it.
+    fn position(&self, text: &str, pointer: &str) -> Option<(usize, usize)>;
 }
 
 /// A document that was checked and can run.

@@ -11,12 +11,13 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use pipepost_core::{Failure, FailureKind, text};
 use pipepost_state::runs::PinnedDocument;
+use pipepost_suggest::shortened;
 use serde_json::Value;
 
 pub use self::places::{Place, Places};
 use crate::host::{Answer, Order, Performed, PipelineHost, PreparedPipeline, Source, SourceFiles};
 use crate::idempotency::ContentDigest;
-use crate::trigger::Trigger;
+use crate::trigger::{Trigger, TriggerProblem};
 
 /// A pipeline that is served.
 #[derive(Debug)]
@@ -262,7 +263,14 @@ impl Pipelines {
             };
             return (name, Ok(Arc::new(pipeline)));
         }
-        let trigger = check_name(&name).and_then(|()| Trigger::of(prepared.document(), Timestamp::now()));
+        let at = |pointer: &str| self.host.position(&document.text, pointer);
+        let trigger = check_name(&name).map_err(|problem| vec![problem]).and_then(|()| {
+            let trigger = Trigger::read(prepared.document(), Timestamp::now());
+            trigger.map_err(|problems| {
+                let shown = |problem: &TriggerProblem| problem.at(at(&problem.pointer()));
+                problems.iter().map(shown).collect()
+            })
+        });
         let pipeline = trigger.map(|trigger| {
             Arc::new(ServedPipeline {
                 name: name.clone(),
@@ -386,9 +394,12 @@ fn stem(file: &Path) -> String {
     file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// A name is a part of a path and a label of metrics.
-fn check_name(name: &str) -> Result<(), Vec<String>> {
-    let wrong = |clause: &str| Err(vec![format!("The pipeline's name `{name}` {clause}.")]);
+/// Checks the name under which a document is served: it is a part of a path and a label of metrics.
+///
+/// # Errors
+/// Fails with a sentence that says what is wrong.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let wrong = |clause: &str| Err(format!("The pipeline's name `{}` {clause}.", shortened(name)));
     if name.len() > 200 {
         return wrong("is longer than 200 bytes");
     }
@@ -409,6 +420,15 @@ fn read_text(folder: &Path, path: &Path) -> Result<String, String> {
         Ok(octets) => text::decoded(octets).map_err(|error| format!("`{file}` {error}.")),
         Err(error) => Err(format!("`{file}` cannot be read: {error}.")),
     }
+}
+
+/// Returns the names of the documents in a directory, in their order.
+///
+/// # Errors
+/// Fails when the directory cannot be read.
+pub fn documents(folder: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
+    let found = look_around(folder)?;
+    Ok(found.into_keys().filter(|path| is_document(path)).collect())
 }
 
 fn is_document(path: &Path) -> bool {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use pipepost::{FailureKind, Remedy};
 use pipepost_flowspec::Requirements;
-use pipepost_serve::pipelines::{Place, Places, served_name};
-use pipepost_serve::trigger::Trigger;
+use pipepost_serve::pipelines::{self, Place, Places, check_name, served_name};
+use pipepost_serve::trigger::{Trigger, TriggerProblem};
 use serde_json::json;
 
 use super::arguments::CheckOptions;
@@ -66,18 +66,31 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
     let mut names = BTreeSet::new();
     let mut places = Places::default();
     for path in documents(&options.pipeline)? {
-        let document = setup::read("pipeline", &path)?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let document = match setup::read("pipeline", &path) {
+            Ok(document) => document,
+            // The others are checked all the same, as they are served.
+            Err(error) => {
+                codes.insert(error.exit_code());
+                let problems = error.sentences().iter().map(|sentence| format!("error: {sentence}"));
+                checked.push((file, problems.collect(), Requirements::default()));
+                continue;
+            }
+        };
         let report = host.check_with(&document, &setup::preparation(&path, &options.pins)?);
         codes.insert(exit_code(&report.problems));
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
         if !report.problems.has_errors() {
-            let document = serde_json::from_str(document.trim_start_matches('\u{FEFF}')).unwrap_or_default();
-            let name = served_name(&document, &path);
-            let trigger = Trigger::of(&document, jiff::Timestamp::now());
-            let given = trigger.and_then(|trigger| places.take(&file, &Place::all_of(&name, &trigger)));
-            let wrong = given.err().unwrap_or_default();
-            problems.extend(wrong.into_iter().map(|sentence| format!("error: {sentence}")));
+            let read = serde_json::from_str(document.trim_start_matches('\u{FEFF}')).unwrap_or_default();
+            let name = served_name(&read, &path);
+            let trigger = check_name(&name)
+                .map_err(|sentence| vec![format!("error: {sentence}")])
+                .and_then(|()| trigger(&document, &read));
+            let given = trigger.and_then(|trigger| {
+                let given = places.take(&file, &Place::all_of(&name, &trigger));
+                given.map_err(|taken| taken.iter().map(|sentence| format!("error: {sentence}")).collect())
+            });
+            problems.extend(given.err().unwrap_or_default());
             names.insert(name);
             if problems.len() > report.problems.iter().count() {
                 codes.insert(pipepost::exit_code(FailureKind::Invalid));
@@ -116,22 +129,21 @@ async fn directory(options: &CheckOptions) -> Result<u8, CliError> {
     Ok(code)
 }
 
+/// The trigger of a document, as `serve` reads it.
+fn trigger(text: &str, document: &serde_json::Value) -> Result<Trigger, Vec<String>> {
+    let at = |problem: &TriggerProblem| {
+        let position = pipepost_flowspec::position(text, &problem.pointer());
+        problem.at(position.map(|position| (position.line, position.column)))
+    };
+    let trigger = Trigger::read(document, jiff::Timestamp::now());
+    trigger.map_err(|problems| problems.iter().map(at).collect())
+}
+
 /// The documents of a directory, as `serve` finds them.
 fn documents(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
-    let entries = std::fs::read_dir(directory).map_err(|error| CliError::no_input("directory", directory, &error))?;
-    let is_document = |path: &PathBuf| {
-        let is_hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !is_hidden && path.is_file() && path.extension().is_some_and(|extension| extension == "json")
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(is_document)
-        .collect();
-    found.sort();
-    Ok(found)
+    let found = pipelines::documents(directory);
+    let found = found.map_err(|error| CliError::no_input("directory", directory, &error))?;
+    Ok(found.into_iter().map(|file| directory.join(file)).collect())
 }
 
 fn counted(count: usize, what: &str) -> String {

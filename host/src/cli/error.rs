@@ -78,6 +78,10 @@ impl CliError {
         self.code
     }
 
+    pub(super) fn sentences(&self) -> &[String] {
+        &self.sentences
+    }
+
     pub(super) fn print(&self) {
         for sentence in &self.sentences {
             super::logging::say(&format!("pipepost: {sentence}"));

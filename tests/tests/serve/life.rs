@@ -238,7 +238,8 @@ fn a_directory_is_checked_as_it_is_served() {
     fixture.write("misspelt", &sending(&json!({ "type": "rest", "consumer": 3 })));
     let checked = fixture.scratch.pipepost(&["check", "pipelines"]).with_code(65);
     for words in [
-        "never.json: error: In `triggerSpec`: ",
+        "never.json: error at line 1, column ",
+        ": In `triggerSpec`: ",
         "`triggerSpec` has no `consumer`",
         "welcome.json: error: `another.json` is",
     ] {
