@@ -59,7 +59,8 @@ impl ServedHost {
 
 /// Prepares a document on a host.
 fn prepared(host: &Host, source: &Source) -> Result<Prepared, Vec<String>> {
-    let sentences = |problems: pipepost_flowspec::Problems| problems.iter().map(ToString::to_string).collect();
+    // A warning or a note is no reason why it is not served.
+    let sentences = |problems: pipepost_flowspec::Problems| problems.errors().map(ToString::to_string).collect();
     match &source.files {
         SourceFiles::Folder(folder) => {
             let preparation = Preparation {
@@ -123,6 +124,11 @@ impl PreparedPipeline for ServedPipeline {
 
     fn warnings(&self) -> Vec<String> {
         self.prepared.warnings().iter().map(ToString::to_string).collect()
+    }
+
+    fn doubts(&self) -> Vec<String> {
+        let warnings = self.prepared.warnings().warnings();
+        warnings.map(ToString::to_string).collect()
     }
 
     fn shown(&self, message: &Value) -> Value {

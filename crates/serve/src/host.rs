@@ -71,8 +71,11 @@ pub trait PreparedPipeline: Send + Sync + Debug {
     /// Returns the labels of the accounts that its steps use.
     fn accounts(&self) -> BTreeSet<String>;
 
-    /// Returns warnings about the document. They do not keep it from running.
+    /// Returns warnings and notes about the document. They do not keep it from running.
     fn warnings(&self) -> Vec<String>;
+
+    /// Returns the warnings without the notes: what is probably not what the document's author meant.
+    fn doubts(&self) -> Vec<String>;
 
     /// Returns a message as people may see it.
     fn shown(&self, message: &Value) -> Value;

@@ -311,6 +311,10 @@ impl PreparedPipeline for Unprepared {
         Vec::new()
     }
 
+    fn doubts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn shown(&self, _: &Value) -> Value {
         // What is sensitive is not known.
         Value::Null

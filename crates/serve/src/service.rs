@@ -25,6 +25,7 @@ use crate::pauses::Pauses;
 use crate::pipelines::{Pipelines, ServedPipeline};
 use crate::problem::{Problem, ProblemKind};
 use crate::tokens::{Caller, Need, Tokens};
+use crate::told::Told;
 use crate::{api, events, health, schedules, triggers};
 
 /// How often the directory is looked at.
@@ -78,6 +79,7 @@ pub struct Service {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) pauses: Arc<Pauses>,
+    told: Told,
     tokens: RwLock<Arc<Tokens>>,
     is_ready: watch::Sender<bool>,
 }
@@ -120,9 +122,8 @@ impl Service {
                 directory: settings.directory.clone(),
                 source,
             })?;
-        for problem in &pipelines.current().problems {
-            tell(problem);
-        }
+        let told = Told::default();
+        told.tell(&pipelines);
         tell_recovered(&runs.recover().await?);
         let journal = Arc::new(Journal::default());
         let dispatcher = Dispatcher::new(
@@ -143,6 +144,7 @@ impl Service {
             runs,
             pipelines,
             dispatcher,
+            told,
             tokens: RwLock::new(Arc::new(tokens)),
             operator: operating.operator,
             ledger: operating.ledger,
@@ -304,14 +306,10 @@ impl Service {
 
     async fn look_with(self: &Arc<Self>, look: fn(&Pipelines) -> Result<crate::pipelines::Changes, std::io::Error>) {
         let pipelines = Arc::clone(&self.pipelines);
-        let before = pipelines.current();
         let looked = tokio::task::spawn_blocking(move || look(&pipelines)).await;
         match looked.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(changes) => {
-                let now = self.pipelines.current();
-                for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
-                    tell(problem);
-                }
+                self.told.tell(&self.pipelines);
                 if !changes.is_empty() {
                     tracing::info!(
                         loaded = changes.loaded.join(", "),
@@ -323,9 +321,7 @@ impl Service {
                     self.dispatcher.something_waits();
                 }
             }
-            Err(error) => {
-                tracing::warn!(directory = %self.settings.directory.display(), %error, "the directory cannot be read");
-            }
+            Err(error) => self.told.tell_unread(&self.pipelines, &error),
         }
     }
 
@@ -390,16 +386,5 @@ fn tell_recovered(recovered: &[Run]) {
             run = %run.id, pipeline = run.pipeline, state = run.state.as_str(), deaths = run.deaths,
             "a run whose server ended"
         );
-    }
-}
-
-fn tell(problem: &crate::pipelines::FileProblem) {
-    let outcome = if problem.keeps_older {
-        "its older text is served on"
-    } else {
-        "it is not served"
-    };
-    for sentence in &problem.problems {
-        tracing::warn!(file = problem.file, "{outcome}: {sentence}");
     }
 }

@@ -122,9 +122,15 @@ pub(super) async fn execute(options: ServeOptions) -> Result<u8, CliError> {
             token.expose()
         ));
     }
-    let served = service.pipelines().current().pipelines.len();
+    let directory = service.pipelines().current();
+    let served = directory.pipelines.len();
+    let not_served = match directory.problems.len() {
+        0 => String::new(),
+        1 => "; 1 document is not served".to_owned(),
+        count => format!("; {count} documents are not served"),
+    };
     lines.push(format!(
-        "ready     {served} pipelines of {}",
+        "ready     {served} pipelines of {}{not_served}",
         options.directory.display()
     ));
     for line in &lines {

@@ -3,7 +3,7 @@
 use pipepost_tests::Served;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, sending};
 
 fn rest() -> Value {
     json!({ "type": "rest" })
@@ -14,6 +14,14 @@ fn saying(trigger: &Value, text: &str) -> Value {
     let generator =
         json!({ "type": "connector", "name": "json-generator-connector", "params": { "json": { "says": text } } });
     json!({ "triggerSpec": trigger, "flowSpec": { "start": [generator] } })
+}
+
+/// A pipeline of an account that is not there, with a value of which there is a note.
+fn of_no_account() -> Value {
+    let mut document = sending(&rest());
+    document["flowSpec"]["start"][0]["accountLabel"] = json!("gmail");
+    document["flowSpec"]["start"][0]["params"]["cc"] = json!("{{ message.cc }}");
+    document
 }
 
 #[test]
@@ -51,6 +59,18 @@ fn a_key_of_the_trigger_without_effect_is_a_warning_and_the_export_is_served() {
     // What starts a pipeline is nothing to one who starts it by hand.
     let run = fixture.scratch.pipepost(&["run", "pipelines/export.json"]).with_code(0);
     assert!(!run.stderr.contains("triggerSpec"), "{run}");
+    let ending = served.end("TERM");
+    for key in said {
+        let says = "`export.json` is served: warning at line 1, column ";
+        let line = ending
+            .stderr
+            .lines()
+            .find(|line| line.contains(&format!("`triggerSpec.{key}` ")));
+        assert!(
+            line.is_some_and(|line| line.contains("WARN") && line.contains(says)),
+            "{key}: {ending}"
+        );
+    }
 }
 
 #[test]
@@ -69,6 +89,62 @@ fn what_is_wrong_with_a_trigger_has_its_place_in_check_and_in_the_api() {
     let served = Served::start(&fixture.scratch, &[]);
     let listed = served.api("GET", "/api/v1/pipelines", &Value::Null).json();
     assert_eq!(listed["problems"][0]["problems"], json!(said), "{listed}");
+}
+
+#[test]
+fn notes_are_no_reasons_and_what_stays_wrong_is_said_once() {
+    let fixture = Fixture::new()
+        .pipeline("bad", &of_no_account())
+        .pipeline("worse", &saying(&json!({ "type": "kafka" }), "x"))
+        .pipeline("good", &saying(&rest(), "x"));
+    let running = fixture.scratch.start(&Served::arguments());
+    let ready = running.says("ready ");
+    assert_eq!(ready, "ready     1 pipelines of pipelines; 2 documents are not served");
+    drop(running);
+    let served = Served::start(&fixture.scratch, &[]);
+    let listed = served.api("GET", "/api/v1/pipelines", &Value::Null).json();
+    let of_bad = listed["problems"][0]["problems"].as_array().expect("problems");
+    assert_eq!(of_bad.len(), 1, "{listed}");
+    assert!(
+        of_bad[0].as_str().is_some_and(|said| said.contains("`gmail`")),
+        "{listed}"
+    );
+    // Another problem of the same document is said alone.
+    let mut worse = of_no_account();
+    worse["flowSpec"]["start"][0]["params"]["smtpPort"] = json!("many");
+    fixture.write("bad", &worse);
+    served.running().signal("HUP");
+    served
+        .running()
+        .complains("`bad.json` is not served: error at line 1, ");
+    served.running().complains("smtpPort");
+    let ending = served.end("TERM");
+    let count = |words: &str| ending.stderr.lines().filter(|line| line.contains(words)).count();
+    assert_eq!((count("note at"), count("`kafka`")), (0, 1), "{ending}");
+}
+
+#[test]
+fn what_is_not_utf_8_has_to_be_saved_so() {
+    let fixture = Fixture::new();
+    let text = saying(&rest(), "x").to_string();
+    let utf16: Vec<u8> = "\u{feff}"
+        .encode_utf16()
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    fixture.scratch.write("pipelines/wide.json", utf16);
+    let says = "is not text in UTF-8: byte 0 is 0xFF, as in UTF-16; save it as UTF-8.";
+    let checked = fixture.scratch.pipepost(&["check", "pipelines"]).with_code(65);
+    assert!(checked.stdout.contains(says), "{checked}");
+    let alone = fixture
+        .scratch
+        .pipepost(&["check", "pipelines/wide.json"])
+        .with_code(65);
+    assert!(alone.stderr.contains(says), "{alone}");
+    let served = Served::start(&fixture.scratch, &[]);
+    served
+        .running()
+        .complains(&format!("`wide.json` is not served: `wide.json` {says}"));
 }
 
 #[test]
@@ -108,4 +184,23 @@ fn a_file_where_a_directory_is_wanted_and_a_name_without_end_are_sentences() {
     );
     let served = Served::start(&fixture.scratch, &[]);
     assert!(served.running().complains(&says).len() < 500);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_spoken_of_once() {
+    let fixture = Fixture::new().pipeline("welcome", &saying(&rest(), "x"));
+    let served = Served::start(&fixture.scratch, &[]);
+    let pipelines = fixture.scratch.folder().join("pipelines");
+    let away = fixture.scratch.folder().join("away");
+    std::fs::rename(&pipelines, &away).expect("a folder of our own");
+    served.running().signal("HUP");
+    served.running().complains("the directory cannot be read");
+    served.running().signal("HUP");
+    served.post("welcome", &[], &json!({})).with_status(200);
+    std::fs::rename(&away, &pipelines).expect("a folder of our own");
+    fixture.write("another", &saying(&rest(), "x"));
+    served.running().signal("HUP");
+    served.running().complains("the directory changed");
+    let ending = served.end("TERM");
+    assert_eq!(ending.stderr.matches("cannot be read").count(), 1, "{ending}");
 }
