@@ -4,6 +4,7 @@ mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -419,9 +420,12 @@ pub fn check_name(name: &str) -> Result<(), String> {
 
 /// Reads a document of the directory.
 fn read_text(folder: &Path, path: &Path) -> Result<String, String> {
-    let file = path.display();
-    match fs::read(folder.join(path)) {
+    let (whole, file) = (folder.join(path), path.display());
+    match fs::read(&whole) {
         Ok(octets) => text::decoded(octets).map_err(|error| format!("`{file}` {error}.")),
+        Err(error) if error.kind() == ErrorKind::NotFound && whole.is_symlink() => {
+            Err(format!("`{file}` is a link to something that is not there."))
+        }
         Err(error) => Err(format!("`{file}` cannot be read: {error}.")),
     }
 }
@@ -460,6 +464,11 @@ fn look_around(folder: &Path) -> Result<Seen, std::io::Error> {
             let path = below.join(entry.file_name());
             // What a link leads to counts: a mounted volume's files are links.
             let Ok(about) = fs::metadata(folder.join(&path)) else {
+                // A document that cannot be reached, such as a link to nothing, is one that cannot be read; what went away since
+                // the directory was listed is none.
+                if is_document(&path) && is_there(&folder.join(&path)) && seen.len() < ENTRIES_MAX {
+                    seen.insert(path, (0, None));
+                }
                 continue;
             };
             if about.is_dir() {
@@ -474,6 +483,10 @@ fn look_around(folder: &Path) -> Result<Seen, std::io::Error> {
         }
     }
     Ok(seen)
+}
+
+fn is_there(path: &Path) -> bool {
+    !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
 fn differences(older: &Directory, newer: &Directory) -> Changes {

@@ -123,6 +123,35 @@ fn notes_are_no_reasons_and_what_stays_wrong_is_said_once() {
     assert_eq!((count("note at"), count("`kafka`")), (0, 1), "{ending}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_document_that_becomes_a_link_to_nothing_is_served_on_with_a_problem() {
+    let fixture = Fixture::new().pipeline("slow", &saying(&rest(), "older"));
+    let pipelines = fixture.scratch.folder().join("pipelines");
+    std::os::unix::fs::symlink("/nonexistent/lost", pipelines.join("lost.json")).expect("a link");
+    std::fs::create_dir(pipelines.join("folder.json")).expect("a folder");
+    let listening = std::os::unix::net::UnixListener::bind(pipelines.join("socket.json")).expect("a socket");
+    let checked = fixture.scratch.pipepost(&["check", "pipelines"]).with_code(66);
+    let says = "is a link to something that is not there.";
+    assert!(
+        checked.stdout.contains(says) && checked.stdout.contains("2 pipelines: 1 problem."),
+        "{checked}"
+    );
+    let served = Served::start(&fixture.scratch, &[]);
+    let problems = || served.api("GET", "/api/v1/pipelines", &Value::Null).json()["problems"].clone();
+    let lost = json!({ "file": "lost.json", "problems": [format!("`lost.json` {says}")], "keepsOlder": false });
+    assert_eq!(problems(), json!([lost]));
+    std::fs::remove_file(pipelines.join("slow.json")).expect("a file of our own");
+    std::os::unix::fs::symlink("/nonexistent/slow", pipelines.join("slow.json")).expect("a link");
+    served.running().signal("HUP");
+    served.running().complains("`slow.json`: its older text is served on: ");
+    let reply = served.post("slow", &[], &json!({})).with_status(200);
+    assert_eq!(reply.json()["says"], "older");
+    let slow = json!({ "file": "slow.json", "problems": [format!("`slow.json` {says}")], "keepsOlder": true });
+    assert_eq!(problems(), json!([lost, slow]));
+    drop(listening);
+}
+
 #[test]
 fn what_is_not_utf_8_has_to_be_saved_so() {
     let fixture = Fixture::new();
