@@ -658,10 +658,7 @@ impl Dispatcher {
             tracing::debug!(run = %id, pipeline = lease.run.pipeline, attempt = lease.run.attempt, "begins");
             match perform::perform(&dispatcher, lease).await {
                 WentOn::Ended(ended) => {
-                    tracing::info!(
-                        run = %id, pipeline = ended.run.pipeline, state = ended.run.state.as_str(),
-                        milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "ended"
-                    );
+                    tell_ended(&ended.run, begun.elapsed());
                     dispatcher.watching.metrics.observe_run(&pipeline, begun.elapsed());
                     dispatcher.tell(*ended);
                 }
@@ -731,6 +728,24 @@ impl Watching {
         }
         self.journal.tell_run(run);
     }
+}
+
+/// Says in the log how a run ended. A failure's sentence has what others wrote in it, so it is a field: those are escaped.
+fn tell_ended(run: &Run, elapsed: Duration) {
+    let (pipeline, state) = (run.pipeline.as_str(), run.state.as_str());
+    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    if !matches!(run.state, RunState::Failed | RunState::Uncertain) {
+        tracing::info!(run = %run.id, pipeline, state, milliseconds, "ended");
+        return;
+    }
+    let (kind, why) = match &run.failure {
+        Some(failure) => (failure.kind.as_str(), sentence(failure)),
+        None => (
+            state,
+            format!("{} messages may or may not have been sent", run.counts.uncertain),
+        ),
+    };
+    tracing::warn!(run = %run.id, pipeline, state, kind, why, milliseconds, "ended");
 }
 
 /// A failure's own sentence.

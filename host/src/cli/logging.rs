@@ -14,10 +14,11 @@ use super::otel::Traces;
 /// `tracing`'s filter language.
 pub(super) fn start(options: &Logging, traces: Option<&Traces>) {
     let default = match (options.quiet, options.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn,pipepost::pipeline=info,pipepost_serve=info",
-        (false, 1) => "info,pipepost=debug,pipepost_inbox=info",
-        (false, _) => "debug,pipepost=trace",
+        // A service says of failures, of its own and of runs, as warnings, and goes on.
+        (true, _) => format!("error,pipepost_serve=warn,{}=error", pipepost_serve::WARNINGS_TARGET),
+        (false, 0) => "warn,pipepost::pipeline=info,pipepost_serve=info".to_owned(),
+        (false, 1) => "info,pipepost=debug,pipepost_inbox=info".to_owned(),
+        (false, _) => "debug,pipepost=trace".to_owned(),
     };
     // A line for a machine says to which run and step it belongs; a person who watches one run knows.
     let spans = match options.log_format {

@@ -1,9 +1,10 @@
 //! What is said of documents: by `check`, in the log, and by the API.
 
+use pipepost_inbox::Script;
 use pipepost_tests::Served;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, sending};
+use crate::fixture::{Fixture, sending, subject};
 
 fn rest() -> Value {
     json!({ "type": "rest" })
@@ -213,6 +214,48 @@ fn a_file_where_a_directory_is_wanted_and_a_name_without_end_are_sentences() {
     );
     let served = Served::start(&fixture.scratch, &[]);
     assert!(served.running().complains(&says).len() < 500);
+}
+
+#[test]
+fn a_run_that_failed_is_a_warning_with_its_reason_also_for_a_quiet_log() {
+    let throws = json!({ "type": "connector", "name": "throw-error-connector",
+        "params": { "errorCode": 418, "errorMessage": "no \u{1b}[31m order" } });
+    let fixture = Fixture::with_script(Script::default().lose_reply_of_message(1))
+        .pipeline("fine", &saying(&json!({ "type": "rest", "unknown": 1 }), "x"))
+        .pipeline("doubt", &sending(&rest()))
+        .pipeline(
+            "broken",
+            &json!({ "triggerSpec": rest(), "flowSpec": { "start": [throws] } }),
+        );
+    let served = Served::start(&fixture.scratch, &["-q"]);
+    served.post("fine", &[], &json!({})).with_status(200);
+    let failed = served.post("broken", &[], &json!({}));
+    assert!(failed.status >= 400, "{failed:?}");
+    let line = served.running().complains("ended");
+    for words in [
+        "WARN",
+        "pipeline=\"broken\"",
+        "state=\"failed\"",
+        "kind=\"pipeline-error\"",
+        "why=\"",
+        "order",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    assert!(!line.contains('\u{1b}') && line.contains("\\u{1b}[31m"), "{line}");
+    served.post("doubt", &[], &subject("doubt")).with_status(409);
+    let line = served.running().complains("ended");
+    for words in [
+        "WARN",
+        "state=\"uncertain\"",
+        "kind=\"uncertain\"",
+        "why=\"",
+        "may have been delivered",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    let ending = served.end("TERM");
+    assert!(!ending.stderr.contains("fine"), "{ending}");
 }
 
 #[test]
