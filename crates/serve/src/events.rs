@@ -32,7 +32,8 @@ pub(crate) async fn publish(State(service): State<Arc<Service>>, request: Reques
 
 async fn accept(service: &Arc<Service>, request: Request) -> Result<Vec<Value>, Problem> {
     let (head, body) = request.into_parts();
-    let caller = service.any_caller(&head.headers)?;
+    // Also if nobody waits for the event: whoever starts nothing learns nothing of who listens.
+    let caller = service.caller(&head.headers, Need::RunSome)?;
     service.check_ready()?;
     let body = read_body(body, DEFAULT_BODY_LIMIT).await?;
     let event = CloudEvent::read(&head.headers, &body)?;

@@ -126,6 +126,8 @@ impl<'de> Deserialize<'de> for Scope {
 pub enum Need<'a> {
     /// To start this pipeline.
     Run(&'a str),
+    /// To start at least one pipeline.
+    RunSome,
     /// To see.
     Read,
     /// To cancel, continue, settle, pause and resume.
@@ -138,7 +140,10 @@ impl Scope {
     /// Checks whether this scope gives what is needed.
     pub fn gives(&self, need: Need<'_>) -> bool {
         match (self, need) {
-            (Self::Admin, _) | (Self::RunAll, Need::Run(_)) | (Self::Operate, Need::Operate | Need::Read) => true,
+            (Self::Admin, _)
+            | (Self::RunAll, Need::Run(_) | Need::RunSome)
+            | (Self::Run(_), Need::RunSome)
+            | (Self::Operate, Need::Operate | Need::Read) => true,
             (Self::Run(own), Need::Run(name)) => own == name,
             (Self::Read, Need::Read) => true,
             _ => false,
@@ -150,6 +155,7 @@ impl fmt::Display for Need<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run(name) => write!(f, "run:{name}"),
+            Self::RunSome => f.write_str("run:NAME"),
             Self::Read => f.write_str("read"),
             Self::Operate => f.write_str("operate"),
             Self::Admin => f.write_str("admin"),

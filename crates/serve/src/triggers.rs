@@ -9,10 +9,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_state::runs::{Decided, NewRun, Run, RunFailure, RunId, RunOrigin, RunState};
+use pipepost_suggest::shortened;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -38,19 +39,21 @@ struct Target {
 /// `/pipeline/{name}` and `/pipeline/{realm}/v{major}/{name}`.
 pub(crate) async fn by_path(State(service): State<Arc<Service>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    match target_of_path(&service, &path) {
-        Ok(target) => answered(&service, target, request).await,
-        Err(problem) => problem.into_response(),
-    }
+    let target = target_of_path(&service, &path);
+    answered(&service, target, request).await
 }
 
 /// The routes that documents name.
 pub(crate) async fn by_route(State(service): State<Arc<Service>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    match target_of_route(&service, &path) {
-        Some(target) => answered(&service, target, request).await,
-        None => Problem::new(ProblemKind::NotFound, format!("There is nothing at `{path}`.")).into_response(),
-    }
+    let nothing = || {
+        Problem::new(
+            ProblemKind::NotFound,
+            format!("There is nothing at `{}`.", shortened(&path)),
+        )
+    };
+    let target = target_of_route(&service, &path).ok_or_else(nothing);
+    answered(&service, target, request).await
 }
 
 fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
@@ -77,7 +80,7 @@ fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
 fn unknown_pipeline(name: &str) -> Problem {
     Problem::new(
         ProblemKind::NotFound,
-        format!("There is no pipeline `{name}` that a request starts."),
+        format!("There is no pipeline `{}` that a request starts.", shortened(name)),
     )
 }
 
@@ -102,8 +105,13 @@ fn target_of_route(service: &Service, path: &str) -> Option<Target> {
     Some(Target { pipeline, parameters })
 }
 
-async fn answered(service: &Arc<Service>, target: Target, request: Request) -> Response {
-    match respond(service, target, request).await {
+async fn answered(service: &Arc<Service>, target: Result<Target, Problem>, request: Request) -> Response {
+    let admitted = admitted(service, target, request.headers());
+    let answer = match admitted {
+        Ok(target) => respond(service, target, request).await,
+        Err(problem) => Err(refused(problem)),
+    };
+    match answer {
         Ok(response) => response,
         Err(response) => *response,
     }
@@ -115,6 +123,18 @@ fn refused(problem: Problem) -> Box<Response> {
     Box::new(problem.into_response())
 }
 
+/// Lets pass who may start the pipeline. Who has no token learns nothing else: neither which pipelines there are, nor their
+/// methods, unless anybody may call one.
+fn admitted(service: &Service, target: Result<Target, Problem>, headers: &HeaderMap) -> Result<Target, Problem> {
+    if target.as_ref().is_ok_and(|target| service.is_public(&target.pipeline)) {
+        return target;
+    }
+    let caller = service.any_caller(headers)?;
+    let target = target?;
+    caller.require(Need::Run(&target.pipeline.name))?;
+    Ok(target)
+}
+
 async fn respond(service: &Arc<Service>, target: Target, request: Request) -> Answer {
     let pipeline = &target.pipeline;
     let Start::Http(http) = &pipeline.trigger.start else {
@@ -124,11 +144,6 @@ async fn respond(service: &Arc<Service>, target: Target, request: Request) -> An
     if !http.methods.contains(&head.method) {
         let allowed: Vec<&str> = http.methods.iter().map(Method::as_str).collect();
         return Err(refused(Problem::method_not_allowed(head.method.as_str(), &allowed)));
-    }
-    if !service.is_public(pipeline) {
-        service
-            .caller(&head.headers, Need::Run(&pipeline.name))
-            .map_err(refused)?;
     }
     if !service.is_ready() {
         return Err(refused(draining()));

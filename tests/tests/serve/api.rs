@@ -548,8 +548,8 @@ fn unknown_paths_methods_and_hosts_are_problems() {
         (served.admin, "GET", "/nothing", 404, "not-found"),
         (served.admin, "PATCH", "/api/v1/runs", 405, "method-not-allowed"),
         (served.admin, "GET", "/api/v1/runs", 401, "unauthenticated"),
-        (served.triggers, "POST", "/pipeline/nothing", 404, "not-found"),
-        (served.triggers, "GET", "/pipeline/welcome", 405, "method-not-allowed"),
+        (served.triggers, "POST", "/pipeline/nothing", 401, "unauthenticated"),
+        (served.triggers, "GET", "/pipeline/welcome", 401, "unauthenticated"),
         (served.triggers, "POST", "/pipeline/welcome", 401, "unauthenticated"),
         (served.triggers, "GET", "/events", 405, "method-not-allowed"),
     ] {

@@ -2,9 +2,10 @@
 
 use pipepost_inbox::Script;
 use pipepost_tests::Served;
+use pipepost_tests::http::request;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, sending, subject};
+use crate::fixture::{Fixture, publish, sending, subject};
 
 fn rest() -> Value {
     json!({ "type": "rest" })
@@ -256,6 +257,62 @@ fn a_run_that_failed_is_a_warning_with_its_reason_also_for_a_quiet_log() {
     }
     let ending = served.end("TERM");
     assert!(!ending.stderr.contains("fine"), "{ending}");
+}
+
+#[test]
+fn without_a_token_nobody_learns_which_pipelines_there_are() {
+    let fixture = Fixture::new()
+        .pipeline(
+            "known",
+            &saying(&json!({ "type": "rest", "routes": ["/orders/:id"] }), "x"),
+        )
+        .pipeline("called", &saying(&Value::Null, "x"))
+        .pipeline("open", &saying(&json!({ "type": "rest", "public": true }), "x"));
+    fixture
+        .scratch
+        .write("policy.json", r#"{"public_pipelines": ["open"]}"#);
+    let served = Served::start(&fixture.scratch, &["--policy", "policy.json"]);
+    let ask = |method: &str, path: &str| request(served.triggers, method, path, &[], "{}").expect("an answer");
+    let expected = ask("POST", "/pipeline/known").with_status(401);
+    for (method, path) in [
+        ("POST", "/pipeline/unknown"),
+        ("POST", "/pipeline/called"),
+        ("GET", "/pipeline/known"),
+        ("DELETE", "/pipeline/unknown"),
+        ("POST", "/pipeline/shop/v1/known"),
+        ("POST", "/pipeline/shop/v1/unknown"),
+        ("POST", "/pipeline/known/more"),
+        ("POST", "/orders/7"),
+        ("GET", "/orders/7"),
+        ("POST", "/elsewhere"),
+    ] {
+        let answer = ask(method, path).with_status(401);
+        assert_eq!(answer.body, expected.body, "{method} {path}");
+    }
+    ask("POST", "/pipeline/open").with_status(200);
+    ask("GET", "/pipeline/open").with_status(405);
+}
+
+#[test]
+fn an_event_that_nobody_waits_for_needs_a_token_that_may_start_something() {
+    let fixture = Fixture::new().pipeline("known", &saying(&rest(), "x"));
+    let add = |name: &str, may: &str| {
+        let add = ["tokens", "add", name, "--may", may, "--tokens", "tokens.json"];
+        fixture.scratch.pipepost(&add).with_code(0).stdout.trim().to_owned()
+    };
+    let (reader, shop) = (add("reader", "read"), add("shop", "run:known"));
+    let served = Served::start_with_tokens(&fixture.scratch, "tokens.json", &shop);
+    let runs = publish(&served, "7", &subject("x")).with_status(202).json();
+    assert_eq!(runs["runs"], json!([]));
+    let reader = format!("Bearer {reader}");
+    let event = [
+        ("Authorization", reader.as_str()),
+        ("Content-Type", "application/cloudevents+json"),
+    ];
+    let body = json!({ "specversion": "1.0", "id": "8", "source": "/s", "type": "t", "data": {} }).to_string();
+    let refused = request(served.triggers, "POST", "/events", &event, &body).expect("an answer");
+    let detail = refused.with_status(403).json()["detail"].to_string();
+    assert!(detail.contains("`run:NAME`"), "{detail}");
 }
 
 #[test]
