@@ -76,7 +76,7 @@ impl fmt::Display for FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(
     feature = "host",
-    derive(serde::Serialize),
+    derive(serde::Serialize, serde::Deserialize),
     serde(tag = "kind", rename_all = "kebab-case")
 )]
 #[non_exhaustive]

@@ -15,13 +15,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
 use pipepost_core::json::read_back;
 use pipepost_core::shutdown::{GRACE, ShutdownHandle};
 use pipepost_state::StateError;
 use pipepost_state::clock::{Clock, Moment, SystemClock, duration, length};
 use pipepost_state::runs::{
-    self, Accepted, AccountWait, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
+    Accepted, AccountWait, Decided, Lease, NewRun, QueueAgain, Room, Run, RunFailure, RunId, RunState, RunStore,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -51,8 +50,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 /// How many runs of one pipeline are under way at once, where the document says nothing: the platform's smallest size.
 const DEFAULT_CONSUMERS: usize = 10;
 
-/// How many runs are written down at once that need not wait for an account any more: they share a sync of the disk.
-const HASTENED_AT_ONCE: usize = 32;
+/// How many bytes of a run's reason the log has: a pipeline may throw whatever it likes.
+const WHY_MAX: usize = 1000;
 
 /// How a run ended, for those who wait for it.
 #[derive(Debug, Clone)]
@@ -74,6 +73,23 @@ pub enum Submitted {
     OtherContent(RunId),
     /// Another run of the pipeline waits already.
     Skipped,
+}
+
+/// Documents of earlier texts that were prepared, by their digests.
+#[derive(Debug, Default)]
+struct Pinned {
+    prepared: HashMap<String, Prepared>,
+    /// It changes with the accounts: what was prepared before is not kept.
+    generation: u64,
+}
+
+/// What came of a look for what waits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Took {
+    /// There may be more to take at once.
+    may_be_more: bool,
+    /// How long to wait for what is due next, or for another look; none if that is not known anew.
+    next_due: Option<Duration>,
 }
 
 /// What is told of every run.
@@ -107,7 +123,9 @@ pub struct Dispatcher {
     waiting: Mutex<Waiting>,
     waiters: Waiters,
     under_way: Mutex<HashMap<RunId, ShutdownHandle>>,
-    pinned: Mutex<HashMap<String, Prepared>>,
+    pinned: Mutex<Pinned>,
+    /// When accounts went on of late, as a person or a change of theirs said.
+    going_on: Mutex<HashMap<(String, AccountWait), Instant>>,
     /// How many runs wait, as far as this process knows.
     queued: AtomicU64,
     /// When the state was last asked how many wait.
@@ -135,6 +153,7 @@ impl Dispatcher {
             waiters: Waiters::default(),
             under_way: Mutex::default(),
             pinned: Mutex::default(),
+            going_on: Mutex::default(),
             queued: AtomicU64::new(0),
             counted: Mutex::default(),
             is_draining: AtomicBool::new(false),
@@ -254,18 +273,46 @@ impl Dispatcher {
         }
     }
 
-    /// Lets the runs go on that wait for this of an account: it is so. What cannot be done now comes when it was to come.
-    pub async fn account_goes_on(self: &Arc<Self>, label: &str, wait: AccountWait) {
-        let waiting = runs::waiting_for_account(&*self.runs, label, wait).await;
-        self.note_use(&waiting);
-        let waiting = stream::iter(waiting.unwrap_or_default());
-        waiting
-            .for_each_concurrent(HASTENED_AT_ONCE, async |id| {
-                // Whoever began it meanwhile, or ended it, has decided.
-                let _ = self.resume(&id).await;
-            })
-            .await;
+    /// Has the runs due that wait for this of an account, which it has now, and those that find out later that they waited for
+    /// it. What cannot be done now comes when it was to come.
+    pub async fn account_goes_on(&self, label: &str, wait: AccountWait) {
+        self.going_on().insert((label.to_owned(), wait), Instant::now());
+        self.hasten_for_account(label, wait).await;
+    }
+
+    /// What an attempt that began at this moment waits for now, if that came while it was under way.
+    async fn went_on_meanwhile(&self, began: Instant) {
+        let meanwhile: Vec<(String, AccountWait)> = {
+            let going_on = self.going_on();
+            let meanwhile = going_on.iter().filter(|(_, at)| **at >= began);
+            meanwhile.map(|(of, _)| of.clone()).collect()
+        };
+        for (label, wait) in meanwhile {
+            self.hasten_for_account(&label, wait).await;
+        }
+    }
+
+    async fn hasten_for_account(&self, label: &str, wait: AccountWait) {
+        let hastened = self.runs.account_goes_on(label, wait).await;
+        self.note_use(&hastened);
         self.something_waits();
+    }
+
+    fn going_on(&self) -> MutexGuard<'_, HashMap<(String, AccountWait), Instant>> {
+        self.going_on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a run begin that waits for its time.
+    ///
+    /// # Errors
+    /// Fails when the state cannot be used.
+    pub async fn hasten(&self, id: &RunId) -> Result<Decided, StateError> {
+        let decided = self.runs.hasten(id).await;
+        self.note_use(&decided);
+        if let Ok(Decided::Done(run)) = &decided {
+            self.one_waits(&run.pipeline);
+        }
+        decided
     }
 
     /// Ends a run that waits. A run that is under way goes on.
@@ -341,29 +388,46 @@ impl Dispatcher {
         let served = self.pipelines.current();
         let waiting = self.waiting();
         let shares = Shares::now(&self.rooms, &served);
-        waiting.unknown || waiting.of.iter().any(|pipeline| shares.left(pipeline) > 0)
+        let lent = self.rooms.lent();
+        // A place that is lent is no share of anybody.
+        let has_room = |pipeline: &String| {
+            shares.left(pipeline) > 0
+                || lent.contains_key(pipeline) && self.rooms.used_by(pipeline) < self.consumers(pipeline)
+        };
+        waiting.unknown || waiting.of.iter().any(has_room)
     }
 
     /// Takes what is due and performs it, until [`Dispatcher::drain`].
     pub async fn work(self: Arc<Self>) {
         let mut looked = (SystemClock.now(), std::time::Instant::now());
+        // When to look for whatever there is, however much happens until then.
+        let mut next_look = Instant::now();
         while !self.is_draining() {
             let went_by = std::mem::replace(&mut looked, (SystemClock.now(), std::time::Instant::now()));
             if is_set_back(went_by, looked) {
                 self.follow_clock().await;
             }
-            let pause = match self.take().await {
-                Ok(pause) => pause,
+            if Instant::now() >= next_look {
+                self.waiting().unknown = true;
+                next_look = Instant::now() + POLL_INTERVAL;
+            }
+            match self.take().await {
+                Ok(took) => {
+                    if let Some(pause) = took.next_due {
+                        next_look = Instant::now() + pause;
+                    }
+                    if took.may_be_more {
+                        continue;
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the state cannot be used; nothing begins");
-                    self.waiting().unknown = true;
-                    Some(STATE_RETRY_INTERVAL)
+                    next_look = Instant::now() + STATE_RETRY_INTERVAL;
                 }
-            };
-            let Some(pause) = pause else { continue };
+            }
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = tokio::time::sleep(pause) => self.waiting().unknown = true,
+                () = tokio::time::sleep_until(next_look) => {}
             }
         }
     }
@@ -376,13 +440,13 @@ impl Dispatcher {
         self.waiting().unknown = true;
     }
 
-    /// Takes what is due. Returns how long to wait before it is worth another look; none if there may be more now.
-    async fn take(self: &Arc<Self>) -> Result<Option<Duration>, StateError> {
+    /// Takes what is due.
+    async fn take(self: &Arc<Self>) -> Result<Took, StateError> {
         if !self.is_usable() {
             self.probe().await?;
         }
         if (self.rooms.free() == 0 && self.rooms.lent().is_empty()) || !self.is_worth_a_look() {
-            return Ok(Some(POLL_INTERVAL));
+            return Ok(Took::default());
         }
         let leases = self.take_waiting().await;
         self.waiting().taking = None;
@@ -390,11 +454,14 @@ impl Dispatcher {
         is_empty &= !self.take_for_those_who_wait().await?;
         // While there is always more to take, what waits is still counted now and then: others may have changed it.
         let is_counted = self.counted().is_some_and(|counted| counted.elapsed() < POLL_INTERVAL);
-        if is_empty || !is_counted {
-            let pause = self.look_ahead().await?;
-            return Ok(is_empty.then_some(pause));
-        }
-        Ok(None)
+        let next_due = match is_empty || !is_counted {
+            true => Some(self.look_ahead().await?),
+            false => None,
+        };
+        Ok(Took {
+            may_be_more: !is_empty,
+            next_due,
+        })
     }
 
     /// Takes what is known to wait, and begins it; or whatever there is, where that is not known. Returns whether there was
@@ -600,7 +667,9 @@ impl Dispatcher {
 
     /// Prepares documents of earlier texts anew before they are performed again: their accounts changed.
     pub(crate) fn forget_prepared(&self) {
-        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.generation += 1;
+        pinned.prepared.clear();
     }
 
     fn tell(&self, ended: Ended) {
@@ -739,7 +808,11 @@ fn tell_ended(run: &Run, elapsed: Duration) {
         return;
     }
     let (kind, why) = match &run.failure {
-        Some(failure) => (failure.kind.as_str(), sentence(failure)),
+        Some(failure) => {
+            let mut why = sentence(failure);
+            why.truncate(why.floor_char_boundary(WHY_MAX));
+            (failure.kind.as_str(), why)
+        }
         None => (
             state,
             format!("{} messages may or may not have been sent", run.counts.uncertain),

@@ -24,15 +24,6 @@ pub struct BegunAuthorization {
     pub redirect: String,
 }
 
-/// What became of an account that was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PutAccount {
-    /// There was none of this label.
-    pub is_new: bool,
-    /// It may send more in 24 hours than before.
-    pub may_send_more: bool,
-}
-
 /// What is measured of an account at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccountUse {
@@ -53,9 +44,11 @@ pub trait Operator: Send + Sync + Debug {
     /// Returns all accounts: `label`, `type`, `source` (`store` or `file`), `description`, `environments`, `paused`.
     fn accounts(&self) -> Answer<'_, Vec<Value>>;
 
-    /// Reads the accounts again where they come from. If one of them is wrong, all stay as they were. Returns the labels of
-    /// those that may send more than before.
-    fn reload_accounts(&self) -> Answer<'_, Vec<String>>;
+    /// Reads the accounts again where they come from. If one of them is wrong, all stay as they were.
+    fn reload_accounts(&self) -> Answer<'_, ()>;
+
+    /// Takes the labels of the accounts that may send more in 24 hours than before, by whatever read them again.
+    fn take_raised(&self) -> Vec<String>;
 
     /// Returns the pauses that are in force, by the labels of their accounts: `until`, `since`, `why`, `cause`.
     fn pauses(&self) -> Answer<'_, BTreeMap<String, Value>>;
@@ -66,8 +59,8 @@ pub trait Operator: Send + Sync + Debug {
     /// Returns one account, with its fields as they are stored. Secrets are `***`.
     fn account<'o>(&'o self, label: &'o str) -> Answer<'o, Value>;
 
-    /// Writes an account into the store. A secret that is `***` stays as it is.
-    fn put_account<'o>(&'o self, label: &'o str, fields: Map<String, Value>) -> Answer<'o, PutAccount>;
+    /// Writes an account into the store. A secret that is `***` stays as it is. Returns whether the account is new.
+    fn put_account<'o>(&'o self, label: &'o str, fields: Map<String, Value>) -> Answer<'o, bool>;
 
     /// Removes an account from the store.
     fn remove_account<'o>(&'o self, label: &'o str) -> Answer<'o, ()>;

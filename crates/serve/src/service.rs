@@ -264,8 +264,7 @@ impl Service {
 
     /// Prepares the pipelines anew, with the accounts as they are now.
     pub(crate) async fn accounts_changed(self: &Arc<Self>, label: &str) {
-        self.dispatcher.forget_prepared();
-        self.look_with(Pipelines::reload).await;
+        self.take_over_accounts().await;
         self.journal.tell("accounts", serde_json::json!({ "label": label }));
     }
 
@@ -293,13 +292,17 @@ impl Service {
 
     /// Reads the accounts and the directory anew, and says what changed. If an account is wrong now, all stay as they were.
     pub async fn reload(self: &Arc<Self>) {
-        let reloaded = self.operator.reload_accounts().await;
-        match &reloaded {
-            Ok(_) => self.dispatcher.forget_prepared(),
-            Err(problem) => tracing::warn!(problem = problem.detail(), "the accounts stay as they were"),
+        if let Err(problem) = self.operator.reload_accounts().await {
+            tracing::warn!(problem = problem.detail(), "the accounts stay as they were");
         }
+        self.take_over_accounts().await;
+    }
+
+    /// Has the accounts as they are now used by all pipelines, and lets go on what waited for a limit that was raised.
+    async fn take_over_accounts(self: &Arc<Self>) {
+        self.dispatcher.forget_prepared();
         self.look_with(Pipelines::reload).await;
-        for label in reloaded.into_iter().flatten() {
+        for label in self.operator.take_raised() {
             self.account_goes_on(&label, AccountWait::Limit);
         }
     }

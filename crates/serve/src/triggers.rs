@@ -67,7 +67,9 @@ fn target_of_path(service: &Service, path: &str) -> Result<Target, Problem> {
     let pipeline = service
         .pipelines
         .get(&name)
-        .filter(|pipeline| platform.is_none_or(|platform| pipeline.has_major(platform.major)));
+        .filter(|pipeline| platform.is_none_or(|platform| pipeline.has_major(platform.major)))
+        // The name of one that no request starts hides no route.
+        .filter(|pipeline| matches!(pipeline.trigger.start, Start::Http(_)));
     match pipeline {
         Some(pipeline) => Ok(Target {
             pipeline,

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::Object;
 use pipepost_state::clock::{Moment, length};
 use pipepost_state::runs::{
-    Accepted, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd, RunFailure,
-    RunFilter, RunId, RunState, RunStore, ScheduleEntry, ScheduleNote, TraceContext,
+    Accepted, AccountWait, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd,
+    RunFailure, RunFilter, RunId, RunState, RunStore, ScheduleEntry, ScheduleNote, TraceContext,
 };
 use pipepost_state::{Answer, StateError};
 use tokio_postgres::types::{ToSql, Type};
@@ -23,9 +23,9 @@ use tokio_postgres::{Client, Row, Transaction};
 use crate::book::{Book, Desk};
 use crate::database::Fault;
 use crate::statements::{
-    ACCEPT, ACCEPTED, AHEAD, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS, FORGET_PAYLOADS,
-    FORGET_RUNS, FORGET_WORKERS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES, NOTE_SCHEDULE,
-    NOW, PAUSE_PIPELINE, PROBE, PROBE_RUN, RECOVER, SCHEDULES, SIGNS_AHEAD, TAKE, UPDATE,
+    ACCEPT, ACCEPTED, ACCOUNT_GOES_ON, AHEAD, BY_ID, BY_ID_TO_CHANGE, BY_KEY, DOCUMENT, FINISH, FORGET_DOCUMENTS,
+    FORGET_PAYLOADS, FORGET_RUNS, FORGET_WORKERS, KNOWN, LENGTH, LIST, LOCK_PIPELINE, LOCK_PIPELINES, MAKE_PIPELINES,
+    NOTE_SCHEDULE, NOW, PAUSE_PIPELINE, PROBE, PROBE_RUN, RECOVER, SCHEDULES, SIGNS_AHEAD, TAKE, UPDATE,
 };
 
 /// How long it is believed that a document is in the database, before it is given once more. Documents that no run needs
@@ -524,6 +524,27 @@ impl RunStore for PostgresRuns {
 
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>> {
         self.decide(id, move |run, now| run.cancel(failure.clone(), now))
+    }
+
+    fn hasten<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>> {
+        self.decide(id, Run::hasten)
+    }
+
+    fn account_goes_on<'s>(&'s self, label: &'s str, wait: AccountWait) -> Answer<'s, Result<u64, StateError>> {
+        let label = label.to_owned();
+        self.book.act(async move |desk| {
+            let (remedy, moment) = (wait.remedy(), desk.moment());
+            let write = async |client: &mut Object| {
+                let values: Values<'_> = vec![(&label, Type::TEXT), (&remedy, Type::TEXT), (&moment, Type::INT8)];
+                let row = client.query_typed_one(ACCOUNT_GOES_ON, &values).await?;
+                Ok(row.get::<_, i64>(0))
+            };
+            let count = desk.database.soon(write).await?;
+            if count > 0 {
+                desk.tell_queued();
+            }
+            Ok(u64::try_from(count).unwrap_or_default())
+        })
     }
 
     fn resume<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>> {

@@ -654,6 +654,19 @@ pub(crate) const LENGTH: &str = concat!(
     now!("$1")
 );
 
+/// Has runs that wait for an account due now, and counts them. $1 the account's label, $2 what helps them, $3 microseconds.
+pub(crate) const ACCOUNT_GOES_ON: &str = concat!(
+    "WITH t AS MATERIALIZED (SELECT ",
+    now!("$3"),
+    " AS now), hastened AS (
+      UPDATE pipepost.runs r SET due = t.now, retries = r.retries + 1 FROM t
+      WHERE r.state = 'queued' AND r.due > t.now AND r.failure IS NOT NULL
+        AND r.failure::jsonb #>> '{remedy,kind}' = $2::text AND r.failure::jsonb #>> '{remedy,account}' = $1::text
+      RETURNING r.id
+    )
+    SELECT count(*), set_config('synchronous_commit', 'on', true) FROM hastened"
+);
+
 /// $1 a digest.
 pub(crate) const DOCUMENT: &str =
     "SELECT digest, pipeline, text, files FROM pipepost.documents WHERE digest = $1::text";
@@ -777,6 +790,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("run", BY_ID),
     ("run by key", BY_KEY),
     ("length", LENGTH),
+    ("account goes on", ACCOUNT_GOES_ON),
     ("document", DOCUMENT),
     ("forget runs", FORGET_RUNS),
     ("forget payloads", FORGET_PAYLOADS),

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pipepost_state::clock::{Moment, seconds};
 use pipepost_state::runs::{
-    Accepted, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd, RunFailure,
-    RunFilter, RunId, RunStore, ScheduleEntry, ScheduleNote,
+    Accepted, AccountWait, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd,
+    RunFailure, RunFilter, RunId, RunStore, ScheduleEntry, ScheduleNote,
 };
 use pipepost_state::{Answer, Holder, StateError};
 use rusqlite::Connection;
@@ -222,6 +222,15 @@ impl RunStore for SqliteRuns {
 
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>> {
         self.decide(id, move |run, now| run.cancel(failure.clone(), now))
+    }
+
+    fn hasten<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>> {
+        self.decide(id, Run::hasten)
+    }
+
+    fn account_goes_on<'s>(&'s self, label: &'s str, wait: AccountWait) -> Answer<'s, Result<u64, StateError>> {
+        let label = label.to_owned();
+        self.change(move |writing| rows::account_goes_on(writing, &label, wait))
     }
 
     fn resume<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>> {

@@ -110,6 +110,25 @@ pub struct QueueLength {
     pub now: Moment,
 }
 
+/// What a run waits for that waits for an account. Its failure names what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AccountWait {
+    /// The end of a pause.
+    Pause,
+    /// Room in the limit that the account states for itself.
+    Limit,
+}
+
+impl AccountWait {
+    /// Returns the kind of the remedy in the failure of a run that waits for this.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Pause => "resume-account",
+            Self::Limit => "raise-account-limit",
+        }
+    }
+}
+
 /// The result of a decision about a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decided {
@@ -195,8 +214,13 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Ends a run that waits, without performing it. The failure says why.
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>>;
 
-    /// Lets a run that failed, or that was cancelled, wait again under its key: what it sent is not sent again. One that waits
-    /// for its time is due now.
+    /// Applies [`Run::hasten`]: a run that waits for its time is due now.
+    fn hasten<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>>;
+
+    /// Applies [`Run::account_goes_on`] to all runs. Returns how many of them are due now.
+    fn account_goes_on<'s>(&'s self, label: &'s str, wait: AccountWait) -> Answer<'s, Result<u64, StateError>>;
+
+    /// Lets a run that failed, or that was cancelled, wait again under its key: what it sent is not sent again.
     fn resume<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>>;
 
     /// Returns a run.
@@ -245,59 +269,4 @@ pub fn backoff(attempt: u32) -> Duration {
         _ => 60,
     };
     Duration::from_secs(minutes * 60)
-}
-
-/// How many runs are looked at at once.
-const PAGE: usize = 50;
-
-/// What a run waits for that waits for an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccountWait {
-    /// The end of a pause.
-    Pause,
-    /// Room in the limit that the account states for itself.
-    Limit,
-}
-
-/// Returns the runs that wait for the account with this label.
-///
-/// # Errors
-/// Fails when the state cannot be used.
-pub async fn waiting_for_account(
-    runs: &dyn RunStore,
-    label: &str,
-    wait: AccountWait,
-) -> Result<Vec<RunId>, StateError> {
-    // A failure names what helps.
-    let helps = match wait {
-        AccountWait::Pause => "resume-account",
-        AccountWait::Limit => "raise-account-limit",
-    };
-    let waits = |run: &Run| {
-        let failure = run.failure.as_ref()?;
-        let object: serde_json::Value = serde_json::from_str(&failure.object).ok()?;
-        let remedy = &object["remedy"];
-        (remedy["kind"] == helps && remedy["account"] == label).then(|| run.id.clone())
-    };
-    let mut found = Vec::new();
-    // The kinds of failures that wait for an account.
-    for kind in ["quota", "transient"] {
-        let mut after = None;
-        loop {
-            let filter = RunFilter {
-                state: Some(RunState::Queued),
-                kind: Some(kind.to_owned()),
-                after,
-                limit: PAGE,
-                ..RunFilter::default()
-            };
-            let page = runs.list(filter).await?;
-            found.extend(page.iter().filter_map(waits));
-            let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
-                break;
-            };
-            after = Some(last.id.clone());
-        }
-    }
-    Ok(found)
 }

@@ -151,6 +151,7 @@ macro_rules! expand_suite {
             a_retry_costs_one_of_the_retries_and_an_interruption_none,
             what_is_due_is_taken_in_turn_and_within_the_room_of_each_pipeline,
             a_run_that_waits_is_cancelled_and_one_that_began_is_not,
+            what_waits_for_an_account_goes_on_and_nothing_else_does,
             a_run_that_failed_goes_on_with_its_whole_message_when_asked_to,
             what_a_dead_server_had_under_way_waits_again_or_fails_as_its_document_says,
             a_run_that_ended_its_server_five_times_is_not_tried_again,

@@ -15,7 +15,7 @@ use limits::LimitsOptions;
 use pipepost::FailureKind;
 use pipepost_accounts::Errors;
 use pipepost_accounts::store::StoredAccount;
-use pipepost_state::runs::{self, AccountWait};
+use pipepost_state::runs::AccountWait;
 use serde_json::json;
 use test::TestOptions;
 
@@ -231,11 +231,7 @@ fn add(options: AddOptions) -> Result<(), CliError> {
 async fn resume(label: &str, state: Option<PathBuf>) -> Result<(), CliError> {
     let state = super::state::open(state)?;
     let ended = state.store.quotas().resume(label).await?;
-    let runs = state.store.runs();
-    for id in runs::waiting_for_account(&*runs, label, AccountWait::Pause).await? {
-        // A server may have begun it meanwhile.
-        let _ = runs.resume(&id).await?;
-    }
+    state.store.runs().account_goes_on(label, AccountWait::Pause).await?;
     if ended.is_empty() {
         say(&format!(
             "pipepost: {label} does not pause, as far as {} tells.",

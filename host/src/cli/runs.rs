@@ -116,7 +116,12 @@ pub(super) async fn execute(command: RunsCommand) -> Result<u8, CliError> {
         }
         RunsCommand::Continue { id, place } => {
             let parsed = id_of(&id)?;
-            match place.runs()?.resume(&parsed).await? {
+            let runs = place.runs()?;
+            let decided = match runs.hasten(&parsed).await? {
+                Decided::NotNow(_) => runs.resume(&parsed).await?,
+                decided => decided,
+            };
+            match decided {
                 Decided::Done(run) => {
                     out(&line(&run))?;
                     say("pipepost: the run waits; `pipepost serve` takes it within five seconds.");
@@ -125,7 +130,8 @@ pub(super) async fn execute(command: RunsCommand) -> Result<u8, CliError> {
                     return Err(not_now(&run, "its message is not kept any more"));
                 }
                 Decided::NotNow(run) => {
-                    let clause = "only a run that failed, was cancelled or is uncertain can be continued";
+                    let clause =
+                        "only a run that failed, was cancelled, is uncertain or waits for its time can be continued";
                     return Err(not_now(&run, clause));
                 }
                 Decided::Unknown => return Err(unknown(&id)),

@@ -131,7 +131,7 @@ impl SendPermit for AccountPermit {
             if let Some(until) = self.quotas.note(&self.account, failure).await {
                 let further = format!(" The account `{}` pauses; it goes on {until}.", self.key.label);
                 failure.message.push_str(&further);
-                failure.remedy = self.quotas.remedy(&self.key.label);
+                failure.remedy = self.quotas.remedy(&self.key.label).or(failure.remedy.take());
             }
         })
     }

@@ -1,6 +1,6 @@
 //! The host as an operator of the service asks for it: accounts, connectors, checks and previews.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use pipepost_core::sentence::{capitalised, ended};
 use pipepost_core::{Failure, FailureKind};
 use pipepost_net::{ConnectionCount, HttpClient};
 use pipepost_serve::host::Source;
-use pipepost_serve::operator::{AccountUse, Answer, BegunAuthorization, Operator, PutAccount};
+use pipepost_serve::operator::{AccountUse, Answer, BegunAuthorization, Operator};
 use pipepost_serve::problem::{Problem, ProblemKind};
 use pipepost_state::StateError;
 use pipepost_state::quota::{Availability, Pause, PauseCause};
@@ -66,6 +66,10 @@ pub struct HostOperator {
     globals: Map<String, Value>,
     /// The sign-ins that wait for their persons, by their states.
     flows: Arc<Mutex<HashMap<String, mpsc::Sender<Ending>>>>,
+    /// Held while the accounts are read again.
+    reading: tokio::sync::Mutex<()>,
+    /// Accounts that may send more in 24 hours than before, and of which nobody was told yet.
+    raised: Mutex<BTreeSet<String>>,
 }
 
 /// The address at which a sign-in ended, and who waits for the result.
@@ -87,6 +91,8 @@ impl HostOperator {
             sources,
             globals,
             flows: Arc::default(),
+            reading: tokio::sync::Mutex::default(),
+            raised: Mutex::default(),
         }
     }
 
@@ -100,14 +106,12 @@ impl HostOperator {
         })
     }
 
-    /// Reads the accounts again. If one of them is wrong now, the accounts stay as they were. Returns the labels of those that
-    /// may send more in 24 hours than before.
-    fn reload(&self) -> Result<Vec<String>, Problem> {
-        let accounts = self.sources.load().map_err(|errors| of_errors(&errors))?;
-        Ok(self.go_on_with(accounts))
-    }
-
-    fn go_on_with(&self, accounts: Accounts) -> Vec<String> {
+    /// Reads the accounts again. If one of them is wrong now, the accounts stay as they were. One at a time: what was read first
+    /// must not be taken over last.
+    async fn reload(&self) -> Result<(), Problem> {
+        let _one_at_a_time = self.reading.lock().await;
+        let sources = self.sources.clone();
+        let accounts = blocking(move || sources.load().map_err(|errors| of_errors(&errors))).await?;
         let before = self.host.get();
         let per_day = |account: &Account| account.limits().messages_per_day.unwrap_or(u32::MAX);
         let has_more = |account: &&Arc<Account>| {
@@ -115,9 +119,13 @@ impl HostOperator {
             earlier.is_ok_and(|earlier| per_day(earlier) < per_day(account))
         };
         let raised = accounts.iter().filter(has_more);
-        let raised = raised.map(|account| account.label().to_owned()).collect();
+        self.raised().extend(raised.map(|account| account.label().to_owned()));
         self.host.set_accounts(accounts);
-        raised
+        Ok(())
+    }
+
+    fn raised(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The account, as it is used.
@@ -294,12 +302,12 @@ impl Operator for HostOperator {
         })
     }
 
-    fn reload_accounts(&self) -> Answer<'_, Vec<String>> {
-        Box::pin(async move {
-            let sources = self.sources.clone();
-            let accounts = blocking(move || sources.load().map_err(|errors| of_errors(&errors))).await?;
-            Ok(self.go_on_with(accounts))
-        })
+    fn reload_accounts(&self) -> Answer<'_, ()> {
+        Box::pin(self.reload())
+    }
+
+    fn take_raised(&self) -> Vec<String> {
+        std::mem::take(&mut *self.raised()).into_iter().collect()
     }
 
     fn pauses(&self) -> Answer<'_, BTreeMap<String, Value>> {
@@ -365,7 +373,7 @@ impl Operator for HostOperator {
         })
     }
 
-    fn put_account<'o>(&'o self, label: &'o str, fields: Map<String, Value>) -> Answer<'o, PutAccount> {
+    fn put_account<'o>(&'o self, label: &'o str, fields: Map<String, Value>) -> Answer<'o, bool> {
         Box::pin(async move {
             let store = self.store()?;
             if self.account_in_store(label)?.is_none() && self.used(label).is_ok() {
@@ -376,11 +384,8 @@ impl Operator for HostOperator {
             let name = label.to_owned();
             let fields = zeroize::Zeroizing::new(Value::Object(fields).to_string());
             let is_new = blocking(move || store.put(&name, &fields).map_err(|errors| of_errors(&errors))).await?;
-            let raised = self.reload()?;
-            Ok(PutAccount {
-                is_new,
-                may_send_more: raised.iter().any(|raised| raised == label),
-            })
+            self.reload().await?;
+            Ok(is_new)
         })
     }
 
@@ -399,7 +404,7 @@ impl Operator for HostOperator {
             };
             let name = label.to_owned();
             blocking(move || store.remove(&name).map_err(|errors| of_errors(&errors))).await?;
-            self.reload().map(drop)
+            self.reload().await
         })
     }
 
@@ -495,7 +500,7 @@ impl Operator for HostOperator {
             let (told, ended) = oneshot::channel();
             end.send((query.to_owned(), told)).await.map_err(|_| unknown())?;
             let label = ended.await.map_err(|_| unknown())??;
-            self.reload()?;
+            self.reload().await?;
             Ok(label)
         })
     }

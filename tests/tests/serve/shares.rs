@@ -1,5 +1,6 @@
 //! How pipelines and accounts share the places for runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use pipepost_inbox::Script;
@@ -91,4 +92,46 @@ fn a_pipeline_that_is_alone_takes_all_places() {
             .with_status(202);
     }
     assert_eq!(running(&served, 6), 6);
+}
+
+/// Another process says that a run need not wait any more; the server finds that out by itself.
+#[test]
+fn what_becomes_due_begins_though_other_runs_end_all_the_time() {
+    let fixture = Fixture::new()
+        .pipeline("busy", &sending(&json!({ "type": "rest" })))
+        .pipeline("later", &sending(&json!({ "type": "rest" })));
+    let served = Served::start(&fixture.scratch, &[]);
+    let order = json!({ "pipeline": "later", "message": { "body": subject("later") }, "due": "2099-01-01T00:00:00Z" });
+    let run = served.api("POST", "/api/v1/runs", &order).with_status(202).json();
+    let id = run["id"].as_str().expect("a run");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                served.post("busy", &[], &subject("busy")).with_status(200);
+            }
+        });
+        let state = fixture.scratch.folder().join("state").display().to_string();
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            fixture
+                .scratch
+                .pipepost(&["runs", "continue", id, "--state", &state])
+                .with_code(0);
+            served.run_until(id, "done");
+        }));
+        is_over.store(true, Ordering::SeqCst);
+        done.expect("it begins");
+    });
+    assert_eq!(fixture.arrived("later"), 1);
+}
+
+#[test]
+fn a_route_is_not_hidden_by_a_pipeline_that_no_request_starts() {
+    let routed = json!({ "type": "rest", "routes": ["/digest"] });
+    let fixture = Fixture::new()
+        .pipeline("digest", &sending(&json!({ "type": "event", "eventName": "digest" })))
+        .pipeline("orders", &sending(&routed));
+    let served = Served::start(&fixture.scratch, &[]);
+    served.post("realm/v1/digest", &[], &subject("routed")).with_status(200);
+    assert_eq!(fixture.arrived("routed"), 1);
 }

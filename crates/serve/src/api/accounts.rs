@@ -55,13 +55,10 @@ pub(crate) async fn put(
     let put = async {
         service.caller(&headers, Need::Admin)?;
         let fields = fields_of(json_body(body).await?, &label)?;
-        let put = service.operator.put_account(&label, fields).await?;
+        let is_new = service.operator.put_account(&label, fields).await?;
         service.accounts_changed(&label).await;
-        if put.may_send_more {
-            service.account_goes_on(&label, AccountWait::Limit);
-        }
         let account = service.operator.account(&label).await?;
-        Ok::<_, Problem>((put.is_new, account))
+        Ok::<_, Problem>((is_new, account))
     };
     match put.await {
         Ok((true, account)) => (StatusCode::CREATED, axum::Json(account)).into_response(),

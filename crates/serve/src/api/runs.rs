@@ -289,19 +289,18 @@ pub(crate) async fn resume(State(service): State<Arc<Service>>, Segment(id): Seg
 async fn resumed(service: &Service, id: &str, headers: &HeaderMap) -> Result<Run, Problem> {
     service.caller(headers, Need::Operate)?;
     let run = lookup(service, id).await?;
-    let (decided, _) = service
-        .dispatcher
-        .resume(&run.id)
-        .await
-        .map_err(|error| of_state(&error))?;
-    match decided {
+    let decided = match service.dispatcher.hasten(&run.id).await {
+        Ok(Decided::NotNow(_)) => service.dispatcher.resume(&run.id).await.map(|(decided, _)| decided),
+        decided => decided,
+    };
+    match decided.map_err(|error| of_state(&error))? {
         Decided::Done(run) => Ok(run),
         Decided::NotNow(run) if run.state.is_end() && run.message.is_none() => {
             Err(not_now(&run, "its message is not kept any more"))
         }
         Decided::NotNow(run) => Err(not_now(
             &run,
-            "only a run that failed, was cancelled or is uncertain can be continued",
+            "only a run that failed, was cancelled, is uncertain or waits for its time can be continued",
         )),
         Decided::Unknown => Err(Problem::new(ProblemKind::NotFound, format!("There is no run `{id}`."))),
     }

@@ -11,6 +11,7 @@ use pipepost_core::{Failure, FailureKind, shutdown};
 use pipepost_state::clock::{Clock as _, SystemClock, length};
 use pipepost_state::runs::{Lease, QueueAgain, Run, RunEnd, RunFailure, RunState, backoff};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{Dispatcher, Ended, STATE_RETRY_INTERVAL, Starter};
 use crate::host::{Order, Performed, PreparedPipeline, Source};
@@ -49,6 +50,7 @@ pub(super) enum WentOn {
 /// Performs a run, and writes down how it goes on.
 pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> WentOn {
     let run = &lease.run;
+    let began = Instant::now();
     let (performed, retries) = match prepare(dispatcher, run).await {
         Ok(prepared) => {
             let performed = AssertUnwindSafe(attempt(dispatcher, &prepared, run))
@@ -73,7 +75,10 @@ pub(super) async fn perform(dispatcher: &Arc<Dispatcher>, lease: Lease) -> WentO
     match write_down(dispatcher, &lease, next).await {
         Some(run) => WentOn::Ended(Box::new(Ended { run, output })),
         None if is_unrecorded => WentOn::WaitsForState,
-        None => WentOn::Waits,
+        None => {
+            dispatcher.went_on_meanwhile(began).await;
+            WentOn::Waits
+        }
     }
 }
 
@@ -136,9 +141,9 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Box<Per
             trigger: served.trigger.clone(),
         });
     }
-    let known = {
+    let (known, generation) = {
         let pinned = dispatcher.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        pinned.get(&run.document).cloned()
+        (pinned.prepared.get(&run.document).cloned(), pinned.generation)
     };
     if let Some(known) = known {
         return Ok(known);
@@ -177,10 +182,13 @@ async fn prepare(dispatcher: &Dispatcher, run: &Run) -> Result<Prepared, Box<Per
         Box::new(Performed::not_begun(&configuration(message).advise(advice)))
     })?;
     let mut pinned = dispatcher.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-    if pinned.len() >= PINNED_MAX {
-        pinned.clear();
+    if pinned.prepared.len() >= PINNED_MAX {
+        pinned.prepared.clear();
     }
-    pinned.insert(run.document.clone(), prepared.clone());
+    // With accounts that changed meanwhile it is good for this run alone, which began before.
+    if pinned.generation == generation {
+        pinned.prepared.insert(run.document.clone(), prepared.clone());
+    }
     Ok(prepared)
 }
 

@@ -26,7 +26,18 @@ struct Used {
     /// Runs under way on the place of a run that waits for them.
     borrowed: usize,
     by_pipeline: HashMap<String, usize>,
+    /// Those of them on places of their own.
+    placed: HashMap<String, usize>,
     lenders: HashMap<RunId, Lender>,
+}
+
+/// How many places are free, and how many runs of each pipeline are under way.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    pub(super) free: usize,
+    pub(super) runs: HashMap<String, usize>,
+    /// Those of the runs on places of their own, which nobody lent them.
+    pub(super) placed: HashMap<String, usize>,
 }
 
 /// A run that waits for others.
@@ -65,10 +76,14 @@ impl Rooms {
         self.size.saturating_sub(self.lock().all)
     }
 
-    /// The number of free places, and the number of runs under way of each pipeline.
-    pub(super) fn usage(&self) -> (usize, HashMap<String, usize>) {
+    /// The places as they are now.
+    pub(super) fn usage(&self) -> Usage {
         let used = self.lock();
-        (self.size.saturating_sub(used.all), used.by_pipeline.clone())
+        Usage {
+            free: self.size.saturating_sub(used.all),
+            runs: used.by_pipeline.clone(),
+            placed: used.placed.clone(),
+        }
     }
 
     /// A place for a run of this pipeline, which may have `most` at once.
@@ -192,7 +207,9 @@ impl Used {
 
     fn add(&mut self, pipeline: &str) {
         self.all += 1;
-        *self.by_pipeline.entry(pipeline.to_owned()).or_default() += 1;
+        for counts in [&mut self.by_pipeline, &mut self.placed] {
+            *counts.entry(pipeline.to_owned()).or_default() += 1;
+        }
     }
 }
 
@@ -222,20 +239,28 @@ impl Drop for Slot {
                     used.borrowed = used.borrowed.saturating_sub(1);
                     used.change(lender, |lender| lender.is_lent = false);
                 }
-                None => used.all = used.all.saturating_sub(1),
-            }
-            if let Some(count) = used.by_pipeline.get_mut(&self.pipeline) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    used.by_pipeline.remove(&self.pipeline);
+                None => {
+                    used.all = used.all.saturating_sub(1);
+                    one_less(&mut used.placed, &self.pipeline);
                 }
             }
+            one_less(&mut used.by_pipeline, &self.pipeline);
             used.all + used.borrowed == 0
         };
         if is_empty {
             self.rooms.emptied.notify_waiters();
         }
         (self.freed)();
+    }
+}
+
+/// Takes one away, and what has none left.
+fn one_less(counts: &mut HashMap<String, usize>, pipeline: &str) {
+    if let Some(count) = counts.get_mut(pipeline) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(pipeline);
+        }
     }
 }
 

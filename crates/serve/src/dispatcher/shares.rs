@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::room::Rooms;
+use super::room::{Rooms, Usage};
 use super::{DEFAULT_CONSUMERS, consumers};
 use crate::pipelines::Directory;
 
@@ -12,8 +12,7 @@ use crate::pipelines::Directory;
 #[derive(Debug)]
 pub(super) struct Shares<'d> {
     directory: &'d Directory,
-    free: usize,
-    by_pipeline: HashMap<String, usize>,
+    usage: Usage,
     /// Taken by all pipelines of these accounts together.
     by_account: HashMap<&'d str, usize>,
 }
@@ -21,9 +20,9 @@ pub(super) struct Shares<'d> {
 impl<'d> Shares<'d> {
     /// Those of this moment, among the pipelines that are served.
     pub(super) fn now(rooms: &Rooms, directory: &'d Directory) -> Self {
-        let (free, by_pipeline) = rooms.usage();
+        let usage = rooms.usage();
         let mut by_account = HashMap::new();
-        for (pipeline, count) in &by_pipeline {
+        for (pipeline, count) in &usage.placed {
             let served = directory.pipelines.get(pipeline);
             for account in served.iter().flat_map(|served| &served.accounts) {
                 *by_account.entry(account.as_str()).or_default() += count;
@@ -31,25 +30,24 @@ impl<'d> Shares<'d> {
         }
         Self {
             directory,
-            free,
-            by_pipeline,
+            usage,
             by_account,
         }
     }
 
     /// The pipelines of which runs are under way.
     pub(super) fn under_way(&self) -> impl Iterator<Item = &String> {
-        self.by_pipeline.keys()
+        self.usage.runs.keys()
     }
 
     /// How many more runs of this pipeline may begin.
     pub(super) fn left(&self, pipeline: &str) -> usize {
         let served = self.directory.pipelines.get(pipeline);
         let most = served.map_or(DEFAULT_CONSUMERS, |served| consumers(&served.trigger));
-        let taken = self.by_pipeline.get(pipeline).copied().unwrap_or_default();
-        let mut left = most.saturating_sub(taken).min(self.free);
+        let of = |counts: &HashMap<String, usize>| counts.get(pipeline).copied().unwrap_or_default();
+        let mut left = most.saturating_sub(of(&self.usage.runs)).min(self.usage.free);
         if self.directory.pipelines.keys().any(|other| other != pipeline) {
-            left = left.min(self.share(taken));
+            left = left.min(self.share(of(&self.usage.placed)));
         }
         let accounts = served.iter().flat_map(|served| &served.accounts);
         for account in accounts.filter(|account| !self.directory.accounts_of_all.contains(*account)) {
@@ -63,13 +61,13 @@ impl<'d> Shares<'d> {
     /// took these.
     pub(super) fn at_once(&self) -> usize {
         match self.directory.pipelines.len() {
-            0 | 1 => self.free,
+            0 | 1 => self.usage.free,
             _ => self.share(0),
         }
     }
 
     /// How many more places somebody takes who has taken so many, if each is taken only while more are free.
     fn share(&self, taken: usize) -> usize {
-        self.free.saturating_sub(taken).div_ceil(2)
+        self.usage.free.saturating_sub(taken).div_ceil(2)
     }
 }

@@ -544,6 +544,9 @@ fn failure_of(run: &Run) -> StartFailure {
             failure.link = text("link");
             let wait = object.get("wait").and_then(Value::as_u64);
             failure.wait = wait.and_then(|wait| u32::try_from(wait).ok());
+            // What helps the other one helps this one.
+            let remedy = object.get("remedy").cloned();
+            failure.remedy = remedy.and_then(|remedy| serde_json::from_value(remedy).ok());
             failure.into()
         }
         (None, RunState::Cancelled) => Failure::new(FailureKind::Transient, message(what)).into(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use pipepost_state::clock::Moment;
 use pipepost_state::runs::{
-    Accepted, Lease, NewRun, PinnedDocument, QueueLength, Room, Run, RunCounts, RunFailure, RunFilter, RunId,
-    RunOrigin, RunState, ScheduleEntry, ScheduleNote, TraceContext,
+    Accepted, AccountWait, Lease, NewRun, PinnedDocument, QueueLength, Room, Run, RunCounts, RunFailure, RunFilter,
+    RunId, RunOrigin, RunState, ScheduleEntry, ScheduleNote, TraceContext,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -285,6 +285,17 @@ pub(super) fn take(writing: &Writing<'_>, room: &Room) -> rusqlite::Result<Vec<L
         leases.push(Lease { run });
     }
     Ok(leases)
+}
+
+/// As [`Run::account_goes_on`] says, without reading the messages.
+pub(super) fn account_goes_on(writing: &Writing<'_>, label: &str, wait: AccountWait) -> rusqlite::Result<u64> {
+    let mut update = writing.change.prepare_cached(
+        "UPDATE runs INDEXED BY runs_queued SET due = ?1, retries = retries + 1
+         WHERE state = 'queued' AND due > ?1 AND json_valid(failure)
+           AND json_extract(failure, '$.remedy.kind') = ?2 AND json_extract(failure, '$.remedy.account') = ?3",
+    )?;
+    let count = update.execute(params![writing.now, wait.remedy(), label])?;
+    Ok(count as u64)
 }
 
 /// Brings back the times of what waits and was written down while the clock was ahead.

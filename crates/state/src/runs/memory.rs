@@ -5,8 +5,8 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Accepted, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd, RunFailure,
-    RunFilter, RunId, RunState, RunStore, ScheduleEntry, ScheduleNote,
+    Accepted, AccountWait, Decided, Lease, NewRun, PinnedDocument, QueueAgain, QueueLength, Room, Run, RunEnd,
+    RunFailure, RunFilter, RunId, RunState, RunStore, ScheduleEntry, ScheduleNote,
 };
 use crate::Answer;
 use crate::clock::{Clock, Moment};
@@ -240,6 +240,17 @@ impl RunStore for MemoryRuns {
 
     fn cancel<'s>(&'s self, id: &'s RunId, failure: Option<RunFailure>) -> Answer<'s, Result<Decided, StateError>> {
         at_once(self.decide(id, |run, now| run.cancel(failure, now)))
+    }
+
+    fn hasten<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>> {
+        at_once(self.decide(id, Run::hasten))
+    }
+
+    fn account_goes_on<'s>(&'s self, label: &'s str, wait: AccountWait) -> Answer<'s, Result<u64, StateError>> {
+        let now = self.clock.now();
+        let mut rows = self.rows();
+        let runs = rows.runs.values_mut();
+        at_once(runs.map(|run| u64::from(run.account_goes_on(label, wait, now))).sum())
     }
 
     fn resume<'s>(&'s self, id: &'s RunId) -> Answer<'s, Result<Decided, StateError>> {

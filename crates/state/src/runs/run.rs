@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TraceContext;
+use super::{AccountWait, TraceContext};
 use crate::clock::{Moment, length};
 
 /// How many times a run may end the process that performs it, before it is not tried again.
@@ -426,13 +426,31 @@ impl Run {
         true
     }
 
-    /// Waits again after it failed or was cancelled, or after somebody settled its uncertain messages; one that waits for its
-    /// time waits for it no more. Returns whether it can: its message must still be there.
-    pub fn resume(&mut self, now: Moment) -> bool {
-        if self.state == RunState::Queued && self.due > now {
+    /// Waits for its time no more. Returns whether it did.
+    pub fn hasten(&mut self, now: Moment) -> bool {
+        let waits = self.state == RunState::Queued && self.due > now;
+        if waits {
             self.due = now;
-            return true;
         }
+        waits
+    }
+
+    /// Waits no more for this of an account. The attempt that found it so did not count. Returns whether it waited for it.
+    pub fn account_goes_on(&mut self, label: &str, wait: AccountWait, now: Moment) -> bool {
+        let failure = self.failure.as_ref();
+        let object = failure.and_then(|failure| serde_json::from_str::<serde_json::Value>(&failure.object).ok());
+        let remedy = object.as_ref().map(|object| &object["remedy"]);
+        let waits = remedy.is_some_and(|remedy| remedy["kind"] == wait.remedy() && remedy["account"] == label);
+        if !waits || !self.hasten(now) {
+            return false;
+        }
+        self.retries = self.retries.saturating_add(1);
+        true
+    }
+
+    /// Waits again after it failed or was cancelled, or after somebody settled its uncertain messages. Returns whether it can:
+    /// its message must still be there.
+    pub fn resume(&mut self, now: Moment) -> bool {
         let is_over = matches!(self.state, RunState::Failed | RunState::Cancelled | RunState::Uncertain);
         if !is_over || self.message.is_none() {
             return false;

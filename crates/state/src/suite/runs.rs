@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Machine, SimClock, at_once, seconds};
 use crate::clock::{Clock as _, length};
 use crate::runs::{
-    Accepted, DEATHS_MAX, Decided, Lease, NewRun, PinnedDocument, QueueAgain, Room, Run, RunCounts, RunEnd, RunFailure,
-    RunFilter, RunId, RunOrigin, RunState, RunStore, ScheduleNote, TraceContext,
+    Accepted, AccountWait, DEATHS_MAX, Decided, Lease, NewRun, PinnedDocument, QueueAgain, Room, Run, RunCounts,
+    RunEnd, RunFailure, RunFilter, RunId, RunOrigin, RunState, RunStore, ScheduleNote, TraceContext,
 };
 use crate::store::StateStore as _;
 use crate::{Answer, StateError};
@@ -309,9 +309,55 @@ pub async fn a_run_that_waits_is_cancelled_and_one_that_began_is_not<M: Machine>
     };
     let later = queued(&runs, later).await;
     assert_eq!(take(&runs, room(8)).await, []);
-    assert!(matches!(now(runs.resume(&later.id)).await, Decided::Done(_)));
-    assert_eq!(take(&runs, room(8)).await.len(), 1);
     assert!(matches!(now(runs.resume(&later.id)).await, Decided::NotNow(_)));
+    assert!(matches!(now(runs.hasten(&later.id)).await, Decided::Done(_)));
+    assert_eq!(take(&runs, room(8)).await.len(), 1);
+    assert!(matches!(now(runs.hasten(&later.id)).await, Decided::NotNow(_)));
+}
+
+/// See the name.
+pub async fn what_waits_for_an_account_goes_on_and_nothing_else_does<M: Machine>() {
+    let (machine, _) = machine::<M>();
+    let runs = machine.process().runs();
+    let waits = |key: &'static str, object: &'static str| {
+        let runs = &runs;
+        async move {
+            let lease = begun(runs, order("mail", key)).await;
+            let again = QueueAgain {
+                wait: Duration::from_secs(3600),
+                failure: Some(RunFailure {
+                    kind: "quota".to_owned(),
+                    object: object.to_owned(),
+                }),
+                counts: RunCounts::default(),
+            };
+            assert!(now(runs.queue_again(&lease, again)).await);
+            lease.run.id
+        }
+    };
+    let pause = r#"{"message":"x","remedy":{"kind":"resume-account","account":"mail"}}"#;
+    let goes_on = waits("goes on", pause).await;
+    let cancelled = waits("cancelled", pause).await;
+    waits(
+        "another account",
+        r#"{"remedy":{"kind":"resume-account","account":"shop"}}"#,
+    )
+    .await;
+    waits(
+        "its limit",
+        r#"{"remedy":{"kind":"raise-account-limit","account":"mail"}}"#,
+    )
+    .await;
+    waits("something else", r#"{"message":"no remedy"}"#).await;
+    assert!(matches!(now(runs.cancel(&cancelled, None)).await, Decided::Done(_)));
+    let before = found(&runs, &goes_on).await;
+    assert_eq!(now(runs.account_goes_on("mail", AccountWait::Pause)).await, 1);
+    let taken = take(&runs, room(8)).await;
+    assert_eq!(taken.len(), 1);
+    assert_eq!((&taken[0].run.id, taken[0].run.retries), (&goes_on, before.retries + 1));
+    assert_eq!(found(&runs, &cancelled).await.state, RunState::Cancelled);
+    assert_eq!(now(runs.account_goes_on("mail", AccountWait::Limit)).await, 1);
+    assert_eq!(take(&runs, room(8)).await.len(), 1);
 }
 
 /// See the name.
