@@ -74,6 +74,10 @@ fn target(table: &Table) -> (&'static str, &'static str, &'static str) {
 }
 
 async fn alone(desk: &Desk, change: &Transaction<'_>) -> Result<(), Fault> {
+    // Whoever takes the pieces, or gives them, may take its time.
+    change
+        .batch_execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        .await?;
     let place = desk.database.address.place();
     change.batch_execute(ALONE).await?;
     match change.query_typed_opt(WORKER, &[]).await? {

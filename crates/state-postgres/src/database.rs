@@ -285,10 +285,12 @@ impl Connect for Sessions {
 impl Database {
     pub(crate) fn new(address: Address, trust: &Trust) -> Self {
         let dial = Dial::new(&address, trust);
-        // Each statement sees what was committed before it, and ends soon after nobody waits for it any more.
+        // Each statement sees what was committed before it, and ends soon after nobody waits for it any more. A worker that
+        // stands still within a transaction holds its locks no longer than it would hold its runs.
         let settings = format!(
-            "-c default_transaction_isolation=read\\ committed -c statement_timeout={}",
-            wall(address.patience())
+            "-c default_transaction_isolation=read\\ committed -c statement_timeout={} -c idle_in_transaction_session_timeout={}",
+            wall(address.patience()),
+            address.lease.as_millis()
         );
         let sessions = Sessions {
             dial: dial.clone(),

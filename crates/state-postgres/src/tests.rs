@@ -521,7 +521,8 @@ async fn what_the_server_goes_on_with_though_nobody_hears_it_ends_by_itself() {
     }
     let database = Arc::new(Database::new());
     let store = store(&database, "?lease=2");
-    let setting = "SELECT current_setting('statement_timeout'), current_setting('transaction_isolation')";
+    let setting = "SELECT current_setting('statement_timeout'), current_setting('transaction_isolation'),
+        current_setting('idle_in_transaction_session_timeout')";
     let asked = store.book.act(async move |desk| {
         let ask = async |client: &mut deadpool_postgres::Object| Ok(client.query_typed_one(setting, &[]).await?);
         let bound = std::time::Duration::from_secs(60);
@@ -530,10 +531,9 @@ async fn what_the_server_goes_on_with_though_nobody_hears_it_ends_by_itself() {
             desk.database.with(bound, ask).await?,
             desk.database.soon(ask).await?,
         ];
-        Ok([usual, long, after].map(|row| (row.get::<_, String>(0), row.get::<_, String>(1))))
+        Ok([usual, long, after].map(|row| [0, 1, 2].map(|column| row.get::<_, String>(column))))
     });
-    let isolation = "read committed".to_owned();
-    let expected = ["1500ms", "90s", "1500ms"].map(|bound| (bound.to_owned(), isolation.clone()));
+    let expected = ["1500ms", "90s", "1500ms"].map(|bound| [bound, "read committed", "2s"].map(str::to_owned));
     assert_eq!(asked.await, Ok(expected));
 }
 
