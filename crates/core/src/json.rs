@@ -12,9 +12,10 @@ const DEPTH_MAX: usize = 320;
 /// # Errors
 /// Fails when the text is not JSON, or nests deeper than anything that is written down.
 pub fn read_back(text: &str) -> Result<Value, Error> {
-    if depth(text) > DEPTH_MAX {
-        // The reader's own limit says so.
-        return serde_json::from_str(text);
+    // Nearly nothing nests beyond the reader's own limit, and what does has failed of it.
+    let read = serde_json::from_str(text);
+    if read.is_ok() || depth(text) > DEPTH_MAX {
+        return read;
     }
     let mut reader = Deserializer::from_str(text);
     reader.disable_recursion_limit();

@@ -387,6 +387,10 @@ impl Dispatcher {
     fn is_worth_a_look(&self) -> bool {
         let served = self.pipelines.current();
         let waiting = self.waiting();
+        // Each run that ends asks, and nearly always nothing waits.
+        if waiting.unknown || waiting.of.is_empty() {
+            return waiting.unknown;
+        }
         let shares = Shares::now(&self.rooms, &served);
         let lent = self.rooms.lent();
         // A place that is lent is no share of anybody.
@@ -394,7 +398,7 @@ impl Dispatcher {
             shares.left(pipeline) > 0
                 || lent.contains_key(pipeline) && self.rooms.used_by(pipeline) < self.consumers(pipeline)
         };
-        waiting.unknown || waiting.of.iter().any(has_room)
+        waiting.of.iter().any(has_room)
     }
 
     /// Takes what is due and performs it, until [`Dispatcher::drain`].
